@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+noinst_LTLIBRARIES += libstate.la
+libstate_la_SOURCES = \
+	state/xenbus.c state/xenbus.h
+libstate_la_LIBADD = $(XENSTORE_LIBS)

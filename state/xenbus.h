@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * XenbusState: the names and numbers of xen/io/xenbus.h, and their text form.
+ */
+#ifndef STATE_XENBUS_H
+#define STATE_XENBUS_H
+
+#include <stdbool.h>
+#include <xen/io/xenbus.h>
+
+/* Room for any state name and its NUL. */
+#define XENBUS_NAME_MAX 16
+
+/*
+ * The name of a state as xen/io/xenbus.h spells it without its prefix ("Connected"), or "?" for a
+ * number that is no state. Never NULL; a constant; reentrant.
+ */
+const char *xenbus_state_name(enum xenbus_state state);
+
+/*
+ * Finds a state by its name, any case ("connected").
+ * Returns true and sets *state, or false and leaves it alone.
+ */
+bool xenbus_state_by_name(const char *name, enum xenbus_state *state);
+
+#endif
