@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 noinst_LTLIBRARIES += libstate.la
 libstate_la_SOURCES = \
+	state/device.c state/device.h \
+	state/machine.c state/machine.h \
+	state/store.c state/store.h \
 	state/xenbus.c state/xenbus.h
 libstate_la_LIBADD = $(XENSTORE_LIBS)

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "state/machine.h"
+
+#include <stddef.h>
+
+static struct machine_step step(enum machine_action action, enum xenbus_state next)
+{
+    return (struct machine_step){.action = action, .next = next};
+}
+
+static struct machine_step nothing(const struct machine_view *view)
+{
+    return step(MACHINE_WAIT, view->own);
+}
+
+/* Closed is written once; who is there already has nothing more to say. */
+static struct machine_step stay_closed(const struct machine_view *view)
+{
+    return view->own == XenbusStateClosed ? nothing(view) : step(MACHINE_MOVE, XenbusStateClosed);
+}
+
+/*
+ * Before any ring is held. The frontend is the one that starts over: it goes to Initialising
+ * whatever an earlier process left there, and grants when the backend waits.
+ */
+static struct machine_step frontend_idle(const struct machine_view *view)
+{
+    if (!view->begun)
+        return step(MACHINE_BEGIN, XenbusStateInitialising);
+    if (view->own != XenbusStateInitialising)
+        return stay_closed(view);
+    if (view->peer == XenbusStateInitWait)
+        return step(MACHINE_GRANT, XenbusStateInitialised);
+    return nothing(view);
+}
+
+/*
+ * The backend offers when the frontend is at its beginning, and maps when the frontend has granted.
+ * A state above InitWait that this process did not reach is left over from one that died: Closed
+ * tells the frontend, which starts over.
+ */
+static struct machine_step backend_idle(const struct machine_view *view)
+{
+    bool fresh = view->own == XenbusStateInitialising || view->own == XenbusStateInitWait;
+
+    if (!view->begun && (fresh || view->peer == XenbusStateInitialising))
+        return step(MACHINE_BEGIN, XenbusStateInitWait);
+    if (!view->begun)
+        return step(MACHINE_BEGIN, XenbusStateClosed);
+    if (view->own == XenbusStateInitWait && view->peer == XenbusStateInitialised)
+        return step(MACHINE_MAP, XenbusStateInitWait);
+    if (view->own == XenbusStateInitWait)
+        return nothing(view);
+    if (view->own == XenbusStateInitialising)
+        return step(MACHINE_MOVE, XenbusStateInitWait);
+    if (view->own == XenbusStateClosed && view->peer == XenbusStateInitialising)
+        return step(MACHINE_MOVE, XenbusStateInitWait);
+    return stay_closed(view);
+}
+
+static struct machine_step idle(enum machine_role role, const struct machine_view *view)
+{
+    if (view->own == XenbusStateUnknown)
+        return nothing(view); /* a device that was taken away is not written to: that would remake it */
+    if (view->leaving || view->failed || !view->online)
+        return stay_closed(view);
+    return role == MACHINE_FRONTEND ? frontend_idle(view) : backend_idle(view);
+}
+
+/* Whether the peer's state says that it can have our rings open. */
+static bool peer_has_ring(enum machine_role role, const struct machine_view *view)
+{
+    switch (view->peer) {
+    case XenbusStateConnected:
+    case XenbusStateClosing:
+    case XenbusStateReconfiguring:
+    case XenbusStateReconfigured:
+        return true;
+    case XenbusStateInitialised: /* it waits for us to be Connected, or has not seen it yet */
+        return role == MACHINE_BACKEND;
+    case XenbusStateInitialising: /* it has not begun, or not yet come to our grant */
+    case XenbusStateInitWait:
+        return role == MACHINE_FRONTEND && view->own == XenbusStateInitialised;
+    default:
+        return false;
+    }
+}
+
+/* An end in order passes Closing, so that the peer can tell it from a crash. */
+static struct machine_step release(const struct machine_view *view)
+{
+    if (view->own == XenbusStateConnected)
+        return step(MACHINE_MOVE, XenbusStateClosing);
+    return step(MACHINE_RELEASE, view->own == XenbusStateUnknown ? view->own : XenbusStateClosed);
+}
+
+/* Rings are held, but not both sides are Connected yet. */
+static struct machine_step connecting(enum machine_role role, const struct machine_view *view,
+                                      bool peer_here)
+{
+    bool up = role == MACHINE_FRONTEND ? view->peer == XenbusStateConnected ||
+                                             view->peer == XenbusStateClosing
+                                       : view->ready;
+
+    if (!peer_here || !view->online)
+        return release(view);
+    return up ? step(MACHINE_MOVE, XenbusStateConnected) : nothing(view);
+}
+
+/*
+ * Bytes flow, in one direction at least. The peer's are delivered to the last one, whatever became
+ * of it, before the rings go.
+ */
+static struct machine_step connected(const struct machine_view *view, bool peer_here)
+{
+    bool peer_ended = !peer_here || view->peer == XenbusStateClosing || !view->online;
+    bool we_ended = view->own == XenbusStateClosing && view->finished;
+
+    if (peer_ended && !view->draining)
+        return step(MACHINE_DRAIN, view->own);
+    if (view->drained && (!peer_here || !view->online || we_ended))
+        return release(view);
+    if (view->finished && view->own == XenbusStateConnected)
+        return step(MACHINE_MOVE, XenbusStateClosing);
+    return nothing(view);
+}
+
+static struct machine_step held(enum machine_role role, const struct machine_view *view)
+{
+    bool peer_here = !view->lost && peer_has_ring(role, view);
+
+    if (view->leaving || view->failed)
+        return release(view);
+    switch (view->own) {
+    case XenbusStateInitWait:
+    case XenbusStateInitialised:
+        return connecting(role, view, peer_here);
+    case XenbusStateConnected:
+    case XenbusStateClosing:
+        return connected(view, peer_here);
+    default:
+        return connected(view, false); /* the device is gone, or a strange hand moved our state */
+    }
+}
+
+struct machine_step machine_step(enum machine_role role, const struct machine_view *view)
+{
+    return view->held ? held(role, view) : idle(role, view);
+}
+
+const char *machine_action_name(enum machine_action action)
+{
+    static const char *const names[] = {
+        [MACHINE_WAIT] = "wait", [MACHINE_MOVE] = "move", [MACHINE_BEGIN] = "begin",
+        [MACHINE_GRANT] = "grant", [MACHINE_MAP] = "map", [MACHINE_DRAIN] = "drain",
+        [MACHINE_RELEASE] = "release",
+    };
+
+    return (size_t)action < sizeof(names) / sizeof(names[0]) ? names[action] : "?";
+}

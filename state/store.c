@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "state/store.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xenstore.h>
+
+/* A commit that fails so often is not bad luck: somebody writes there in a loop. */
+#define TRANSACTION_TRIES 1000
+
+struct store {
+    struct xs_handle *xs;
+    xs_transaction_t transaction; /* what every call is part of; XBT_NULL outside */
+};
+
+static int error(void)
+{
+    return errno ? -errno : -EIO;
+}
+
+int store_open(struct store **out)
+{
+    struct store *store = calloc(1, sizeof(*store));
+
+    *out = NULL;
+    if (!store)
+        return -ENOMEM;
+    errno = 0;
+    store->xs = xs_open(XS_UNWATCH_FILTER);
+    if (!store->xs) {
+        int rc = error();
+
+        free(store);
+        return rc;
+    }
+    store->transaction = XBT_NULL;
+    *out = store;
+    return 0;
+}
+
+void store_close(struct store *store)
+{
+    if (!store)
+        return;
+    if (store->transaction != XBT_NULL)
+        xs_transaction_end(store->xs, store->transaction, true);
+    xs_close(store->xs);
+    free(store);
+}
+
+int store_fd(struct store *store)
+{
+    return xs_fileno(store->xs);
+}
+
+int store_own_domid(struct store *store, domid_t *domid)
+{
+    uint32_t value;
+    int rc = store_read_number(store, NULL, "domid", DOMID_FIRST_RESERVED - 1, &value);
+
+    if (rc == 0)
+        *domid = (domid_t)value;
+    return rc;
+}
+
+static int join(char path[STORE_PATH_MAX], const char *dir, const char *key)
+{
+    int length = dir ? snprintf(path, STORE_PATH_MAX, "%s/%s", dir, key)
+                     : snprintf(path, STORE_PATH_MAX, "%s", key);
+
+    return length < STORE_PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+/* The raw value, NUL added; the caller frees it. */
+static int read_raw(struct store *store, const char *dir, const char *key, char **value,
+                    unsigned int *length)
+{
+    char path[STORE_PATH_MAX];
+    int rc = join(path, dir, key);
+
+    if (rc < 0)
+        return rc;
+    *value = xs_read(store->xs, store->transaction, path, length);
+    return *value ? 0 : error();
+}
+
+bool store_exists(struct store *store, const char *dir, const char *key)
+{
+    char *value;
+    unsigned int length;
+
+    if (read_raw(store, dir, key, &value, &length) < 0)
+        return false;
+    free(value);
+    return true;
+}
+
+int store_read_text(struct store *store, const char *dir, const char *key, char *text, size_t size)
+{
+    char *value;
+    unsigned int length;
+    int rc = read_raw(store, dir, key, &value, &length);
+
+    if (rc < 0)
+        return rc;
+    if (memchr(value, '\0', length))
+        rc = -EINVAL;
+    else if (length >= size)
+        rc = -EOVERFLOW;
+    else
+        memcpy(text, value, length + 1);
+    free(value);
+    return rc;
+}
+
+int parse_number(const char *text, uint32_t max, uint32_t *value)
+{
+    uint64_t sum = 0;
+
+    if (*text == '\0')
+        return -EINVAL;
+    for (const char *c = text; *c; c++) {
+        if (*c < '0' || *c > '9')
+            return -EINVAL;
+        sum = sum * 10 + (uint64_t)(*c - '0');
+        if (sum > max)
+            return c[1 + strspn(c + 1, "0123456789")] ? -EINVAL : -ERANGE;
+    }
+    *value = (uint32_t)sum;
+    return 0;
+}
+
+int store_read_number(struct store *store, const char *dir, const char *key, uint32_t max,
+                      uint32_t *value)
+{
+    char text[32];
+    int rc = store_read_text(store, dir, key, text, sizeof(text));
+
+    if (rc == -EOVERFLOW)
+        return -EINVAL;
+    return rc < 0 ? rc : parse_number(text, max, value);
+}
+
+int store_read_state(struct store *store, const char *dir, enum xenbus_state *state)
+{
+    uint32_t value;
+    int rc = store_read_number(store, dir, "state", XenbusStateReconfigured, &value);
+
+    *state = XenbusStateUnknown;
+    if (rc == -ENOENT)
+        return 0;
+    if (rc < 0)
+        return rc == -ERANGE ? -EINVAL : rc;
+    *state = (enum xenbus_state)value;
+    return 0;
+}
+
+int store_write_text(struct store *store, const char *dir, const char *key, const char *text)
+{
+    char path[STORE_PATH_MAX];
+    int rc = join(path, dir, key);
+
+    if (rc < 0)
+        return rc;
+    if (!xs_write(store->xs, store->transaction, path, text, (unsigned int)strlen(text)))
+        return error();
+    return 0;
+}
+
+int store_write_number(struct store *store, const char *dir, const char *key, uint32_t value)
+{
+    char text[16];
+
+    snprintf(text, sizeof(text), "%" PRIu32, value);
+    return store_write_text(store, dir, key, text);
+}
+
+struct state_write {
+    const char *dir;
+    enum xenbus_state state;
+};
+
+static int fill_state(struct store *store, void *arg)
+{
+    const struct state_write *write = arg;
+
+    if (!store_exists(store, write->dir, "state"))
+        return -ENOENT;
+    return store_write_number(store, write->dir, "state", write->state);
+}
+
+int store_write_state(struct store *store, const char *dir, enum xenbus_state state)
+{
+    struct state_write write = {.dir = dir, .state = state};
+
+    return store_transaction(store, fill_state, &write);
+}
+
+int store_make_directory(struct store *store, const char *path, domid_t owner, domid_t reader)
+{
+    struct xs_permissions perms[] = {
+        {.id = owner, .perms = XS_PERM_NONE}, /* the first entry: the owner, and all others' rights */
+        {.id = reader, .perms = XS_PERM_READ},
+    };
+    unsigned int count = reader == STORE_NOBODY ? 1 : 2;
+
+    if (!xs_mkdir(store->xs, store->transaction, path))
+        return error();
+    if (!xs_set_permissions(store->xs, store->transaction, path, perms, count))
+        return error();
+    return 0;
+}
+
+int store_remove(struct store *store, const char *path)
+{
+    if (xs_rm(store->xs, store->transaction, path) || errno == ENOENT)
+        return 0;
+    return error();
+}
+
+static bool is_empty(struct store *store, const char *path)
+{
+    unsigned int count = 1;
+    char **names = xs_directory(store->xs, store->transaction, path, &count);
+
+    free(names);
+    return names && count == 0;
+}
+
+int store_remove_upward(struct store *store, const char *path, const char *stop)
+{
+    char parent[STORE_PATH_MAX];
+    int rc = store_remove(store, path);
+
+    if (rc == 0)
+        rc = join(parent, NULL, path);
+    while (rc == 0) {
+        char *slash = strrchr(parent, '/');
+
+        if (!slash)
+            break;
+        *slash = '\0';
+        if (strlen(parent) <= strlen(stop) || !is_empty(store, parent))
+            break;
+        rc = store_remove(store, parent);
+    }
+    return rc;
+}
+
+int store_list(struct store *store, const char *dir, const char *key, char ***names,
+               unsigned int *count)
+{
+    char path[STORE_PATH_MAX];
+    int rc = join(path, dir, key);
+
+    *names = NULL;
+    *count = 0;
+    if (rc < 0)
+        return rc;
+    *names = xs_directory(store->xs, store->transaction, path, count);
+    if (*names || errno == ENOENT)
+        return 0;
+    *count = 0;
+    return error();
+}
+
+int store_transaction(struct store *store, int (*fill)(struct store *store, void *arg), void *arg)
+{
+    if (store->transaction != XBT_NULL)
+        return -EBUSY;
+
+    for (int try = 0; try < TRANSACTION_TRIES; try++) {
+        bool committed;
+        int rc;
+
+        store->transaction = xs_transaction_start(store->xs);
+        if (store->transaction == XBT_NULL)
+            return error();
+        rc = fill(store, arg);
+        committed = xs_transaction_end(store->xs, store->transaction, rc < 0);
+        store->transaction = XBT_NULL;
+        if (rc < 0 || committed)
+            return rc;
+        if (errno != EAGAIN)
+            return error();
+    }
+    return -EAGAIN;
+}
+
+int store_watch(struct store *store, const char *path, const char *token)
+{
+    return xs_watch(store->xs, path, token) ? 0 : error();
+}
+
+int store_unwatch(struct store *store, const char *path, const char *token)
+{
+    return xs_unwatch(store->xs, path, token) ? 0 : error();
+}
+
+int store_next_event(struct store *store, struct store_event *event)
+{
+    char **watch = xs_check_watch(store->xs);
+    int rc;
+
+    if (!watch)
+        return errno == EAGAIN ? 0 : error();
+    rc = join(event->path, NULL, watch[XS_WATCH_PATH]);
+    if (snprintf(event->token, sizeof(event->token), "%s", watch[XS_WATCH_TOKEN]) >=
+        (int)sizeof(event->token))
+        rc = -ENAMETOOLONG;
+    free(watch);
+    return rc < 0 ? rc : 1;
+}
