@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vchan/channel.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "vchan/barrier.h"
+
+struct channel {
+    struct xen *xen;
+    struct xen_port port;
+    struct channel_owner owner;
+    struct ring_end end;
+    struct ring_layout layout;
+    struct vchan_interface *page;
+    void *left;  /* the rings' own pages, or NULL */
+    void *right;
+    uint32_t ring_ref;
+    bool server;
+    bool ended;  /* the peer said that it sends no more */
+    bool broken; /* the peer's index made no sense once */
+};
+
+static int error(void)
+{
+    return errno ? -errno : -EIO;
+}
+
+static void port_fired(struct xen_port *port)
+{
+    struct channel *channel = (struct channel *)((char *)port - offsetof(struct channel, port));
+
+    channel->owner.fired(channel, channel->owner.arg);
+}
+
+static struct channel *channel_make(struct xen *xen, struct channel_owner owner)
+{
+    struct channel *channel = calloc(1, sizeof(*channel));
+
+    if (channel) {
+        channel->xen = xen;
+        channel->owner = owner;
+        channel->port.fired = port_fired;
+    }
+    return channel;
+}
+
+/* Both of these leave the page and the rings that they could get to channel_close(). */
+static int grant_rings(struct channel *channel, xengntshr_handle *granting, domid_t peer)
+{
+    struct ring_layout *layout = &channel->layout;
+    uint32_t *grants;
+
+    channel->page = xengntshr_share_page_notify(granting, peer, &channel->ring_ref, 1,
+                                                offsetof(struct vchan_interface, srv_live),
+                                                channel->port.number);
+    if (!channel->page)
+        return error();
+    grants = channel->page->grants;
+    if (layout->left_pages) {
+        channel->left =
+            xengntshr_share_pages(granting, peer, (int)layout->left_pages, grants, 1);
+        if (!channel->left)
+            return error();
+    }
+    if (layout->right_pages) {
+        channel->right = xengntshr_share_pages(granting, peer, (int)layout->right_pages,
+                                               grants + layout->left_pages, 1);
+        if (!channel->right)
+            return error();
+    }
+    return 0;
+}
+
+int channel_serve(struct xen *xen, domid_t peer, const struct ring_orders *orders,
+                  struct channel_owner owner, struct channel **out)
+{
+    struct channel *channel = channel_make(xen, owner);
+    xengntshr_handle *granting;
+    int rc;
+
+    *out = NULL;
+    if (!channel)
+        return -ENOMEM;
+    channel->server = true;
+    rc = ring_layout_make(orders->read, orders->write, &channel->layout);
+    if (rc < 0)
+        goto fail;
+    granting = xen_granting(xen, &rc);
+    if (!granting)
+        goto fail;
+    rc = xen_offer_port(xen, peer, &channel->port);
+    if (rc < 0)
+        goto fail;
+    errno = 0;
+    rc = grant_rings(channel, granting, peer);
+    if (rc < 0)
+        goto fail;
+    ring_serve(&channel->end, channel->page, &channel->layout, channel->left, channel->right);
+    *out = channel;
+    return 0;
+
+fail:
+    channel_close(channel);
+    return rc;
+}
+
+uint32_t channel_ring_ref(const struct channel *channel)
+{
+    return channel->ring_ref;
+}
+
+evtchn_port_t channel_port(const struct channel *channel)
+{
+    return channel->port.number;
+}
+
+static void *map_pages(xengnttab_handle *mapping, domid_t peer, uint32_t *grants, uint32_t count,
+                       int prot)
+{
+    return xengnttab_map_domain_grant_refs(mapping, count, peer, grants, prot);
+}
+
+static int map_rings(struct channel *channel, xengnttab_handle *mapping, domid_t peer)
+{
+    struct ring_layout *layout = &channel->layout;
+    uint32_t grants[2u << (RING_ORDER_MAX - RING_ORDER_PAGE)];
+
+    for (uint32_t i = 0; i < layout->left_pages + layout->right_pages; i++)
+        grants[i] = load_once(&channel->page->grants[i]);
+    if (layout->left_pages) {
+        channel->left =
+            map_pages(mapping, peer, grants, layout->left_pages, PROT_READ | PROT_WRITE);
+        if (!channel->left)
+            return error();
+    }
+    if (layout->right_pages) {
+        channel->right = map_pages(mapping, peer, grants + layout->left_pages,
+                                   layout->right_pages, PROT_READ);
+        if (!channel->right)
+            return error();
+    }
+    return 0;
+}
+
+/* The page first, alone: the live byte is cleared for us only once its mapping says so. */
+static int map_page(struct channel *channel, xengnttab_handle *mapping, domid_t peer)
+{
+    channel->page = xengnttab_map_grant_ref_notify(mapping, peer, channel->ring_ref,
+                                                   PROT_READ | PROT_WRITE,
+                                                   offsetof(struct vchan_interface, cli_live),
+                                                   channel->port.number);
+    return channel->page ? 0 : error();
+}
+
+int channel_join(struct xen *xen, domid_t peer, uint32_t ring_ref, evtchn_port_t port,
+                 struct channel_owner owner, struct channel **out)
+{
+    struct channel *channel = channel_make(xen, owner);
+    xengnttab_handle *mapping;
+    int rc;
+
+    *out = NULL;
+    if (!channel)
+        return -ENOMEM;
+    channel->ring_ref = ring_ref;
+    mapping = xen_mapping(xen, &rc);
+    if (!mapping)
+        goto fail;
+    rc = xen_bind_port(xen, peer, port, &channel->port);
+    if (rc < 0) {
+        rc = rc == -EINVAL ? -EBUSY : rc;
+        goto fail;
+    }
+    errno = 0;
+    rc = map_page(channel, mapping, peer);
+    if (rc == 0)
+        rc = ring_layout_read(channel->page, &channel->layout);
+    if (rc == 0)
+        rc = map_rings(channel, mapping, peer);
+    if (rc == 0)
+        rc = ring_join(&channel->end, channel->page, &channel->layout, channel->left,
+                       channel->right);
+    if (rc < 0)
+        goto fail;
+    xen_signal(xen, &channel->port);
+    *out = channel;
+    return 0;
+
+fail:
+    channel_close(channel);
+    return rc;
+}
+
+static void give_back(struct channel *channel, void *pages, uint32_t count)
+{
+    int ignored;
+
+    if (!pages)
+        return;
+    if (channel->server)
+        xengntshr_unshare(xen_granting(channel->xen, &ignored), pages, count);
+    else
+        xengnttab_unmap(xen_mapping(channel->xen, &ignored), pages, count);
+}
+
+void channel_close(struct channel *channel)
+{
+    if (!channel)
+        return;
+    give_back(channel, channel->left, channel->layout.left_pages);
+    give_back(channel, channel->right, channel->layout.right_pages);
+    if (channel->end.live)
+        ring_leave(&channel->end);
+    xen_signal(channel->xen, &channel->port);
+    give_back(channel, channel->page, 1);
+    xen_unbind_port(channel->xen, &channel->port);
+    free(channel);
+}
+
+void channel_set_ended(struct channel *channel)
+{
+    channel->ended = true;
+}
+
+bool channel_peer_left(const struct channel *channel)
+{
+    return ring_peer_left(&channel->end);
+}
+
+/* What made no sense once is not believed again, whatever the peer writes then. */
+static int broken(struct channel *channel)
+{
+    channel->broken = true;
+    return -EPROTO;
+}
+
+int channel_readable(struct channel *channel, uint32_t enough)
+{
+    struct ring_end *end = &channel->end;
+    bool over;
+    int bytes;
+
+    if (channel->broken)
+        return -EPROTO;
+    bytes = ring_readable(&end->in, enough);
+    if (bytes >= 0 && (uint32_t)bytes < enough) {
+        ring_request(end, VCHAN_NOTIFY_WRITE);
+        /* In this order: what was written before the peer left is seen after it is seen gone. */
+        over = channel->ended || ring_peer_left(end);
+        bytes = ring_readable(&end->in, enough);
+        if (bytes >= 0 && (uint32_t)bytes < enough && !over)
+            return -EAGAIN;
+    }
+    return bytes < 0 ? broken(channel) : bytes;
+}
+
+int channel_writable(struct channel *channel, uint32_t enough)
+{
+    struct ring_end *end = &channel->end;
+    int room;
+
+    if (channel->broken)
+        return -EPROTO;
+    if (ring_peer_left(end))
+        return -EPIPE;
+    room = ring_writable(&end->out, enough);
+    if (room >= 0 && (uint32_t)room < enough) {
+        ring_request(end, VCHAN_NOTIFY_READ);
+        room = ring_writable(&end->out, enough);
+    }
+    if (room < 0)
+        return broken(channel);
+    return (uint32_t)room < enough ? -EAGAIN : room;
+}
+
+unsigned int channel_peek(const struct channel *channel, uint32_t bytes, struct ring_span spans[2])
+{
+    return ring_spans(&channel->end.in, bytes, spans);
+}
+
+unsigned int channel_reserve(const struct channel *channel, uint32_t bytes,
+                             struct ring_span spans[2])
+{
+    return ring_spans(&channel->end.out, bytes, spans);
+}
+
+void channel_consume(struct channel *channel, uint32_t bytes)
+{
+    if (bytes == 0)
+        return;
+    ring_consume(&channel->end.in, bytes);
+    if (ring_must_signal(&channel->end, VCHAN_NOTIFY_READ))
+        xen_signal(channel->xen, &channel->port);
+}
+
+void channel_commit(struct channel *channel, uint32_t bytes)
+{
+    if (bytes == 0)
+        return;
+    ring_produce(&channel->end.out, bytes);
+    if (ring_must_signal(&channel->end, VCHAN_NOTIFY_WRITE))
+        xen_signal(channel->xen, &channel->port);
+}
+
+uint32_t channel_read_size(const struct channel *channel)
+{
+    return channel->end.in.size;
+}
+
+uint32_t channel_write_size(const struct channel *channel)
+{
+    return channel->end.out.size;
+}
+
+static uint32_t smaller(uint32_t bytes, size_t size)
+{
+    return bytes < size ? bytes : (uint32_t)size;
+}
+
+ssize_t channel_read(struct channel *channel, void *data, size_t size, uint32_t enough)
+{
+    struct ring_span spans[2];
+    uint8_t *to = data;
+    int bytes = channel_readable(channel, enough);
+    unsigned int count;
+
+    if (bytes <= 0)
+        return bytes;
+    bytes = (int)smaller((uint32_t)bytes, size);
+    count = channel_peek(channel, (uint32_t)bytes, spans);
+    for (unsigned int i = 0; i < count; to += spans[i].length, i++)
+        memcpy(to, spans[i].base, spans[i].length);
+    channel_consume(channel, (uint32_t)bytes);
+    return bytes;
+}
+
+ssize_t channel_write(struct channel *channel, const void *data, size_t size, uint32_t enough)
+{
+    struct ring_span spans[2];
+    const uint8_t *from = data;
+    int room = channel_writable(channel, enough);
+    unsigned int count;
+
+    if (room < 0)
+        return room;
+    room = (int)smaller((uint32_t)room, size);
+    count = channel_reserve(channel, (uint32_t)room, spans);
+    for (unsigned int i = 0; i < count; from += spans[i].length, i++)
+        memcpy(spans[i].base, from, spans[i].length);
+    channel_commit(channel, (uint32_t)room);
+    return room;
+}

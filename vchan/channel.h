@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One vchan: the shared page and its rings, its grants and its port, and the bytes that go through.
+ * It never blocks and knows nothing of xenstore. Belongs to the thread of its struct xen.
+ */
+#ifndef VCHAN_CHANNEL_H
+#define VCHAN_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "state/device.h"
+#include "vchan/ring.h"
+#include "vchan/xen.h"
+
+struct channel;
+
+/* Told, in xen_dispatch(), that the peer signalled. It may close the channel. */
+struct channel_owner {
+    void (*fired)(struct channel *channel, void *arg);
+    void *arg;
+};
+
+/*
+ * Server: grants a page and rings of these orders (seen from the server) to domain peer, and offers
+ * it a port. On success the caller owns *channel; on failure it is NULL and nothing is left.
+ * -ENOSPC: the kernel grants no more pages (gntalloc's limit, 1024 by default, or the grant table).
+ */
+int channel_serve(struct xen *xen, domid_t peer, const struct ring_orders *orders,
+                  struct channel_owner owner, struct channel **channel);
+
+/* Server: what the client needs to know. */
+uint32_t channel_ring_ref(const struct channel *channel);
+evtchn_port_t channel_port(const struct channel *channel);
+
+/*
+ * Client: binds to the server's port, maps its page and rings, takes its place and signals.
+ * -EBUSY: the port is not offered to us or taken (another client, or the server is gone);
+ * -EINVAL: no such grant for us (the server is gone or lies); -EPROTO: the page is not sound. On failure
+ * nothing is left, and nothing of the server's is harmed.
+ */
+int channel_join(struct xen *xen, domid_t peer, uint32_t ring_ref, evtchn_port_t port,
+                 struct channel_owner owner, struct channel **channel);
+
+/*
+ * Leaves: bytes written so far stay readable for the peer, who learns at once that we are gone. NULL
+ * is allowed.
+ */
+void channel_close(struct channel *channel);
+
+/* Tells the channel that its peer will send no more: an empty ring is then the end. */
+void channel_set_ended(struct channel *channel);
+
+/* Whether the peer's process has left, in order or not; what it wrote is still in the ring. */
+bool channel_peer_left(const struct channel *channel);
+
+/*
+ * Bytes that can be read now, 0 at the end (the peer left or ended, and nothing is in the ring any
+ * more), -EAGAIN if fewer than enough are there yet and more may come, or -EPROTO (a corrupt ring, for
+ * good). With -EAGAIN the peer was asked to signal. At the end fewer than enough may be returned.
+ */
+int channel_readable(struct channel *channel, uint32_t enough);
+
+/*
+ * Room that can be written now, -EAGAIN if less than enough (the peer was asked to signal), -EPIPE if
+ * the peer left, -EPROTO.
+ */
+int channel_writable(struct channel *channel, uint32_t enough);
+
+/*
+ * The bytes at the head of what is readable or writable, without a copy: at most the number that
+ * the call above returned last. Returns the number of spans, 0 to 2.
+ */
+unsigned int channel_peek(const struct channel *channel, uint32_t bytes, struct ring_span spans[2]);
+unsigned int channel_reserve(const struct channel *channel, uint32_t bytes,
+                             struct ring_span spans[2]);
+
+/* Takes bytes that were peeked out of the ring; wakes the peer if it asked for that. */
+void channel_consume(struct channel *channel, uint32_t bytes);
+
+/* Sends bytes that were filled in; wakes the peer if it asked for that. */
+void channel_commit(struct channel *channel, uint32_t bytes);
+
+/* Sizes of the rings in bytes: what can be asked of channel_readable() and channel_writable(). */
+uint32_t channel_read_size(const struct channel *channel);
+uint32_t channel_write_size(const struct channel *channel);
+
+/*
+ * Copies out what is there, up to size bytes and at least enough (1: a stream; size: all or
+ * nothing). Returns as channel_readable(), with the number copied.
+ */
+ssize_t channel_read(struct channel *channel, void *data, size_t size, uint32_t enough);
+
+/* Copies in, likewise; returns as channel_writable(), with the number copied. */
+ssize_t channel_write(struct channel *channel, const void *data, size_t size, uint32_t enough);
+
+#endif

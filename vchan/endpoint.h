@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One side of a device, taken through its life: reads what xenstore says, asks state/machine.h what
+ * to do, and does it. The same code for frontend and backend, service and library.
+ *
+ * An endpoint watches nothing and waits for nothing: its owner has the event loop, and calls
+ * endpoint_look() when xenstore said that something below the device's two directories changed.
+ * Belongs to one thread. None of its calls blocks but for exchanges with xenstored.
+ */
+#ifndef VCHAN_ENDPOINT_H
+#define VCHAN_ENDPOINT_H
+
+#include <stdbool.h>
+
+#include "state/machine.h"
+#include "state/store.h"
+#include "vchan/channel.h"
+#include "vchan/xen.h"
+
+struct endpoint;
+
+/*
+ * What the owner is told; each may be NULL. They may call endpoint_set_…() and use the channel, but
+ * not close the endpoint.
+ */
+struct endpoint_ops {
+    /*
+     * The rings are there. Open what is plugged in, then call endpoint_set_ready() (at once or
+     * later), or endpoint_fail(). Without it the endpoint is ready at once.
+     */
+    void (*held)(void *arg);
+    /* The peer signalled: there may be bytes, room, or the end. Also called when draining begins. */
+    void (*stirred)(void *arg);
+    /* The rings go: the channel is not there any more once this returns. */
+    void (*releasing)(void *arg);
+    /* One of the two states, or why they are as they are, changed. For logs and for who waits. */
+    void (*moved)(void *arg);
+};
+
+/*
+ * Takes over one side of a device. own_dir is the directory of that side, relative or absolute
+ * ("device/vchan/0", "backend/vchan/5/0"). A lock makes sure that one process only plays it.
+ * -ENOENT: there is no such device; -EBUSY: another process has it; -EINVAL: its nodes make no sense;
+ * -ELOOP: both ends are the same domain. It does nothing more until endpoint_look(). On failure *endpoint is NULL.
+ */
+int endpoint_open(struct store *store, struct xen *xen, enum machine_role role,
+                  const char *own_dir, const struct endpoint_ops *ops, void *arg,
+                  struct endpoint **endpoint);
+
+/*
+ * Leaves in order (Closing, then Closed), gives everything back and frees. What was written into
+ * the ring stays readable for the peer. NULL is allowed.
+ */
+void endpoint_close(struct endpoint *endpoint);
+
+/* Looks at xenstore and does all that is to be done now. */
+void endpoint_look(struct endpoint *endpoint);
+
+/* The connection is open: the endpoint may go to Connected. */
+void endpoint_set_ready(struct endpoint *endpoint);
+
+/* Nothing more will be written into the channel: half-close. */
+void endpoint_set_finished(struct endpoint *endpoint);
+
+/* The channel was read to its end (0 bytes), and all was delivered. */
+void endpoint_set_drained(struct endpoint *endpoint);
+
+/*
+ * Gives the connection up for a reason, one line for a person, which is written to own_dir/error: the
+ * endpoint goes to Closed, and may be connected again from there.
+ */
+void endpoint_fail(struct endpoint *endpoint, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The channel, or NULL while there is none. Owned by the endpoint. */
+struct channel *endpoint_channel(const struct endpoint *endpoint);
+
+/* The two states, as last seen. */
+enum xenbus_state endpoint_own_state(const struct endpoint *endpoint);
+enum xenbus_state endpoint_peer_state(const struct endpoint *endpoint);
+
+/* Whether the peer, having come to its end, did so in order: no crash, nothing torn away. */
+bool endpoint_ended_well(const struct endpoint *endpoint);
+
+/* Whether the device is still there, in xenstore. */
+bool endpoint_present(const struct endpoint *endpoint);
+
+/* Who and where: for watches and logs. Owned by the endpoint. */
+const char *endpoint_own_dir(const struct endpoint *endpoint);
+const char *endpoint_peer_dir(const struct endpoint *endpoint);
+const char *endpoint_name(const struct endpoint *endpoint);
+domid_t endpoint_peer_domid(const struct endpoint *endpoint);
+
+/* Why the endpoint last failed or lost its peer, one line, or "". Kept until it connects again. */
+const char *endpoint_reason(const struct endpoint *endpoint);
+
+#endif

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libpvchan: two-way byte streams between two Xen domains.
+ *
+ * A channel is declared in a domain's configuration (vchan = [ "name=…" ]) and opened by its name,
+ * in either of its two domains, with pvchan_open(). For peers that know no devices (libxenvchan,
+ * MirageOS, Qubes) there is the plain rendezvous at a xenstore path: pvchan_server() and
+ * pvchan_client().
+ *
+ * All functions return 0 or a positive value, or a negative errno. A handle belongs to one thread
+ * at a time, and does not survive fork(). The library makes no thread of its own (libxenstore makes
+ * one for a named channel), installs no signal handler, raises no signal, and prints nothing.
+ *
+ * Blocking: a call that cannot go on waits, unless the handle was opened with PVCHAN_NONBLOCK, in
+ * which case it returns -EAGAIN. A signal handler that runs while a call waits ends it with -EINTR,
+ * if it has moved nothing yet.
+ *
+ * Programs with an event loop: wait until pvchan_fd() is readable, call pvchan_dispatch(), then try
+ * to read and write again until -EAGAIN.
+ */
+#ifndef PVCHAN_H
+#define PVCHAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One side of an open channel. */
+struct pvchan;
+
+enum pvchan_flags {
+    PVCHAN_NONBLOCK = 1 << 0, /* calls never wait: -EAGAIN */
+};
+
+/* A channel's ring may hold at most this many bytes. */
+#define PVCHAN_RING_MAX (1024u * 1024)
+
+/*
+ * Opens a channel by its name, and waits until both sides are Connected.
+ *
+ * In the frontend domain the name is looked up among the domain's devices; in the backend domain
+ * among the devices it serves with connection=app. "DOMID/NAME" picks one where several frontends
+ * have a channel of that name. Only one process can have a side open.
+ *
+ * timeout_ms: how long to wait, -1 for ever, 0 to try only what is possible at once. PVCHAN_NONBLOCK
+ * concerns the calls after it, not this one.
+ *
+ * -ENOENT: no channel of that name here; -ENOTUNIQ: several (say which); -EBUSY: another process
+ * has it open; -ETIMEDOUT: the other side did not come; -ECONNREFUSED: it went to Closed instead
+ * (pvchan_reason() is not to be had: see the node F/error or B/error, `vchan list` shows it);
+ * -ENOSPC: the kernel grants no more pages (raise xen_gntalloc's limit, or take smaller rings);
+ * -EACCES, -ENOENT: no Xen devices here; -EINTR. On failure *channel is NULL and the device is
+ * as it was, Closed. On success the caller owns *channel.
+ */
+int pvchan_open(const char *name, int timeout_ms, unsigned int flags, struct pvchan **channel);
+
+/*
+ * Offers a plain vchan to domain peer at a xenstore path, as libxenvchan_server_init() does: the
+ * keys path/ring-ref and path/event-channel are written, readable by the peer. It does not wait for
+ * a client; bytes may be written before it comes. read_size and write_size (bytes, at most
+ * PVCHAN_RING_MAX) are rounded up to what the wire has.
+ *
+ * -ERANGE: a size is too large; -ELOOP: peer is this domain; -ENOSPC, -EACCES, -ENOENT: as above. On
+ * success the caller owns *channel; closing it removes the two keys if they still are its own.
+ */
+int pvchan_server(unsigned int peer, const char *path, size_t read_size, size_t write_size,
+                  unsigned int flags, struct pvchan **channel);
+
+/*
+ * Connects to a plain vchan that domain peer offers at a xenstore path, and waits for it to appear
+ * for up to timeout_ms (-1: for ever, 0: not at all).
+ *
+ * -ETIMEDOUT: nothing was offered; -EBUSY: another client has it, or the server is gone and left its
+ * keys; -EINVAL: the keys are no numbers, or the page is not granted to us; -EPROTO: the page makes no sense;
+ * -ELOOP; -EACCES: the keys are not readable; -EINTR. On success the caller owns *channel.
+ */
+int pvchan_client(unsigned int peer, const char *path, int timeout_ms, unsigned int flags,
+                  struct pvchan **channel);
+
+/*
+ * Closes and frees. What was written stays readable for the peer, which then sees the end. Does not
+ * wait for it. NULL is allowed.
+ */
+void pvchan_close(struct pvchan *channel);
+
+/*
+ * Reads what is there, at least 1 and at most size bytes. 0: the end, the peer sends no more.
+ * -ECONNRESET: the peer's process or domain died (a plain vchan cannot tell that from the end: 0);
+ * -EPROTO: the peer corrupted the ring, nothing more can be had; -EAGAIN; -EINTR.
+ */
+ssize_t pvchan_read(struct pvchan *channel, void *data, size_t size);
+
+/*
+ * Writes as libc's write(): waits until all is in the ring and returns size; with PVCHAN_NONBLOCK
+ * what fits now, at least 1 byte. -EPIPE: the peer takes no more; -EPROTO; -EAGAIN; -EINTR. If
+ * something was written before an error, that number is returned, and the error comes next time.
+ */
+ssize_t pvchan_write(struct pvchan *channel, const void *data, size_t size);
+
+/*
+ * All or nothing: reads exactly size bytes, and returns size, or 0 at the end. -EMSGSIZE: size is
+ * larger than the ring, it could never be there; -ENODATA: the end came after fewer bytes (they can
+ * still be read by pvchan_read()); otherwise as pvchan_read().
+ */
+ssize_t pvchan_recv(struct pvchan *channel, void *data, size_t size);
+
+/* All or nothing: writes exactly size bytes at once. -EMSGSIZE; otherwise as pvchan_write(). */
+ssize_t pvchan_send(struct pvchan *channel, const void *data, size_t size);
+
+/*
+ * Says that nothing more will be written; reading goes on. The peer reads what is in the ring, then
+ * the end. -ENOTSUP: a plain vchan has no such thing, close it instead. Does not wait.
+ */
+int pvchan_shutdown(struct pvchan *channel);
+
+/* Whether the peer is there: 1, or 0 if it did not come yet or has left. Bytes may still be there. */
+int pvchan_is_connected(struct pvchan *channel);
+
+/* An fd to poll for reading, owned by the handle, the same for its whole life. */
+int pvchan_fd(struct pvchan *channel);
+
+/*
+ * Takes note of what made pvchan_fd() readable; never waits. 0, or a negative errno if the event channel
+ * or xenstore is gone.
+ */
+int pvchan_dispatch(struct pvchan *channel);
+
+/* The sizes of the rings, in bytes: the most that pvchan_recv() and pvchan_send() take. */
+size_t pvchan_read_size(struct pvchan *channel);
+size_t pvchan_write_size(struct pvchan *channel);
+
+/* The domain at the other end. */
+unsigned int pvchan_peer(struct pvchan *channel);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

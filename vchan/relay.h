@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Bytes between a channel and file descriptors, straight from and into the ring: readv() fills what
+ * the ring has free, writev() empties what it holds, and only what the sink took is consumed. So a
+ * full sink stops the peer, a full ring stops the source, and a process that dies loses no byte that
+ * it did not deliver.
+ *
+ * A relay never blocks (its descriptors are non-blocking, or regular files) and owns nothing: it is
+ * called whenever something may have changed, and tells what to wait for.
+ */
+#ifndef VCHAN_RELAY_H
+#define VCHAN_RELAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vchan/channel.h"
+
+/* What relay_step() waits for, besides the channel's signal, which always calls for a step. */
+enum relay_wait {
+    RELAY_SOURCE = 1, /* the source to be readable */
+    RELAY_SINK = 2,   /* the sink to be writable */
+    RELAY_AGAIN = 4,  /* nothing: there is more to do, after others had their turn */
+};
+
+struct relay {
+    struct channel *channel;
+    int source; /* read and sent to the peer; -1: nothing to send */
+    int sink;   /* gets what the peer sent; -1: the peer's bytes stay in the ring */
+
+    bool source_done; /* end of file or an error: nothing more will be sent */
+    bool sink_done;   /* the peer's last byte is delivered, or delivery failed */
+
+    int source_error; /* negative errno of read, 0 for end of file */
+    int sink_error;   /* negative errno of write */
+    int ring_error;   /* -EPIPE: the peer left before it took all; -EPROTO: a corrupt ring */
+
+    uint64_t sent; /* bytes */
+    uint64_t received;
+};
+
+/* Starts a relay: sets all fields. source may equal sink. */
+void relay_init(struct relay *relay, struct channel *channel, int source, int sink);
+
+/*
+ * Moves what can be moved now, in both directions, up to a bound. Returns an OR of enum relay_wait.
+ * The ends are in the fields: a relay with source_done and sink_done has nothing more to do.
+ * SIGPIPE must be ignored.
+ */
+unsigned int relay_step(struct relay *relay);
+
+#endif

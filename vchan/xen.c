@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vchan/xen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xentoollog.h>
+
+/* So that a storm of events cannot keep a program from everything else that it waits for. */
+#define DISPATCH_MAX 256
+
+struct xen {
+    xenevtchn_handle *events;
+    xengntshr_handle *granting;
+    xengnttab_handle *mapping;
+    struct xen_port **ports; /* by number */
+    size_t room;
+};
+
+static int error(void)
+{
+    return errno ? -errno : -EIO;
+}
+
+static void drop_message(xentoollog_logger *logger, xentoollog_level level, int errnoval,
+                         const char *context, const char *format, va_list args)
+{
+    (void)logger, (void)level, (void)errnoval, (void)context, (void)format, (void)args;
+}
+
+static void drop_progress(xentoollog_logger *logger, const char *context, const char *doing,
+                          int percent, unsigned long done, unsigned long total)
+{
+    (void)logger, (void)context, (void)doing, (void)percent, (void)done, (void)total;
+}
+
+static void drop_logger(xentoollog_logger *logger)
+{
+    (void)logger;
+}
+
+/* The Xen libraries would write to stderr; what failed is told once, by who knows what it was for. */
+static xentoollog_logger silence = {
+    .vmessage = drop_message, .progress = drop_progress, .destroy = drop_logger,
+};
+
+int xen_open(struct xen **out)
+{
+    struct xen *xen = calloc(1, sizeof(*xen));
+    int flags;
+
+    *out = NULL;
+    if (!xen)
+        return -ENOMEM;
+    errno = 0;
+    xen->events = xenevtchn_open(&silence, 0);
+    if (!xen->events)
+        goto fail;
+    flags = fcntl(xenevtchn_fd(xen->events), F_GETFL);
+    if (flags < 0 || fcntl(xenevtchn_fd(xen->events), F_SETFL, flags | O_NONBLOCK) < 0)
+        goto fail;
+    *out = xen;
+    return 0;
+
+fail:
+    flags = error();
+    xen_close(xen);
+    return flags;
+}
+
+void xen_close(struct xen *xen)
+{
+    if (!xen)
+        return;
+    if (xen->granting)
+        xengntshr_close(xen->granting);
+    if (xen->mapping)
+        xengnttab_close(xen->mapping);
+    if (xen->events)
+        xenevtchn_close(xen->events);
+    free(xen->ports);
+    free(xen);
+}
+
+int xen_fd(const struct xen *xen)
+{
+    return xenevtchn_fd(xen->events);
+}
+
+static void serve_port(struct xen *xen, evtchn_port_t number)
+{
+    struct xen_port *port = number < xen->room ? xen->ports[number] : NULL;
+
+    if (!port)
+        return; /* unbound since it fired */
+    xenevtchn_unmask(xen->events, number);
+    port->fired(port);
+}
+
+int xen_dispatch(struct xen *xen)
+{
+    int served = 0;
+
+    while (served < DISPATCH_MAX) {
+        int port = xenevtchn_pending(xen->events);
+
+        if (port < 0 && errno == EINTR)
+            continue;
+        if (port < 0)
+            return errno == EAGAIN || served > 0 ? served : error();
+        serve_port(xen, (evtchn_port_t)port);
+        served++;
+    }
+    return served;
+}
+
+/* Room in the table, before the hypervisor is asked: so that a bound port is never without a place. */
+static int make_room(struct xen *xen, size_t wanted)
+{
+    size_t room = xen->room ? xen->room : 64;
+    struct xen_port **ports;
+
+    while (room <= wanted)
+        room *= 2;
+    if (room == xen->room)
+        return 0;
+    ports = reallocarray(xen->ports, room, sizeof(ports[0]));
+    if (!ports)
+        return -ENOMEM;
+    memset(ports + xen->room, 0, (room - xen->room) * sizeof(ports[0]));
+    xen->ports = ports;
+    xen->room = room;
+    return 0;
+}
+
+static int keep_port(struct xen *xen, xenevtchn_port_or_error_t number, struct xen_port *port)
+{
+    int rc;
+
+    if (number < 0)
+        return error();
+    rc = make_room(xen, (size_t)number);
+    if (rc < 0) {
+        xenevtchn_unbind(xen->events, (evtchn_port_t)number);
+        return rc;
+    }
+    port->number = (evtchn_port_t)number;
+    xen->ports[number] = port;
+    return 0;
+}
+
+int xen_offer_port(struct xen *xen, uint32_t peer, struct xen_port *port)
+{
+    return keep_port(xen, xenevtchn_bind_unbound_port(xen->events, peer), port);
+}
+
+int xen_bind_port(struct xen *xen, uint32_t peer, evtchn_port_t remote, struct xen_port *port)
+{
+    return keep_port(xen, xenevtchn_bind_interdomain(xen->events, peer, remote), port);
+}
+
+void xen_unbind_port(struct xen *xen, struct xen_port *port)
+{
+    if (port->number == 0)
+        return;
+    xen->ports[port->number] = NULL;
+    xenevtchn_unbind(xen->events, port->number);
+    port->number = 0;
+}
+
+void xen_signal(struct xen *xen, const struct xen_port *port)
+{
+    if (port->number != 0)
+        xenevtchn_notify(xen->events, port->number);
+}
+
+xengntshr_handle *xen_granting(struct xen *xen, int *rc)
+{
+    if (!xen->granting)
+        xen->granting = xengntshr_open(&silence, 0);
+    *rc = xen->granting ? 0 : error();
+    return xen->granting;
+}
+
+xengnttab_handle *xen_mapping(struct xen *xen, int *rc)
+{
+    if (!xen->mapping)
+        xen->mapping = xengnttab_open(&silence, 0);
+    *rc = xen->mapping ? 0 : error();
+    return xen->mapping;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A process's handles on the hypervisor: one event-channel handle, hence one fd, for any number of
+ * ports, and one grant-table handle each for granting and for mapping, opened when first needed.
+ *
+ * Belongs to one thread. Closing it (or the process dying) unbinds all its ports.
+ */
+#ifndef VCHAN_XEN_H
+#define VCHAN_XEN_H
+
+#include <stdint.h>
+#include <xenevtchn.h>
+#include <xengnttab.h>
+
+struct xen;
+
+/*
+ * A port that is bound, embedded in what owns it. fired() runs in xen_dispatch(), after the port is
+ * unmasked; it may bind, unbind and free anything, itself included.
+ */
+struct xen_port {
+    evtchn_port_t number; /* 0: not bound */
+    void (*fired)(struct xen_port *port);
+};
+
+/*
+ * Opens the event-channel driver. -ENOENT or -EACCES: no /dev/xen/evtchn here, or it is not ours to
+ * open. On failure *xen is NULL.
+ */
+int xen_open(struct xen **xen);
+
+/* Closes all handles. Every port must be unbound and every mapping undone before. NULL is allowed. */
+void xen_close(struct xen *xen);
+
+/* The fd to poll for reading; then call xen_dispatch(). */
+int xen_fd(const struct xen *xen);
+
+/*
+ * Serves the ports that fired, never blocking: O(those ports). It may return with more to do; the
+ * fd is readable then. Returns how many fired, or a negative errno.
+ */
+int xen_dispatch(struct xen *xen);
+
+/* Makes a port that domain peer may bind to. port->fired is set by the caller. 0 or -errno. */
+int xen_offer_port(struct xen *xen, uint32_t peer, struct xen_port *port);
+
+/*
+ * Binds to a peer's port. -EINVAL: it is no port offered to us; or somebody else is bound to it
+ * already (the hypervisor does not tell the two apart).
+ */
+int xen_bind_port(struct xen *xen, uint32_t peer, evtchn_port_t remote, struct xen_port *port);
+
+/* Gives the port back, or does nothing if it is not bound. */
+void xen_unbind_port(struct xen *xen, struct xen_port *port);
+
+/* Signals the other end. That nobody is there any more is not an error: the live byte tells. */
+void xen_signal(struct xen *xen, const struct xen_port *port);
+
+/* The handle for granting (gntalloc), or NULL with *rc the negative errno. Owned by xen. */
+xengntshr_handle *xen_granting(struct xen *xen, int *rc);
+
+/* The handle for mapping (gntdev), likewise. */
+xengnttab_handle *xen_mapping(struct xen *xen, int *rc);
+
+#endif
