@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "toolstack/channel.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "state/store.h"
+
+/* A parse under way. */
+struct parse {
+    struct channel *channel;
+    unsigned int seen; /* the keys so far: 1 << enum key_index */
+    char *why;
+};
+
+enum key_index {
+    KEY_NAME,
+    KEY_BACKEND,
+    KEY_DEVID,
+    KEY_RING,
+    KEY_READ_RING,
+    KEY_WRITE_RING,
+    KEY_CONNECTION,
+    KEY_PATH,
+    KEY_ADDRESS,
+    KEY_COMMAND,
+    KEY_RECONNECT,
+    KEY_COUNT,
+};
+
+struct key {
+    const char *name;
+    int (*take)(struct parse *parse, const struct key *key, const char *value);
+    size_t offset; /* of the text in struct channel, for take_text */
+    size_t max;
+    bool rest; /* takes all that follows, commas too */
+};
+
+static const struct key keys[KEY_COUNT];
+
+/* What a kind of connection cannot do without, and what else it takes. */
+static const struct kind {
+    const char *name;
+    unsigned int needs, takes;
+} kinds[] = {
+    {"app", 0, 0},
+    {"echo", 0, 1 << KEY_RECONNECT},
+    {"socket", 1 << KEY_PATH, 1 << KEY_RECONNECT},
+    {"connect", 1 << KEY_PATH, 1 << KEY_RECONNECT},
+    {"tcp", 1 << KEY_ADDRESS, 1 << KEY_RECONNECT},
+    {"pty", 1 << KEY_PATH, 1 << KEY_RECONNECT},
+    {"exec", 1 << KEY_COMMAND, 1 << KEY_RECONNECT},
+};
+
+#define KIND_COUNT      (sizeof(kinds) / sizeof(kinds[0]))
+#define CONNECTION_KEYS (1 << KEY_PATH | 1 << KEY_ADDRESS | 1 << KEY_COMMAND | 1 << KEY_RECONNECT)
+
+/* Says why, and gives what to return. */
+__attribute__((format(printf, 2, 3))) static int refuse(const struct parse *parse,
+                                                        const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(parse->why, CHANNEL_WHY_MAX, format, args);
+    va_end(args);
+    return -EINVAL;
+}
+
+/* "a, b, c": the names of all kinds that take the keys of the mask. */
+static void kind_names(unsigned int mask, char *text, size_t size)
+{
+    size_t length = 0;
+
+    text[0] = '\0';
+    for (size_t i = 0; i < KIND_COUNT && length < size; i++)
+        if (((kinds[i].needs | kinds[i].takes) & mask) == mask)
+            length += (size_t)snprintf(text + length, size - length, "%s%s", length ? ", " : "",
+                                       kinds[i].name);
+}
+
+static void key_names(char *text, size_t size)
+{
+    size_t length = 0;
+
+    for (size_t i = 0; i < KEY_COUNT && length < size; i++)
+        length +=
+            (size_t)snprintf(text + length, size - length, "%s%s", i ? ", " : "", keys[i].name);
+}
+
+static int take_text(struct parse *parse, const struct key *key, const char *value)
+{
+    size_t length = strlen(value);
+
+    if (length > key->max)
+        return refuse(parse, "key \"%s\": %zu characters are too long (at most %zu)", key->name,
+                      length, key->max);
+    memcpy((char *)parse->channel + key->offset, value, length + 1);
+    return 0;
+}
+
+static int take_name(struct parse *parse, const struct key *key, const char *value)
+{
+    if (!device_name_valid(value))
+        return refuse(parse, "key \"%s\": \"%s\" is no channel name (1 to %d of A-Z a-z 0-9 . _ -)",
+                      key->name, value, DEVICE_NAME_MAX);
+    return take_text(parse, key, value);
+}
+
+/* The path is the backend's, whose working directory nobody knows. */
+static int take_path(struct parse *parse, const struct key *key, const char *value)
+{
+    if (value[0] != '/')
+        return refuse(parse, "key \"%s\": \"%s\" does not begin with / (write the whole path)",
+                      key->name, value);
+    return take_text(parse, key, value);
+}
+
+static int take_devid(struct parse *parse, const struct key *key, const char *value)
+{
+    if (parse_number(value, DEVICE_ID_MAX, &parse->channel->devid) < 0)
+        return refuse(parse, "key \"%s\": \"%s\" is not a number from 0 to %d", key->name, value,
+                      DEVICE_ID_MAX);
+    return 0;
+}
+
+static int take_flag(struct parse *parse, const struct key *key, const char *value)
+{
+    uint32_t flag;
+
+    if (parse_number(value, 1, &flag) < 0)
+        return refuse(parse, "key \"%s\": \"%s\" is neither 0 nor 1", key->name, value);
+    parse->channel->reconnect = flag;
+    return 0;
+}
+
+/* Digits, then nothing or one of K, M, G. False: not a size. Larger than 4G counts as 4G. */
+static bool parse_size(const char *value, uint64_t *size)
+{
+    static const char suffixes[] = "KMG";
+    char *end;
+    const char *suffix;
+
+    if (!isdigit((unsigned char)value[0]))
+        return false;
+    *size = strtoull(value, &end, 10);
+    if (*size > UINT32_MAX)
+        *size = UINT32_MAX;
+    if (*end == '\0')
+        return *size > 0;
+    suffix = strchr(suffixes, toupper((unsigned char)*end));
+    if (!suffix || end[1] != '\0')
+        return false;
+    *size <<= 10 * (suffix - suffixes + 1);
+    return *size > 0;
+}
+
+static int take_size(struct parse *parse, const struct key *key, const char *value)
+{
+    uint64_t size;
+
+    if (!parse_size(value, &size))
+        return refuse(parse, "key \"%s\": \"%s\" is not a size (bytes, or such as 4K, 64K, 1M)",
+                      key->name, value);
+    if (size > RING_SIZE_MAX)
+        return refuse(parse, "key \"%s\": %s is larger than 1M (use at most %s=1M)", key->name,
+                      value, key->name);
+    if (key != &keys[KEY_WRITE_RING])
+        parse->channel->read_ring = (uint32_t)size;
+    if (key != &keys[KEY_READ_RING])
+        parse->channel->write_ring = (uint32_t)size;
+    return 0;
+}
+
+static int take_connection(struct parse *parse, const struct key *key, const char *value)
+{
+    char names[128];
+
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        if (strcmp(kinds[i].name, value) == 0) {
+            parse->channel->connection = kinds[i].name;
+            return 0;
+        }
+    }
+    kind_names(0, names, sizeof(names));
+    return refuse(parse, "key \"%s\": \"%s\" is no kind of connection (use one of %s)", key->name,
+                  value, names);
+}
+
+/* HOST:PORT; a HOST with colons, such as an IPv6 address, in brackets. */
+static int take_address(struct parse *parse, const struct key *key, const char *value)
+{
+    const char *colon = strrchr(value, ':');
+    uint32_t port = 0;
+
+    if (!colon || colon == value || parse_number(colon + 1, UINT16_MAX, &port) < 0 || port == 0 ||
+        (memchr(value, ':', (size_t)(colon - value)) && (value[0] != '[' || colon[-1] != ']')))
+        return refuse(parse, "key \"%s\": \"%s\" is not HOST:PORT, as 10.0.0.1:5432 or [::1]:5432",
+                      key->name, value);
+    return take_text(parse, key, value);
+}
+
+#define TEXT(field, limit) .offset = offsetof(struct channel, field), .max = (limit)
+
+static const struct key keys[KEY_COUNT] = {
+    [KEY_NAME] = {"name", take_name, TEXT(name, DEVICE_NAME_MAX)},
+    [KEY_BACKEND] = {"backend", take_text, TEXT(backend, CHANNEL_BACKEND_MAX)},
+    [KEY_DEVID] = {"devid", take_devid},
+    [KEY_RING] = {"ring", take_size},
+    [KEY_READ_RING] = {"read-ring", take_size},
+    [KEY_WRITE_RING] = {"write-ring", take_size},
+    [KEY_CONNECTION] = {"connection", take_connection},
+    [KEY_PATH] = {"path", take_path, TEXT(path, CHANNEL_PATH_MAX)},
+    [KEY_ADDRESS] = {"address", take_address, TEXT(address, CHANNEL_ADDRESS_MAX)},
+    [KEY_COMMAND] = {"command", take_text, TEXT(command, CHANNEL_COMMAND_MAX), .rest = true},
+    [KEY_RECONNECT] = {"reconnect", take_flag},
+};
+
+/* Cuts the blanks at both ends. */
+static char *trim(char *text)
+{
+    char *end = text + strlen(text);
+
+    while (end > text && isblank((unsigned char)end[-1]))
+        end--;
+    *end = '\0';
+    return text + strspn(text, " \t");
+}
+
+static const struct key *key_find(const char *name)
+{
+    for (size_t i = 0; i < KEY_COUNT; i++)
+        if (strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+    return NULL;
+}
+
+static int refuse_key(struct parse *parse, const char *name)
+{
+    char names[128];
+
+    key_names(names, sizeof(names));
+    return refuse(parse, "key \"%s\": unknown (the keys are %s)", name, names);
+}
+
+static int take_pair(struct parse *parse, const struct key *key, const char *value)
+{
+    unsigned int bit = 1u << (key - keys);
+
+    if (parse->seen & bit)
+        return refuse(parse, "key \"%s\": given twice", key->name);
+    parse->seen |= bit;
+    if (value[0] == '\0')
+        return refuse(parse, "key \"%s\": has no value", key->name);
+    return key->take(parse, key, value);
+}
+
+static int refuse_pair(struct parse *parse, char *text)
+{
+    text[strcspn(text, ",")] = '\0';
+    text = trim(text);
+    if (text[0] == '\0')
+        return refuse(parse, "a KEY=VALUE is empty (a comma too many?)");
+    return refuse(parse, "\"%s\" is not KEY=VALUE (only command=, written last, may hold a comma)",
+                  text);
+}
+
+/* Takes one KEY=VALUE off *cursor, which becomes NULL after the last. */
+static int parse_pair(struct parse *parse, char **cursor)
+{
+    char *text = *cursor;
+    char *value = text + strcspn(text, "=,");
+    const struct key *key;
+    size_t length;
+
+    if (*value != '=')
+        return refuse_pair(parse, text);
+    *value++ = '\0';
+    text = trim(text);
+    key = key_find(text);
+    if (!key)
+        return refuse_key(parse, text);
+    length = key->rest ? strlen(value) : strcspn(value, ",");
+    *cursor = value[length] ? value + length + 1 : NULL;
+    value[length] = '\0';
+    return take_pair(parse, key, trim(value));
+}
+
+static const struct kind *kind_of(const struct channel *channel)
+{
+    const struct kind *kind = kinds;
+
+    while (kind->name != channel->connection)
+        kind++;
+    return kind;
+}
+
+/* The keys that make sense only together with others. */
+static int check_connection(struct parse *parse)
+{
+    const struct kind *kind = kind_of(parse->channel);
+    unsigned int given = parse->seen & CONNECTION_KEYS;
+    char names[128];
+
+    for (unsigned int i = 0; i < KEY_COUNT; i++) {
+        unsigned int bit = 1u << i;
+
+        if (kind->needs & bit & ~given)
+            return refuse(parse, "key \"%s\": missing (connection=%s needs it)", keys[i].name,
+                          kind->name);
+        if (given & bit & ~(kind->needs | kind->takes)) {
+            kind_names(bit, names, sizeof(names));
+            return refuse(parse, "key \"%s\": not for connection=%s (it is for %s)", keys[i].name,
+                          kind->name, names);
+        }
+    }
+    return 0;
+}
+
+static int check_whole(struct parse *parse)
+{
+    unsigned int rings = parse->seen & (1 << KEY_READ_RING | 1 << KEY_WRITE_RING);
+
+    if (!(parse->seen & 1 << KEY_NAME))
+        return refuse(parse, "key \"name\": missing (add name=NAME)");
+    if ((parse->seen & 1 << KEY_RING) && rings)
+        return refuse(parse, "key \"ring\": sets both rings (leave it out, or %s)",
+                      rings & 1 << KEY_READ_RING ? "read-ring" : "write-ring");
+    return check_connection(parse);
+}
+
+static int round_rings(struct channel *channel)
+{
+    struct ring_orders orders;
+    int rc = ring_orders_for(channel->read_ring, channel->write_ring, &orders);
+
+    if (rc == 0) {
+        channel->read_ring = 1u << orders.read;
+        channel->write_ring = 1u << orders.write;
+    }
+    return rc;
+}
+
+static bool has_control(const char *text)
+{
+    for (; *text; text++)
+        if (iscntrl((unsigned char)*text) && *text != '\t')
+            return true;
+    return false;
+}
+
+int channel_parse(const char *spec, struct channel *channel, char why[CHANNEL_WHY_MAX])
+{
+    struct parse parse = {.channel = channel, .why = why};
+    char *copy, *cursor;
+    int rc = 0;
+
+    *channel = (struct channel){
+        .devid = CHANNEL_DEVID_ANY,
+        .read_ring = RING_SIZE_DEFAULT,
+        .write_ring = RING_SIZE_DEFAULT,
+        .connection = kinds[0].name,
+        .reconnect = true,
+    };
+    if (has_control(spec))
+        return refuse(&parse, "a control character (a line break?) is in it");
+    copy = strdup(spec);
+    if (!copy) {
+        refuse(&parse, "out of memory");
+        return -ENOMEM;
+    }
+    for (cursor = copy; cursor && rc == 0;)
+        rc = parse_pair(&parse, &cursor);
+    free(copy);
+    if (rc == 0)
+        rc = check_whole(&parse);
+    return rc == 0 ? round_rings(channel) : rc;
+}
+
+bool channel_is_app(const struct channel *channel)
+{
+    return channel->connection == kinds[0].name;
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "toolstack/config.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <libxlutil.h>
+
+/* What libxlutil is told the file is called, so that places in its reports are easy to find. */
+#define SOURCE "config:"
+
+/* A file being read. */
+struct reader {
+    const char *file;
+    unsigned long lines; /* of the file; those behind it are from the command line */
+    XLU_Config *xlu;
+    FILE *report; /* what libxlutil has to say, into: */
+    char *said;
+    size_t said_size;
+    struct config *config;
+    char *why;
+};
+
+/* Says why, after "FILE:LINE: " (0: no line), and gives what to return. */
+__attribute__((format(printf, 3, 4))) static int refuse(const struct reader *reader,
+                                                        unsigned long line, const char *format, ...)
+{
+    va_list args;
+    int length;
+
+    if (line > reader->lines)
+        length = snprintf(reader->why, CONFIG_WHY_MAX, "command line: ");
+    else if (line)
+        length = snprintf(reader->why, CONFIG_WHY_MAX, "%s:%lu: ", reader->file, line);
+    else
+        length = snprintf(reader->why, CONFIG_WHY_MAX, "%s: ", reader->file);
+    if (length >= CONFIG_WHY_MAX)
+        return -EINVAL;
+    va_start(args, format);
+    vsnprintf(reader->why + length, CONFIG_WHY_MAX - (size_t)length, format, args);
+    va_end(args);
+    return -EINVAL;
+}
+
+/* The line in libxlutil's last report, whose text is then *text; 0 if it names none. */
+static unsigned long report_line(struct reader *reader, const char **text)
+{
+    char *end;
+    unsigned long line;
+
+    fflush(reader->report);
+    *text = reader->said;
+    if (strncmp(*text, SOURCE, strlen(SOURCE)) != 0)
+        return 0;
+    *text += strlen(SOURCE);
+    line = strtoul(*text, &end, 10);
+    if (end == *text)
+        return 0;
+    *text = end + strspn(end, ": ");
+    return line;
+}
+
+/* A setting's line. libxlutil tells it in its complaint about a setting of the wrong type only. */
+static unsigned long setting_line(struct reader *reader)
+{
+    const char *text;
+
+    return report_line(reader, &text);
+}
+
+/* An entry's line. As a string it is no list, and the complaint about that says where it is. */
+static unsigned long entry_line(struct reader *reader, const XLU_ConfigList *list, int entry)
+{
+    XLU_ConfigValue *value = xlu_cfg_get_listitem2(list, entry);
+    XLU_ConfigList *no_list;
+    char *no_string;
+
+    rewind(reader->report);
+    if (xlu_cfg_value_type(value) == XLU_STRING)
+        xlu_cfg_value_get_list(reader->xlu, value, &no_list, 0);
+    else
+        xlu_cfg_value_get_string(reader->xlu, value, &no_string, 0);
+    return setting_line(reader);
+}
+
+/* Refuses what an earlier entry has already. */
+static int check_unique(const struct reader *reader, unsigned long line)
+{
+    const struct config *config = reader->config;
+    const struct channel *last = &config->channels[config->count];
+
+    for (size_t i = 0; i < config->count; i++) {
+        const struct channel *other = &config->channels[i];
+
+        if (strcmp(other->name, last->name) == 0)
+            return refuse(reader, line,
+                          "vchan entry %zu: key \"name\": \"%s\" is the name of entry %zu already",
+                          config->count + 1, last->name, i + 1);
+        if (last->devid != CHANNEL_DEVID_ANY && other->devid == last->devid)
+            return refuse(reader, line,
+                          "vchan entry %zu: key \"devid\": %u is the devid of entry %zu already",
+                          config->count + 1, last->devid, i + 1);
+    }
+    return 0;
+}
+
+static int read_entry(struct reader *reader, const XLU_ConfigList *list, int entry)
+{
+    struct config *config = reader->config;
+    unsigned long line = entry_line(reader, list, entry);
+    const char *spec = xlu_cfg_get_listitem(list, entry);
+    char why[CHANNEL_WHY_MAX];
+    int rc;
+
+    if (!spec)
+        return refuse(reader, line, "vchan entry %d: is not a string (write \"name=NAME, ...\")",
+                      entry + 1);
+    rc = channel_parse(spec, &config->channels[config->count], why);
+    if (rc < 0) {
+        refuse(reader, line, "vchan entry %d: %s", entry + 1, why);
+        return rc;
+    }
+    rc = check_unique(reader, line);
+    if (rc == 0)
+        config->count++;
+    return rc;
+}
+
+static int read_channels(struct reader *reader)
+{
+    XLU_ConfigList *list;
+    int entries, rc;
+
+    rewind(reader->report);
+    rc = xlu_cfg_get_list(reader->xlu, "vchan", &list, &entries, 0);
+    if (rc == ESRCH)
+        return 0;
+    if (rc)
+        return refuse(reader, setting_line(reader),
+                      "vchan: is not a list (write vchan = [ \"name=NAME, ...\" ])");
+    reader->config->channels = calloc((size_t)entries + 1, sizeof(struct channel));
+    if (!reader->config->channels)
+        return -ENOMEM;
+    for (int i = 0; i < entries && rc == 0; i++)
+        rc = read_entry(reader, list, i);
+    return rc;
+}
+
+static int read_name(struct reader *reader)
+{
+    const char *name;
+    int rc;
+
+    rewind(reader->report);
+    rc = xlu_cfg_get_string(reader->xlu, "name", &name, 0);
+    if (rc == ESRCH)
+        return 0;
+    if (rc)
+        return refuse(reader, setting_line(reader), "name: is not a string");
+    reader->config->name = strdup(name);
+    return reader->config->name ? 0 : -ENOMEM;
+}
+
+static int refuse_syntax(struct reader *reader)
+{
+    const char *text;
+    unsigned long line = report_line(reader, &text);
+
+    return refuse(reader, line, "%.*s", (int)strcspn(text, "\n"), text);
+}
+
+static int read_text(struct reader *reader, const char *text, size_t size)
+{
+    int rc;
+
+    if (memchr(text, '\0', size))
+        return refuse(reader, 0, "is not a text file (it holds a NUL)");
+    if (xlu_cfg_readdata(reader->xlu, text, (int)size))
+        return refuse_syntax(reader);
+    rc = read_name(reader);
+    return rc < 0 ? rc : read_channels(reader);
+}
+
+/* Copies the file and what is to follow it. */
+static int load(struct reader *reader, const char *extra, FILE *to)
+{
+    FILE *from = fopen(reader->file, "re");
+    int c, last = '\n', rc;
+
+    if (!from)
+        return -errno;
+    for (errno = 0; (c = getc(from)) != EOF; last = c) {
+        putc(c, to);
+        reader->lines += c == '\n';
+    }
+    rc = ferror(from) ? -errno : 0;
+    fclose(from);
+    if (last != '\n') {
+        putc('\n', to);
+        reader->lines++;
+    }
+    fputs(extra, to);
+    return rc;
+}
+
+/* Reads it all into memory; on success the caller frees *text. */
+static int load_text(struct reader *reader, const char *extra, char **text, size_t *size)
+{
+    FILE *to = open_memstream(text, size);
+    int rc;
+
+    if (!to)
+        return -errno;
+    rc = load(reader, extra, to);
+    if (fclose(to) != 0 && rc == 0)
+        rc = -errno;
+    if (rc < 0)
+        free(*text);
+    return rc;
+}
+
+static int read_file(struct reader *reader, const char *extra)
+{
+    char *text;
+    size_t size;
+    int rc = load_text(reader, extra, &text, &size);
+
+    if (rc < 0)
+        return rc;
+    rc = read_text(reader, text, size);
+    free(text);
+    return rc;
+}
+
+int config_read(const char *file, const char *extra, struct config *config,
+                char why[CONFIG_WHY_MAX])
+{
+    struct reader reader = {.file = file, .config = config, .why = why};
+    int rc = -ENOMEM;
+
+    *config = (struct config){.count = 0};
+    why[0] = '\0';
+    reader.report = open_memstream(&reader.said, &reader.said_size);
+    if (reader.report)
+        reader.xlu = xlu_cfg_init(reader.report, "config");
+    if (reader.xlu)
+        rc = read_file(&reader, extra);
+    if (rc < 0 && why[0] == '\0')
+        refuse(&reader, 0, "%s", strerror(-rc));
+    if (rc < 0)
+        config_free(config);
+    xlu_cfg_destroy(reader.xlu);
+    if (reader.report)
+        fclose(reader.report);
+    free(reader.said);
+    return rc;
+}
+
+void config_free(struct config *config)
+{
+    free(config->name);
+    free(config->channels);
+    *config = (struct config){.count = 0};
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What an xl config file declares: the domain's name and, in vchan=, its channels. xl ignores that
+ * key. Syntax: man/xl-vchan.cfg.5.scd. Nothing here touches Xen.
+ */
+#ifndef TOOLSTACK_CONFIG_H
+#define TOOLSTACK_CONFIG_H
+
+#include <stddef.h>
+
+#include "toolstack/channel.h"
+
+/* Room for any error line of config_read and its NUL; a longer one is cut. */
+#define CONFIG_WHY_MAX (CHANNEL_WHY_MAX + 1024)
+
+struct config {
+    char *name; /* of the domain; NULL: it has none */
+    struct channel *channels;
+    size_t count;
+};
+
+/*
+ * Reads a config file, with the lines in extra behind it ("": none), as xl does with settings from
+ * its command line. 0, and the caller owns the content: config_free(). -EINVAL: something is wrong
+ * in it; another negative errno: it cannot be read. On failure *config is empty, and why holds one
+ * line that names file, line, entry and key, as far as there are any.
+ */
+int config_read(const char *file, const char *extra, struct config *config,
+                char why[CONFIG_WHY_MAX]);
+
+/* Frees what config_read made. An empty config is allowed. */
+void config_free(struct config *config);
+
+#endif
