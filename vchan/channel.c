@@ -230,6 +230,11 @@ bool channel_peer_left(const struct channel *channel)
     return ring_peer_left(&channel->end);
 }
 
+bool channel_peer_here(const struct channel *channel)
+{
+    return ring_peer_present(&channel->end);
+}
+
 /* What made no sense once is not believed again, whatever the peer writes then. */
 static int broken(struct channel *channel)
 {

@@ -56,6 +56,9 @@ void channel_set_ended(struct channel *channel);
 /* Whether the peer's process has left, in order or not; what it wrote is still in the ring. */
 bool channel_peer_left(const struct channel *channel);
 
+/* Whether the peer is there: it came and has not left. */
+bool channel_peer_here(const struct channel *channel);
+
 /*
  * Bytes that can be read now, 0 at the end (the peer left or ended, and nothing is in the ring any
  * more), -EAGAIN if fewer than enough are there yet and more may come, or -EPROTO (a corrupt ring, for

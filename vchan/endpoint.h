@@ -66,11 +66,11 @@ void endpoint_set_finished(struct endpoint *endpoint);
 void endpoint_set_drained(struct endpoint *endpoint);
 
 /*
- * Gives the connection up for a reason, one line for a person, which is written to own_dir/error: the
- * endpoint goes to Closed, and may be connected again from there.
+ * Gives the connection up for a reason, an errno and one line for a person, which is written to
+ * own_dir/error: the endpoint goes to Closed, and may be connected again from there.
  */
-void endpoint_fail(struct endpoint *endpoint, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void endpoint_fail(struct endpoint *endpoint, int error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* The channel, or NULL while there is none. Owned by the endpoint. */
 struct channel *endpoint_channel(const struct endpoint *endpoint);
@@ -93,5 +93,8 @@ domid_t endpoint_peer_domid(const struct endpoint *endpoint);
 
 /* Why the endpoint last failed or lost its peer, one line, or "". Kept until it connects again. */
 const char *endpoint_reason(const struct endpoint *endpoint);
+
+/* The negative errno that belongs to the reason, or 0. */
+int endpoint_error(const struct endpoint *endpoint);
 
 #endif

@@ -3,6 +3,14 @@ noinst_LTLIBRARIES += libvchan.la
 libvchan_la_SOURCES = \
 	vchan/barrier.h \
 	vchan/channel.c vchan/channel.h \
+	vchan/endpoint.c vchan/endpoint.h \
+	vchan/handle.h \
+	vchan/lock.c vchan/lock.h \
+	vchan/pvchan.c \
+	vchan/relay.c vchan/relay.h \
 	vchan/ring.c vchan/ring.h \
 	vchan/xen.c vchan/xen.h
-libvchan_la_LIBADD = libstate.la $(XENGNTTAB_LIBS) $(XENEVTCHN_LIBS)
+libvchan_la_LIBADD = $(XENGNTTAB_LIBS) $(XENEVTCHN_LIBS)
+
+include_HEADERS += vchan/pvchan.h
+pkgconfig_DATA += vchan/pvchan.pc

@@ -49,7 +49,7 @@ enum pvchan_flags {
  * timeout_ms: how long to wait, -1 for ever, 0 to try only what is possible at once. PVCHAN_NONBLOCK
  * concerns the calls after it, not this one.
  *
- * -ENOENT: no channel of that name here; -ENOTUNIQ: several (say which); -EBUSY: another process
+ * -EINVAL: not a name; -ENOENT: no channel of that name here; -ENOTUNIQ: several (say which); -EBUSY: another process
  * has it open; -ETIMEDOUT: the other side did not come; -ECONNREFUSED: it went to Closed instead
  * (pvchan_reason() is not to be had: see the node F/error or B/error, `vchan list` shows it);
  * -ENOSPC: the kernel grants no more pages (raise xen_gntalloc's limit, or take smaller rings);

@@ -190,3 +190,8 @@ bool ring_peer_left(const struct ring_end *end)
     /* Pairs with the release in ring_leave(). */
     return load_acquire(end->peer_live) == LIVE_LEFT;
 }
+
+bool ring_peer_present(const struct ring_end *end)
+{
+    return load_once(end->peer_live) == LIVE_PRESENT;
+}

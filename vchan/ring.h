@@ -124,4 +124,7 @@ bool ring_must_signal(struct ring_end *end, uint8_t what);
 /* Whether the peer was here and has left. A client that did not come yet has not left. */
 bool ring_peer_left(const struct ring_end *end);
 
+/* Whether the peer says that it is here. A client of before Xen 4.14 never says so. */
+bool ring_peer_present(const struct ring_end *end);
+
 #endif

@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vchan/endpoint.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vchan/lock.h"
+
+/*
+ * A peer that rewrites its state in a loop gets this many answers at a time, then its turn is over
+ * until its watch fires again.
+ */
+#define STEPS_MAX (2 * MACHINE_STEPS_MAX)
+
+struct endpoint {
+    struct store *store;
+    struct xen *xen;
+    enum machine_role role;
+    const struct endpoint_ops *ops;
+    void *arg;
+
+    char own_dir[STORE_PATH_MAX];
+    char peer_dir[STORE_PATH_MAX];
+    char name[DEVICE_NAME_MAX + 1];
+    char lock_name[64];
+    int lock;
+    domid_t peer;
+    struct ring_orders orders; /* frontend only: what the config asks for */
+
+    struct machine_view view;
+    struct channel *channel;
+    bool ended_well;
+    int error;
+    char reason[256];
+
+    bool running; /* in endpoint_run(): a callback that changes the view makes it go round again */
+    bool again;
+    bool told; /* the reason is news */
+};
+
+static const char *backend_dir(const struct endpoint *endpoint)
+{
+    return endpoint->role == MACHINE_BACKEND ? endpoint->own_dir : endpoint->peer_dir;
+}
+
+static const char *peer_word(const struct endpoint *endpoint)
+{
+    return endpoint->role == MACHINE_BACKEND ? "frontend" : "backend";
+}
+
+/* ---- what is known ---- */
+
+static void see_states(struct endpoint *endpoint)
+{
+    struct machine_view *view = &endpoint->view;
+    uint32_t online;
+
+    /* Our own node with nonsense in it is one to be written anew; a peer's is as good as none. */
+    if (store_read_state(endpoint->store, endpoint->own_dir, &view->own) == -EINVAL)
+        view->own = XenbusStateClosed;
+    store_read_state(endpoint->store, endpoint->peer_dir, &view->peer);
+    if (store_read_number(endpoint->store, backend_dir(endpoint), "online", 1, &online) < 0)
+        online = 0;
+    view->online = online;
+}
+
+static void refresh(struct endpoint *endpoint)
+{
+    struct machine_view *view = &endpoint->view;
+
+    see_states(endpoint);
+    if (!view->held && view->own == XenbusStateClosed)
+        view->failed = false; /* that life is over; the next may do better */
+    view->lost = endpoint->channel && channel_peer_left(endpoint->channel);
+}
+
+/* ---- why ---- */
+
+static void set_reason(struct endpoint *endpoint, int error, const char *format, va_list args)
+{
+    vsnprintf(endpoint->reason, sizeof(endpoint->reason), format, args);
+    endpoint->error = error;
+    endpoint->told = true;
+    if (store_exists(endpoint->store, endpoint->own_dir, "state"))
+        store_write_text(endpoint->store, endpoint->own_dir, "error", endpoint->reason);
+}
+
+static void __attribute__((format(printf, 3, 4)))
+explain(struct endpoint *endpoint, int error, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    set_reason(endpoint, error, format, args);
+    va_end(args);
+}
+
+static void forget_reason(struct endpoint *endpoint)
+{
+    char path[STORE_PATH_MAX + sizeof("/error")];
+
+    endpoint->reason[0] = '\0';
+    endpoint->error = 0;
+    snprintf(path, sizeof(path), "%s/error", endpoint->own_dir);
+    store_remove(endpoint->store, path);
+}
+
+/* ---- actions: each returns 0, or a negative errno after explain() ---- */
+
+static int act_begin(struct endpoint *endpoint)
+{
+    int rc = 0;
+
+    forget_reason(endpoint);
+    if (endpoint->role == MACHINE_BACKEND)
+        rc = store_write_number(endpoint->store, endpoint->own_dir, "max-ring", RING_SIZE_MAX);
+    if (rc < 0)
+        explain(endpoint, rc, "cannot write the backend's offers: %s", strerror(-rc));
+    endpoint->view.begun = rc == 0;
+    return rc;
+}
+
+static void fired(struct channel *channel, void *arg);
+
+static int fill_keys(struct store *store, void *arg)
+{
+    struct endpoint *endpoint = arg;
+    int rc;
+
+    if (!store_exists(store, endpoint->own_dir, "state"))
+        return -ENOENT;
+    rc = store_write_number(store, endpoint->own_dir, "ring-ref",
+                            channel_ring_ref(endpoint->channel));
+    if (rc < 0)
+        return rc;
+    return store_write_number(store, endpoint->own_dir, "event-channel",
+                              channel_port(endpoint->channel));
+}
+
+static int act_grant(struct endpoint *endpoint)
+{
+    struct channel_owner owner = {.fired = fired, .arg = endpoint};
+    int rc = channel_serve(endpoint->xen, endpoint->peer, &endpoint->orders, owner,
+                           &endpoint->channel);
+
+    if (rc < 0) {
+        explain(endpoint, rc, "cannot grant rings of %u and %u bytes: %s%s",
+                1u << endpoint->orders.read, 1u << endpoint->orders.write, strerror(-rc),
+                rc == -ENOSPC ? " (raise /sys/module/xen_gntalloc/parameters/limit, or take "
+                                "smaller rings)"
+                              : "");
+        return rc;
+    }
+    rc = store_transaction(endpoint->store, fill_keys, endpoint);
+    if (rc < 0) {
+        explain(endpoint, rc, "cannot write ring-ref and event-channel: %s", strerror(-rc));
+        channel_close(endpoint->channel);
+        endpoint->channel = NULL;
+    }
+    return rc;
+}
+
+/* A number that the peer wrote; explained if it is none. */
+static int read_peer_number(struct endpoint *endpoint, const char *key, uint32_t *value)
+{
+    int rc = store_read_number(endpoint->store, endpoint->peer_dir, key, INT32_MAX, value);
+
+    if (rc < 0)
+        explain(endpoint, rc, "%s/%s: %s", endpoint->peer_dir, key,
+                rc == -EINVAL || rc == -ERANGE ? "not a number" : strerror(-rc));
+    return rc;
+}
+
+static const char *join_error(int rc)
+{
+    switch (rc) {
+    case -EBUSY:
+        return "its event channel is not offered to us, or taken by another client";
+    case -EPROTO:
+        return "its shared page makes no sense (ring orders, grants or indices)";
+    default:
+        return strerror(-rc);
+    }
+}
+
+static int act_map(struct endpoint *endpoint)
+{
+    struct channel_owner owner = {.fired = fired, .arg = endpoint};
+    uint32_t ring_ref, port;
+    int rc = read_peer_number(endpoint, "ring-ref", &ring_ref);
+
+    if (rc == 0)
+        rc = read_peer_number(endpoint, "event-channel", &port);
+    if (rc < 0)
+        return rc;
+    rc = channel_join(endpoint->xen, endpoint->peer, ring_ref, port, owner, &endpoint->channel);
+    if (rc < 0)
+        explain(endpoint, rc, "cannot map %s/ring-ref %u with event-channel %u: %s",
+                endpoint->peer_dir, ring_ref, port, join_error(rc));
+    return rc;
+}
+
+/* The peer is over without having said so: why? */
+static void explain_loss(struct endpoint *endpoint)
+{
+    const struct machine_view *view = &endpoint->view;
+
+    if (view->peer == XenbusStateUnknown)
+        explain(endpoint, -ECONNRESET, "the %s's directory is gone (destroyed or detached by force)",
+                peer_word(endpoint));
+    else if (view->lost)
+        explain(endpoint, -ECONNRESET, "the %s's process died", peer_word(endpoint));
+    else
+        explain(endpoint, -ECONNRESET, "the %s went from Connected to %s", peer_word(endpoint),
+                xenbus_state_name(view->peer));
+}
+
+static int act_drain(struct endpoint *endpoint)
+{
+    struct machine_view *view = &endpoint->view;
+
+    view->draining = true;
+    endpoint->ended_well = view->peer == XenbusStateClosing || view->peer == XenbusStateClosed ||
+                           (!view->online && view->peer != XenbusStateUnknown);
+    if (!endpoint->ended_well)
+        explain_loss(endpoint);
+    channel_set_ended(endpoint->channel);
+    if (endpoint->ops->stirred)
+        endpoint->ops->stirred(endpoint->arg);
+    return 0;
+}
+
+static void remove_keys(struct endpoint *endpoint)
+{
+    static const char *const keys[] = {"ring-ref", "event-channel"};
+    char path[STORE_PATH_MAX + 16];
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s", endpoint->own_dir, keys[i]);
+        store_remove(endpoint->store, path);
+    }
+}
+
+static int act_release(struct endpoint *endpoint)
+{
+    struct machine_view *view = &endpoint->view;
+
+    if (endpoint->ops->releasing)
+        endpoint->ops->releasing(endpoint->arg);
+    if (endpoint->role == MACHINE_FRONTEND)
+        remove_keys(endpoint);
+    channel_close(endpoint->channel);
+    endpoint->channel = NULL;
+    view->held = view->ready = view->draining = view->drained = view->finished = false;
+    return 0;
+}
+
+/* Rings are held now: the owner plugs its connection in. */
+static void now_held(struct endpoint *endpoint)
+{
+    endpoint->view.held = true;
+    endpoint->ended_well = false;
+    if (endpoint->ops->held)
+        endpoint->ops->held(endpoint->arg);
+    else
+        endpoint->view.ready = true;
+}
+
+static int act(struct endpoint *endpoint, enum machine_action action)
+{
+    static int (*const actions[])(struct endpoint *) = {
+        [MACHINE_BEGIN] = act_begin, [MACHINE_GRANT] = act_grant,     [MACHINE_MAP] = act_map,
+        [MACHINE_DRAIN] = act_drain, [MACHINE_RELEASE] = act_release,
+    };
+    int rc = actions[action] ? actions[action](endpoint) : 0;
+
+    if (rc == 0 && (action == MACHINE_GRANT || action == MACHINE_MAP))
+        now_held(endpoint);
+    return rc;
+}
+
+/* ---- the loop ---- */
+
+static void tell(struct endpoint *endpoint, enum xenbus_state own, enum xenbus_state peer)
+{
+    bool news = endpoint->told || own != endpoint->view.own || peer != endpoint->view.peer;
+
+    endpoint->told = false;
+    if (news && endpoint->ops->moved)
+        endpoint->ops->moved(endpoint->arg);
+}
+
+static void publish(struct endpoint *endpoint, enum xenbus_state next)
+{
+    int rc;
+
+    if (endpoint->view.own == next)
+        return;
+    rc = store_write_state(endpoint->store, endpoint->own_dir, next);
+    if (rc == 0)
+        endpoint->view.own = next;
+    else if (rc != -ENOENT) /* a device that was removed meanwhile is seen by the next look */
+        explain(endpoint, rc, "cannot write the state %s: %s", xenbus_state_name(next),
+                strerror(-rc));
+    if (rc == 0 && next == XenbusStateConnected)
+        forget_reason(endpoint);
+}
+
+static bool endpoint_step(struct endpoint *endpoint)
+{
+    enum xenbus_state own = endpoint->view.own, peer = endpoint->view.peer;
+    struct machine_step step;
+
+    refresh(endpoint);
+    step = machine_step(endpoint->role, &endpoint->view);
+    if (step.action != MACHINE_WAIT) {
+        if (act(endpoint, step.action) == 0)
+            publish(endpoint, step.next);
+        else
+            endpoint->view.failed = true;
+    }
+    tell(endpoint, own, peer);
+    return step.action != MACHINE_WAIT;
+}
+
+static void endpoint_run(struct endpoint *endpoint)
+{
+    if (endpoint->running) {
+        endpoint->again = true;
+        return;
+    }
+    endpoint->running = true;
+    for (int steps = 0; steps < STEPS_MAX; steps++) {
+        endpoint->again = false;
+        if (!endpoint_step(endpoint) && !endpoint->again)
+            break;
+    }
+    endpoint->running = false;
+}
+
+static void fired(struct channel *channel, void *arg)
+{
+    struct endpoint *endpoint = arg;
+
+    if (channel_peer_left(channel) && !endpoint->view.lost)
+        endpoint_run(endpoint);
+    if (endpoint->channel && endpoint->ops->stirred)
+        endpoint->ops->stirred(endpoint->arg);
+}
+
+/* ---- coming and going ---- */
+
+static int read_rings(struct endpoint *endpoint)
+{
+    uint32_t read_size, write_size;
+    int rc = store_read_number(endpoint->store, endpoint->own_dir, "read-ring", RING_SIZE_MAX,
+                               &read_size);
+
+    if (rc == 0)
+        rc = store_read_number(endpoint->store, endpoint->own_dir, "write-ring", RING_SIZE_MAX,
+                               &write_size);
+    return rc < 0 ? rc : ring_orders_for(read_size, write_size, &endpoint->orders);
+}
+
+static int read_device(struct endpoint *endpoint)
+{
+    bool backend = endpoint->role == MACHINE_BACKEND;
+    uint32_t peer;
+    domid_t own;
+    int rc = store_read_number(endpoint->store, endpoint->own_dir,
+                               backend ? "frontend-id" : "backend-id", DOMID_FIRST_RESERVED - 1,
+                               &peer);
+
+    if (rc == 0)
+        rc = store_read_text(endpoint->store, endpoint->own_dir, peer_word(endpoint),
+                             endpoint->peer_dir, sizeof(endpoint->peer_dir));
+    if (rc == 0)
+        rc = store_read_text(endpoint->store, endpoint->own_dir, "name", endpoint->name,
+                             sizeof(endpoint->name));
+    if (rc == 0 && !backend)
+        rc = read_rings(endpoint);
+    if (rc == 0)
+        rc = store_own_domid(endpoint->store, &own);
+    if (rc == 0 && (!device_name_valid(endpoint->name) || endpoint->peer_dir[0] != '/'))
+        rc = -EINVAL;
+    if (rc == 0 && own == peer)
+        rc = -ELOOP; /* mapping one's own grants has crashed kernels */
+    endpoint->peer = (domid_t)peer;
+    return rc == -EOVERFLOW || rc == -ERANGE ? -EINVAL : rc;
+}
+
+/* The lock goes by domain and devid, since a directory can be written in two ways. */
+static int take_lock(struct endpoint *endpoint)
+{
+    const char *slash = strrchr(endpoint->own_dir, '/');
+    const char *devid = slash ? slash + 1 : endpoint->own_dir;
+
+    if (endpoint->role == MACHINE_BACKEND)
+        snprintf(endpoint->lock_name, sizeof(endpoint->lock_name), "backend-%u-%.32s",
+                 endpoint->peer, devid);
+    else
+        snprintf(endpoint->lock_name, sizeof(endpoint->lock_name), "frontend-%.32s", devid);
+    endpoint->lock = lock_take(endpoint->lock_name);
+    return endpoint->lock < 0 ? endpoint->lock : 0;
+}
+
+int endpoint_open(struct store *store, struct xen *xen, enum machine_role role,
+                  const char *own_dir, const struct endpoint_ops *ops, void *arg,
+                  struct endpoint **out)
+{
+    struct endpoint *endpoint = calloc(1, sizeof(*endpoint));
+    int rc;
+
+    *out = NULL;
+    if (!endpoint)
+        return -ENOMEM;
+    endpoint->store = store;
+    endpoint->xen = xen;
+    endpoint->role = role;
+    endpoint->ops = ops;
+    endpoint->arg = arg;
+    rc = snprintf(endpoint->own_dir, sizeof(endpoint->own_dir), "%s", own_dir) <
+                 (int)sizeof(endpoint->own_dir)
+             ? read_device(endpoint)
+             : -ENAMETOOLONG;
+    if (rc == 0)
+        rc = take_lock(endpoint);
+    if (rc < 0) {
+        free(endpoint);
+        return rc;
+    }
+    *out = endpoint;
+    return 0;
+}
+
+void endpoint_close(struct endpoint *endpoint)
+{
+    if (!endpoint)
+        return;
+    endpoint->view.leaving = true;
+    endpoint_run(endpoint);
+    if (endpoint->channel) /* xenstore did not answer: the rings go all the same */
+        act_release(endpoint);
+    lock_release(endpoint->lock_name, endpoint->lock);
+    free(endpoint);
+}
+
+void endpoint_look(struct endpoint *endpoint)
+{
+    endpoint_run(endpoint);
+}
+
+void endpoint_set_ready(struct endpoint *endpoint)
+{
+    endpoint->view.ready = true;
+    endpoint_run(endpoint);
+}
+
+void endpoint_set_finished(struct endpoint *endpoint)
+{
+    endpoint->view.finished = true;
+    endpoint_run(endpoint);
+}
+
+void endpoint_set_drained(struct endpoint *endpoint)
+{
+    endpoint->view.drained = true;
+    endpoint_run(endpoint);
+}
+
+void endpoint_fail(struct endpoint *endpoint, int error, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    set_reason(endpoint, error, format, args);
+    va_end(args);
+    endpoint->view.failed = true;
+    endpoint_run(endpoint);
+}
+
+struct channel *endpoint_channel(const struct endpoint *endpoint)
+{
+    return endpoint->channel;
+}
+
+enum xenbus_state endpoint_own_state(const struct endpoint *endpoint)
+{
+    return endpoint->view.own;
+}
+
+enum xenbus_state endpoint_peer_state(const struct endpoint *endpoint)
+{
+    return endpoint->view.peer;
+}
+
+bool endpoint_ended_well(const struct endpoint *endpoint)
+{
+    return endpoint->ended_well;
+}
+
+bool endpoint_present(const struct endpoint *endpoint)
+{
+    return endpoint->view.own != XenbusStateUnknown;
+}
+
+const char *endpoint_own_dir(const struct endpoint *endpoint)
+{
+    return endpoint->own_dir;
+}
+
+const char *endpoint_peer_dir(const struct endpoint *endpoint)
+{
+    return endpoint->peer_dir;
+}
+
+const char *endpoint_name(const struct endpoint *endpoint)
+{
+    return endpoint->name;
+}
+
+domid_t endpoint_peer_domid(const struct endpoint *endpoint)
+{
+    return endpoint->peer;
+}
+
+const char *endpoint_reason(const struct endpoint *endpoint)
+{
+    return endpoint->reason;
+}
+
+int endpoint_error(const struct endpoint *endpoint)
+{
+    return endpoint->error;
+}

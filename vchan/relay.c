@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vchan/relay.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+
+/* What one step moves at most in one direction, so that many channels share a process fairly. */
+#define STEP_BYTES (1u << 20)
+
+void relay_init(struct relay *relay, struct channel *channel, int source, int sink)
+{
+    memset(relay, 0, sizeof(*relay));
+    relay->channel = channel;
+    relay->source = source;
+    relay->sink = sink;
+}
+
+static int to_iovec(const struct ring_span spans[2], unsigned int count, struct iovec iov[2])
+{
+    for (unsigned int i = 0; i < count; i++)
+        iov[i] = (struct iovec){.iov_base = spans[i].base, .iov_len = spans[i].length};
+    return (int)count;
+}
+
+static bool would_block(int error)
+{
+    return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+}
+
+static void end_sink(struct relay *relay, int sink_error, int ring_error)
+{
+    relay->sink_done = true;
+    relay->sink_error = sink_error;
+    if (ring_error)
+        relay->ring_error = ring_error;
+}
+
+static void end_source(struct relay *relay, int source_error, int ring_error)
+{
+    relay->source_done = true;
+    relay->source_error = source_error;
+    if (ring_error)
+        relay->ring_error = ring_error;
+}
+
+/* One writev() from the ring. Returns bytes, or -1 if there is nothing to do now; *wait says for what. */
+static ssize_t deliver(struct relay *relay, unsigned int *wait)
+{
+    struct ring_span spans[2];
+    struct iovec iov[2];
+    int bytes = channel_readable(relay->channel, 1);
+    ssize_t taken;
+
+    if (bytes == 0)
+        end_sink(relay, 0, 0);
+    else if (bytes < 0 && bytes != -EAGAIN)
+        end_sink(relay, 0, bytes);
+    if (bytes <= 0)
+        return -1;
+    taken = writev(relay->sink, iov,
+                   to_iovec(spans, channel_peek(relay->channel, (uint32_t)bytes, spans), iov));
+    if (taken < 0 && would_block(errno))
+        *wait |= RELAY_SINK;
+    else if (taken < 0)
+        end_sink(relay, -errno, 0);
+    else
+        channel_consume(relay->channel, (uint32_t)taken);
+    return taken;
+}
+
+/* One readv() into the ring, likewise. */
+static ssize_t collect(struct relay *relay, unsigned int *wait)
+{
+    struct ring_span spans[2];
+    struct iovec iov[2];
+    int room = channel_writable(relay->channel, 1);
+    ssize_t got;
+
+    if (room < 0 && room != -EAGAIN)
+        end_source(relay, 0, room);
+    if (room < 0)
+        return -1;
+    got = readv(relay->source, iov,
+                to_iovec(spans, channel_reserve(relay->channel, (uint32_t)room, spans), iov));
+    if (got < 0 && would_block(errno)) {
+        *wait |= RELAY_SOURCE;
+        return -1;
+    }
+    if (got <= 0) {
+        end_source(relay, got < 0 ? -errno : 0, 0);
+        return -1;
+    }
+    channel_commit(relay->channel, (uint32_t)got);
+    return got;
+}
+
+/* Repeats one direction until it has to wait, has ended, or had its share. */
+static uint64_t repeat(struct relay *relay, ssize_t (*once)(struct relay *, unsigned int *),
+                       unsigned int *wait)
+{
+    uint64_t moved = 0;
+    ssize_t bytes;
+
+    while ((bytes = once(relay, wait)) >= 0) {
+        moved += (uint64_t)bytes;
+        if (moved >= STEP_BYTES) {
+            *wait |= RELAY_AGAIN;
+            break;
+        }
+    }
+    return moved;
+}
+
+unsigned int relay_step(struct relay *relay)
+{
+    unsigned int wait = 0;
+
+    if (relay->sink >= 0 && !relay->sink_done)
+        relay->received += repeat(relay, deliver, &wait);
+    if (relay->source >= 0 && !relay->source_done)
+        relay->sent += repeat(relay, collect, &wait);
+    return wait;
+}
