@@ -34,6 +34,16 @@ static struct machine_step frontend_idle(const struct machine_view *view)
     return nothing(view);
 }
 
+/* Where the backend belongs while no rings are granted: it offers, unless the frontend is Closed. */
+static enum xenbus_state backend_rest(const struct machine_view *view)
+{
+    bool fresh = view->own == XenbusStateInitialising || view->own == XenbusStateInitWait;
+
+    if (view->peer == XenbusStateInitialising)
+        return XenbusStateInitWait;
+    return fresh && view->peer != XenbusStateClosed ? XenbusStateInitWait : XenbusStateClosed;
+}
+
 /*
  * The backend offers when the frontend is at its beginning, and maps when the frontend has granted.
  * A state above InitWait that this process did not reach is left over from one that died: Closed
@@ -41,21 +51,13 @@ static struct machine_step frontend_idle(const struct machine_view *view)
  */
 static struct machine_step backend_idle(const struct machine_view *view)
 {
-    bool fresh = view->own == XenbusStateInitialising || view->own == XenbusStateInitWait;
+    enum xenbus_state rest = backend_rest(view);
 
-    if (!view->begun && (fresh || view->peer == XenbusStateInitialising))
-        return step(MACHINE_BEGIN, XenbusStateInitWait);
     if (!view->begun)
-        return step(MACHINE_BEGIN, XenbusStateClosed);
+        return step(MACHINE_BEGIN, rest);
     if (view->own == XenbusStateInitWait && view->peer == XenbusStateInitialised)
         return step(MACHINE_MAP, XenbusStateInitWait);
-    if (view->own == XenbusStateInitWait)
-        return nothing(view);
-    if (view->own == XenbusStateInitialising)
-        return step(MACHINE_MOVE, XenbusStateInitWait);
-    if (view->own == XenbusStateClosed && view->peer == XenbusStateInitialising)
-        return step(MACHINE_MOVE, XenbusStateInitWait);
-    return stay_closed(view);
+    return view->own == rest ? nothing(view) : step(MACHINE_MOVE, rest);
 }
 
 static struct machine_step idle(enum machine_role role, const struct machine_view *view)

@@ -32,6 +32,7 @@ struct endpoint {
 
     struct machine_view view;
     struct channel *channel;
+    bool connected; /* we said so: bytes may flow */
     bool ended_well;
     int error;
     char reason[256];
@@ -218,18 +219,24 @@ static void explain_loss(struct endpoint *endpoint)
                 xenbus_state_name(view->peer));
 }
 
+static void stir(struct endpoint *endpoint)
+{
+    if (endpoint_channel(endpoint) && endpoint->ops->stirred)
+        endpoint->ops->stirred(endpoint->arg);
+}
+
 static int act_drain(struct endpoint *endpoint)
 {
     struct machine_view *view = &endpoint->view;
 
     view->draining = true;
+    view->drained = !endpoint->connected; /* nothing was ever read, and nobody will */
     endpoint->ended_well = view->peer == XenbusStateClosing || view->peer == XenbusStateClosed ||
                            (!view->online && view->peer != XenbusStateUnknown);
     if (!endpoint->ended_well)
         explain_loss(endpoint);
     channel_set_ended(endpoint->channel);
-    if (endpoint->ops->stirred)
-        endpoint->ops->stirred(endpoint->arg);
+    stir(endpoint);
     return 0;
 }
 
@@ -254,6 +261,7 @@ static int act_release(struct endpoint *endpoint)
         remove_keys(endpoint);
     channel_close(endpoint->channel);
     endpoint->channel = NULL;
+    endpoint->connected = false;
     view->held = view->ready = view->draining = view->drained = view->finished = false;
     return 0;
 }
@@ -293,6 +301,14 @@ static void tell(struct endpoint *endpoint, enum xenbus_state own, enum xenbus_s
         endpoint->ops->moved(endpoint->arg);
 }
 
+static void now_connected(struct endpoint *endpoint)
+{
+    endpoint->connected = true;
+    forget_reason(endpoint);
+    if (endpoint->ops->connected)
+        endpoint->ops->connected(endpoint->arg);
+}
+
 static void publish(struct endpoint *endpoint, enum xenbus_state next)
 {
     int rc;
@@ -306,7 +322,7 @@ static void publish(struct endpoint *endpoint, enum xenbus_state next)
         explain(endpoint, rc, "cannot write the state %s: %s", xenbus_state_name(next),
                 strerror(-rc));
     if (rc == 0 && next == XenbusStateConnected)
-        forget_reason(endpoint);
+        now_connected(endpoint);
 }
 
 static bool endpoint_step(struct endpoint *endpoint)
@@ -347,8 +363,7 @@ static void fired(struct channel *channel, void *arg)
 
     if (channel_peer_left(channel) && !endpoint->view.lost)
         endpoint_run(endpoint);
-    if (endpoint->channel && endpoint->ops->stirred)
-        endpoint->ops->stirred(endpoint->arg);
+    stir(endpoint);
 }
 
 /* ---- coming and going ---- */
@@ -484,7 +499,7 @@ void endpoint_fail(struct endpoint *endpoint, int error, const char *format, ...
 
 struct channel *endpoint_channel(const struct endpoint *endpoint)
 {
-    return endpoint->channel;
+    return endpoint->connected ? endpoint->channel : NULL;
 }
 
 enum xenbus_state endpoint_own_state(const struct endpoint *endpoint)

@@ -26,12 +26,14 @@ struct endpoint;
 struct endpoint_ops {
     /*
      * The rings are there. Open what is plugged in, then call endpoint_set_ready() (at once or
-     * later), or endpoint_fail(). Without it the endpoint is ready at once.
+     * later), or endpoint_fail(). Without it the endpoint is ready at once. No byte may be moved yet.
      */
     void (*held)(void *arg);
-    /* The peer signalled: there may be bytes, room, or the end. Also called when draining begins. */
+    /* Our side is Connected: endpoint_channel() is there, bytes may flow. */
+    void (*connected)(void *arg);
+    /* Since connected: the peer signalled, there may be bytes, room, or the end. Also when draining begins. */
     void (*stirred)(void *arg);
-    /* The rings go: the channel is not there any more once this returns. */
+    /* The rings go, maybe before we were connected: unplug. The channel is gone once this returns. */
     void (*releasing)(void *arg);
     /* One of the two states, or why they are as they are, changed. For logs and for who waits. */
     void (*moved)(void *arg);
@@ -72,7 +74,12 @@ void endpoint_set_drained(struct endpoint *endpoint);
 void endpoint_fail(struct endpoint *endpoint, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The channel, or NULL while there is none. Owned by the endpoint. */
+/*
+ * The channel, or NULL before connected and after releasing. Owned by the endpoint.
+ *
+ * A backend that dies before it is Connected has moved no byte, so that the next process can map the
+ * same rings from the start (tests/explore.c found that it will).
+ */
 struct channel *endpoint_channel(const struct endpoint *endpoint);
 
 /* The two states, as last seen. */

@@ -72,12 +72,14 @@ int ring_layout_read(const struct vchan_interface *page, struct ring_layout *lay
     return ring_layout_make(load_once(&page->left_order), load_once(&page->right_order), layout);
 }
 
-/* Our own index, as an earlier client left it; the peer's must agree with it. */
-static int ring_resume(struct ring *ring, const uint32_t *own)
+/* Both indices, as an earlier client and the server left them; mine is the one that is ours. */
+static int ring_resume(struct ring *ring, const uint32_t *mine, const uint32_t *theirs)
 {
-    ring->own = ring->peer = load_once(own);
-    return own == &ring->shared->prod ? ring_writable(ring, ring->size)
-                                      : ring_readable(ring, ring->size);
+    ring->own = load_once(mine);
+    ring->peer = load_acquire(theirs); /* pairs with the peer's release, as in ring_readable() */
+    if (mine == &ring->shared->prod)
+        return ring->own - ring->peer > ring->size ? -EPROTO : 0;
+    return ring->peer - ring->own > ring->size ? -EPROTO : 0;
 }
 
 int ring_join(struct ring_end *end, struct vchan_interface *page, const struct ring_layout *layout,
@@ -93,9 +95,9 @@ int ring_join(struct ring_end *end, struct vchan_interface *page, const struct r
     end->live = &page->cli_live;
     end->peer_live = &page->srv_live;
 
-    rc = ring_resume(&end->out, &page->left.prod);
-    if (rc >= 0)
-        rc = ring_resume(&end->in, &page->right.cons);
+    rc = ring_resume(&end->out, &page->left.prod, &page->left.cons);
+    if (rc == 0)
+        rc = ring_resume(&end->in, &page->right.cons, &page->right.prod);
     if (rc < 0)
         return rc;
     store_release(&page->cli_live, LIVE_PRESENT);

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* doc/protocol.md, "Nodes" and "Ring sizes"; strict numbers. */
+#include <errno.h>
+#include <string.h>
+
+#include "state/device.h"
+#include "state/store.h"
+#include "tests/check-main.h"
+
+START_TEST(test_names)
+{
+    char name[DEVICE_NAME_MAX + 2];
+
+    memset(name, 'a', sizeof(name));
+    name[DEVICE_NAME_MAX + 1] = '\0';
+    ck_assert(!device_name_valid(name));
+    name[DEVICE_NAME_MAX] = '\0';
+    ck_assert(device_name_valid(name));
+    ck_assert(device_name_valid("org.example.db-1_x"));
+    ck_assert(!device_name_valid(""));
+    ck_assert(!device_name_valid("a/b"));
+    ck_assert(!device_name_valid("a b"));
+    ck_assert(!device_name_valid("\xc3\xa4"));
+}
+END_TEST
+
+START_TEST(test_paths_fit_at_their_longest)
+{
+    struct device_id id = {.frontend = 65535, .backend = 65535, .devid = UINT32_MAX};
+    char path[DEVICE_PATH_MAX];
+
+    device_frontend_path(&id, path);
+    ck_assert_str_eq(path, "/local/domain/65535/device/vchan/4294967295");
+    device_backend_path(&id, path);
+    ck_assert_str_eq(path, "/local/domain/65535/backend/vchan/65535/4294967295");
+    device_libxl_path(&id, path);
+    ck_assert_str_eq(path, "/libxl/65535/device/vchan/4294967295");
+}
+END_TEST
+
+static const struct {
+    size_t read, write;
+    int rc;
+    uint16_t read_order, write_order;
+} sizes[] = {
+    {0, 0, 0, 10, 11},
+    {1024, 1024, 0, 10, 11},
+    {1024, 2048, 0, 10, 11},
+    {2048, 1024, 0, 11, 10},
+    {2048, 2048, 0, 11, 12},
+    {1024, 2049, 0, 11, 12},
+    {4096, 2048, 0, 12, 11},
+    {2049, 2049, 0, 12, 12},
+    {65536, 65537, 0, 16, 17},
+    {1048576, 1048576, 0, 20, 20},
+    {1048577, 1, -ERANGE, 0, 0},
+    {1, SIZE_MAX, -ERANGE, 0, 0},
+};
+
+START_TEST(test_orders)
+{
+    struct ring_orders orders;
+
+    ck_assert_int_eq(ring_orders_for(sizes[_i].read, sizes[_i].write, &orders), sizes[_i].rc);
+    if (sizes[_i].rc == 0) {
+        ck_assert_uint_eq(orders.read, sizes[_i].read_order);
+        ck_assert_uint_eq(orders.write, sizes[_i].write_order);
+        ck_assert(ring_orders_valid(orders.read, orders.write));
+    }
+}
+END_TEST
+
+START_TEST(test_orders_are_stable)
+{
+    struct ring_orders once, twice;
+
+    for (size_t read = 1; read <= RING_SIZE_MAX; read *= 2) {
+        for (size_t write = 1; write <= RING_SIZE_MAX; write *= 2) {
+            ck_assert_int_eq(ring_orders_for(read, write, &once), 0);
+            ck_assert_int_eq(
+                ring_orders_for((size_t)1 << once.read, (size_t)1 << once.write, &twice), 0);
+            ck_assert_mem_eq(&once, &twice, sizeof(once));
+        }
+    }
+}
+END_TEST
+
+START_TEST(test_sound_orders)
+{
+    ck_assert(ring_orders_valid(10, 11));
+    ck_assert(ring_orders_valid(20, 20));
+    ck_assert(!ring_orders_valid(10, 10));
+    ck_assert(!ring_orders_valid(11, 11));
+    ck_assert(!ring_orders_valid(9, 12));
+    ck_assert(!ring_orders_valid(12, 21));
+    ck_assert(!ring_orders_valid(65535, 12));
+}
+END_TEST
+
+static const struct {
+    const char *text;
+    uint32_t max;
+    int rc;
+    uint32_t value;
+} numbers[] = {
+    {"0", 0, 0, 0},
+    {"65535", 65535, 0, 65535},
+    {"65536", 65535, -ERANGE, 0},
+    {"4294967295", UINT32_MAX, 0, UINT32_MAX},
+    {"4294967296", UINT32_MAX, -ERANGE, 0},
+    {"99999999999999999999999999999999", UINT32_MAX, -ERANGE, 0},
+    {"99999999999999999999999999x", UINT32_MAX, -EINVAL, 0},
+    {"", 9, -EINVAL, 0},
+    {"-1", 9, -EINVAL, 0},
+    {"+1", 9, -EINVAL, 0},
+    {" 1", 9, -EINVAL, 0},
+    {"1 ", 9, -EINVAL, 0},
+    {"0x1", 9, -EINVAL, 0},
+    {"abc", 9, -EINVAL, 0},
+};
+
+START_TEST(test_number)
+{
+    uint32_t value = 77;
+
+    ck_assert_int_eq(parse_number(numbers[_i].text, numbers[_i].max, &value), numbers[_i].rc);
+    ck_assert_uint_eq(value, numbers[_i].rc == 0 ? numbers[_i].value : 77);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tcase = tcase_create("device");
+
+    tcase_add_test(tcase, test_names);
+    tcase_add_test(tcase, test_paths_fit_at_their_longest);
+    tcase_add_loop_test(tcase, test_orders, 0, (int)(sizeof(sizes) / sizeof(sizes[0])));
+    tcase_add_test(tcase, test_orders_are_stable);
+    tcase_add_test(tcase, test_sound_orders);
+    tcase_add_loop_test(tcase, test_number, 0, (int)(sizeof(numbers) / sizeof(numbers[0])));
+    return check_main("device", tcase);
+}

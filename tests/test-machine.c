@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* doc/protocol.md, "Life of a device": the transitions by themselves, then every interleaving. */
+#include <stdio.h>
+
+#include "tests/check-main.h"
+#include "tests/explore.h"
+
+/* Rows start from the usual (online, begun) and override it. */
+#pragma GCC diagnostic ignored "-Woverride-init"
+
+#define S(name) XenbusState##name
+
+struct row {
+    enum machine_role role;
+    struct machine_view view;
+    enum machine_action action;
+    enum xenbus_state next;
+};
+
+#define FRONT MACHINE_FRONTEND
+#define BACK MACHINE_BACKEND
+#define V(o, p, ...) {.own = S(o), .peer = S(p), .online = true, .begun = true, __VA_ARGS__}
+#define HELD .held = true, .ready = true
+
+static const struct row rows[] = {
+    /* The frontend starts over whatever is left from before, and grants when the backend waits. */
+    {FRONT, V(Connected, Closed, .begun = false), MACHINE_BEGIN, S(Initialising)},
+    {FRONT, V(Initialising, Initialising), MACHINE_WAIT, S(Initialising)},
+    {FRONT, V(Initialising, Closed), MACHINE_WAIT, S(Initialising)},
+    {FRONT, V(Initialising, InitWait), MACHINE_GRANT, S(Initialised)},
+    {FRONT, V(Initialising, InitWait, .online = false), MACHINE_MOVE, S(Closed)},
+    {FRONT, V(Initialised, InitWait, HELD), MACHINE_WAIT, S(Initialised)},
+    {FRONT, V(Initialised, Connected, HELD), MACHINE_MOVE, S(Connected)},
+    {FRONT, V(Initialised, Closed, HELD), MACHINE_RELEASE, S(Closed)},
+    {FRONT, V(Initialised, InitWait, HELD, .lost = true), MACHINE_RELEASE, S(Closed)},
+    /* The backend offers, maps, and is Connected when its connection is open. */
+    {BACK, V(Initialising, Initialising, .begun = false), MACHINE_BEGIN, S(InitWait)},
+    {BACK, V(Connected, Connected, .begun = false), MACHINE_BEGIN, S(Closed)},
+    {BACK, V(Connected, Initialising, .begun = false), MACHINE_BEGIN, S(InitWait)},
+    {BACK, V(InitWait, Initialised), MACHINE_MAP, S(InitWait)},
+    {BACK, V(InitWait, Connected), MACHINE_WAIT, S(InitWait)},
+    {BACK, V(InitWait, Initialised, .held = true), MACHINE_WAIT, S(InitWait)},
+    {BACK, V(InitWait, Initialised, HELD), MACHINE_MOVE, S(Connected)},
+    {BACK, V(InitWait, Initialised, .failed = true), MACHINE_MOVE, S(Closed)},
+    {BACK, V(Closed, Initialising), MACHINE_MOVE, S(InitWait)},
+    {BACK, V(Closed, Closed), MACHINE_WAIT, S(Closed)},
+    {BACK, V(Closed, Initialising, .online = false), MACHINE_WAIT, S(Closed)},
+    /* Half-close, from both sides. */
+    {FRONT, V(Connected, Connected, HELD, .finished = true), MACHINE_MOVE, S(Closing)},
+    {BACK, V(Connected, Closing, HELD), MACHINE_DRAIN, S(Connected)},
+    {BACK, V(Connected, Closing, HELD, .draining = true), MACHINE_WAIT, S(Connected)},
+    {BACK, V(Connected, Closing, HELD, .draining = true, .drained = true), MACHINE_WAIT,
+     S(Connected)},
+    {BACK, V(Connected, Closing, HELD, .draining = true, .drained = true, .finished = true),
+     MACHINE_MOVE, S(Closing)},
+    {BACK, V(Closing, Closing, HELD, .draining = true, .drained = true, .finished = true),
+     MACHINE_RELEASE, S(Closed)},
+    /* A 3 after a 4 is an old one; anything lower is a peer that has left. */
+    {BACK, V(Connected, Initialised, HELD), MACHINE_WAIT, S(Connected)},
+    {BACK, V(Connected, Initialising, HELD), MACHINE_DRAIN, S(Connected)},
+    {BACK, V(Connected, Unknown, HELD), MACHINE_DRAIN, S(Connected)},
+    /* Who dies is drained first; an end passes Closing. */
+    {BACK, V(Connected, Connected, HELD, .lost = true), MACHINE_DRAIN, S(Connected)},
+    {BACK, V(Connected, Connected, HELD, .lost = true, .draining = true), MACHINE_WAIT,
+     S(Connected)},
+    {BACK, V(Connected, Connected, HELD, .lost = true, .draining = true, .drained = true),
+     MACHINE_MOVE, S(Closing)},
+    {BACK, V(Closing, Connected, HELD, .lost = true, .draining = true, .drained = true),
+     MACHINE_RELEASE, S(Closed)},
+    {FRONT, V(Connected, Connected, HELD, .leaving = true), MACHINE_MOVE, S(Closing)},
+    {FRONT, V(Closing, Connected, HELD, .leaving = true), MACHINE_RELEASE, S(Closed)},
+    /* Unplug: the toolstack has written online=0 and our state. */
+    {BACK, V(Closing, Connected, HELD, .online = false), MACHINE_DRAIN, S(Closing)},
+    {BACK, V(Closing, Connected, HELD, .online = false, .draining = true, .drained = true),
+     MACHINE_RELEASE, S(Closed)},
+    {BACK, V(Closing, Initialising, .online = false), MACHINE_MOVE, S(Closed)},
+    /* A device that is gone is not written to. */
+    {FRONT, V(Unknown, Unknown, .online = false), MACHINE_WAIT, S(Unknown)},
+    {BACK, V(Unknown, Unknown, HELD, .online = false, .draining = true, .drained = true),
+     MACHINE_RELEASE, S(Unknown)},
+};
+
+START_TEST(test_transition)
+{
+    const struct row *row = &rows[_i];
+    struct machine_step step = machine_step(row->role, &row->view);
+
+    ck_assert_msg(step.action == row->action && step.next == row->next,
+                  "row %d: %s, %s instead of %s, %s", _i, machine_action_name(step.action),
+                  xenbus_state_name(step.next), machine_action_name(row->action),
+                  xenbus_state_name(row->next));
+}
+END_TEST
+
+START_TEST(test_every_interleaving)
+{
+    struct explore_result *result = calloc(1, sizeof(*result));
+
+    ck_assert_ptr_nonnull(result);
+    explore(machine_step, 3, result);
+    printf("machine: explored %lu states, %lu transitions, %lu quiet ends\n", result->states,
+           result->transitions, result->quiet);
+    ck_assert_msg(result->fault[0] == '\0', "%s\n%s", result->fault, result->trace);
+    ck_assert_uint_gt(result->states, 50000);
+    free(result);
+}
+END_TEST
+
+/* ---- seeded faults: the explorer has to find each ---- */
+
+static struct machine_step blind_to_death(enum machine_role role, const struct machine_view *view)
+{
+    struct machine_view blind = *view;
+
+    blind.lost = false;
+    return machine_step(role, &blind);
+}
+
+static struct machine_step trusts_leftovers(enum machine_role role,
+                                            const struct machine_view *view)
+{
+    struct machine_view trusting = *view;
+
+    trusting.begun = true;
+    return machine_step(role, &trusting);
+}
+
+/* 3 -> 4 -> 3 taken for a new beginning. */
+static struct machine_step maps_again(enum machine_role role, const struct machine_view *view)
+{
+    if (role == MACHINE_BACKEND && view->held && view->peer == XenbusStateInitialised)
+        return (struct machine_step){MACHINE_MAP, view->own};
+    return machine_step(role, view);
+}
+
+static struct machine_step never_finishes(enum machine_role role, const struct machine_view *view)
+{
+    struct machine_step step = machine_step(role, view);
+
+    if (role == MACHINE_FRONTEND && step.action == MACHINE_RELEASE)
+        step = (struct machine_step){MACHINE_WAIT, view->own};
+    return step;
+}
+
+static struct machine_step remaps_used_ring(enum machine_role role,
+                                            const struct machine_view *view)
+{
+    if (role == MACHINE_BACKEND && !view->held && view->own == XenbusStateConnected &&
+        view->peer == XenbusStateConnected)
+        return (struct machine_step){MACHINE_MAP, view->own};
+    return machine_step(role, view);
+}
+
+static explore_step_fn *const faults[] = {
+    blind_to_death, trusts_leftovers, maps_again, never_finishes, remaps_used_ring,
+};
+
+START_TEST(test_seeded_fault_is_found)
+{
+    struct explore_result *result = calloc(1, sizeof(*result));
+
+    ck_assert_ptr_nonnull(result);
+    explore(faults[_i], 2, result);
+    ck_assert_msg(result->fault[0] != '\0', "seeded fault %d was not found in %lu states", _i,
+                  result->states);
+    printf("machine: seeded fault %d found: %s\n", _i, result->fault);
+    free(result);
+}
+END_TEST
+
+START_TEST(test_names)
+{
+    enum xenbus_state state = XenbusStateUnknown;
+
+    ck_assert_str_eq(xenbus_state_name(XenbusStateConnected), "Connected");
+    ck_assert_str_eq(xenbus_state_name((enum xenbus_state)9), "?");
+    ck_assert(xenbus_state_by_name("initWAIT", &state));
+    ck_assert_int_eq(state, XenbusStateInitWait);
+    ck_assert(!xenbus_state_by_name("", &state));
+    ck_assert_int_eq(state, XenbusStateInitWait);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tcase = tcase_create("machine");
+
+    tcase_set_timeout(tcase, 120);
+    tcase_add_loop_test(tcase, test_transition, 0, (int)(sizeof(rows) / sizeof(rows[0])));
+    tcase_add_test(tcase, test_every_interleaving);
+    tcase_add_loop_test(tcase, test_seeded_fault_is_found, 0,
+                        (int)(sizeof(faults) / sizeof(faults[0])));
+    tcase_add_test(tcase, test_names);
+    return check_main("machine", tcase);
+}
