@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Each folder includes only from itself and from the folders above it (doc/architecture.md). The graph
+# is checked twice: on the tree, and on a tree with a seeded fault, which has to be found.
+set -euo pipefail
+cd "${srcdir:-.}"
+
+declare -A may=(
+    [state]="state"
+    [vchan]="state vchan"
+    [frontend]="state vchan frontend"
+    [backend]="state vchan backend"
+    [toolstack]="state toolstack"
+    [sim]="sim"
+)
+
+# check TREE: prints every include that the layout forbids.
+check() {
+    local folder file target
+    for folder in "${!may[@]}"; do
+        while IFS=: read -r file target; do
+            case " ${may[$folder]} " in
+                *" ${target%%/*} "*) ;;
+                *) echo "$file includes $target: $folder/ may include from: ${may[$folder]}" ;;
+            esac
+        done < <(cd "$1" && grep -roE '^ *# *include "[^"]+"' --include='*.[chS]' "$folder" |
+                 sed -E 's/: *# *include "([^"]+)"/:\1/')
+    done
+}
+
+# Product code does not know that it may be simulated, and programs are not sorted by where they run.
+simulated() {
+    grep -rniE 'xensim|simulat' --include='*.[ch]' state vchan frontend backend toolstack || true
+}
+
+found=$(check .; simulated)
+if [ -n "$found" ]; then
+    echo "$found"
+    exit 1
+fi
+
+seeded=$(mktemp -d)
+trap 'rm -rf "$seeded"' EXIT
+mkdir -p "$seeded"/{state,vchan,frontend,backend,toolstack,sim}
+echo '#include "vchan/ring.h"' > "$seeded/state/seeded.c"
+if [ "$(check "$seeded")" = "" ]; then
+    echo "the check does not find a forbidden include"
+    exit 1
+fi
+echo "include graph: $(grep -rlE '^ *# *include "' --include='*.[chS]' "${!may[@]}" | wc -l) files keep to the layout"
