@@ -1,13 +1,32 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# tests/test-NAME: unit tests (Check), one per module. They need no Xen and run under valgrind too.
+# tests/sim-NAME.sh: whole programs, each script in a simulated host of its own (tests/sim.sh).
+# Any other script checks the tree.
 
-check_PROGRAMS += tests/test-config
-TESTS += tests/test-config
+TEST_EXTENSIONS = .sh
+AM_TESTS_ENVIRONMENT = \
+	srcdir='$(abs_top_srcdir)' builddir='$(abs_top_builddir)' \
+	PATH='$(abs_top_builddir)':"$$PATH"; \
+	export srcdir builddir PATH;
+
+UNIT_TESTS = tests/test-config tests/test-device tests/test-machine tests/test-ring
+check_PROGRAMS += $(UNIT_TESTS)
+TESTS += $(UNIT_TESTS)
+
+TESTS += tests/include-graph.sh
+EXTRA_DIST += tests/include-graph.sh
+
+# The programs that libtool made are run by the program itself, not by its wrapper script.
+check-valgrind: $(UNIT_TESTS)
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(UNIT_TESTS)' \
+		LOG_COMPILER='$(LIBTOOL) --mode=execute $(VALGRIND) -q --error-exitcode=99 \
+		--leak-check=full --errors-for-leak-kinds=definite --child-silent-after-fork=no'
+.PHONY: check-valgrind
 tests_test_config_SOURCES = tests/test-config.c
 tests_test_config_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_test_config_LDADD = libtoolstack.la $(CHECK_LIBS)
 
-check_PROGRAMS += tests/test-device tests/test-machine tests/test-ring
-TESTS += tests/test-device tests/test-machine tests/test-ring
 EXTRA_DIST += tests/check-main.h
 
 tests_test_device_SOURCES = tests/test-device.c
