@@ -1,1 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+MAN_SOURCES = \
+	man/xl-vchan.8.scd \
+	man/xl-vchan.cfg.5.scd
+
+EXTRA_DIST += $(MAN_SOURCES)
+
+if HAVE_SCDOC
+man_MANS += $(MAN_SOURCES:.scd=)
+CLEANFILES += $(MAN_SOURCES:.scd=)
+endif
+
+SUFFIXES = .scd
+.scd:
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(SCDOC) < $< > $@.part && mv $@.part $@
