@@ -2,6 +2,23 @@
 noinst_LTLIBRARIES += libtoolstack.la
 libtoolstack_la_SOURCES = \
 	toolstack/channel.c toolstack/channel.h \
-	toolstack/config.c toolstack/config.h
-libtoolstack_la_CPPFLAGS = $(AM_CPPFLAGS) $(XENLIGHT_CFLAGS) $(XLUTIL_CFLAGS) $(JSON_CFLAGS)
-libtoolstack_la_LIBADD = libstate.la $(XENLIGHT_LIBS) $(XLUTIL_LIBS) $(JSON_LIBS)
+	toolstack/config.c toolstack/config.h \
+	toolstack/devices.c toolstack/devices.h \
+	toolstack/plug.c toolstack/plug.h \
+	toolstack/tool.c toolstack/tool.h
+libtoolstack_la_CPPFLAGS = $(TOOLSTACK_CPPFLAGS)
+libtoolstack_la_LIBADD = libstate.la $(XENLIGHT_LIBS) $(XLUTIL_LIBS) $(XENTOOLLOG_LIBS)
+
+TOOLSTACK_CPPFLAGS = $(AM_CPPFLAGS) $(XENLIGHT_CFLAGS) $(XLUTIL_CFLAGS) $(XENTOOLLOG_CFLAGS) \
+	$(JSON_CFLAGS)
+
+sbin_PROGRAMS += xl-vchan
+xl_vchan_SOURCES = \
+	toolstack/attach.c \
+	toolstack/command.h \
+	toolstack/create.c \
+	toolstack/detach.c \
+	toolstack/list.c \
+	toolstack/main.c
+xl_vchan_CPPFLAGS = $(TOOLSTACK_CPPFLAGS)
+xl_vchan_LDADD = libtoolstack.la $(JSON_LIBS)

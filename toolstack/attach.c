@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* xl-vchan attach: a channel for a running domain. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "toolstack/command.h"
+#include "toolstack/plug.h"
+
+static int find_frontend(struct tool *tool, const char *text, domid_t *domid)
+{
+    if (tool_find_domain(tool, text, domid) == 0 && tool_has_domain(tool, *domid))
+        return 0;
+    tool_complain(tool, "there is no such domain");
+    return -ENOENT;
+}
+
+static int attach(struct tool *tool, const char *domain, const struct channel *channel,
+                  unsigned int seconds)
+{
+    domid_t frontend, backend;
+    struct device_id id;
+    int rc = find_frontend(tool, domain, &frontend);
+
+    if (rc == 0)
+        rc = plug_find_backend(tool, channel, frontend, &backend);
+    if (rc == 0)
+        rc = plug_write(tool, channel, frontend, backend, &id);
+    if (rc < 0)
+        return rc;
+    rc = plug_await(tool, channel, &id, seconds);
+    if (rc < 0)
+        plug_remove(tool, &id, channel->name);
+    return rc;
+}
+
+/* All that is left on the command line, as one specification: "a=b c=d" is "a=b,c=d", as in xl. */
+static char *join_spec(int argc, char **argv)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *to = open_memstream(&text, &size);
+
+    if (!to)
+        return NULL;
+    for (int i = 0; i < argc; i++)
+        fprintf(to, "%s%s", i ? "," : "", argv[i]);
+    return fclose(to) == 0 ? text : NULL;
+}
+
+static int attach_parsed(const char *domain, const struct channel *channel, unsigned int seconds)
+{
+    struct tool tool;
+    int rc = tool_open(&tool, "attach", domain);
+
+    if (rc == 0)
+        rc = attach(&tool, domain, channel, seconds);
+    tool_close(&tool);
+    return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int attach_spec(const char *domain, char *spec, unsigned int seconds)
+{
+    struct channel channel;
+    char why[CHANNEL_WHY_MAX];
+
+    if (!spec || channel_parse(spec, &channel, why) < 0) {
+        fprintf(stderr, "xl-vchan: attach %s: %s\n", domain, spec ? why : "out of memory");
+        return EXIT_FAILURE;
+    }
+    return attach_parsed(domain, &channel, seconds);
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    static const struct option options[] = {{"wait", required_argument, NULL, 'w'}, {0}};
+    unsigned int seconds = TOOL_WAIT_DEFAULT;
+    char *spec;
+    int opt, code;
+
+    while ((opt = getopt_long(argc, argv, ":w:", options, NULL)) != -1) {
+        if (opt != 'w')
+            return command_bad_option(command, opt, argv);
+        if (!command_seconds(optarg, &seconds))
+            return command_usage(command, "--wait: \"%s\" is no number of seconds", optarg);
+    }
+    if (argc - optind < 2)
+        return command_usage(command, "%s missing", argc == optind ? "DOMAIN" : "SPEC");
+    spec = join_spec(argc - optind - 1, argv + optind + 1);
+    code = attach_spec(argv[optind], spec, seconds);
+    free(spec);
+    return code;
+}
+
+const struct command command_attach = {
+    "attach", "[--wait SECS] DOMAIN KEY=VALUE[,KEY=VALUE...]...",
+    "Plug a channel into a running domain",
+    "The keys are those of vchan= in a domain's config file, xl-vchan.cfg(5).\n"
+    "  -w, --wait SECS  how long the backend may take to answer (default 10)\n",
+    run};

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The commands of xl-vchan: one file and one row of main.c's table each.
+ */
+#ifndef TOOLSTACK_COMMAND_H
+#define TOOLSTACK_COMMAND_H
+
+#include <getopt.h>
+
+#include "toolstack/tool.h"
+
+/* Exit codes, as xl's. */
+#define EXIT_USAGE 2
+
+struct command {
+    const char *name;
+    const char *args;    /* its synopsis, without the name */
+    const char *summary; /* one line */
+    const char *help;    /* the rest, lines of text */
+    /* argv[0] is the command's name. Returns the exit code. */
+    int (*run)(const struct command *command, int argc, char **argv);
+};
+
+extern const struct command command_attach, command_create, command_detach, command_list;
+
+/*
+ * Says what is wrong with the arguments, in one line with the synopsis; gives the exit code. For an
+ * option that getopt_long (with a ":" before its short options) did not take: command_bad_option.
+ */
+int command_usage(const struct command *command, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+int command_bad_option(const struct command *command, int answer, char **argv);
+
+/* Parses the argument of --wait. False: it is not a number of seconds. */
+bool command_seconds(const char *text, unsigned int *seconds);
+
+#endif

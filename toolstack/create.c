@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* xl-vchan create: a domain with its channels, or nothing. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <libxl_utils.h>
+
+#include "toolstack/command.h"
+#include "toolstack/config.h"
+#include "toolstack/plug.h"
+
+struct creation {
+    const char *file;
+    char **xl_argv; /* ends with NULL */
+    unsigned int seconds;
+    bool paused;
+    struct config config;
+
+    struct tool tool;
+    uint32_t domid;
+    struct device_id *ids; /* of the channels plugged so far, in the config's order */
+    size_t plugged;
+};
+
+/* All that can be known before there is a domain. */
+static int check(struct creation *creation)
+{
+    const struct config *config = &creation->config;
+    domid_t backend;
+    int rc = 0;
+
+    if (libxl_name_to_domid(creation->tool.ctx, config->name, &creation->domid) == 0) {
+        tool_complain(&creation->tool, "there is a domain \"%s\" already", config->name);
+        return -EEXIST;
+    }
+    for (size_t i = 0; i < config->count && rc == 0; i++)
+        rc = plug_find_backend(&creation->tool, &config->channels[i], DOMID_INVALID, &backend);
+    return rc;
+}
+
+/*
+ * The child: xl, in a process group of its own, since a ^C that hit it half-way would leave half a
+ * domain. It ends by itself, and then the whole domain is taken down.
+ */
+static void exec_xl(char **argv)
+{
+    sigset_t none;
+
+    setpgid(0, 0);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execvp(argv[0], argv);
+    fprintf(stderr, "xl-vchan: cannot run %s: %s\n", argv[0], strerror(errno));
+    _exit(127);
+}
+
+static int run_xl(struct creation *creation)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0)
+        exec_xl(creation->xl_argv);
+    if (pid < 0 || waitpid(pid, &status, 0) < 0) {
+        tool_complain(&creation->tool, "cannot run xl: %s", strerror(errno));
+        return -ECHILD;
+    }
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return 0;
+    tool_complain(&creation->tool, "xl create failed with %s %d (its own message is above)",
+                  WIFEXITED(status) ? "exit code" : "signal",
+                  WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+    return -ECHILD;
+}
+
+static int plug_channels(struct creation *creation)
+{
+    domid_t frontend = (domid_t)creation->domid, backend;
+    int rc = 0;
+
+    while (rc == 0 && creation->plugged < creation->config.count) {
+        const struct channel *channel = &creation->config.channels[creation->plugged];
+
+        rc = plug_find_backend(&creation->tool, channel, frontend, &backend);
+        if (rc == 0)
+            rc = plug_write(&creation->tool, channel, frontend, backend,
+                            &creation->ids[creation->plugged]);
+        creation->plugged += rc == 0;
+    }
+    return rc;
+}
+
+static int await_channels(struct creation *creation)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < creation->plugged && rc == 0; i++)
+        rc = plug_await(&creation->tool, &creation->config.channels[i], &creation->ids[i],
+                        creation->seconds);
+    return rc;
+}
+
+static int unpause(struct creation *creation)
+{
+    if (tool_interrupted(&creation->tool)) {
+        tool_complain(&creation->tool, "interrupted");
+        return -EINTR;
+    }
+    if (creation->paused || libxl_domain_unpause(creation->tool.ctx, creation->domid, NULL) == 0)
+        return 0;
+    tool_complain(&creation->tool, "cannot unpause the domain");
+    return -EIO;
+}
+
+static void destroy(struct creation *creation)
+{
+    while (creation->plugged > 0) {
+        creation->plugged--;
+        plug_remove(&creation->tool, &creation->ids[creation->plugged],
+                    creation->config.channels[creation->plugged].name);
+    }
+    if (libxl_domain_destroy(creation->tool.ctx, creation->domid, NULL))
+        tool_complain(&creation->tool, "cannot destroy the domain (try xl destroy %u)",
+                      creation->domid);
+}
+
+/* There is a domain now: its channels, or nothing. */
+static int furnish(struct creation *creation)
+{
+    int rc = plug_channels(creation);
+
+    if (rc == 0)
+        rc = await_channels(creation);
+    if (rc == 0)
+        rc = unpause(creation);
+    if (rc < 0)
+        destroy(creation);
+    return rc;
+}
+
+static int create(struct creation *creation)
+{
+    int rc = check(creation);
+
+    if (rc == 0)
+        rc = run_xl(creation);
+    if (rc < 0)
+        return rc;
+    if (libxl_name_to_domid(creation->tool.ctx, creation->config.name, &creation->domid)) {
+        tool_complain(&creation->tool, "the domain is gone again");
+        return -ESRCH;
+    }
+    return furnish(creation);
+}
+
+static int create_read(struct creation *creation)
+{
+    int rc = tool_open(&creation->tool, "create", creation->file);
+
+    if (rc == 0) {
+        creation->ids = calloc(creation->config.count + 1, sizeof(*creation->ids));
+        rc = creation->ids ? create(creation) : -ENOMEM;
+    }
+    free(creation->ids);
+    tool_close(&creation->tool);
+    return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* The settings on the command line, as xl reads them: one a line behind the file. */
+static char *join_settings(char **settings)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *to = open_memstream(&text, &size);
+
+    if (!to)
+        return NULL;
+    for (; *settings; settings++)
+        fprintf(to, "%s\n", *settings);
+    return fclose(to) == 0 ? text : NULL;
+}
+
+static int create_file(struct creation *creation, char **settings)
+{
+    char why[CONFIG_WHY_MAX] = "out of memory";
+    char *extra = join_settings(settings);
+    int code = EXIT_FAILURE;
+
+    if (!extra || config_read(creation->file, extra, &creation->config, why) < 0)
+        fprintf(stderr, "xl-vchan: %s\n", why);
+    else if (!creation->config.name)
+        fprintf(stderr, "xl-vchan: %s: the domain has no name (add name=\"NAME\")\n",
+                creation->file);
+    else
+        code = create_read(creation);
+    free(extra);
+    config_free(&creation->config);
+    return code;
+}
+
+/* What follows the options: one file, the rest settings. False: not so. Files first. */
+static bool sort_arguments(int argc, char **argv)
+{
+    int files = 0;
+
+    for (int i = 0; i < argc; i++) {
+        char *arg = argv[i];
+
+        if (strchr(arg, '='))
+            continue;
+        memmove(argv + 1, argv, (size_t)i * sizeof(*argv));
+        argv[0] = arg;
+        files++;
+    }
+    return files == 1;
+}
+
+static const struct option options[] = {
+    {"paused", no_argument, NULL, 'p'},
+    {"wait", required_argument, NULL, 'w'},
+    {"quiet", no_argument, NULL, 'q'},
+    {"ignore-global-affinity-masks", no_argument, NULL, 'i'},
+    {0},
+};
+
+/* Reads the options; those for xl go to *xl, which is moved on. 0, or an exit code. */
+static int parse_options(const struct command *command, int argc, char **argv,
+                         struct creation *creation, char ***xl)
+{
+    static const struct {
+        int opt;
+        char *text;
+    } passed[] = {{'q', "-q"}, {'d', "-d"}, {'e', "-e"}, {'i', "-i"}};
+    int opt;
+
+    while ((opt = getopt_long(argc, argv, ":pw:qdei", options, NULL)) != -1) {
+        if (opt == ':' || opt == '?')
+            return command_bad_option(command, opt, argv);
+        if (opt == 'w' && !command_seconds(optarg, &creation->seconds))
+            return command_usage(command, "--wait: \"%s\" is no number of seconds", optarg);
+        creation->paused |= opt == 'p';
+        for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++)
+            if (passed[i].opt == opt)
+                *(*xl)++ = passed[i].text;
+    }
+    return 0;
+}
+
+static int run_with(const struct command *command, int argc, char **argv, char **xl)
+{
+    struct creation creation = {.seconds = TOOL_WAIT_DEFAULT, .xl_argv = xl};
+    int code;
+
+    *xl++ = "xl";
+    *xl++ = "create";
+    *xl++ = "-p";
+    code = parse_options(command, argc, argv, &creation, &xl);
+    if (code)
+        return code;
+    argc -= optind;
+    argv += optind;
+    if (!sort_arguments(argc, argv))
+        return command_usage(command, "wants one config file");
+    creation.file = argv[0];
+    memcpy(xl, argv, (size_t)argc * sizeof(*argv));
+    return create_file(&creation, argv + 1);
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    /* No argument becomes more than one of xl's, but an option may hold several letters. */
+    size_t count = 4;
+    char **xl;
+    int code;
+
+    for (int i = 0; i < argc; i++)
+        count += strlen(argv[i]) + 1;
+    xl = calloc(count, sizeof(*xl));
+    if (!xl)
+        return EXIT_FAILURE;
+    code = run_with(command, argc, argv, xl);
+    free(xl);
+    return code;
+}
+
+const struct command command_create = {
+    "create", "[-p] [--wait SECS] [-deiq] CONFIG [SETTING=VALUE...]",
+    "Create a domain with its channels",
+    "Runs xl create, plugs the channels of vchan= in CONFIG, and lets the domain run. If anything\n"
+    "fails, nothing stays.\n"
+    "  -p, --paused     leave the domain paused\n"
+    "  -w, --wait SECS  how long each backend may take to answer (default 10)\n"
+    "  -d, -e, -i, -q   handed to xl create\n",
+    run};

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* xl-vchan detach: a channel taken from a domain, or what a domain left behind. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "toolstack/command.h"
+#include "toolstack/devices.h"
+#include "toolstack/plug.h"
+
+struct detach {
+    const char *domain, *name;
+    unsigned int seconds;
+    bool force;
+};
+
+/* The domain may be gone: its id is enough. */
+static int find(struct tool *tool, const struct detach *detach, struct device_id *id)
+{
+    domid_t frontend;
+    int rc = tool_find_domain(tool, detach->domain, &frontend);
+
+    if (rc < 0) {
+        tool_complain(tool, "there is no such domain");
+        return rc;
+    }
+    rc = device_find(tool->store, frontend, detach->name, id);
+    if (rc == -ENOENT)
+        tool_complain(tool, "it has no channel \"%s\" (see xl-vchan list)", detach->name);
+    else if (rc < 0)
+        tool_complain(tool, "%s", tool_why(rc));
+    return rc;
+}
+
+static int detach_channel(struct tool *tool, const struct detach *detach)
+{
+    struct device_id id;
+    int rc = find(tool, detach, &id);
+
+    if (rc == 0 && !detach->force)
+        rc = plug_close(tool, &id, detach->name, detach->seconds);
+    return rc == 0 ? plug_remove(tool, &id, detach->name) : rc;
+}
+
+static int detach_parsed(const struct detach *detach)
+{
+    struct tool tool;
+    int rc = tool_open(&tool, "detach", detach->domain);
+
+    if (rc == 0)
+        rc = detach_channel(&tool, detach);
+    tool_close(&tool);
+    return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"force", no_argument, NULL, 'f'}, {"wait", required_argument, NULL, 'w'}, {0}};
+    struct detach detach = {.seconds = TOOL_WAIT_DEFAULT};
+    int opt;
+
+    while ((opt = getopt_long(argc, argv, ":fw:", options, NULL)) != -1) {
+        if (opt == 'f')
+            detach.force = true;
+        else if (opt != 'w')
+            return command_bad_option(command, opt, argv);
+        else if (!command_seconds(optarg, &detach.seconds))
+            return command_usage(command, "--wait: \"%s\" is no number of seconds", optarg);
+    }
+    if (argc - optind != 2)
+        return command_usage(command, "wants a DOMAIN and the NAME of its channel");
+    detach.domain = argv[optind];
+    detach.name = argv[optind + 1];
+    return detach_parsed(&detach);
+}
+
+const struct command command_detach = {
+    "detach", "[--force] [--wait SECS] DOMAIN NAME", "Unplug a channel from a domain",
+    "NAME is the channel's name, or its Idx in xl-vchan list. DOMAIN may be the id of a domain "
+    "that\n"
+    "is gone, to remove what it left.\n"
+    "  -f, --force      remove it whatever the backend does\n"
+    "  -w, --wait SECS  how long the backend may take to close it (default 10)\n",
+    run};

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "toolstack/devices.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "state/store.h"
+
+/* The most directories that a scan goes down. */
+#define DEPTH_MAX 3
+
+/* A scan of directories "<root>/<number><middle>/<number>…", giving the numbers found. */
+struct walk {
+    const char *const *parts; /* the texts before each number */
+    unsigned int depth;
+    int (*found)(struct store *store, const uint32_t *numbers, struct devices *devices);
+};
+
+static int walk_down(struct store *store, const struct walk *walk, unsigned int level,
+                     const char *dir, uint32_t *numbers, struct devices *devices)
+{
+    char path[DEVICE_PATH_MAX];
+    char **names;
+    unsigned int count;
+    int rc;
+
+    if (level == walk->depth)
+        return walk->found(store, numbers, devices);
+    snprintf(path, sizeof(path), "%s%s", dir, walk->parts[level]);
+    rc = store_list(store, NULL, path, &names, &count);
+    for (unsigned int i = 0; i < count && rc == 0; i++) {
+        char below[DEVICE_PATH_MAX + 16];
+
+        if (parse_number(names[i], DEVICE_ID_MAX, &numbers[level]) < 0)
+            continue;
+        snprintf(below, sizeof(below), "%s/%u", path, numbers[level]);
+        rc = walk_down(store, walk, level + 1, below, numbers, devices);
+    }
+    free(names);
+    return rc;
+}
+
+static int devices_add(struct devices *devices, const struct device_id *id)
+{
+    struct device_id *ids = reallocarray(devices->ids, devices->count + 1, sizeof(*ids));
+
+    if (!ids)
+        return -ENOMEM;
+    devices->ids = ids;
+    devices->ids[devices->count++] = *id;
+    return 0;
+}
+
+static bool devices_have(const struct devices *devices, domid_t frontend, uint32_t devid)
+{
+    for (size_t i = 0; i < devices->count; i++)
+        if (devices->ids[i].frontend == frontend && devices->ids[i].devid == devid)
+            return true;
+    return false;
+}
+
+/* T or F is there: numbers are frontend and devid. */
+static int found_frontend(struct store *store, const uint32_t *numbers, struct devices *devices)
+{
+    struct device_id id = {.frontend = (domid_t)numbers[0], .devid = numbers[1]};
+
+    if (devices_have(devices, id.frontend, id.devid))
+        return 0;
+    id.backend = device_backend_of(store, id.frontend, id.devid);
+    return devices_add(devices, &id);
+}
+
+/* B is there: numbers are backend, frontend and devid. */
+static int found_backend(struct store *store, const uint32_t *numbers, struct devices *devices)
+{
+    struct device_id id = {
+        .backend = (domid_t)numbers[0],
+        .frontend = (domid_t)numbers[1],
+        .devid = numbers[2],
+    };
+
+    (void)store;
+    for (size_t i = 0; i < devices->count; i++)
+        if (memcmp(&devices->ids[i], &id, sizeof(id)) == 0)
+            return 0;
+    return devices_add(devices, &id);
+}
+
+static int id_compare(const void *a, const void *b)
+{
+    const struct device_id *x = a, *y = b;
+
+    if (x->frontend != y->frontend)
+        return x->frontend < y->frontend ? -1 : 1;
+    if (x->devid != y->devid)
+        return x->devid < y->devid ? -1 : 1;
+    return (x->backend > y->backend) - (x->backend < y->backend);
+}
+
+static const struct walk walks[] = {
+    {(const char *const[]){"/libxl", "/device/vchan"}, 2, found_frontend},
+    {(const char *const[]){"/local/domain", "/device/vchan"}, 2, found_frontend},
+    {(const char *const[]){"/local/domain", "/backend/vchan", ""}, 3, found_backend},
+};
+
+int devices_scan(struct store *store, struct devices *devices)
+{
+    uint32_t numbers[DEPTH_MAX];
+    int rc = 0;
+
+    *devices = (struct devices){.count = 0};
+    for (size_t i = 0; i < sizeof(walks) / sizeof(walks[0]) && rc == 0; i++)
+        rc = walk_down(store, &walks[i], 0, "", numbers, devices);
+    if (rc < 0)
+        devices_free(devices);
+    else if (devices->count)
+        qsort(devices->ids, devices->count, sizeof(*devices->ids), id_compare);
+    return rc;
+}
+
+void devices_free(struct devices *devices)
+{
+    free(devices->ids);
+    *devices = (struct devices){.count = 0};
+}
+
+domid_t device_backend_of(struct store *store, domid_t frontend, uint32_t devid)
+{
+    struct device_id id = {.frontend = frontend, .devid = devid};
+    char dir[DEVICE_PATH_MAX];
+    uint32_t domid;
+
+    device_libxl_path(&id, dir);
+    if (store_read_number(store, dir, "backend-id", DOMID_FIRST_RESERVED - 1, &domid) == 0)
+        return (domid_t)domid;
+    device_frontend_path(&id, dir);
+    if (store_read_number(store, dir, "backend-id", DOMID_FIRST_RESERVED - 1, &domid) == 0)
+        return (domid_t)domid;
+    return DEVICE_BACKEND_UNKNOWN;
+}
+
+int device_name_of(struct store *store, const struct device_id *id, char name[DEVICE_NAME_MAX + 1])
+{
+    static void (*const path_of[])(const struct device_id *, char[DEVICE_PATH_MAX]) = {
+        device_libxl_path, device_backend_path, device_frontend_path};
+    char dir[DEVICE_PATH_MAX];
+
+    for (size_t i = 0; i < sizeof(path_of) / sizeof(path_of[0]); i++) {
+        path_of[i](id, dir);
+        if (store_read_text(store, dir, "name", name, DEVICE_NAME_MAX + 1) == 0)
+            return 0;
+    }
+    return -ENOENT;
+}
+
+static bool find_name(struct store *store, const struct devices *devices, domid_t frontend,
+                      const char *text, struct device_id *id)
+{
+    char name[DEVICE_NAME_MAX + 1];
+
+    for (size_t i = 0; i < devices->count; i++) {
+        *id = devices->ids[i];
+        if (id->frontend == frontend && device_name_of(store, id, name) == 0 &&
+            strcmp(name, text) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool find_devid(const struct devices *devices, domid_t frontend, const char *text,
+                       struct device_id *id)
+{
+    uint32_t devid;
+
+    if (parse_number(text, DEVICE_ID_MAX, &devid) < 0)
+        return false;
+    for (size_t i = 0; i < devices->count; i++) {
+        *id = devices->ids[i];
+        if (id->frontend == frontend && id->devid == devid)
+            return true;
+    }
+    return false;
+}
+
+int device_find(struct store *store, domid_t frontend, const char *text, struct device_id *id)
+{
+    struct devices devices;
+    int rc = devices_scan(store, &devices);
+
+    if (rc < 0)
+        return rc;
+    if (!find_name(store, &devices, frontend, text, id) &&
+        !find_devid(&devices, frontend, text, id))
+        rc = -ENOENT;
+    devices_free(&devices);
+    return rc;
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* xl-vchan: vchan devices, next to xl. man/xl-vchan.8.scd. */
+#include <config.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "toolstack/command.h"
+
+static const struct command command_help;
+
+static const struct command *const commands[] = {
+    &command_create, &command_attach, &command_detach, &command_list, &command_help,
+};
+
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+int command_usage(const struct command *command, const char *format, ...)
+{
+    va_list args;
+
+    fprintf(stderr, "xl-vchan: %s: ", command->name);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, " (usage: xl-vchan %s %s)\n", command->name, command->args);
+    return EXIT_USAGE;
+}
+
+int command_bad_option(const struct command *command, int answer, char **argv)
+{
+    if (answer == ':')
+        return command_usage(command, "%s: its argument is missing", argv[optind - 1]);
+    if (optopt && !strchr(argv[optind - 1], optopt))
+        return command_usage(command, "-%c: no such option", optopt);
+    return command_usage(command, "%s: no such option", argv[optind - 1]);
+}
+
+bool command_seconds(const char *text, unsigned int *seconds)
+{
+    uint32_t value;
+
+    if (parse_number(text, TOOL_WAIT_MAX, &value) < 0)
+        return false;
+    *seconds = value;
+    return true;
+}
+
+static const struct command *command_find(const char *name)
+{
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    return NULL;
+}
+
+static bool is_help(const char *arg)
+{
+    return arg && (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0);
+}
+
+static int unknown(const char *name)
+{
+    fprintf(stderr, "xl-vchan: %s: no such command (see xl-vchan help)\n", name);
+    return EXIT_USAGE;
+}
+
+static void print_overview(FILE *to)
+{
+    fprintf(to, "Usage: xl-vchan COMMAND ...\n\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        fprintf(to, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+    fprintf(to, "\nMore: xl-vchan help COMMAND, xl-vchan(8), xl-vchan.cfg(5)\n");
+}
+
+static int print_help(const struct command *command)
+{
+    printf("Usage: xl-vchan %s %s\n\n%s.\n%s", command->name, command->args, command->summary,
+           command->help);
+    return EXIT_SUCCESS;
+}
+
+static int run_help(const struct command *command, int argc, char **argv)
+{
+    const struct command *topic;
+
+    if (argc > 2)
+        return command_usage(command, "wants one COMMAND, or none");
+    if (argc < 2) {
+        print_overview(stdout);
+        return EXIT_SUCCESS;
+    }
+    topic = command_find(argv[1]);
+    return topic ? print_help(topic) : unknown(argv[1]);
+}
+
+static const struct command command_help = {
+    "help", "[COMMAND]", "Explain the commands, or one of them", "", run_help,
+};
+
+int main(int argc, char **argv)
+{
+    const struct command *command;
+
+    if (argc < 2) {
+        print_overview(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("xl-vchan (%s) %s\n", PACKAGE_NAME, PACKAGE_VERSION);
+        return EXIT_SUCCESS;
+    }
+    if (is_help(argv[1]))
+        return run_help(&command_help, 1, argv);
+    command = command_find(argv[1]);
+    if (!command)
+        return unknown(argv[1]);
+    if (is_help(argv[2]))
+        return print_help(command);
+    return command->run(command, argc - 1, argv + 1);
+}

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "toolstack/plug.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "toolstack/devices.h"
+
+int plug_find_backend(struct tool *tool, const struct channel *channel, domid_t frontend,
+                      domid_t *backend)
+{
+    *backend = tool->own;
+    if (channel->backend[0] != '\0' && (tool_find_domain(tool, channel->backend, backend) < 0 ||
+                                        !tool_has_domain(tool, *backend))) {
+        tool_complain(tool, "channel \"%s\": key \"backend\": there is no domain \"%s\"",
+                      channel->name, channel->backend);
+        return -ENOENT;
+    }
+    if (*backend == frontend) {
+        tool_complain(tool,
+                      "channel \"%s\": key \"backend\": domain %u would be both ends "
+                      "(name another domain)",
+                      channel->name, frontend);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+/* A device being written. */
+struct plug {
+    const struct channel *channel;
+    struct device_id *id;
+    char why[DEVICE_NAME_MAX + 64]; /* what fill found, if it returns -EEXIST or -ESRCH */
+};
+
+/* Writes a series of nodes into a directory; after a failure, none. */
+struct writer {
+    struct store *store;
+    const char *dir;
+    int rc;
+};
+
+static void put_text(struct writer *writer, const char *key, const char *text)
+{
+    if (writer->rc == 0)
+        writer->rc = store_write_text(writer->store, writer->dir, key, text);
+}
+
+static void put_number(struct writer *writer, const char *key, uint32_t value)
+{
+    if (writer->rc == 0)
+        writer->rc = store_write_number(writer->store, writer->dir, key, value);
+}
+
+static void put_directory(struct writer *writer, domid_t owner, domid_t reader)
+{
+    if (writer->rc == 0)
+        writer->rc = store_make_directory(writer->store, writer->dir, owner, reader);
+}
+
+/* What both ends have to know of the channel. */
+static void put_channel(struct writer *writer, const struct channel *channel)
+{
+    put_text(writer, "name", channel->name);
+    put_number(writer, "read-ring", channel->read_ring);
+    put_number(writer, "write-ring", channel->write_ring);
+    put_number(writer, "state", XenbusStateInitialising);
+}
+
+static int write_frontend(struct store *store, const struct plug *plug)
+{
+    char dir[DEVICE_PATH_MAX], backend[DEVICE_PATH_MAX];
+    struct writer writer = {.store = store, .dir = dir};
+
+    device_frontend_path(plug->id, dir);
+    device_backend_path(plug->id, backend);
+    put_directory(&writer, plug->id->frontend, plug->id->backend);
+    put_text(&writer, "backend", backend);
+    put_number(&writer, "backend-id", plug->id->backend);
+    put_channel(&writer, plug->channel);
+    return writer.rc;
+}
+
+/* What the backend plugs into the channel: none of the frontend's business. */
+static int write_private(struct store *store, const char *parent, domid_t owner,
+                         const struct channel *channel)
+{
+    const struct {
+        const char *key, *text;
+    } texts[] = {
+        {"path", channel->path},
+        {"address", channel->address},
+        {"command", channel->command},
+    };
+    char dir[DEVICE_PATH_MAX + 16];
+    struct writer writer = {.store = store, .dir = dir};
+
+    snprintf(dir, sizeof(dir), "%s/private", parent);
+    put_directory(&writer, owner, STORE_NOBODY);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (texts[i].text[0] != '\0')
+            put_text(&writer, texts[i].key, texts[i].text);
+    put_number(&writer, "reconnect", channel->reconnect);
+    return writer.rc;
+}
+
+/* The backend's keys, and in T the toolstack's copy of them. */
+static int write_backend(struct store *store, const struct plug *plug, const char *dir,
+                         domid_t owner, domid_t reader)
+{
+    char frontend[DEVICE_PATH_MAX];
+    struct writer writer = {.store = store, .dir = dir};
+
+    device_frontend_path(plug->id, frontend);
+    put_directory(&writer, owner, reader);
+    put_text(&writer, "frontend", frontend);
+    put_number(&writer, "frontend-id", plug->id->frontend);
+    put_number(&writer, "online", 1);
+    put_text(&writer, "connection", plug->channel->connection);
+    put_channel(&writer, plug->channel);
+    return writer.rc < 0 ? writer.rc : write_private(store, dir, owner, plug->channel);
+}
+
+static int write_libxl(struct store *store, const struct plug *plug, domid_t toolstack)
+{
+    char dir[DEVICE_PATH_MAX], backend[DEVICE_PATH_MAX];
+    struct writer writer = {.store = store, .dir = dir};
+
+    device_libxl_path(plug->id, dir);
+    device_backend_path(plug->id, backend);
+    writer.rc = write_backend(store, plug, dir, toolstack, STORE_NOBODY);
+    put_text(&writer, "backend", backend);
+    put_number(&writer, "backend-id", plug->id->backend);
+    return writer.rc;
+}
+
+/* A domain that goes away meanwhile must not come back as a few nodes of ours. */
+static int check_domain(struct store *store, struct plug *plug, domid_t domid)
+{
+    char path[DEVICE_PATH_MAX];
+
+    snprintf(path, sizeof(path), "/local/domain/%u", domid);
+    if (store_exists(store, NULL, path))
+        return 0;
+    snprintf(plug->why, sizeof(plug->why), "domain %u went away", domid);
+    return -ESRCH;
+}
+
+static int check_name(struct store *store, struct plug *plug)
+{
+    char dir[DEVICE_PATH_MAX], name[DEVICE_NAME_MAX + 1];
+    struct device_id id = *plug->id;
+    char **names;
+    unsigned int count;
+    int rc;
+
+    snprintf(dir, sizeof(dir), "/libxl/%u/device/vchan", id.frontend);
+    rc = store_list(store, NULL, dir, &names, &count);
+    for (unsigned int i = 0; i < count && rc == 0; i++) {
+        if (parse_number(names[i], DEVICE_ID_MAX, &id.devid) < 0)
+            continue;
+        device_libxl_path(&id, dir);
+        if (store_read_text(store, dir, "name", name, sizeof(name)) == 0 &&
+            strcmp(name, plug->channel->name) == 0)
+            rc = -EEXIST;
+    }
+    free(names);
+    if (rc == -EEXIST)
+        snprintf(plug->why, sizeof(plug->why), "the domain already has a channel \"%s\"", name);
+    return rc;
+}
+
+/* Whether T or F is there: what is left of B alone is nobody's. */
+static bool devid_taken(struct store *store, const struct device_id *id)
+{
+    char libxl[DEVICE_PATH_MAX], frontend[DEVICE_PATH_MAX];
+
+    device_libxl_path(id, libxl);
+    device_frontend_path(id, frontend);
+    return store_exists(store, NULL, libxl) || store_exists(store, NULL, frontend);
+}
+
+static int check_devid(struct store *store, struct plug *plug)
+{
+    char name[DEVICE_NAME_MAX + 1] = "?";
+
+    if (!devid_taken(store, plug->id))
+        return 0;
+    device_name_of(store, plug->id, name);
+    snprintf(plug->why, sizeof(plug->why), "devid %u is taken by channel \"%s\"", plug->id->devid,
+             name);
+    return -EEXIST;
+}
+
+/* The first devid that is free, without leftovers even. */
+static int pick_devid(struct store *store, struct plug *plug)
+{
+    char backend[DEVICE_PATH_MAX];
+
+    for (plug->id->devid = 0; plug->id->devid <= DEVICE_ID_MAX; plug->id->devid++) {
+        device_backend_path(plug->id, backend);
+        if (!devid_taken(store, plug->id) && !store_exists(store, NULL, backend))
+            return 0;
+    }
+    snprintf(plug->why, sizeof(plug->why), "every devid is taken");
+    return -EEXIST;
+}
+
+static int choose_devid(struct store *store, struct plug *plug)
+{
+    if (plug->channel->devid == CHANNEL_DEVID_ANY)
+        return pick_devid(store, plug);
+    plug->id->devid = plug->channel->devid;
+    return check_devid(store, plug);
+}
+
+static int fill_check(struct store *store, struct plug *plug)
+{
+    int rc = check_domain(store, plug, plug->id->frontend);
+
+    if (rc == 0)
+        rc = check_domain(store, plug, plug->id->backend);
+    if (rc == 0)
+        rc = check_name(store, plug);
+    return rc == 0 ? choose_devid(store, plug) : rc;
+}
+
+static int fill_write(struct store *store, const struct plug *plug)
+{
+    char backend[DEVICE_PATH_MAX];
+    int rc = write_frontend(store, plug);
+
+    device_backend_path(plug->id, backend);
+    if (rc == 0)
+        rc = store_remove(store, backend);
+    if (rc == 0)
+        rc = write_backend(store, plug, backend, plug->id->backend, plug->id->frontend);
+    return rc;
+}
+
+struct plug_fill {
+    struct plug plug;
+    domid_t toolstack;
+};
+
+static int fill_device(struct store *store, void *arg)
+{
+    struct plug_fill *fill = arg;
+    int rc = fill_check(store, &fill->plug);
+
+    if (rc == 0)
+        rc = fill_write(store, &fill->plug);
+    return rc == 0 ? write_libxl(store, &fill->plug, fill->toolstack) : rc;
+}
+
+int plug_write(struct tool *tool, const struct channel *channel, domid_t frontend, domid_t backend,
+               struct device_id *id)
+{
+    struct plug_fill fill = {.plug = {.channel = channel, .id = id}, .toolstack = tool->own};
+    int rc;
+
+    *id = (struct device_id){.frontend = frontend, .backend = backend};
+    rc = store_transaction(tool->store, fill_device, &fill);
+    if (rc < 0)
+        tool_complain(tool, "channel \"%s\": %s", channel->name,
+                      fill.plug.why[0] ? fill.plug.why : tool_why(rc));
+    return rc;
+}
+
+/* 1 once the backend has taken the device, and as long as there is one. */
+static int look_taken(struct store *store, void *arg)
+{
+    char libxl[DEVICE_PATH_MAX], backend[DEVICE_PATH_MAX];
+    enum xenbus_state state;
+
+    device_libxl_path(arg, libxl);
+    device_backend_path(arg, backend);
+    if (!store_exists(store, libxl, "name") || !store_exists(store, backend, "state"))
+        return -ESRCH;
+    /* Nonsense is no answer. */
+    if (store_read_state(store, backend, &state) < 0 || state <= XenbusStateInitialising)
+        return 0;
+    return store_exists(store, backend, "error") ? -ECONNREFUSED : 1;
+}
+
+static void complain_untaken(struct tool *tool, const char *name, const struct device_id *id,
+                             unsigned int seconds, int rc)
+{
+    char backend[DEVICE_PATH_MAX], domain[TOOL_NAME_MAX], error[256] = "?";
+
+    device_backend_path(id, backend);
+    tool_domain_name(tool, id->backend, domain);
+    store_read_text(tool->store, backend, "error", error, sizeof(error));
+    if (rc == -ETIMEDOUT)
+        tool_complain(tool,
+                      "channel \"%s\": no backend took it within %u s "
+                      "(is vchan-backend running in %s?)",
+                      name, seconds, domain);
+    else if (rc == -ECONNREFUSED)
+        tool_complain(tool, "channel \"%s\": the backend in %s refuses it: %s", name, domain,
+                      error);
+    else if (rc == -ESRCH)
+        tool_complain(tool, "channel \"%s\": somebody removed it, or its domain", name);
+    else
+        tool_complain(tool, "channel \"%s\": %s", name, tool_why(rc));
+}
+
+int plug_await(struct tool *tool, const struct channel *channel, const struct device_id *id,
+               unsigned int seconds)
+{
+    char libxl[DEVICE_PATH_MAX], backend[DEVICE_PATH_MAX];
+    const char *const paths[] = {libxl, backend};
+    struct device_id copy = *id;
+    int rc;
+
+    if (channel_is_app(channel))
+        return 0;
+    device_libxl_path(id, libxl);
+    device_backend_path(id, backend);
+    rc = tool_wait(tool, paths, 2, seconds, look_taken, &copy);
+    if (rc < 0)
+        complain_untaken(tool, channel->name, id, seconds, rc);
+    return rc < 0 ? rc : 0;
+}
+
+/* Unplugs what there is to unplug; *arg becomes the directory's state before. */
+struct unplug {
+    char dir[DEVICE_PATH_MAX];
+    enum xenbus_state before;
+};
+
+static int fill_offline(struct store *store, void *arg)
+{
+    struct unplug *unplug = arg;
+    int rc = store_read_state(store, unplug->dir, &unplug->before);
+
+    if (rc == 0 && unplug->before == XenbusStateUnknown)
+        return 0;
+    /* A state that makes no sense is one to close. */
+    rc = store_write_number(store, unplug->dir, "online", 0);
+    if (rc == 0 && unplug->before != XenbusStateClosed)
+        rc = store_write_number(store, unplug->dir, "state", XenbusStateClosing);
+    return rc;
+}
+
+static int look_closed(struct store *store, void *arg)
+{
+    const struct unplug *unplug = arg;
+    enum xenbus_state state;
+
+    if (!store_exists(store, unplug->dir, "state"))
+        return 1;
+    return store_read_state(store, unplug->dir, &state) == 0 && state == XenbusStateClosed;
+}
+
+/* What no backend has begun with, or has no backend any more, nobody will close. */
+static bool closes_by_itself(struct tool *tool, const struct device_id *id,
+                             const struct unplug *unplug)
+{
+    return unplug->before == XenbusStateInitialising || !tool_has_domain(tool, id->backend);
+}
+
+int plug_close(struct tool *tool, const struct device_id *id, const char *name,
+               unsigned int seconds)
+{
+    struct unplug unplug = {.before = XenbusStateUnknown};
+    const char *const paths[] = {unplug.dir};
+    int rc;
+
+    device_backend_path(id, unplug.dir);
+    rc = store_transaction(tool->store, fill_offline, &unplug);
+    if (rc == 0 && !closes_by_itself(tool, id, &unplug))
+        rc = tool_wait(tool, paths, 1, seconds, look_closed, &unplug);
+    if (rc == -ETIMEDOUT)
+        tool_complain(tool,
+                      "channel \"%s\": the backend did not close it within %u s "
+                      "(use --force to remove it anyway)",
+                      name, seconds);
+    else if (rc < 0)
+        tool_complain(tool, "channel \"%s\": %s", name, tool_why(rc));
+    return rc < 0 ? rc : 0;
+}
+
+static int fill_removal(struct store *store, void *arg)
+{
+    const struct device_id *id = arg;
+    char path[DEVICE_PATH_MAX], stop[DEVICE_PATH_MAX];
+    int rc;
+
+    device_frontend_path(id, path);
+    snprintf(stop, sizeof(stop), "/local/domain/%u/device", id->frontend);
+    rc = store_remove_upward(store, path, stop);
+    device_backend_path(id, path);
+    snprintf(stop, sizeof(stop), "/local/domain/%u", id->backend);
+    if (rc == 0)
+        rc = store_remove_upward(store, path, stop);
+    device_libxl_path(id, path);
+    snprintf(stop, sizeof(stop), "/libxl/%u/device", id->frontend);
+    return rc == 0 ? store_remove_upward(store, path, stop) : rc;
+}
+
+int plug_remove(struct tool *tool, const struct device_id *id, const char *name)
+{
+    struct device_id copy = *id;
+    int rc = store_transaction(tool->store, fill_removal, &copy);
+
+    if (rc < 0)
+        tool_complain(tool, "channel \"%s\": cannot remove it: %s", name, tool_why(rc));
+    return rc;
+}

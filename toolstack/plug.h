@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Devices made and taken away, as libxl does it: doc/protocol.md, "Nodes" and "Unplug". Functions
+ * that take a tool say on stderr why they fail, and return a negative errno.
+ */
+#ifndef TOOLSTACK_PLUG_H
+#define TOOLSTACK_PLUG_H
+
+#include "state/device.h"
+#include "toolstack/channel.h"
+#include "toolstack/tool.h"
+
+/*
+ * Finds the domain of a channel's backend and refuses one that is not there, or that is the
+ * frontend itself.
+ */
+int plug_find_backend(struct tool *tool, const struct channel *channel, domid_t frontend,
+                      domid_t *backend);
+
+/*
+ * Writes the nodes of a new device in one transaction, and gives its id. On failure nothing is
+ * written.
+ */
+int plug_write(struct tool *tool, const struct channel *channel, domid_t frontend, domid_t backend,
+               struct device_id *id);
+
+/* Waits until the backend has taken the device; returns at once where no service is to take it. */
+int plug_await(struct tool *tool, const struct channel *channel, const struct device_id *id,
+               unsigned int seconds);
+
+/*
+ * Asks the backend to close the device and waits until it did, or is not there to do it. The nodes
+ * stay; on failure the request stays too.
+ */
+int plug_close(struct tool *tool, const struct device_id *id, const char *name,
+               unsigned int seconds);
+
+/* Removes all nodes of a device, the frontend's first, and the directories that this empties. */
+int plug_remove(struct tool *tool, const struct device_id *id, const char *name);
+
+#endif

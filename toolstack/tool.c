@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "toolstack/tool.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+#include <libxl_utils.h>
+
+void tool_complain(const struct tool *tool, const char *format, ...)
+{
+    va_list args;
+
+    fprintf(stderr, "xl-vchan: %s: ", tool->doing);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    putc('\n', stderr);
+}
+
+const char *tool_why(int rc)
+{
+    switch (rc) {
+    case -EACCES:
+        return "xenstore does not allow it (run this as root in the toolstack domain)";
+    case -ENOSPC:
+    case -E2BIG:
+    case -EDQUOT:
+        return "a xenstore quota is exhausted (raise it, or remove what is not needed)";
+    case -EAGAIN:
+        return "other programs keep changing xenstore (try again)";
+    case -EIO:
+        return "xenstore is gone (is xenstored running?)";
+    case -EINTR:
+        return "interrupted";
+    default:
+        return strerror(-rc);
+    }
+}
+
+static int open_signals(struct tool *tool)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return -errno;
+    tool->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return tool->signals < 0 ? -errno : 0;
+}
+
+static int open_store(struct tool *tool)
+{
+    int rc = store_open(&tool->store);
+
+    if (rc < 0)
+        tool_complain(tool,
+                      "cannot reach xenstore: %s (run this as root in the toolstack domain, "
+                      "with xenstored running)",
+                      strerror(-rc));
+    return rc;
+}
+
+static int open_libxl(struct tool *tool)
+{
+    tool->log = (xentoollog_logger *)xtl_createlogger_stdiostream(stderr, XTL_ERROR,
+                                                                  XTL_STDIOSTREAM_HIDE_PROGRESS);
+    if (!tool->log)
+        return -ENOMEM;
+    if (libxl_ctx_alloc(&tool->ctx, LIBXL_VERSION, 0, tool->log)) {
+        tool_complain(tool, "cannot reach Xen (run this as root in the toolstack domain)");
+        return -EIO;
+    }
+    return 0;
+}
+
+int tool_open(struct tool *tool, const char *verb, const char *object)
+{
+    int rc;
+
+    *tool = (struct tool){.signals = -1};
+    snprintf(tool->doing, sizeof(tool->doing), "%s%s%s", verb, object ? " " : "",
+             object ? object : "");
+    rc = open_signals(tool);
+    if (rc == 0)
+        rc = open_store(tool);
+    if (rc == 0)
+        rc = open_libxl(tool);
+    if (rc < 0)
+        return rc;
+    rc = store_own_domid(tool->store, &tool->own);
+    if (rc < 0)
+        tool_complain(tool, "cannot read the id of this domain: %s", tool_why(rc));
+    return rc;
+}
+
+void tool_close(struct tool *tool)
+{
+    libxl_ctx_free(tool->ctx);
+    xtl_logger_destroy(tool->log);
+    store_close(tool->store);
+    if (tool->signals >= 0)
+        close(tool->signals);
+}
+
+int tool_find_domain(struct tool *tool, const char *text, domid_t *domid)
+{
+    uint32_t id;
+    int rc = parse_number(text, DOMID_FIRST_RESERVED - 1, &id);
+
+    if (rc == -ERANGE || (rc < 0 && libxl_name_to_domid(tool->ctx, text, &id)))
+        return -ENOENT;
+    *domid = (domid_t)id;
+    return 0;
+}
+
+bool tool_has_domain(struct tool *tool, domid_t domid)
+{
+    return libxl_domain_info(tool->ctx, NULL, domid) == 0;
+}
+
+void tool_domain_name(struct tool *tool, domid_t domid, char name[TOOL_NAME_MAX])
+{
+    char *found = libxl_domid_to_name(tool->ctx, domid);
+
+    if (found)
+        snprintf(name, TOOL_NAME_MAX, "%s", found);
+    else
+        snprintf(name, TOOL_NAME_MAX, "%u", domid);
+    free(found);
+}
+
+bool tool_interrupted(struct tool *tool)
+{
+    struct pollfd poll_signals = {.fd = tool->signals, .events = POLLIN};
+
+    /* Not read, so it stays readable. */
+    return poll(&poll_signals, 1, 0) > 0;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Waits for a watch event. 0: look again. */
+static int wait_event(struct tool *tool, int64_t deadline)
+{
+    struct pollfd fds[] = {
+        {.fd = store_fd(tool->store), .events = POLLIN},
+        {.fd = tool->signals, .events = POLLIN},
+    };
+    struct store_event event;
+    int64_t left = deadline - now_ms();
+    int rc = poll(fds, 2, left > 0 ? (int)left : 0);
+
+    if (rc < 0)
+        return errno == EINTR ? 0 : -errno;
+    if (fds[1].revents)
+        return -EINTR;
+    if (rc == 0)
+        return -ETIMEDOUT;
+    while ((rc = store_next_event(tool->store, &event)) > 0)
+        continue;
+    return rc;
+}
+
+int tool_wait(struct tool *tool, const char *const *paths, size_t count, unsigned int seconds,
+              int (*look)(struct store *store, void *arg), void *arg)
+{
+    int64_t deadline = now_ms() + (int64_t)seconds * 1000;
+    size_t watched = 0;
+    int rc = 0;
+
+    while (rc == 0 && watched < count) {
+        rc = store_watch(tool->store, paths[watched], "wait");
+        watched += rc == 0;
+    }
+    while (rc == 0) {
+        rc = look(tool->store, arg);
+        if (rc == 0)
+            rc = wait_event(tool, deadline);
+    }
+    while (watched > 0)
+        store_unwatch(tool->store, paths[--watched], "wait");
+    return rc;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What every command of xl-vchan has in hand: xenstore, libxenlight, and a way to say what failed.
+ */
+#ifndef TOOLSTACK_TOOL_H
+#define TOOLSTACK_TOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <libxl.h>
+#include <xen/xen.h>
+
+#include "state/store.h"
+
+/* Room for a domain's name and its NUL; a longer one is cut. */
+#define TOOL_NAME_MAX 256
+
+/* How long a backend may take to react, in seconds: libxl's own bound. */
+#define TOOL_WAIT_DEFAULT 10
+
+/* The most that --wait takes: a day. */
+#define TOOL_WAIT_MAX 86400
+
+struct tool {
+    char doing[TOOL_NAME_MAX]; /* "attach web": begins each error line */
+    struct store *store;
+    xentoollog_logger *log;
+    libxl_ctx *ctx;
+    domid_t own; /* the domain this runs in */
+    int signals; /* a signalfd, readable once the user wants it to end */
+};
+
+/*
+ * Opens all of it; verb and object ("attach", "web") name what the user wants. From here on SIGINT,
+ * SIGTERM and SIGHUP only make tool_interrupted() true, so that the command can take back what it
+ * did. 0, or a negative errno after saying why. tool_close() is right in either case.
+ */
+int tool_open(struct tool *tool, const char *verb, const char *object);
+
+/* Closes what is open. */
+void tool_close(struct tool *tool);
+
+/* Prints one line, "xl-vchan: attach web: …", on stderr. */
+void tool_complain(const struct tool *tool, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Words for a negative errno of state/store.h, with what to do about it. */
+const char *tool_why(int rc);
+
+/*
+ * Finds a domain by name, or by id if the text is a number; nothing tells whether an id is in use.
+ * 0, or -ENOENT (no such domain, or no such id can be). Says nothing.
+ */
+int tool_find_domain(struct tool *tool, const char *text, domid_t *domid);
+
+/* Tells whether there is a domain with this id. */
+bool tool_has_domain(struct tool *tool, domid_t domid);
+
+/* A domain's name, or its id if it has none. */
+void tool_domain_name(struct tool *tool, domid_t domid, char name[TOOL_NAME_MAX]);
+
+/* Tells whether the user wants the command to end. Never blocks; stays true. */
+bool tool_interrupted(struct tool *tool);
+
+/*
+ * Waits until look() answers something but 0, and gives that answer: it looks once at the start and
+ * again at each change below one of the paths. -ETIMEDOUT: not within so many seconds (0: look
+ * once); -EINTR: tool_interrupted(); or what the watches fail with.
+ */
+int tool_wait(struct tool *tool, const char *const *paths, size_t count, unsigned int seconds,
+              int (*look)(struct store *store, void *arg), void *arg);
+
+#endif
