@@ -22,3 +22,6 @@ xl_vchan_SOURCES = \
 	toolstack/main.c
 xl_vchan_CPPFLAGS = $(TOOLSTACK_CPPFLAGS)
 xl_vchan_LDADD = libtoolstack.la $(JSON_LIBS)
+
+bashcompletiondir = $(datadir)/bash-completion/completions
+dist_bashcompletion_DATA = toolstack/completion/xl-vchan

@@ -168,7 +168,7 @@ static int check_name(struct store *store, struct plug *plug)
     }
     free(names);
     if (rc == -EEXIST)
-        snprintf(plug->why, sizeof(plug->why), "the domain already has a channel \"%s\"", name);
+        snprintf(plug->why, sizeof(plug->why), "the domain already has a channel of that name");
     return rc;
 }
 

@@ -44,14 +44,23 @@ const char *tool_why(int rc)
     }
 }
 
+/* What the caller wants ignored, as nohup does, stays so. */
+static void add_signal(sigset_t *set, int number)
+{
+    struct sigaction action;
+
+    if (sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+        sigaddset(set, number);
+}
+
 static int open_signals(struct tool *tool)
 {
     sigset_t set;
 
     sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
+    add_signal(&set, SIGINT);
+    add_signal(&set, SIGTERM);
+    add_signal(&set, SIGHUP);
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
         return -errno;
     tool->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

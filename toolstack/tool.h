@@ -32,8 +32,9 @@ struct tool {
 
 /*
  * Opens all of it; verb and object ("attach", "web") name what the user wants. From here on SIGINT,
- * SIGTERM and SIGHUP only make tool_interrupted() true, so that the command can take back what it
- * did. 0, or a negative errno after saying why. tool_close() is right in either case.
+ * SIGTERM and SIGHUP, unless they are ignored, only make tool_interrupted() true, so that the
+ * command can take back what it did. 0, or a negative errno after saying why. tool_close() is right
+ * in either case.
  */
 int tool_open(struct tool *tool, const char *verb, const char *object);
 

@@ -1,0 +1,256 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# xl-vchan as a whole, on a simulated host, where a few lines of shell play the backend.
+set -u
+
+if [ -z "${XENSIM_DIR:-}" ]; then
+    [ -x ./xensim ] || { echo "no xensim here"; exit 77; }
+    exec timeout -k 10 240 ./xensim run -- "$0"
+fi
+
+PATH=$PWD:$PATH
+work=$(mktemp -d)
+failures=0
+
+fail() { echo "FAIL: $*"; failures=$((failures + 1)); }
+snapshot() { xenstore-ls -fp | sort; }
+
+# run CODE CMD...: it ends with that code. Its output: $out.
+run() {
+    local code=$1
+    shift
+    out=$("$@" 2>&1)
+    local got=$?
+    [ "$got" = "$code" ] || fail "$*: exit code $got instead of $code: $out"
+}
+
+# says TEXT: the last run said exactly this.
+says() { [ "$out" = "$1" ] || fail "said: $out"$'\n'"    not: $1"; }
+contains() { [[ $out == *"$1"* ]] || fail "said: $out"$'\n'"without: $1"; }
+is() { [ "$1" = "$2" ] || fail "it is \"$1\", not \"$2\"${3:+: $3}"; }
+
+# refuses TEXT CMD...: it fails, says exactly this, and changes nothing.
+refuses() {
+    local text=$1 before
+    shift
+    before=$(snapshot)
+    run 1 "$@"
+    says "xl-vchan: $text"
+    diff <(echo "$before") <(snapshot) > "$work/diff" || fail "$* changed: $(cat "$work/diff")"
+}
+
+# watch PATH: its events come from descriptor $events; the first, which is here already, tells that
+# none is missed from now on.
+watch() {
+    exec {events}< <(exec xenstore-watch "$1")
+    watcher=$!
+    read -r -u "$events"
+}
+watch_end() {
+    kill "$watcher"
+    exec {events}<&-
+}
+
+# A backend in domain 0: takes each device that appears, or refuses it if $work/refuse is there, and
+# closes each that is to be closed.
+backend_start() {
+    watch /local/domain/0/backend/vchan
+    while read -r -u "$events" path; do
+        [[ $path == */state ]] || continue
+        case $(xenstore-read "$path" 2> /dev/null) in
+        1) if [ -e "$work/refuse" ]; then
+            xenstore-write "${path%state}error" "no socket" "$path" 6
+        else
+            xenstore-write "$path" 2
+        fi ;;
+        5) xenstore-write "$path" 6 ;;
+        esac
+    done &
+    backend=$!
+}
+backend_stop() {
+    kill "$backend"
+    wait "$backend" 2> /dev/null
+    watch_end
+}
+
+config() { cat > "$work/$1.cfg"; }
+
+echo "--- create"
+empty=$(snapshot)
+config web << EOF
+name = "web"
+memory = 64
+vchan = [ "name=org.example.db, connection=connect, path=/run/db.sock, ring=5000",
+          "name=org.example.app, ring=1K, devid=7" ]
+EOF
+backend_start
+run 0 xl-vchan create "$work/web.cfg"
+web=$(xl domid web)
+B=/local/domain/0/backend/vchan/$web F=/local/domain/$web/device/vchan T=/libxl/$web/device/vchan
+
+run 0 xl-vchan list web
+says "Idx BE       Name            FE/BE state               evt-ch ring-ref r/w-ring BE-path
+0   Domain-0 org.example.db  Initialising/InitWait     -      -        8K/8K    $B/0
+7   Domain-0 org.example.app Initialising/Initialising -      -        1K/2K    $B/7"
+[[ $(xl list web) != *--p--* ]] || fail "still paused: $(xl list web)"
+
+echo "--- nodes and permissions"
+is "$(xenstore-ls -fp "$F/0")" "$F/0/backend = \"$B/0\"   (n$web,r0)
+$F/0/backend-id = \"0\"   (n$web,r0)
+$F/0/name = \"org.example.db\"   (n$web,r0)
+$F/0/read-ring = \"8192\"   (n$web,r0)
+$F/0/write-ring = \"8192\"   (n$web,r0)
+$F/0/state = \"1\"   (n$web,r0)"
+is "$(xenstore-ls -fp "$B/0")" "$B/0/frontend = \"$F/0\"   (n0,r$web)
+$B/0/frontend-id = \"$web\"   (n0,r$web)
+$B/0/online = \"1\"   (n0,r$web)
+$B/0/connection = \"connect\"   (n0,r$web)
+$B/0/name = \"org.example.db\"   (n0,r$web)
+$B/0/read-ring = \"8192\"   (n0,r$web)
+$B/0/write-ring = \"8192\"   (n0,r$web)
+$B/0/state = \"2\"   (n0,r$web)
+$B/0/private = \"\"   (n0)
+$B/0/private/path = \"/run/db.sock\"   (n0)
+$B/0/private/reconnect = \"1\"   (n0)"
+is "$(xenstore-ls -fp "$T/0" | sed 's/.*(//' | sort -u)" "n0)"
+is "$(xenstore-read "$T/0/frontend" "$T/0/backend" "$T/0/private/path")" "$F/0
+$B/0
+/run/db.sock"
+run 0 xensim exec web xenstore-read "$B/0/connection"
+says connect
+run 0 xensim exec web xenstore-read device/vchan/0/name
+for node in private private/path private/reconnect; do
+    run 1 xensim exec web xenstore-read "$B/0/$node"
+done
+run 1 xensim exec web xenstore-ls "$B/0/private"
+run 1 xensim exec web xenstore-ls "$T/0"
+
+echo "--- attach and detach"
+before=$(snapshot)
+run 0 xl-vchan attach web name=tap "connection=exec" 'command=awk -F, "{ a = 1, b }"'
+says ""
+run 0 xenstore-read "$B/1/private/command"
+says 'awk -F, "{ a = 1, b }"'
+run 0 xl-vchan list --json web
+json=${out//[$' \n']/}
+for text in '"name":"tap"' "\"domid\":$web,\"devid\":1" '"backend_state":"InitWait"' \
+    '"ring_ref":null' '"read_ring":65536' '"online":true' "\"backend_path\":\"$B/1\""; do
+    [[ $json == *"$text"* ]] || fail "JSON without $text: $out"
+done
+run 0 xl-vchan detach web tap
+says ""
+is "$(snapshot)" "$before" "after attach and detach"
+run 0 xl-vchan attach --wait 3 "$web" "name=tap, connection=echo, devid=9"
+run 0 xl-vchan detach web 9
+is "$(snapshot)" "$before" "after detach by devid"
+run 0 xl-vchan detach web org.example.app # which nobody took, so nobody has to close it
+run 0 xl-vchan attach web name=org.example.app,ring=1K,devid=7
+is "$(snapshot)" "$before" "after detach and attach"
+
+echo "--- refusals"
+refuses 'attach web: channel "org.example.db": the domain already has a channel of that name' \
+    xl-vchan attach web name=org.example.db
+refuses 'attach web: channel "x": devid 7 is taken by channel "org.example.app"' \
+    xl-vchan attach web name=x devid=7
+refuses 'attach web: channel "x": key "backend": there is no domain "nowhere"' \
+    xl-vchan attach web name=x backend=nowhere
+refuses 'attach web: channel "x": key "backend": there is no domain "77"' \
+    xl-vchan attach web name=x,backend=77
+refuses "attach web: channel \"x\": key \"backend\": domain $web would be both ends (name another domain)" \
+    xl-vchan attach web name=x backend=web
+refuses 'attach 77: there is no such domain' xl-vchan attach 77 name=x
+refuses 'attach nowhere: there is no such domain' xl-vchan attach nowhere name=x
+refuses 'attach web: key "ring": 3G is larger than 1M (use at most ring=1M)' \
+    xl-vchan attach web name=x ring=3G
+refuses 'detach web: it has no channel "x" (see xl-vchan list)' xl-vchan detach web x
+refuses 'detach nowhere: there is no such domain' xl-vchan detach nowhere x
+refuses 'list nowhere: there is no such domain' xl-vchan list nowhere
+refuses 'list 77: there is no such domain' xl-vchan list 77
+refuses "create $work/web.cfg: there is a domain \"web\" already" xl-vchan create "$work/web.cfg"
+config bad << EOF
+name = "bad"
+vchan = [ "name=a",
+          "name=b, ring=3G" ]
+EOF
+refuses "$work/bad.cfg:3: vchan entry 2: key \"ring\": 3G is larger than 1M (use at most ring=1M)" \
+    xl-vchan create "$work/bad.cfg"
+config bad <<< 'name = "bad"; vchan = [ "name=a, backend=nowhere" ]'
+refuses "create $work/bad.cfg: channel \"a\": key \"backend\": there is no domain \"nowhere\"" \
+    xl-vchan create "$work/bad.cfg"
+config bad <<< 'vchan = [ "name=a" ]'
+refuses "$work/bad.cfg: the domain has no name (add name=\"NAME\")" xl-vchan create "$work/bad.cfg"
+
+echo "--- a backend that is not there"
+backend_stop
+config late <<< 'name = "late"; memory = 64'
+refuses 'attach web: channel "x": no backend took it within 1 s (is vchan-backend running in Domain-0?)' \
+    xl-vchan attach --wait 1 web name=x,connection=echo
+before=$(snapshot)
+run 1 xl-vchan create --wait 1 "$work/late.cfg" 'vchan=["name=a","name=x,connection=echo"]'
+contains 'channel "x": no backend took it within 1 s (is vchan-backend running in Domain-0?)'
+is "$(snapshot)" "$before" "after a failed create"
+run 1 xl domid late
+
+echo "--- a ^C"
+watch /libxl
+env --default-signal=INT xl-vchan create "$work/late.cfg" 'vchan=["name=x,connection=echo"]' > "$work/out" 2>&1 &
+pid=$!
+grep -qm 1 'device/vchan/0/name$' <&"$events"
+watch_end
+kill -INT "$pid"
+wait "$pid"
+is $? 1 "exit code after SIGINT"
+grep -q 'channel "x": interrupted$' "$work/out" || fail "said: $(cat "$work/out")"
+is "$(snapshot)" "$before" "after a ^C in create"
+
+echo "--- a backend that hangs, refuses, or is gone"
+run 1 xl-vchan detach --wait 1 web org.example.db
+says 'xl-vchan: detach web: channel "org.example.db": the backend did not close it within 1 s (use --force to remove it anyway)'
+is "$(xenstore-read "$B/0/online" "$B/0/state")" "0"$'\n'"5"
+run 0 xl-vchan detach --force web org.example.db
+run 1 xenstore-ls "$B/0"
+run 1 xenstore-ls "$T/0"
+touch "$work/refuse"
+backend_start
+refuses 'attach web: channel "x": the backend in Domain-0 refuses it: no socket' \
+    xl-vchan attach web name=x,connection=connect,path=/none
+backend_stop
+rm "$work/refuse"
+
+echo "--- what is odd is shown"
+xenstore-write "$F/7/state" banana "$B/7/state" 99 "$B/7/error" $'bad \e[31mred'
+xenstore-rm "$F/7/read-ring"
+run 0 xl-vchan list
+says "Domain Idx BE       Name            FE/BE state evt-ch ring-ref r/w-ring BE-path
+web    7   Domain-0 org.example.app ?banana/?99 -      -        -/2K     $B/7
+    backend: bad ?[31mred"
+run 0 xl destroy web
+run 0 xl-vchan list
+says "Domain Idx BE       Name            FE/BE state evt-ch ring-ref r/w-ring BE-path
+$web      7   Domain-0 org.example.app -/?99       -      -        -/-      $B/7
+    backend: bad ?[31mred"
+run 0 xl-vchan detach --force "$web" org.example.app
+is "$(snapshot)" "$empty" "at the end"
+
+echo "--- guest to guest, names with blanks"
+backend_start
+config one <<< 'name = "guest one"; memory = 64'
+config two <<< 'name = "guest two"; memory = 64; vchan = [ "name=a, backend=guest one" ]'
+run 0 xl create "$work/one.cfg"
+run 0 xl-vchan create -p "$work/two.cfg"
+one=$(xl domid "guest one") two=$(xl domid "guest two")
+run 0 xl-vchan list "guest two"
+contains "0   guest one a    Initialising/Initialising -      -        64K/64K  /local/domain/$one/backend/vchan/$two/0"
+run 0 xensim exec "guest one" xenstore-read "backend/vchan/$two/0/private/reconnect"
+run 1 xensim exec "guest two" xenstore-read "/local/domain/$one/backend/vchan/$two/0/private/reconnect"
+run 0 xensim exec "guest one" xenstore-write "backend/vchan/$two/0/state" 2
+run 0 xl destroy "guest one"
+run 0 xl-vchan detach "guest two" a # nobody is there to close it
+run 0 xl destroy "guest two"
+backend_stop
+is "$(snapshot)" "$empty" "at the end"
+
+rm -r "$work"
+[ "$failures" = 0 ] || { echo "$failures failures"; exit 1; }
+echo "all as expected"
