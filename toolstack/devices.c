@@ -149,7 +149,8 @@ int device_name_of(struct store *store, const struct device_id *id, char name[DE
 
     for (size_t i = 0; i < sizeof(path_of) / sizeof(path_of[0]); i++) {
         path_of[i](id, dir);
-        if (store_read_text(store, dir, "name", name, DEVICE_NAME_MAX + 1) == 0)
+        if (store_read_text(store, dir, "name", name, DEVICE_NAME_MAX + 1) == 0 &&
+            device_name_valid(name))
             return 0;
     }
     return -ENOENT;

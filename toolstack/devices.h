@@ -30,7 +30,7 @@ void devices_free(struct devices *devices);
 /* The backend's domain that T, or else F, names; DEVICE_BACKEND_UNKNOWN if there is none. */
 domid_t device_backend_of(struct store *store, domid_t frontend, uint32_t devid);
 
-/* A device's name, as T, or else B or F has it. 0, or -ENOENT: none of them has one. */
+/* A device's name, as T, or else B or F has it. 0, or -ENOENT: none of them has a valid one. */
 int device_name_of(struct store *store, const struct device_id *id, char name[DEVICE_NAME_MAX + 1]);
 
 /* Finds a device of a domain by the channel's name, or else by its devid. 0 or a negative errno. */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* xl-vchan list: the channels, as xenstore has them, odd ones too. */
-#include <ctype.h>
 #include <errno.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,14 +56,6 @@ struct view {
     char texts[NODE_COUNT][TEXT_MAX];
 };
 
-/* A guest may write what it likes: nothing of it reaches the terminal but plain characters. */
-static void clean(char *text)
-{
-    for (; *text; text++)
-        if (!isascii((unsigned char)*text) || !isprint((unsigned char)*text))
-            *text = '?';
-}
-
 static void read_node(struct store *store, enum node node, struct view *view)
 {
     char *text = view->texts[node], dir[DEVICE_PATH_MAX], whole[STORE_VALUE_MAX];
@@ -74,7 +64,7 @@ static void read_node(struct store *store, enum node node, struct view *view)
     nodes[node].path_of(&view->id, dir);
     if (store_read_text(store, dir, nodes[node].key, whole, sizeof(whole)) < 0)
         return;
-    clean(whole);
+    tool_clean(whole);
     if (nodes[node].kind != KIND_STATE)
         snprintf(text, TEXT_MAX, "%.*s", TEXT_MAX - 1, whole);
     else if (parse_number(whole, XenbusStateReconfigured, &state) == 0)
@@ -89,8 +79,8 @@ static void read_view(struct tool *tool, const struct device_id *id, struct view
     tool_domain_name(tool, id->frontend, view->domain);
     if (id->backend != DEVICE_BACKEND_UNKNOWN)
         tool_domain_name(tool, id->backend, view->backend);
-    if (device_name_of(tool->store, id, view->texts[NODE_NAME]) == 0)
-        clean(view->texts[NODE_NAME]);
+    if (device_name_of(tool->store, id, view->texts[NODE_NAME]) < 0)
+        view->texts[NODE_NAME][0] = '\0';
     for (enum node node = 0; node < NODE_COUNT; node++)
         if (nodes[node].path_of)
             read_node(tool->store, node, view);

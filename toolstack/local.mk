@@ -5,7 +5,8 @@ libtoolstack_la_SOURCES = \
 	toolstack/config.c toolstack/config.h \
 	toolstack/devices.c toolstack/devices.h \
 	toolstack/plug.c toolstack/plug.h \
-	toolstack/tool.c toolstack/tool.h
+	toolstack/tool.c toolstack/tool.h \
+	toolstack/unplug.c
 libtoolstack_la_CPPFLAGS = $(TOOLSTACK_CPPFLAGS)
 libtoolstack_la_LIBADD = libstate.la $(XENLIGHT_LIBS) $(XLUTIL_LIBS) $(XENTOOLLOG_LIBS)
 

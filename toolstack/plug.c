@@ -32,6 +32,7 @@ int plug_find_backend(struct tool *tool, const struct channel *channel, domid_t 
 struct plug {
     const struct channel *channel;
     struct device_id *id;
+    domid_t toolstack;
     char why[DEVICE_NAME_MAX + 64]; /* what fill found, if it returns -EEXIST or -ESRCH */
 };
 
@@ -123,14 +124,14 @@ static int write_backend(struct store *store, const struct plug *plug, const cha
     return writer.rc < 0 ? writer.rc : write_private(store, dir, owner, plug->channel);
 }
 
-static int write_libxl(struct store *store, const struct plug *plug, domid_t toolstack)
+static int write_libxl(struct store *store, const struct plug *plug)
 {
     char dir[DEVICE_PATH_MAX], backend[DEVICE_PATH_MAX];
     struct writer writer = {.store = store, .dir = dir};
 
     device_libxl_path(plug->id, dir);
     device_backend_path(plug->id, backend);
-    writer.rc = write_backend(store, plug, dir, toolstack, STORE_NOBODY);
+    writer.rc = write_backend(store, plug, dir, plug->toolstack, STORE_NOBODY);
     put_text(&writer, "backend", backend);
     put_number(&writer, "backend-id", plug->id->backend);
     return writer.rc;
@@ -216,7 +217,7 @@ static int choose_devid(struct store *store, struct plug *plug)
     return check_devid(store, plug);
 }
 
-static int fill_check(struct store *store, struct plug *plug)
+static int check(struct store *store, struct plug *plug)
 {
     int rc = check_domain(store, plug, plug->id->frontend);
 
@@ -227,45 +228,33 @@ static int fill_check(struct store *store, struct plug *plug)
     return rc == 0 ? choose_devid(store, plug) : rc;
 }
 
-static int fill_write(struct store *store, const struct plug *plug)
+static int fill_device(struct store *store, void *arg)
 {
+    struct plug *plug = arg;
     char backend[DEVICE_PATH_MAX];
-    int rc = write_frontend(store, plug);
+    int rc = check(store, plug);
 
+    if (rc == 0)
+        rc = write_frontend(store, plug);
     device_backend_path(plug->id, backend);
     if (rc == 0)
         rc = store_remove(store, backend);
     if (rc == 0)
         rc = write_backend(store, plug, backend, plug->id->backend, plug->id->frontend);
-    return rc;
-}
-
-struct plug_fill {
-    struct plug plug;
-    domid_t toolstack;
-};
-
-static int fill_device(struct store *store, void *arg)
-{
-    struct plug_fill *fill = arg;
-    int rc = fill_check(store, &fill->plug);
-
-    if (rc == 0)
-        rc = fill_write(store, &fill->plug);
-    return rc == 0 ? write_libxl(store, &fill->plug, fill->toolstack) : rc;
+    return rc == 0 ? write_libxl(store, plug) : rc;
 }
 
 int plug_write(struct tool *tool, const struct channel *channel, domid_t frontend, domid_t backend,
                struct device_id *id)
 {
-    struct plug_fill fill = {.plug = {.channel = channel, .id = id}, .toolstack = tool->own};
+    struct plug plug = {.channel = channel, .id = id, .toolstack = tool->own};
     int rc;
 
     *id = (struct device_id){.frontend = frontend, .backend = backend};
-    rc = store_transaction(tool->store, fill_device, &fill);
+    rc = store_transaction(tool->store, fill_device, &plug);
     if (rc < 0)
         tool_complain(tool, "channel \"%s\": %s", channel->name,
-                      fill.plug.why[0] ? fill.plug.why : tool_why(rc));
+                      plug.why[0] ? plug.why : tool_why(rc));
     return rc;
 }
 
@@ -292,7 +281,8 @@ static void complain_untaken(struct tool *tool, const char *name, const struct d
 
     device_backend_path(id, backend);
     tool_domain_name(tool, id->backend, domain);
-    store_read_text(tool->store, backend, "error", error, sizeof(error));
+    if (store_read_text(tool->store, backend, "error", error, sizeof(error)) == 0)
+        tool_clean(error);
     if (rc == -ETIMEDOUT)
         tool_complain(tool,
                       "channel \"%s\": no backend took it within %u s "
@@ -323,90 +313,4 @@ int plug_await(struct tool *tool, const struct channel *channel, const struct de
     if (rc < 0)
         complain_untaken(tool, channel->name, id, seconds, rc);
     return rc < 0 ? rc : 0;
-}
-
-/* Unplugs what there is to unplug; *arg becomes the directory's state before. */
-struct unplug {
-    char dir[DEVICE_PATH_MAX];
-    enum xenbus_state before;
-};
-
-static int fill_offline(struct store *store, void *arg)
-{
-    struct unplug *unplug = arg;
-    int rc = store_read_state(store, unplug->dir, &unplug->before);
-
-    if (rc == 0 && unplug->before == XenbusStateUnknown)
-        return 0;
-    /* A state that makes no sense is one to close. */
-    rc = store_write_number(store, unplug->dir, "online", 0);
-    if (rc == 0 && unplug->before != XenbusStateClosed)
-        rc = store_write_number(store, unplug->dir, "state", XenbusStateClosing);
-    return rc;
-}
-
-static int look_closed(struct store *store, void *arg)
-{
-    const struct unplug *unplug = arg;
-    enum xenbus_state state;
-
-    if (!store_exists(store, unplug->dir, "state"))
-        return 1;
-    return store_read_state(store, unplug->dir, &state) == 0 && state == XenbusStateClosed;
-}
-
-/* What no backend has begun with, or has no backend any more, nobody will close. */
-static bool closes_by_itself(struct tool *tool, const struct device_id *id,
-                             const struct unplug *unplug)
-{
-    return unplug->before == XenbusStateInitialising || !tool_has_domain(tool, id->backend);
-}
-
-int plug_close(struct tool *tool, const struct device_id *id, const char *name,
-               unsigned int seconds)
-{
-    struct unplug unplug = {.before = XenbusStateUnknown};
-    const char *const paths[] = {unplug.dir};
-    int rc;
-
-    device_backend_path(id, unplug.dir);
-    rc = store_transaction(tool->store, fill_offline, &unplug);
-    if (rc == 0 && !closes_by_itself(tool, id, &unplug))
-        rc = tool_wait(tool, paths, 1, seconds, look_closed, &unplug);
-    if (rc == -ETIMEDOUT)
-        tool_complain(tool,
-                      "channel \"%s\": the backend did not close it within %u s "
-                      "(use --force to remove it anyway)",
-                      name, seconds);
-    else if (rc < 0)
-        tool_complain(tool, "channel \"%s\": %s", name, tool_why(rc));
-    return rc < 0 ? rc : 0;
-}
-
-static int fill_removal(struct store *store, void *arg)
-{
-    const struct device_id *id = arg;
-    char path[DEVICE_PATH_MAX], stop[DEVICE_PATH_MAX];
-    int rc;
-
-    device_frontend_path(id, path);
-    snprintf(stop, sizeof(stop), "/local/domain/%u/device", id->frontend);
-    rc = store_remove_upward(store, path, stop);
-    device_backend_path(id, path);
-    snprintf(stop, sizeof(stop), "/local/domain/%u", id->backend);
-    if (rc == 0)
-        rc = store_remove_upward(store, path, stop);
-    device_libxl_path(id, path);
-    snprintf(stop, sizeof(stop), "/libxl/%u/device", id->frontend);
-    return rc == 0 ? store_remove_upward(store, path, stop) : rc;
-}
-
-int plug_remove(struct tool *tool, const struct device_id *id, const char *name)
-{
-    struct device_id copy = *id;
-    int rc = store_transaction(tool->store, fill_removal, &copy);
-
-    if (rc < 0)
-        tool_complain(tool, "channel \"%s\": cannot remove it: %s", name, tool_why(rc));
-    return rc;
 }

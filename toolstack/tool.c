@@ -44,6 +44,13 @@ const char *tool_why(int rc)
     }
 }
 
+void tool_clean(char *text)
+{
+    for (; *text; text++)
+        if (*text < ' ' || *text > '~')
+            *text = '?';
+}
+
 /* What the caller wants ignored, as nohup does, stays so. */
 static void add_signal(sigset_t *set, int number)
 {

@@ -48,6 +48,9 @@ void tool_complain(const struct tool *tool, const char *format, ...)
 /* Words for a negative errno of state/store.h, with what to do about it. */
 const char *tool_why(int rc);
 
+/* Makes text that another domain wrote fit to print: what is not plain ASCII becomes "?". */
+void tool_clean(char *text);
+
 /*
  * Finds a domain by name, or by id if the text is a number; nothing tells whether an id is in use.
  * 0, or -ENOENT (no such domain, or no such id can be). Says nothing.

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "toolstack/plug.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* A device being taken away. */
+struct unplug {
+    char dir[DEVICE_PATH_MAX];
+    enum xenbus_state before; /* of the backend, when it was asked to close */
+};
+
+static int fill_offline(struct store *store, void *arg)
+{
+    struct unplug *unplug = arg;
+    int rc = store_read_state(store, unplug->dir, &unplug->before);
+
+    if (rc == 0 && unplug->before == XenbusStateUnknown)
+        return 0;
+    /* A state that makes no sense is one to close. */
+    rc = store_write_number(store, unplug->dir, "online", 0);
+    if (rc == 0 && unplug->before != XenbusStateClosed)
+        rc = store_write_number(store, unplug->dir, "state", XenbusStateClosing);
+    return rc;
+}
+
+static int look_closed(struct store *store, void *arg)
+{
+    const struct unplug *unplug = arg;
+    enum xenbus_state state;
+
+    if (!store_exists(store, unplug->dir, "state"))
+        return 1;
+    return store_read_state(store, unplug->dir, &state) == 0 && state == XenbusStateClosed;
+}
+
+/* What no backend has begun with, or has no backend any more, nobody will close. */
+static bool closes_by_itself(struct tool *tool, const struct device_id *id,
+                             const struct unplug *unplug)
+{
+    return unplug->before == XenbusStateInitialising || !tool_has_domain(tool, id->backend);
+}
+
+int plug_close(struct tool *tool, const struct device_id *id, const char *name,
+               unsigned int seconds)
+{
+    struct unplug unplug = {.before = XenbusStateUnknown};
+    const char *const paths[] = {unplug.dir};
+    int rc;
+
+    device_backend_path(id, unplug.dir);
+    rc = store_transaction(tool->store, fill_offline, &unplug);
+    if (rc == 0 && !closes_by_itself(tool, id, &unplug))
+        rc = tool_wait(tool, paths, 1, seconds, look_closed, &unplug);
+    if (rc == -ETIMEDOUT)
+        tool_complain(tool,
+                      "channel \"%s\": the backend did not close it within %u s "
+                      "(use --force to remove it anyway)",
+                      name, seconds);
+    else if (rc < 0)
+        tool_complain(tool, "channel \"%s\": %s", name, tool_why(rc));
+    return rc < 0 ? rc : 0;
+}
+
+static int fill_removal(struct store *store, void *arg)
+{
+    const struct device_id *id = arg;
+    char path[DEVICE_PATH_MAX], stop[DEVICE_PATH_MAX];
+    int rc;
+
+    device_frontend_path(id, path);
+    snprintf(stop, sizeof(stop), "/local/domain/%u/device", id->frontend);
+    rc = store_remove_upward(store, path, stop);
+    device_backend_path(id, path);
+    snprintf(stop, sizeof(stop), "/local/domain/%u", id->backend);
+    if (rc == 0)
+        rc = store_remove_upward(store, path, stop);
+    device_libxl_path(id, path);
+    snprintf(stop, sizeof(stop), "/libxl/%u/device", id->frontend);
+    return rc == 0 ? store_remove_upward(store, path, stop) : rc;
+}
+
+int plug_remove(struct tool *tool, const struct device_id *id, const char *name)
+{
+    struct device_id copy = *id;
+    int rc = store_transaction(tool->store, fill_removal, &copy);
+
+    if (rc < 0)
+        tool_complain(tool, "channel \"%s\": cannot remove it: %s", name, tool_why(rc));
+    return rc;
+}
