@@ -17,17 +17,17 @@ TESTS += $(UNIT_TESTS)
 TESTS += tests/include-graph.sh
 EXTRA_DIST += tests/include-graph.sh
 
+SIM_TESTS = tests/sim-toolstack.sh
+TESTS += $(SIM_TESTS)
+EXTRA_DIST += $(SIM_TESTS)
+
 # The programs that libtool made are run by the program itself, not by its wrapper script.
 check-valgrind: $(UNIT_TESTS)
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(UNIT_TESTS)' \
 		LOG_COMPILER='$(LIBTOOL) --mode=execute $(VALGRIND) -q --error-exitcode=99 \
 		--leak-check=full --errors-for-leak-kinds=definite --child-silent-after-fork=no'
 .PHONY: check-valgrind
-TESTS += tests/sim-toolstack.sh
-EXTRA_DIST += tests/sim-toolstack.sh
 
-check_PROGRAMS += tests/test-config
-TESTS += tests/test-config
 tests_test_config_SOURCES = tests/test-config.c
 tests_test_config_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_test_config_LDADD = libtoolstack.la $(CHECK_LIBS)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What xl-vchan understands, and what it says about what it does not. man/xl-vchan.cfg.5.scd. */
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/check-main.h"
 #include "toolstack/config.h"
 
 static char file[] = "/tmp/test-config.XXXXXX";
@@ -359,39 +359,24 @@ END_TEST
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
-static Suite *suite_make(void)
-{
-    Suite *suite = suite_create("config");
-    TCase *specs = tcase_create("specs"), *files = tcase_create("files");
-
-    tcase_add_test(specs, every_key_is_read);
-    tcase_add_test(specs, a_name_is_enough);
-    tcase_add_test(specs, a_command_takes_the_rest);
-    tcase_add_loop_test(specs, an_address_is_read, 0, COUNT(addresses));
-    tcase_add_loop_test(specs, sizes_are_rounded_up, 0, COUNT(rings));
-    tcase_add_loop_test(specs, a_bad_spec_is_explained, 0, COUNT(bad_specs));
-    tcase_add_test(specs, a_long_path_is_refused);
-    tcase_add_test(specs, a_huge_spec_is_refused);
-    suite_add_tcase(suite, specs);
-
-    tcase_add_checked_fixture(files, file_make, file_remove);
-    tcase_add_test(files, a_file_is_read);
-    tcase_add_test(files, a_file_without_channels_is_read);
-    tcase_add_loop_test(files, a_bad_file_is_explained, 0, COUNT(bad_files));
-    tcase_add_loop_test(files, a_syntax_error_is_one_line, 0, COUNT(no_configs));
-    tcase_add_test(files, a_file_with_a_nul_is_refused);
-    tcase_add_loop_test(files, an_unreadable_file_is_refused, 0, COUNT(no_files));
-    suite_add_tcase(suite, files);
-    return suite;
-}
-
 int main(void)
 {
-    SRunner *runner = srunner_create(suite_make());
-    int failed;
+    TCase *tcase = tcase_create("config");
 
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    tcase_add_checked_fixture(tcase, file_make, file_remove);
+    tcase_add_test(tcase, every_key_is_read);
+    tcase_add_test(tcase, a_name_is_enough);
+    tcase_add_test(tcase, a_command_takes_the_rest);
+    tcase_add_loop_test(tcase, an_address_is_read, 0, COUNT(addresses));
+    tcase_add_loop_test(tcase, sizes_are_rounded_up, 0, COUNT(rings));
+    tcase_add_loop_test(tcase, a_bad_spec_is_explained, 0, COUNT(bad_specs));
+    tcase_add_test(tcase, a_long_path_is_refused);
+    tcase_add_test(tcase, a_huge_spec_is_refused);
+    tcase_add_test(tcase, a_file_is_read);
+    tcase_add_test(tcase, a_file_without_channels_is_read);
+    tcase_add_loop_test(tcase, a_bad_file_is_explained, 0, COUNT(bad_files));
+    tcase_add_loop_test(tcase, a_syntax_error_is_one_line, 0, COUNT(no_configs));
+    tcase_add_test(tcase, a_file_with_a_nul_is_refused);
+    tcase_add_loop_test(tcase, an_unreadable_file_is_refused, 0, COUNT(no_files));
+    return check_main("config", tcase);
 }
