@@ -1,1 +1,42 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# xensim's parts get along with any program, so they are never built with sanitizers themselves.
+SIM_CFLAGS = $(PVCHAN_CFLAGS) -fno-sanitize=all -D_GNU_SOURCE
+SIM_PLACES = -DBINDIR='"$(bindir)"' -DPKGLIBDIR='"$(pkglibdir)"' -DSIMEXECDIR='"$(simexecdir)"'
+
+# What stands in for the Xen libraries in a program.
+pkglib_LTLIBRARIES = libxensim.la
+libxensim_la_SOURCES = \
+	sim/call.c \
+	sim/client.c sim/client.h sim/control.h sim/protocol.h \
+	sim/evtchn.c sim/evtchn.h sim/export.h \
+	sim/files.c \
+	sim/gnttab.c
+libxensim_la_CFLAGS = $(SIM_CFLAGS)
+libxensim_la_LDFLAGS = -module -avoid-version -shared
+
+bin_PROGRAMS += xensim
+xensim_SOURCES = \
+	sim/bridge.c sim/bridge.h \
+	sim/broker.c sim/broker.h \
+	sim/client.c \
+	sim/domains.c \
+	sim/evtchn.c \
+	sim/grants.c \
+	sim/init.c sim/init.h \
+	sim/leaks.c sim/leaks.h \
+	sim/mounts.c \
+	sim/ports.c \
+	sim/repair.c \
+	sim/report.c \
+	sim/xensim.c
+xensim_CPPFLAGS = $(AM_CPPFLAGS) $(SIM_PLACES)
+xensim_CFLAGS = $(SIM_CFLAGS)
+xensim_LDADD = $(XENSTORE_LIBS)
+
+simexecdir = $(pkglibexecdir)/sim
+simexec_PROGRAMS = sim/xl
+sim_xl_SOURCES = sim/client.c sim/xl.c
+sim_xl_CFLAGS = $(SIM_CFLAGS) $(XENLIGHT_CFLAGS) $(XLUTIL_CFLAGS)
+sim_xl_LDADD = $(XENLIGHT_LIBS) $(XLUTIL_LIBS) $(XENSTORE_LIBS) $(XENTOOLLOG_LIBS)
+
+EXTRA_DIST += sim/README.md

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The broker plays the hypervisor and the kernels' drivers on the slow paths. It is one thread
+ * around epoll, and process 1 of the host: when it goes, everything goes. Functions return 0 or a
+ * positive value, or a negative errno.
+ */
+#ifndef SIM_BROKER_H
+#define SIM_BROKER_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "sim/control.h"
+#include "sim/protocol.h"
+
+struct domain;
+struct share;
+struct mapping;
+
+/* Something epoll watches. Dead ones are freed after the round of events they died in. */
+struct source {
+    int fd;
+    bool dead;
+    void (*ready)(struct source *source);
+    struct source *next;
+};
+
+/* One connection: an open device file of a process in a domain. */
+struct conn {
+    struct source source;
+    struct domain *domain;
+    pid_t pid;
+    bool host;         /* opened before the host was ready: never a leak */
+    int handle;        /* event-channel handle, or -1 */
+    uint32_t spawn;    /* what it runs in a domain, or 0 */
+    uint32_t last_id;  /* of its shares and mappings */
+    struct share *shares;
+    struct mapping *mappings;
+    struct conn *next, **link;
+};
+
+/* A request being answered: handlers read `message` and `payload`, and fill `reply`, `out` (of
+ * reply.length bytes, freed after sending) and `out_fds` (which stay the broker's). */
+struct request {
+    struct conn *conn;
+    struct sim_message message;
+    unsigned char payload[SIM_PAYLOAD];
+    int fds[4];
+    int nfds;
+    struct sim_message reply;
+    void *out;
+    int out_fds[SIM_FDS];
+    int nout;
+    bool silent; /* no reply, or a later one */
+};
+
+struct port {
+    enum { PORT_CLOSED, PORT_UNBOUND, PORT_INTERDOMAIN, PORT_PIRQ, PORT_VIRQ } kind;
+    uint32_t remote_domid;
+    uint32_t remote_port; /* or the VIRQ */
+    struct domain *remote;
+    struct conn *conn; /* whose handle receives the events, or NULL */
+    uint32_t users;    /* the handle, the kernel, unmap notifications */
+};
+
+struct grant {
+    struct share *share;
+    uint32_t page;
+};
+
+struct domain {
+    uint32_t domid, slot, pages;
+    uint8_t uuid[16];
+    char name[SIM_NAME];
+    bool paused, started, shutdown, dying;
+    uint32_t reason;
+    struct source *listener;
+    struct source *control; /* to its init */
+    pid_t init;
+    int program;            /* what it runs once unpaused, or -1 */
+    uint32_t argc;
+    struct port *ports;
+    uint32_t last_port;     /* the highest ever used */
+    struct grant *grants;
+    uint32_t next_ref;
+    uint32_t shared, limit; /* gntalloc pages */
+    uint32_t mapped;        /* times a page of it is mapped by somebody */
+    struct share *store;
+    uint32_t store_port;
+    struct domain *next;
+};
+
+/* broker.c */
+extern struct conn *conns;
+struct source *source_add(int fd, size_t size, void (*ready)(struct source *));
+void source_remove(struct source *source);
+void conn_close(struct conn *conn);
+void conn_accept(struct source *listener, struct domain *domain);
+int broker_run(void);
+void broker_stop(int status);
+
+/* ports.c: event channels */
+int ports_init(void);
+int handle_eventfd(uint32_t index);
+struct sim_control *control_memory(void);
+void handle_close(struct conn *conn);
+int port_open(struct domain *domain, uint32_t remote_domid, struct conn *conn);
+int port_hold(struct domain *domain, uint32_t port);
+void port_drop(struct domain *domain, uint32_t port);
+void port_notify(struct domain *domain, uint32_t port);
+void ports_destroy(struct domain *domain);
+void virq_raise(uint32_t virq);
+int evtchn_open(struct request *request);
+int evtchn_bind_unbound(struct request *request);
+int evtchn_bind_interdomain(struct request *request);
+int evtchn_bind_virq(struct request *request);
+int evtchn_unbind(struct request *request);
+int evtchn_peer(struct request *request);
+int evtchn_adopt(struct request *request);
+int evtchn_status(struct request *request);
+
+/* repair.c: what handles that died in the middle of a notification left undone */
+void repair_handle(uint32_t dead);
+int repair_timeout(void);
+void repair_continue(void);
+
+/* grants.c */
+struct share {
+    struct domain *owner;
+    struct conn *conn; /* NULL once revoked, and for a domain's store page */
+    uint32_t id, remote, pages, mapped;
+    uint32_t first_ref;
+    uint32_t *refs;
+    bool writable, revoked;
+    int memory, memory_ro;
+    uint32_t notify_offset, notify_port;
+    struct share *next;       /* of the connection */
+    struct share *next_limbo; /* of the revoked ones */
+};
+
+struct mapping {
+    struct conn *conn;
+    uint32_t id, count;
+    struct grant *pages;
+    uint32_t notify_offset, notify_port;
+    struct mapping *next;
+};
+
+extern struct share *limbo;
+struct share *share_new(struct domain *owner, uint32_t remote, uint32_t pages, bool writable,
+                        uint32_t ref);
+void grants_close(struct conn *conn);
+void grants_destroy(struct domain *domain);
+int grant_share(struct request *request);
+int grant_unshare(struct request *request);
+int grant_map(struct request *request);
+int grant_unmap(struct request *request);
+int grant_limit(struct request *request);
+
+/* domains.c */
+extern struct domain *domains;
+struct domain *domain_find(uint32_t domid);
+struct domain *domain_meant(struct request *request, int argument);
+int domain_boot(char **argv);
+void domain_boot_signal(uint32_t number);
+void domain_unmapped(struct domain *domain);
+void spawn_end(struct conn *conn);
+int domain_list(struct request *request);
+int domain_create(struct request *request);
+int domain_destroy(struct request *request);
+int domain_pause(struct request *request);
+int domain_unpause(struct request *request);
+int domain_shutdown(struct request *request);
+int domain_spawn(struct request *request);
+int domain_signal(struct request *request);
+
+/* report.c */
+int report_leaks(struct request *request);
+
+#endif

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Event channels: the slow half. The fast half is control.h and evtchn.c. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "sim/broker.h"
+
+#define VIRQS 24
+
+static int control_fd = -1;
+static struct sim_control *control;
+static struct {
+    int eventfd;
+    bool used;
+} handles[SIM_HANDLES];
+static uint32_t virq_ports[VIRQS]; /* domain 0's */
+
+int ports_init(void)
+{
+    control_fd = memfd_create("control", MFD_CLOEXEC);
+    if (control_fd < 0 || ftruncate(control_fd, sizeof(*control)) < 0)
+        return -errno;
+    control = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE, MAP_SHARED, control_fd, 0);
+    return control == MAP_FAILED ? -errno : 0;
+}
+
+struct sim_control *control_memory(void)
+{
+    return control;
+}
+
+int handle_eventfd(uint32_t index)
+{
+    return index < SIM_HANDLES && handles[index].used ? handles[index].eventfd : -1;
+}
+
+static struct sim_port *port_memory(struct domain *domain, uint32_t port)
+{
+    return &control->ports[sim_port_index(domain->slot, port)];
+}
+
+/* Makes a port pending and delivers the event, as a notifier does. */
+static void port_raise(struct domain *domain, uint32_t port)
+{
+    struct sim_port *memory = port_memory(domain, port);
+    uint32_t handle = atomic_load(&memory->handle);
+    uint64_t token = 1;
+
+    if (!sim_port_pend(memory, sim_generation(atomic_load(&memory->state))) || handle == 0)
+        return;
+    if (sim_handle_queue(&control->handles[handle - 1], port) &&
+        write(handles[handle - 1].eventfd, &token, sizeof(token)) < 0)
+        return; /* the kernel only refuses more than 2^64 tokens */
+}
+
+/* Lets a port's events go to a connection's handle. */
+static void port_attach(struct domain *domain, uint32_t port, struct conn *conn)
+{
+    struct sim_handle *handle = &control->handles[conn->handle];
+    uint32_t words = port / 64 + 1;
+
+    if (atomic_load(&handle->words) < words)
+        atomic_store(&handle->words, words);
+    domain->ports[port].conn = conn;
+    domain->ports[port].users++;
+    atomic_store(&port_memory(domain, port)->handle, (uint32_t)conn->handle + 1);
+}
+
+/* The lowest closed port, as Xen does it. */
+static int port_pick(struct domain *domain)
+{
+    uint32_t port = 1;
+
+    while (port < SIM_PORTS && domain->ports[port].kind != PORT_CLOSED)
+        port++;
+    if (port == SIM_PORTS)
+        return -ENOSPC;
+    if (port > domain->last_port)
+        domain->last_port = port;
+    return (int)port;
+}
+
+/* Opens an unbound port; without a connection it is the kernel's own. */
+int port_open(struct domain *domain, uint32_t remote_domid, struct conn *conn)
+{
+    int port = port_pick(domain);
+
+    if (port < 0)
+        return port;
+    domain->ports[port] = (struct port){.kind = PORT_UNBOUND, .remote_domid = remote_domid};
+    if (conn)
+        port_attach(domain, (uint32_t)port, conn);
+    else
+        domain->ports[port].users = 1;
+    return port;
+}
+
+static void port_link(struct domain *domain, uint32_t port, struct domain *remote,
+                      uint32_t remote_port)
+{
+    uint32_t generation = sim_generation(atomic_load(&port_memory(remote, remote_port)->state));
+    struct port *own = &domain->ports[port];
+
+    own->kind = PORT_INTERDOMAIN;
+    own->remote = remote;
+    own->remote_domid = remote->domid;
+    own->remote_port = remote_port;
+    atomic_store(&port_memory(domain, port)->peer,
+                 (uint64_t)generation << 32 | (sim_port_index(remote->slot, remote_port) + 1));
+}
+
+/* The peer is left unbound, for us to come back to, and is not told. */
+static void port_unlink(struct port *own)
+{
+    struct port *peer = &own->remote->ports[own->remote_port];
+
+    atomic_store(&port_memory(own->remote, own->remote_port)->peer, 0);
+    peer->kind = PORT_UNBOUND;
+    peer->remote = NULL;
+}
+
+static void port_close(struct domain *domain, uint32_t port)
+{
+    struct sim_port *memory = port_memory(domain, port);
+    struct port *own = &domain->ports[port];
+    uint64_t generation = sim_generation(atomic_load(&memory->state)) + UINT64_C(1);
+
+    if (own->kind == PORT_CLOSED)
+        return;
+    if (own->kind == PORT_INTERDOMAIN)
+        port_unlink(own);
+    if (own->kind == PORT_VIRQ)
+        virq_ports[own->remote_port] = 0;
+    atomic_store(&memory->handle, 0);
+    atomic_store(&memory->peer, 0);
+    atomic_store(&memory->state, generation << 32);
+    *own = (struct port){.kind = PORT_CLOSED};
+}
+
+void port_drop(struct domain *domain, uint32_t port)
+{
+    if (--domain->ports[port].users == 0)
+        port_close(domain, port);
+}
+
+int port_hold(struct domain *domain, uint32_t port)
+{
+    if (port >= SIM_PORTS || !domain->ports[port].conn)
+        return -EINVAL;
+    domain->ports[port].users++;
+    return 0;
+}
+
+void port_notify(struct domain *domain, uint32_t port)
+{
+    struct port *own = &domain->ports[port];
+
+    if (own->kind == PORT_INTERDOMAIN)
+        port_raise(own->remote, own->remote_port);
+}
+
+/* The handle lets go of a port; notifications that hold it still work. */
+static void port_detach(struct domain *domain, uint32_t port)
+{
+    atomic_store(&port_memory(domain, port)->handle, 0);
+    domain->ports[port].conn = NULL;
+    port_drop(domain, port);
+}
+
+void ports_destroy(struct domain *domain)
+{
+    for (uint32_t port = 1; port <= domain->last_port; port++)
+        port_close(domain, port);
+}
+
+void virq_raise(uint32_t virq)
+{
+    if (virq_ports[virq])
+        port_raise(domain_find(0), virq_ports[virq]);
+}
+
+void handle_close(struct conn *conn)
+{
+    struct domain *domain = conn->domain;
+    uint32_t index = (uint32_t)conn->handle;
+
+    if (conn->handle < 0)
+        return;
+    for (uint32_t port = 1; port <= domain->last_port; port++)
+        if (domain->ports[port].conn == conn)
+            port_detach(domain, port);
+    conn->handle = -1;
+    atomic_fetch_add(&control->handles[index].generation, 1);
+    close(handles[index].eventfd);
+    handles[index].used = false;
+    repair_handle(index);
+}
+
+/* Handles are taken in turn, so that a stale number is not soon another's. */
+static int handle_new(void)
+{
+    static uint32_t last;
+
+    for (uint32_t i = 1; i <= SIM_HANDLES; i++) {
+        uint32_t index = (last + i) % SIM_HANDLES;
+        struct sim_handle *handle = &control->handles[index];
+
+        if (handles[index].used)
+            continue;
+        handles[index].eventfd = eventfd(0, EFD_SEMAPHORE | EFD_CLOEXEC);
+        if (handles[index].eventfd < 0)
+            return -errno;
+        handles[index].used = true;
+        memset(handle->intents, 0, sizeof(handle->intents));
+        memset(handle->queue, 0, sizeof(handle->queue));
+        atomic_store(&handle->words, 0);
+        last = index;
+        return (int)index;
+    }
+    return -EMFILE;
+}
+
+int evtchn_open(struct request *request)
+{
+    struct conn *conn = request->conn;
+    int index = conn->handle >= 0 ? -EBUSY : handle_new();
+
+    if (index < 0)
+        return index;
+    conn->handle = index;
+    request->reply.arg[0] = (uint32_t)index;
+    request->reply.arg[1] = atomic_load(&control->handles[index].generation);
+    request->reply.arg[2] = conn->domain->slot;
+    request->out_fds[0] = handles[index].eventfd;
+    request->out_fds[1] = control_fd;
+    request->nout = 2;
+    return 0;
+}
+
+int evtchn_bind_unbound(struct request *request)
+{
+    struct conn *conn = request->conn;
+    struct domain *remote = domain_meant(request, 0);
+    uint32_t domid = remote ? remote->domid : request->message.arg[0];
+    int port = conn->handle < 0 ? -EBADF : port_open(conn->domain, domid, conn);
+
+    if (port < 0)
+        return port;
+    request->reply.arg[0] = (uint32_t)port;
+    return 0;
+}
+
+static int remote_check(struct domain *domain, struct domain *remote, uint32_t remote_port)
+{
+    if (!remote)
+        return -ESRCH;
+    if (remote->dying || remote_port == 0 || remote_port >= SIM_PORTS)
+        return -EINVAL;
+    if (remote->ports[remote_port].kind != PORT_UNBOUND ||
+        remote->ports[remote_port].remote_domid != domain->domid)
+        return -EINVAL;
+    return 0;
+}
+
+int evtchn_bind_interdomain(struct request *request)
+{
+    struct conn *conn = request->conn;
+    struct domain *domain = conn->domain;
+    struct domain *remote = domain_meant(request, 0);
+    uint32_t remote_port = request->message.arg[1];
+    int port = conn->handle < 0 ? -EBADF : remote_check(domain, remote, remote_port);
+
+    if (port == 0)
+        port = port_open(domain, remote->domid, conn);
+    if (port < 0)
+        return port;
+    port_link(domain, (uint32_t)port, remote, remote_port);
+    port_link(remote, remote_port, domain, (uint32_t)port);
+    port_raise(domain, (uint32_t)port);
+    request->reply.arg[0] = (uint32_t)port;
+    return 0;
+}
+
+int evtchn_bind_virq(struct request *request)
+{
+    struct conn *conn = request->conn;
+    uint32_t virq = request->message.arg[0];
+    int port;
+
+    if (virq >= VIRQS)
+        return -EINVAL;
+    if (virq_ports[virq])
+        return -EEXIST;
+    port = conn->handle < 0 ? -EBADF : port_open(conn->domain, 0, conn);
+    if (port < 0)
+        return port;
+    conn->domain->ports[port].kind = PORT_VIRQ;
+    conn->domain->ports[port].remote_port = virq;
+    virq_ports[virq] = (uint32_t)port;
+    request->reply.arg[0] = (uint32_t)port;
+    return 0;
+}
+
+/* The port a request names, which must be of its own handle. */
+static struct port *port_own(struct request *request)
+{
+    uint32_t port = request->message.arg[0];
+    struct port *own = &request->conn->domain->ports[port % SIM_PORTS];
+
+    return port < SIM_PORTS && own->conn == request->conn ? own : NULL;
+}
+
+int evtchn_unbind(struct request *request)
+{
+    if (request->message.arg[0] >= SIM_PORTS)
+        return -EINVAL;
+    if (!port_own(request))
+        return -ENOTCONN;
+    port_detach(request->conn->domain, request->message.arg[0]);
+    return 0;
+}
+
+int evtchn_peer(struct request *request)
+{
+    struct port *own = port_own(request);
+    struct conn *peer = own && own->kind == PORT_INTERDOMAIN
+                            ? own->remote->ports[own->remote_port].conn
+                            : NULL;
+
+    if (!peer)
+        return -ENOTCONN;
+    request->reply.arg[0] = (uint32_t)peer->handle;
+    request->reply.arg[1] = atomic_load(&control->handles[peer->handle].generation);
+    request->out_fds[0] = handles[peer->handle].eventfd;
+    request->nout = 1;
+    return 0;
+}
+
+int evtchn_adopt(struct request *request)
+{
+    struct conn *conn = request->conn;
+    struct domain *domain = conn->domain;
+
+    if (conn->handle < 0 || conn->pid != domain->init || domain->ports[domain->store_port].conn)
+        return -EPERM;
+    port_attach(domain, domain->store_port, conn);
+    conn->host = true;
+    request->reply.arg[0] = domain->store_port;
+    request->out_fds[0] = domain->store->memory;
+    request->nout = 1;
+    return 0;
+}
+
+int evtchn_status(struct request *request)
+{
+    struct domain *domain = domain_meant(request, 0);
+    uint32_t port = request->message.arg[1];
+
+    if (!domain)
+        return -ESRCH;
+    if (request->conn->domain->domid != 0 && request->conn->domain != domain)
+        return -EPERM;
+    if (port > domain->last_port)
+        return -EINVAL;
+    request->reply.arg[0] = (uint32_t)domain->ports[port].kind;
+    request->reply.arg[1] = domain->ports[port].remote_domid;
+    request->reply.arg[2] = domain->ports[port].remote_port;
+    return 0;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A thread killed between making a port pending and paying the token for it would leave the
+ * owner of the port asleep for ever. Its intent shows which port that was. Whether the token was
+ * paid only the counts can tell, and those are steady once nobody else is in the middle: so look
+ * a few times before paying.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sim/broker.h"
+
+#define LOOKS 3
+#define LOOK_MS 2
+#define SUSPECTS 64
+
+struct look {
+    uint64_t tokens;
+    uint32_t bits;
+    uint32_t taken;
+};
+
+static struct suspect {
+    uint32_t handle;
+    uint32_t generation;
+    int same; /* looks in a row that saw the same */
+    struct look look;
+} suspects[SUSPECTS];
+static int count;
+
+static uint64_t tokens_count(int fd)
+{
+    char path[48], line[128];
+    unsigned long long tokens = 0;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+    file = fopen(path, "re");
+    if (!file)
+        return 0;
+    while (fgets(line, sizeof(line), file))
+        if (sscanf(line, "eventfd-count: %llx", &tokens) == 1)
+            break;
+    fclose(file);
+    return tokens;
+}
+
+static struct look look_at(uint32_t handle)
+{
+    struct sim_handle *memory = &control_memory()->handles[handle];
+    struct look look = {.taken = atomic_load(&memory->taken)};
+
+    for (uint32_t word = 0; word < atomic_load(&memory->words); word++)
+        look.bits += (uint32_t)__builtin_popcountll(atomic_load(&memory->queue[word]));
+    look.tokens = tokens_count(handle_eventfd(handle));
+    return look;
+}
+
+/* Whether somebody alive is about to queue a port of this handle. */
+static bool look_busy(uint32_t handle)
+{
+    struct sim_control *control = control_memory();
+
+    for (struct conn *conn = conns; conn; conn = conn->next) {
+        for (int i = 0; conn->handle >= 0 && i < SIM_INTENTS; i++) {
+            uint32_t port = atomic_load(&control->handles[conn->handle].intents[i]);
+
+            if (port && atomic_load(&control->ports[port - 1].handle) == handle + 1)
+                return true;
+        }
+    }
+    return false;
+}
+
+static void suspect_add(uint32_t handle)
+{
+    if (count < SUSPECTS)
+        suspects[count++] = (struct suspect){
+            .handle = handle,
+            .generation = atomic_load(&control_memory()->handles[handle].generation)};
+}
+
+static void intent_settle(uint32_t index)
+{
+    struct sim_control *control = control_memory();
+    struct sim_port *port = &control->ports[index];
+    uint32_t handle = atomic_load(&port->handle);
+    uint64_t state = atomic_load(&port->state);
+    uint64_t token = 1;
+
+    if (!handle)
+        return;
+    if ((state & SIM_PENDING) && !(state & SIM_MASKED) &&
+        sim_handle_queue(&control->handles[handle - 1], index % SIM_PORTS) &&
+        write(handle_eventfd(handle - 1), &token, sizeof(token)) < 0)
+        return;
+    suspect_add(handle - 1);
+}
+
+void repair_handle(uint32_t dead)
+{
+    struct sim_handle *memory = &control_memory()->handles[dead];
+
+    for (int i = 0; i < SIM_INTENTS; i++) {
+        uint32_t port = atomic_exchange(&memory->intents[i], 0);
+
+        if (port)
+            intent_settle(port - 1);
+    }
+}
+
+int repair_timeout(void)
+{
+    return count > 0 ? LOOK_MS : -1;
+}
+
+/* True when there is nothing left to do for it. */
+static bool suspect_look(struct suspect *suspect)
+{
+    struct look look;
+    uint64_t missing;
+    int fd = handle_eventfd(suspect->handle);
+
+    if (fd < 0 ||
+        atomic_load(&control_memory()->handles[suspect->handle].generation) != suspect->generation)
+        return true;
+    look = look_at(suspect->handle);
+    if (look_busy(suspect->handle) || memcmp(&look, &suspect->look, sizeof(look)) != 0) {
+        suspect->look = look;
+        suspect->same = 0;
+        return false;
+    }
+    if (++suspect->same < LOOKS)
+        return false;
+    missing = look.bits > look.tokens ? look.bits - look.tokens : 0;
+    return missing == 0 || write(fd, &missing, sizeof(missing)) > 0;
+}
+
+void repair_continue(void)
+{
+    for (int i = count - 1; i >= 0; i--)
+        if (suspect_look(&suspects[i]))
+            suspects[i] = suspects[--count];
+}
