@@ -234,7 +234,10 @@ static int dom0_write(void)
 {
     static const struct {
         const char *path, *value;
-    } nodes[] = {{"/local/domain/0/domid", "0"}, {"/local/domain/0/name", "Domain-0"}};
+    } nodes[] = {{"/local/domain/0/domid", "0"},
+                 {"/local/domain/0/name", "Domain-0"},
+                 {"/vm", ""}, /* the first domain would leave these two behind */
+                 {"/libxl", ""}};
     struct xs_handle *store = xs_open(0);
     int error = store ? 0 : -errno;
 

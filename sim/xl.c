@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <xen/sched.h>
 #include <xenstore.h>
@@ -100,8 +101,8 @@ static char *stream_read(FILE *file)
 /* Runs the real `xl create -n`, which prints the configuration as JSON. Returns its exit code. */
 static int config_read(struct creation *creation)
 {
-    char *argv[] = {"xl",   "create",        "-n", creation->quiet ? "-q" : "-n", (char *)creation->file,
-                    creation->extra, NULL};
+    char *quiet = creation->quiet ? "-q" : "-n";
+    char *argv[] = {"xl", "create", "-n", quiet, (char *)creation->file, creation->extra, NULL};
     int out[2], status = 0;
     pid_t pid;
     FILE *file;
@@ -242,7 +243,8 @@ static void node_plain_of_domain(struct nodes *nodes, const char *name, const ch
 static void nodes_frame(struct nodes *nodes, const struct creation *creation)
 {
     const char *name = creation->config.c_info.name;
-    char path[128], vm[64];
+    char path[128], vm[64], start[32];
+    struct timespec now;
 
     snprintf(vm, sizeof(vm), "/vm/%s", creation->uuid);
     node_of_domain(nodes, OF_TOOLSTACK_READABLE, "", "");
@@ -259,6 +261,10 @@ static void nodes_frame(struct nodes *nodes, const struct creation *creation)
     node_plain(nodes, path, creation->uuid);
     snprintf(path, sizeof(path), "%s/name", vm);
     node_plain(nodes, path, name);
+    snprintf(path, sizeof(path), "%s/start_time", vm);
+    clock_gettime(CLOCK_REALTIME, &now);
+    snprintf(start, sizeof(start), "%lld.%02ld", (long long)now.tv_sec, now.tv_nsec / 10000000);
+    node_plain(nodes, path, start);
 }
 
 static void nodes_directories(struct nodes *nodes)
