@@ -45,3 +45,12 @@ tests_test_machine_LDADD = libstate.la $(CHECK_LIBS)
 tests_test_ring_SOURCES = tests/test-ring.c
 tests_test_ring_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_test_ring_LDADD = libvchan.la libstate.la $(CHECK_LIBS)
+
+# One end of the interoperation test (tests/sim-interop.sh, and the lab).
+check_PROGRAMS += tests/interop
+tests_interop_SOURCES = tests/interop.c
+tests_interop_CPPFLAGS = $(AM_CPPFLAGS) $(XENVCHAN_CFLAGS)
+tests_interop_LDADD = libpvchan.la libstate.la $(XENVCHAN_LIBS)
+tests_interop_LDFLAGS = -no-install
+TESTS += tests/sim-interop.sh
+EXTRA_DIST += tests/sim.sh tests/sim-interop.sh
