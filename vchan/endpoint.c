@@ -470,19 +470,19 @@ void endpoint_look(struct endpoint *endpoint)
 
 void endpoint_set_ready(struct endpoint *endpoint)
 {
-    endpoint->view.ready = true;
+    endpoint->view.ready = endpoint->view.held;
     endpoint_run(endpoint);
 }
 
 void endpoint_set_finished(struct endpoint *endpoint)
 {
-    endpoint->view.finished = true;
+    endpoint->view.finished = endpoint->view.held;
     endpoint_run(endpoint);
 }
 
 void endpoint_set_drained(struct endpoint *endpoint)
 {
-    endpoint->view.drained = true;
+    endpoint->view.drained = endpoint->view.held;
     endpoint_run(endpoint);
 }
 

@@ -58,7 +58,10 @@ void endpoint_close(struct endpoint *endpoint);
 /* Looks at xenstore and does all that is to be done now. */
 void endpoint_look(struct endpoint *endpoint);
 
-/* The connection is open: the endpoint may go to Connected. */
+/*
+ * The connection is open: the endpoint may go to Connected. This and the two below concern the rings that
+ * are held now: between releasing and held they do nothing.
+ */
 void endpoint_set_ready(struct endpoint *endpoint);
 
 /* Nothing more will be written into the channel: half-close. */
