@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <config.h>
+
+#include "backend/child.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "backend/log.h"
+
+#define PATIENCE_SECONDS 5
+
+/* More than this without a newline is logged as a line of its own. */
+#define LINE_MAX_BYTES 800
+
+/* What a program can have left in a pipe when it ended, in reads. */
+#define READ_BYTES 4096
+#define LAST_READS 16
+
+extern char **environ;
+
+struct child {
+    pid_t pid;
+    int pidfd;
+    int stderr_fd;
+    bool ended;
+    bool left;
+    int next_signal;
+    struct event *exited;
+    struct event *said;
+    struct event *patience;
+    struct evbuffer *lines;
+    char label[128];
+};
+
+/* ---- the log ---- */
+
+static void log_child_line(struct child *child, const char *line)
+{
+    log_line(LOG_CHANGES, "%s: command: %s", child->label, line);
+}
+
+static void log_rest(struct child *child)
+{
+    char text[LINE_MAX_BYTES + 1];
+    ev_ssize_t bytes = evbuffer_remove(child->lines, text, LINE_MAX_BYTES);
+
+    if (bytes > 0) {
+        text[bytes] = '\0';
+        log_child_line(child, text);
+    }
+}
+
+static void log_lines(struct child *child)
+{
+    char *line;
+
+    while ((line = evbuffer_readln(child->lines, NULL, EVBUFFER_EOL_ANY))) {
+        log_child_line(child, line);
+        free(line);
+    }
+    while (evbuffer_get_length(child->lines) >= LINE_MAX_BYTES)
+        log_rest(child);
+}
+
+static void on_said(evutil_socket_t fd, short what, void *arg)
+{
+    struct child *child = arg;
+    int bytes = evbuffer_read(child->lines, fd, READ_BYTES);
+
+    (void)what;
+    if (bytes < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    log_lines(child);
+    if (bytes > 0)
+        return;
+    log_rest(child);
+    event_del(child->said);
+}
+
+static void log_end(const struct child *child, int status)
+{
+    if (WIFSIGNALED(status))
+        log_line(child->left ? LOG_DETAILS : LOG_CHANGES, "%s: command was killed by signal %d (%s)",
+                 child->label, WTERMSIG(status), strsignal(WTERMSIG(status)));
+    else if (WEXITSTATUS(status))
+        log_line(LOG_CHANGES, "%s: command exited with %d", child->label, WEXITSTATUS(status));
+    else
+        log_line(LOG_DETAILS, "%s: command exited with 0", child->label);
+}
+
+/* ---- its end ---- */
+
+static void free_event(struct event *event)
+{
+    if (event)
+        event_free(event);
+}
+
+static void child_free(struct child *child)
+{
+    free_event(child->exited);
+    free_event(child->said);
+    free_event(child->patience);
+    if (child->lines)
+        evbuffer_free(child->lines);
+    if (child->pidfd >= 0)
+        close(child->pidfd);
+    if (child->stderr_fd >= 0)
+        close(child->stderr_fd);
+    free(child);
+}
+
+static void on_exit_seen(evutil_socket_t fd, short what, void *arg)
+{
+    struct child *child = arg;
+    int status = 0;
+
+    waitpid(child->pid, &status, 0);
+    child->ended = true;
+    event_del(child->patience);
+    for (int i = 0; i < LAST_READS && event_pending(child->said, EV_READ, NULL); i++)
+        on_said(child->stderr_fd, what, child);
+    log_end(child, status);
+    (void)fd;
+    if (child->left)
+        child_free(child);
+}
+
+/* The group, not the process alone: the shell's own children belong to the command. */
+static void signal_group(evutil_socket_t fd, short what, void *arg)
+{
+    static const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
+    struct child *child = arg;
+
+    (void)fd, (void)what;
+    kill(-child->pid, child->next_signal);
+    child->next_signal = SIGKILL;
+    event_add(child->patience, &patience);
+}
+
+void child_leave(struct child *child, bool about_to_end)
+{
+    static const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
+
+    child->left = true;
+    if (child->ended)
+        child_free(child);
+    else if (about_to_end)
+        event_add(child->patience, &patience);
+    else
+        signal_group(-1, 0, child);
+}
+
+/* ---- its beginning ---- */
+
+/* The parent's and the child's ends of the three pipes. */
+struct pipes {
+    int ours[3];
+    int theirs[3];
+};
+
+static void close_all(const int fds[3])
+{
+    for (int i = 0; i < 3; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+}
+
+static int pipes_open(struct pipes *pipes)
+{
+    for (int i = 0; i < 3; i++)
+        pipes->ours[i] = pipes->theirs[i] = -1;
+    for (int i = 0; i < 3; i++) {
+        int ends[2];
+
+        if (pipe2(ends, O_CLOEXEC) < 0)
+            return -errno;
+        pipes->ours[i] = ends[i == STDIN_FILENO];
+        pipes->theirs[i] = ends[i != STDIN_FILENO];
+        if (fcntl(pipes->ours[i], F_SETFL, O_NONBLOCK) < 0)
+            return -errno;
+    }
+    return 0;
+}
+
+static int spawn_shell(const char *command, const int fds[3], pid_t *pid)
+{
+    char *const argv[] = {"sh", "-c", (char *)command, NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t signals;
+    int rc;
+
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    for (int i = 0; i < 3; i++)
+        posix_spawn_file_actions_adddup2(&actions, fds[i], i);
+    posix_spawnattr_setflags(&attributes,
+                             POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    sigemptyset(&signals);
+    posix_spawnattr_setsigmask(&attributes, &signals);
+    sigaddset(&signals, SIGPIPE);
+    posix_spawnattr_setsigdefault(&attributes, &signals);
+    rc = posix_spawn(pid, "/bin/sh", &actions, &attributes, argv, environ);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return -rc;
+}
+
+static struct child *child_make(struct event_base *base, const char *label)
+{
+    struct child *child = calloc(1, sizeof(*child));
+
+    if (!child)
+        return NULL;
+    child->pidfd = child->stderr_fd = -1;
+    child->next_signal = SIGTERM;
+    snprintf(child->label, sizeof(child->label), "%s", label);
+    child->patience = evtimer_new(base, signal_group, child);
+    child->lines = evbuffer_new();
+    if (child->patience && child->lines)
+        return child;
+    child_free(child);
+    return NULL;
+}
+
+/* The program runs already: if it cannot be followed it must not go on. */
+static int child_follow(struct event_base *base, struct child *child)
+{
+    child->pidfd = pidfd_open(child->pid, 0);
+    if (child->pidfd >= 0) {
+        child->exited = event_new(base, child->pidfd, EV_READ, on_exit_seen, child);
+        child->said = event_new(base, child->stderr_fd, EV_READ | EV_PERSIST, on_said, child);
+    }
+    if (child->exited && child->said && event_add(child->exited, NULL) == 0 &&
+        event_add(child->said, NULL) == 0)
+        return 0;
+    kill(-child->pid, SIGKILL);
+    waitpid(child->pid, NULL, 0);
+    return -ENOMEM;
+}
+
+int child_start(struct event_base *base, const char *label, const char *command, int *input,
+                int *output, struct child **out)
+{
+    struct child *child = child_make(base, label);
+    struct pipes pipes;
+    int rc;
+
+    if (!child)
+        return -ENOMEM;
+    rc = pipes_open(&pipes);
+    if (rc == 0)
+        rc = spawn_shell(command, pipes.theirs, &child->pid);
+    close_all(pipes.theirs);
+    if (rc == 0) {
+        child->stderr_fd = pipes.ours[STDERR_FILENO];
+        pipes.ours[STDERR_FILENO] = -1;
+        rc = child_follow(base, child);
+    }
+    if (rc < 0) {
+        close_all(pipes.ours);
+        child_free(child);
+        return rc;
+    }
+    *input = pipes.ours[STDIN_FILENO];
+    *output = pipes.ours[STDOUT_FILENO];
+    *out = child;
+    return 0;
+}

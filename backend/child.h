@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A program run by /bin/sh -c in a process group of its own, its standard input and output on pipes,
+ * its standard error in the log. Its end is noticed by a pidfd, so nothing global is needed.
+ */
+#ifndef BACKEND_CHILD_H
+#define BACKEND_CHILD_H
+
+#include <stdbool.h>
+
+struct child;
+struct event_base;
+
+/*
+ * Starts it. label goes before its lines in the log, and is copied. On success returns 0 and the caller owns *child
+ * (child_leave), *input (non-blocking, to write) and *output (non-blocking, to read). On failure a
+ * negative errno, and nothing is left.
+ */
+int child_start(struct event_base *base, const char *label, const char *command, int *input,
+                int *output, struct child **child);
+
+/*
+ * Leaves it: SIGTERM for its process group (at once, or after 5 seconds if it is about to end
+ * anyway), SIGKILL 5 seconds later. It is freed when it has ended; until then the base has events.
+ */
+void child_leave(struct child *child, bool about_to_end);
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "backend/connection.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct connection_kind *const kinds[] = {
+    &connection_app, &connection_echo, &connection_socket, &connection_connect, &connection_exec,
+};
+
+const struct connection_kind connection_app = {.name = "app"};
+
+static const struct connection_kind *kind_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (strcmp(kinds[i]->name, name) == 0)
+            return kinds[i];
+    return NULL;
+}
+
+static const char *read_error(int rc)
+{
+    switch (rc) {
+    case -EOVERFLOW:
+        return "too long";
+    case -EINVAL:
+    case -ERANGE:
+        return "makes no sense";
+    default:
+        return strerror(-rc);
+    }
+}
+
+/* One text of B/private; none is not an error here. */
+static int read_private(struct store *store, const char *dir, const char *key, char *text,
+                        size_t size, char why[CONNECTION_WHY_MAX])
+{
+    int rc = store_read_text(store, dir, key, text, size);
+
+    if (rc == -ENOENT) {
+        text[0] = '\0';
+        return 0;
+    }
+    if (rc < 0)
+        snprintf(why, CONNECTION_WHY_MAX, "node %s: %s", key, read_error(rc));
+    return rc;
+}
+
+static int read_reconnect(struct store *store, const char *dir, bool *reconnect,
+                          char why[CONNECTION_WHY_MAX])
+{
+    uint32_t value = 1;
+    int rc = store_read_number(store, dir, "private/reconnect", 1, &value);
+
+    *reconnect = value;
+    if (rc == 0 || rc == -ENOENT)
+        return 0;
+    snprintf(why, CONNECTION_WHY_MAX, "node private/reconnect: %s (0 or 1)", read_error(rc));
+    return rc;
+}
+
+static int read_kind(struct store *store, const char *dir, struct connection *connection,
+                     char why[CONNECTION_WHY_MAX])
+{
+    struct connection_spec *spec = &connection->spec;
+    int rc = store_read_text(store, dir, "connection", spec->kind, sizeof(spec->kind));
+
+    if (rc < 0) {
+        snprintf(why, CONNECTION_WHY_MAX, "node connection: %s", read_error(rc));
+        return rc;
+    }
+    connection->kind = kind_find(spec->kind);
+    if (connection->kind)
+        return 0;
+    snprintf(why, CONNECTION_WHY_MAX,
+             "connection kind \"%s\" is not supported by this vchan-backend", spec->kind);
+    return -ENOTSUP;
+}
+
+static int check_needs(const struct connection *connection, char why[CONNECTION_WHY_MAX])
+{
+    const struct connection_spec *spec = &connection->spec;
+    const char *needs = connection->kind->needs;
+    const char *text = needs && strcmp(needs, "command") == 0 ? spec->command : spec->path;
+
+    if (!needs || text[0] != '\0')
+        return 0;
+    snprintf(why, CONNECTION_WHY_MAX, "connection=%s needs %s= (node private/%s)", spec->kind,
+             needs, needs);
+    return -EINVAL;
+}
+
+int connection_read(struct store *store, const char *dir, struct connection *connection,
+                    char why[CONNECTION_WHY_MAX])
+{
+    struct connection_spec *spec = &connection->spec;
+    int rc = read_kind(store, dir, connection, why);
+
+    if (rc < 0 || !connection_is_served(connection))
+        return rc;
+    rc = read_private(store, dir, "private/path", spec->path, sizeof(spec->path), why);
+    if (rc == 0)
+        rc = read_private(store, dir, "private/command", spec->command, sizeof(spec->command),
+                          why);
+    if (rc == 0)
+        rc = read_reconnect(store, dir, &spec->reconnect, why);
+    return rc < 0 ? rc : check_needs(connection, why);
+}
+
+bool connection_is_served(const struct connection *connection)
+{
+    return connection->kind->open != NULL;
+}
+
+void connection_describe(const struct connection *connection, char *text, size_t size)
+{
+    const struct connection_spec *spec = &connection->spec;
+    const char *needs = connection->kind->needs;
+
+    snprintf(text, size, "%s%s%s", spec->kind, needs ? " " : "",
+             !needs                           ? ""
+             : strcmp(needs, "command") == 0 ? spec->command
+                                              : spec->path);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a channel is plugged into here. A kind of connection is one file and one row of the table in
+ * connection.c.
+ *
+ * A connection lives as long as its device, the rings come and go: plug, (open, start, stir…,
+ * close)…, unplug. All run in the service's thread and never block. From open to close they are called
+ * by the endpoint, also in the middle of the kind's own calls of endpoint_set_…() and endpoint_fail():
+ * after such a call the rings may be gone, the connection is not.
+ */
+#ifndef BACKEND_CONNECTION_H
+#define BACKEND_CONNECTION_H
+
+#include <stdbool.h>
+#include <sys/un.h>
+
+#include "state/store.h"
+#include "vchan/endpoint.h"
+
+struct event_base;
+
+/* The longest command, with its NUL. */
+#define CONNECTION_COMMAND_MAX 4096
+
+/* Room for why something cannot be, one line with its NUL. */
+#define CONNECTION_WHY_MAX 256
+
+/* What the toolstack wrote: B/connection and B/private. A text that is not there is empty. */
+struct connection_spec {
+    char kind[16];
+    char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    char command[CONNECTION_COMMAND_MAX];
+    bool reconnect;
+};
+
+struct connection {
+    const struct connection_kind *kind;
+    struct connection_spec spec;
+    struct event_base *base;
+    struct endpoint *endpoint; /* set before open */
+    char label[128];           /* "5/0 org.example.db", for the log */
+    void *state;               /* the kind's own */
+};
+
+struct connection_kind {
+    const char *name;
+
+    /* The field of the spec without which it cannot be, and its key; or NULL. */
+    const char *needs;
+
+    /* The device is there. 0, or a negative errno with one line in why and nothing left. */
+    int (*plug)(struct connection *connection, char why[CONNECTION_WHY_MAX]);
+    /* Undoes plug. The rings are gone. */
+    void (*unplug)(struct connection *connection);
+
+    /* The guest opens the channel: endpoint_set_ready() or endpoint_fail(), now or later. NULL: app. */
+    void (*open)(struct connection *connection);
+    /* Bytes may flow from now on: endpoint_channel() is there. */
+    void (*start)(struct connection *connection);
+    /* After start: there may be bytes, room, or the end. */
+    void (*stir)(struct connection *connection);
+    /* The rings go: lets go of everything that open and start began, whether start came or not. */
+    void (*close)(struct connection *connection);
+};
+
+extern const struct connection_kind connection_app;
+extern const struct connection_kind connection_echo;
+extern const struct connection_kind connection_socket;
+extern const struct connection_kind connection_connect;
+extern const struct connection_kind connection_exec;
+
+/*
+ * Reads what a device (B) is to be plugged into. 0, or a negative errno with one line in why: the
+ * kind is not known here, a key is missing or makes no sense.
+ */
+int connection_read(struct store *store, const char *dir, struct connection *connection,
+                    char why[CONNECTION_WHY_MAX]);
+
+/* Whether the service opens such a connection (all but app). */
+bool connection_is_served(const struct connection *connection);
+
+/* What it is plugged into, for the log: "connect /run/db.sock", "echo". */
+void connection_describe(const struct connection *connection, char *text, size_t size);
+
+#endif

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "backend/device.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/connection.h"
+#include "backend/log.h"
+#include "state/device.h"
+
+struct device {
+    const struct host *host;
+    char dir[DEVICE_PATH_MAX]; /* B, relative */
+    char id[32];               /* "5/0" */
+    struct endpoint *endpoint; /* NULL: not taken over */
+    struct connection connection;
+    enum xenbus_state own; /* as last logged */
+    enum xenbus_state peer;
+    char complaint[CONNECTION_WHY_MAX]; /* as last logged */
+};
+
+/* ---- what the endpoint tells ---- */
+
+static void device_held(void *arg)
+{
+    struct device *device = arg;
+
+    device->connection.kind->open(&device->connection);
+}
+
+static void device_connected(void *arg)
+{
+    struct device *device = arg;
+
+    device->connection.kind->start(&device->connection);
+}
+
+static void device_stirred(void *arg)
+{
+    struct device *device = arg;
+
+    device->connection.kind->stir(&device->connection);
+}
+
+static void device_releasing(void *arg)
+{
+    struct device *device = arg;
+
+    device->connection.kind->close(&device->connection);
+}
+
+/* With what it is plugged into, or why it is Closed. */
+static void log_own(const struct device *device, const char *reason)
+{
+    const struct connection *connection = &device->connection;
+    bool failed = reason[0] && device->own >= XenbusStateClosing;
+    char what[256];
+
+    connection_describe(connection, what, sizeof(what));
+    if (failed)
+        log_line(LOG_ERRORS, "%s: %s: %s", connection->label, xenbus_state_name(device->own),
+                 reason);
+    else
+        log_line(LOG_CHANGES, "%s: %s (%s)", connection->label, xenbus_state_name(device->own),
+                 what);
+}
+
+static void log_peer(const struct device *device)
+{
+    log_line(LOG_DETAILS, "%s: frontend %s", device->connection.label,
+             xenbus_state_name(device->peer));
+}
+
+/* A reason is told when it comes up, whether the state changes with it or not. */
+static void device_moved(void *arg)
+{
+    struct device *device = arg;
+    const struct endpoint *endpoint = device->endpoint;
+    const char *reason = endpoint_reason(endpoint);
+    bool own_moved = endpoint_own_state(endpoint) != device->own;
+    bool peer_moved = endpoint_peer_state(endpoint) != device->peer;
+    bool news = reason[0] && strcmp(reason, device->complaint) != 0;
+
+    device->own = endpoint_own_state(endpoint);
+    device->peer = endpoint_peer_state(endpoint);
+    snprintf(device->complaint, sizeof(device->complaint), "%s", reason);
+    if (peer_moved)
+        log_peer(device);
+    if (own_moved)
+        log_own(device, reason);
+    else if (news)
+        log_line(LOG_ERRORS, "%s: %s", device->connection.label, reason);
+}
+
+static const struct endpoint_ops device_ops = {
+    .held = device_held,
+    .connected = device_connected,
+    .stirred = device_stirred,
+    .releasing = device_releasing,
+    .moved = device_moved,
+};
+
+/* ---- a device that cannot be taken over ---- */
+
+static int fill_refusal(struct store *store, void *arg)
+{
+    const struct device *device = arg;
+    int rc;
+
+    if (!store_exists(store, device->dir, "state"))
+        return -ENOENT; /* it was removed meanwhile */
+    rc = store_write_text(store, device->dir, "error", device->complaint);
+    return rc < 0 ? rc : store_write_number(store, device->dir, "state", XenbusStateClosed);
+}
+
+/*
+ * Says why, once; in xenstore too if the device is ours to write to. The write makes our own watch
+ * fire, but the same complaint is not written again.
+ */
+static void device_refuse(struct device *device, int rc, const char *why)
+{
+    if (strcmp(device->complaint, why) == 0)
+        return;
+    snprintf(device->complaint, sizeof(device->complaint), "%s", why);
+    log_line(LOG_ERRORS, "%s: %s", device->connection.label, why);
+    if (rc != -EBUSY)
+        store_transaction(device->host->store, fill_refusal, device);
+}
+
+/* ---- taking over ---- */
+
+static void set_label(struct device *device)
+{
+    struct connection *connection = &device->connection;
+    char name[DEVICE_NAME_MAX + 1];
+    bool named = store_read_text(device->host->store, device->dir, "name", name, sizeof(name)) ==
+                     0 &&
+                 device_name_valid(name);
+
+    snprintf(connection->label, sizeof(connection->label), "%s%s%s", device->id, named ? " " : "",
+             named ? name : "");
+}
+
+static const char *open_error(int rc)
+{
+    switch (rc) {
+    case -EBUSY:
+        return "another process serves it";
+    case -EINVAL:
+    case -ENOENT:
+        return "its nodes name, frontend, frontend-id do not make sense";
+    case -ELOOP:
+        return "its frontend is this domain itself";
+    default:
+        return strerror(-rc);
+    }
+}
+
+static int device_plug(struct device *device, char why[CONNECTION_WHY_MAX])
+{
+    struct connection *connection = &device->connection;
+    int rc = connection->kind->plug(connection, why);
+
+    if (rc < 0)
+        return rc;
+    rc = endpoint_open(device->host->store, device->host->xen, MACHINE_BACKEND, device->dir,
+                       &device_ops, device, &device->endpoint);
+    if (rc < 0) {
+        snprintf(why, CONNECTION_WHY_MAX, "cannot be served: %s", open_error(rc));
+        connection->kind->unplug(connection);
+        return rc;
+    }
+    connection->endpoint = device->endpoint;
+    return 0;
+}
+
+static void device_take(struct device *device)
+{
+    struct connection *connection = &device->connection;
+    char why[CONNECTION_WHY_MAX];
+    int rc;
+
+    if (!store_exists(device->host->store, device->dir, "state"))
+        return;
+    set_label(device);
+    connection->base = device->host->base;
+    rc = connection_read(device->host->store, device->dir, connection, why);
+    if (rc == 0 && !connection_is_served(connection))
+        return;
+    if (rc == 0)
+        rc = device_plug(device, why);
+    if (rc < 0)
+        device_refuse(device, rc, why);
+}
+
+static void device_drop(struct device *device)
+{
+    if (!device->endpoint)
+        return;
+    endpoint_close(device->endpoint);
+    device->endpoint = NULL;
+    device->connection.kind->unplug(&device->connection);
+}
+
+/* ---- for the service ---- */
+
+struct device *device_new(const struct host *host, domid_t frontend, uint32_t devid)
+{
+    struct device *device = calloc(1, sizeof(*device));
+
+    if (!device)
+        return NULL;
+    device->host = host;
+    snprintf(device->dir, sizeof(device->dir), "backend/vchan/%u/%" PRIu32, frontend, devid);
+    snprintf(device->id, sizeof(device->id), "%u/%" PRIu32, frontend, devid);
+    return device;
+}
+
+/*
+ * Initialising is what the toolstack alone writes: this is another device in the place of the one
+ * that was taken over, plugged into something else perhaps.
+ */
+static bool device_is_new(const struct device *device)
+{
+    enum xenbus_state state;
+
+    return device->own > XenbusStateInitialising &&
+           store_read_state(device->host->store, device->dir, &state) == 0 &&
+           state == XenbusStateInitialising;
+}
+
+void device_look(struct device *device)
+{
+    if (device->endpoint && device_is_new(device))
+        device_drop(device);
+    if (!device->endpoint)
+        device_take(device);
+    if (device->endpoint)
+        endpoint_look(device->endpoint);
+}
+
+void device_free(struct device *device)
+{
+    device_drop(device);
+    free(device);
+}

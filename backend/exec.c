@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * connection=exec: a program, started each time the guest opens the channel.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backend/child.h"
+#include "backend/connection.h"
+#include "backend/log.h"
+#include "backend/stream.h"
+
+struct exec {
+    struct connection *connection;
+    struct child *child;
+    int input; /* we write it; -1: closed */
+    int output;
+    bool finished; /* the program's end is passed on */
+    bool drained;  /* the guest's end is */
+    struct stream stream;
+};
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static void end_input(struct exec *exec)
+{
+    stream_divert(&exec->stream, -1);
+    close_fd(&exec->input);
+    exec->drained = true;
+    endpoint_set_drained(exec->connection->endpoint);
+}
+
+/* A program may well stop reading before it ends: what the guest goes on to send is not wanted. */
+static void drop_input(struct exec *exec)
+{
+    int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0) {
+        end_input(exec);
+        return;
+    }
+    stream_divert(&exec->stream, fd);
+    close_fd(&exec->input);
+    exec->input = fd;
+}
+
+static void exec_stepped(void *arg)
+{
+    struct exec *exec = arg;
+    const struct relay *relay = &exec->stream.relay;
+
+    if (relay->ring_error == -EPROTO) {
+        endpoint_fail(exec->connection->endpoint, -EPROTO, "the frontend corrupted the ring");
+        return;
+    }
+    if (relay->sink_done && relay->sink_error)
+        drop_input(exec);
+    else if (relay->sink_done && !exec->drained)
+        end_input(exec);
+    if (stream_is_on(&exec->stream) && relay->source_done && !exec->finished) {
+        exec->finished = true;
+        endpoint_set_finished(exec->connection->endpoint);
+    }
+}
+
+static void exec_open(struct connection *connection)
+{
+    struct exec *exec = connection->state;
+    int rc = child_start(connection->base, connection->label, connection->spec.command,
+                         &exec->input, &exec->output, &exec->child);
+
+    exec->finished = exec->drained = false;
+    if (rc < 0) {
+        endpoint_fail(connection->endpoint, rc, "cannot run %s: %s", connection->spec.command,
+                      strerror(-rc));
+        return;
+    }
+    log_line(LOG_DETAILS, "%s: command started", connection->label);
+    endpoint_set_ready(connection->endpoint);
+}
+
+static void exec_start(struct connection *connection)
+{
+    struct exec *exec = connection->state;
+    int rc = stream_start(&exec->stream, connection->base,
+                          endpoint_channel(connection->endpoint), exec->output, exec->input,
+                          exec_stepped, exec);
+
+    if (rc < 0)
+        endpoint_fail(connection->endpoint, rc, "no memory");
+}
+
+static int exec_plug(struct connection *connection, char why[CONNECTION_WHY_MAX])
+{
+    struct exec *exec = calloc(1, sizeof(*exec));
+
+    if (!exec) {
+        strcpy(why, "no memory");
+        return -ENOMEM;
+    }
+    exec->connection = connection;
+    exec->input = exec->output = -1;
+    connection->state = exec;
+    return 0;
+}
+
+static void exec_unplug(struct connection *connection)
+{
+    free(connection->state);
+}
+
+static void exec_stir(struct connection *connection)
+{
+    struct exec *exec = connection->state;
+
+    stream_step(&exec->stream);
+}
+
+static void exec_close(struct connection *connection)
+{
+    struct exec *exec = connection->state;
+
+    stream_stop(&exec->stream);
+    close_fd(&exec->input);
+    close_fd(&exec->output);
+    if (exec->child)
+        child_leave(exec->child, exec->finished);
+    exec->child = NULL;
+}
+
+const struct connection_kind connection_exec = {
+    .name = "exec",
+    .needs = "command",
+    .plug = exec_plug,
+    .unplug = exec_unplug,
+    .open = exec_open,
+    .start = exec_start,
+    .stir = exec_stir,
+    .close = exec_close,
+};

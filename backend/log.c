@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "backend/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PREFIX "vchan-backend: "
+
+static enum log_level shown = LOG_CHANGES;
+
+void log_set_level(enum log_level level)
+{
+    shown = level;
+}
+
+/* Part of a line may come from a guest or a program: it cannot fake another line. */
+static void make_plain(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            *text = '?';
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+    char line[1024] = PREFIX;
+    const size_t start = sizeof(PREFIX) - 1;
+    va_list args;
+    ssize_t ignored;
+    size_t length;
+
+    if (level > shown)
+        return;
+    va_start(args, format);
+    vsnprintf(line + start, sizeof(line) - start - 1, format, args);
+    va_end(args);
+    make_plain(line);
+    length = strlen(line);
+    line[length++] = '\n';
+    ignored = write(STDERR_FILENO, line, length); /* a log that is gone has nobody to be told */
+    (void)ignored;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The service's log: whole lines on standard error, as systemd wants them. Times are systemd's.
+ */
+#ifndef BACKEND_LOG_H
+#define BACKEND_LOG_H
+
+enum log_level {
+    LOG_ERRORS,  /* -q: what went wrong */
+    LOG_CHANGES, /* channels' states */
+    LOG_DETAILS, /* -v: clients, programs, the other side's states */
+};
+
+/* What is logged from now on: this level and those before it. At first LOG_CHANGES. */
+void log_set_level(enum log_level level);
+
+/* Writes one line "vchan-backend: …" in one write(). Newlines and control characters become '?'. */
+void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "backend/stream.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static void on_event(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    stream_step(arg);
+}
+
+static struct event *make_event(struct event_base *base, int fd, short what,
+                                struct stream *stream)
+{
+    struct event *event = event_new(base, fd, what | EV_PERSIST | EV_ET, on_event, stream);
+
+    if (event && event_add(event, NULL) < 0) {
+        event_free(event);
+        event = NULL;
+    }
+    return event;
+}
+
+/* A timer of no time: it comes after all others that are ready have had their turn. */
+void stream_step_later(struct stream *stream)
+{
+    static const struct timeval at_once = {0};
+
+    event_add(stream->again, &at_once);
+}
+
+int stream_start(struct stream *stream, struct event_base *base, struct channel *channel,
+                 int source, int sink, void (*stepped)(void *arg), void *arg)
+{
+    short both = source == sink ? EV_READ | EV_WRITE : EV_READ;
+
+    relay_init(&stream->relay, channel, source, sink);
+    stream->source_told = stream->sink_told = false;
+    stream->stepped = stepped;
+    stream->arg = arg;
+    stream->again = evtimer_new(base, on_event, stream);
+    stream->source = make_event(base, source, both, stream);
+    if (source != sink)
+        stream->sink = make_event(base, sink, EV_WRITE, stream);
+    if (!stream->again || !stream->source || (source != sink && !stream->sink)) {
+        stream_stop(stream);
+        return -ENOMEM;
+    }
+    stream_step_later(stream);
+    return 0;
+}
+
+bool stream_is_on(const struct stream *stream)
+{
+    return stream->source != NULL;
+}
+
+void stream_step(struct stream *stream)
+{
+    if (!stream_is_on(stream))
+        return;
+    if (relay_step(&stream->relay) & RELAY_AGAIN)
+        stream_step_later(stream);
+    stream->stepped(stream->arg);
+}
+
+/*
+ * What cannot be mended: true if there was such a thing, and the endpoint has failed. An end that
+ * takes no more may still have something to say, which is waited for.
+ */
+static bool pass_failure(const struct relay *relay, struct endpoint *endpoint, const char *peer)
+{
+    int error = relay->source_error ? relay->source_error : relay->sink_error;
+
+    if (relay->ring_error == -EPROTO)
+        endpoint_fail(endpoint, -EPROTO, "the frontend corrupted the ring");
+    else if (error && relay->source_done)
+        endpoint_fail(endpoint, error, "%s left before it took all: %s", peer, strerror(-error));
+    else
+        return false;
+    return true;
+}
+
+void stream_pass_ends(struct stream *stream, struct endpoint *endpoint, const char *peer)
+{
+    const struct relay *relay = &stream->relay;
+
+    if (pass_failure(relay, endpoint, peer))
+        return;
+    if (relay->sink_done && !stream->sink_told) {
+        stream->sink_told = true;
+        shutdown(relay->sink, relay->sink_error ? SHUT_RD : SHUT_WR);
+        if (relay->sink_error)
+            stream_step_later(stream);
+        else
+            endpoint_set_drained(endpoint);
+    }
+    if (stream_is_on(stream) && relay->source_done && !stream->source_told) {
+        stream->source_told = true;
+        endpoint_set_finished(endpoint);
+    }
+}
+
+static void drop_event(struct event **event)
+{
+    if (*event)
+        event_free(*event);
+    *event = NULL;
+}
+
+void stream_divert(struct stream *stream, int sink)
+{
+    drop_event(&stream->sink);
+    stream->relay.sink = sink;
+    stream->relay.sink_done = false;
+    stream->relay.sink_error = 0;
+    stream_step_later(stream);
+}
+
+void stream_stop(struct stream *stream)
+{
+    drop_event(&stream->source);
+    drop_event(&stream->sink);
+    drop_event(&stream->again);
+}

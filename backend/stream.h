@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A relay (vchan/relay.h) that libevent drives: the part that all connections with file descriptors
+ * have in common.
+ *
+ * The descriptors are watched edge-triggered, for as long as the stream is on: an edge, like the
+ * peer's signal, means "step", and a step goes on until it would block. So waiting costs no system
+ * call.
+ */
+#ifndef BACKEND_STREAM_H
+#define BACKEND_STREAM_H
+
+#include <stdbool.h>
+
+#include "vchan/endpoint.h"
+#include "vchan/relay.h"
+
+struct event;
+struct event_base;
+
+struct stream {
+    struct relay relay;
+    struct event *source; /* NULL while the stream is off */
+    struct event *sink;   /* NULL: the same descriptor as the source's */
+    struct event *again;
+    bool source_told; /* stream_pass_ends() has passed it on */
+    bool sink_told;
+    void (*stepped)(void *arg);
+    void *arg;
+};
+
+/*
+ * Turns a stream (zeroed, or stopped) on. The descriptors stay the caller's, are non-blocking, and
+ * open until stream_stop(). stepped() is called after each step, from then on: it looks at
+ * stream->relay. 0 or -ENOMEM; on failure the stream is off. The first step comes by itself.
+ */
+int stream_start(struct stream *stream, struct event_base *base, struct channel *channel,
+                 int source, int sink, void (*stepped)(void *arg), void *arg);
+
+/* Whether it is on. */
+bool stream_is_on(const struct stream *stream);
+
+/* Moves what can be moved. Does nothing to a stream that is off. */
+void stream_step(struct stream *stream);
+
+/* Steps after others that are ready had their turn. */
+void stream_step_later(struct stream *stream);
+
+/*
+ * For stepped(), in a stream over one socket: passes the ends of the two directions on, each to the
+ * other side; peer names the socket's other end in errors. The stream may be off after it.
+ */
+void stream_pass_ends(struct stream *stream, struct endpoint *endpoint, const char *peer);
+
+/*
+ * Gives the sink up, which may be closed then: the rest goes to another descriptor, one that is always
+ * writable, or nowhere (-1).
+ */
+void stream_divert(struct stream *stream, int sink);
+
+/* Turns it off. Allowed in stepped(), and if it is off. relay keeps what it counted. */
+void stream_stop(struct stream *stream);
+
+#endif

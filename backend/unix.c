@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "backend/unix.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 16
+
+static int set_address(struct sockaddr_un *address, const char *path)
+{
+    size_t length = strlen(path);
+
+    memset(address, 0, sizeof(*address));
+    address->sun_family = AF_UNIX;
+    if (length >= sizeof(address->sun_path))
+        return -ENAMETOOLONG;
+    memcpy(address->sun_path, path, length + 1);
+    return 0;
+}
+
+static int unix_socket(void)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    return fd < 0 ? -errno : fd;
+}
+
+int unix_connect(const char *path)
+{
+    struct sockaddr_un address;
+    int rc = set_address(&address, path);
+    int fd = rc < 0 ? rc : unix_socket();
+
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+        rc = -errno;
+        close(fd);
+        return rc;
+    }
+    return fd;
+}
+
+/* Makes room for a socket if all that is in its place is one that nobody listens on. */
+static int remove_stale(const char *path)
+{
+    struct stat file;
+    int fd;
+
+    if (lstat(path, &file) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    if (!S_ISSOCK(file.st_mode))
+        return -EEXIST;
+    fd = unix_connect(path);
+    if (fd >= 0)
+        close(fd);
+    if (fd != -ECONNREFUSED)
+        return fd == -ENOENT ? 0 : -EADDRINUSE;
+    return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int unix_bind(int fd, const struct sockaddr_un *address)
+{
+    mode_t mask = umask(0177);
+    int rc = bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
+
+    umask(mask);
+    return rc;
+}
+
+int unix_listen(const char *path, struct stat *file)
+{
+    struct sockaddr_un address;
+    int rc = set_address(&address, path);
+    int fd = rc < 0 ? rc : unix_socket();
+
+    if (fd < 0)
+        return fd;
+    rc = remove_stale(path);
+    if (rc == 0)
+        rc = unix_bind(fd, &address);
+    if (rc == 0 && (listen(fd, BACKLOG) < 0 || lstat(path, file) < 0)) {
+        rc = -errno;
+        unlink(path);
+    }
+    if (rc < 0) {
+        close(fd);
+        return rc;
+    }
+    return fd;
+}
+
+void unix_unlisten(int fd, const char *path, const struct stat *file)
+{
+    struct stat now;
+
+    if (lstat(path, &now) == 0 && now.st_dev == file->st_dev && now.st_ino == file->st_ino)
+        unlink(path);
+    close(fd);
+}

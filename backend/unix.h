@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Unix stream sockets, non-blocking and close-on-exec.
+ */
+#ifndef BACKEND_UNIX_H
+#define BACKEND_UNIX_H
+
+#include <sys/stat.h>
+
+/*
+ * Listens at path, for the owner of this process only. A socket file that nobody listens on is replaced.
+ * Returns the fd and sets *file (for unix_unlisten), or a negative errno: -EADDRINUSE somebody
+ * listens there, -EEXIST there is a file that is no socket, -ENAMETOOLONG, and what bind() says.
+ */
+int unix_listen(const char *path, struct stat *file);
+
+/* Stops listening, and removes the file if it still is the one that was made. */
+void unix_unlisten(int fd, const char *path, const struct stat *file);
+
+/*
+ * Connects to path. Returns the fd, or a negative errno: -EAGAIN the listener's queue is full,
+ * -ECONNREFUSED nobody listens, -ENOENT.
+ */
+int unix_connect(const char *path);
+
+#endif
