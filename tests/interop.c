@@ -210,9 +210,14 @@ static bool check_bytes(struct stream *stream, const uint8_t *data, size_t size)
     return true;
 }
 
+static uint64_t stream_left(const struct stream *stream)
+{
+    return stream->left + stream->length - stream->offset;
+}
+
 static bool stream_done(const struct stream *stream)
 {
-    return stream->left == 0 && stream->offset == stream->length;
+    return stream_left(stream) == 0;
 }
 
 /* ---- one meeting ---- */
@@ -250,7 +255,9 @@ static bool exchange(const struct library *library, struct end *end, struct stre
             out->offset += (size_t)sent;
         }
         if (!stream_done(in)) {
-            got = library->read(end, data, sizeof(data));
+            size_t most = stream_left(in) < sizeof(data) ? (size_t)stream_left(in) : sizeof(data);
+
+            got = library->read(end, data, most);
             if (got < 0)
                 return fail("the end came before all was received");
             if (!check_bytes(in, data, (size_t)got))

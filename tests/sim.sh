@@ -18,7 +18,7 @@ fail() {
 guest() {
     local config
     config=$(mktemp --suffix=.cfg)
-    printf 'name = "%s"\nmemory = 64\n' "$1" > "$config"
+    printf 'name = "%s"\nmemory = 64\nkernel = "/boot/vmlinuz"\n' "$1" > "$config"
     xl create "$config" > /dev/null
     rm -f "$config"
     domid=$(xl domid "$1")
