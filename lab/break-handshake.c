@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A fault for the lab itself, preloaded under the programs in domain 0: what a side writes to be
+ * found by the other (its event channel) or to say that it is up (state 4) is lost, as if written.
+ * A lab whose scenarios pass with it would show nothing.
+ */
+#include "config.h"
+
+#include <dlfcn.h>
+#include <stdint.h>
+#include <stdbool.h>
+#include <string.h>
+#include <xenstore.h>
+
+typedef bool xs_write_fn(struct xs_handle *, xs_transaction_t, const char *, const void *,
+                         unsigned int);
+
+static bool is_lost(const char *path, const char *data, unsigned int len)
+{
+    const char *leaf = strrchr(path, '/');
+
+    if (!leaf)
+        return false;
+    return strcmp(leaf, "/event-channel") == 0 ||
+           (strcmp(leaf, "/state") == 0 && len >= 1 && data[0] == '4');
+}
+
+bool xs_write(struct xs_handle *h, xs_transaction_t t, const char *path, const void *data,
+              unsigned int len)
+{
+    xs_write_fn *real = (xs_write_fn *)(uintptr_t)dlsym(RTLD_NEXT, "xs_write");
+
+    return is_lost(path, data, len) || real(h, t, path, data, len);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How domain 0 runs commands in a guest of the lab: byte streams over xenstore, a chunk at a time.
+ *
+ * A session lives in /local/domain/GUEST/data/exec/N. Domain 0 writes `cmd`, the arguments with a
+ * NUL after each. A stream is one node: its sender writes a chunk ('+' and bytes, or '.' at the
+ * end), its receiver removes the node, and that asks for the next chunk. `in` goes to the command,
+ * `out` and `err` come from it. `kill` holds a signal number. When out and err have ended, `exit`
+ * tells the exit code (128+N for a signal), and domain 0 removes the session.
+ */
+#ifndef LAB_EXEC_LINK_H
+#define LAB_EXEC_LINK_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <xenstore.h>
+
+/* Where a guest's agent looks for sessions, below the guest's home. */
+#define EXEC_DIR "data/exec"
+
+/* Room for any path used here. */
+#define EXEC_PATH_MAX 96
+
+/* The most bytes in a node: domain 0 may write about 4096, a guest 2048 with permissions. */
+#define CHUNK_FROM_DOM0 3500
+#define CHUNK_FROM_GUEST 1536
+
+/* One direction of a session. */
+struct stream {
+    struct xs_handle *xs;
+    char path[EXEC_PATH_MAX];
+    int fd;           /* non-blocking; -1 when no more is to be read or written */
+    bool ended;       /* all was taken (sender) or seen (receiver) */
+    bool busy;        /* sender: a chunk waits to be taken */
+    bool last;        /* sender: nothing to read now means the end */
+    size_t chunk_max; /* sender */
+    size_t have;      /* receiver: bytes of data not yet written to fd, from data[done] on */
+    size_t done;
+    char data[CHUNK_FROM_DOM0 + 1];
+};
+
+/* Prepares a stream at BASE/NAME over fd, which it owns from now on and makes non-blocking. */
+void stream_init(struct stream *s, struct xs_handle *xs, const char *base, const char *name, int fd,
+                 size_t chunk_max);
+
+/* Moves what can be moved now, without blocking. To be called when fd is ready or path changed. */
+void stream_send(struct stream *s);
+void stream_receive(struct stream *s);
+
+/* What to poll for: a sender that is not busy waits for input, a receiver with bytes for room. */
+struct pollfd stream_sender_poll(const struct stream *s);
+struct pollfd stream_receiver_poll(const struct stream *s);
+
+/* Whether a changed path (absolute or relative to the guest) is this stream's node. */
+bool stream_at(const struct stream *s, const char *path);
+
+/* Prints "WHAT: why" with the text of errno and exits with code. */
+_Noreturn void die(int code, const char *what);
+
+#endif

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Helpers that run inside the lab's domains. They are not part of the product; lab/run uses them.
+noinst_PROGRAMS += lab/guest-agent lab/guest-exec lab/lvcat
+lab_guest_agent_SOURCES = lab/guest-agent.c lab/exec-link.c lab/exec-link.h
+lab_guest_agent_LDADD = $(XENSTORE_LIBS)
+lab_guest_exec_SOURCES = lab/guest-exec.c lab/exec-link.c lab/exec-link.h
+lab_guest_exec_LDADD = $(XENSTORE_LIBS)
+lab_lvcat_SOURCES = lab/lvcat.c
+lab_lvcat_LDADD = $(XENVCHAN_LIBS) $(XENSTORE_LIBS)
+
+EXTRA_DIST += lab/README.md lab/run lab/images lab/machine lab/dom0-init lab/guest-init \
+	lab/guest.cfg lab/session.sh lab/on-xen.sh lab/vocabulary.sh lab/tests
+
+# A module that nobody installs; -rpath is what makes libtool build a shared one.
+noinst_LTLIBRARIES += lab/break-handshake.la
+lab_break_handshake_la_SOURCES = lab/break-handshake.c
+lab_break_handshake_la_CFLAGS = $(AM_CFLAGS) -fvisibility=default
+lab_break_handshake_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
