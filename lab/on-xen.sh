@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What a scenario script says of the machine under it, for real Xen in the lab. Sourced in domain 0.
+# tests/on-sim.sh is the same vocabulary for xensim; the scripts do not know which one they got.
+. "${VOCABULARY%/*}/vocabulary.sh"
+
+# guest_config NAME: an xl config for a guest of that name, without channels, on stdout.
+guest_config()
+{
+    sed "s/NAME/$1/" /lab/guest.cfg
+}
+
+# guest_wait DOM: waits until commands can be run in the guest.
+guest_wait()
+{
+    guest-exec --wait 60 "$1" true
+}
+
+# guest_exec DOM CMD…: runs CMD in the guest; its stdin, stdout, stderr and exit code are as here.
+guest_exec()
+{
+    guest-exec "$@"
+}
+
+# host_usage: what is in use now, a fact a line, for host_leaks to compare.
+host_usage()
+{
+    xenstore-ls -f / | sed -n 's/ = .*//; /device\/vchan\|backend\/vchan/p'
+    for _dom in $(xenstore-list /local/domain); do
+        lsevtchn "$_dom" | sed -n "s/^ *[0-9]*: VCPU [0-9]*: \(Interdomain.*[dD]omain [0-9]*\).*/domain $_dom: event channel: \1/p"
+    done
+    grants_in_use
+    xl list | sed -n 's/^(null) .*/zombie domain/p'
+}
+
+# A line for every page of a domain that another has mapped. Xen prints them to its own log; what
+# was there before is kept in /lab/xen.log.
+grants_in_use()
+{
+    xl dmesg -c >>/lab/xen.log
+    xl debug-keys g
+    xl dmesg | tee -a /lab/xen.log | awk '
+        /grant-table for remote/ { sub(/.*remote d/, ""); owner = $1 + 0 }
+        /\[0x[0-9a-f]*\] / { sub(/.*\[0x[0-9a-f]*\] */, ""); print "domain " owner ": page mapped by domain " $1 }'
+    xl dmesg -c >/dev/null
+}
+
+# host_mark: remembers what is in use, for host_leaks.
+host_mark()
+{
+    host_usage | sort >/lab/mark
+}
+
+# What is in use and was not when host_mark was called.
+usage_beyond_mark()
+{
+    host_usage | sort >/lab/now
+    awk 'NR == FNR { had[$0]++; next } had[$0]-- <= 0' /lab/mark /lab/now
+}
+
+no_usage_beyond_mark()
+{
+    [ -z "$(usage_beyond_mark)" ]
+}
+
+# host_leaks: prints what is in use and was not at host_mark; fails if that is anything. Gives what
+# goes away by itself (a dying domain, a process's last pages) some seconds.
+host_leaks()
+{
+    (wait_for 10 "" no_usage_beyond_mark) 2>/dev/null && return 0
+    usage_beyond_mark | sed 's/^/leak: /'
+    return 1
+}

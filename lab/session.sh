@@ -1,0 +1,71 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What domain 0 does for lab/run, which types it on the console:
+#   session.sh deliver       unpacks the product here and in the guests
+#   session.sh test NAME     runs a scenario between two looks at what is in use
+#   session.sh shell         a shell for a person
+share=/share
+export VOCABULARY=$share/lab/on-xen.sh
+. "$VOCABULARY"
+
+deliver()
+{
+    tar xzf $share/dom0.tgz -C / || return 1
+    for guest in g1 g2; do
+        guest_exec $guest tar xzf - -C / <$share/guest.tgz || return 1
+    done
+    cat $share/guest.cpio.gz >>/lab/guest.cpio.gz
+}
+
+# What may explain a failure: core files, logs of Xen, of domain 0's services and of every guest.
+collect()
+{
+    out=$1
+    xl dmesg >>/lab/xen.log
+    mkdir -p "$out"
+    cp -r /lab/xen.log /var/log/xen/* /lab/cores "$out/"
+    for guest in g1 g2; do
+        guest-exec --wait 5 $guest sh -c 'cd /cores && [ "$(ls)" ] && tar cf - .' \
+            </dev/null 2>/dev/null | tar xf - -C "$out/cores" 2>/dev/null
+    done
+    rmdir "$out/cores" 2>/dev/null
+}
+
+# Prints nothing but what the scenario and the leak check say, as it is said.
+run_scenario()
+{
+    host_mark
+    LD_PRELOAD=${LAB_BREAK:+$share/break-handshake.so} \
+        timeout -k 5 "${LAB_SCENARIO_SECONDS:-120}" sh $share/lab/tests/"$1".sh
+    code=$?
+    case $code in
+    124 | 143) echo "FAIL: the scenario did not end in ${LAB_SCENARIO_SECONDS:-120} s" ;;
+    77) return 77 ;;
+    esac
+    host_leaks || [ $code -ne 0 ] || code=1
+    return $code
+}
+
+test_one()
+{
+    mkdir -p /tmp/scenario
+    cd /tmp/scenario || return 1
+    run_scenario "$1" </dev/null >$share/results/"$1.log" 2>&1
+    code=$?
+    cd /
+    collect $share/results/"$1" 2>/dev/null
+    return $code
+}
+
+shell()
+{
+    echo "Domain 0 on real Xen $(xl info xen_version). Guests g1 and g2; guest-exec g1 CMD runs CMD in one."
+    echo "Files come and go through $share. exit ends the lab."
+    cd /root && setsid cttyhack sh -i
+}
+
+case $1 in
+deliver) deliver ;;
+test) test_one "$2" ;;
+shell) shell ;;
+esac

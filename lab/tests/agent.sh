@@ -1,0 +1,27 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The lab itself: commands in a guest have their exit code, output, input and arguments as here.
+. "$VOCABULARY"
+
+same "exit code" "$(guest_exec g1 sh -c 'exit 37'; echo $?)" 37
+same "signal" "$(guest_exec g1 sh -c 'kill -9 $$'; echo $?)" 137
+same "no such command" "$(guest_exec g1 /no/such 2>/dev/null; echo $?)" 127
+same "no such guest" "$(guest_exec nobody true 2>/dev/null; echo $?)" 255
+same "arguments" "$(guest_exec g2 printf '%s|' 'a b' '' '$HOME')" 'a b||$HOME|'
+same "stderr" "$(guest_exec g1 sh -c 'echo out; echo err >&2' 2>&1 >/dev/null)" err
+
+step "bytes in both directions"
+dd if=/dev/urandom of=bytes bs=1024 count=200 2>/dev/null
+guest_exec g1 cat <bytes >back || fail "cat in the guest"
+cmp bytes back || fail "bytes changed on the way"
+
+step "a command that leaves a process behind still ends"
+guest_exec g1 sh -c 'sleep 60 & echo started' >started
+same "output" "$(cat started)" started
+
+step "a signal reaches the command"
+guest_exec g2 sleep 60 &
+wait_for 10 "sleep did not start" guest_exec g2 pidof sleep >/dev/null
+kill $!
+wait $!
+same "exit code" $? 143
