@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -74,7 +75,7 @@ static int connect_plug(struct connection *connection, char why[CONNECTION_WHY_M
         connect->retry = evtimer_new(connection->base, connect_again, connect);
     if (!connect || !connect->retry) {
         free(connect);
-        strcpy(why, "no memory");
+        snprintf(why, CONNECTION_WHY_MAX, "no memory");
         return -ENOMEM;
     }
     connect->connection = connection;

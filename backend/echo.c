@@ -4,7 +4,7 @@
  */
 #include <errno.h>
 #include <event2/event.h>
-#include <string.h>
+#include <stdio.h>
 
 #include "backend/connection.h"
 
@@ -70,7 +70,7 @@ static int echo_plug(struct connection *connection, char why[CONNECTION_WHY_MAX]
     connection->state = evtimer_new(connection->base, echo_again, connection);
     if (connection->state)
         return 0;
-    strcpy(why, "no memory");
+    snprintf(why, CONNECTION_WHY_MAX, "no memory");
     return -ENOMEM;
 }
 

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -103,7 +104,7 @@ static int exec_plug(struct connection *connection, char why[CONNECTION_WHY_MAX]
     struct exec *exec = calloc(1, sizeof(*exec));
 
     if (!exec) {
-        strcpy(why, "no memory");
+        snprintf(why, CONNECTION_WHY_MAX, "no memory");
         return -ENOMEM;
     }
     exec->connection = connection;

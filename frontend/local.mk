@@ -7,3 +7,25 @@ libpvchan_la_LDFLAGS = -version-info 0:0:0 -no-undefined \
 	-Wl,--version-script=$(top_srcdir)/frontend/libpvchan.map
 EXTRA_libpvchan_la_DEPENDENCIES = frontend/libpvchan.map
 EXTRA_DIST += frontend/libpvchan.map
+
+noinst_LTLIBRARIES += libcommand.la
+libcommand_la_SOURCES = \
+	frontend/channels.c frontend/channels.h \
+	frontend/complain.c \
+	frontend/flow.c frontend/flow.h \
+	frontend/options.c frontend/options.h \
+	frontend/stdio.c frontend/stdio.h \
+	frontend/stop.c frontend/stop.h \
+	frontend/target.c \
+	frontend/vchan-cat.c \
+	frontend/vchan-echo.c \
+	frontend/vchan-list.c \
+	frontend/vchan-wait.c \
+	frontend/vchan.h
+libcommand_la_CPPFLAGS = $(AM_CPPFLAGS) $(JSON_CFLAGS)
+libcommand_la_LIBADD = libstate.la $(JSON_LIBS)
+
+# In the folder, since the build has a folder of the program's name.
+bin_PROGRAMS += frontend/vchan
+frontend_vchan_SOURCES = frontend/vchan.c
+frontend_vchan_LDADD = libcommand.la libpvchan.la

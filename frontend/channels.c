@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "frontend/channels.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct listing {
+    struct store *store;
+    struct channel_view *views;
+    size_t count;
+    int error;
+};
+
+/* Text for a person's terminal: it may come from the other domain. */
+static void make_plain(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || (unsigned char)*text >= 0x7f)
+            *text = '?';
+}
+
+static void read_text(struct store *store, const char *dir, const char *key, char *text, size_t size)
+{
+    if (store_read_text(store, dir, key, text, size) < 0)
+        text[0] = '\0';
+    make_plain(text);
+}
+
+/* The peer's side: where our own side says that it is. */
+static void view_peer(struct store *store, const char *dir, struct channel_view *view)
+{
+    bool frontend = view->role == MACHINE_FRONTEND;
+    char peer_dir[STORE_PATH_MAX];
+
+    if (store_read_text(store, dir, frontend ? "backend" : "frontend", peer_dir,
+                        sizeof(peer_dir)) < 0)
+        return;
+    store_read_state(store, peer_dir, &view->peer_state);
+    read_text(store, peer_dir, "error", frontend ? view->backend_error : view->frontend_error,
+              CHANNELS_ERROR_MAX);
+}
+
+static void view_fill(struct store *store, const char *dir, struct channel_view *view)
+{
+    bool frontend = view->role == MACHINE_FRONTEND;
+    uint32_t peer;
+
+    view->peer = DOMID_INVALID;
+    if (store_read_number(store, dir, frontend ? "backend-id" : "frontend-id",
+                          DOMID_FIRST_RESERVED - 1, &peer) == 0)
+        view->peer = (domid_t)peer;
+    read_text(store, dir, "name", view->name, sizeof(view->name));
+    store_read_state(store, dir, &view->state);
+    read_text(store, dir, "error", frontend ? view->frontend_error : view->backend_error,
+              CHANNELS_ERROR_MAX);
+    view_peer(store, dir, view);
+}
+
+static void add(struct listing *listing, enum machine_role role, const char *dir, uint32_t devid)
+{
+    struct channel_view *views =
+        reallocarray(listing->views, listing->count + 1, sizeof(*listing->views));
+
+    if (!views) {
+        listing->error = -ENOMEM;
+        return;
+    }
+    listing->views = views;
+    views += listing->count++;
+    *views = (struct channel_view){.role = role, .devid = devid};
+    view_fill(listing->store, dir, views);
+}
+
+/* The devices in a directory: every name that is a number. */
+static void add_devices(struct listing *listing, enum machine_role role, const char *dir)
+{
+    char path[DEVICE_PATH_MAX];
+    unsigned int count;
+    uint32_t devid;
+    char **names;
+
+    if (store_list(listing->store, NULL, dir, &names, &count) < 0)
+        return;
+    for (unsigned int i = 0; i < count; i++) {
+        if (parse_number(names[i], DEVICE_ID_MAX, &devid) < 0)
+            continue;
+        snprintf(path, sizeof(path), "%s/%" PRIu32, dir, devid);
+        add(listing, role, path, devid);
+    }
+    free(names);
+}
+
+static void add_backends(struct listing *listing)
+{
+    char dir[DEVICE_PATH_MAX];
+    unsigned int count;
+    uint32_t domid;
+    char **names;
+
+    if (store_list(listing->store, NULL, "backend/vchan", &names, &count) < 0)
+        return;
+    for (unsigned int i = 0; i < count; i++) {
+        if (parse_number(names[i], DOMID_FIRST_RESERVED - 1, &domid) < 0)
+            continue;
+        snprintf(dir, sizeof(dir), "backend/vchan/%" PRIu32, domid);
+        add_devices(listing, MACHINE_BACKEND, dir);
+    }
+    free(names);
+}
+
+int channels_list(struct store *store, struct channel_view **views, size_t *count)
+{
+    struct listing listing = {.store = store};
+
+    add_devices(&listing, MACHINE_FRONTEND, "device/vchan");
+    add_backends(&listing);
+    *views = listing.views;
+    *count = listing.count;
+    if (listing.error) {
+        free(listing.views);
+        *views = NULL;
+        *count = 0;
+    }
+    return listing.error;
+}
+
+/* Splits "DOMID/NAME"; without DOMID it is DOMID_INVALID. -EINVAL: neither form. */
+static int split_name(const char *text, const char **name, uint32_t *peer)
+{
+    const char *slash = strchr(text, '/');
+    char domid[8];
+
+    *peer = DOMID_INVALID;
+    *name = slash ? slash + 1 : text;
+    if (!device_name_valid(*name))
+        return -EINVAL;
+    if (!slash)
+        return 0;
+    if (snprintf(domid, sizeof(domid), "%.*s", (int)(slash - text), text) >= (int)sizeof(domid))
+        return -EINVAL;
+    return parse_number(domid, DOMID_FIRST_RESERVED - 1, peer) < 0 ? -EINVAL : 0;
+}
+
+bool channels_name_valid(const char *name)
+{
+    uint32_t peer;
+
+    return split_name(name, &name, &peer) == 0;
+}
+
+int channels_find(const struct channel_view *views, size_t count, const char *name,
+                  const struct channel_view **found)
+{
+    uint32_t peer;
+
+    *found = NULL;
+    if (split_name(name, &name, &peer) < 0)
+        return -ENOENT;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(views[i].name, name) != 0 || (peer != DOMID_INVALID && views[i].peer != peer))
+            continue;
+        if (*found)
+            return -ENOTUNIQ;
+        *found = &views[i];
+    }
+    return *found ? 0 : -ENOENT;
+}

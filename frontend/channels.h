@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The channels of this domain, in both roles, as xenstore shows them.
+ */
+#ifndef FRONTEND_CHANNELS_H
+#define FRONTEND_CHANNELS_H
+
+#include "state/device.h"
+#include "state/machine.h"
+#include "state/store.h"
+
+/* Room for an error node and its NUL; a longer one is not shown. */
+#define CHANNELS_ERROR_MAX 512
+
+/* What is not there, or may not be read, is empty, DOMID_INVALID, or XenbusStateUnknown. */
+struct channel_view {
+    enum machine_role role; /* of this domain */
+    uint32_t devid;
+    domid_t peer;
+    char name[DEVICE_NAME_MAX + 1];
+    enum xenbus_state state; /* ours */
+    enum xenbus_state peer_state;
+    char frontend_error[CHANNELS_ERROR_MAX];
+    char backend_error[CHANNELS_ERROR_MAX];
+};
+
+/*
+ * Lists them, frontends first. 0, and the caller frees *views; or a negative errno, and *views is
+ * NULL. Directories that this domain may not list have nothing in them.
+ */
+int channels_list(struct store *store, struct channel_view **views, size_t *count);
+
+/*
+ * Finds the one that "NAME" or "DOMID/NAME" means. 0, -ENOENT, or -ENOTUNIQ if there are several.
+ */
+int channels_find(const struct channel_view *views, size_t count, const char *name,
+                  const struct channel_view **found);
+
+/* Whether a word could be a channel: "NAME" or "DOMID/NAME". */
+bool channels_name_valid(const char *name);
+
+#endif

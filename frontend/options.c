@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "frontend/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "state/device.h"
+#include "state/store.h"
+
+#define LINGER_DEFAULT_MS 500
+
+/* ---- values ---- */
+
+/* Up to three digits after the point, as thousandths. */
+static int parse_thousandths(const char *text, uint32_t *value)
+{
+    size_t digits = strlen(text);
+    char padded[4] = "000";
+
+    if (digits < 1 || digits > 3)
+        return -EINVAL;
+    memcpy(padded, text, digits);
+    return parse_number(padded, 999, value);
+}
+
+int parse_seconds(const char *text, int *ms)
+{
+    const char *point = strchr(text, '.');
+    uint32_t whole, thousandths = 0;
+    char before[16];
+
+    if (strcmp(text, "inf") == 0) {
+        *ms = -1;
+        return 0;
+    }
+    if (snprintf(before, sizeof(before), "%.*s", (int)(point ? point - text : INT_MAX), text) >=
+        (int)sizeof(before))
+        return -EINVAL;
+    if (parse_number(before, INT_MAX / 1000 - 1, &whole) < 0 ||
+        (point && parse_thousandths(point + 1, &thousandths) < 0))
+        return -EINVAL;
+    *ms = (int)(whole * 1000 + thousandths);
+    return 0;
+}
+
+static uint32_t size_unit(char suffix)
+{
+    switch (suffix) {
+    case 'k':
+    case 'K':
+        return 1024;
+    case 'm':
+    case 'M':
+        return 1024 * 1024;
+    default:
+        return 1;
+    }
+}
+
+int parse_size(const char *text, uint32_t *bytes)
+{
+    size_t length = strlen(text);
+    uint32_t unit = length > 0 ? size_unit(text[length - 1]) : 1;
+    char number[16];
+
+    if (snprintf(number, sizeof(number), "%.*s", (int)(length - (unit > 1)), text) >=
+        (int)sizeof(number))
+        return -EINVAL;
+    if (parse_number(number, PVCHAN_RING_MAX / unit, bytes) < 0 || *bytes == 0)
+        return -EINVAL;
+    *bytes *= unit;
+    return 0;
+}
+
+/* ---- options ---- */
+
+static int set_client(struct options *options, const char *text)
+{
+    (void)text;
+    options->target = TARGET_CLIENT;
+    return 0;
+}
+
+static int set_server(struct options *options, const char *text)
+{
+    (void)text;
+    options->target = TARGET_SERVER;
+    return 0;
+}
+
+static int set_timeout(struct options *options, const char *text)
+{
+    return parse_seconds(text, &options->timeout_ms);
+}
+
+static int set_linger(struct options *options, const char *text)
+{
+    return parse_seconds(text, &options->linger_ms);
+}
+
+static int set_read_ring(struct options *options, const char *text)
+{
+    return parse_size(text, &options->read_ring);
+}
+
+static int set_write_ring(struct options *options, const char *text)
+{
+    return parse_size(text, &options->write_ring);
+}
+
+static int set_state(struct options *options, const char *text)
+{
+    return xenbus_state_by_name(text, &options->state) ? 0 : -EINVAL;
+}
+
+static int set_once(struct options *options, const char *text)
+{
+    (void)text;
+    options->once = true;
+    return 0;
+}
+
+static int set_json(struct options *options, const char *text)
+{
+    (void)text;
+    options->json = true;
+    return 0;
+}
+
+#define SECONDS "a number of seconds, such as 10 or 0.5, or inf"
+#define SIZE    "bytes, such as 4096, 64K or 1M, at most 1M"
+
+static const struct row {
+    char letter;
+    struct option option;
+    int (*set)(struct options *options, const char *text);
+    const char *wants;
+} rows[] = {
+    {'c', {"client", no_argument, NULL, 'c'}, set_client, NULL},
+    {'s', {"server", no_argument, NULL, 's'}, set_server, NULL},
+    {'T', {"timeout", required_argument, NULL, 'T'}, set_timeout, SECONDS},
+    {'t', {"linger", required_argument, NULL, 't'}, set_linger, SECONDS},
+    {'r', {"read-ring", required_argument, NULL, 'r'}, set_read_ring, SIZE},
+    {'w', {"write-ring", required_argument, NULL, 'w'}, set_write_ring, SIZE},
+    {'S', {"state", required_argument, NULL, 'S'}, set_state, "a state, such as Connected or Closed"},
+    {'o', {"once", no_argument, NULL, 'o'}, set_once, NULL},
+    {'j', {"json", no_argument, NULL, 'j'}, set_json, NULL},
+};
+
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+/* The long options of one command, for getopt_long. */
+static void make_long_options(const struct command *command, struct option out[ROWS + 2])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < ROWS; i++)
+        if (strchr(command->options, rows[i].letter))
+            out[count++] = rows[i].option;
+    out[count++] = (struct option){"help", no_argument, NULL, 'h'};
+    out[count] = (struct option){0};
+}
+
+static int apply(const struct command *command, int letter, struct options *options)
+{
+    for (size_t i = 0; i < ROWS; i++) {
+        if (rows[i].letter != letter || rows[i].set(options, optarg) == 0)
+            continue;
+        complain(EXIT_USAGE, "%s: --%s \"%s\": %s is needed", command->name, rows[i].option.name,
+                 optarg, rows[i].wants);
+        return -1;
+    }
+    return 0;
+}
+
+int options_parse(const struct command *command, int argc, char **argv, struct options *options)
+{
+    const char *letters = strchr(command->options, 't') ? "+:ht:" : "+:h";
+    struct option long_options[ROWS + 2];
+    int letter;
+
+    *options = (struct options){
+        .timeout_ms = -1,
+        .linger_ms = LINGER_DEFAULT_MS,
+        .read_ring = RING_SIZE_DEFAULT,
+        .write_ring = RING_SIZE_DEFAULT,
+        .state = XenbusStateConnected,
+    };
+    make_long_options(command, long_options);
+    while ((letter = getopt_long(argc, argv, letters, long_options, NULL)) >= 0) {
+        if (letter == 'h')
+            return 0;
+        if (letter == '?' || letter == ':') {
+            complain(EXIT_USAGE, "%s: %s \"%s\" (see vchan help %s)", command->name,
+                     letter == '?' ? "unknown option" : "a value is needed for",
+                     argv[optind - 1], command->name);
+            return -1;
+        }
+        if (apply(command, letter, options) < 0)
+            return -1;
+    }
+    return optind;
+}

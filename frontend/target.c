@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The channel that the arguments name, and what there is to say when it cannot be had.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "frontend/stop.h"
+#include "frontend/vchan.h"
+#include "state/device.h"
+#include "state/store.h"
+
+/* What the arguments say; path is the name for TARGET_NAMED. */
+struct target_words {
+    const char *path;
+    uint32_t domid;
+};
+
+static int parse_words(const struct options *options, int argc, char **argv,
+                       struct target_words *words)
+{
+    bool named = options->target == TARGET_NAMED;
+
+    if (argc != (named ? 1 : 2))
+        return complain(EXIT_USAGE, named ? "one channel is needed: a name, or --client or --server "
+                                            "with DOMID and PATH (see vchan list, vchan help)"
+                                          : "DOMID and PATH are needed (see vchan help)");
+    words->path = argv[argc - 1];
+    if (!named && parse_number(argv[0], DOMID_FIRST_RESERVED - 1, &words->domid) < 0)
+        return complain(EXIT_USAGE, "\"%s\": a domain id is needed", argv[0]);
+    return EXIT_DONE;
+}
+
+/* Why a channel of each kind cannot be opened, for errors whose own text says too little. */
+static const struct cause {
+    int error;
+    const char *named;
+    const char *plain;
+} causes[] = {
+    {-ENOENT, "no channel of that name in this domain (see vchan list)",
+     "no such node, or no Xen devices here"},
+    {-EINVAL, "not a channel's name, or its nodes make no sense",
+     "the keys are no numbers, or the page is not granted to this domain"},
+    {-ENOTUNIQ, "several domains have a channel of that name (write DOMID/NAME)", NULL},
+    {-EBUSY, "another process has it open (or serves it: see its connection in xl-vchan list)",
+     "another client has it, or the server is gone and left its keys"},
+    {-ETIMEDOUT, "the other side did not come in time (see vchan list)",
+     "nothing was offered there in time"},
+    {-ECONNREFUSED, "the other side refused (its error: vchan list)", NULL},
+    {-ECONNRESET, "the other side went away", NULL},
+    {-ENOSPC, "the kernel grants no more pages (raise /sys/module/xen_gntalloc/parameters/limit, "
+              "or take smaller rings)",
+     "the kernel grants no more pages (raise /sys/module/xen_gntalloc/parameters/limit, or take "
+     "smaller rings)"},
+    {-EACCES, "no permission for Xen's devices or xenstore",
+     "no permission for Xen's devices or the path"},
+    {-EPROTO, "the other side's shared page makes no sense", "the shared page makes no sense"},
+    {-ELOOP, "both ends are this domain", "both ends would be this domain"},
+    {-ENAMETOOLONG, "the name is too long", "the path is too long"},
+};
+
+static const char *cause_of(const struct options *options, int error)
+{
+    bool named = options->target == TARGET_NAMED;
+
+    for (size_t i = 0; i < sizeof(causes) / sizeof(causes[0]); i++) {
+        const char *text = named ? causes[i].named : causes[i].plain;
+
+        if (causes[i].error == error && text)
+            return text;
+    }
+    return strerror(-error);
+}
+
+static int exit_code(int error)
+{
+    switch (error) {
+    case -ETIMEDOUT:
+        return EXIT_TIME;
+    case -EPROTO:
+        return EXIT_CORRUPT;
+    default:
+        return EXIT_OPEN;
+    }
+}
+
+static int open_words(const struct options *options, const struct target_words *words,
+                      struct pvchan **channel)
+{
+    switch (options->target) {
+    case TARGET_CLIENT:
+        return pvchan_client(words->domid, words->path, options->timeout_ms, PVCHAN_NONBLOCK,
+                             channel);
+    case TARGET_SERVER:
+        return pvchan_server(words->domid, words->path, options->read_ring, options->write_ring,
+                             PVCHAN_NONBLOCK, channel);
+    default:
+        return pvchan_open(words->path, options->timeout_ms, PVCHAN_NONBLOCK, channel);
+    }
+}
+
+static int complain_open(const struct options *options, const struct target_words *words, int error)
+{
+    static const char *const verbs[] = {
+        [TARGET_NAMED] = "open", [TARGET_CLIENT] = "connect to", [TARGET_SERVER] = "offer"};
+    const char *cause = cause_of(options, error);
+
+    if (options->target == TARGET_NAMED)
+        return complain(exit_code(error), "cannot open \"%s\": %s", words->path, cause);
+    return complain(exit_code(error), "cannot %s %s (domain %u): %s", verbs[options->target],
+                    words->path, words->domid, cause);
+}
+
+int target_open(const struct options *options, int argc, char **argv, struct pvchan **channel)
+{
+    struct target_words words = {0};
+    int rc = parse_words(options, argc, argv, &words);
+
+    *channel = NULL;
+    if (rc != EXIT_DONE)
+        return rc;
+    do
+        rc = open_words(options, &words, channel);
+    while (rc == -EINTR && !stop_came());
+    if (rc == 0 || stop_came())
+        return rc == 0 ? EXIT_DONE : EXIT_LOCAL;
+    return complain_open(options, &words, rc);
+}
+
+int channel_complain(int error)
+{
+    switch (error) {
+    case -ECONNRESET:
+        return complain(EXIT_PEER, "the other side died, or its domain did");
+    case -EPIPE:
+        return complain(EXIT_PEER, "the other side closed before it took all that was sent");
+    case -EPROTO:
+        return complain(EXIT_CORRUPT, "the other side corrupted the ring");
+    case -ETIMEDOUT:
+        return complain(EXIT_TIME, "the other side did not come in time");
+    default:
+        return complain(EXIT_LOCAL, "the channel failed: %s", strerror(-error));
+    }
+}

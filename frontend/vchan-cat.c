@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vchan cat: standard input to the channel and the channel to standard output, both at once.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "frontend/flow.h"
+#include "frontend/stdio.h"
+#include "frontend/stop.h"
+#include "frontend/vchan.h"
+
+/* What cat_result says while it is not over. */
+#define NOT_YET (-1)
+
+struct cat {
+    struct pvchan *channel;
+    const struct options *options;
+    struct stdio input;
+    struct stdio output;
+    struct flow sending;
+    struct flow receiving;
+    bool shut;           /* the end of input is passed on */
+    bool met;            /* the peer has come */
+    int64_t since;       /* when this began, or when something last came after the end of input */
+};
+
+static ssize_t take_input(void *arg, void *data, size_t size)
+{
+    struct cat *cat = arg;
+
+    return stdio_read(&cat->input, data, size);
+}
+
+static ssize_t give_output(void *arg, const void *data, size_t size)
+{
+    struct cat *cat = arg;
+
+    return stdio_write(&cat->output, data, size);
+}
+
+static ssize_t take_channel(void *arg, void *data, size_t size)
+{
+    struct cat *cat = arg;
+
+    return pvchan_read(cat->channel, data, size);
+}
+
+static ssize_t give_channel(void *arg, const void *data, size_t size)
+{
+    struct cat *cat = arg;
+
+    return pvchan_write(cat->channel, data, size);
+}
+
+/* ---- ends ---- */
+
+static bool cat_is_plain(const struct cat *cat)
+{
+    return cat->options->target != TARGET_NAMED;
+}
+
+/* A plain vchan after the end of input: it goes on as long as something comes. */
+static bool cat_lingers(const struct cat *cat)
+{
+    return cat_is_plain(cat) && cat->met && flow_is_over(&cat->sending) &&
+           !flow_is_loaded(&cat->receiving);
+}
+
+/* How long this may still wait for the peer to come, or to say something; -1: for ever. */
+static int cat_patience(const struct cat *cat)
+{
+    int ms = cat_lingers(cat) ? cat->options->linger_ms
+             : cat->met       ? -1
+                              : cat->options->timeout_ms;
+    int64_t left = cat->since + ms - clock_ms();
+
+    if (ms < 0)
+        return -1;
+    return left < 0 ? 0 : (int)left;
+}
+
+static void cat_pass_ends(struct cat *cat)
+{
+    if (flow_is_over(&cat->sending) && !cat->shut) {
+        cat->shut = true;
+        if (!cat_is_plain(cat))
+            pvchan_shutdown(cat->channel);
+    }
+    if (flow_is_over(&cat->receiving))
+        stdio_close(&cat->output);
+}
+
+/* The peer sends no more, and what it sent is written. Does it still take something? */
+static int cat_received_all(struct cat *cat)
+{
+    bool gone = cat_is_plain(cat) || cat->sending.give_error || !pvchan_is_connected(cat->channel);
+
+    if (cat->receiving.take_error)
+        return channel_complain(cat->receiving.take_error);
+    if (gone && flow_is_loaded(&cat->sending))
+        return channel_complain(-EPIPE);
+    return gone || flow_is_over(&cat->sending) ? EXIT_DONE : NOT_YET;
+}
+
+/* The exit code, if it is over, or NOT_YET. */
+static int cat_result(struct cat *cat)
+{
+    if (cat->receiving.give_error)
+        return complain(EXIT_LOCAL, "cannot write to standard output: %s",
+                        strerror(-cat->receiving.give_error));
+    if (cat->sending.take_error)
+        return complain(EXIT_LOCAL, "cannot read standard input: %s",
+                        strerror(-cat->sending.take_error));
+    if (flow_is_over(&cat->receiving))
+        return cat_received_all(cat);
+    if (cat_patience(cat) != 0)
+        return NOT_YET;
+    return cat_lingers(cat) ? EXIT_DONE : channel_complain(-ETIMEDOUT);
+}
+
+/* ---- moving ---- */
+
+/* Moves what can be moved now. Whether anything changed. */
+static bool cat_move(struct cat *cat)
+{
+    bool sent = flow_take(&cat->sending) | flow_give(&cat->sending);
+    bool received = flow_take(&cat->receiving) | flow_give(&cat->receiving);
+    bool came = !cat->met && (received || pvchan_is_connected(cat->channel));
+
+    cat->met |= came;
+    if (sent || received || came)
+        cat->since = cat->met ? clock_ms() : cat->since;
+    cat_pass_ends(cat);
+    return sent || received || came;
+}
+
+/* Waits for the channel, and for what the flows are waiting for. 0, or a negative errno. */
+static int cat_wait(struct cat *cat)
+{
+    bool hungry = !cat->sending.ended && !flow_is_loaded(&cat->sending) && !cat->sending.give_error;
+    struct pollfd fds[] = {
+        {.fd = pvchan_fd(cat->channel), .events = POLLIN},
+        {.fd = hungry ? cat->input.fd : -1, .events = POLLIN},
+        {.fd = flow_is_loaded(&cat->receiving) ? cat->output.fd : -1, .events = POLLOUT},
+    };
+    int rc = stop_poll(fds, 3, cat_patience(cat));
+
+    if (rc == -EINTR)
+        return 0;
+    return rc > 0 && fds[0].revents ? pvchan_dispatch(cat->channel) : rc < 0 ? rc : 0;
+}
+
+static int cat_until_over(struct cat *cat)
+{
+    while (!stop_came()) {
+        bool moved = cat_move(cat);
+        int result = cat_result(cat);
+        int rc = result == NOT_YET && !moved ? cat_wait(cat) : 0;
+
+        if (rc < 0)
+            return channel_complain(rc);
+        if (result != NOT_YET)
+            return result;
+    }
+    return EXIT_LOCAL;
+}
+
+static struct cat *cat_make(const struct options *options, struct pvchan *channel)
+{
+    struct cat *cat = calloc(1, sizeof(*cat));
+
+    if (!cat)
+        return NULL;
+    cat->channel = channel;
+    cat->options = options;
+    cat->input = stdio_open(STDIN_FILENO, O_RDONLY);
+    cat->output = stdio_open(STDOUT_FILENO, O_WRONLY);
+    cat->sending.take = take_input;
+    cat->sending.give = give_channel;
+    cat->receiving.take = take_channel;
+    cat->receiving.give = give_output;
+    cat->sending.arg = cat->receiving.arg = cat;
+    cat->since = clock_ms();
+    return cat;
+}
+
+int cat_run(const struct options *options, int argc, char **argv)
+{
+    struct pvchan *channel;
+    struct cat *cat;
+    int code;
+
+    stop_catch();
+    code = target_open(options, argc, argv, &channel);
+    if (code == EXIT_DONE) {
+        cat = cat_make(options, channel);
+        code = cat ? cat_until_over(cat) : complain(EXIT_LOCAL, "no memory");
+        free(cat);
+        pvchan_close(channel);
+    }
+    stop_die();
+    return code;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vchan wait: until this domain's side of a channel is in a state.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "frontend/channels.h"
+#include "frontend/stop.h"
+#include "frontend/vchan.h"
+
+/* 1: it is in that state; 0: it is not, or not there; or a negative errno. */
+static int is_reached(struct store *store, const char *name, enum xenbus_state state)
+{
+    const struct channel_view *view;
+    struct channel_view *views;
+    size_t count;
+    int rc = channels_list(store, &views, &count);
+
+    if (rc < 0)
+        return rc;
+    rc = channels_find(views, count, name, &view);
+    if (rc == 0)
+        rc = view->state == state;
+    free(views);
+    return rc == -ENOENT ? 0 : rc;
+}
+
+static int take_events(struct store *store)
+{
+    struct store_event event;
+    int rc;
+
+    while ((rc = store_next_event(store, &event)) > 0)
+        ;
+    return rc;
+}
+
+/* 0, or a negative errno: -ETIMEDOUT, -EINTR a signal came. */
+static int wait_event(struct store *store, int64_t deadline)
+{
+    struct pollfd pollfd = {.fd = store_fd(store), .events = POLLIN};
+    int64_t left = deadline - clock_ms();
+    int rc = stop_poll(&pollfd, 1, deadline < 0 ? -1 : left < 0 ? 0 : (int)left);
+
+    if (rc == 0)
+        return -ETIMEDOUT;
+    return rc < 0 ? rc : take_events(store);
+}
+
+static int wait_state(struct store *store, const char *name, const struct options *options)
+{
+    int64_t deadline = options->timeout_ms < 0 ? -1 : clock_ms() + options->timeout_ms;
+    int rc = store_watch(store, "device/vchan", "frontends");
+
+    if (rc == 0)
+        rc = store_watch(store, "backend/vchan", "backends");
+    while (rc == 0) {
+        rc = is_reached(store, name, options->state);
+        if (rc == 0)
+            rc = wait_event(store, deadline);
+    }
+    return rc;
+}
+
+static int wait_complain(const char *name, const struct options *options, int rc)
+{
+    switch (rc) {
+    case -ETIMEDOUT:
+        return complain(EXIT_TIME, "\"%s\" did not become %s in time (see vchan list)", name,
+                        xenbus_state_name(options->state));
+    case -ENOTUNIQ:
+        return complain(EXIT_OPEN,
+                        "\"%s\": several domains have a channel of that name (write DOMID/NAME)",
+                        name);
+    default:
+        return complain(EXIT_LOCAL, "cannot watch \"%s\" in xenstore: %s", name, strerror(-rc));
+    }
+}
+
+int wait_run(const struct options *options, int argc, char **argv)
+{
+    struct store *store;
+    int rc;
+
+    if (argc != 1)
+        return complain(EXIT_USAGE, "wait: the name of one channel is needed");
+    if (!channels_name_valid(argv[0]))
+        return complain(EXIT_USAGE, "wait: \"%s\" is not a channel's name", argv[0]);
+    rc = store_open(&store);
+    if (rc < 0)
+        return complain(EXIT_LOCAL, "cannot connect to xenstore: %s", strerror(-rc));
+    stop_catch();
+    rc = wait_state(store, argv[0], options);
+    store_close(store);
+    stop_die();
+    return rc > 0 ? EXIT_DONE : wait_complain(argv[0], options, rc);
+}
