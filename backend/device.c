@@ -60,7 +60,9 @@ static void log_own(const struct device *device, const char *reason)
     char what[256];
 
     connection_describe(connection, what, sizeof(what));
-    if (failed)
+    if (device->own == XenbusStateUnknown)
+        log_line(LOG_CHANGES, "%s: removed", connection->label);
+    else if (failed)
         log_line(LOG_ERRORS, "%s: %s: %s", connection->label, xenbus_state_name(device->own),
                  reason);
     else
