@@ -34,6 +34,7 @@ extern char **environ;
 /* What to create, and how. */
 struct creation {
     bool paused, quiet, foreground, no_daemon;
+    bool bootable; /* names a kernel; without one it is as good to us */
     const char *file;
     char *extra;   /* KEY=VALUE lines of the command line */
     char *json;    /* the configuration as the real xl understands it */
@@ -102,11 +103,14 @@ static char *stream_read(FILE *file)
 static int config_read(struct creation *creation)
 {
     char *quiet = creation->quiet ? "-q" : "-n";
-    char *argv[] = {"xl", "create", "-n", quiet, (char *)creation->file, creation->extra, NULL};
+    char *kernel = creation->bootable ? NULL : "kernel=\"none\"";
+    char *argv[] = {"xl", "create", "-n", quiet, (char *)creation->file, NULL, NULL, NULL};
     int out[2], status = 0;
     pid_t pid;
     FILE *file;
 
+    argv[5] = creation->extra ? creation->extra : kernel;
+    argv[6] = creation->extra ? kernel : NULL;
     if (pipe2(out, O_CLOEXEC) < 0)
         return 1;
     pid = fork();
@@ -124,28 +128,38 @@ static int config_read(struct creation *creation)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
-/* The key that the real xl does not know. */
-static int program_read(struct creation *creation)
+/* The configuration as text, with the command line's settings; the caller's, or NULL. */
+static char *config_text(const struct creation *creation)
 {
-    XLU_Config *config = xlu_cfg_init(stderr, creation->file);
     FILE *file = fopen(creation->file, "re");
     char *text = file ? stream_read(file) : NULL, *whole = NULL;
-    int error = ENOMEM, length;
 
-    length = text ? asprintf(&whole, "%s\n%s", text, creation->extra ? creation->extra : "") : -1;
-    if (config && length >= 0)
-        error = xlu_cfg_readdata(config, whole, length);
-    if (!error) {
-        error = xlu_cfg_replace_string(config, "xensim", &creation->program, 0);
-        error = error == ESRCH ? 0 : error;
-    }
-    free(whole);
+    if (text && asprintf(&whole, "%s\n%s", text, creation->extra ? creation->extra : "") < 0)
+        whole = NULL;
     free(text);
     if (file)
         fclose(file);
+    return whole;
+}
+
+/* Looks at the keys that matter here only. Whatever is wrong, the real xl will say. */
+static void config_peek(struct creation *creation)
+{
+    FILE *nowhere = fopen("/dev/null", "we");
+    XLU_Config *config = nowhere ? xlu_cfg_init(nowhere, creation->file) : NULL;
+    char *text = config_text(creation);
+    const char *value;
+
+    if (config && text && xlu_cfg_readdata(config, text, (int)strlen(text)) == 0) {
+        xlu_cfg_replace_string(config, "xensim", &creation->program, 1);
+        creation->bootable = !xlu_cfg_get_string(config, "kernel", &value, 1) ||
+                             !xlu_cfg_get_string(config, "bootloader", &value, 1);
+    }
+    free(text);
     if (config)
         xlu_cfg_destroy(config);
-    return error ? 1 : 0;
+    if (nowhere)
+        fclose(nowhere);
 }
 
 static bool action_known(libxl_action_on_shutdown action)
@@ -179,8 +193,10 @@ static int config_check(const struct creation *creation)
 
 static int config_load(struct creation *creation)
 {
-    int code = config_read(creation);
+    int code;
 
+    config_peek(creation);
+    code = config_read(creation);
     if (code)
         return code;
     libxl_domain_config_init(&creation->config);
@@ -190,8 +206,7 @@ static int config_load(struct creation *creation)
     }
     snprintf(creation->uuid, sizeof(creation->uuid), LIBXL_UUID_FMT,
              LIBXL_UUID_BYTES(creation->config.c_info.uuid));
-    code = program_read(creation);
-    return code ? code : config_check(creation);
+    return config_check(creation);
 }
 
 /* Nodes, as libxl makes them */
