@@ -178,7 +178,7 @@ static int apply(const struct command *command, int letter, struct options *opti
 
 int options_parse(const struct command *command, int argc, char **argv, struct options *options)
 {
-    const char *letters = strchr(command->options, 't') ? "+:ht:" : "+:h";
+    const char *letters = strchr(command->options, 't') ? ":ht:" : ":h";
     struct option long_options[ROWS + 2];
     int letter;
 

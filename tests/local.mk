@@ -7,7 +7,7 @@
 TEST_EXTENSIONS = .sh
 AM_TESTS_ENVIRONMENT = \
 	srcdir='$(abs_top_srcdir)' builddir='$(abs_top_builddir)' \
-	PATH='$(abs_top_builddir)':"$$PATH"; \
+	PATH='$(abs_top_builddir):$(abs_top_builddir)/frontend:$(abs_top_builddir)/tests':"$$PATH"; \
 	export srcdir builddir PATH;
 
 UNIT_TESTS = tests/test-config tests/test-device tests/test-machine tests/test-ring

@@ -15,7 +15,7 @@ B=/local/domain/0/backend/vchan/$domid/0
 
 # pose RING-REF EVENT-CHANNEL STATE: the guest writes these keys by hand.
 pose() {
-    xensim exec web xenstore-write device/vchan/0/ring-ref "$1" \
+    xensim exec web xenstore-write -- device/vchan/0/ring-ref "$1" \
         device/vchan/0/event-channel "$2" device/vchan/0/state "$3"
 }
 
@@ -23,7 +23,7 @@ b_is() { [ "$(xenstore-read "$B/state")" = "$1" ]; }
 
 # start_over: as a frontend does, and the backend offers again.
 start_over() {
-    xensim exec web xenstore-write device/vchan/0/state 1
+    xensim exec web xenstore-write -- device/vchan/0/state 1
     await 5 b_is 2
 }
 
@@ -43,12 +43,12 @@ pose 8 99999999999999999999 3 && refused "$F/event-channel: not a number" && sta
 pose 8 77 3 && refused "event-channel 77: its event channel is not offered to us" && start_over
 pose "" "" 3 && refused "$F/ring-ref: not a number" && start_over
 xensim exec web xenstore-rm device/vchan/0/ring-ref
-xensim exec web xenstore-write device/vchan/0/state 3
+xensim exec web xenstore-write -- device/vchan/0/state 3
 refused "$F/ring-ref: No such file or directory" && start_over
 
 # States that make no sense, or come in the wrong order, change nothing while nothing is granted.
 for state in 4 5 7 9 abc "" -1; do
-    xensim exec web xenstore-write device/vchan/0/state "$state"
+    xensim exec web xenstore-write -- device/vchan/0/state "$state"
     [ "$(xenstore-read "$B/state")" = 2 ] || fail "the backend moved when the frontend wrote \"$state\""
 done
 start_over
@@ -75,7 +75,7 @@ exec 9> "$log.in"
 printf 'one\n' >&9
 await 5 grep -qx one "$log.out"
 for state in 3 4 3 4; do
-    xensim exec web xenstore-write device/vchan/0/state "$state"
+    xensim exec web xenstore-write -- device/vchan/0/state "$state"
 done
 printf 'two\n' >&9
 await 5 grep -qx two "$log.out"

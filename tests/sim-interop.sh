@@ -25,7 +25,7 @@ pair() {
 TMPDIR=$(mktemp -d)
 trap 'rm -rf "$TMPDIR"' EXIT
 export TMPDIR
-PATH=$builddir/tests:$PATH
+
 pair real pvchan
 pair pvchan real
 xl destroy web
