@@ -17,7 +17,10 @@ TESTS += $(UNIT_TESTS)
 TESTS += tests/include-graph.sh
 EXTRA_DIST += tests/include-graph.sh
 
-SIM_TESTS = tests/sim-toolstack.sh
+SIM_TESTS = \
+	tests/sim-badpeer.sh \
+	tests/sim-interop.sh \
+	tests/sim-toolstack.sh
 TESTS += $(SIM_TESTS)
 EXTRA_DIST += $(SIM_TESTS)
 
@@ -52,5 +55,4 @@ tests_interop_SOURCES = tests/interop.c
 tests_interop_CPPFLAGS = $(AM_CPPFLAGS) $(XENVCHAN_CFLAGS)
 tests_interop_LDADD = libpvchan.la libstate.la $(XENVCHAN_LIBS)
 tests_interop_LDFLAGS = -no-install
-TESTS += tests/sim-interop.sh
-EXTRA_DIST += tests/sim.sh tests/sim-interop.sh
+EXTRA_DIST += tests/sim.sh
