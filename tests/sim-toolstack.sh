@@ -29,6 +29,11 @@ says() { [ "$out" = "$1" ] || fail "said: $out"$'\n'"    not: $1"; }
 contains() { [[ $out == *"$1"* ]] || fail "said: $out"$'\n'"without: $1"; }
 is() { [ "$1" = "$2" ] || fail "it is \"$1\", not \"$2\"${3:+: $3}"; }
 
+# unchanged BEFORE WHEN: the whole xenstore is as it was.
+unchanged() {
+    diff <(echo "$1") <(snapshot) > "$work/diff" || fail "$2 xenstore differs: $(cat "$work/diff")"
+}
+
 # refuses TEXT CMD...: it fails, says exactly this, and changes nothing.
 refuses() {
     local text=$1 before
@@ -36,7 +41,7 @@ refuses() {
     before=$(snapshot)
     run 1 "$@"
     says "xl-vchan: $text"
-    diff <(echo "$before") <(snapshot) > "$work/diff" || fail "$* changed: $(cat "$work/diff")"
+    unchanged "$before" "after $*"
 }
 
 # watch PATH: its events come from descriptor $events; the first, which is here already, tells that
@@ -51,19 +56,20 @@ watch_end() {
     exec {events}<&-
 }
 
-# A backend in domain 0: takes each device that appears, or refuses it if $work/refuse is there, and
-# closes each that is to be closed.
+# A backend in domain 0: takes each device that appears, unless an application is to take it, or
+# refuses it if $work/refuse is there; and closes each that is to be closed.
 backend_start() {
     watch /local/domain/0/backend/vchan
     while read -r -u "$events" path; do
         [[ $path == */state ]] || continue
-        case $(xenstore-read "$path" 2> /dev/null) in
-        1) if [ -e "$work/refuse" ]; then
+        case $(xenstore-read "${path%state}connection" "$path" 2> /dev/null) in
+        app$'\n'1) ;;
+        *$'\n'1) if [ -e "$work/refuse" ]; then
             xenstore-write "${path%state}error" "no socket" "$path" 6
         else
             xenstore-write "$path" 2
         fi ;;
-        5) xenstore-write "$path" 6 ;;
+        *$'\n'5) xenstore-write "$path" 6 ;;
         esac
     done &
     backend=$!
@@ -81,6 +87,7 @@ empty=$(snapshot)
 config web << EOF
 name = "web"
 memory = 64
+kernel = "/dev/null"
 vchan = [ "name=org.example.db, connection=connect, path=/run/db.sock, ring=5000",
           "name=org.example.app, ring=1K, devid=7" ]
 EOF
@@ -140,13 +147,34 @@ for text in '"name":"tap"' "\"domid\":$web,\"devid\":1" '"backend_state":"InitWa
 done
 run 0 xl-vchan detach web tap
 says ""
-is "$(snapshot)" "$before" "after attach and detach"
+unchanged "$before" "after attach and detach"
 run 0 xl-vchan attach --wait 3 "$web" "name=tap, connection=echo, devid=9"
 run 0 xl-vchan detach web 9
-is "$(snapshot)" "$before" "after detach by devid"
+unchanged "$before" "after detach by devid"
 run 0 xl-vchan detach web org.example.app # which nobody took, so nobody has to close it
 run 0 xl-vchan attach web name=org.example.app,ring=1K,devid=7
-is "$(snapshot)" "$before" "after detach and attach"
+unchanged "$before" "after detach and attach"
+
+echo "--- many at once"
+pids=()
+for i in {1..20}; do
+    xl-vchan attach web "name=many.$i,connection=echo" &
+    pids+=($!)
+    xl-vchan attach web "name=one,connection=echo" 2> "$work/one.$i" &
+    pids+=($!)
+done
+wait "${pids[@]}"
+is "$(xl-vchan list web | grep -c 'many.*/InitWait')" 20 "channels at once"
+is "$(cat "$work"/one.* | sort | uniq -c | tr -s ' ')" \
+    ' 19 xl-vchan: attach web: channel "one": the domain already has a channel of that name'
+pids=()
+for i in {1..20}; do
+    xl-vchan detach web "many.$i" &
+    pids+=($!)
+done
+wait "${pids[@]}"
+run 0 xl-vchan detach web one
+unchanged "$before" "after many"
 
 echo "--- refusals"
 refuses 'attach web: channel "org.example.db": the domain already has a channel of that name' \
@@ -183,26 +211,29 @@ refuses "$work/bad.cfg: the domain has no name (add name=\"NAME\")" xl-vchan cre
 
 echo "--- a backend that is not there"
 backend_stop
-config late <<< 'name = "late"; memory = 64'
+config late <<< 'name = "late"; memory = 64; kernel = "/dev/null"'
 refuses 'attach web: channel "x": no backend took it within 1 s (is vchan-backend running in Domain-0?)' \
     xl-vchan attach --wait 1 web name=x,connection=echo
 before=$(snapshot)
 run 1 xl-vchan create --wait 1 "$work/late.cfg" 'vchan=["name=a","name=x,connection=echo"]'
 contains 'channel "x": no backend took it within 1 s (is vchan-backend running in Domain-0?)'
-is "$(snapshot)" "$before" "after a failed create"
+unchanged "$before" "after a failed create"
 run 1 xl domid late
+run 1 xl-vchan create "$work/late.cfg" 'type="banana"'
+contains "xl-vchan: create $work/late.cfg: xl create failed with exit code 1 (its own message is above)"
+unchanged "$before" "after a failed xl create"
 
 echo "--- a ^C"
 watch /libxl
 env --default-signal=INT xl-vchan create "$work/late.cfg" 'vchan=["name=x,connection=echo"]' > "$work/out" 2>&1 &
 pid=$!
-grep -qm 1 'device/vchan/0/name$' <&"$events"
+timeout 10 grep -qm 1 'device/vchan/0/name$' <&"$events"
 watch_end
 kill -INT "$pid"
 wait "$pid"
 is $? 1 "exit code after SIGINT"
 grep -q 'channel "x": interrupted$' "$work/out" || fail "said: $(cat "$work/out")"
-is "$(snapshot)" "$before" "after a ^C in create"
+unchanged "$before" "after a ^C in create"
 
 echo "--- a backend that hangs, refuses, or is gone"
 run 1 xl-vchan detach --wait 1 web org.example.db
@@ -231,25 +262,26 @@ says "Domain Idx BE       Name            FE/BE state evt-ch ring-ref r/w-ring B
 $web      7   Domain-0 org.example.app -/?99       -      -        -/-      $B/7
     backend: bad ?[31mred"
 run 0 xl-vchan detach --force "$web" org.example.app
-is "$(snapshot)" "$empty" "at the end"
+unchanged "$empty" "at the end"
 
 echo "--- guest to guest, names with blanks"
 backend_start
-config one <<< 'name = "guest one"; memory = 64'
-config two <<< 'name = "guest two"; memory = 64; vchan = [ "name=a, backend=guest one" ]'
+config one <<< 'name = "guest one"; memory = 64; kernel = "/dev/null"'
+config two <<< 'name = "guest two"; memory = 64; kernel = "/dev/null"; vchan = [ "name=a, backend=guest one" ]'
 run 0 xl create "$work/one.cfg"
 run 0 xl-vchan create -p "$work/two.cfg"
 one=$(xl domid "guest one") two=$(xl domid "guest two")
 run 0 xl-vchan list "guest two"
 contains "0   guest one a    Initialising/Initialising -      -        64K/64K  /local/domain/$one/backend/vchan/$two/0"
 run 0 xensim exec "guest one" xenstore-read "backend/vchan/$two/0/private/reconnect"
+run 0 xl unpause "guest two"
 run 1 xensim exec "guest two" xenstore-read "/local/domain/$one/backend/vchan/$two/0/private/reconnect"
 run 0 xensim exec "guest one" xenstore-write "backend/vchan/$two/0/state" 2
 run 0 xl destroy "guest one"
 run 0 xl-vchan detach "guest two" a # nobody is there to close it
 run 0 xl destroy "guest two"
 backend_stop
-is "$(snapshot)" "$empty" "at the end"
+unchanged "$empty" "at the end"
 
 rm -r "$work"
 [ "$failures" = 0 ] || { echo "$failures failures"; exit 1; }
