@@ -155,6 +155,20 @@ run 0 xl-vchan detach web org.example.app # which nobody took, so nobody has to 
 run 0 xl-vchan attach web name=org.example.app,ring=1K,devid=7
 unchanged "$before" "after detach and attach"
 
+echo "--- leftovers of a backend"
+xenstore-write "$B/1/junk" "" "$B/3/state" 4 "$B/3/private/path" /old
+run 0 xl-vchan attach web name=new,connection=echo
+run 1 xenstore-read "$B/1/frontend" # it went to devid 2
+run 0 xl-vchan attach web name=newer,connection=echo,devid=3
+run 1 xenstore-read "$B/3/private/path"
+run 0 xl-vchan detach web new
+run 0 xl-vchan detach web newer
+run 0 xl-vchan list web
+contains "
+1   Domain-0 -               -/-"
+run 0 xl-vchan detach --force web 1
+unchanged "$before" "after leftovers"
+
 echo "--- many at once"
 pids=()
 for i in {1..20}; do
@@ -223,17 +237,36 @@ run 1 xl-vchan create "$work/late.cfg" 'type="banana"'
 contains "xl-vchan: create $work/late.cfg: xl create failed with exit code 1 (its own message is above)"
 unchanged "$before" "after a failed xl create"
 
-echo "--- a ^C"
+echo "--- a ^C while it waits"
+# interrupt: the command that runs as $pid, and what it then says and leaves.
+interrupt() {
+    kill -INT "$pid"
+    [ -z "${1:-}" ] || echo > "$1"
+    wait "$pid"
+    is $? 1 "exit code after SIGINT"
+    grep -q ': interrupted$' "$work/out" || fail "said: $(cat "$work/out")"
+    unchanged "$before" "after a ^C in create"
+}
 watch /libxl
 env --default-signal=INT xl-vchan create "$work/late.cfg" 'vchan=["name=x,connection=echo"]' > "$work/out" 2>&1 &
 pid=$!
 timeout 10 grep -qm 1 'device/vchan/0/name$' <&"$events"
 watch_end
-kill -INT "$pid"
-wait "$pid"
-is $? 1 "exit code after SIGINT"
-grep -q 'channel "x": interrupted$' "$work/out" || fail "said: $(cat "$work/out")"
-unchanged "$before" "after a ^C in create"
+interrupt
+
+echo "--- a ^C while xl runs"
+mkfifo "$work/started" "$work/go"
+cat > "$work/xl" << EOF
+#!/bin/sh
+echo > "$work/started"
+read line < "$work/go"
+exec "$(command -v xl)" "\$@"
+EOF
+chmod +x "$work/xl"
+PATH=$work:$PATH env --default-signal=INT xl-vchan create "$work/late.cfg" > "$work/out" 2>&1 &
+pid=$!
+read -r < "$work/started"
+interrupt "$work/go"
 
 echo "--- a backend that hangs, refuses, or is gone"
 run 1 xl-vchan detach --wait 1 web org.example.db
