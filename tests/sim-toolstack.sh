@@ -63,7 +63,7 @@ backend_start() {
     while read -r -u "$events" path; do
         [[ $path == */state ]] || continue
         case $(xenstore-read "${path%state}connection" "$path" 2> /dev/null) in
-        app$'\n'1) ;;
+        app$'\n'*) ;;
         *$'\n'1) if [ -e "$work/refuse" ]; then
             xenstore-write "${path%state}error" "no socket" "$path" 6
         else
