@@ -42,14 +42,15 @@ static void put(struct ring *ring, const uint8_t *from, uint32_t length)
     ring_produce(ring, length);
 }
 
-static void get(struct ring *ring, uint8_t *to, uint32_t length)
+/* Returns whether the writer was told. */
+static bool get(struct ring *ring, uint8_t *to, uint32_t length)
 {
     struct ring_span spans[2];
     unsigned int count = ring_spans(ring, length, spans);
 
     for (unsigned int i = 0; i < count; to += spans[i].length, i++)
         memcpy(to, spans[i].base, spans[i].length);
-    ring_consume(ring, length);
+    return ring_consume(ring, length) && ring_tell(ring);
 }
 
 /* ---- layout ---- */
@@ -171,7 +172,9 @@ START_TEST(test_a_client_continues_where_one_was)
     pair_up(&pair, 12, 12);
     put(&pair.server.out, (const uint8_t *)"abcdefgh", 8);
     ck_assert_int_eq(ring_readable(&pair.client.in, 1), 8);
-    get(&pair.client.in, bytes, 3);
+    ck_assert(!get(&pair.client.in, bytes, 3));
+    ck_assert_uint_eq(page.shared.right.cons, 0);
+    ring_record(&pair.client.in);
     ring_leave(&pair.client);
     ck_assert(ring_peer_left(&pair.server));
     ck_assert_int_eq(ring_layout_read(&page.shared, &layout), 0);
@@ -198,6 +201,27 @@ START_TEST(test_a_signal_is_made_only_if_asked_for)
     ck_assert(!ring_must_signal(&pair.client, VCHAN_NOTIFY_WRITE));
     ck_assert(ring_must_signal(&pair.client, VCHAN_NOTIFY_READ));
     ck_assert(!ring_must_signal(&pair.client, VCHAN_NOTIFY_READ));
+}
+END_TEST
+
+/* Half a ring, or all that was known: not every read. */
+START_TEST(test_the_writer_is_told_late)
+{
+    static uint8_t bytes[4096];
+    struct pair pair;
+
+    pair_up(&pair, 12, 12);
+    put(&pair.client.out, bytes, 4096);
+    ck_assert_int_eq(ring_readable(&pair.server.in, 1), 4096);
+    ck_assert(!get(&pair.server.in, bytes, 2047));
+    ck_assert_int_eq(ring_writable(&pair.client.out, 1), 0);
+    ck_assert(get(&pair.server.in, bytes, 1));
+    ck_assert_int_eq(ring_writable(&pair.client.out, 1), 2048);
+    ck_assert(!get(&pair.server.in, bytes, 1));
+    ck_assert(ring_tell(&pair.server.in));
+    ck_assert(!ring_tell(&pair.server.in));
+    ck_assert(get(&pair.server.in, bytes, 2047));
+    ck_assert_int_eq(ring_writable(&pair.client.out, 4096), 4096);
 }
 END_TEST
 
@@ -334,6 +358,7 @@ START_TEST(test_no_wakeup_is_lost)
     ck_assert_int_eq(pthread_create(&writer, NULL, write_stream, &pair.client), 0);
     for (uint32_t done = 0; done < STREAM_BYTES;) {
         int ready = ring_readable(&pair.server.in, 1);
+        bool told;
 
         ck_assert_int_ge(ready, 0);
         if (ready == 0) {
@@ -342,11 +367,11 @@ START_TEST(test_no_wakeup_is_lost)
                 await_bell(&bells[1]);
             continue;
         }
-        get(&pair.server.in, bytes, (uint32_t)ready);
+        told = get(&pair.server.in, bytes, (uint32_t)ready);
         for (int i = 0; i < ready; i++)
             ck_assert_uint_eq(bytes[i], (uint8_t)((done + (uint32_t)i) * 31));
         done += (uint32_t)ready;
-        if (ring_must_signal(&pair.server, VCHAN_NOTIFY_READ))
+        if (told && ring_must_signal(&pair.server, VCHAN_NOTIFY_READ))
             ring_bell(&bells[0]);
     }
     pthread_join(writer, NULL);
@@ -365,6 +390,7 @@ int main(void)
     tcase_add_test(tcase, test_indices_run_over_2_to_the_32);
     tcase_add_test(tcase, test_a_client_continues_where_one_was);
     tcase_add_test(tcase, test_a_signal_is_made_only_if_asked_for);
+    tcase_add_test(tcase, test_the_writer_is_told_late);
     tcase_add_test(tcase, test_presence);
     tcase_add_test(tcase, test_an_index_beyond_the_ring_is_refused);
     tcase_add_test(tcase, test_own_indices_in_the_page_are_not_believed);

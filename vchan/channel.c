@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "vchan/barrier.h"
+#include "vchan/spin.h"
 
 struct channel {
     struct xen *xen;
@@ -21,6 +22,7 @@ struct channel {
     bool server;
     bool ended;  /* the peer said that it sends no more */
     bool broken; /* the peer's index made no sense once */
+    struct spin spin[2]; /* by enum channel_wait */
 };
 
 static int error(void)
@@ -212,8 +214,10 @@ void channel_close(struct channel *channel)
         return;
     give_back(channel, channel->left, channel->layout.left_pages);
     give_back(channel, channel->right, channel->layout.right_pages);
-    if (channel->end.live)
+    if (channel->end.live) {
+        ring_record(&channel->end.in);
         ring_leave(&channel->end);
+    }
     xen_signal(channel->xen, &channel->port);
     give_back(channel, channel->page, 1);
     xen_unbind_port(channel->xen, &channel->port);
@@ -242,6 +246,19 @@ static int broken(struct channel *channel)
     return -EPROTO;
 }
 
+static void wake(struct channel *channel, uint8_t what)
+{
+    if (ring_must_signal(&channel->end, what))
+        xen_signal(channel->xen, &channel->port);
+}
+
+/* Before anything is waited for: or two sides could wait for what the other has, but did not tell. */
+static void tell(struct channel *channel)
+{
+    if (ring_tell(&channel->end.in))
+        wake(channel, VCHAN_NOTIFY_READ);
+}
+
 int channel_readable(struct channel *channel, uint32_t enough)
 {
     struct ring_end *end = &channel->end;
@@ -252,6 +269,7 @@ int channel_readable(struct channel *channel, uint32_t enough)
         return -EPROTO;
     bytes = ring_readable(&end->in, enough);
     if (bytes >= 0 && (uint32_t)bytes < enough) {
+        tell(channel);
         ring_request(end, VCHAN_NOTIFY_WRITE);
         /* In this order: what was written before the peer left is seen after it is seen gone. */
         over = channel->ended || ring_peer_left(end);
@@ -273,12 +291,47 @@ int channel_writable(struct channel *channel, uint32_t enough)
         return -EPIPE;
     room = ring_writable(&end->out, enough);
     if (room >= 0 && (uint32_t)room < enough) {
+        tell(channel);
         ring_request(end, VCHAN_NOTIFY_READ);
         room = ring_writable(&end->out, enough);
     }
     if (room < 0)
         return broken(channel);
     return (uint32_t)room < enough ? -EAGAIN : room;
+}
+
+/* What there is, looked up without asking for a signal. */
+static bool has_enough(struct channel *channel, enum channel_wait wait, uint32_t enough)
+{
+    int bytes = wait == CHANNEL_READ ? ring_readable(&channel->end.in, enough)
+                                     : ring_writable(&channel->end.out, enough);
+
+    return bytes < 0 || (uint32_t)bytes >= enough;
+}
+
+bool channel_spin(struct channel *channel, enum channel_wait wait, uint32_t enough)
+{
+    struct spin *spin = &channel->spin[wait];
+    struct spin_turn turn;
+
+    if (channel->broken || has_enough(channel, wait, enough))
+        return true;
+    if (spin_is_off())
+        return false;
+    tell(channel);
+    spin_start(spin, &turn);
+    while (spin_again(&turn)) {
+        if (has_enough(channel, wait, enough)) {
+            spin_hit(spin);
+            return true;
+        }
+    }
+    return false;
+}
+
+void channel_slept(struct channel *channel, enum channel_wait wait, uint64_t nanoseconds)
+{
+    spin_slept(&channel->spin[wait], nanoseconds);
 }
 
 unsigned int channel_peek(const struct channel *channel, uint32_t bytes, struct ring_span spans[2])
@@ -294,11 +347,13 @@ unsigned int channel_reserve(const struct channel *channel, uint32_t bytes,
 
 void channel_consume(struct channel *channel, uint32_t bytes)
 {
-    if (bytes == 0)
-        return;
-    ring_consume(&channel->end.in, bytes);
-    if (ring_must_signal(&channel->end, VCHAN_NOTIFY_READ))
-        xen_signal(channel->xen, &channel->port);
+    if (ring_consume(&channel->end.in, bytes))
+        tell(channel);
+}
+
+void channel_record(struct channel *channel)
+{
+    ring_record(&channel->end.in);
 }
 
 void channel_commit(struct channel *channel, uint32_t bytes)
@@ -306,8 +361,7 @@ void channel_commit(struct channel *channel, uint32_t bytes)
     if (bytes == 0)
         return;
     ring_produce(&channel->end.out, bytes);
-    if (ring_must_signal(&channel->end, VCHAN_NOTIFY_WRITE))
-        xen_signal(channel->xen, &channel->port);
+    wake(channel, VCHAN_NOTIFY_WRITE);
 }
 
 uint32_t channel_read_size(const struct channel *channel)
@@ -325,36 +379,59 @@ static uint32_t smaller(uint32_t bytes, size_t size)
     return bytes < size ? bytes : (uint32_t)size;
 }
 
-ssize_t channel_read(struct channel *channel, void *data, size_t size, uint32_t enough)
+/*
+ * A large copy is made and shown in parts, so that both sides copy at the same time: a quarter of the ring
+ * is small enough for that, and large enough to be worth the peer's look.
+ */
+static uint32_t part_of(const struct ring *ring)
+{
+    return ring->size / 4;
+}
+
+static void copy_out(struct channel *channel, uint8_t *to, uint32_t bytes)
 {
     struct ring_span spans[2];
-    uint8_t *to = data;
+    unsigned int count = channel_peek(channel, bytes, spans);
+
+    for (unsigned int i = 0; i < count; to += spans[i].length, i++)
+        memcpy(to, spans[i].base, spans[i].length);
+    channel_consume(channel, bytes);
+}
+
+static void copy_in(struct channel *channel, const uint8_t *from, uint32_t bytes)
+{
+    struct ring_span spans[2];
+    unsigned int count = channel_reserve(channel, bytes, spans);
+
+    for (unsigned int i = 0; i < count; from += spans[i].length, i++)
+        memcpy(spans[i].base, from, spans[i].length);
+    channel_commit(channel, bytes);
+}
+
+ssize_t channel_read(struct channel *channel, void *data, size_t size, uint32_t enough)
+{
     int bytes = channel_readable(channel, enough);
-    unsigned int count;
+    uint32_t total, done, part = part_of(&channel->end.in);
 
     if (bytes <= 0)
         return bytes;
-    bytes = (int)smaller((uint32_t)bytes, size);
-    count = channel_peek(channel, (uint32_t)bytes, spans);
-    for (unsigned int i = 0; i < count; to += spans[i].length, i++)
-        memcpy(to, spans[i].base, spans[i].length);
-    channel_consume(channel, (uint32_t)bytes);
-    return bytes;
+    total = smaller((uint32_t)bytes, size);
+    for (done = 0; done < total; done += smaller(part, total - done))
+        copy_out(channel, (uint8_t *)data + done, smaller(part, total - done));
+    return total;
 }
 
 ssize_t channel_write(struct channel *channel, const void *data, size_t size, uint32_t enough)
 {
-    struct ring_span spans[2];
-    const uint8_t *from = data;
     int room = channel_writable(channel, enough);
-    unsigned int count;
+    uint32_t total, done, part = part_of(&channel->end.out);
 
     if (room < 0)
         return room;
-    room = (int)smaller((uint32_t)room, size);
-    count = channel_reserve(channel, (uint32_t)room, spans);
-    for (unsigned int i = 0; i < count; from += spans[i].length, i++)
-        memcpy(spans[i].base, from, spans[i].length);
-    channel_commit(channel, (uint32_t)room);
-    return room;
+    total = smaller((uint32_t)room, size);
+    if (enough == size) /* all or nothing is shown at once, too */
+        part = total;
+    for (done = 0; done < total; done += smaller(part, total - done))
+        copy_in(channel, (const uint8_t *)data + done, smaller(part, total - done));
+    return total;
 }

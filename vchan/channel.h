@@ -72,6 +72,19 @@ int channel_readable(struct channel *channel, uint32_t enough);
  */
 int channel_writable(struct channel *channel, uint32_t enough);
 
+/* What a side waits for: bytes to read, or room to write. */
+enum channel_wait { CHANNEL_READ, CHANNEL_WRITE };
+
+/*
+ * Looks for a short while (learned from earlier waits, at most some 50 us, none at all where there is one
+ * CPU only) whether enough bytes or enough room appear. Returns false if they did not: then it is
+ * time to sleep. It asks for no signal: channel_readable() and channel_writable() do.
+ */
+bool channel_spin(struct channel *channel, enum channel_wait wait, uint32_t enough);
+
+/* Says how long the sleep took that came after channel_spin() returned false, to learn from. */
+void channel_slept(struct channel *channel, enum channel_wait wait, uint64_t nanoseconds);
+
 /*
  * The bytes at the head of what is readable or writable, without a copy: at most the number that
  * the call above returned last. Returns the number of spans, 0 to 2.
@@ -80,8 +93,17 @@ unsigned int channel_peek(const struct channel *channel, uint32_t bytes, struct 
 unsigned int channel_reserve(const struct channel *channel, uint32_t bytes,
                              struct ring_span spans[2]);
 
-/* Takes bytes that were peeked out of the ring; wakes the peer if it asked for that. */
+/*
+ * Takes bytes that were peeked out of the ring. A peer that waits for room is woken when half the ring
+ * is free, when all that was there is read, or when this side is about to wait itself: not for every read.
+ */
 void channel_consume(struct channel *channel, uint32_t bytes);
+
+/*
+ * Notes in the shared page how far this side has read, for a process that takes the channel over should this
+ * one die. (channel_consume() does so only when it wakes the peer.)
+ */
+void channel_record(struct channel *channel);
 
 /* Sends bytes that were filled in; wakes the peer if it asked for that. */
 void channel_commit(struct channel *channel, uint32_t bytes);

@@ -9,6 +9,7 @@ libvchan_la_SOURCES = \
 	vchan/pvchan.c \
 	vchan/relay.c vchan/relay.h \
 	vchan/ring.c vchan/ring.h \
+	vchan/spin.c vchan/spin.h \
 	vchan/xen.c vchan/xen.h
 libvchan_la_LIBADD = $(XENGNTTAB_LIBS) $(XENEVTCHN_LIBS)
 

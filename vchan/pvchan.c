@@ -54,12 +54,17 @@ int handle_watch(struct pvchan *handle, const char *path)
     return rc < 0 ? rc : poll_also(handle, store_fd(handle->store));
 }
 
-static int64_t now(void)
+static uint64_t clock_ns(void)
 {
     struct timespec time;
 
     clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static int64_t now(void)
+{
+    return (int64_t)(clock_ns() / 1000000);
 }
 
 int64_t handle_deadline(int timeout_ms)
@@ -188,16 +193,38 @@ static ssize_t try_recv(struct pvchan *handle, void *data, size_t size)
     return try_read(handle, data, size);
 }
 
+/* Before a call that may wait asks for a signal: perhaps none is needed. */
+static void look(struct pvchan *handle, enum channel_wait wait, size_t enough)
+{
+    struct channel *channel = channel_of(handle);
+
+    if (!handle->nonblock && channel)
+        channel_spin(channel, wait, (uint32_t)enough);
+}
+
+/* Sleeps until something happens, and lets the channel learn from how long that was. */
+static int sleep_in(struct pvchan *handle, enum channel_wait wait)
+{
+    uint64_t start = clock_ns();
+    int rc = handle_wait(handle, -1);
+
+    if (channel_of(handle))
+        channel_slept(channel_of(handle), wait, clock_ns() - start);
+    return rc;
+}
+
 /* Goes on trying as long as the handle may wait. */
-static ssize_t read_waiting(struct pvchan *handle, void *data, size_t size,
+static ssize_t read_waiting(struct pvchan *handle, void *data, size_t size, size_t enough,
                             ssize_t (*try)(struct pvchan *, void *, size_t))
 {
     for (;;) {
-        ssize_t rc = try(handle, data, size);
+        ssize_t rc;
 
+        look(handle, CHANNEL_READ, enough);
+        rc = try(handle, data, size);
         if (rc != -EAGAIN || handle->nonblock)
             return rc;
-        rc = handle_wait(handle, -1);
+        rc = sleep_in(handle, CHANNEL_READ);
         if (rc < 0)
             return rc;
     }
@@ -205,14 +232,14 @@ static ssize_t read_waiting(struct pvchan *handle, void *data, size_t size,
 
 EXPORT ssize_t pvchan_read(struct pvchan *handle, void *data, size_t size)
 {
-    return size == 0 ? 0 : read_waiting(handle, data, size, try_read);
+    return size == 0 ? 0 : read_waiting(handle, data, size, 1, try_read);
 }
 
 EXPORT ssize_t pvchan_recv(struct pvchan *handle, void *data, size_t size)
 {
     if (size > handle->read_size)
         return -EMSGSIZE;
-    return size == 0 ? 0 : read_waiting(handle, data, size, try_recv);
+    return size == 0 ? 0 : read_waiting(handle, data, size, size, try_recv);
 }
 
 /* ---- writing ---- */
@@ -226,6 +253,12 @@ static ssize_t try_write(struct pvchan *handle, const void *data, size_t size, s
     return rc == -EPROTO ? reach_end(handle, rc) : rc;
 }
 
+/* A stream waits for room that is worth it, not for the first byte: half the ring, or all that is left. */
+static size_t worth_waiting(const struct pvchan *handle, size_t left)
+{
+    return left < handle->write_size / 2 ? left : handle->write_size / 2;
+}
+
 EXPORT ssize_t pvchan_write(struct pvchan *handle, const void *data, size_t size)
 {
     const uint8_t *from = data;
@@ -233,6 +266,7 @@ EXPORT ssize_t pvchan_write(struct pvchan *handle, const void *data, size_t size
     ssize_t rc = 0;
 
     while (done < size) {
+        look(handle, CHANNEL_WRITE, worth_waiting(handle, size - done));
         rc = try_write(handle, from + done, size - done, 1);
         if (rc > 0)
             done += (size_t)rc;
@@ -240,7 +274,7 @@ EXPORT ssize_t pvchan_write(struct pvchan *handle, const void *data, size_t size
             continue;
         if (rc != -EAGAIN || handle->nonblock)
             break;
-        rc = handle_wait(handle, -1);
+        rc = sleep_in(handle, CHANNEL_WRITE);
         if (rc < 0)
             break;
     }
@@ -252,11 +286,13 @@ EXPORT ssize_t pvchan_send(struct pvchan *handle, const void *data, size_t size)
     if (size > handle->write_size)
         return -EMSGSIZE;
     while (size > 0) {
-        ssize_t rc = try_write(handle, data, size, size);
+        ssize_t rc;
 
+        look(handle, CHANNEL_WRITE, size);
+        rc = try_write(handle, data, size, size);
         if (rc != -EAGAIN || handle->nonblock)
             return rc;
-        rc = handle_wait(handle, -1);
+        rc = sleep_in(handle, CHANNEL_WRITE);
         if (rc < 0)
             return rc;
     }

@@ -64,8 +64,10 @@ static ssize_t deliver(struct relay *relay, unsigned int *wait)
         *wait |= RELAY_SINK;
     else if (taken < 0)
         end_sink(relay, -errno, 0);
-    else
+    if (taken > 0) {
         channel_consume(relay->channel, (uint32_t)taken);
+        channel_record(relay->channel);
+    }
     return taken;
 }
 

@@ -43,8 +43,7 @@ static void ring_place(struct ring *ring, struct vchan_interface *page, struct r
     ring->shared = shared;
     ring->size = 1u << order;
     ring->data = order < RING_ORDER_PAGE ? (uint8_t *)page + ring->size : pages;
-    ring->own = 0;
-    ring->peer = 0;
+    ring->own = ring->peer = ring->told = 0;
 }
 
 void ring_serve(struct ring_end *end, struct vchan_interface *page,
@@ -75,7 +74,7 @@ int ring_layout_read(const struct vchan_interface *page, struct ring_layout *lay
 /* Both indices, as an earlier client and the server left them; mine is the one that is ours. */
 static int ring_resume(struct ring *ring, const uint32_t *mine, const uint32_t *theirs)
 {
-    ring->own = load_once(mine);
+    ring->own = ring->told = load_once(mine);
     ring->peer = load_acquire(theirs); /* pairs with the peer's release, as in ring_readable() */
     if (mine == &ring->shared->prod)
         return ring->own - ring->peer > ring->size ? -EPROTO : 0;
@@ -154,10 +153,24 @@ unsigned int ring_spans(const struct ring *ring, uint32_t bytes, struct ring_spa
     return bytes > first ? 2 : 1;
 }
 
-void ring_consume(struct ring *ring, uint32_t bytes)
+bool ring_consume(struct ring *ring, uint32_t bytes)
 {
     ring->own += bytes;
+    return ring->own == ring->peer || ring->own - ring->told >= ring->size / 2;
+}
+
+void ring_record(struct ring *ring)
+{
     store_release(&ring->shared->cons, ring->own); /* pairs with ring_writable() */
+}
+
+bool ring_tell(struct ring *ring)
+{
+    if (ring->told == ring->own)
+        return false;
+    ring->told = ring->own;
+    ring_record(ring);
+    return true;
 }
 
 void ring_produce(struct ring *ring, uint32_t bytes)

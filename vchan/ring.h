@@ -28,6 +28,7 @@ struct ring {
     uint8_t *data;              /* size bytes */
     uint32_t size;              /* a power of two */
     uint32_t own;               /* our index: cons when we read, prod when we write */
+    uint32_t told;              /* reader: our index when the writer was last told of it */
     uint32_t peer;              /* the last sound snapshot of the other index */
 };
 
@@ -103,8 +104,22 @@ int ring_writable(struct ring *ring, uint32_t enough);
  */
 unsigned int ring_spans(const struct ring *ring, uint32_t bytes, struct ring_span spans[2]);
 
-/* Gives the first bytes of what was readable back to the writer. */
-void ring_consume(struct ring *ring, uint32_t bytes);
+/*
+ * Takes the first bytes of what was readable out. The writer is not told yet, so that it and we do not
+ * fight for the page with every small message. Returns true if it is time: half a ring is free that it
+ * does not know of, or we have read all that we know of. Then, and in any case before waiting for
+ * anything, the caller calls ring_tell().
+ */
+bool ring_consume(struct ring *ring, uint32_t bytes);
+
+/* Tells the writer what was consumed. Returns whether that was news: then see ring_must_signal(). */
+bool ring_tell(struct ring *ring);
+
+/*
+ * Writes our index of what was consumed into the page, for a process that takes over when we die; for
+ * the writer the time may not have come yet.
+ */
+void ring_record(struct ring *ring);
 
 /* Shows the first bytes of what was writable, now filled, to the reader. */
 void ring_produce(struct ring *ring, uint32_t bytes);
