@@ -49,12 +49,12 @@ static const struct kind {
     unsigned int needs, takes;
 } kinds[] = {
     {"app", 0, 0},
-    {"echo", 0, 1 << KEY_RECONNECT},
+    {"echo", 0, 0},
     {"socket", 1 << KEY_PATH, 1 << KEY_RECONNECT},
-    {"connect", 1 << KEY_PATH, 1 << KEY_RECONNECT},
-    {"tcp", 1 << KEY_ADDRESS, 1 << KEY_RECONNECT},
+    {"connect", 1 << KEY_PATH, 0},
+    {"tcp", 1 << KEY_ADDRESS, 0},
     {"pty", 1 << KEY_PATH, 1 << KEY_RECONNECT},
-    {"exec", 1 << KEY_COMMAND, 1 << KEY_RECONNECT},
+    {"exec", 1 << KEY_COMMAND, 0},
 };
 
 #define KIND_COUNT      (sizeof(kinds) / sizeof(kinds[0]))
