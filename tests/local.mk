@@ -19,7 +19,10 @@ EXTRA_DIST += tests/include-graph.sh
 
 SIM_TESTS = \
 	tests/sim-badpeer.sh \
+	tests/sim-drivers.sh \
+	tests/sim-host.sh \
 	tests/sim-interop.sh \
+	tests/sim-run.sh \
 	tests/sim-toolstack.sh
 TESTS += $(SIM_TESTS)
 EXTRA_DIST += $(SIM_TESTS)
@@ -56,3 +59,19 @@ tests_interop_CPPFLAGS = $(AM_CPPFLAGS) $(XENVCHAN_CFLAGS)
 tests_interop_LDADD = libpvchan.la libstate.la $(XENVCHAN_LIBS)
 tests_interop_LDFLAGS = -no-install
 EXTRA_DIST += tests/sim.sh
+
+# The simulator itself.
+check_PROGRAMS += tests/sim-evtchn tests/sim-grants tests/sim-peer tests/sim-peer-asan
+tests_sim_evtchn_SOURCES = tests/sim-evtchn.c tests/sim-domain.h sim/client.c
+tests_sim_evtchn_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) -D_GNU_SOURCE
+tests_sim_evtchn_LDADD = $(CHECK_LIBS) $(XENEVTCHN_LIBS) $(XENGNTTAB_LIBS)
+tests_sim_grants_SOURCES = tests/sim-grants.c tests/sim-domain.h
+tests_sim_grants_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) -D_GNU_SOURCE
+tests_sim_grants_LDADD = $(CHECK_LIBS) $(XENEVTCHN_LIBS) $(XENGNTTAB_LIBS)
+tests_sim_peer_SOURCES = tests/sim-peer.c
+tests_sim_peer_CPPFLAGS = $(AM_CPPFLAGS) $(XENVCHAN_CFLAGS)
+tests_sim_peer_LDADD = $(XENVCHAN_LIBS)
+tests_sim_peer_asan_SOURCES = tests/sim-peer.c
+tests_sim_peer_asan_CPPFLAGS = $(AM_CPPFLAGS) $(XENVCHAN_CFLAGS)
+tests_sim_peer_asan_CFLAGS = $(PVCHAN_CFLAGS) -fsanitize=address,undefined
+tests_sim_peer_asan_LDADD = $(XENVCHAN_LIBS)

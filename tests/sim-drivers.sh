@@ -1,0 +1,17 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Event channels and grants of the simulator, and with memory checkers around them.
+. "${srcdir:?}/tests/sim.sh"
+
+domid=0
+guest one && GUEST=$domid
+guest two && OTHER=$domid
+export GUEST OTHER
+
+"$builddir/tests/sim-evtchn"
+guest three && export DYING=$domid
+"$builddir/tests/sim-grants" 2> /dev/null
+xensim leaks
+
+xl destroy one
+xl destroy two

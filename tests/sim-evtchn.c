@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Event channels of a simulated host behave as Xen's and Linux's do. Run by sim-drivers.sh. */
+#include "tests/sim-domain.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "sim/client.h"
+#include "tests/check-main.h"
+
+#define MANY 3000
+
+static uint32_t guest, other;
+
+static void setup(void)
+{
+    guest = guest_id("GUEST");
+    other = guest_id("OTHER");
+}
+
+START_TEST(many_ports_one_descriptor)
+{
+    static uint32_t ports[MANY];
+    static bool seen[MANY * 8];
+    xenevtchn_handle *server = evtchn_of(guest), *client = evtchn_of(0);
+
+    for (int i = 0; i < MANY; i++) {
+        int port = xenevtchn_bind_unbound_port(server, 0);
+
+        ck_assert_int_gt(port, 0);
+        port = xenevtchn_bind_interdomain(client, guest, (uint32_t)port);
+        ck_assert_int_gt(port, 0);
+        ports[i] = (uint32_t)port;
+    }
+    for (int i = 0; i < MANY; i++) {
+        int port = xenevtchn_pending(client); /* each new binding is pending */
+
+        ck_assert_int_gt(port, 0);
+        ck_assert(!seen[port]);
+        seen[port] = true;
+        ck_assert_int_eq(xenevtchn_unmask(client, (uint32_t)port), 0);
+    }
+    evtchn_expect_none(client);
+    for (int i = 0; i < MANY; i++)
+        ck_assert_int_eq(xenevtchn_notify(client, ports[i]), 0);
+    memset(seen, 0, sizeof(seen));
+    for (int i = 0; i < MANY; i++) {
+        int port = xenevtchn_pending(server);
+
+        ck_assert_int_gt(port, 0);
+        ck_assert(!seen[port]);
+        seen[port] = true;
+    }
+    evtchn_expect_none(server);
+    xenevtchn_close(client);
+    xenevtchn_close(server);
+}
+END_TEST
+
+START_TEST(events_coalesce_until_unmask)
+{
+    struct pair pair = pair_open(guest, 0);
+
+    for (int i = 0; i < 5; i++)
+        ck_assert_int_eq(xenevtchn_notify(pair.client, pair.client_port), 0);
+    ck_assert_int_eq(xenevtchn_pending(pair.server), (int)pair.server_port);
+    evtchn_expect_none(pair.server);
+    for (int i = 0; i < 5; i++)
+        ck_assert_int_eq(xenevtchn_notify(pair.client, pair.client_port), 0);
+    evtchn_expect_none(pair.server); /* masked */
+    ck_assert_int_eq(xenevtchn_unmask(pair.server, pair.server_port), 0);
+    evtchn_expect(pair.server, pair.server_port);
+    evtchn_expect_none(pair.server);
+    pair_close(&pair);
+}
+END_TEST
+
+START_TEST(binding_is_exclusive)
+{
+    struct pair pair = pair_open(guest, 0);
+    xenevtchn_handle *second = evtchn_of(0), *stranger = evtchn_of(other);
+    int port = xenevtchn_bind_unbound_port(pair.server, 0);
+
+    evtchn_expect_none(pair.server);
+    ck_assert_int_eq(xenevtchn_bind_interdomain(second, guest, pair.server_port), -1);
+    ck_assert_int_eq(errno, EINVAL);
+    ck_assert_int_gt(port, 0);
+    ck_assert_int_eq(xenevtchn_bind_interdomain(stranger, guest, (uint32_t)port), -1);
+    ck_assert_int_eq(errno, EINVAL);
+    ck_assert_int_eq(xenevtchn_bind_interdomain(second, 999, 1), -1);
+    ck_assert_int_eq(errno, ESRCH);
+    ck_assert_int_eq(xenevtchn_bind_interdomain(second, guest, 9999), -1);
+    ck_assert_int_eq(errno, EINVAL);
+    xenevtchn_close(second);
+    xenevtchn_close(stranger);
+    pair_close(&pair);
+}
+END_TEST
+
+START_TEST(notify_needs_a_port_of_ones_own)
+{
+    struct pair pair = pair_open(guest, 0);
+    xenevtchn_handle *second = evtchn_of(0);
+    int port = xenevtchn_bind_unbound_port(pair.server, 0);
+
+    ck_assert_int_eq(xenevtchn_notify(pair.server, (uint32_t)port), 0); /* unbound: dropped */
+    ck_assert_int_eq(xenevtchn_notify(second, pair.client_port), -1);
+    ck_assert_int_eq(errno, ENOTCONN);
+    ck_assert_int_eq(xenevtchn_unbind(second, pair.client_port), -1);
+    ck_assert_int_eq(errno, ENOTCONN);
+    evtchn_expect_none(pair.server);
+    xenevtchn_close(second);
+    pair_close(&pair);
+}
+END_TEST
+
+START_TEST(close_leaves_the_peer_unbound)
+{
+    struct pair pair = pair_open(guest, 0);
+    int port;
+
+    ck_assert_int_eq(xenevtchn_unbind(pair.client, pair.client_port), 0);
+    evtchn_expect_none(pair.server);
+    ck_assert_int_eq(xenevtchn_notify(pair.server, pair.server_port), 0);
+    port = xenevtchn_bind_interdomain(pair.client, guest, pair.server_port);
+    ck_assert_int_gt(port, 0);
+    evtchn_expect(pair.client, (uint32_t)port);
+    evtchn_expect_none(pair.client); /* what was sent in between is gone */
+    ck_assert_int_eq(xenevtchn_notify(pair.server, pair.server_port), 0);
+    evtchn_expect(pair.client, (uint32_t)port);
+    xenevtchn_close(pair.client);
+    pair.client = evtchn_of(0);
+    port = xenevtchn_bind_interdomain(pair.client, guest, pair.server_port);
+    ck_assert_int_gt(port, 0);
+    evtchn_expect(pair.client, (uint32_t)port);
+    ck_assert_int_eq(xenevtchn_notify(pair.server, pair.server_port), 0);
+    evtchn_expect(pair.client, (uint32_t)port);
+    pair_close(&pair);
+}
+END_TEST
+
+START_TEST(a_killed_process_lets_go)
+{
+    xenevtchn_handle *server = evtchn_of(guest);
+    uint32_t server_port = (uint32_t)xenevtchn_bind_unbound_port(server, 0);
+    struct victim victim;
+    xenevtchn_handle *client;
+    int port;
+
+    if (victim_fork(&victim)) {
+        client = evtchn_of(0);
+        victim_wait(&victim, (uint32_t)xenevtchn_bind_interdomain(client, guest, server_port));
+    }
+    ck_assert_int_gt((int)victim_ready(&victim), 0);
+    victim_kill(&victim);
+    client = evtchn_of(0);
+    port = xenevtchn_bind_interdomain(client, guest, server_port);
+    ck_assert_msg(port > 0, "the dead still hold the port: %s", strerror(errno));
+    evtchn_expect_none(server);
+    xenevtchn_close(client);
+    xenevtchn_close(server);
+}
+END_TEST
+
+/* The control memory, as a handle of domain 0 sees it, and that handle's number. */
+static struct sim_control *control_open(int *conn, uint32_t *index)
+{
+    struct sim_message message = {.op = SIM_EVTCHN_OPEN};
+    int fds[2], nfds = 2;
+    void *map;
+
+    domain_be(0);
+    *conn = sim_connect();
+    ck_assert_int_ge(*conn, 0);
+    ck_assert_int_eq(sim_send(*conn, &message, NULL, NULL, 0), 0);
+    ck_assert_int_eq(sim_receive(*conn, &message, NULL, 0, fds, &nfds), 0);
+    ck_assert_int_eq(nfds, 2);
+    *index = message.arg[0];
+    map = mmap(NULL, sizeof(struct sim_control), PROT_READ | PROT_WRITE, MAP_SHARED, fds[1], 0);
+    ck_assert_ptr_ne(map, MAP_FAILED);
+    return map;
+}
+
+/* Stops in the middle of a notification, `steps` steps into it. */
+static void notify_partly(uint32_t server, uint32_t server_port, int steps)
+{
+    struct sim_message bind = {.op = SIM_BIND_INTERDOMAIN, .arg = {server, server_port}};
+    uint32_t index;
+    int conn;
+    struct sim_control *control = control_open(&conn, &index);
+    uint64_t peer = 0;
+
+    ck_assert_int_eq(sim_call(conn, &bind), 0);
+    for (uint32_t i = 0; i < SIM_PORTS && !peer; i++)
+        if (atomic_load(&control->ports[i].handle) == index + 1) /* domain 0 has slot 0 */
+            peer = atomic_load(&control->ports[i].peer);
+    ck_assert(peer != 0);
+    sim_intent_open(&control->handles[index], (uint32_t)peer - 1);
+    if (steps > 0) {
+        struct sim_port *port = &control->ports[(uint32_t)peer - 1];
+        uint32_t handle = atomic_load(&port->handle);
+
+        ck_assert(sim_port_pend(port, sim_generation(peer)));
+        if (steps > 1)
+            ck_assert(sim_handle_queue(&control->handles[handle - 1], server_port));
+    }
+}
+
+START_TEST(a_notifier_dies_half_way)
+{
+    xenevtchn_handle *server = evtchn_of(guest);
+    uint32_t port = (uint32_t)xenevtchn_bind_unbound_port(server, 0);
+    struct victim victim;
+
+    if (victim_fork(&victim)) {
+        notify_partly(guest, port, _i);
+        victim_wait(&victim, 0);
+    }
+    victim_ready(&victim);
+    evtchn_expect_none(server); /* it owes us an event */
+    victim_kill(&victim);
+    if (_i == 0) {
+        evtchn_expect_none(server); /* not begun: nothing is owed */
+    } else {
+        evtchn_expect(server, port);
+        ck_assert(!evtchn_readable(server, 50)); /* paid once, not twice */
+    }
+    xenevtchn_close(server);
+}
+END_TEST
+
+/* A blocking handle, and a peer in a process of its own, killed at random while it notifies. */
+START_TEST(notifiers_killed_at_random)
+{
+    xenevtchn_handle *server = evtchn_of(guest);
+    uint32_t port = (uint32_t)xenevtchn_bind_unbound_port(server, 0);
+
+    for (int i = 0; i < 100; i++) {
+        struct victim victim;
+
+        if (victim_fork(&victim)) {
+            xenevtchn_handle *client = evtchn_of(0);
+            uint32_t number = (uint32_t)xenevtchn_bind_interdomain(client, guest, port);
+
+            if (write(victim.pipe[1], &number, sizeof(number)) < 0)
+                _exit(1);
+            for (;;)
+                xenevtchn_notify(client, number);
+        }
+        victim_ready(&victim);
+        for (int events = 0; events <= i % 7; events++)
+            evtchn_expect(server, port);
+        victim_kill(&victim);
+        while (evtchn_readable(server, 10))
+            if (xenevtchn_pending(server) == (int)port)
+                xenevtchn_unmask(server, port);
+    }
+    xenevtchn_close(server);
+}
+END_TEST
+
+START_TEST(speed)
+{
+    struct pair pair = pair_open(guest, 0);
+    struct timespec start, end;
+    const int rounds = 100000;
+    int taken = 0;
+
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    for (int i = 0; i < rounds; i++) {
+        xenevtchn_notify(pair.client, pair.client_port);
+        taken += xenevtchn_pending(pair.server) == (int)pair.server_port;
+        xenevtchn_unmask(pair.server, pair.server_port);
+    }
+    ck_assert_int_eq(taken, rounds);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    printf("notify+pending+unmask: %.0f ns\n",
+           ((double)(end.tv_sec - start.tv_sec) * 1e9 + (double)(end.tv_nsec - start.tv_nsec)) /
+               rounds);
+    pair_close(&pair);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tcase = tcase_create("evtchn");
+
+    tcase_set_timeout(tcase, 60);
+    tcase_add_checked_fixture(tcase, setup, NULL);
+    tcase_add_test(tcase, many_ports_one_descriptor);
+    tcase_add_test(tcase, events_coalesce_until_unmask);
+    tcase_add_test(tcase, binding_is_exclusive);
+    tcase_add_test(tcase, notify_needs_a_port_of_ones_own);
+    tcase_add_test(tcase, close_leaves_the_peer_unbound);
+    tcase_add_test(tcase, a_killed_process_lets_go);
+    tcase_add_loop_test(tcase, a_notifier_dies_half_way, 0, 3);
+    tcase_add_test(tcase, notifiers_killed_at_random);
+    tcase_add_test(tcase, speed);
+    return check_main("sim-evtchn", tcase);
+}
