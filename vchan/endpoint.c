@@ -72,10 +72,11 @@ static void refresh(struct endpoint *endpoint)
 {
     struct machine_view *view = &endpoint->view;
 
+    /* Before the states: who leaves in order says so in xenstore first, and must not look dead. */
+    view->lost = endpoint->channel && channel_peer_left(endpoint->channel);
     see_states(endpoint);
     if (!view->held && view->own == XenbusStateClosed)
         view->failed = false; /* that life is over; the next may do better */
-    view->lost = endpoint->channel && channel_peer_left(endpoint->channel);
 }
 
 /* ---- why ---- */
