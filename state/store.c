@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -267,6 +268,23 @@ int store_list(struct store *store, const char *dir, const char *key, char ***na
     return error();
 }
 
+/*
+ * A domain may have 10 transactions open, in all its processes together (xenstored's default). The
+ * others are as short as ours, and nothing tells when one ends.
+ */
+static xs_transaction_t start_transaction(struct store *store)
+{
+    for (int try = 0; try < TRANSACTION_TRIES; try++) {
+        xs_transaction_t transaction = xs_transaction_start(store->xs);
+
+        if (transaction != XBT_NULL || errno != ENOSPC)
+            return transaction;
+        poll(NULL, 0, 1);
+    }
+    errno = ENOSPC;
+    return XBT_NULL;
+}
+
 int store_transaction(struct store *store, int (*fill)(struct store *store, void *arg), void *arg)
 {
     if (store->transaction != XBT_NULL)
@@ -276,7 +294,7 @@ int store_transaction(struct store *store, int (*fill)(struct store *store, void
         bool committed;
         int rc;
 
-        store->transaction = xs_transaction_start(store->xs);
+        store->transaction = start_transaction(store);
         if (store->transaction == XBT_NULL)
             return error();
         rc = fill(store, arg);
