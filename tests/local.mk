@@ -18,12 +18,18 @@ TESTS += tests/include-graph.sh
 EXTRA_DIST += tests/include-graph.sh
 
 SIM_TESTS = \
+	tests/sim-backend-crash.sh \
+	tests/sim-backend-errors.sh \
+	tests/sim-backend-kinds.sh \
+	tests/sim-backend-many.sh \
 	tests/sim-badpeer.sh \
 	tests/sim-drivers.sh \
 	tests/sim-host.sh \
 	tests/sim-interop.sh \
 	tests/sim-run.sh \
-	tests/sim-toolstack.sh
+	tests/sim-toolstack.sh \
+	tests/sim-vchan-cat-ends.sh \
+	tests/sim-vchan-cat-plain.sh
 TESTS += $(SIM_TESTS)
 EXTRA_DIST += $(SIM_TESTS)
 
@@ -58,7 +64,7 @@ tests_interop_SOURCES = tests/interop.c
 tests_interop_CPPFLAGS = $(AM_CPPFLAGS) $(XENVCHAN_CFLAGS)
 tests_interop_LDADD = libpvchan.la libstate.la $(XENVCHAN_LIBS)
 tests_interop_LDFLAGS = -no-install
-EXTRA_DIST += tests/sim.sh
+EXTRA_DIST += tests/sim.sh tests/sim-lib.bash
 
 # The simulator itself.
 check_PROGRAMS += tests/sim-evtchn tests/sim-grants tests/sim-peer tests/sim-peer-asan

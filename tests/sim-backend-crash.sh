@@ -1,0 +1,108 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# vchan-backend and the guest's program: whichever is killed, the other learns it within a second, says
+# so, and a restart connects again. SIGTERM leaves nothing.
+set -u
+. "${srcdir:-.}/tests/sim-lib.bash" || exit 1
+
+# hold NAME: vchan cat in the guest, its end in $guest, its input held open by $input, its output
+# readable at $output; a line has gone there and back.
+hold() {
+    local answer
+    rm -f "$work/in"
+    mkfifo "$work/in"
+    exec {output}< <(exec timeout 60 xensim exec guest vchan cat "$1" < "$work/in" 2> "$work/err")
+    guest=$!
+    exec {input}> "$work/in"
+    echo "are you there" >&"$input"
+    read -r -t 10 -u "$output" answer
+    [ "$answer" = "are you there" ] || fail "$1: no answer but \"$answer\""
+}
+# ends CODE: it ends with that code within a second of this call.
+ends() {
+    local start=${EPOCHREALTIME/./} got took
+    wait "$guest"
+    got=$?
+    took=$((${EPOCHREALTIME/./} - start))
+    exec {input}>&- {output}<&-
+    err=$(cat "$work/err")
+    [ "$got" = "$1" ] || fail "vchan cat: exit code $got instead of $1: $err"
+    [ "$took" -lt 1000000 ] || fail "vchan cat took $took us to notice"
+}
+
+backend_start
+domain guest "name=echo, connection=echo" "name=exec, connection=exec, command=cat"
+F=/local/domain/$(xl domid guest)/device/vchan/0
+B=/local/domain/0/backend/vchan/$(xl domid guest)/0
+
+part "kill -9 of the backend"
+hold echo
+kill -9 "$backend"
+ends 5
+complains "vchan: the other side died, or its domain did"
+backend_end 137
+state "$F" 6
+[[ $(xl-vchan list guest) == *"the backend's process died"* ]] || fail "list: $(xl-vchan list guest)"
+backend_start
+hold echo
+exec {input}>&-
+ends 0
+
+part "kill -9 of the backend, and a guest that tries before it is back"
+hold exec
+kill -9 "$backend"
+ends 5
+backend_end 137
+in_domain guest vchan cat echo <<< early > "$work/out" &
+early=$!
+state "$F" 1
+backend_start -v
+wait "$early" || fail "vchan cat: exit code $?"
+[ "$(cat "$work/out")" = early ] || fail "vchan cat: $(cat "$work/out")"
+
+part "kill -9 of the guest's program"
+hold exec
+start=${EPOCHREALTIME/./}
+in_domain guest sh -c 'kill -9 $(pidof vchan)'
+await "exec: Closed: the frontend's process died"
+took=$((${EPOCHREALTIME/./} - start))
+[ "$took" -lt 1000000 ] || fail "it took $took us to notice"
+wait "$guest"
+exec {input}>&- {output}<&-
+[[ $(xl-vchan list guest) == *"the frontend's process died"* ]] || fail "list: $(xl-vchan list guest)"
+[[ $(vchan list) == *"the frontend's process died"* ]] || fail "vchan list: $(vchan list)"
+hold exec
+await "exec: Connected"
+exec {input}>&-
+ends 0
+
+part "a signal closes in order"
+hold echo
+in_domain guest sh -c 'kill -INT $(pidof vchan)'
+await "echo: Closed (echo)"
+ends 130
+hold echo
+backend_stop
+ends 0
+state "$B" 6
+state "$F" 6
+
+part "one service in a domain"
+backend_start
+run 0 xl-vchan attach guest name=more connection=echo
+run 1 vchan-backend
+complains "vchan-backend: cannot lock /run/pvchan/vchan-backend: another vchan-backend runs in this domain"
+run 2 vchan-backend --loud
+run 2 vchan-backend more
+complains 'vchan-backend: "more": no arguments are taken (see --help)'
+
+part "nothing is left"
+for name in echo exec more; do
+    run 0 xl-vchan detach guest "$name"
+done
+backend_stop
+[ -z "$(ls /run/pvchan)" ] || fail "left in /run/pvchan: $(ls /run/pvchan)"
+run 0 xensim leaks
+[ -z "$err" ] || fail "leaks: $err"
+run 0 xl destroy guest
+finish

@@ -1,0 +1,109 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# vchan-backend: what cannot be served says why, in the log and in B/error, disturbs nothing else, and
+# is served when its cause is gone.
+set -u
+. "${srcdir:-.}/tests/sim-lib.bash" || exit 1
+
+# refused NAME KEYS… -- WHY: it is not attached, for that reason.
+refused() {
+    local name=$1 keys=()
+    shift
+    while [ "$1" != -- ]; do
+        keys+=("$1")
+        shift
+    done
+    run 1 xl-vchan attach guest name="$name" "${keys[@]}"
+    [[ $err == *": $2" ]] || fail "$name: $err"
+}
+
+works() {
+    run 0 xensim exec guest vchan cat good <<< "still here"
+    says "still here"
+}
+
+backend_start
+domain guest "name=good, connection=echo"
+domid=$(xl domid guest)
+
+part "kinds and keys"
+refused tcp connection=tcp address=localhost:1 -- \
+    'connection kind "tcp" is not supported by this vchan-backend'
+await "$domid/1 tcp: connection kind \"tcp\" is not supported by this vchan-backend"
+
+part "sockets"
+echo precious > "$work/file"
+refused file connection=socket path="$work/file" -- \
+    "cannot listen on $work/file: there is a file that is no socket"
+[ "$(cat "$work/file")" = precious ] || fail "the file was changed"
+refused nowhere connection=socket path="$work/no/socket" -- \
+    "cannot listen on $work/no/socket: No such file or directory"
+listen "$work/busy,fork" /dev/null /dev/null
+refused busy connection=socket path="$work/busy" -- \
+    "cannot listen on $work/busy: another program listens there"
+kill -9 "$listener"
+wait "$listener"
+[ -S "$work/busy" ] || fail "no stale socket to try with"
+run 0 xl-vchan attach guest name=stale connection=socket path="$work/busy"
+refused twice connection=socket path="$work/busy" -- \
+    "cannot listen on $work/busy: another program listens there"
+run 0 xl-vchan detach guest stale
+[ ! -e "$work/busy" ] || fail "the socket is left"
+
+part "a connection that fails"
+run 0 xl-vchan attach guest name=connect connection=connect path="$work/later"
+run 3 xensim exec guest vchan cat connect
+complains 'vchan: cannot open "connect": the other side refused (its error: vchan list)'
+await "connect: Closed: cannot connect to $work/later: No such file or directory"
+run 0 xensim exec guest vchan list
+[[ $out == *"cannot connect to $work/later"* ]] || fail "list: $out"
+listen "$work/later" /dev/null "$work/out"
+run 0 xensim exec guest vchan cat connect <<< again
+wait "$listener" || fail "socat: exit code $?"
+[ "$(cat "$work/out")" = again ] || fail "got: $(cat "$work/out")"
+
+part "commands"
+run 0 xl-vchan attach guest name=fails connection=exec "command=echo oops >&2; echo out; exit 3"
+run 0 xensim exec guest vchan cat fails < /dev/null
+says out
+await "fails: command: oops"
+await "fails: command exited with 3"
+run 0 xl-vchan attach guest name=deaf connection=exec "command=exec <&-; sleep 0.1; echo done"
+run 0 xensim exec guest vchan cat deaf < <(head -c 4M /dev/zero)
+says "done"
+
+part "nodes that make no sense"
+B=/local/domain/0/backend/vchan/$domid/90
+xenstore-write "$B/state" 1 "$B/connection" echo "$B/online" 1
+await "$domid/90: cannot be served: its nodes name, frontend, frontend-id do not make sense"
+state "$B" 6
+xenstore-rm "$B"
+xenstore-write "/local/domain/0/backend/vchan/what/0/state" 1 \
+    "/local/domain/0/backend/vchan/99999/0/state" 1 "$B/x" 1
+xenstore-rm /local/domain/0/backend/vchan/what
+xenstore-rm /local/domain/0/backend/vchan/99999
+xenstore-rm "$B"
+works
+
+part "a frontend that writes nonsense"
+F=/local/domain/$domid/device/vchan/0
+for value in abc 9 4294967297 -1 3 4 5 7 8 2 3 1; do
+    in_domain guest xenstore-write -- device/vchan/0/state "$value"
+done
+state "/local/domain/0/backend/vchan/$domid/0" 2
+in_domain guest xenstore-write device/vchan/0/ring-ref "8; rm" device/vchan/0/event-channel x \
+    device/vchan/0/state 3
+await "good: Closed: $F/ring-ref: not a number"
+in_domain guest xenstore-write device/vchan/0/state 1
+await "good: InitWait"
+in_domain guest xenstore-write device/vchan/0/ring-ref 4000 device/vchan/0/event-channel 4000 \
+    device/vchan/0/state 3
+await "good: Closed: cannot map $F/ring-ref 4000 with event-channel 4000"
+works
+
+for name in good connect fails deaf; do
+    run 0 xl-vchan detach guest "$name"
+done
+run 0 xl destroy guest
+backend_stop
+finish

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# For tests of whole programs: source it first. The script runs in a simulated host of its own, from the
+# build folder, and ends with finish.
+set -u
+
+if [ -z "${XENSIM_DIR:-}" ]; then
+    [ -x ./xensim ] || { echo "no xensim here"; exit 77; }
+    exec timeout -k 10 "${limit:-240}" ./xensim run -- "$0"
+fi
+
+PATH=$PWD/frontend:$PWD:$PATH
+work=$(mktemp -d) || exit 1
+failures=0
+
+fail() { echo "FAIL: ${BASH_SOURCE[-1]##*/}:${BASH_LINENO[-2]}: $*"; failures=$((failures + 1)); }
+part() { echo "--- $*"; }
+
+# run CODE CMD…: it ends with that code, within 60 seconds. What it said: $out (and $err).
+run() {
+    local code=$1 got
+    shift
+    out=$(timeout 60 "$@" 2> "$work/err")
+    got=$?
+    err=$(cat "$work/err")
+    [ "$got" = "$code" ] || fail "$*: exit code $got instead of $code: $out $err"
+}
+says() { [ "$out" = "$1" ] || fail "said: $out"$'\n'"    not: $1"; }
+complains() { [ "$err" = "$1" ] || fail "complained: $err"$'\n'"    not: $1"; }
+same() { cmp "$1" "$2" || fail "$1 and $2 differ"; }
+
+# domain NAME ENTRY…: creates a domain with these channels. The backend must be there.
+domain() {
+    local name=$1 entries=()
+    shift
+    [ $# = 0 ] || printf -v entries '"%s",' "$@"
+    printf 'name = "%s"\nmemory = 64\nkernel = "/none"\nvchan = [ %s ]\n' "$name" "${entries[*]}" \
+        > "$work/$name.cfg"
+    run 0 xl-vchan create "$work/$name.cfg"
+}
+in_domain() { timeout 60 xensim exec "$@"; }
+
+# listen PATH IN OUT: a program ($listener) that takes one client there; it listens on return.
+listen() {
+    local said text
+    exec {said}< <(exec socat -dd -t 60 - "UNIX-LISTEN:$1" 2>&1 < "$2" > "$3")
+    listener=$!
+    while read -r -t 10 -u "$said" text; do
+        [[ $text != *"listening on"* ]] || return
+    done
+    fail "socat does not listen on $1"
+}
+
+# backend_start [OPTION…]: vchan-backend, its process in $backend and its log in $log (await).
+backend_start() {
+    exec {log}< <(exec vchan-backend "$@" 2>&1)
+    backend=$!
+}
+
+# await TEXT: a line with it comes in the backend's log within 10 seconds. The line: $line.
+await() {
+    local seen=
+    while read -r -t 10 -u "$log" line; do
+        [[ $line == *"$1"* ]] && return
+        seen+=$'\n'"    $line"
+    done
+    fail "no \"$1\" in the log:$seen"
+}
+
+# backend_stop [CODE]: SIGTERM; it ends with the code (0).
+backend_stop() {
+    kill "$backend"
+    backend_end "${1:-0}"
+}
+backend_end() {
+    local got
+    wait "$backend"
+    got=$?
+    exec {log}<&-
+    [ "$got" = "$1" ] || fail "vchan-backend: exit code $got instead of $1"
+}
+
+# state DIR TEXT: the state of a device's side is that, within 10 seconds.
+state() {
+    local events value i
+    exec {events}< <(exec xenstore-watch -n 100 "$1/state")
+    local watcher=$!
+    for i in {1..100}; do
+        read -r -t 10 -u "$events" || break
+        value=$(xenstore-read "$1/state" 2> /dev/null)
+        [ "$value" = "$2" ] && break
+    done
+    kill "$watcher" 2> /dev/null
+    exec {events}<&-
+    [ "$value" = "$2" ] || fail "$1/state is $value, not $2"
+}
+
+finish() {
+    rm -rf "$work"
+    [ "$failures" = 0 ] || { echo "$failures failures"; exit 1; }
+    exit 0
+}

@@ -1,0 +1,158 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# vchan: how each command ends, what it says then, and what it leaves of its caller's descriptors.
+set -u
+. "${srcdir:-.}/tests/sim-lib.bash" || exit 1
+
+backend_start
+domain guest "name=echo, connection=echo" "name=app" \
+    "name=sink, connection=exec, command=exec >&-; cat > $work/sunk" \
+    "name=source, connection=exec, command=exec <&-; exec cat $work/data" \
+    "name=hold, connection=exec, command=exec sleep 60" \
+    "name=held, connection=exec, command=exec sleep 60"
+domain other "name=app"
+guest=$(xl domid guest) other=$(xl domid other)
+cat=(xensim exec guest vchan cat)
+head -c 5M /dev/urandom > "$work/data"
+mkfifo "$work/open"
+exec {open}<> "$work/open" # a standard input that does not end
+
+part "0: both ended in order"
+run 0 "${cat[@]}" echo <<< hi
+says hi
+run 0 "${cat[@]}" echo < /dev/null
+says ""
+run 0 "${cat[@]}" sink < "$work/data"
+same "$work/data" "$work/sunk"
+"${cat[@]}" source < /dev/null > "$work/out" || fail "source: exit code $?"
+same "$work/data" "$work/out"
+
+part "1: standard input and output"
+run 1 "${cat[@]}" hold < "$work"
+complains "vchan: cannot read standard input: Is a directory"
+run 1 sh -c '"$@" > /dev/full' sh "${cat[@]}" echo <<< hi
+complains "vchan: cannot write to standard output: No space left on device"
+"${cat[@]}" source < /dev/null 2> "$work/err" | head -c 1 > /dev/null
+[ "${PIPESTATUS[0]}" = 1 ] || fail "a reader that leaves: exit code ${PIPESTATUS[0]}"
+[ "$(cat "$work/err")" = "vchan: cannot write to standard output: Broken pipe" ] ||
+    fail "a reader that leaves: $(cat "$work/err")"
+
+part "2: usage"
+while IFS='|' read -r args text; do
+    # shellcheck disable=SC2086
+    run 2 vchan $args
+    complains "vchan: $text"
+done << 'END'
+|a command is needed: cat, echo, list or wait (see vchan help)
+dog|"dog": no such command (see vchan help)
+cat|one channel is needed: a name, or --client or --server with DOMID and PATH (see vchan list, vchan help)
+cat --client x|DOMID and PATH are needed (see vchan help)
+cat --client x y|"x": a domain id is needed
+cat --server 99999 y|"99999": a domain id is needed
+cat --loud x|cat: unknown option "--loud" (see vchan help cat)
+cat --timeout|cat: a value is needed for "--timeout" (see vchan help cat)
+cat --timeout -1 x|cat: --timeout "-1": a number of seconds, such as 10 or 0.5, or inf is needed
+cat --read-ring 2M x|cat: --read-ring "2M": bytes, such as 4096, 64K or 1M, at most 1M is needed
+cat --json x|cat: unknown option "--json" (see vchan help cat)
+wait --state connect x|wait: --state "connect": a state, such as Connected or Closed is needed
+wait a/b|wait: "a/b" is not a channel's name
+list all|list: "all": no arguments are taken
+END
+
+part "3: cannot be opened"
+run 3 "${cat[@]}" nothing
+complains 'vchan: cannot open "nothing": no channel of that name in this domain (see vchan list)'
+run 3 "${cat[@]}" "a b"
+complains "vchan: cannot open \"a b\": not a channel's name, or its nodes make no sense"
+run 3 vchan cat app
+complains 'vchan: cannot open "app": several domains have a channel of that name (write DOMID/NAME)'
+"${cat[@]}" held <&"$open" 2> "$work/held" &
+holder=$!
+await "held: Connected"
+run 3 "${cat[@]}" held
+complains 'vchan: cannot open "held": another process has it open (or serves it: see its connection in xl-vchan list)'
+run 3 vchan cat --client 0 /local/domain/0/data/x
+complains "vchan: cannot connect to /local/domain/0/data/x (domain 0): both ends would be this domain"
+in_domain guest xenstore-write data/x/ring-ref abc data/x/event-channel 1
+run 3 vchan cat --client "$guest" "/local/domain/$guest/data/x"
+complains "vchan: cannot connect to /local/domain/$guest/data/x (domain $guest): the keys are no numbers, or the page is not granted to this domain"
+in_domain guest xenstore-write data/x/ring-ref 8 data/x/event-channel 4000
+run 3 vchan cat --client "$guest" "/local/domain/$guest/data/x"
+complains "vchan: cannot connect to /local/domain/$guest/data/x (domain $guest): another client has it, or the server is gone and left its keys"
+in_domain guest xenstore-rm data/x
+
+part "4: time"
+run 4 "${cat[@]}" --timeout 0.2 app
+complains 'vchan: cannot open "app": the other side did not come in time (see vchan list)'
+run 4 vchan cat --timeout 0.2 --client "$guest" "/local/domain/$guest/data/x"
+complains "vchan: cannot connect to /local/domain/$guest/data/x (domain $guest): nothing was offered there in time"
+run 4 xensim exec guest vchan cat --timeout 0.2 --server 0 data/x < /dev/null
+complains "vchan: the other side did not come in time"
+run 4 vchan wait --timeout 0.2 "$guest/app"
+complains "vchan: \"$guest/app\" did not become Connected in time (see vchan list)"
+
+part "names of several domains, list and wait"
+run 0 xensim exec guest vchan wait --state connected --timeout 10 held
+vchan wait --timeout 10 "$other/app" &
+waiter=$!
+vchan cat "$other/app" <<< "from domain 0" &
+server=$!
+mkfifo "$work/late"
+in_domain other vchan cat app < "$work/late" > "$work/out" &
+client=$!
+exec {late}> "$work/late"
+wait "$waiter" || fail "wait: exit code $?"
+exec {late}>&-
+wait "$client" || fail "other: exit code $?"
+wait "$server" || fail "domain 0: exit code $?"
+[ "$(cat "$work/out")" = "from domain 0" ] || fail "other got: $(cat "$work/out")"
+run 0 xensim exec guest vchan list
+[[ $out == *"held    frontend  0     Connected     Connected     -"* ]] || fail "list: $out"
+run 0 vchan list --json
+[[ ${out//[$' \n']/} == *'{"name":"held","role":"backend","devid":5,"peer":'$guest',"state":"Connected","peer_state":"Connected","frontend_error":null,"backend_error":null}'* ]] ||
+    fail "list --json: $out"
+
+part "5: the other side died, or did not take all"
+kill -9 "$backend"
+wait "$holder"
+[ $? = 5 ] || fail "the holder's exit code"
+[ "$(cat "$work/held")" = "vchan: the other side died, or its domain did" ] ||
+    fail "the holder: $(cat "$work/held")"
+backend_end 137
+in_domain guest vchan cat --server 0 --write-ring 1K data/x < "$work/data" 2> "$work/server" &
+server=$!
+in_domain guest xenstore-watch -n 1 data/x > /dev/null
+run 1 sh -c '"$@" > /dev/full' sh vchan cat --client "$guest" "/local/domain/$guest/data/x" <&"$open"
+wait "$server"
+[ $? = 5 ] || fail "bytes that were not taken: exit code"
+[ "$(cat "$work/server")" = "vchan: the other side closed before it took all that was sent" ] ||
+    fail "bytes that were not taken: $(cat "$work/server")"
+
+part "the caller's descriptors stay blocking"
+backend_start
+cat > "$work/flags" << 'END'
+"$@"
+for fd in 0 1; do
+    read -r _ flags < <(grep ^flags /proc/$$/fdinfo/$fd)
+    [ $((flags & 04000)) = 0 ] || echo "$fd is non-blocking"
+done
+END
+run 0 bash "$work/flags" "${cat[@]}" echo < <(echo hi)
+says hi
+
+part "a stalled direction does not stop the other"
+# Nobody reads the output of the first cat until its 5 MB of input have gone to the sink.
+"${cat[@]}" echo < "$work/data" > "$work/open" &
+stalled=$!
+head -c 5242880 <&"$open" > "$work/out"
+wait "$stalled" || fail "exit code $?"
+same "$work/data" "$work/out"
+
+for name in echo app sink source hold held; do
+    run 0 xl-vchan detach guest "$name"
+done
+run 0 xl-vchan detach other app
+run 0 xl destroy guest
+run 0 xl destroy other
+backend_stop
+finish

@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# vchan cat and vchan echo for plain vchan, in both roles.
+set -u
+. "${srcdir:-.}/tests/sim-lib.bash" || exit 1
+
+domain server
+domain client
+server=$(xl domid server) client=$(xl domid client)
+path=/local/domain/$server/data/test
+head -c 64M /dev/urandom > "$work/up"
+head -c 67108865 /dev/urandom > "$work/down"
+
+# pair SERVER-OPTIONS… -- CLIENT-OPTIONS…: both ends, with up and down, to their ends.
+pair() {
+    local options=() pid
+    while [ "$1" != -- ]; do
+        options+=("$1")
+        shift
+    done
+    shift
+    in_domain server vchan cat "${options[@]}" --server "$client" data/test \
+        < "$work/down" > "$work/server" &
+    pid=$!
+    in_domain client vchan cat "$@" --client "$server" "$path" < "$work/up" > "$work/client" ||
+        fail "client: exit code $?"
+    wait "$pid" || fail "server: exit code $?"
+    same "$work/up" "$work/server"
+    same "$work/down" "$work/client"
+}
+
+part "64 MiB both ways"
+pair -- -t 10
+pair --read-ring 1K --write-ring 1M -- -t 10
+pair --read-ring 1M --write-ring 1 -t 10 --
+
+part "echo serves one after the other"
+in_domain server vchan echo --server "$client" data/test &
+echo=$!
+for text in one two three; do
+    run 0 xensim exec client vchan cat --timeout 10 --client "$server" "$path" <<< "$text"
+    says "$text"
+done
+in_domain server sh -c 'kill $(pidof vchan)'
+wait "$echo" || fail "vchan echo: exit code $?"
+[ -z "$(xenstore-ls "$path")" ] || fail "keys are left: $(xenstore-ls "$path")"
+in_domain server vchan echo --once --server "$client" data/test &
+run 0 xensim exec client vchan cat --client "$server" "$path" <<< once
+says once
+wait $! || fail "vchan echo --once: exit code $?"
+
+part "what was written before the close is read"
+in_domain server vchan cat -t 0 --server "$client" data/test <<< last &
+mkfifo "$work/open"
+exec {open}<> "$work/open"
+run 0 xensim exec client vchan cat --client "$server" "$path" <&"$open"
+says last
+exec {open}>&-
+wait $! || fail "server: exit code $?"
+
+part "a silent peer is waited for as long as --linger says"
+mkfifo "$work/slow"
+in_domain server vchan cat --server "$client" data/test < "$work/slow" &
+in_domain client vchan cat --linger inf --client "$server" "$path" < /dev/null > "$work/out" &
+reader=$!
+exec {slow}> "$work/slow"
+echo answer >&"$slow"
+until [ -s "$work/out" ]; do kill -0 "$reader" || break; sleep 0.02; done
+[ "$(cat "$work/out")" = answer ] || fail "got: $(cat "$work/out")"
+exec {slow}>&-
+wait "$reader" || fail "client: exit code $?"
+
+run 0 xl destroy server
+run 0 xl destroy client
+finish
