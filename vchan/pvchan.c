@@ -438,10 +438,8 @@ static int join(struct pvchan *handle, const char *path)
 {
     struct channel_owner owner = {.fired = plain_fired};
     uint32_t ring_ref, port;
-    int rc = refuse_self(handle, handle->peer);
+    int rc = store_read_number(handle->store, path, "ring-ref", INT32_MAX, &ring_ref);
 
-    if (rc == 0)
-        rc = store_read_number(handle->store, path, "ring-ref", INT32_MAX, &ring_ref);
     if (rc == 0)
         rc = store_read_number(handle->store, path, "event-channel", INT32_MAX, &port);
     if (rc == 0)
@@ -462,7 +460,9 @@ EXPORT int pvchan_client(unsigned int peer, const char *path, int timeout_ms, un
     if (rc < 0)
         return rc;
     handle->peer = peer;
-    rc = await_keys(handle, path, handle_deadline(timeout_ms));
+    rc = refuse_self(handle, peer);
+    if (rc == 0)
+        rc = await_keys(handle, path, handle_deadline(timeout_ms));
     return finish_open(handle, rc < 0 ? rc : join(handle, path), out);
 }
 
