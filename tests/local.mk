@@ -35,7 +35,7 @@ EXTRA_DIST += $(SIM_TESTS)
 
 # The programs that libtool made are run by the program itself, not by its wrapper script.
 check-valgrind: $(UNIT_TESTS)
-	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(UNIT_TESTS)' \
+	EXPLORE_CRASHES=1 $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(UNIT_TESTS)' \
 		LOG_COMPILER='$(LIBTOOL) --mode=execute $(VALGRIND) -q --error-exitcode=99 \
 		--leak-check=full --errors-for-leak-kinds=definite --child-silent-after-fork=no'
 .PHONY: check-valgrind
