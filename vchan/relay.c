@@ -8,6 +8,9 @@
 /* What one step moves at most in one direction, so that many channels share a process fairly. */
 #define STEP_BYTES (1u << 20)
 
+/* The same in calls: a peer that hands out its bytes one by one must not hold the process up. */
+#define STEP_CALLS 256u
+
 void relay_init(struct relay *relay, struct channel *channel, int source, int sink)
 {
     memset(relay, 0, sizeof(*relay));
@@ -102,11 +105,12 @@ static uint64_t repeat(struct relay *relay, ssize_t (*once)(struct relay *, unsi
                        unsigned int *wait)
 {
     uint64_t moved = 0;
+    unsigned int calls = 0;
     ssize_t bytes;
 
     while ((bytes = once(relay, wait)) >= 0) {
         moved += (uint64_t)bytes;
-        if (moved >= STEP_BYTES) {
+        if (moved >= STEP_BYTES || ++calls >= STEP_CALLS) {
             *wait |= RELAY_AGAIN;
             break;
         }
