@@ -10,7 +10,7 @@ AM_TESTS_ENVIRONMENT = \
 	PATH='$(abs_top_builddir):$(abs_top_builddir)/frontend:$(abs_top_builddir)/tests':"$$PATH"; \
 	export srcdir builddir PATH;
 
-UNIT_TESTS = tests/test-config tests/test-device tests/test-machine tests/test-ring
+UNIT_TESTS = tests/fuzz-page tests/test-config tests/test-device tests/test-machine tests/test-ring
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 
@@ -35,7 +35,7 @@ EXTRA_DIST += $(SIM_TESTS)
 
 # The programs that libtool made are run by the program itself, not by its wrapper script.
 check-valgrind: $(UNIT_TESTS)
-	EXPLORE_CRASHES=1 $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(UNIT_TESTS)' \
+	EXPLORE_CRASHES=1 FUZZ_SCRIPTS=300 $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(UNIT_TESTS)' \
 		LOG_COMPILER='$(LIBTOOL) --mode=execute $(VALGRIND) -q --error-exitcode=99 \
 		--leak-check=full --errors-for-leak-kinds=definite --child-silent-after-fork=no'
 .PHONY: check-valgrind
@@ -81,3 +81,29 @@ tests_sim_peer_asan_SOURCES = tests/sim-peer.c
 tests_sim_peer_asan_CPPFLAGS = $(AM_CPPFLAGS) $(XENVCHAN_CFLAGS)
 tests_sim_peer_asan_CFLAGS = $(PVCHAN_CFLAGS) -fsanitize=address,undefined
 tests_sim_peer_asan_LDADD = $(XENVCHAN_LIBS)
+
+# Hostile pages: scripts in tests/corpus/page, and random ones; spin.c is played by the test.
+SHARED_FILES = \
+	tests/fake-xen.c tests/fake-xen.h tests/fuzz-barrier.c tests/fuzz-barrier.h \
+	state/device.c vchan/channel.c vchan/relay.c vchan/ring.c
+SHARED_CPPFLAGS = -include $(top_srcdir)/tests/fuzz-barrier.h $(AM_CPPFLAGS)
+
+tests_fuzz_page_SOURCES = tests/fuzz-page.c tests/fuzz-page.h tests/fuzz-replay.c $(SHARED_FILES)
+tests_fuzz_page_CPPFLAGS = $(SHARED_CPPFLAGS)
+EXTRA_DIST += tests/corpus
+
+# The same with libFuzzer, which needs clang; `make fuzz FUZZ_SECONDS=1800` is the long run. It goes on
+# from tests/corpus/page and keeps what is new in fuzz-corpus/, a script that breaks a rule in crash-*.
+FUZZ_CC = clang
+FUZZ_SECONDS = 60
+FUZZ_FILES = $(tests_fuzz_page_SOURCES:tests/fuzz-replay.c=)
+tests/fuzz-page-libfuzzer: $(FUZZ_FILES) $(libvchan_la_SOURCES)
+	$(AM_V_CC)$(MKDIR_P) tests && $(FUZZ_CC) -std=gnu11 -O1 -g -fno-omit-frame-pointer \
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+		$(DEFS) -I. $(SHARED_CPPFLAGS) -o $@ $(addprefix $(srcdir)/,$(filter %.c,$(FUZZ_FILES)))
+fuzz: tests/fuzz-page-libfuzzer
+	mkdir -p fuzz-corpus
+	nice -n 19 tests/fuzz-page-libfuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=400 \
+		-print_final_stats=1 fuzz-corpus $(srcdir)/tests/corpus/page
+.PHONY: fuzz
+CLEANFILES += tests/fuzz-page-libfuzzer fuzz-page.broken
