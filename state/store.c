@@ -30,7 +30,7 @@ int store_open(struct store **out)
     if (!store)
         return -ENOMEM;
     errno = 0;
-    store->xs = xs_open(XS_UNWATCH_FILTER);
+    store->xs = xs_open(0); /* with XS_UNWATCH_FILTER, xs_unwatch() loses memory (4.17) */
     if (!store->xs) {
         int rc = error();
 
