@@ -91,8 +91,9 @@ static void on_said(evutil_socket_t fd, short what, void *arg)
 static void log_end(const struct child *child, int status)
 {
     if (WIFSIGNALED(status))
-        log_line(child->left ? LOG_DETAILS : LOG_CHANGES, "%s: command was killed by signal %d (%s)",
-                 child->label, WTERMSIG(status), strsignal(WTERMSIG(status)));
+        log_line(child->left ? LOG_DETAILS : LOG_CHANGES,
+                 "%s: command was killed by signal %d (%s)", child->label, WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
     else if (WEXITSTATUS(status))
         log_line(LOG_CHANGES, "%s: command exited with %d", child->label, WEXITSTATUS(status));
     else
@@ -206,8 +207,8 @@ static int spawn_shell(const char *command, const int fds[3], pid_t *pid)
     posix_spawnattr_init(&attributes);
     for (int i = 0; i < 3; i++)
         posix_spawn_file_actions_adddup2(&actions, fds[i], i);
-    posix_spawnattr_setflags(&attributes,
-                             POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF |
+                                              POSIX_SPAWN_SETSIGMASK);
     sigemptyset(&signals);
     posix_spawnattr_setsigmask(&attributes, &signals);
     sigaddset(&signals, SIGPIPE);

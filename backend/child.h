@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A program run by /bin/sh -c in a process group of its own, its standard input and output on pipes,
- * its standard error in the log. Its end is noticed by a pidfd, so nothing global is needed.
+ * A program run by /bin/sh -c in a process group of its own, its standard input and output on
+ * pipes, its standard error in the log. Its end is noticed by a pidfd, so nothing global is needed.
  */
 #ifndef BACKEND_CHILD_H
 #define BACKEND_CHILD_H
@@ -12,9 +12,9 @@ struct child;
 struct event_base;
 
 /*
- * Starts it. label goes before its lines in the log, and is copied. On success returns 0 and the caller owns *child
- * (child_leave), *input (non-blocking, to write) and *output (non-blocking, to read). On failure a
- * negative errno, and nothing is left.
+ * Starts it. label goes before its lines in the log, and is copied. On success returns 0 and the
+ * caller owns *child (child_leave), *input (non-blocking, to write) and *output (non-blocking, to
+ * read). On failure a negative errno, and nothing is left.
  */
 int child_start(struct event_base *base, const char *label, const char *command, int *input,
                 int *output, struct child **child);

@@ -13,7 +13,7 @@
 #include "backend/stream.h"
 #include "backend/unix.h"
 
-/* A listener with a full queue: nothing tells when there is room, so it is tried again, 5 s long. */
+/* A listener with a full queue is tried again, 5 s long: nothing tells when there is room. */
 #define RETRY_MS  50
 #define RETRY_MAX 100
 
@@ -36,9 +36,9 @@ static void connect_stepped(void *arg)
 static void connect_start(struct connection *connection)
 {
     struct connect *connect = connection->state;
-    int rc = stream_start(&connect->stream, connection->base,
-                          endpoint_channel(connection->endpoint), connect->fd, connect->fd,
-                          connect_stepped, connect);
+    int rc =
+        stream_start(&connect->stream, connection->base, endpoint_channel(connection->endpoint),
+                     connect->fd, connect->fd, connect_stepped, connect);
 
     if (rc < 0)
         endpoint_fail(connection->endpoint, rc, "no memory");
@@ -55,10 +55,9 @@ static void connect_try(struct connect *connect)
     else if (connect->fd == -EAGAIN && connect->retries++ < RETRY_MAX)
         event_add(connect->retry, &pause);
     else
-        endpoint_fail(connection->endpoint, connect->fd, "cannot connect to %s: %s",
-                      connection->spec.path,
-                      connect->fd == -EAGAIN ? "too many clients wait there"
-                                             : strerror(-connect->fd));
+        endpoint_fail(
+            connection->endpoint, connect->fd, "cannot connect to %s: %s", connection->spec.path,
+            connect->fd == -EAGAIN ? "too many clients wait there" : strerror(-connect->fd));
 }
 
 static void connect_again(evutil_socket_t fd, short what, void *arg)

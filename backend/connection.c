@@ -101,8 +101,7 @@ int connection_read(struct store *store, const char *dir, struct connection *con
         return rc;
     rc = read_private(store, dir, "private/path", spec->path, sizeof(spec->path), why);
     if (rc == 0)
-        rc = read_private(store, dir, "private/command", spec->command, sizeof(spec->command),
-                          why);
+        rc = read_private(store, dir, "private/command", spec->command, sizeof(spec->command), why);
     if (rc == 0)
         rc = read_reconnect(store, dir, &spec->reconnect, why);
     return rc < 0 ? rc : check_needs(connection, why);
@@ -119,7 +118,7 @@ void connection_describe(const struct connection *connection, char *text, size_t
     const char *needs = connection->kind->needs;
 
     snprintf(text, size, "%s%s%s", spec->kind, needs ? " " : "",
-             !needs                           ? ""
+             !needs                          ? ""
              : strcmp(needs, "command") == 0 ? spec->command
-                                              : spec->path);
+                                             : spec->path);
 }

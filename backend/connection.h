@@ -4,9 +4,9 @@
  * connection.c.
  *
  * A connection lives as long as its device, the rings come and go: plug, (open, start, stir…,
- * close)…, unplug. All run in the service's thread and never block. From open to close they are called
- * by the endpoint, also in the middle of the kind's own calls of endpoint_set_…() and endpoint_fail():
- * after such a call the rings may be gone, the connection is not.
+ * close)…, unplug. All run in the service's thread and never block. From open to close they are
+ * called by the endpoint, also in the middle of the kind's own calls of endpoint_set_…() and
+ * endpoint_fail(): after such a call the rings may be gone, the connection is not.
  */
 #ifndef BACKEND_CONNECTION_H
 #define BACKEND_CONNECTION_H
@@ -53,7 +53,7 @@ struct connection_kind {
     /* Undoes plug. The rings are gone. */
     void (*unplug)(struct connection *connection);
 
-    /* The guest opens the channel: endpoint_set_ready() or endpoint_fail(), now or later. NULL: app. */
+    /* The guest opens it: endpoint_set_ready() or endpoint_fail(), now or later. NULL: app. */
     void (*open)(struct connection *connection);
     /* Bytes may flow from now on: endpoint_channel() is there. */
     void (*start)(struct connection *connection);

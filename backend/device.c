@@ -138,9 +138,9 @@ static void set_label(struct device *device)
 {
     struct connection *connection = &device->connection;
     char name[DEVICE_NAME_MAX + 1];
-    bool named = store_read_text(device->host->store, device->dir, "name", name, sizeof(name)) ==
-                     0 &&
-                 device_name_valid(name);
+    bool named =
+        store_read_text(device->host->store, device->dir, "name", name, sizeof(name)) == 0 &&
+        device_name_valid(name);
 
     snprintf(connection->label, sizeof(connection->label), "%s%s%s", device->id, named ? " " : "",
              named ? name : "");

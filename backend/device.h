@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One device that this domain is the backend of: its endpoint, its connection, its lines in the log.
+ * One device that this domain is the backend of: its endpoint, its connection, its lines in the
+ * log.
  */
 #ifndef BACKEND_DEVICE_H
 #define BACKEND_DEVICE_H
@@ -20,12 +21,13 @@ struct host {
     struct xen *xen;
 };
 
-/* Makes a device for B = backend/vchan/frontend/devid. NULL: no memory. It does nothing until device_look(). */
+/* Makes a device for B = backend/vchan/frontend/devid. NULL: no memory. It does nothing until
+ * device_look(). */
 struct device *device_new(const struct host *host, domid_t frontend, uint32_t devid);
 
 /*
- * Something below B or F changed, or may have: takes the device over if it can be, and does all that
- * is to be done now. What is wrong with it is logged once, and tried again each time.
+ * Something below B or F changed, or may have: takes the device over if it can be, and does all
+ * that is to be done now. What is wrong with it is logged once, and tried again each time.
  */
 void device_look(struct device *device);
 

@@ -91,9 +91,8 @@ static void exec_open(struct connection *connection)
 static void exec_start(struct connection *connection)
 {
     struct exec *exec = connection->state;
-    int rc = stream_start(&exec->stream, connection->base,
-                          endpoint_channel(connection->endpoint), exec->output, exec->input,
-                          exec_stepped, exec);
+    int rc = stream_start(&exec->stream, connection->base, endpoint_channel(connection->endpoint),
+                          exec->output, exec->input, exec_stepped, exec);
 
     if (rc < 0)
         endpoint_fail(connection->endpoint, rc, "no memory");

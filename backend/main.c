@@ -31,8 +31,8 @@ static const char usage[] =
 static int parse_options(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"verbose", no_argument, NULL, 'v'}, {"quiet", no_argument, NULL, 'q'},
-        {"help", no_argument, NULL, 'h'},    {"version", no_argument, NULL, 'V'},
+        {"verbose", no_argument, NULL, 'v'},    {"quiet", no_argument, NULL, 'q'},
+        {"help", no_argument, NULL, 'h'},       {"version", no_argument, NULL, 'V'},
         {"foreground", no_argument, NULL, 'f'}, {0},
     };
     int option;

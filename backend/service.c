@@ -21,7 +21,8 @@
 /* libxenstore's fd does not tell that xenstored is gone, so it is asked now and then. */
 #define HEARTBEAT_SECONDS 5
 
-/* Events taken in one turn, so that a guest that writes in a loop does not keep the others waiting. */
+/* Events taken in one turn, so that a guest that writes in a loop does not keep the others waiting.
+ */
 #define BATCH 256
 
 /* A device that was seen in the last scan has its generation; one that was not is gone. */
@@ -59,9 +60,9 @@ static struct domain *domain_find(struct service *service, uint32_t domid)
 {
     struct domain *domain;
 
-    SLIST_FOREACH (domain, &service->domains, next)
-        if (domain->domid == domid)
-            return domain;
+    SLIST_FOREACH(domain, &service->domains, next)
+    if (domain->domid == domid)
+        return domain;
     return NULL;
 }
 
@@ -69,9 +70,9 @@ static struct entry *entry_find(struct domain *domain, uint32_t devid)
 {
     struct entry *entry;
 
-    SLIST_FOREACH (entry, &domain->entries, next)
-        if (entry->devid == devid)
-            return entry;
+    SLIST_FOREACH(entry, &domain->entries, next)
+    if (entry->devid == devid)
+        return entry;
     return NULL;
 }
 
@@ -195,8 +196,10 @@ static void look_at_marked(struct service *service)
     struct domain *domain;
     struct entry *entry;
 
-    SLIST_FOREACH (domain, &service->domains, next) {
-        SLIST_FOREACH (entry, &domain->entries, next) {
+    SLIST_FOREACH(domain, &service->domains, next)
+    {
+        SLIST_FOREACH(entry, &domain->entries, next)
+        {
             if (entry->look)
                 device_look(entry->device);
             entry->look = false;
@@ -246,7 +249,8 @@ static struct domain *domain_of(struct service *service, const char *path, const
     *below = path_below(path, ROOT);
     if (*below)
         return take_number(below, &domid) ? domain_find(service, domid) : NULL;
-    SLIST_FOREACH (domain, &service->domains, next) {
+    SLIST_FOREACH(domain, &service->domains, next)
+    {
         *below = path_below(path, domain->watch);
         if (*below)
             return domain;
@@ -255,8 +259,8 @@ static struct domain *domain_of(struct service *service, const char *path, const
 }
 
 /*
- * The device that a path lies in, if we know it. The device's own directory does not count: it has come
- * or gone, as far as we can tell.
+ * The device that a path lies in, if we know it. The device's own directory does not count: it has
+ * come or gone, as far as we can tell.
  */
 static struct entry *entry_of(struct service *service, const char *path)
 {

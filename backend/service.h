@@ -19,8 +19,8 @@ int service_open(struct event_base *base, struct service **service);
 int service_error(const struct service *service);
 
 /*
- * Takes all devices to Closed in order and frees the service. Commands that were started may need some
- * time yet: the base has events as long as there are any. NULL is allowed.
+ * Takes all devices to Closed in order and frees the service. Commands that were started may need
+ * some time yet: the base has events as long as there are any. NULL is allowed.
  */
 void service_close(struct service *service);
 

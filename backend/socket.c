@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * connection=socket: listens on a Unix socket for as long as the device is there, and serves one client
- * at a time while the guest has the channel open.
+ * connection=socket: listens on a Unix socket for as long as the device is there, and serves one
+ * client at a time while the guest has the channel open.
  */
 #include <config.h>
 
@@ -147,8 +147,8 @@ static int server_plug(struct connection *connection, char why[CONNECTION_WHY_MA
     rc = server->listener = unix_listen(connection->spec.path, &server->file);
     if (rc < 0)
         goto fail;
-    server->incoming = event_new(connection->base, server->listener, EV_READ | EV_PERSIST,
-                               server_accept, server);
+    server->incoming =
+        event_new(connection->base, server->listener, EV_READ | EV_PERSIST, server_accept, server);
     if (!server->incoming) {
         unix_unlisten(server->listener, connection->spec.path, &server->file);
         rc = -ENOMEM;

@@ -13,8 +13,7 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     stream_step(arg);
 }
 
-static struct event *make_event(struct event_base *base, int fd, short what,
-                                struct stream *stream)
+static struct event *make_event(struct event_base *base, int fd, short what, struct stream *stream)
 {
     struct event *event = event_new(base, fd, what | EV_PERSIST | EV_ET, on_event, stream);
 

@@ -53,8 +53,8 @@ void stream_step_later(struct stream *stream);
 void stream_pass_ends(struct stream *stream, struct endpoint *endpoint, const char *peer);
 
 /*
- * Gives the sink up, which may be closed then: the rest goes to another descriptor, one that is always
- * writable, or nowhere (-1).
+ * Gives the sink up, which may be closed then: the rest goes to another descriptor, one that is
+ * always writable, or nowhere (-1).
  */
 void stream_divert(struct stream *stream, int sink);
 

@@ -8,9 +8,10 @@
 #include <sys/stat.h>
 
 /*
- * Listens at path, for the owner of this process only. A socket file that nobody listens on is replaced.
- * Returns the fd and sets *file (for unix_unlisten), or a negative errno: -EADDRINUSE somebody
- * listens there, -EEXIST there is a file that is no socket, -ENAMETOOLONG, and what bind() says.
+ * Listens at path, for the owner of this process only. A socket file that nobody listens on is
+ * replaced. Returns the fd and sets *file (for unix_unlisten), or a negative errno: -EADDRINUSE
+ * somebody listens there, -EEXIST there is a file that is no socket, -ENAMETOOLONG, and what bind()
+ * says.
  */
 int unix_listen(const char *path, struct stat *file);
 

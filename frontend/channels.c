@@ -22,7 +22,8 @@ static void make_plain(char *text)
             *text = '?';
 }
 
-static void read_text(struct store *store, const char *dir, const char *key, char *text, size_t size)
+static void read_text(struct store *store, const char *dir, const char *key, char *text,
+                      size_t size)
 {
     if (store_read_text(store, dir, key, text, size) < 0)
         text[0] = '\0';
@@ -35,8 +36,8 @@ static void view_peer(struct store *store, const char *dir, struct channel_view 
     bool frontend = view->role == MACHINE_FRONTEND;
     char peer_dir[STORE_PATH_MAX];
 
-    if (store_read_text(store, dir, frontend ? "backend" : "frontend", peer_dir,
-                        sizeof(peer_dir)) < 0)
+    if (store_read_text(store, dir, frontend ? "backend" : "frontend", peer_dir, sizeof(peer_dir)) <
+        0)
         return;
     store_read_state(store, peer_dir, &view->peer_state);
     read_text(store, peer_dir, "error", frontend ? view->backend_error : view->frontend_error,

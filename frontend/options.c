@@ -145,7 +145,10 @@ static const struct row {
     {'t', {"linger", required_argument, NULL, 't'}, set_linger, SECONDS},
     {'r', {"read-ring", required_argument, NULL, 'r'}, set_read_ring, SIZE},
     {'w', {"write-ring", required_argument, NULL, 'w'}, set_write_ring, SIZE},
-    {'S', {"state", required_argument, NULL, 'S'}, set_state, "a state, such as Connected or Closed"},
+    {'S',
+     {"state", required_argument, NULL, 'S'},
+     set_state,
+     "a state, such as Connected or Closed"},
     {'o', {"once", no_argument, NULL, 'o'}, set_once, NULL},
     {'j', {"json", no_argument, NULL, 'j'}, set_json, NULL},
 };
@@ -195,8 +198,8 @@ int options_parse(const struct command *command, int argc, char **argv, struct o
             return 0;
         if (letter == '?' || letter == ':') {
             complain(EXIT_USAGE, "%s: %s \"%s\" (see vchan help %s)", command->name,
-                     letter == '?' ? "unknown option" : "a value is needed for",
-                     argv[optind - 1], command->name);
+                     letter == '?' ? "unknown option" : "a value is needed for", argv[optind - 1],
+                     command->name);
             return -1;
         }
         if (apply(command, letter, options) < 0)

@@ -22,7 +22,7 @@ static void note(int number)
 }
 
 /* A signal that was ignored (nohup) stays so. */
-static void catch(int number)
+static void catch (int number)
 {
     struct sigaction action = {.sa_handler = note}, before;
 
@@ -33,8 +33,8 @@ static void catch(int number)
 void stop_catch(void)
 {
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-        catch(signals[i]);
-    catch(SIGALRM);
+        catch (signals[i]);
+    catch (SIGALRM);
 }
 
 bool stop_came(void)

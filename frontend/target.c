@@ -23,9 +23,10 @@ static int parse_words(const struct options *options, int argc, char **argv,
     bool named = options->target == TARGET_NAMED;
 
     if (argc != (named ? 1 : 2))
-        return complain(EXIT_USAGE, named ? "one channel is needed: a name, or --client or --server "
-                                            "with DOMID and PATH (see vchan list, vchan help)"
-                                          : "DOMID and PATH are needed (see vchan help)");
+        return complain(EXIT_USAGE, named
+                                        ? "one channel is needed: a name, or --client or --server "
+                                          "with DOMID and PATH (see vchan list, vchan help)"
+                                        : "DOMID and PATH are needed (see vchan help)");
     words->path = argv[argc - 1];
     if (!named && parse_number(argv[0], DOMID_FIRST_RESERVED - 1, &words->domid) < 0)
         return complain(EXIT_USAGE, "\"%s\": a domain id is needed", argv[0]);
@@ -49,8 +50,9 @@ static const struct cause {
      "nothing was offered there in time"},
     {-ECONNREFUSED, "the other side refused (its error: vchan list)", NULL},
     {-ECONNRESET, "the other side went away", NULL},
-    {-ENOSPC, "the kernel grants no more pages (raise /sys/module/xen_gntalloc/parameters/limit, "
-              "or take smaller rings)",
+    {-ENOSPC,
+     "the kernel grants no more pages (raise /sys/module/xen_gntalloc/parameters/limit, "
+     "or take smaller rings)",
      "the kernel grants no more pages (raise /sys/module/xen_gntalloc/parameters/limit, or take "
      "smaller rings)"},
     {-EACCES, "no permission for Xen's devices or xenstore",

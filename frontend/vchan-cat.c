@@ -23,9 +23,9 @@ struct cat {
     struct stdio output;
     struct flow sending;
     struct flow receiving;
-    bool shut;           /* the end of input is passed on */
-    bool met;            /* the peer has come */
-    int64_t since;       /* when this began, or when something last came after the end of input */
+    bool shut;     /* the end of input is passed on */
+    bool met;      /* the peer has come */
+    int64_t since; /* when this began, or when something last came after the end of input */
 };
 
 static ssize_t take_input(void *arg, void *data, size_t size)
@@ -73,9 +73,7 @@ static bool cat_lingers(const struct cat *cat)
 /* How long this may still wait for the peer to come, or to say something; -1: for ever. */
 static int cat_patience(const struct cat *cat)
 {
-    int ms = cat_lingers(cat) ? cat->options->linger_ms
-             : cat->met       ? -1
-                              : cat->options->timeout_ms;
+    int ms = cat_lingers(cat) ? cat->options->linger_ms : cat->met ? -1 : cat->options->timeout_ms;
     int64_t left = cat->since + ms - clock_ms();
 
     if (ms < 0)

@@ -142,8 +142,8 @@ static void print_json(const struct channel_view *views, size_t count)
 
     for (size_t i = 0; i < count; i++)
         json_object_array_add(array, json_view(&views[i]));
-    puts(json_object_to_json_string_ext(array, JSON_C_TO_STRING_PRETTY |
-                                                   JSON_C_TO_STRING_NOSLASHESCAPE));
+    puts(json_object_to_json_string_ext(array,
+                                        JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
     json_object_put(array);
 }
 

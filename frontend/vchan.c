@@ -94,7 +94,8 @@ int main(int argc, char **argv)
 
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2)
-        return complain(EXIT_USAGE, "a command is needed: cat, echo, list or wait (see vchan help)");
+        return complain(EXIT_USAGE,
+                        "a command is needed: cat, echo, list or wait (see vchan help)");
     if (is(argv[1], "help", "--help") || strcmp(argv[1], "-h") == 0)
         return help(argc - 2, argv + 2);
     if (is(argv[1], "--version", "version")) {

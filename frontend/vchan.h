@@ -59,12 +59,13 @@ int wait_run(const struct options *options, int argc, char **argv);
 int complain(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * Opens the channel that the arguments name, non-blocking. EXIT_DONE, and the caller owns *channel; or
- * another exit code, after a line on standard error. A signal that stop_catch() catches ends it.
+ * Opens the channel that the arguments name, non-blocking. EXIT_DONE, and the caller owns *channel;
+ * or another exit code, after a line on standard error. A signal that stop_catch() catches ends it.
  */
 int target_open(const struct options *options, int argc, char **argv, struct pvchan **channel);
 
-/* Tells what a channel's call ended with, on standard error; returns the exit code that goes with it. */
+/* Tells what a channel's call ended with, on standard error; returns the exit code that goes with
+ * it. */
 int channel_complain(int error);
 
 #endif
