@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What domain 0 does for lab/run, which types it on the console:
+# What domain 0 does for lab/run, which asks for one of these:
 #   session.sh deliver       unpacks the product here and in the guests
 #   session.sh test NAME     runs a scenario between two looks at what is in use
 #   session.sh shell         a shell for a person
