@@ -14,7 +14,7 @@ deliver()
     for guest in g1 g2; do
         guest_exec $guest tar xzf - -C / <$share/guest.tgz || return 1
     done
-    cat $share/guest.cpio.gz >>/lab/guest.cpio.gz
+    cat $share/guest.cpio >>/lab/guest.cpio
 }
 
 # What may explain a failure: core files, logs of Xen, of domain 0's services and of every guest.
@@ -40,10 +40,8 @@ run_scenario()
     code=$?
     case $code in
     124 | 143) echo "FAIL: the scenario did not end in ${LAB_SCENARIO_SECONDS:-120} s" ;;
-    77) return 77 ;;
     esac
-    host_leaks || [ $code -ne 0 ] || code=1
-    return $code
+    [ $code -eq 0 ] && host_leaks || return $((code ? code : 1))
 }
 
 test_one()

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Words that every scenario script uses, whatever machine it runs on.
 
+_begin=$(date +%s)
+
+# step WHAT: what comes next, with the seconds so far.
 step()
 {
-    echo "-- $*"
+    echo "-- $(($(date +%s) - _begin)) s: $*"
 }
 
 fail()
@@ -35,4 +38,47 @@ wait_for()
 same()
 {
     [ "$2" = "$3" ] || fail "$1: '$2' is not '$3'"
+}
+
+# contains WHAT TEXT PART: a text has that part.
+contains()
+{
+    case $2 in
+    *"$3"*) ;;
+    *) fail "$1: no '$3' in: $2" ;;
+    esac
+}
+
+# fails WHAT CMD…: the command ends with an exit code other than 0.
+fails()
+{
+    _what=$1
+    shift
+    ! "$@" >/dev/null 2>&1 || fail "$_what: should have failed: $*"
+}
+
+# backend_start: vchan-backend in domain 0, its log in ./backend.log; backend_stop ends it in order.
+backend_start()
+{
+    vchan-backend -v 2>>backend.log &
+    backend=$!
+}
+
+backend_stop()
+{
+    kill "$backend"
+    wait "$backend" || fail "vchan-backend ended with $?: $(tail -n 3 backend.log)"
+}
+
+# state_is DOM NAME STATES: "xl-vchan list" shows the channel in those states, "Connected/Connected".
+state_is()
+{
+    xl-vchan list "$1" | grep -q " $2  *$3 "
+}
+
+# random_file NAME KIB: makes a file of random bytes; prints its checksum.
+random_file()
+{
+    dd if=/dev/urandom of="$1" bs=1024 count="$2" 2>/dev/null
+    sha256sum <"$1"
 }
