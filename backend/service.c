@@ -271,6 +271,23 @@ static struct entry *entry_of(struct service *service, const char *path)
     return domain && take_number(&below, &devid) ? entry_find(domain, devid) : NULL;
 }
 
+/*
+ * A frontend domain that ends takes all of its nodes along, and the one event is for the directory that is
+ * watched; a device's own directory may go alone. Then look at all that lay there.
+ */
+static void mark_gone(struct service *service, const char *path)
+{
+    struct domain *domain;
+    struct entry *entry;
+
+    SLIST_FOREACH (domain, &service->domains, next) {
+        if (strcmp(path, domain->watch) != 0 && !path_below(path, domain->watch))
+            continue;
+        SLIST_FOREACH (entry, &domain->entries, next)
+            entry->look = true;
+    }
+}
+
 /* Takes a batch of events, then does once what any number of them call for. */
 static int take_events(struct service *service)
 {
@@ -281,10 +298,12 @@ static int take_events(struct service *service)
     for (int i = 0; i < BATCH && (rc = store_next_event(service->host.store, &event)) > 0; i++) {
         struct entry *entry = entry_of(service, event.path);
 
-        if (entry)
+        if (entry) {
             entry->look = true;
-        else
+        } else {
+            mark_gone(service, event.path);
             rescan = true;
+        }
     }
     if (rescan)
         scan(service);
