@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What a scenario script says of the machine under it, for real Xen in the lab. Sourced in domain 0.
-# tests/on-sim.sh is the same vocabulary for xensim; the scripts do not know which one they got.
+# tests/on-sim.sh is the same vocabulary for xensim; the scripts do not know which one they got. One
+# word is a program, so that it can be killed: guest-exec DOM CMD…, which runs CMD in the guest with
+# stdin, stdout, stderr and exit code as here.
 . "${VOCABULARY%/*}/vocabulary.sh"
 
 # guest_config NAME: an xl config for a guest of that name, without channels, on stdout.
@@ -15,16 +17,10 @@ guest_wait()
     guest-exec --wait 60 "$1" true
 }
 
-# guest_exec DOM CMD…: runs CMD in the guest; its stdin, stdout, stderr and exit code are as here.
-guest_exec()
-{
-    guest-exec "$@"
-}
-
 # host_usage: what is in use now, a fact a line, for host_leaks to compare.
 host_usage()
 {
-    xenstore-ls -f / | sed -n 's/ = .*//; /device\/vchan\|backend\/vchan/p'
+    xenstore-ls -f / | sed -n 's/ = .*//; /data\/exec/d; /device\/vchan\|backend\/vchan\|[0-9]\/data\/\|domain\/0\/data/p'
     for _dom in $(xenstore-list /local/domain); do
         lsevtchn "$_dom" | sed -n "s/^ *[0-9]*: VCPU [0-9]*: \(Interdomain.*[dD]omain [0-9]*\).*/domain $_dom: event channel: \1/p"
     done
@@ -75,4 +71,13 @@ host_leaks()
 guest_destroy()
 {
     xl destroy "$1"
+}
+
+# host_can WHAT: whether this kind of host can save a guest, or boot a PVH one.
+host_can()
+{
+    case $1 in
+    save | pvh) return 0 ;;
+    esac
+    return 1
 }

@@ -82,3 +82,28 @@ random_file()
     dd if=/dev/urandom of="$1" bs=1024 count="$2" 2>/dev/null
     sha256sum <"$1"
 }
+
+# hold_open DOM NAME: a process in the guest opens the channel and keeps it open, sending nothing, until
+# hold_end, whose exit code is that process's. What it says is in ./holder.out.
+hold_open()
+{
+    rm -f hold
+    mkfifo hold
+    guest-exec "$1" sh -c "echo \$\$ >/run/holder.pid; exec vchan cat --timeout 30 $2" \
+        <hold >holder.out 2>&1 &
+    holder=$!
+    exec 9>hold
+    wait_for 40 "$2 is not Connected" state_is "$1" "$2" Connected/Connected
+}
+
+hold_end()
+{
+    exec 9>&-
+    wait $holder
+}
+
+# hold_kill DOM: kills that process.
+hold_kill()
+{
+    guest-exec "$1" sh -c 'kill -9 $(cat /run/holder.pid)'
+}

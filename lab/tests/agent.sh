@@ -3,25 +3,25 @@
 # The lab itself: commands in a guest have their exit code, output, input and arguments as here.
 . "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
 
-same "exit code" "$(guest_exec g1 sh -c 'exit 37'; echo $?)" 37
-same "signal" "$(guest_exec g1 sh -c 'kill -9 $$'; echo $?)" 137
-same "no such command" "$(guest_exec g1 /no/such 2>/dev/null; echo $?)" 127
-same "no such guest" "$(guest_exec nobody true 2>/dev/null; echo $?)" 255
-same "arguments" "$(guest_exec g2 printf '%s|' 'a b' '' '$HOME')" 'a b||$HOME|'
-same "stderr" "$(guest_exec g1 sh -c 'echo out; echo err >&2' 2>&1 >/dev/null)" err
+same "exit code" "$(guest-exec g1 sh -c 'exit 37'; echo $?)" 37
+same "signal" "$(guest-exec g1 sh -c 'kill -9 $$'; echo $?)" 137
+same "no such command" "$(guest-exec g1 /no/such 2>/dev/null; echo $?)" 127
+fails "no such guest" guest-exec nobody true
+same "arguments" "$(guest-exec g2 printf '%s|' 'a b' '' '$HOME')" 'a b||$HOME|'
+same "stderr" "$(guest-exec g1 sh -c 'echo out; echo err >&2' 2>&1 >/dev/null)" err
 
 step "bytes in both directions"
 dd if=/dev/urandom of=bytes bs=1024 count=50 2>/dev/null
-guest_exec g1 cat <bytes >back || fail "cat in the guest"
+guest-exec g1 cat <bytes >back || fail "cat in the guest"
 cmp bytes back || fail "bytes changed on the way"
 
 step "a command that leaves a process behind still ends"
-guest_exec g1 sh -c 'sleep 60 & echo started' >started
+guest-exec g1 sh -c 'sleep 60 & echo started' >started
 same "output" "$(cat started)" started
 
 step "a signal reaches the command"
-guest_exec g2 sleep 60 &
-wait_for 10 "sleep did not start" guest_exec g2 pidof sleep >/dev/null
+guest-exec g2 sh -c 'echo up; exec sleep 60' >up &
+wait_for 10 "the command did not start" test -s up
 kill $!
 wait $!
 same "exit code" $? 143

@@ -11,10 +11,10 @@ one_way()
 {
     step "domain 0 to g1, $1 serves, rings $2 and $3"
     if [ "$1" = dom0 ]; then
-        guest_exec g1 sh -c 'lvcat client 0 /local/domain/0/data/plain </dev/null | sha256sum' >got &
+        guest-exec g1 sh -c 'lvcat client 0 /local/domain/0/data/plain </dev/null | sha256sum' >got &
         timeout 60 lvcat server "$g1" /local/domain/0/data/plain "$2" "$3" -1 <bytes || fail "server"
     else
-        guest_exec g1 sh -c "lvcat server 0 data/plain $2 $3 </dev/null | sha256sum" >got &
+        guest-exec g1 sh -c "lvcat server 0 data/plain $2 $3 </dev/null | sha256sum" >got &
         timeout 60 lvcat client "$g1" "/local/domain/$g1/data/plain" -1 <bytes || fail "client"
     fi
     wait $!
@@ -25,3 +25,4 @@ for sizes in "1024 2048" "4096 4096" "65536 1048576"; do
     one_way dom0 $sizes
     one_way guest $sizes
 done
+xenstore-rm /local/domain/0/data

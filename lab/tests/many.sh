@@ -26,13 +26,13 @@ done
 wait
 cat /run/out.* | sort
 GUEST
-guest_exec g3 sh -s $count <all >out &
+guest-exec g3 sh -s $count <all >out &
 all_connected()
 {
     [ "$(xl-vchan list g3 | grep -c ' Connected/Connected ')" = $count ]
 }
-wait_for 90 "not all are Connected" all_connected
-guest_exec g3 sh -c "for i in \$(seq $count); do echo; done >/run/go"
+wait_for 60 "not all are Connected" all_connected
+guest-exec g3 sh -c "for i in \$(seq $count); do echo; done >/run/go"
 wait $! || fail "in the guest: $?"
 for i in $(seq $count); do
     echo "hello $i"

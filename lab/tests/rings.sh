@@ -5,7 +5,7 @@
 
 backend_start
 down=$(random_file down 512)
-up=$(guest_exec g1 sh -c 'dd if=/dev/urandom of=/run/up bs=1024 count=512 2>/dev/null; sha256sum </run/up')
+up=$(guest-exec g1 sh -c 'dd if=/dev/urandom of=/run/up bs=1024 count=512 2>/dev/null; sha256sum </run/up')
 for ring in 1K 2K 4K 16K 64K 256K 1M; do
     step "ring=$ring"
     rm -f up.sum
@@ -13,7 +13,7 @@ for ring in 1K 2K 4K 16K 64K 256K 1M; do
         "command=cd $PWD; exec 3<&0; sha256sum <&3 >up.new && mv up.new up.sum & cat down; wait" ||
         fail "attach"
     same "to the guest" \
-        "$(guest_exec g1 sh -c 'vchan cat --timeout 20 rings </run/up | sha256sum')" "$down"
+        "$(guest-exec g1 sh -c 'vchan cat --timeout 20 rings </run/up | sha256sum')" "$down"
     wait_for 20 "the command in domain 0 has not ended" test -e up.sum
     same "from the guest" "$(cat up.sum)" "$up"
     xl-vchan detach --wait 20 g1 rings || fail "detach"

@@ -1,0 +1,89 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The frontend's domain ends while its channel is open, in every way xl knows: the backend lets go of its
+# pages (no zombie stays), its nodes can be removed, and the next life of the domain gets its channel.
+. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+
+# use: g3's channel works, and is left open.
+use()
+{
+    guest_wait g3
+    g3=$(xl domid g3)
+    same "echo" "$(echo "in $g3" | guest-exec g3 vchan cat --timeout 20 echo)" "in $g3"
+    hold_open g3 echo
+}
+
+gone()
+{
+    ! xl list "$g3" >/dev/null 2>&1
+}
+
+no_zombie()
+{
+    ! xl list | grep -q '^(null)'
+}
+
+new_domain()
+{
+    _new=$(xl domid g3 2>/dev/null) && [ "$_new" != "$g3" ]
+}
+
+# ended HOW: the domain of before is gone altogether, and so can be its channel's nodes.
+ended()
+{
+    wait_for 40 "$1: domain $g3 is still there" gone
+    wait_for 20 "$1: a zombie stays: $(xl list)" no_zombie
+    xl-vchan detach --wait 20 "$g3" echo || fail "detach after $1"
+    hold_end
+}
+
+create()
+{
+    xl-vchan create --wait 30 g3.cfg || fail "create"
+}
+
+attach()
+{
+    xl-vchan attach --wait 20 g3 name=echo connection=echo || fail "attach"
+}
+
+backend_start
+guest_config g3 >g3.cfg
+echo 'vchan = [ "name=echo, connection=echo" ]' >>g3.cfg
+
+step "destroy"
+create
+use
+guest_destroy g3
+ended destroy
+
+step "shutdown"
+create
+use
+xl shutdown g3 || fail "shutdown"
+ended shutdown
+
+step "reboot"
+create
+use
+xl reboot g3 || fail "reboot"
+wait_for 40 "reboot: no new domain" new_domain
+ended reboot
+attach
+use
+
+if host_can save; then
+    step "save and restore"
+    xl save g3 /tmp/g3.saved >/dev/null || fail "save"
+    ended save
+    xl restore /tmp/g3.saved >/dev/null || fail "restore"
+    rm /tmp/g3.saved
+    guest_wait g3
+    attach
+    use
+fi
+
+step "end"
+guest_destroy g3
+ended "destroy, again"
+backend_stop

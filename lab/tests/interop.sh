@@ -1,0 +1,49 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The vchan command against Debian's libxenvchan and vchan-socket-proxy, on real grants, in both roles.
+. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+
+g1=$(xl domid g1)
+home=/local/domain/$g1/data
+sum=$(random_file bytes 256)
+
+step "vchan --client in domain 0, libxenvchan's server in g1"
+guest-exec g1 sh -c 'lvcat server 0 data/one 4096 65536 </dev/null | sha256sum' >got &
+vchan cat --timeout 20 --client "$g1" "$home/one" <bytes || fail "vchan: $?"
+wait $!
+same "bytes" "$(cat got)" "$sum"
+
+step "vchan --server in g1, libxenvchan's client in domain 0"
+guest-exec g1 sh -c 'vchan cat --timeout 30 --server 0 data/two </dev/null | sha256sum' >got &
+timeout 60 lvcat client "$g1" "$home/two" -1 <bytes || fail "lvcat"
+wait $!
+same "bytes" "$(cat got)" "$sum"
+
+step "vchan --server in domain 0, libxenvchan's client in g1"
+vchan cat --timeout 30 --server "$g1" /local/domain/0/data/three <bytes &
+same "bytes" "$(guest-exec g1 sh -c 'lvcat client 0 /local/domain/0/data/three </dev/null | sha256sum')" "$sum"
+wait $! || fail "vchan: $?"
+xenstore-rm /local/domain/0/data
+
+step "vchan-socket-proxy's server in g1, vchan --client in domain 0"
+guest-exec g1 socat UNIX-LISTEN:/run/cat EXEC:cat &
+wait_for 20 "socat does not listen in g1" guest-exec g1 test -S /run/cat
+guest-exec g1 vchan-socket-proxy -m server 0 data/four /run/cat &
+proxy=$!
+same "echo" "$(echo hello | vchan cat --timeout 20 --linger 5 --client "$g1" "$home/four")" hello
+kill $proxy
+wait $proxy
+guest-exec g1 xenstore-rm data/four
+
+step "vchan echo --server in g1, vchan-socket-proxy's client in domain 0"
+guest-exec g1 vchan echo --once --server 0 data/five &
+timeout 60 vchan-socket-proxy -m client "$g1" "$home/five" "$PWD/proxy.sock" &
+proxy=$!
+wait_for 20 "the proxy does not listen" test -S proxy.sock
+# The proxy drops what is still to come when its client has no more to send.
+: >got
+{ echo hello; wait_for 20 "no answer" test -s got; } |
+    timeout 30 socat - UNIX-CONNECT:proxy.sock >got
+same "echo" "$(cat got)" hello
+kill $proxy
+wait

@@ -1,0 +1,50 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Who may do what: the two domains of a channel, and a third.
+. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+
+backend_start
+xl-vchan attach --wait 20 g1 name=secret connection=exec command="cat; : $PWD/private" || fail "attach"
+g1=$(xl domid g1)
+front=/local/domain/$g1/device/vchan/0
+back=/local/domain/0/backend/vchan/$g1/0
+
+step "the frontend's domain reads its own nodes, and what it needs of the backend's"
+same "name" "$(guest-exec g1 xenstore-read device/vchan/0/name)" secret
+guest-exec g1 xenstore-read $back/state >/dev/null || fail "g1 cannot read $back/state"
+
+step "not the connection's details, and no writing to the backend"
+fails "private/command" guest-exec g1 xenstore-read $back/private/command
+fails "private" guest-exec g1 xenstore-ls $back/private
+for node in state online frontend-id private/command; do
+    fails "writing $node" guest-exec g1 xenstore-write $back/$node 1
+done
+fails "toolstack's nodes" guest-exec g1 xenstore-ls "/libxl/$g1"
+
+step "a third domain sees neither side"
+for node in $front $front/name $front/ring-ref $back $back/state $back/private/command; do
+    fails "g2 reads $node" guest-exec g2 xenstore-read $node
+done
+fails "g2 lists" guest-exec g2 xenstore-ls $front
+fails "g2 writes" guest-exec g2 xenstore-write $front/state 4
+
+step "a third domain cannot open the channel, even if it is told the numbers"
+hold_open g1 secret
+fails "by its path" guest-exec g2 vchan cat --timeout 1 --client "$g1" $front
+guest-exec g2 xenstore-write data/stolen/ring-ref "$(xenstore-read $front/ring-ref)" \
+    data/stolen/event-channel "$(xenstore-read $front/event-channel)"
+fails "with its numbers" guest-exec g2 vchan cat --timeout 1 --client "$g1" \
+    "/local/domain/$(xl domid g2)/data/stolen"
+guest-exec g2 xenstore-rm data/stolen
+state_is g1 secret Connected/Connected || fail "the theft disturbed it: $(xl-vchan list g1)"
+
+step "a frontend that lies about its numbers harms only itself"
+hold_end || fail "vchan cat: $?: $(cat holder.out)"
+xl-vchan attach --wait 20 g2 name=echo connection=echo || fail "attach"
+guest-exec g1 xenstore-write device/vchan/0/ring-ref 999999 device/vchan/0/event-channel 77 \
+    device/vchan/0/state 3
+wait_for 20 "the backend has not refused" state_is g1 secret Initialised/Closed
+same "g2's echo" "$(echo hello | guest-exec g2 vchan cat --timeout 20 echo)" hello
+xl-vchan detach --wait 20 g1 secret || fail "detach"
+xl-vchan detach --wait 20 g2 echo || fail "detach"
+backend_stop
