@@ -215,7 +215,7 @@ static int fd_own(int fd, int mode)
     int own;
 
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    own = open(path, mode | O_CLOEXEC);
+    own = open(path, mode | O_NONBLOCK | O_CLOEXEC);
     return own >= 0 ? own : dup(fd);
 }
 

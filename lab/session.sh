@@ -12,18 +12,23 @@ deliver()
 {
     tar xzf $share/dom0.tgz -C / || return 1
     for guest in g1 g2; do
-        guest_exec $guest tar xzf - -C / <$share/guest.tgz || return 1
+        guest-exec $guest tar xzf - -C / <$share/guest.tgz || return 1
     done
     cat $share/guest.cpio >>/lab/guest.cpio
 }
 
-# What may explain a failure: core files, logs of Xen, of domain 0's services and of every guest.
+# What may explain a failure: what there was at the end, the scenario's files, core files, the logs of
+# Xen, of domain 0's services and of every guest.
 collect()
 {
     out=$1
-    xl dmesg >>/lab/xen.log
     mkdir -p "$out"
+    xl dmesg >>/lab/xen.log
+    ps -o pid,ppid,stat,args >"$out/processes"
+    xl list >"$out/domains"
+    timeout 20 xenstore-ls -fp >"$out/xenstore"
     cp -r /lab/xen.log /var/log/xen/* /lab/cores "$out/"
+    tar cf - -C /tmp scenario | tar xf - -C "$out"
     for guest in g1 g2; do
         guest-exec --wait 5 $guest sh -c 'cd /cores && [ "$(ls)" ] && tar cf - .' \
             </dev/null 2>/dev/null | tar xf - -C "$out/cores" 2>/dev/null
@@ -51,7 +56,7 @@ test_one()
     run_scenario "$1" </dev/null >$share/results/"$1.log" 2>&1
     code=$?
     cd /
-    collect $share/results/"$1" 2>/dev/null
+    collect $share/results/"$1" 2>$share/results/"$1.collect"
     return $code
 }
 
