@@ -142,12 +142,19 @@ static int refused(const struct pvchan *handle, enum machine_role role)
     return role == MACHINE_FRONTEND ? -ECONNREFUSED : 0;
 }
 
+/* A frontend still at Initialised has not seen us; if we came and went now, it would take that for a no. */
+static bool both_connected(const struct endpoint *endpoint)
+{
+    return endpoint_channel(endpoint) &&
+           endpoint_peer_state(endpoint) != XenbusStateInitialised;
+}
+
 static int await_connected(struct pvchan *handle, enum machine_role role, int64_t deadline)
 {
     int rc = 0;
 
     endpoint_look(handle->endpoint);
-    while (rc == 0 && endpoint_own_state(handle->endpoint) != XenbusStateConnected) {
+    while (rc == 0 && !both_connected(handle->endpoint)) {
         rc = refused(handle, role);
         if (rc == 0)
             rc = handle_wait(handle, deadline);
@@ -155,14 +162,26 @@ static int await_connected(struct pvchan *handle, enum machine_role role, int64_
     return rc;
 }
 
+/*
+ * A handle is one connection: a backend's side would take the next frontend, and mix the two. (Before it
+ * was connected there is nothing to mix.)
+ */
+static void end_of_life(void *arg)
+{
+    struct pvchan *handle = arg;
+
+    if (endpoint_channel(handle->endpoint))
+        endpoint_set_leaving(handle->endpoint);
+}
+
 static int connect_named(struct pvchan *handle, const char *name, int64_t deadline)
 {
-    static const struct endpoint_ops no_ops; /* calls on the handle look for themselves */
+    static const struct endpoint_ops ops = {.releasing = end_of_life};
     struct search search;
     int rc = find(handle->store, name, &search);
 
     if (rc == 0)
-        rc = endpoint_open(handle->store, handle->xen, search.role, search.dir, &no_ops, NULL,
+        rc = endpoint_open(handle->store, handle->xen, search.role, search.dir, &ops, handle,
                            &handle->endpoint);
     if (rc < 0)
         return rc;

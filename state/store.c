@@ -17,9 +17,10 @@ struct store {
     xs_transaction_t transaction; /* what every call is part of; XBT_NULL outside */
 };
 
+/* A connection that broke gives errors of its socket. */
 static int error(void)
 {
-    return errno ? -errno : -EIO;
+    return errno && errno != EBADF && errno != EPIPE ? -errno : -EIO;
 }
 
 int store_open(struct store **out)
@@ -179,25 +180,32 @@ int store_write_number(struct store *store, const char *dir, const char *key, ui
     return store_write_text(store, dir, key, text);
 }
 
-struct state_write {
-    const char *dir;
-    enum xenbus_state state;
+struct device_write {
+    const char *dir, *key, *text;
 };
 
-static int fill_state(struct store *store, void *arg)
+static int fill_device(struct store *store, void *arg)
 {
-    const struct state_write *write = arg;
+    const struct device_write *write = arg;
 
     if (!store_exists(store, write->dir, "state"))
         return -ENOENT;
-    return store_write_number(store, write->dir, "state", write->state);
+    return store_write_text(store, write->dir, write->key, write->text);
+}
+
+int store_write_device(struct store *store, const char *dir, const char *key, const char *text)
+{
+    struct device_write write = {.dir = dir, .key = key, .text = text};
+
+    return store_transaction(store, fill_device, &write);
 }
 
 int store_write_state(struct store *store, const char *dir, enum xenbus_state state)
 {
-    struct state_write write = {.dir = dir, .state = state};
+    char text[16];
 
-    return store_transaction(store, fill_state, &write);
+    snprintf(text, sizeof(text), "%u", state);
+    return store_write_device(store, dir, "state", text);
 }
 
 int store_make_directory(struct store *store, const char *path, domid_t owner, domid_t reader)

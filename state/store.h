@@ -71,9 +71,12 @@ int store_write_text(struct store *store, const char *dir, const char *key, cons
 int store_write_number(struct store *store, const char *dir, const char *key, uint32_t value);
 
 /*
- * Writes dir/state, but only where it is: a directory that was taken away stays away (-ENOENT).
- * Takes a transaction of its own, so it may not be called in one.
+ * Writes a key of a device's directory, but only if that still has a state: one that was taken away stays
+ * away (-ENOENT). Takes a transaction of its own, so it may not be called in one.
  */
+int store_write_device(struct store *store, const char *dir, const char *key, const char *text);
+
+/* Writes dir/state in the same way. */
 int store_write_state(struct store *store, const char *dir, enum xenbus_state state);
 
 /*

@@ -249,16 +249,18 @@ static void moves_of_connection(struct search *search, const struct world *world
 {
     const struct side *side = &world->side[me];
     struct world next = *world;
+    struct machine_view view;
 
     if (!side->alive || !side->held)
         return;
+    view_of(world, me, &view);
     if (!side->ready) {
         next.side[me].ready = 1;
         wake(&next, me);
         reach(search, &next, me == F ? "frontend: ready" : "backend: ready");
     }
     next = *world;
-    if (side->draining && !side->drained) {
+    if (!side->drained && (side->draining || view.lost)) { /* the ring says so by itself, too */
         next.side[me].drained = 1;
         wake(&next, me);
         reach(search, &next, me == F ? "frontend: drained" : "backend: drained");

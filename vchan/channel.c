@@ -21,6 +21,7 @@ struct channel {
     uint32_t ring_ref;
     bool server;
     bool ended;  /* the peer said that it sends no more */
+    bool gone;   /* the peer let go of the rings, by what xenstore says */
     bool broken; /* the peer's index made no sense once */
     struct spin spin[2]; /* by enum channel_wait */
 };
@@ -229,14 +230,19 @@ void channel_set_ended(struct channel *channel)
     channel->ended = true;
 }
 
+void channel_set_gone(struct channel *channel)
+{
+    channel->gone = true;
+}
+
 bool channel_peer_left(const struct channel *channel)
 {
-    return ring_peer_left(&channel->end);
+    return channel->gone || ring_peer_left(&channel->end);
 }
 
 bool channel_peer_here(const struct channel *channel)
 {
-    return ring_peer_present(&channel->end);
+    return !channel->gone && ring_peer_present(&channel->end);
 }
 
 /* What made no sense once is not believed again, whatever the peer writes then. */
@@ -272,7 +278,7 @@ int channel_readable(struct channel *channel, uint32_t enough)
         tell(channel);
         ring_request(end, VCHAN_NOTIFY_WRITE);
         /* In this order: what was written before the peer left is seen after it is seen gone. */
-        over = channel->ended || ring_peer_left(end);
+        over = channel->ended || channel_peer_left(channel);
         bytes = ring_readable(&end->in, enough);
         if (bytes >= 0 && (uint32_t)bytes < enough && !over)
             return -EAGAIN;
@@ -287,7 +293,7 @@ int channel_writable(struct channel *channel, uint32_t enough)
 
     if (channel->broken)
         return -EPROTO;
-    if (ring_peer_left(end))
+    if (channel_peer_left(channel))
         return -EPIPE;
     room = ring_writable(&end->out, enough);
     if (room >= 0 && (uint32_t)room < enough) {

@@ -26,7 +26,8 @@ struct channel_owner {
 /*
  * Server: grants a page and rings of these orders (seen from the server) to domain peer, and offers
  * it a port. On success the caller owns *channel; on failure it is NULL and nothing is left.
- * -ENOSPC: the kernel grants no more pages (gntalloc's limit, 1024 by default, or the grant table).
+ * -ENOSPC: the kernel grants no more pages (gntalloc's limit, 1024 by default, or the grant table);
+ * -ENODEV: the driver is not there (modprobe xen-gntalloc; for channel_join() xen-gntdev).
  */
 int channel_serve(struct xen *xen, domid_t peer, const struct ring_orders *orders,
                   struct channel_owner owner, struct channel **channel);
@@ -38,8 +39,9 @@ evtchn_port_t channel_port(const struct channel *channel);
 /*
  * Client: binds to the server's port, maps its page and rings, takes its place and signals.
  * -EBUSY: the port is not offered to us or taken (another client, or the server is gone);
- * -EINVAL: no such grant for us (the server is gone or lies); -EPROTO: the page is not sound. On failure
- * nothing is left, and nothing of the server's is harmed.
+ * -ESRCH: no such domain; -EINVAL: no such grant for us (the server is gone or lies); -EPROTO: the page
+ * is not sound; -ENODEV as for channel_serve(). On failure nothing is left. A server whose port was
+ * bound is told that its client left, since the kernel says so when the page is unmapped.
  */
 int channel_join(struct xen *xen, domid_t peer, uint32_t ring_ref, evtchn_port_t port,
                  struct channel_owner owner, struct channel **channel);
@@ -52,6 +54,12 @@ void channel_close(struct channel *channel);
 
 /* Tells the channel that its peer will send no more: an empty ring is then the end. */
 void channel_set_ended(struct channel *channel);
+
+/*
+ * Tells the channel that its peer holds the rings no more, whatever its live byte says: a domain that was
+ * destroyed cannot clear it. What it wrote can still be read.
+ */
+void channel_set_gone(struct channel *channel);
 
 /* Whether the peer's process has left, in order or not; what it wrote is still in the ring. */
 bool channel_peer_left(const struct channel *channel);

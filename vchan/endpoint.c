@@ -9,6 +9,9 @@
 
 #include "vchan/lock.h"
 
+/* What this backend offers: RING_SIZE_MAX. */
+#define MAX_RING_TEXT "1048576"
+
 /*
  * A peer that rewrites its state in a loop gets this many answers at a time, then its turn is over
  * until its watch fires again.
@@ -33,6 +36,7 @@ struct endpoint {
     struct machine_view view;
     struct channel *channel;
     bool connected; /* we said so: bytes may flow */
+    bool gone;      /* the channel knows that the peer let go of it */
     bool ended_well;
     int error;
     char reason[256];
@@ -54,18 +58,41 @@ static const char *peer_word(const struct endpoint *endpoint)
 
 /* ---- what is known ---- */
 
+/* What cannot be read now (xenstored is busy or gone) stays as it was; nonsense counts as given. */
+static void see_state(struct endpoint *endpoint, const char *dir, enum xenbus_state nonsense,
+                      enum xenbus_state *state)
+{
+    enum xenbus_state seen;
+    int rc = store_read_state(endpoint->store, dir, &seen);
+
+    if (rc == 0)
+        *state = seen;
+    else if (rc == -EINVAL)
+        *state = nonsense;
+}
+
 static void see_states(struct endpoint *endpoint)
 {
     struct machine_view *view = &endpoint->view;
-    uint32_t online;
+    uint32_t online = 0;
+    int rc;
 
     /* Our own node with nonsense in it is one to be written anew; a peer's is as good as none. */
-    if (store_read_state(endpoint->store, endpoint->own_dir, &view->own) == -EINVAL)
-        view->own = XenbusStateClosed;
-    store_read_state(endpoint->store, endpoint->peer_dir, &view->peer);
-    if (store_read_number(endpoint->store, backend_dir(endpoint), "online", 1, &online) < 0)
-        online = 0;
-    view->online = online;
+    see_state(endpoint, endpoint->own_dir, XenbusStateClosed, &view->own);
+    see_state(endpoint, endpoint->peer_dir, XenbusStateUnknown, &view->peer);
+    rc = store_read_number(endpoint->store, backend_dir(endpoint), "online", 1, &online);
+    if (rc == 0 || rc == -ENOENT || rc == -EINVAL || rc == -ERANGE)
+        view->online = online;
+}
+
+/*
+ * Whether the peer holds the rings no more, by its state. Its live byte says so too if its process died,
+ * but not if its domain was destroyed.
+ */
+static bool peer_let_go(const struct machine_view *view)
+{
+    return view->peer == XenbusStateUnknown || view->peer == XenbusStateInitialising ||
+           view->peer == XenbusStateInitWait || view->peer == XenbusStateClosed;
 }
 
 static void refresh(struct endpoint *endpoint)
@@ -83,11 +110,15 @@ static void refresh(struct endpoint *endpoint)
 
 static void set_reason(struct endpoint *endpoint, int error, const char *format, va_list args)
 {
-    vsnprintf(endpoint->reason, sizeof(endpoint->reason), format, args);
+    char reason[sizeof(endpoint->reason)];
+
+    vsnprintf(reason, sizeof(reason), format, args);
     endpoint->error = error;
+    if (strcmp(reason, endpoint->reason) == 0)
+        return; /* said already: to write it again would only make us look again */
+    memcpy(endpoint->reason, reason, sizeof(reason));
     endpoint->told = true;
-    if (store_exists(endpoint->store, endpoint->own_dir, "state"))
-        store_write_text(endpoint->store, endpoint->own_dir, "error", endpoint->reason);
+    store_write_device(endpoint->store, endpoint->own_dir, "error", endpoint->reason);
 }
 
 static void __attribute__((format(printf, 3, 4)))
@@ -116,9 +147,12 @@ static int act_begin(struct endpoint *endpoint)
 {
     int rc = 0;
 
-    forget_reason(endpoint);
+    if (endpoint->view.own >= XenbusStateConnected && endpoint->view.own != XenbusStateClosed)
+        explain(endpoint, -ECONNRESET, "an earlier process of this side died");
+    else
+        forget_reason(endpoint);
     if (endpoint->role == MACHINE_BACKEND)
-        rc = store_write_number(endpoint->store, endpoint->own_dir, "max-ring", RING_SIZE_MAX);
+        rc = store_write_device(endpoint->store, endpoint->own_dir, "max-ring", MAX_RING_TEXT);
     if (rc < 0)
         explain(endpoint, rc, "cannot write the backend's offers: %s", strerror(-rc));
     endpoint->view.begun = rc == 0;
@@ -142,6 +176,18 @@ static int fill_keys(struct store *store, void *arg)
                               channel_port(endpoint->channel));
 }
 
+static const char *grant_advice(int rc)
+{
+    switch (rc) {
+    case -ENOSPC:
+        return " (raise /sys/module/xen_gntalloc/parameters/limit, or take smaller rings)";
+    case -ENODEV:
+        return " (modprobe xen-gntalloc)";
+    default:
+        return "";
+    }
+}
+
 static int act_grant(struct endpoint *endpoint)
 {
     struct channel_owner owner = {.fired = fired, .arg = endpoint};
@@ -151,9 +197,7 @@ static int act_grant(struct endpoint *endpoint)
     if (rc < 0) {
         explain(endpoint, rc, "cannot grant rings of %u and %u bytes: %s%s",
                 1u << endpoint->orders.read, 1u << endpoint->orders.write, strerror(-rc),
-                rc == -ENOSPC ? " (raise /sys/module/xen_gntalloc/parameters/limit, or take "
-                                "smaller rings)"
-                              : "");
+                grant_advice(rc));
         return rc;
     }
     rc = store_transaction(endpoint->store, fill_keys, endpoint);
@@ -181,6 +225,8 @@ static const char *join_error(int rc)
     switch (rc) {
     case -EBUSY:
         return "its event channel is not offered to us, or taken by another client";
+    case -ENODEV:
+        return "No such device (modprobe xen-gntdev)";
     case -EPROTO:
         return "its shared page makes no sense (ring orders, grants or indices)";
     default:
@@ -209,8 +255,11 @@ static int act_map(struct endpoint *endpoint)
 static void explain_loss(struct endpoint *endpoint)
 {
     const struct machine_view *view = &endpoint->view;
+    char error[sizeof(endpoint->reason) - 32];
 
-    if (view->peer == XenbusStateUnknown)
+    if (store_read_text(endpoint->store, endpoint->peer_dir, "error", error, sizeof(error)) == 0)
+        explain(endpoint, -ECONNRESET, "the %s says: %s", peer_word(endpoint), error);
+    else if (view->peer == XenbusStateUnknown)
         explain(endpoint, -ECONNRESET, "the %s's directory is gone (destroyed or detached by force)",
                 peer_word(endpoint));
     else if (view->lost)
@@ -226,14 +275,27 @@ static void stir(struct endpoint *endpoint)
         endpoint->ops->stirred(endpoint->arg);
 }
 
+/*
+ * In order: it is at its end, or being unplugged, and has not written why it could not go on. (A state alone does
+ * not tell: a backend that was killed and started again is Closed too.)
+ */
+static bool peer_ended_well(const struct endpoint *endpoint)
+{
+    const struct machine_view *view = &endpoint->view;
+    bool at_end = view->peer == XenbusStateClosing || view->peer == XenbusStateClosed ||
+                  (!view->online && view->peer != XenbusStateUnknown);
+
+    return at_end && !store_exists(endpoint->store, endpoint->peer_dir, "error");
+}
+
 static int act_drain(struct endpoint *endpoint)
 {
     struct machine_view *view = &endpoint->view;
 
     view->draining = true;
-    view->drained = !endpoint->connected; /* nothing was ever read, and nobody will */
-    endpoint->ended_well = view->peer == XenbusStateClosing || view->peer == XenbusStateClosed ||
-                           (!view->online && view->peer != XenbusStateUnknown);
+    if (!endpoint->connected)
+        view->drained = true; /* nothing was ever read, and nobody will */
+    endpoint->ended_well = peer_ended_well(endpoint);
     if (!endpoint->ended_well)
         explain_loss(endpoint);
     channel_set_ended(endpoint->channel);
@@ -262,7 +324,7 @@ static int act_release(struct endpoint *endpoint)
         remove_keys(endpoint);
     channel_close(endpoint->channel);
     endpoint->channel = NULL;
-    endpoint->connected = false;
+    endpoint->connected = endpoint->gone = false;
     view->held = view->ready = view->draining = view->drained = view->finished = false;
     return 0;
 }
@@ -310,37 +372,60 @@ static void now_connected(struct endpoint *endpoint)
         endpoint->ops->connected(endpoint->arg);
 }
 
-static void publish(struct endpoint *endpoint, enum xenbus_state next)
+/* Returns false if that was not possible: trying again at once would not be either. */
+static bool publish(struct endpoint *endpoint, enum xenbus_state next)
 {
     int rc;
 
     if (endpoint->view.own == next)
-        return;
+        return true;
     rc = store_write_state(endpoint->store, endpoint->own_dir, next);
-    if (rc == 0)
-        endpoint->view.own = next;
-    else if (rc != -ENOENT) /* a device that was removed meanwhile is seen by the next look */
+    if (rc == -ENOENT)
+        return true; /* the device was removed meanwhile: the next look sees that */
+    if (rc < 0) {
         explain(endpoint, rc, "cannot write the state %s: %s", xenbus_state_name(next),
                 strerror(-rc));
-    if (rc == 0 && next == XenbusStateConnected)
+        return false;
+    }
+    endpoint->view.own = next;
+    if (next == XenbusStateConnected)
         now_connected(endpoint);
+    return true;
+}
+
+/* Returns whether there may be more to do. */
+static bool take_step(struct endpoint *endpoint)
+{
+    struct machine_step step = machine_step(endpoint->role, &endpoint->view);
+
+    if (step.action == MACHINE_WAIT)
+        return false;
+    if (act(endpoint, step.action) == 0)
+        return publish(endpoint, step.next);
+    endpoint->view.failed = true;
+    return true;
+}
+
+/* Who sleeps with the channel in hand is not woken by the peer any more. */
+static void pass_on_loss(struct endpoint *endpoint)
+{
+    if (endpoint->gone || !endpoint_channel(endpoint) || !peer_let_go(&endpoint->view))
+        return;
+    endpoint->gone = true;
+    channel_set_gone(endpoint->channel);
+    stir(endpoint);
 }
 
 static bool endpoint_step(struct endpoint *endpoint)
 {
     enum xenbus_state own = endpoint->view.own, peer = endpoint->view.peer;
-    struct machine_step step;
+    bool more;
 
     refresh(endpoint);
-    step = machine_step(endpoint->role, &endpoint->view);
-    if (step.action != MACHINE_WAIT) {
-        if (act(endpoint, step.action) == 0)
-            publish(endpoint, step.next);
-        else
-            endpoint->view.failed = true;
-    }
+    more = take_step(endpoint);
+    pass_on_loss(endpoint);
     tell(endpoint, own, peer);
-    return step.action != MACHINE_WAIT;
+    return more;
 }
 
 static void endpoint_run(struct endpoint *endpoint)
@@ -456,8 +541,7 @@ void endpoint_close(struct endpoint *endpoint)
 {
     if (!endpoint)
         return;
-    endpoint->view.leaving = true;
-    endpoint_run(endpoint);
+    endpoint_set_leaving(endpoint);
     if (endpoint->channel) /* xenstore did not answer: the rings go all the same */
         act_release(endpoint);
     lock_release(endpoint->lock_name, endpoint->lock);
@@ -466,6 +550,12 @@ void endpoint_close(struct endpoint *endpoint)
 
 void endpoint_look(struct endpoint *endpoint)
 {
+    endpoint_run(endpoint);
+}
+
+void endpoint_set_leaving(struct endpoint *endpoint)
+{
+    endpoint->view.leaving = true;
     endpoint_run(endpoint);
 }
 

@@ -64,6 +64,9 @@ void endpoint_look(struct endpoint *endpoint);
  */
 void endpoint_set_ready(struct endpoint *endpoint);
 
+/* The endpoint wants to end, for good: it goes to Closed in order, and connects no more. */
+void endpoint_set_leaving(struct endpoint *endpoint);
+
 /* Nothing more will be written into the channel: half-close. */
 void endpoint_set_finished(struct endpoint *endpoint);
 

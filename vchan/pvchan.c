@@ -84,8 +84,11 @@ static int time_left(int64_t deadline)
 int handle_wait(struct pvchan *handle, int64_t deadline)
 {
     struct pollfd pollfd = {.fd = handle->poll_fd, .events = POLLIN};
-    int rc = poll(&pollfd, 1, time_left(deadline));
+    int rc;
 
+    if (deadline >= 0 && now() > deadline)
+        return -ETIMEDOUT; /* also if there is always something: a peer may see to that */
+    rc = poll(&pollfd, 1, time_left(deadline));
     if (rc < 0)
         return -errno;
     return rc == 0 ? -ETIMEDOUT : pvchan_dispatch(handle);
@@ -324,12 +327,27 @@ static void plain_fired(struct channel *channel, void *arg)
     (void)channel, (void)arg;
 }
 
-static int refuse_self(struct pvchan *handle, unsigned int peer)
+/* Mapping one's own grants has crashed kernels. */
+static int refuse_self(struct pvchan *handle)
 {
     domid_t own;
     int rc = store_own_domid(handle->store, &own);
 
-    return rc == 0 && own == peer ? -ELOOP : rc;
+    return rc == 0 && own == handle->peer ? -ELOOP : rc;
+}
+
+/* A handle for a plain vchan with that domain. */
+static int make_plain(unsigned int peer, unsigned int flags, struct pvchan **out)
+{
+    int rc;
+
+    *out = NULL;
+    if (peer >= DOMID_FIRST_RESERVED)
+        return -EINVAL;
+    rc = handle_make(flags, out);
+    if (rc == 0)
+        (*out)->peer = peer;
+    return rc;
 }
 
 /* One key, readable by the peer and by no one else, as libxenvchan makes it. */
@@ -386,7 +404,7 @@ static int serve(struct pvchan *handle, const char *path, size_t read_size, size
     int rc = ring_orders_for(read_size, write_size, &orders);
 
     if (rc == 0)
-        rc = refuse_self(handle, handle->peer);
+        rc = refuse_self(handle);
     if (rc == 0)
         rc = channel_serve(handle->xen, (domid_t)handle->peer, &orders, owner, &handle->plain);
     if (rc < 0)
@@ -410,12 +428,11 @@ EXPORT int pvchan_server(unsigned int peer, const char *path, size_t read_size, 
                          unsigned int flags, struct pvchan **out)
 {
     struct pvchan *handle;
-    int rc = handle_make(flags, &handle);
+    int rc = make_plain(peer, flags, &handle);
 
     *out = NULL;
     if (rc < 0)
         return rc;
-    handle->peer = peer;
     return finish_open(handle, serve(handle, path, read_size, write_size), out);
 }
 
@@ -454,13 +471,12 @@ EXPORT int pvchan_client(unsigned int peer, const char *path, int timeout_ms, un
                          struct pvchan **out)
 {
     struct pvchan *handle;
-    int rc = handle_make(flags, &handle);
+    int rc = make_plain(peer, flags, &handle);
 
     *out = NULL;
     if (rc < 0)
         return rc;
-    handle->peer = peer;
-    rc = refuse_self(handle, peer);
+    rc = refuse_self(handle);
     if (rc == 0)
         rc = await_keys(handle, path, handle_deadline(timeout_ms));
     return finish_open(handle, rc < 0 ? rc : join(handle, path), out);

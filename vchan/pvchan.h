@@ -9,7 +9,7 @@
  *
  * All functions return 0 or a positive value, or a negative errno. A handle belongs to one thread
  * at a time, and does not survive fork(). The library makes no thread of its own (libxenstore makes
- * one for a named channel), installs no signal handler, raises no signal, and prints nothing.
+ * one, for watches), installs no signal handler, raises no signal, and prints nothing.
  *
  * Blocking: a call that cannot go on waits, unless the handle was opened with PVCHAN_NONBLOCK, in
  * which case it returns -EAGAIN. A signal handler that runs while a call waits ends it with -EINTR,
@@ -49,12 +49,15 @@ enum pvchan_flags {
  * timeout_ms: how long to wait, -1 for ever, 0 to try only what is possible at once. PVCHAN_NONBLOCK
  * concerns the calls after it, not this one.
  *
- * -EINVAL: not a name; -ENOENT: no channel of that name here; -ENOTUNIQ: several (say which); -EBUSY: another process
- * has it open; -ETIMEDOUT: the other side did not come; -ECONNREFUSED: it went to Closed instead
- * (pvchan_reason() is not to be had: see the node F/error or B/error, `vchan list` shows it);
- * -ENOSPC: the kernel grants no more pages (raise xen_gntalloc's limit, or take smaller rings);
- * -EACCES, -ENOENT: no Xen devices here; -EINTR. On failure *channel is NULL and the device is
- * as it was, Closed. On success the caller owns *channel.
+ * -EINVAL: not a name, or the device's nodes make no sense; -ENOENT: no channel of that name here;
+ * -ENOTUNIQ: several (say which); -EBUSY: another process has it open, or vchan-backend serves it, or the
+ * other side's event channel is taken; -ELOOP: both ends are this domain; -ETIMEDOUT: the other side did not
+ * come; -ECONNREFUSED: it went to Closed instead (its node error says why, `vchan list` shows it);
+ * -ECONNRESET: it died meanwhile; -EPROTO: its page makes no sense; -ESRCH: its domain is gone;
+ * -ENOSPC: the kernel grants no more pages (raise xen_gntalloc's limit, or take smaller rings), or xenstored
+ * no more watches; -ENODEV, -EACCES: the Xen devices (evtchn, gntalloc, gntdev) are not there or not ours to
+ * open; -EIO: xenstored is gone; -EINTR. On failure *channel is NULL and the device is Closed, for the next
+ * to open. On success the caller owns *channel.
  */
 int pvchan_open(const char *name, int timeout_ms, unsigned int flags, struct pvchan **channel);
 
@@ -64,8 +67,9 @@ int pvchan_open(const char *name, int timeout_ms, unsigned int flags, struct pvc
  * a client; bytes may be written before it comes. read_size and write_size (bytes, at most
  * PVCHAN_RING_MAX) are rounded up to what the wire has.
  *
- * -ERANGE: a size is too large; -ELOOP: peer is this domain; -ENOSPC, -EACCES, -ENOENT: as above. On
- * success the caller owns *channel; closing it removes the two keys if they still are its own.
+ * -ERANGE: a size is too large; -EINVAL: peer is no domain's id; -ELOOP: it is this domain's; -ENOSPC,
+ * -ENODEV, -EACCES, -EIO: as above. On success the caller owns *channel; closing it removes the two keys
+ * if they still are its own.
  */
 int pvchan_server(unsigned int peer, const char *path, size_t read_size, size_t write_size,
                   unsigned int flags, struct pvchan **channel);
@@ -74,9 +78,13 @@ int pvchan_server(unsigned int peer, const char *path, size_t read_size, size_t 
  * Connects to a plain vchan that domain peer offers at a xenstore path, and waits for it to appear
  * for up to timeout_ms (-1: for ever, 0: not at all).
  *
- * -ETIMEDOUT: nothing was offered; -EBUSY: another client has it, or the server is gone and left its
- * keys; -EINVAL: the keys are no numbers, or the page is not granted to us; -EPROTO: the page makes no sense;
- * -ELOOP; -EACCES: the keys are not readable; -EINTR. On success the caller owns *channel.
+ * -ETIMEDOUT: nothing was offered; -EBUSY: another client has it, or the server is gone and left its keys;
+ * -EINVAL: peer is no domain's id, the keys are no numbers, or the page is not granted to us; -EPROTO: the
+ * page makes no sense; -ESRCH: no such domain; -ELOOP, -ENOSPC, -ENODEV, -EIO: as above; -EACCES: that, or
+ * the keys are not readable; -EINTR. On success the caller owns *channel.
+ *
+ * A client that is killed may leave up to half a ring that it has read, but not said so: a second client of
+ * the same server reads that again.
  */
 int pvchan_client(unsigned int peer, const char *path, int timeout_ms, unsigned int flags,
                   struct pvchan **channel);

@@ -91,7 +91,6 @@ int ring_join(struct ring_end *end, struct vchan_interface *page, const struct r
     ring_place(&end->in, page, &page->right, layout->right_order, right);
     end->want = &page->srv_notify;
     end->asked = &page->cli_notify;
-    end->live = &page->cli_live;
     end->peer_live = &page->srv_live;
 
     rc = ring_resume(&end->out, &page->left.prod, &page->left.cons);
@@ -99,7 +98,8 @@ int ring_join(struct ring_end *end, struct vchan_interface *page, const struct r
         rc = ring_resume(&end->in, &page->right.cons, &page->right.prod);
     if (rc < 0)
         return rc;
-    store_release(&page->cli_live, LIVE_PRESENT);
+    end->live = &page->cli_live;
+    store_release(end->live, LIVE_PRESENT);
     ring_request(end, VCHAN_NOTIFY_WRITE);
     return 0;
 }

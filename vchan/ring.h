@@ -81,7 +81,7 @@ int ring_layout_read(const struct vchan_interface *page, struct ring_layout *lay
  * Client: takes its place: continues at the indices in the page (never resets them: the server may
  * have written already, and an earlier client may have been here), says that it lives and asks to
  * be told of writes. The caller signals the server afterwards. Returns 0, or -EPROTO if the indices
- * are not sound; then the page is untouched.
+ * are not sound; then the page is untouched, and end->live is NULL if it was.
  */
 int ring_join(struct ring_end *end, struct vchan_interface *page, const struct ring_layout *layout,
               void *left, void *right);

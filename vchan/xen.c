@@ -23,6 +23,12 @@ static int error(void)
     return errno ? -errno : -EIO;
 }
 
+/* For a device node that is not there. */
+static int open_error(void)
+{
+    return errno == ENOENT || errno == ENXIO ? -ENODEV : error();
+}
+
 static void drop_message(xentoollog_logger *logger, xentoollog_level level, int errnoval,
                          const char *context, const char *format, va_list args)
 {
@@ -64,7 +70,7 @@ int xen_open(struct xen **out)
     return 0;
 
 fail:
-    flags = error();
+    flags = open_error();
     xen_close(xen);
     return flags;
 }
@@ -179,7 +185,7 @@ xengntshr_handle *xen_granting(struct xen *xen, int *rc)
 {
     if (!xen->granting)
         xen->granting = xengntshr_open(&silence, 0);
-    *rc = xen->granting ? 0 : error();
+    *rc = xen->granting ? 0 : open_error();
     return xen->granting;
 }
 
@@ -187,6 +193,6 @@ xengnttab_handle *xen_mapping(struct xen *xen, int *rc)
 {
     if (!xen->mapping)
         xen->mapping = xengnttab_open(&silence, 0);
-    *rc = xen->mapping ? 0 : error();
+    *rc = xen->mapping ? 0 : open_error();
     return xen->mapping;
 }

@@ -24,7 +24,7 @@ struct xen_port {
 };
 
 /*
- * Opens the event-channel driver. -ENOENT or -EACCES: no /dev/xen/evtchn here, or it is not ours to
+ * Opens the event-channel driver. -ENODEV or -EACCES: no /dev/xen/evtchn here, or it is not ours to
  * open. On failure *xen is NULL.
  */
 int xen_open(struct xen **xen);
@@ -56,7 +56,10 @@ void xen_unbind_port(struct xen *xen, struct xen_port *port);
 /* Signals the other end. That nobody is there any more is not an error: the live byte tells. */
 void xen_signal(struct xen *xen, const struct xen_port *port);
 
-/* The handle for granting (gntalloc), or NULL with *rc the negative errno. Owned by xen. */
+/*
+ * The handle for granting (gntalloc), or NULL with *rc the negative errno, -ENODEV if the driver is not
+ * loaded. Owned by xen.
+ */
 xengntshr_handle *xen_granting(struct xen *xen, int *rc);
 
 /* The handle for mapping (gntdev), likewise. */
