@@ -57,15 +57,6 @@ static void graveyard_clear(void)
     }
 }
 
-static int conn_release(struct request *request)
-{
-    struct conn *conn = request->conn;
-
-    handle_close(conn);
-    grants_close(conn);
-    return 0;
-}
-
 static int host_ready(struct request *request)
 {
     if (request->conn->domain->domid != 0)
@@ -99,7 +90,6 @@ static const struct {
     [SIM_SHUTDOWN] = {domain_shutdown, true},
     [SIM_SPAWN] = {domain_spawn, false},
     [SIM_SIGNAL] = {domain_signal, false},
-    [SIM_CLOSE] = {conn_release, false},
     [SIM_LIMIT] = {grant_limit, false},
     [SIM_READY] = {host_ready, true},
     [SIM_LEAKS] = {report_leaks, false},

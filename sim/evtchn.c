@@ -130,15 +130,12 @@ SIM_EXPORT xenevtchn_handle *xenevtchn_fdopen(struct xentoollog_logger *logger, 
     return NULL;
 }
 
-/* Says good-bye first: when close() returns, the kernel has released the ports. */
 SIM_EXPORT int xenevtchn_close(xenevtchn_handle *xce)
 {
     if (!xce)
         return 0;
-    if (xce->conn >= 0) {
-        sim_call(xce->conn, &(struct sim_message){.op = SIM_CLOSE});
+    if (xce->conn >= 0)
         close(xce->conn);
-    }
     for (uint32_t i = 0; xce->peers && i < SIM_HANDLES; i++)
         if (xce->peers[i])
             close((int)(uint32_t)xce->peers[i] - 1);

@@ -77,7 +77,6 @@ static void handle_put(xengnttab_handle *handle)
 {
     if (--handle->users > 0)
         return;
-    sim_call(handle->conn, &(struct sim_message){.op = SIM_CLOSE});
     close(handle->conn);
     free(handle);
 }

@@ -43,7 +43,6 @@ enum sim_op {
     SIM_SPAWN,    /* domid, then argc; fds: program, stdin, stdout, stderr
                      → (when it ends) wait status */
     SIM_SIGNAL,   /* signal, to what this connection spawned. No reply */
-    SIM_CLOSE,  /* gives up all that the connection holds, as its end would */
     /* the host */
     SIM_LIMIT, /* domid, pages of gntalloc */
     SIM_READY, /* what is open now belongs to the host: not a leak */

@@ -221,23 +221,30 @@ END_TEST
 
 START_TEST(mappings_outlive_their_handle)
 {
+    struct pair pair = pair_open(guest, 0);
     uint32_t ref;
-    uint8_t *ours = xengntshr_share_pages(share, 0, 1, &ref, 1);
-    uint8_t *theirs = xengnttab_map_grant_ref(map, guest, ref, PROT_READ | PROT_WRITE);
+    uint8_t *ours = xengntshr_share_page_notify(share, 0, &ref, 1, 0, pair.server_port);
+    uint8_t *theirs = xengnttab_map_grant_ref_notify(map, guest, ref, PROT_READ | PROT_WRITE, 1,
+                                                     pair.client_port);
 
     ck_assert(ours && theirs);
+    ours[0] = ours[1] = 1;
     teardown();
-    ours[1] = 9;
-    ck_assert_int_eq(theirs[1], 9);
-    domain_be(0);
-    map = xengnttab_open(NULL, 0);
-    map_fails(map, guest, 60000, PROT_READ);
-    theirs[2] = 8;
-    ck_assert_int_eq(ours[2], 8);
-    munmap(theirs, PAGE);
-    munmap(ours, PAGE);
-    xengnttab_close(map);
     setup();
+    ck_assert_int_eq(theirs[0], 1);
+    ck_assert_int_eq(ours[1], 1);
+    evtchn_expect_none(pair.server);
+    evtchn_expect_none(pair.client);
+    munmap(theirs, PAGE);
+    ck_assert_int_eq(ours[1], 0);
+    evtchn_expect(pair.server, pair.server_port);
+    theirs = xengnttab_map_grant_ref(map, guest, ref, PROT_READ);
+    ck_assert_ptr_nonnull(theirs);
+    munmap(ours, PAGE);
+    ck_assert_int_eq(theirs[0], 0);
+    evtchn_expect(pair.client, pair.client_port);
+    munmap(theirs, PAGE);
+    pair_close(&pair);
 }
 END_TEST
 
