@@ -28,6 +28,8 @@
 #define EXIT_USAGE 2
 #define EXIT_SELF 125 /* xensim itself failed, as with env and timeout */
 
+#define XENSTORED "/usr/lib/xen-4.17/bin/xenstored"
+
 extern char **environ;
 
 static int fail(const char *what, int error)
@@ -184,26 +186,14 @@ static int child_wait(pid_t child)
 
 /* xensim run, inside domain 0: what init scripts do, then the command, then the account. */
 
-static int xenstored_path(char *path, size_t size)
-{
-    static const char *const versions[] = {"4.17"};
-
-    for (size_t i = 0; i < sizeof(versions) / sizeof(*versions); i++) {
-        snprintf(path, size, "/usr/lib/xen-%s/bin/xenstored", versions[i]);
-        if (access(path, X_OK) == 0)
-            return 0;
-    }
-    return -ENOENT;
-}
-
-static void xenstored_exec(const char *path, int out)
+static void xenstored_exec(int out)
 {
     int log = open(SIM_DIR "/xenstored.log", O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
 
     setsid();
     dup2(out, 1);
     dup2(log, 2);
-    execl(path, "xenstored", "--no-fork", "--output-pid", "--pid-file",
+    execl(XENSTORED, "xenstored", "--no-fork", "--output-pid", "--pid-file",
           SIM_DIR "/xenstored.pid", (char *)NULL);
     _exit(127);
 }
@@ -211,18 +201,15 @@ static void xenstored_exec(const char *path, int out)
 /* Returns when xenstored answers. */
 static int xenstored_start(void)
 {
-    char path[64], line[16];
-    int ready[2];
-    int error = xenstored_path(path, sizeof(path));
+    char line[16];
+    int ready[2], error = 0;
     pid_t pid;
 
-    if (error)
-        return error;
-    if (pipe2(ready, O_CLOEXEC) < 0)
+    if (access(XENSTORED, X_OK) < 0 || pipe2(ready, O_CLOEXEC) < 0)
         return -errno;
     pid = fork();
     if (pid == 0)
-        xenstored_exec(path, ready[1]);
+        xenstored_exec(ready[1]);
     close(ready[1]);
     if (pid < 0 || read(ready[0], line, sizeof(line)) <= 0)
         error = -ECHILD;
@@ -508,6 +495,18 @@ static int dom0(int argc, char **argv)
     return argc < 2 ? usage() : dom0_main(argv);
 }
 
+/* Descriptors 0 to 2 are passed on, so there have to be some. */
+static void standard_fds_open(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= 2);
+    if (fd > 2)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -516,6 +515,7 @@ int main(int argc, char **argv)
     } commands[] = {
         {"run", run}, {"exec", exec}, {"leaks", leaks}, {"limit", limit}, {"_dom0", dom0}};
 
+    standard_fds_open();
     for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(*commands); i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 2, argv + 2);

@@ -76,6 +76,8 @@ tests_sim_grants_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) -D_GNU_SOURCE
 tests_sim_grants_LDADD = $(CHECK_LIBS) $(XENEVTCHN_LIBS) $(XENGNTTAB_LIBS)
 tests_sim_peer_SOURCES = tests/sim-peer.c
 tests_sim_peer_CPPFLAGS = $(AM_CPPFLAGS) $(XENVCHAN_CFLAGS)
+# Also run by valgrind.
+tests_sim_peer_CFLAGS = $(SIM_CFLAGS)
 tests_sim_peer_LDADD = $(XENVCHAN_LIBS)
 tests_sim_peer_asan_SOURCES = tests/sim-peer.c
 tests_sim_peer_asan_CPPFLAGS = $(AM_CPPFLAGS) $(XENVCHAN_CFLAGS)
