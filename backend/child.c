@@ -239,8 +239,12 @@ static struct child *child_make(struct event_base *base, const char *label)
 /* The program runs already: if it cannot be followed it must not go on. */
 static int child_follow(struct event_base *base, struct child *child)
 {
+    int rc = -ENOMEM;
+
     child->pidfd = pidfd_open(child->pid, 0);
-    if (child->pidfd >= 0) {
+    if (child->pidfd < 0) {
+        rc = -errno;
+    } else {
         child->exited = event_new(base, child->pidfd, EV_READ, on_exit_seen, child);
         child->said = event_new(base, child->stderr_fd, EV_READ | EV_PERSIST, on_said, child);
     }
@@ -249,7 +253,7 @@ static int child_follow(struct event_base *base, struct child *child)
         return 0;
     kill(-child->pid, SIGKILL);
     waitpid(child->pid, NULL, 0);
-    return -ENOMEM;
+    return rc;
 }
 
 int child_start(struct event_base *base, const char *label, const char *command, int *input,

@@ -21,8 +21,7 @@
 /* libxenstore's fd does not tell that xenstored is gone, so it is asked now and then. */
 #define HEARTBEAT_SECONDS 5
 
-/* Events taken in one turn, so that a guest that writes in a loop does not keep the others waiting.
- */
+/* Events taken in one turn, so that a guest that writes in a loop does not keep others waiting. */
 #define BATCH 256
 
 /* A device that was seen in the last scan has its generation; one that was not is gone. */

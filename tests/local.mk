@@ -10,7 +10,9 @@ AM_TESTS_ENVIRONMENT = \
 	PATH='$(abs_top_builddir):$(abs_top_builddir)/frontend:$(abs_top_builddir)/tests':"$$PATH"; \
 	export srcdir builddir PATH;
 
-UNIT_TESTS = tests/fuzz-page tests/test-config tests/test-device tests/test-machine tests/test-ring
+UNIT_TESTS = \
+	tests/fuzz-page tests/test-backend tests/test-command tests/test-config \
+	tests/test-device tests/test-machine tests/test-ring
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 
@@ -39,6 +41,14 @@ check-valgrind: $(UNIT_TESTS)
 		LOG_COMPILER='$(LIBTOOL) --mode=execute $(VALGRIND) -q --error-exitcode=99 \
 		--leak-check=full --errors-for-leak-kinds=definite --child-silent-after-fork=no'
 .PHONY: check-valgrind
+
+tests_test_backend_SOURCES = tests/test-backend.c
+tests_test_backend_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS)
+tests_test_backend_LDADD = libbackend.la $(CHECK_LIBS)
+
+tests_test_command_SOURCES = tests/test-command.c
+tests_test_command_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+tests_test_command_LDADD = libcommand.la libpvchan.la $(CHECK_LIBS)
 
 tests_test_config_SOURCES = tests/test-config.c
 tests_test_config_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
