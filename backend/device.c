@@ -2,6 +2,7 @@
 #include "backend/device.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,9 @@
 #include "backend/connection.h"
 #include "backend/log.h"
 #include "state/device.h"
+
+/* How long the connection has for what a frontend that has gone left in the ring. */
+#define PATIENCE_SECONDS 10
 
 struct device {
     const struct host *host;
@@ -20,7 +24,30 @@ struct device {
     enum xenbus_state own; /* as last logged */
     enum xenbus_state peer;
     char complaint[CONNECTION_WHY_MAX]; /* as last logged */
+    struct event *patience;             /* pending: the frontend has gone, its bytes have not */
 };
+
+/* ---- a frontend that has gone, and a connection that does not take its last bytes ---- */
+
+static void device_impatient(evutil_socket_t fd, short what, void *arg)
+{
+    struct device *device = arg;
+
+    (void)fd, (void)what;
+    endpoint_fail(device->endpoint, -ETIMEDOUT,
+                  "the frontend left, and its last bytes were not taken within %d seconds",
+                  PATIENCE_SECONDS);
+}
+
+static void device_mind(struct device *device)
+{
+    static const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
+    const struct channel *channel = endpoint_channel(device->endpoint);
+    bool gone = channel && (channel_peer_left(channel) || device->peer == XenbusStateUnknown);
+
+    if (gone && !event_pending(device->patience, EV_TIMEOUT, NULL))
+        event_add(device->patience, &patience);
+}
 
 /* ---- what the endpoint tells ---- */
 
@@ -49,6 +76,7 @@ static void device_releasing(void *arg)
 {
     struct device *device = arg;
 
+    event_del(device->patience);
     device->connection.kind->close(&device->connection);
 }
 
@@ -89,6 +117,7 @@ static void device_moved(void *arg)
     device->own = endpoint_own_state(endpoint);
     device->peer = endpoint_peer_state(endpoint);
     snprintf(device->complaint, sizeof(device->complaint), "%s", reason);
+    device_mind(device);
     if (peer_moved)
         log_peer(device);
     if (own_moved)
@@ -213,8 +242,12 @@ struct device *device_new(const struct host *host, domid_t frontend, uint32_t de
 {
     struct device *device = calloc(1, sizeof(*device));
 
-    if (!device)
+    if (device)
+        device->patience = evtimer_new(host->base, device_impatient, device);
+    if (!device || !device->patience) {
+        free(device);
         return NULL;
+    }
     device->host = host;
     snprintf(device->dir, sizeof(device->dir), "backend/vchan/%u/%" PRIu32, frontend, devid);
     snprintf(device->id, sizeof(device->id), "%u/%" PRIu32, frontend, devid);
@@ -247,5 +280,6 @@ void device_look(struct device *device)
 void device_free(struct device *device)
 {
     device_drop(device);
+    event_free(device->patience);
     free(device);
 }

@@ -72,6 +72,15 @@ run 0 xl-vchan attach guest name=deaf connection=exec "command=exec <&-; sleep 0
 run 0 xensim exec guest vchan cat deaf < <(head -c 4M /dev/zero)
 says "done"
 
+part "a command that does not read, and a guest that goes"
+run 0 xl-vchan attach guest name=stuck connection=exec "command=exec sleep 60"
+head -c 1M /dev/zero | in_domain guest vchan cat stuck 2> /dev/null &
+await "stuck: Connected"
+in_domain guest sh -c 'kill -9 $(pidof vchan)'
+await "stuck: the frontend's process died"
+await "stuck: Closed: the frontend left, and its last bytes were not taken within 10 seconds"
+run 0 xl-vchan detach guest stuck
+
 part "nodes that make no sense"
 B=/local/domain/0/backend/vchan/$domid/90
 xenstore-write "$B/state" 1 "$B/connection" echo "$B/online" 1
