@@ -179,8 +179,7 @@ static struct pending *request_send(struct client *client, const struct xsd_sock
 static void request_own(uint32_t type, uint32_t transaction, const char *text, size_t length,
                         uint32_t watch)
 {
-    struct xsd_sockmsg header = {
-        .type = type, .tx_id = transaction, .len = (uint32_t)length};
+    struct xsd_sockmsg header = {.type = type, .tx_id = transaction, .len = (uint32_t)length};
 
     request_send(NULL, &header, text, watch);
 }
@@ -354,9 +353,8 @@ static void shutdown_command(const char *command, size_t length)
     static const struct {
         const char *name;
         uint32_t reason;
-    } commands[] = {{"poweroff", SHUTDOWN_poweroff},
-                    {"halt", SHUTDOWN_poweroff},
-                    {"reboot", SHUTDOWN_reboot}};
+    } commands[] = {
+        {"poweroff", SHUTDOWN_poweroff}, {"halt", SHUTDOWN_poweroff}, {"reboot", SHUTDOWN_reboot}};
 
     if (length == 0)
         return;
@@ -556,8 +554,7 @@ static int listener_open(void)
     struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = STORE_SOCKET};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-        listen(fd, 128) < 0)
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 128) < 0)
         return -errno;
     return fd;
 }
@@ -619,8 +616,8 @@ int bridge_poll(struct pollfd *fds)
     fds[count++] = (struct pollfd){.fd = bridge.listener, .events = POLLIN};
     for (struct client *client = bridge.clients; client && count < BRIDGE_FDS;
          client = client->next)
-        fds[count++] = (struct pollfd){
-            .fd = client->fd, .events = POLLIN | (client->out.used ? POLLOUT : 0)};
+        fds[count++] =
+            (struct pollfd){.fd = client->fd, .events = POLLIN | (client->out.used ? POLLOUT : 0)};
     return count;
 }
 

@@ -30,10 +30,10 @@ struct conn {
     struct source source;
     struct domain *domain;
     pid_t pid;
-    bool host;         /* opened before the host was ready: never a leak */
-    int handle;        /* event-channel handle, or -1 */
-    uint32_t spawn;    /* what it runs in a domain, or 0 */
-    uint32_t last_id;  /* of its shares and mappings */
+    bool host;        /* opened before the host was ready: never a leak */
+    int handle;       /* event-channel handle, or -1 */
+    uint32_t spawn;   /* what it runs in a domain, or 0 */
+    uint32_t last_id; /* of its shares and mappings */
     struct share *shares;
     struct mapping *mappings;
     struct conn *next, **link;
@@ -77,10 +77,10 @@ struct domain {
     struct source *listener;
     struct source *control; /* to its init */
     pid_t init;
-    int program;            /* what it runs once unpaused, or -1 */
+    int program; /* what it runs once unpaused, or -1 */
     uint32_t argc;
     struct port *ports;
-    uint32_t last_port;     /* the highest ever used */
+    uint32_t last_port; /* the highest ever used */
     struct grant *grants;
     uint32_t next_ref;
     uint32_t shared, limit; /* gntalloc pages */

@@ -19,13 +19,13 @@
 #include <stdint.h>
 
 #define SIM_DOMAINS 128
-#define SIM_PORTS 16384
+#define SIM_PORTS   16384
 #define SIM_HANDLES 4096
-#define SIM_WORDS (SIM_PORTS / 64)
+#define SIM_WORDS   (SIM_PORTS / 64)
 #define SIM_INTENTS 6
 
 #define SIM_PENDING 1u
-#define SIM_MASKED 2u
+#define SIM_MASKED  2u
 
 /* `state` is generation << 32 | flags; `peer` is the peer's generation << 32 | its index + 1,
  * or 0 while nobody is bound; `handle` is the receiving handle's index + 1, or 0. */

@@ -21,7 +21,7 @@
 #include "sim/init.h"
 
 #define GNTALLOC_PAGES 1024 /* Linux's default */
-#define GRANTS 65536
+#define GRANTS         65536
 
 struct domain *domains;
 
@@ -100,8 +100,9 @@ static int files_make(const struct domain *domain)
 
 static void files_remove(const struct domain *domain)
 {
-    static const char *const names[] = {"dev/privcmd", "dev/evtchn", "dev/gntdev", "dev/gntalloc",
-                                        "dev/capabilities", "dev", "broker", ""};
+    static const char *const names[] = {
+        "dev/privcmd",      "dev/evtchn", "dev/gntdev", "dev/gntalloc",
+        "dev/capabilities", "dev",        "broker",     ""};
     char path[64];
 
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
@@ -384,8 +385,7 @@ static void info_fill(struct sim_info *info, const struct domain *domain)
 {
     info->domid = domain->domid;
     info->flags = (domain->paused ? SIM_INFO_PAUSED : 0) |
-                  (domain->shutdown ? SIM_INFO_SHUTDOWN : 0) |
-                  (domain->dying ? SIM_INFO_DYING : 0);
+                  (domain->shutdown ? SIM_INFO_SHUTDOWN : 0) | (domain->dying ? SIM_INFO_DYING : 0);
     info->reason = domain->reason;
     info->pages = domain->pages;
     memcpy(info->uuid, domain->uuid, sizeof(info->uuid));

@@ -18,9 +18,9 @@
 #include "sim/client.h"
 #include "sim/export.h"
 
-#define MAP_PAGES 65536 /* gntdev's default limit for one mapping */
+#define MAP_PAGES   65536 /* gntdev's default limit for one mapping */
 #define SHARE_PAGES 8192
-#define CHUNK 128       /* refs per request: each may come with a descriptor of its own */
+#define CHUNK       128 /* refs per request: each may come with a descriptor of its own */
 
 /* An open device, used by one handle and by the regions made with it. */
 struct xengntdev_handle {
@@ -218,14 +218,14 @@ static void *share_map(xengntshr_handle *xgs, uint32_t id, int fd, size_t length
 static void *share(xengntshr_handle *xgs, uint32_t domid, int count, uint32_t *refs, int writable,
                    uint32_t offset, uint32_t port)
 {
-    struct sim_message message = {
-        .op = SIM_SHARE, .arg = {domid, (uint32_t)count, writable != 0, offset, port}};
+    struct sim_message message = {.op = SIM_SHARE,
+                                  .arg = {domid, (uint32_t)count, writable != 0, offset, port}};
     int fd = -1;
     int nfds = 1;
-    int error = count <= 0 || count > SHARE_PAGES
-                    ? -EINVAL
-                    : handle_exchange(xgs, &message, NULL, refs, (size_t)count * sizeof(*refs),
-                                      &fd, &nfds);
+    int error =
+        count <= 0 || count > SHARE_PAGES
+            ? -EINVAL
+            : handle_exchange(xgs, &message, NULL, refs, (size_t)count * sizeof(*refs), &fd, &nfds);
     void *start;
 
     if (error) {
@@ -291,9 +291,8 @@ static int pages_place(char *start, const struct sim_page *pages, uint32_t count
             run++;
         if (pages[i].fd >= (uint32_t)nfds)
             return -EPROTO;
-        if (mmap(start + (size_t)i * SIM_PAGE, (size_t)run * SIM_PAGE, prot,
-                 MAP_SHARED | MAP_FIXED, fds[pages[i].fd],
-                 (off_t)pages[i].page * SIM_PAGE) == MAP_FAILED)
+        if (mmap(start + (size_t)i * SIM_PAGE, (size_t)run * SIM_PAGE, prot, MAP_SHARED | MAP_FIXED,
+                 fds[pages[i].fd], (off_t)pages[i].page * SIM_PAGE) == MAP_FAILED)
             return -errno;
     }
     return 0;
@@ -317,8 +316,8 @@ static int chunk_map(xengnttab_handle *xgt, struct sim_message *message, char *s
     return error;
 }
 
-static int refs_map(xengnttab_handle *xgt, char *start, const struct sim_ref *refs,
-                    uint32_t count, int prot, uint32_t offset, uint32_t port, uint32_t *id)
+static int refs_map(xengnttab_handle *xgt, char *start, const struct sim_ref *refs, uint32_t count,
+                    int prot, uint32_t offset, uint32_t port, uint32_t *id)
 {
     bool writable = prot & PROT_WRITE;
 
@@ -397,9 +396,8 @@ SIM_EXPORT void *xengnttab_map_domain_grant_refs(xengnttab_handle *xgt, uint32_t
     return map(xgt, count, &domid, 0, refs, prot, SIM_NONE, SIM_NONE);
 }
 
-SIM_EXPORT void *xengnttab_map_grant_ref_notify(xengnttab_handle *xgt, uint32_t domid,
-                                                uint32_t ref, int prot, uint32_t offset,
-                                                evtchn_port_t port)
+SIM_EXPORT void *xengnttab_map_grant_ref_notify(xengnttab_handle *xgt, uint32_t domid, uint32_t ref,
+                                                int prot, uint32_t offset, evtchn_port_t port)
 {
     return map(xgt, 1, &domid, 0, &ref, prot, offset, port);
 }

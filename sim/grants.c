@@ -14,13 +14,13 @@
 
 #include "sim/broker.h"
 
-#define REFS 65536
+#define REFS      65536
 #define FIRST_REF 8 /* the lower ones are reserved */
 
 struct share *limbo;
 
-static void notify_send(struct domain *domain, struct share *share, uint32_t page,
-                        uint32_t offset, uint32_t port)
+static void notify_send(struct domain *domain, struct share *share, uint32_t page, uint32_t offset,
+                        uint32_t port)
 {
     if (offset != SIM_NONE &&
         pwrite(share->memory, "", 1, (off_t)page * SIM_PAGE + offset % SIM_PAGE) != 1)
@@ -128,8 +128,8 @@ static void mapping_free(struct mapping *mapping, bool tell)
     struct domain *domain = mapping->conn->domain;
 
     if (tell && mapping->count > 0)
-        notify_send(domain, mapping->pages[0].share, mapping->pages[0].page,
-                    mapping->notify_offset, mapping->notify_port);
+        notify_send(domain, mapping->pages[0].share, mapping->pages[0].page, mapping->notify_offset,
+                    mapping->notify_port);
     if (mapping->notify_port != SIM_NONE)
         port_drop(domain, mapping->notify_port);
     for (uint32_t i = 0; i < mapping->count; i++)

@@ -25,7 +25,7 @@
 #include "sim/bridge.h"
 #include "sim/client.h"
 
-#define CONTROL 3
+#define CONTROL     3
 #define SHUTDOWN_MS 3000 /* for programs to end after SIGTERM */
 
 /* A program that the broker asked for; the low bits of the id are 0 for the domain's own. */
@@ -99,10 +99,15 @@ static char **strings_split(char **position, const char *end, long count)
     char **strings = malloc(room * sizeof(*strings));
 
     while (strings && *position < end && count-- != 0) {
-        if (used + 2 > room)
-            strings = realloc(strings, (room *= 2) * sizeof(*strings));
-        if (!strings)
-            break;
+        if (used + 2 > room) {
+            char **more = realloc(strings, (room *= 2) * sizeof(*strings));
+
+            if (!more) {
+                free(strings);
+                return NULL;
+            }
+            strings = more;
+        }
         strings[used++] = *position;
         *position += strlen(*position) + 1;
     }

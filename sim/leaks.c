@@ -11,10 +11,10 @@
 
 #include "sim/client.h"
 
-#define BASELINE SIM_DIR "/baseline"
+#define BASELINE  SIM_DIR "/baseline"
 #define PATH_SIZE 3072
-#define LOOK_MS 20
-#define LOOKS 50
+#define LOOK_MS   20
+#define LOOKS     50
 
 struct tree {
     struct xs_handle *store;
@@ -55,9 +55,9 @@ static bool uuid_lives(const struct tree *tree, const char *uuid)
         char text[37];
 
         snprintf(text, sizeof(text),
-                 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0],
-                 u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13],
-                 u[14], u[15]);
+                 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1],
+                 u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14],
+                 u[15]);
         if (strcmp(text, uuid) == 0)
             return true;
     }
@@ -88,8 +88,8 @@ static enum verdict node_judge(const struct tree *tree, const char *path)
         return lives(uuid_lives(tree, kind));
     if (sscanf(path, "/local/domain/%31[^/]%c", first, &rest) == 1)
         return lives(domain_lives(tree, first));
-    parts = sscanf(path, "/local/domain/%31[^/]/backend/%63[^/]/%31[^/]%c", first, kind, third,
-                   &rest);
+    parts =
+        sscanf(path, "/local/domain/%31[^/]/backend/%63[^/]/%31[^/]%c", first, kind, third, &rest);
     if (parts == 3)
         return lives(domain_lives(tree, third));
     if (parts == 2 || (parts == 1 && strcmp(strrchr(path, '/'), "/backend") == 0))

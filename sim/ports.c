@@ -327,9 +327,8 @@ int evtchn_unbind(struct request *request)
 int evtchn_peer(struct request *request)
 {
     struct port *own = port_own(request);
-    struct conn *peer = own && own->kind == PORT_INTERDOMAIN
-                            ? own->remote->ports[own->remote_port].conn
-                            : NULL;
+    struct conn *peer =
+        own && own->kind == PORT_INTERDOMAIN ? own->remote->ports[own->remote_port].conn : NULL;
 
     if (!peer)
         return -ENOTCONN;

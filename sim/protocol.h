@@ -10,12 +10,12 @@
 
 #include <stdint.h>
 
-#define SIM_DIR "/run/xensim" /* where a domain finds its host, in its own mount namespace */
+#define SIM_DIR     "/run/xensim" /* where a domain finds its host, in its own mount namespace */
 #define SIM_PAYLOAD 65536
-#define SIM_FDS 200           /* per message; the kernel takes 253 */
-#define SIM_PAGE 4096u
-#define SIM_NONE UINT32_MAX   /* no port, no offset */
-#define SIM_NAME 64
+#define SIM_FDS     200 /* per message; the kernel takes 253 */
+#define SIM_PAGE    4096u
+#define SIM_NONE    UINT32_MAX /* no port, no offset */
+#define SIM_NAME    64
 
 enum sim_op {
     /* event channels (arguments → reply) */
@@ -66,9 +66,9 @@ struct sim_page {
     uint32_t fd, page;
 };
 
-#define SIM_INFO_PAUSED 1u
+#define SIM_INFO_PAUSED   1u
 #define SIM_INFO_SHUTDOWN 2u
-#define SIM_INFO_DYING 4u
+#define SIM_INFO_DYING    4u
 
 struct sim_info {
     uint32_t domid, flags, reason, pages;

@@ -11,8 +11,8 @@
 
 #include "sim/broker.h"
 
-#define LOOKS 3
-#define LOOK_MS 2
+#define LOOKS    3
+#define LOOK_MS  2
 #define SUSPECTS 64
 
 struct look {

@@ -10,29 +10,29 @@
 /* Who holds a connection, for a person. */
 static const char *holder(const struct conn *conn)
 {
-    static char text[64];
-    char path[32], name[32] = "";
-    FILE *file;
+    static char name[32];
+    char path[32];
+    FILE *file = NULL;
 
-    if (!conn)
-        return "a dead process";
-    snprintf(path, sizeof(path), "/proc/%d/comm", conn->pid);
-    file = fopen(path, "re");
+    *name = '\0';
+    if (conn) {
+        snprintf(path, sizeof(path), "/proc/%d/comm", conn->pid);
+        file = fopen(path, "re");
+    }
     if (file) {
         if (fgets(name, sizeof(name), file))
             name[strcspn(name, "\n")] = '\0';
         fclose(file);
     }
-    snprintf(text, sizeof(text), "%s", *name ? name : "a dead process");
-    return text;
+    return *name ? name : "a dead process";
 }
 
 static void domains_report(FILE *out, bool all)
 {
     for (struct domain *domain = domains; domain; domain = domain->next) {
         if (domain->dying)
-            fprintf(out, "domain %u (%s) is a zombie: its pages are still mapped\n",
-                    domain->domid, domain->name);
+            fprintf(out, "domain %u (%s) is a zombie: its pages are still mapped\n", domain->domid,
+                    domain->name);
         else if (all && domain->domid != 0)
             fprintf(out, "domain %u (%s) still exists\n", domain->domid, domain->name);
     }

@@ -24,9 +24,9 @@
 #include "sim/init.h"
 #include "sim/leaks.h"
 
-#define EXIT_LEAK 99
+#define EXIT_LEAK  99
 #define EXIT_USAGE 2
-#define EXIT_SELF 125 /* xensim itself failed, as with env and timeout */
+#define EXIT_SELF  125 /* xensim itself failed, as with env and timeout */
 
 #define XENSTORED "/usr/lib/xen-4.17/bin/xenstored"
 
@@ -38,14 +38,22 @@ static int fail(const char *what, int error)
     return EXIT_SELF;
 }
 
+static const char usage_text[] = "usage: xensim run [--keep-going] [--] COMMAND [ARGUMENT…]\n"
+                                 "       xensim exec DOMAIN COMMAND [ARGUMENT…]\n"
+                                 "       xensim leaks\n"
+                                 "       xensim limit DOMAIN PAGES\n";
+
 static int usage(void)
 {
-    fputs("usage: xensim run [--keep-going] [--] COMMAND [ARGUMENT…]\n"
-          "       xensim exec DOMAIN COMMAND [ARGUMENT…]\n"
-          "       xensim leaks\n"
-          "       xensim limit DOMAIN PAGES\n",
-          stderr);
+    fputs(usage_text, stderr);
     return EXIT_USAGE;
+}
+
+static int help(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    return fputs(usage_text, stdout) < 0;
 }
 
 /* Where the other parts are: beside this program when it is in its build directory, else where
@@ -123,8 +131,7 @@ static int environment_make(void)
 
 /* Signals that reach us by kill() are for the command; those of the terminal it gets itself. */
 
-static const int passed[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,
-                             SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH};
+static const int passed[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH};
 static volatile sig_atomic_t passed_to; /* a process, or 0 */
 static volatile sig_atomic_t passed_conn = -1;
 
@@ -512,8 +519,8 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } commands[] = {
-        {"run", run}, {"exec", exec}, {"leaks", leaks}, {"limit", limit}, {"_dom0", dom0}};
+    } commands[] = {{"run", run},     {"exec", exec}, {"leaks", leaks}, {"limit", limit},
+                    {"--help", help}, {"-h", help},   {"_dom0", dom0}};
 
     standard_fds_open();
     for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(*commands); i++)

@@ -27,7 +27,7 @@
 
 #include "sim/client.h"
 
-#define STORE_FRAME 1 /* any: xenstored maps the store page by its grant */
+#define STORE_FRAME 1u /* any: xenstored maps the store page by its grant */
 
 extern char **environ;
 
@@ -285,10 +285,17 @@ static void nodes_frame(struct nodes *nodes, const struct creation *creation)
 static void nodes_directories(struct nodes *nodes)
 {
     static const char *const readable[] = {"cpu", "memory", "device", "control"};
-    static const char *const own[] = {"device/suspend/event-channel", "control/shutdown",
-                                      "control/feature-poweroff", "control/feature-reboot",
-                                      "control/feature-suspend", "control/sysrq", "data",
-                                      "drivers", "feature", "attr", "error"};
+    static const char *const own[] = {"device/suspend/event-channel",
+                                      "control/shutdown",
+                                      "control/feature-poweroff",
+                                      "control/feature-reboot",
+                                      "control/feature-suspend",
+                                      "control/sysrq",
+                                      "data",
+                                      "drivers",
+                                      "feature",
+                                      "attr",
+                                      "error"};
 
     for (size_t i = 0; i < sizeof(readable) / sizeof(*readable); i++)
         node_of_domain(nodes, OF_TOOLSTACK_READABLE, readable[i], "");
@@ -383,9 +390,9 @@ static int domain_make(struct creation *creation)
     creation->domid = message.arg[0];
     error = nodes_make(creation, message.arg[1]);
     if (!error)
-        error = libxl_userdata_store(ctx, creation->domid, "libxl-json",
-                                     (const uint8_t *)creation->json,
-                                     (int)strlen(creation->json) + 1);
+        error =
+            libxl_userdata_store(ctx, creation->domid, "libxl-json",
+                                 (const uint8_t *)creation->json, (int)strlen(creation->json) + 1);
     if (!error)
         return 0;
     fprintf(stderr, "libxl: error: cannot make domain: %s\n", strerror(-error));

@@ -7,7 +7,7 @@
 
 #include "tests/check-main.h"
 
-#define PAGE 4096u
+#define PAGE  4096u
 #define LIMIT 1024
 
 static uint32_t guest, other;
@@ -44,8 +44,8 @@ START_TEST(memory_is_shared)
     uint32_t refs[300], mixed[4], more[2];
     uint8_t *ours = xengntshr_share_pages(share, 0, 300, refs, 1);
     uint8_t *second = xengntshr_share_pages(share, 0, 2, more, 1);
-    uint8_t *theirs = xengnttab_map_domain_grant_refs(map, 300, guest, refs,
-                                                      PROT_READ | PROT_WRITE);
+    uint8_t *theirs =
+        xengnttab_map_domain_grant_refs(map, 300, guest, refs, PROT_READ | PROT_WRITE);
     uint8_t *mix;
 
     ck_assert(ours && second && theirs);
@@ -342,9 +342,9 @@ START_TEST(being_killed_tells)
         xengnttab_handle *theirs = xengnttab_open(NULL, 0);
         int bound = xenevtchn_bind_interdomain(client, guest, port);
 
-        victim_wait(&victim, xengnttab_map_grant_ref_notify(theirs, guest, ref,
-                                                            PROT_READ | PROT_WRITE, 200,
-                                                            (uint32_t)bound) != NULL);
+        victim_wait(&victim,
+                    xengnttab_map_grant_ref_notify(theirs, guest, ref, PROT_READ | PROT_WRITE, 200,
+                                                   (uint32_t)bound) != NULL);
     }
     ck_assert_uint_eq(victim_ready(&victim), 1);
     evtchn_expect_none(server);
