@@ -7,10 +7,12 @@
 
 #include <getopt.h>
 
+#include "toolstack/devices.h"
 #include "toolstack/tool.h"
 
-/* Exit codes, as xl's. */
-#define EXIT_USAGE 2
+/* Exit codes, as xl's; and one for an answer that is no: not reached in time, or not the same. */
+#define EXIT_USAGE  2
+#define EXIT_NOT_SO 3
 
 struct command {
     const char *name;
@@ -21,7 +23,8 @@ struct command {
     int (*run)(const struct command *command, int argc, char **argv);
 };
 
-extern const struct command command_attach, command_create, command_detach, command_list;
+extern const struct command command_attach, command_create, command_detach, command_list,
+    command_show, command_wait, command_watch;
 
 /*
  * Says what is wrong with the arguments, in one line with the synopsis; gives the exit code. For an
@@ -33,5 +36,15 @@ int command_bad_option(const struct command *command, int answer, char **argv);
 
 /* Parses the argument of --wait. False: it is not a number of seconds. */
 bool command_seconds(const char *text, unsigned int *seconds);
+
+/*
+ * Finds a channel that the user names by its domain (which may be the id of one that is gone) and
+ * its name or devid. 0, or a negative errno after saying why.
+ */
+int command_find_channel(struct tool *tool, const char *domain, const char *name,
+                         struct device_id *id);
+
+/* Makes sure that what was printed got out. An exit code, after saying why not. */
+int command_flush(const char *verb);
 
 #endif

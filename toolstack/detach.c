@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* xl-vchan detach: a channel taken from a domain, or what a domain left behind. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "toolstack/command.h"
-#include "toolstack/devices.h"
 #include "toolstack/plug.h"
 
 struct detach {
@@ -14,28 +12,10 @@ struct detach {
     bool force;
 };
 
-/* The domain may be gone: its id is enough. */
-static int find(struct tool *tool, const struct detach *detach, struct device_id *id)
-{
-    domid_t frontend;
-    int rc = tool_find_domain(tool, detach->domain, &frontend);
-
-    if (rc < 0) {
-        tool_complain(tool, "there is no such domain");
-        return rc;
-    }
-    rc = device_find(tool->store, frontend, detach->name, id);
-    if (rc == -ENOENT)
-        tool_complain(tool, "it has no channel \"%s\" (see xl-vchan list)", detach->name);
-    else if (rc < 0)
-        tool_complain(tool, "%s", tool_why(rc));
-    return rc;
-}
-
 static int detach_channel(struct tool *tool, const struct detach *detach)
 {
     struct device_id id;
-    int rc = find(tool, detach, &id);
+    int rc = command_find_channel(tool, detach->domain, detach->name, &id);
 
     if (rc == 0 && !detach->force)
         rc = plug_close(tool, &id, detach->name, detach->seconds);

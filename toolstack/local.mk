@@ -11,7 +11,7 @@ libtoolstack_la_CPPFLAGS = $(TOOLSTACK_CPPFLAGS)
 libtoolstack_la_LIBADD = libstate.la $(XENLIGHT_LIBS) $(XLUTIL_LIBS) $(XENTOOLLOG_LIBS)
 
 TOOLSTACK_CPPFLAGS = $(AM_CPPFLAGS) $(XENLIGHT_CFLAGS) $(XLUTIL_CFLAGS) $(XENTOOLLOG_CFLAGS) \
-	$(JSON_CFLAGS)
+	$(XENCONTROL_CFLAGS) $(JSON_CFLAGS)
 
 sbin_PROGRAMS += xl-vchan
 xl_vchan_SOURCES = \
@@ -20,9 +20,14 @@ xl_vchan_SOURCES = \
 	toolstack/create.c \
 	toolstack/detach.c \
 	toolstack/list.c \
-	toolstack/main.c
+	toolstack/main.c \
+	toolstack/monitor.c toolstack/monitor.h \
+	toolstack/show.c \
+	toolstack/view.c toolstack/view.h \
+	toolstack/wait.c \
+	toolstack/watch.c
 xl_vchan_CPPFLAGS = $(TOOLSTACK_CPPFLAGS)
-xl_vchan_LDADD = libtoolstack.la $(JSON_LIBS)
+xl_vchan_LDADD = libtoolstack.la $(JSON_LIBS) $(XENCONTROL_LIBS)
 
 bashcompletiondir = $(datadir)/bash-completion/completions
 dist_bashcompletion_DATA = toolstack/completion/xl-vchan

@@ -2,6 +2,7 @@
 /* xl-vchan: vchan devices, next to xl. man/xl-vchan.8.scd. */
 #include <config.h>
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,8 @@
 static const struct command command_help;
 
 static const struct command *const commands[] = {
-    &command_create, &command_attach, &command_detach, &command_list, &command_help,
+    &command_create, &command_attach, &command_detach, &command_list,
+    &command_show,   &command_watch,  &command_wait,   &command_help,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -46,6 +48,32 @@ bool command_seconds(const char *text, unsigned int *seconds)
         return false;
     *seconds = value;
     return true;
+}
+
+int command_find_channel(struct tool *tool, const char *domain, const char *name,
+                         struct device_id *id)
+{
+    domid_t frontend;
+    int rc = tool_find_domain(tool, domain, &frontend);
+
+    if (rc < 0) {
+        tool_complain(tool, "there is no such domain");
+        return rc;
+    }
+    rc = device_find(tool->store, frontend, name, id);
+    if (rc == -ENOENT)
+        tool_complain(tool, "it has no channel \"%s\" (see xl-vchan list)", name);
+    else if (rc < 0)
+        tool_complain(tool, "%s", tool_why(rc));
+    return rc;
+}
+
+int command_flush(const char *verb)
+{
+    if (fflush(stdout) == 0)
+        return EXIT_SUCCESS;
+    fprintf(stderr, "xl-vchan: %s: cannot write: %s\n", verb, strerror(errno));
+    return EXIT_FAILURE;
 }
 
 static const struct command *command_find(const char *name)

@@ -2,6 +2,7 @@
 #include "toolstack/tool.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -163,7 +164,7 @@ bool tool_interrupted(struct tool *tool)
     return poll(&poll_signals, 1, 0) > 0;
 }
 
-static int64_t now_ms(void)
+int64_t tool_now(void)
 {
     struct timespec now;
 
@@ -171,32 +172,45 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Waits for a watch event. 0: look again. */
-static int wait_event(struct tool *tool, int64_t deadline)
+static int poll_time(int64_t deadline)
+{
+    int64_t left = deadline - tool_now();
+
+    if (deadline < 0)
+        return -1;
+    return left <= 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
+}
+
+int tool_await(struct tool *tool, int64_t deadline)
 {
     struct pollfd fds[] = {
         {.fd = store_fd(tool->store), .events = POLLIN},
         {.fd = tool->signals, .events = POLLIN},
     };
-    struct store_event event;
-    int64_t left = deadline - now_ms();
-    int rc = poll(fds, 2, left > 0 ? (int)left : 0);
+    int rc = poll(fds, 2, poll_time(deadline));
 
     if (rc < 0)
         return errno == EINTR ? 0 : -errno;
     if (fds[1].revents)
         return -EINTR;
-    if (rc == 0)
-        return -ETIMEDOUT;
-    while ((rc = store_next_event(tool->store, &event)) > 0)
-        continue;
+    return rc == 0 ? -ETIMEDOUT : 0;
+}
+
+/* Waits for a watch event. 0: look again. */
+static int wait_event(struct tool *tool, int64_t deadline)
+{
+    struct store_event event;
+    int rc = tool_await(tool, deadline);
+
+    while (rc == 0 && (rc = store_next_event(tool->store, &event)) > 0)
+        rc = 0;
     return rc;
 }
 
 int tool_wait(struct tool *tool, const char *const *paths, size_t count, unsigned int seconds,
               int (*look)(struct store *store, void *arg), void *arg)
 {
-    int64_t deadline = now_ms() + (int64_t)seconds * 1000;
+    int64_t deadline = tool_now() + (int64_t)seconds * 1000;
     size_t watched = 0;
     int rc = 0;
 

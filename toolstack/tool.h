@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <libxl.h>
 #include <xen/xen.h>
 
@@ -65,6 +66,15 @@ void tool_domain_name(struct tool *tool, domid_t domid, char name[TOOL_NAME_MAX]
 
 /* Tells whether the user wants the command to end. Never blocks; stays true. */
 bool tool_interrupted(struct tool *tool);
+
+/* Milliseconds on a clock that nobody sets. */
+int64_t tool_now(void);
+
+/*
+ * Waits until the store has an event (store_next_event). 0: look; -ETIMEDOUT: tool_now() reached
+ * the deadline (-1: none); -EINTR: tool_interrupted(); or another negative errno.
+ */
+int tool_await(struct tool *tool, int64_t deadline);
 
 /*
  * Waits until look() answers something but 0, and gives that answer: it looks once at the start and

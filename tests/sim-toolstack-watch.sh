@@ -1,0 +1,119 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# xl-vchan watch, wait and show: the life of a channel as a script sees it.
+. "$(dirname "$0")/sim-lib.bash"
+
+# life FILE SIDE: the states that the watch saw there. Closing may be too short to be seen.
+life() { sed -n "s/^[-0-9]* [0-9:.]* web echo $2: .* -> //p" "$1" | grep -v Closing | tr '\n' ' '; }
+
+# seen FILE TEXT: it comes to be there.
+seen() {
+    local tail
+    exec {lines}< <(exec timeout 60 tail -n +1 -f "$1")
+    tail=$!
+    grep -qm 1 -e "$2" <&"$lines" || fail "no \"$2\" in $(cat "$1")"
+    kill "$tail"
+    exec {lines}<&-
+}
+
+part "before there is anything"
+backend_start
+xl-vchan watch --until gone --timeout 1 nobody none
+[ $? = 0 ] || fail "what is not there is gone"
+run 3 xl-vchan watch --until Connected --timeout 0 web
+complains 'xl-vchan: watch web: not Connected within 0 s'
+run 3 xl-vchan wait --timeout 0 web echo
+complains 'xl-vchan: wait web: channel "echo": not Connected in time (there is none)'
+run 0 xl-vchan watch --timeout 0
+says ""
+
+part "a whole life"
+xl-vchan watch > "$work/text" &
+watcher=$!
+xl-vchan watch --json --until Connected --timeout 60 web echo > "$work/json" &
+json=$!
+xl-vchan wait --timeout 60 web echo initwait &
+waiter=$!
+kill -STOP "$backend" # so that both watches see Initialising, which would be short
+domain web "name=echo, connection=echo" "name=app, ring=1K" &
+creator=$!
+seen "$work/text" 'echo backend: - -> Initialising'
+seen "$work/json" '"backend","from":null,"to":"Initialising"'
+kill -CONT "$backend"
+wait "$creator"
+wait "$waiter" || fail "wait InitWait: $?"
+mkfifo "$work/in"
+in_domain web vchan cat echo < "$work/in" > "$work/out" &
+cat=$!
+exec {in}> "$work/in"
+wait "$json" || fail "watch --until Connected: $?"
+run 0 xl-vchan wait --timeout 0 web echo
+run 0 xl-vchan wait --timeout 0 "$(xl domid web)" 0 Connected
+run 3 xl-vchan wait --timeout 0 web echo Closed
+complains 'xl-vchan: wait web: channel "echo": not Closed in time (it is Connected/Connected)'
+
+part "show"
+run 0 xl-vchan show web echo
+for text in 'name            echo' 'backend         Domain-0 (domid 0)' 'backend state   Connected' \
+    'online          yes' ', bound to port ' ' of Domain-0' ', 33 pages granted'; do
+    [[ $out == *"$text"* ]] || fail "show without \"$text\": $out"
+done
+run 0 xl-vchan show --json web 0
+for text in '"name":"echo"' '"granted_pages":33' '"frontend_state":"Connected"' '"reconnect":true' \
+    '"path":null' '"event_channel_status":"bound to port '; do
+    [[ $out == *"$text"* ]] || fail "JSON without $text: $out"
+done
+run 0 xl-vchan show web app
+for text in 'event channel   -' 'ring ref        -' 'read ring       1K' 'write ring      2K'; do
+    [[ $out == *"$text"* ]] || fail "show without \"$text\": $out"
+done
+run 1 xl-vchan show web nope
+complains 'xl-vchan: show web: it has no channel "nope" (see xl-vchan list)'
+run 2 xl-vchan show web
+run 2 xl-vchan wait web echo Half
+complains 'xl-vchan: wait: "Half" is no state (usage: xl-vchan wait [--timeout SECS] DOMAIN NAME [STATE])'
+run 2 xl-vchan watch --until Half
+
+part "its end"
+exec {in}>&-
+wait "$cat" || fail "vchan cat: $?"
+run 0 xl-vchan wait --timeout 60 web echo Closed
+xl-vchan wait --timeout 60 web echo gone &
+waiter=$!
+run 0 xl-vchan detach web echo
+wait "$waiter" || fail "wait gone: $?"
+run 0 xl-vchan detach web app
+run 0 xl-vchan watch --until gone --timeout 60 web
+kill "$watcher"
+wait "$watcher" || fail "a watch that is stopped: $?"
+[ "$(life "$work/text" frontend)" = "Initialising Initialised Connected Closed - " ] ||
+    fail "the frontend's life: $(cat "$work/text")"
+[ "$(life "$work/text" backend)" = "Initialising InitWait Connected Closed - " ] ||
+    fail "the backend's life: $(cat "$work/text")"
+[ "$(sed -n 's/.*"side":"\([a-z]*\)","from":"\?\([A-Za-z]*\)"\?,"to":"\([A-Za-z]*\)".*/\1 \2 \3/p' "$work/json")" = \
+    "frontend null Initialising
+backend null Initialising
+backend Initialising InitWait
+frontend Initialising Initialised
+backend InitWait Connected
+frontend Initialised Connected" ] || fail "JSON: $(cat "$work/json")"
+
+part "an error, and nonsense"
+xl-vchan watch > "$work/text" &
+watcher=$!
+run 0 xl-vchan attach web "name=app"
+F=/local/domain/$(xl domid web)/device/vchan
+for at in $(xenstore-list "$F"); do
+    xenstore-write "$F/$at/error" $'bad \e[31mred' "$F/$at/state" 5
+    run 0 xl-vchan watch --timeout 1 web
+    xenstore-write "$F/$at/state" banana
+done
+run 0 xl-vchan detach --force web app
+run 0 xl-vchan wait --timeout 10 web app gone
+kill "$watcher"
+wait "$watcher"
+grep -q 'web app frontend: Initialising -> Closing: bad ?\[31mred$' "$work/text" || fail "$(cat "$work/text")"
+grep -q 'web app frontend: Closing -> -$' "$work/text" || fail "$(cat "$work/text")"
+backend_stop
+run 0 xl destroy web
+finish

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "toolstack/monitor.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static void (*const side_path[MONITOR_SIDES])(const struct device_id *, char[DEVICE_PATH_MAX]) = {
+    [MONITOR_FRONTEND] = device_frontend_path,
+    [MONITOR_BACKEND] = device_backend_path,
+};
+
+static void set_state(struct monitor *monitor, struct monitored *channel, enum monitor_side side,
+                      enum xenbus_state state)
+{
+    struct monitor_change change = {
+        .channel = channel, .side = side, .from = channel->states[side]};
+
+    if (state == change.from)
+        return;
+    channel->states[side] = state;
+    clock_gettime(CLOCK_REALTIME, &change.when);
+    if (monitor->changed)
+        monitor->changed(&change, monitor->arg);
+}
+
+static void look_side(struct monitor *monitor, struct monitored *channel, enum monitor_side side)
+{
+    char dir[DEVICE_PATH_MAX];
+    enum xenbus_state state = XenbusStateUnknown;
+
+    side_path[side](&channel->id, dir);
+    if (store_read_state(monitor->tool->store, dir, &state) < 0)
+        state = XenbusStateUnknown;
+    set_state(monitor, channel, side, state);
+}
+
+/* --- all that there is --- */
+
+static struct monitored *find(struct monitor *monitor, const struct device_id *id)
+{
+    for (size_t i = 0; i < monitor->count; i++)
+        if (memcmp(&monitor->channels[i].id, id, sizeof(*id)) == 0)
+            return &monitor->channels[i];
+    return NULL;
+}
+
+static struct monitored *add(struct monitor *monitor, const struct device_id *id)
+{
+    struct monitored *grown =
+        reallocarray(monitor->channels, monitor->count + 1, sizeof(*monitor->channels));
+    struct monitored *channel;
+
+    if (!grown)
+        return NULL;
+    monitor->channels = grown;
+    channel = &grown[monitor->count++];
+    *channel = (struct monitored){.id = *id};
+    tool_domain_name(monitor->tool, id->frontend, channel->domain);
+    if (id->backend != DEVICE_BACKEND_UNKNOWN)
+        tool_domain_name(monitor->tool, id->backend, channel->backend);
+    return channel;
+}
+
+/* It may be another one by now, and keeps its name when it has none any more. */
+static void look_name(struct monitor *monitor, struct monitored *channel)
+{
+    char name[DEVICE_NAME_MAX + 1];
+
+    if (device_name_of(monitor->tool->store, &channel->id, name) == 0)
+        memcpy(channel->name, name, sizeof(name));
+}
+
+static int look_device(struct monitor *monitor, const struct device_id *id)
+{
+    struct monitored *channel = find(monitor, id);
+
+    if (!channel)
+        channel = add(monitor, id);
+    if (!channel)
+        return -ENOMEM;
+    channel->found = true;
+    look_name(monitor, channel);
+    for (enum monitor_side side = 0; side < MONITOR_SIDES; side++)
+        look_side(monitor, channel, side);
+    return 0;
+}
+
+static void drop_lost(struct monitor *monitor)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < monitor->count; i++) {
+        struct monitored *channel = &monitor->channels[i];
+
+        for (enum monitor_side side = 0; side < MONITOR_SIDES && !channel->found; side++)
+            set_state(monitor, channel, side, XenbusStateUnknown);
+        if (channel->found)
+            monitor->channels[kept++] = *channel;
+    }
+    monitor->count = kept;
+}
+
+static int scan_devices(struct monitor *monitor)
+{
+    struct devices devices;
+    int rc = devices_scan(monitor->tool->store, &devices);
+
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < monitor->count; i++)
+        monitor->channels[i].found = false;
+    for (size_t i = 0; i < devices.count && rc == 0; i++)
+        rc = look_device(monitor, &devices.ids[i]);
+    devices_free(&devices);
+    if (rc == 0)
+        drop_lost(monitor);
+    return rc;
+}
+
+/* --- watches --- */
+
+static const char *const directories[] = {"device", "backend"};
+
+static int watch_domain(struct monitor *monitor, domid_t domid, bool on)
+{
+    char path[DEVICE_PATH_MAX];
+    int rc = 0;
+
+    for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]) && rc == 0; i++) {
+        snprintf(path, sizeof(path), "/local/domain/%u/%s/vchan", domid, directories[i]);
+        rc = on ? store_watch(monitor->tool->store, path, "monitor")
+                : store_unwatch(monitor->tool->store, path, "monitor");
+    }
+    return rc;
+}
+
+static bool has(const domid_t *domids, size_t count, domid_t domid)
+{
+    for (size_t i = 0; i < count; i++)
+        if (domids[i] == domid)
+            return true;
+    return false;
+}
+
+/* The ids in /local/domain; the caller frees them. */
+static int list_domains(struct store *store, domid_t **domids, size_t *count)
+{
+    char **names;
+    unsigned int total;
+    uint32_t domid;
+    int rc = store_list(store, NULL, "/local/domain", &names, &total);
+
+    *count = 0;
+    if (rc < 0)
+        return rc;
+    *domids = calloc(total + 1, sizeof(**domids));
+    for (unsigned int i = 0; i < total && *domids; i++)
+        if (parse_number(names[i], DOMID_FIRST_RESERVED - 1, &domid) == 0)
+            (*domids)[(*count)++] = (domid_t)domid;
+    free(names);
+    return *domids ? 0 : -ENOMEM;
+}
+
+static int scan_domains(struct monitor *monitor)
+{
+    domid_t *now;
+    size_t count;
+    int rc = list_domains(monitor->tool->store, &now, &count);
+
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < monitor->watched_count; i++)
+        if (!has(now, count, monitor->watched[i]))
+            watch_domain(monitor, monitor->watched[i], false);
+    for (size_t i = 0; i < count && rc == 0; i++)
+        if (!has(monitor->watched, monitor->watched_count, now[i]))
+            rc = watch_domain(monitor, now[i], true);
+    free(monitor->watched);
+    monitor->watched = now;
+    monitor->watched_count = count;
+    return rc;
+}
+
+static int scan(struct monitor *monitor)
+{
+    int rc = scan_domains(monitor);
+
+    return rc == 0 ? scan_devices(monitor) : rc;
+}
+
+/*
+ * Whether the event is for a node inside a device that is known, which needs no scan: its state is
+ * looked at right now, before the next one replaces it.
+ */
+static bool take_known(struct monitor *monitor, const char *path)
+{
+    bool known = false;
+
+    for (size_t i = 0; i < monitor->count; i++) {
+        for (enum monitor_side side = 0; side < MONITOR_SIDES; side++) {
+            char dir[DEVICE_PATH_MAX];
+            size_t length;
+
+            side_path[side](&monitor->channels[i].id, dir);
+            length = strlen(dir);
+            if (strncmp(path, dir, length) != 0 || path[length] != '/')
+                continue;
+            known = true;
+            if (strcmp(path + length, "/state") == 0)
+                look_side(monitor, &monitor->channels[i], side);
+        }
+    }
+    return known;
+}
+
+int monitor_update(struct monitor *monitor)
+{
+    struct store_event event;
+    bool scan_wanted = false;
+    int rc;
+
+    while ((rc = store_next_event(monitor->tool->store, &event)) > 0)
+        if (!take_known(monitor, event.path))
+            scan_wanted = true;
+    return rc == 0 && scan_wanted ? scan(monitor) : rc;
+}
+
+int monitor_open(struct monitor *monitor, struct tool *tool,
+                 void (*changed)(const struct monitor_change *change, void *arg), void *arg)
+{
+    int rc;
+
+    *monitor = (struct monitor){.tool = tool, .changed = changed, .arg = arg};
+    rc = store_watch(tool->store, "@introduceDomain", "monitor");
+    if (rc == 0)
+        rc = store_watch(tool->store, "@releaseDomain", "monitor");
+    return rc == 0 ? scan(monitor) : rc;
+}
+
+void monitor_close(struct monitor *monitor)
+{
+    for (size_t i = 0; i < monitor->watched_count; i++)
+        watch_domain(monitor, monitor->watched[i], false);
+    store_unwatch(monitor->tool->store, "@introduceDomain", "monitor");
+    store_unwatch(monitor->tool->store, "@releaseDomain", "monitor");
+    free(monitor->watched);
+    free(monitor->channels);
+}
+
+/* --- goals --- */
+
+static bool number_is(const char *text, uint32_t number)
+{
+    uint32_t value;
+
+    return parse_number(text, UINT32_MAX, &value) == 0 && value == number;
+}
+
+bool monitor_matches(const struct monitored *channel, const struct monitor_filter *filter)
+{
+    if (filter->domain && strcmp(filter->domain, channel->domain) != 0 &&
+        !number_is(filter->domain, channel->id.frontend))
+        return false;
+    return !filter->name || strcmp(filter->name, channel->name) == 0 ||
+           number_is(filter->name, channel->id.devid);
+}
+
+bool monitor_goal_parse(const char *text, struct monitor_goal *goal)
+{
+    goal->state = XenbusStateUnknown;
+    return strcasecmp(text, "gone") == 0 ||
+           (xenbus_state_by_name(text, &goal->state) && goal->state != XenbusStateUnknown);
+}
+
+static bool has_state(const struct monitored *channel, enum xenbus_state state)
+{
+    return (channel->states[MONITOR_FRONTEND] == state || state == XenbusStateInitWait) &&
+           (channel->states[MONITOR_BACKEND] == state || state == XenbusStateInitialised);
+}
+
+bool monitor_reached(const struct monitor *monitor, const struct monitor_filter *filter,
+                     const struct monitor_goal *goal)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < monitor->count; i++) {
+        if (!monitor_matches(&monitor->channels[i], filter))
+            continue;
+        any = true;
+        if (!has_state(&monitor->channels[i], goal->state))
+            return false;
+    }
+    return any || goal->state == XenbusStateUnknown;
+}
+
+int monitor_run(struct monitor *monitor, const struct monitor_filter *filter,
+                const struct monitor_goal *goal, int64_t milliseconds)
+{
+    int64_t deadline = milliseconds < 0 ? -1 : tool_now() + milliseconds;
+    int rc = 0;
+
+    while (rc == 0 && !(goal && monitor_reached(monitor, filter, goal))) {
+        rc = tool_await(monitor->tool, deadline);
+        if (rc == 0)
+            rc = monitor_update(monitor);
+    }
+    return rc < 0 ? rc : 1;
+}

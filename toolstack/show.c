@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* xl-vchan show: everything of one channel. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xenctrl.h>
+
+#include "toolstack/command.h"
+#include "toolstack/view.h"
+
+enum detail { DETAIL_PATH, DETAIL_ADDRESS, DETAIL_COMMAND, DETAIL_COUNT };
+
+static const char *const detail_keys[DETAIL_COUNT] = {"path", "address", "command"};
+
+struct show {
+    struct tool tool;
+    const char *domain, *name;
+    bool json;
+    struct view view;
+    char details[DETAIL_COUNT][STORE_VALUE_MAX]; /* of the connection */
+    uint32_t reconnect;
+    char port[TOOL_NAME_MAX + 64]; /* what Xen says of the event channel */
+    uint32_t grants;               /* pages that the frontend lends; 0: none */
+};
+
+static void read_details(struct show *show)
+{
+    char libxl[DEVICE_PATH_MAX], dir[DEVICE_PATH_MAX + 16];
+
+    device_libxl_path(&show->view.id, libxl);
+    snprintf(dir, sizeof(dir), "%s/private", libxl);
+    store_read_number(show->tool.store, dir, "reconnect", 1, &show->reconnect);
+    for (enum detail i = 0; i < DETAIL_COUNT; i++)
+        if (store_read_text(show->tool.store, dir, detail_keys[i], show->details[i],
+                            sizeof(show->details[i])) == 0)
+            tool_clean(show->details[i]);
+}
+
+static void describe_port(struct show *show, const xc_evtchn_status_t *status)
+{
+    char domain[TOOL_NAME_MAX];
+
+    if (status->status == EVTCHNSTAT_unbound) {
+        tool_domain_name(&show->tool, status->u.unbound.dom, domain);
+        snprintf(show->port, sizeof(show->port), "unbound, for %s", domain);
+    } else if (status->status == EVTCHNSTAT_interdomain) {
+        tool_domain_name(&show->tool, status->u.interdomain.dom, domain);
+        snprintf(show->port, sizeof(show->port), "bound to port %u of %s",
+                 status->u.interdomain.port, domain);
+    } else {
+        snprintf(show->port, sizeof(show->port), "not in use");
+    }
+}
+
+/* Asks Xen. A port that cannot be asked about is told so. */
+static void read_port(struct show *show)
+{
+    xc_evtchn_status_t status = {.dom = show->view.id.frontend};
+    xc_interface *xc;
+
+    if (parse_number(show->view.texts[VIEW_EVENT_CHANNEL], UINT32_MAX, &status.port) < 0)
+        return;
+    xc = xc_interface_open(NULL, NULL, 0);
+    if (xc && xc_evtchn_status(xc, &status) == 0)
+        describe_port(show, &status);
+    else
+        snprintf(show->port, sizeof(show->port), "unknown: %s", strerror(errno));
+    if (xc)
+        xc_interface_close(xc);
+}
+
+/* The shared page, and those of the rings that do not fit into it. */
+static void count_grants(struct show *show)
+{
+    static const enum view_node rings[] = {VIEW_READ_RING, VIEW_WRITE_RING};
+    uint32_t bytes;
+
+    if (show->view.texts[VIEW_RING_REF][0] == '\0')
+        return;
+    show->grants = 1;
+    for (size_t i = 0; i < 2; i++)
+        if (parse_number(show->view.texts[rings[i]], RING_SIZE_MAX, &bytes) == 0)
+            show->grants += bytes >> RING_ORDER_PAGE;
+}
+
+/* --- as text --- */
+
+static void line(const char *key, const char *text)
+{
+    printf("%-15s %s\n", key, view_text(text));
+}
+
+static void line_domain(const char *key, const char *name, domid_t domid)
+{
+    if (domid == DEVICE_BACKEND_UNKNOWN)
+        line(key, "");
+    else
+        printf("%-15s %s (domid %u)\n", key, name, domid);
+}
+
+static void line_size(const char *key, const char *text)
+{
+    char size[VIEW_TEXT_MAX];
+
+    view_size(text, size, sizeof(size));
+    line(key, size);
+}
+
+static const char *online_text(const char *text)
+{
+    return strcmp(text, "1") == 0 ? "yes" : strcmp(text, "0") == 0 ? "no" : text;
+}
+
+static void print_connection(const struct show *show)
+{
+    line("connection", show->view.texts[VIEW_CONNECTION]);
+    for (enum detail i = 0; i < DETAIL_COUNT; i++)
+        if (show->details[i][0] != '\0')
+            line(detail_keys[i], show->details[i]);
+    line("reconnect", show->reconnect ? "yes" : "no");
+    line("online", online_text(show->view.texts[VIEW_ONLINE]));
+}
+
+static void print_rings(const struct show *show)
+{
+    const struct view *view = &show->view;
+
+    line_size("read ring", view->texts[VIEW_READ_RING]);
+    line_size("write ring", view->texts[VIEW_WRITE_RING]);
+    if (show->port[0] != '\0')
+        printf("%-15s %s, %s\n", "event channel", view->texts[VIEW_EVENT_CHANNEL], show->port);
+    else
+        line("event channel", "");
+    if (show->grants)
+        printf("%-15s %s, %u page%s granted\n", "ring ref", view->texts[VIEW_RING_REF],
+               show->grants, show->grants == 1 ? "" : "s");
+    else
+        line("ring ref", "");
+}
+
+static void print_text(const struct show *show)
+{
+    const struct view *view = &show->view;
+    char path[DEVICE_PATH_MAX];
+
+    line("name", view->texts[VIEW_NAME]);
+    line_domain("frontend", view->domain, view->id.frontend);
+    printf("%-15s %u\n", "devid", view->id.devid);
+    line_domain("backend", view->backend, view->id.backend);
+    print_connection(show);
+    line("frontend state", view->texts[VIEW_FRONTEND_STATE]);
+    line("frontend error", view->texts[VIEW_FRONTEND_ERROR]);
+    line("backend state", view->texts[VIEW_BACKEND_STATE]);
+    line("backend error", view->texts[VIEW_BACKEND_ERROR]);
+    print_rings(show);
+    device_frontend_path(&view->id, path);
+    line("frontend path", path);
+    device_backend_path(&view->id, path);
+    line("backend path", view->id.backend == DEVICE_BACKEND_UNKNOWN ? "" : path);
+}
+
+/* --- as JSON: what list has, and more --- */
+
+static void print_json(const struct show *show)
+{
+    struct json_object *object = view_json(&show->view);
+
+    for (enum detail i = 0; i < DETAIL_COUNT; i++)
+        json_object_object_add(object, detail_keys[i],
+                               show->details[i][0] ? json_object_new_string(show->details[i])
+                                                   : NULL);
+    json_object_object_add(object, "reconnect", json_object_new_boolean(show->reconnect != 0));
+    json_object_object_add(object, "event_channel_status",
+                           show->port[0] ? json_object_new_string(show->port) : NULL);
+    json_object_object_add(object, "granted_pages",
+                           show->grants ? json_object_new_int64(show->grants) : NULL);
+    view_print_json(object);
+}
+
+static int show_channel(struct show *show)
+{
+    struct device_id id;
+    int rc = command_find_channel(&show->tool, show->domain, show->name, &id);
+
+    if (rc < 0)
+        return rc;
+    view_read(&show->tool, &id, &show->view);
+    read_details(show);
+    read_port(show);
+    count_grants(show);
+    if (show->json)
+        print_json(show);
+    else
+        print_text(show);
+    return 0;
+}
+
+static int show_parsed(struct show *show)
+{
+    int rc = tool_open(&show->tool, "show", show->domain);
+
+    if (rc == 0)
+        rc = show_channel(show);
+    tool_close(&show->tool);
+    return rc < 0 ? EXIT_FAILURE : command_flush("show");
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {0}};
+    struct show show = {.json = false};
+    int opt;
+
+    while ((opt = getopt_long(argc, argv, ":j", options, NULL)) != -1) {
+        if (opt != 'j')
+            return command_bad_option(command, opt, argv);
+        show.json = true;
+    }
+    if (argc - optind != 2)
+        return command_usage(command, "wants a DOMAIN and the NAME of its channel");
+    show.domain = argv[optind];
+    show.name = argv[optind + 1];
+    return show_parsed(&show);
+}
+
+const struct command command_show = {"show", "[--json] DOMAIN NAME",
+                                     "Show everything of one channel",
+                                     "NAME is the channel's name, or its Idx in xl-vchan list.\n"
+                                     "  -j, --json  as a JSON object, described in xl-vchan(8)\n",
+                                     run};

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "toolstack/view.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum kind { KIND_TEXT, KIND_NUMBER, KIND_STATE, KIND_FLAG };
+
+/* Where a node is, and what it is called in JSON. */
+static const struct {
+    void (*path_of)(const struct device_id *id, char path[DEVICE_PATH_MAX]);
+    const char *key, *json;
+    enum kind kind;
+} nodes[VIEW_COUNT] = {
+    [VIEW_NAME] = {NULL, "name", "name", KIND_TEXT}, /* wherever there is one */
+    [VIEW_CONNECTION] = {device_backend_path, "connection", "connection", KIND_TEXT},
+    [VIEW_ONLINE] = {device_backend_path, "online", "online", KIND_FLAG},
+    [VIEW_FRONTEND_STATE] = {device_frontend_path, "state", "frontend_state", KIND_STATE},
+    [VIEW_BACKEND_STATE] = {device_backend_path, "state", "backend_state", KIND_STATE},
+    [VIEW_EVENT_CHANNEL] = {device_frontend_path, "event-channel", "event_channel", KIND_NUMBER},
+    [VIEW_RING_REF] = {device_frontend_path, "ring-ref", "ring_ref", KIND_NUMBER},
+    [VIEW_READ_RING] = {device_frontend_path, "read-ring", "read_ring", KIND_NUMBER},
+    [VIEW_WRITE_RING] = {device_frontend_path, "write-ring", "write_ring", KIND_NUMBER},
+    [VIEW_FRONTEND_ERROR] = {device_frontend_path, "error", "frontend_error", KIND_TEXT},
+    [VIEW_BACKEND_ERROR] = {device_backend_path, "error", "backend_error", KIND_TEXT},
+};
+
+static void read_node(struct store *store, enum view_node node, struct view *view)
+{
+    char *text = view->texts[node], dir[DEVICE_PATH_MAX], whole[STORE_VALUE_MAX];
+    uint32_t state;
+
+    nodes[node].path_of(&view->id, dir);
+    if (store_read_text(store, dir, nodes[node].key, whole, sizeof(whole)) < 0)
+        return;
+    tool_clean(whole);
+    if (nodes[node].kind != KIND_STATE)
+        snprintf(text, VIEW_TEXT_MAX, "%.*s", VIEW_TEXT_MAX - 1, whole);
+    else if (parse_number(whole, XenbusStateReconfigured, &state) == 0)
+        snprintf(text, VIEW_TEXT_MAX, "%s", xenbus_state_name((enum xenbus_state)state));
+    else
+        snprintf(text, VIEW_TEXT_MAX, "?%.*s", VIEW_TEXT_MAX - 2, whole);
+}
+
+void view_read(struct tool *tool, const struct device_id *id, struct view *view)
+{
+    *view = (struct view){.id = *id};
+    tool_domain_name(tool, id->frontend, view->domain);
+    if (id->backend != DEVICE_BACKEND_UNKNOWN)
+        tool_domain_name(tool, id->backend, view->backend);
+    if (device_name_of(tool->store, id, view->texts[VIEW_NAME]) < 0)
+        view->texts[VIEW_NAME][0] = '\0';
+    for (enum view_node node = 0; node < VIEW_COUNT; node++)
+        if (nodes[node].path_of)
+            read_node(tool->store, node, view);
+}
+
+int views_read(struct tool *tool, const domid_t *only, struct views *views)
+{
+    struct devices devices;
+    int rc = devices_scan(tool->store, &devices);
+
+    *views = (struct views){.count = 0};
+    if (rc < 0)
+        return rc;
+    views->items = calloc(devices.count + 1, sizeof(*views->items));
+    for (size_t i = 0; i < devices.count && views->items; i++)
+        if (!only || devices.ids[i].frontend == *only)
+            view_read(tool, &devices.ids[i], &views->items[views->count++]);
+    devices_free(&devices);
+    return views->items ? 0 : -ENOMEM;
+}
+
+void views_free(struct views *views)
+{
+    free(views->items);
+    *views = (struct views){.count = 0};
+}
+
+const char *view_text(const char *text)
+{
+    return text[0] != '\0' ? text : "-";
+}
+
+void view_size(const char *text, char *out, size_t size)
+{
+    uint32_t bytes;
+
+    if (parse_number(text, UINT32_MAX, &bytes) < 0)
+        snprintf(out, size, "%s", view_text(text));
+    else if (bytes && bytes % (1 << 20) == 0)
+        snprintf(out, size, "%uM", bytes >> 20);
+    else if (bytes && bytes % (1 << 10) == 0)
+        snprintf(out, size, "%uK", bytes >> 10);
+    else
+        snprintf(out, size, "%u", bytes);
+}
+
+/* null: no such node. A number or a flag that is none stays a string. */
+static struct json_object *node_json(const struct view *view, enum view_node node)
+{
+    const char *text = view->texts[node];
+    uint32_t value;
+
+    if (text[0] == '\0')
+        return NULL;
+    if (nodes[node].kind == KIND_NUMBER && parse_number(text, UINT32_MAX, &value) == 0)
+        return json_object_new_int64(value);
+    if (nodes[node].kind == KIND_FLAG && parse_number(text, 1, &value) == 0)
+        return json_object_new_boolean((json_bool)value);
+    return json_object_new_string(text);
+}
+
+static void add_paths(struct json_object *object, const struct device_id *id)
+{
+    char path[DEVICE_PATH_MAX];
+
+    device_frontend_path(id, path);
+    json_object_object_add(object, "frontend_path", json_object_new_string(path));
+    device_backend_path(id, path);
+    json_object_object_add(object, "backend_path",
+                           id->backend == DEVICE_BACKEND_UNKNOWN ? NULL
+                                                                 : json_object_new_string(path));
+}
+
+struct json_object *view_json(const struct view *view)
+{
+    struct json_object *object = json_object_new_object();
+    bool known = view->id.backend != DEVICE_BACKEND_UNKNOWN;
+
+    json_object_object_add(object, "domain", json_object_new_string(view->domain));
+    json_object_object_add(object, "domid", json_object_new_int(view->id.frontend));
+    json_object_object_add(object, "devid", json_object_new_int64(view->id.devid));
+    json_object_object_add(object, "backend", known ? json_object_new_string(view->backend) : NULL);
+    json_object_object_add(object, "backend_domid",
+                           known ? json_object_new_int(view->id.backend) : NULL);
+    for (enum view_node node = 0; node < VIEW_COUNT; node++)
+        json_object_object_add(object, nodes[node].json, node_json(view, node));
+    add_paths(object, &view->id);
+    return object;
+}
+
+void view_print_json(struct json_object *object)
+{
+    puts(json_object_to_json_string_ext(object,
+                                        JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+    json_object_put(object);
+}

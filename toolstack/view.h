@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Channels as the commands show them: each node as text, odd ones too, and as JSON.
+ */
+#ifndef TOOLSTACK_VIEW_H
+#define TOOLSTACK_VIEW_H
+
+#include <json-c/json.h>
+
+#include "toolstack/devices.h"
+#include "toolstack/tool.h"
+
+/* Room for a node's text and its NUL; a longer one is cut. */
+#define VIEW_TEXT_MAX 256
+
+enum view_node {
+    VIEW_NAME,
+    VIEW_CONNECTION,
+    VIEW_ONLINE,
+    VIEW_FRONTEND_STATE,
+    VIEW_BACKEND_STATE,
+    VIEW_EVENT_CHANNEL,
+    VIEW_RING_REF,
+    VIEW_READ_RING,
+    VIEW_WRITE_RING,
+    VIEW_FRONTEND_ERROR,
+    VIEW_BACKEND_ERROR,
+    VIEW_COUNT,
+};
+
+/* A device as it is shown; a text that is empty: there is no such node. */
+struct view {
+    struct device_id id;
+    char domain[TOOL_NAME_MAX];
+    char backend[TOOL_NAME_MAX];
+    char texts[VIEW_COUNT][VIEW_TEXT_MAX];
+};
+
+struct views {
+    struct view *items;
+    size_t count;
+};
+
+/* Reads what xenstore has of a device. What cannot be read is empty. */
+void view_read(struct tool *tool, const struct device_id *id, struct view *view);
+
+/*
+ * Reads all devices, or those of one frontend domain. 0, and the caller owns them: views_free(); or a
+ * negative errno, and *views is empty. Says nothing.
+ */
+int views_read(struct tool *tool, const domid_t *only, struct views *views);
+void views_free(struct views *views);
+
+/* The text, or "-" if it is empty. */
+const char *view_text(const char *text);
+
+/* A number of bytes in few letters: 65536 as 64K; what is no number as it is. */
+void view_size(const char *text, char *out, size_t size);
+
+/* One device as man/xl-vchan.8.scd, "JSON", has it; the caller's. */
+struct json_object *view_json(const struct view *view);
+
+/* Prints JSON, indented, and frees it. */
+void view_print_json(struct json_object *object);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* xl-vchan wait: until a channel is up, or wherever it should be. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "toolstack/command.h"
+#include "toolstack/monitor.h"
+
+struct waiting {
+    struct tool tool;
+    struct monitor_filter filter;
+    struct monitor_goal goal;
+    const char *state;
+    int64_t milliseconds;
+};
+
+static void complain_timeout(const struct waiting *waiting, const struct monitor *monitor)
+{
+    for (size_t i = 0; i < monitor->count; i++) {
+        const struct monitored *channel = &monitor->channels[i];
+
+        if (!monitor_matches(channel, &waiting->filter))
+            continue;
+        tool_complain(&waiting->tool, "channel \"%s\": not %s in time (it is %s/%s)",
+                      waiting->filter.name, waiting->state,
+                      xenbus_state_name(channel->states[MONITOR_FRONTEND]),
+                      xenbus_state_name(channel->states[MONITOR_BACKEND]));
+        return;
+    }
+    tool_complain(&waiting->tool, "channel \"%s\": not %s in time (there is none)",
+                  waiting->filter.name, waiting->state);
+}
+
+static int wait_goal(struct waiting *waiting)
+{
+    struct monitor monitor;
+    int rc = monitor_open(&monitor, &waiting->tool, NULL, NULL);
+
+    if (rc == 0)
+        rc = monitor_run(&monitor, &waiting->filter, &waiting->goal, waiting->milliseconds);
+    if (rc == -ETIMEDOUT)
+        complain_timeout(waiting, &monitor);
+    else if (rc < 0)
+        tool_complain(&waiting->tool, "%s", tool_why(rc));
+    monitor_close(&monitor);
+    if (rc > 0)
+        return EXIT_SUCCESS;
+    return rc == -ETIMEDOUT ? EXIT_NOT_SO : EXIT_FAILURE;
+}
+
+static int wait_parsed(struct waiting *waiting)
+{
+    int code = EXIT_FAILURE;
+
+    if (tool_open(&waiting->tool, "wait", waiting->filter.domain) == 0)
+        code = wait_goal(waiting);
+    tool_close(&waiting->tool);
+    return code;
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    static const struct option options[] = {{"timeout", required_argument, NULL, 't'}, {0}};
+    struct waiting waiting = {.state = "Connected", .milliseconds = -1};
+    unsigned int seconds;
+    int opt;
+
+    while ((opt = getopt_long(argc, argv, ":t:", options, NULL)) != -1) {
+        if (opt != 't')
+            return command_bad_option(command, opt, argv);
+        if (!command_seconds(optarg, &seconds))
+            return command_usage(command, "--timeout: \"%s\" is no number of seconds", optarg);
+        waiting.milliseconds = (int64_t)seconds * 1000;
+    }
+    if (argc - optind < 2 || argc - optind > 3)
+        return command_usage(command, "wants a DOMAIN and the NAME of its channel");
+    waiting.filter.domain = argv[optind];
+    waiting.filter.name = argv[optind + 1];
+    if (argc - optind == 3)
+        waiting.state = argv[optind + 2];
+    if (!monitor_goal_parse(waiting.state, &waiting.goal))
+        return command_usage(command, "\"%s\" is no state", waiting.state);
+    return wait_parsed(&waiting);
+}
+
+const struct command command_wait = {
+    "wait", "[--timeout SECS] DOMAIN NAME [STATE]", "Wait until a channel is in a state",
+    "STATE is Connected unless given: at both sides; or Closed, gone, ... DOMAIN need not exist "
+    "yet.\n"
+    "  -t, --timeout SECS  give up after that time, with exit code 3\n",
+    run};
