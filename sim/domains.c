@@ -479,20 +479,21 @@ static int console_open(const struct domain *domain)
     return open(path, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0644);
 }
 
+/* Starts what the domain is there for, if anything. */
 static int program_start(struct domain *domain)
 {
-    int fds[4] = {domain->program, open("/dev/null", O_RDONLY | O_CLOEXEC), -1, -1};
+    int fds[4] = {domain->program, -1, -1, -1};
     int error = 0;
 
     domain->started = true;
     if (domain->program < 0)
         return 0;
+    fds[1] = open("/dev/null", O_RDONLY | O_CLOEXEC);
     fds[2] = fds[3] = console_open(domain);
     if (fds[1] >= 0 && fds[2] >= 0)
         error = control_send(domain, SIM_SPAWN, domain->slot << 20, domain->argc, fds, 4);
-    close(fds[1]);
-    close(fds[2]);
-    close(domain->program);
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
     domain->program = -1;
     return error;
 }

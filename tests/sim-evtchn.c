@@ -281,6 +281,32 @@ START_TEST(notifiers_killed_at_random)
 }
 END_TEST
 
+static int descriptors_count(void)
+{
+    int count = 0;
+
+    for (int fd = 0; fd < 1024; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+START_TEST(closing_leaves_no_descriptor)
+{
+    int before = descriptors_count();
+
+    for (int i = 0; i < 3; i++) {
+        struct pair pair = pair_open(guest, 0);
+
+        ck_assert_int_eq(xenevtchn_notify(pair.client, pair.client_port), 0);
+        evtchn_expect(pair.server, pair.server_port);
+        ck_assert_int_eq(xenevtchn_notify(pair.server, pair.server_port), 0);
+        evtchn_expect(pair.client, pair.client_port);
+        pair_close(&pair);
+        ck_assert_int_eq(descriptors_count(), before);
+    }
+}
+END_TEST
+
 START_TEST(speed)
 {
     struct pair pair = pair_open(guest, 0);
@@ -318,6 +344,7 @@ int main(void)
     tcase_add_loop_test(tcase, a_notifier_dies_half_way, 0, 3);
     tcase_add_test(tcase, a_late_notifier_misses);
     tcase_add_test(tcase, notifiers_killed_at_random);
+    tcase_add_test(tcase, closing_leaves_no_descriptor);
     tcase_add_test(tcase, speed);
     return check_main("sim-evtchn", tcase);
 }

@@ -99,6 +99,48 @@ kill -TERM $pid
 exits 3 wait $pid
 grep -q 'got it' "$work/up"
 
+echo "--- nothing piles up in the broker"
+printf 'name = "p"\nxensim = "exec sleep 1000"\n' > "$work/p.cfg"
+cat > "$work/rounds" << 'END'
+round() { # NAME COMMAND…: a domain with a channel to domain 0, ended by that command
+    name=$1
+    shift
+    xl create -q "$work/$name.cfg"
+    id=$(xl domid "$name")
+    xensim exec "$id" "$builddir/tests/sim-peer" server 0 data/v 4096 65536 echo &
+    "$builddir/tests/sim-peer" client "$id" "/local/domain/$id/data/v" 0 0 send 5000 || exit 1
+    wait
+    "$@" "$name" && while xl domid "$name"; do sleep 0.02; done
+    xensim leaks # which waits until the last of it has gone
+}
+exec 3>&1 > "$work/out" 2>&1
+round g xl destroy
+echo first >&3
+read -r _
+for _ in 1 2 3 4 5 6 7 8; do
+    round g xl destroy
+    round p xl shutdown -w
+done
+echo last >&3
+read -r _
+END
+mkfifo "$work/go" "$work/said"
+timeout -k 5 60 xensim run -- sh "$work/rounds" < "$work/go" > "$work/said" &
+run=$!
+exec 8> "$work/go" 9< "$work/said"
+held() { # STEP: how many descriptors the broker has then
+    local line
+    read -r line <&9 && [ "$line" = "$1" ] || fail "no $1 step"
+    find "/proc/$(pgrep -P "$(pgrep -P $run)")/fd" -type l | wc -l
+}
+before=$(held first)
+echo >&8
+after=$(held last)
+echo >&8
+wait $run
+exec 8>&- 9<&-
+[ "$before" = "$after" ] || fail "descriptors: $before after one domain, $after after 17"
+
 echo "--- nothing stays"
 seen() { cat /proc/self/mountinfo; ls /run; ls -d /tmp/xensim* 2> /dev/null || true; }
 before=$(seen)
