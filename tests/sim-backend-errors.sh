@@ -78,7 +78,7 @@ head -c 1M /dev/zero | in_domain guest vchan cat stuck 2> /dev/null &
 await "stuck: Connected"
 in_domain guest sh -c 'kill -9 $(pidof vchan)'
 await "stuck: the frontend's process died"
-await "stuck: Closed: the frontend left, and its last bytes were not taken within 10 seconds"
+await "stuck: Closed: the frontend left, and its last bytes were not taken within 10 seconds" 20
 run 0 xl-vchan detach guest stuck
 
 part "nodes that make no sense"

@@ -56,10 +56,11 @@ backend_start() {
     backend=$!
 }
 
-# await TEXT: a line with it comes in the backend's log within 10 seconds. The line: $line.
+# await TEXT [SECONDS]: a line with it comes in the backend's log, none being later than that (10). The
+# line: $line.
 await() {
     local seen=
-    while read -r -t 10 -u "$log" line; do
+    while read -r -t "${2:-10}" -u "$log" line; do
         [[ $line == *"$1"* ]] && return
         seen+=$'\n'"    $line"
     done
