@@ -540,15 +540,11 @@ static void op_write(void)
 }
 
 /* In place of spin.c: so many looks, whatever was learned and however long they take. */
-bool spin_is_off(void)
-{
-    return false;
-}
-
-void spin_start(const struct spin *spin, struct spin_turn *turn)
+bool spin_start(struct spin *spin, struct spin_turn *turn)
 {
     (void)spin;
     turn->pauses = SPINS;
+    return true;
 }
 
 bool spin_again(struct spin_turn *turn)
@@ -556,14 +552,18 @@ bool spin_again(struct spin_turn *turn)
     return turn->pauses-- > 0;
 }
 
-void spin_hit(struct spin *spin)
+bool spin_is_long(const struct spin_turn *turn)
 {
-    (void)spin;
+    return turn->pauses < SPINS / 2;
 }
 
-void spin_slept(struct spin *spin, uint64_t took)
+void spin_end(struct spin *spin, bool came)
 {
-    (void)spin, (void)took;
+    (void)spin, (void)came;
+}
+
+void spin_linger(void)
+{
 }
 
 static void op_spin(void)

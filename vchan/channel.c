@@ -24,6 +24,7 @@ struct channel {
     bool gone;   /* the peer let go of the rings, by what xenstore says */
     bool broken; /* the peer's index made no sense once */
     struct spin spin[2]; /* by enum channel_wait */
+    bool spoke; /* we wrote since we last waited for bytes: the peer answers us */
 };
 
 static int error(void)
@@ -315,29 +316,51 @@ static bool has_enough(struct channel *channel, enum channel_wait wait, uint32_t
     return bytes < 0 || (uint32_t)bytes >= enough;
 }
 
+/*
+ * A reader of many small messages that looks for each takes the page from the writer each time, and both
+ * crawl. It reads more of them at a time if it waits a little first; but not for an answer.
+ */
+static void linger(struct channel *channel, uint32_t enough)
+{
+    struct ring *in = &channel->end.in;
+    struct spin *spin = &channel->spin[CHANNEL_READ];
+
+    if (ring_has(in, enough))
+        return;
+    if (spin->linger && !channel->spoke)
+        spin_linger();
+    channel->spoke = false;
+}
+
+/* What came decides on the next time. */
+static void learn(struct channel *channel, enum channel_wait wait)
+{
+    struct ring *in = &channel->end.in;
+
+    if (wait == CHANNEL_READ)
+        channel->spin[wait].linger = in->peer - in->own < in->size / 16;
+}
+
 bool channel_spin(struct channel *channel, enum channel_wait wait, uint32_t enough)
 {
     struct spin *spin = &channel->spin[wait];
     struct spin_turn turn;
+    bool came = false;
 
+    if (wait == CHANNEL_READ)
+        linger(channel, enough);
     if (channel->broken || has_enough(channel, wait, enough))
         return true;
-    if (spin_is_off())
+    if (!spin_start(spin, &turn))
         return false;
-    tell(channel);
-    spin_start(spin, &turn);
-    while (spin_again(&turn)) {
-        if (has_enough(channel, wait, enough)) {
-            spin_hit(spin);
-            return true;
-        }
+    while (!came && spin_again(&turn)) {
+        came = has_enough(channel, wait, enough);
+        if (!came && spin_is_long(&turn))
+            tell(channel);
     }
-    return false;
-}
-
-void channel_slept(struct channel *channel, enum channel_wait wait, uint64_t nanoseconds)
-{
-    spin_slept(&channel->spin[wait], nanoseconds);
+    spin_end(spin, came);
+    learn(channel, wait);
+    return came;
 }
 
 unsigned int channel_peek(const struct channel *channel, uint32_t bytes, struct ring_span spans[2])
@@ -366,6 +389,7 @@ void channel_commit(struct channel *channel, uint32_t bytes)
 {
     if (bytes == 0)
         return;
+    channel->spoke = true;
     ring_produce(&channel->end.out, bytes);
     wake(channel, VCHAN_NOTIFY_WRITE);
 }

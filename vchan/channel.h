@@ -84,14 +84,11 @@ int channel_writable(struct channel *channel, uint32_t enough);
 enum channel_wait { CHANNEL_READ, CHANNEL_WRITE };
 
 /*
- * Looks for a short while (learned from earlier waits, at most some 50 us, none at all where there is one
- * CPU only) whether enough bytes or enough room appear. Returns false if they did not: then it is
+ * Looks for a short while (at most some 50 us; ever more seldom where that finds nothing; never where there
+ * is one CPU only) whether enough bytes or enough room appear. Returns false if they did not: then it is
  * time to sleep. It asks for no signal: channel_readable() and channel_writable() do.
  */
 bool channel_spin(struct channel *channel, enum channel_wait wait, uint32_t enough);
-
-/* Says how long the sleep took that came after channel_spin() returned false, to learn from. */
-void channel_slept(struct channel *channel, enum channel_wait wait, uint64_t nanoseconds);
 
 /*
  * The bytes at the head of what is readable or writable, without a copy: at most the number that

@@ -20,6 +20,7 @@ struct pvchan {
     struct xen *xen;
     int poll_fd; /* what pvchan_fd() gives: an epoll over the event channel and xenstore */
     bool nonblock;
+    bool watches; /* there are some: xenstore may have something to say */
     unsigned int peer;
 
     struct endpoint *endpoint;

@@ -51,20 +51,18 @@ int handle_watch(struct pvchan *handle, const char *path)
 {
     int rc = store_watch(handle->store, path, "look");
 
-    return rc < 0 ? rc : poll_also(handle, store_fd(handle->store));
-}
-
-static uint64_t clock_ns(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+    if (rc == 0)
+        rc = poll_also(handle, store_fd(handle->store));
+    handle->watches |= rc == 0;
+    return rc;
 }
 
 static int64_t now(void)
 {
-    return (int64_t)(clock_ns() / 1000000);
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
 int64_t handle_deadline(int timeout_ms)
@@ -83,12 +81,16 @@ static int time_left(int64_t deadline)
 
 int handle_wait(struct pvchan *handle, int64_t deadline)
 {
-    struct pollfd pollfd = {.fd = handle->poll_fd, .events = POLLIN};
+    /* Not poll_fd: an epoll in a poll costs twice. */
+    struct pollfd pollfds[] = {
+        {.fd = xen_fd(handle->xen), .events = POLLIN},
+        {.fd = handle->watches ? store_fd(handle->store) : -1, .events = POLLIN},
+    };
     int rc;
 
     if (deadline >= 0 && now() > deadline)
         return -ETIMEDOUT; /* also if there is always something: a peer may see to that */
-    rc = poll(&pollfd, 1, time_left(deadline));
+    rc = poll(pollfds, 2, time_left(deadline));
     if (rc < 0)
         return -errno;
     return rc == 0 ? -ETIMEDOUT : pvchan_dispatch(handle);
@@ -110,7 +112,7 @@ EXPORT int pvchan_dispatch(struct pvchan *handle)
     int rc = xen_dispatch(handle->xen);
 
     if (rc >= 0)
-        rc = take_store_events(handle->store);
+        rc = handle->watches ? take_store_events(handle->store) : 0;
     if (rc > 0 && handle->endpoint)
         endpoint_look(handle->endpoint);
     return rc < 0 ? rc : 0;
@@ -205,17 +207,6 @@ static void look(struct pvchan *handle, enum channel_wait wait, size_t enough)
         channel_spin(channel, wait, (uint32_t)enough);
 }
 
-/* Sleeps until something happens, and lets the channel learn from how long that was. */
-static int sleep_in(struct pvchan *handle, enum channel_wait wait)
-{
-    uint64_t start = clock_ns();
-    int rc = handle_wait(handle, -1);
-
-    if (channel_of(handle))
-        channel_slept(channel_of(handle), wait, clock_ns() - start);
-    return rc;
-}
-
 /* Goes on trying as long as the handle may wait. */
 static ssize_t read_waiting(struct pvchan *handle, void *data, size_t size, size_t enough,
                             ssize_t (*try)(struct pvchan *, void *, size_t))
@@ -227,7 +218,7 @@ static ssize_t read_waiting(struct pvchan *handle, void *data, size_t size, size
         rc = try(handle, data, size);
         if (rc != -EAGAIN || handle->nonblock)
             return rc;
-        rc = sleep_in(handle, CHANNEL_READ);
+        rc = handle_wait(handle, -1);
         if (rc < 0)
             return rc;
     }
@@ -277,7 +268,7 @@ EXPORT ssize_t pvchan_write(struct pvchan *handle, const void *data, size_t size
             continue;
         if (rc != -EAGAIN || handle->nonblock)
             break;
-        rc = sleep_in(handle, CHANNEL_WRITE);
+        rc = handle_wait(handle, -1);
         if (rc < 0)
             break;
     }
@@ -295,7 +286,7 @@ EXPORT ssize_t pvchan_send(struct pvchan *handle, const void *data, size_t size)
         rc = try_write(handle, data, size, size);
         if (rc != -EAGAIN || handle->nonblock)
             return rc;
-        rc = sleep_in(handle, CHANNEL_WRITE);
+        rc = handle_wait(handle, -1);
         if (rc < 0)
             return rc;
     }

@@ -110,11 +110,16 @@ void ring_leave(struct ring_end *end)
     store_release(end->live, LIVE_LEFT);
 }
 
+bool ring_has(const struct ring *ring, uint32_t enough)
+{
+    return ring->peer - ring->own >= enough && ring->peer != ring->own;
+}
+
 int ring_readable(struct ring *ring, uint32_t enough)
 {
     uint32_t prod;
 
-    if (ring->peer - ring->own >= enough && ring->peer != ring->own)
+    if (ring_has(ring, enough))
         return (int)(ring->peer - ring->own);
     /* Pairs with the release in the peer's ring_produce(): the bytes are there before the index. */
     prod = load_acquire(&ring->shared->prod);
@@ -155,8 +160,11 @@ unsigned int ring_spans(const struct ring *ring, uint32_t bytes, struct ring_spa
 
 bool ring_consume(struct ring *ring, uint32_t bytes)
 {
+    uint32_t untold;
+
     ring->own += bytes;
-    return ring->own == ring->peer || ring->own - ring->told >= ring->size / 2;
+    untold = ring->own - ring->told;
+    return untold >= ring->size / 2 || (ring->own == ring->peer && untold >= ring->size / 8);
 }
 
 void ring_record(struct ring *ring)

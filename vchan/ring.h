@@ -95,6 +95,9 @@ void ring_leave(struct ring_end *end);
  */
 int ring_readable(struct ring *ring, uint32_t enough);
 
+/* Whether the last snapshot promises enough bytes: no look at the page is needed. */
+bool ring_has(const struct ring *ring, uint32_t enough);
+
 /* Room that can be written now, or -EPROTO; as ring_readable(). */
 int ring_writable(struct ring *ring, uint32_t enough);
 
@@ -107,8 +110,8 @@ unsigned int ring_spans(const struct ring *ring, uint32_t bytes, struct ring_spa
 /*
  * Takes the first bytes of what was readable out. The writer is not told yet, so that it and we do not
  * fight for the page with every small message. Returns true if it is time: half a ring is free that it
- * does not know of, or we have read all that we know of. Then, and in any case before waiting for
- * anything, the caller calls ring_tell().
+ * does not know of, or an eighth and we have read all that we know of. Then, and in any case before
+ * sleeping, the caller calls ring_tell().
  */
 bool ring_consume(struct ring *ring, uint32_t bytes);
 

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vchan/spin.h"
 
-#include <sched.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 
 #include "vchan/barrier.h"
 
-/* About what going to sleep and being woken costs; and a wait of that kind with the waking in it. */
+/* About what going to sleep and being woken costs. */
 #define LOOK_NS 50000u
-#define SHORT_SLEEP_NS 150000u
 
-/* After so many sleeps that were long, there is no looking until one is short. */
-#define MISSES_MAX 6
+/* When looking has not paid: how seldom it is tried, and which part of a full look a trial is. */
+#define INTERVAL_MAX 256
+#define TRIAL_PART 4
+
+#define LINGER_NS 500u
+#define LONG_NS 1000u
 
 #define PAUSES_MAX 16
 #define CALIBRATION 2048
@@ -30,6 +33,12 @@ static void pause_once(void)
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
+static void pause_for(uint32_t pauses)
+{
+    for (uint32_t i = 0; i < pauses; i++)
+        pause_once();
+}
+
 static uint64_t nanoseconds(void)
 {
     struct timespec time;
@@ -46,32 +55,33 @@ static uint32_t pauses_of_a_look(void)
     if (pauses)
         return pauses;
     start = nanoseconds();
-    for (int i = 0; i < CALIBRATION; i++)
-        pause_once();
+    pause_for(CALIBRATION);
     took = nanoseconds() - start;
     pauses = (uint32_t)((uint64_t)CALIBRATION * LOOK_NS / (took ? took : 1));
     store_once(&pauses_in_a_look, pauses);
     return pauses;
 }
 
-static void count_cpus(void)
-{
-    cpu_set_t set;
-
-    store_once(&cpus, sched_getaffinity(0, sizeof(set), &set) < 0 ? 2u : (uint32_t)CPU_COUNT(&set));
-}
-
-bool spin_is_off(void)
+/* With one CPU, nobody can answer while we look. */
+static bool is_alone(void)
 {
     if (load_once(&cpus) == 0)
-        count_cpus();
+        store_once(&cpus, (uint32_t)get_nprocs());
     return load_once(&cpus) == 1;
 }
 
-void spin_start(const struct spin *spin, struct spin_turn *turn)
+bool spin_start(struct spin *spin, struct spin_turn *turn)
 {
-    turn->pauses = spin->misses < MISSES_MAX ? pauses_of_a_look() >> spin->misses : 0;
+    if (spin->skip > 0) {
+        spin->skip--;
+        return false;
+    }
+    if (is_alone())
+        return false;
+    turn->pauses = pauses_of_a_look() / (spin->interval > 1 ? TRIAL_PART : 1);
     turn->step = 1;
+    turn->spent = 0;
+    return true;
 }
 
 bool spin_again(struct spin_turn *turn)
@@ -79,23 +89,28 @@ bool spin_again(struct spin_turn *turn)
     if (turn->pauses < turn->step)
         return false;
     turn->pauses -= turn->step;
-    for (uint32_t i = 0; i < turn->step; i++)
-        pause_once();
+    turn->spent += turn->step;
+    pause_for(turn->step);
     if (turn->step < PAUSES_MAX)
         turn->step *= 2;
     return true;
 }
 
-void spin_hit(struct spin *spin)
+void spin_linger(void)
 {
-    spin->misses = 0;
+    pause_for(pauses_of_a_look() / (LOOK_NS / LINGER_NS));
 }
 
-void spin_slept(struct spin *spin, uint64_t took)
+bool spin_is_long(const struct spin_turn *turn)
 {
-    if (took <= SHORT_SLEEP_NS)
-        spin->misses = 0;
-    else if (spin->misses < MISSES_MAX)
-        spin->misses++;
-    count_cpus(); /* somebody may have moved us to one CPU, or off it */
+    return turn->spent > pauses_of_a_look() / (LOOK_NS / LONG_NS);
+}
+
+void spin_end(struct spin *spin, bool came)
+{
+    if (came)
+        spin->interval = 0;
+    else if (spin->interval < INTERVAL_MAX)
+        spin->interval = spin->interval ? spin->interval * 2 : 1;
+    spin->skip = came ? 0 : spin->interval;
 }

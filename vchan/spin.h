@@ -2,7 +2,8 @@
 /*
  * How long to look before going to sleep. Going to sleep and being woken costs tens of microseconds; a
  * peer that is at work on another CPU answers in one or two. So it pays to look for about as long as a sleep
- * costs, if looking has paid of late, and else not at all.
+ * costs, as long as that finds something. Where it does not (the peer is idle, or waits for our CPU), it is tried
+ * ever more seldom.
  */
 #ifndef VCHAN_SPIN_H
 #define VCHAN_SPIN_H
@@ -12,28 +13,31 @@
 
 /* What was learned: zero is a good beginning. */
 struct spin {
-    uint32_t misses; /* sleeps in a row that looking would not have saved */
+    uint16_t interval; /* of how many waits one begins with a look; 0 and 1: each */
+    uint16_t skip;     /* how many waits are still to come without */
+    bool linger;       /* what came last was so little that more of it is better waited for */
 };
 
 /* One time of looking. */
 struct spin_turn {
     uint32_t pauses; /* left */
     uint32_t step;   /* between two looks; it grows, to leave the page to the peer */
+    uint32_t spent;  /* pauses made */
 };
 
-/* Whether looking never pays: this thread may run on one CPU only. */
-bool spin_is_off(void);
+/* Leaves the page to a peer that is writing one small message after the other: half a microsecond. */
+void spin_linger(void);
 
-/* Begins to look. */
-void spin_start(const struct spin *spin, struct spin_turn *turn);
+/* Begins a wait: whether to look at all. */
+bool spin_start(struct spin *spin, struct spin_turn *turn);
 
 /* Pauses, and says whether to look once more. */
 bool spin_again(struct spin_turn *turn);
 
-/* It paid. */
-void spin_hit(struct spin *spin);
+/* Whether the turn has taken so long (about a microsecond) that the peer may be waiting too. */
+bool spin_is_long(const struct spin_turn *turn);
 
-/* It did not, and the sleep took so many nanoseconds. */
-void spin_slept(struct spin *spin, uint64_t took);
+/* How it ended: what was waited for came, or did not. */
+void spin_end(struct spin *spin, bool came);
 
 #endif

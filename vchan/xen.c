@@ -16,6 +16,7 @@ struct xen {
     xengnttab_handle *mapping;
     struct xen_port **ports; /* by number */
     size_t room;
+    unsigned int bound;
 };
 
 static int error(void)
@@ -117,6 +118,8 @@ int xen_dispatch(struct xen *xen)
             return errno == EAGAIN || served > 0 ? served : error();
         serve_port(xen, (evtchn_port_t)port);
         served++;
+        if (xen->bound <= 1)
+            break; /* no other can have fired; this one would make the fd readable again */
     }
     return served;
 }
@@ -153,6 +156,7 @@ static int keep_port(struct xen *xen, xenevtchn_port_or_error_t number, struct x
     }
     port->number = (evtchn_port_t)number;
     xen->ports[number] = port;
+    xen->bound++;
     return 0;
 }
 
@@ -171,6 +175,7 @@ void xen_unbind_port(struct xen *xen, struct xen_port *port)
     if (port->number == 0)
         return;
     xen->ports[port->number] = NULL;
+    xen->bound--;
     xenevtchn_unbind(xen->events, port->number);
     port->number = 0;
 }

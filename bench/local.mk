@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+EXTRA_PROGRAMS = bench/peer
+bench_peer_SOURCES = bench/peer.c
+bench_peer_CPPFLAGS = $(AM_CPPFLAGS) $(XENVCHAN_CFLAGS)
+bench_peer_LDADD = libpvchan.la libstate.la $(XENVCHAN_LIBS) $(XENEVTCHN_LIBS)
+bench_peer_LDFLAGS = -no-install -rdynamic
+CLEANFILES += bench/peer
+EXTRA_DIST += bench/bench
+
+# On an idle machine; BENCH_OPTIONS=--quick is for a first look.
+bench: all bench/peer
+	PATH='$(abs_top_builddir):$(abs_top_builddir)/frontend':"$$PATH" \
+		xensim run -- $(abs_top_srcdir)/bench/bench $(BENCH_OPTIONS) bench/peer
+.PHONY: bench
