@@ -41,10 +41,10 @@ run_scenario()
 {
     host_mark
     LD_PRELOAD=${LAB_BREAK:+$share/break-handshake.so} \
-        timeout -k 5 "${LAB_SCENARIO_SECONDS:-120}" sh $share/lab/tests/"$1".sh
+        timeout -k 5 "$LAB_SCENARIO_SECONDS" sh $share/lab/tests/"$1".sh
     code=$?
     case $code in
-    124 | 143) echo "FAIL: the scenario did not end in ${LAB_SCENARIO_SECONDS:-120} s" ;;
+    124 | 143) echo "FAIL: the scenario did not end in $LAB_SCENARIO_SECONDS s" ;;
     esac
     [ $code -eq 0 ] && host_leaks || return $((code ? code : 1))
 }
