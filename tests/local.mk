@@ -8,7 +8,8 @@ TEST_EXTENSIONS = .sh
 AM_TESTS_ENVIRONMENT = \
 	srcdir='$(abs_top_srcdir)' builddir='$(abs_top_builddir)' \
 	PATH='$(abs_top_builddir):$(abs_top_builddir)/frontend:$(abs_top_builddir)/tests':"$$PATH"; \
-	export srcdir builddir PATH;
+	LSAN_OPTIONS=suppressions='$(abs_top_srcdir)/tests/lsan.supp':print_suppressions=0; \
+	export srcdir builddir PATH LSAN_OPTIONS;
 
 UNIT_TESTS = \
 	tests/fuzz-page tests/test-backend tests/test-command tests/test-config \
@@ -55,7 +56,7 @@ tests_test_config_SOURCES = tests/test-config.c
 tests_test_config_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_test_config_LDADD = libtoolstack.la $(CHECK_LIBS)
 
-EXTRA_DIST += tests/check-main.h
+EXTRA_DIST += tests/check-main.h tests/lsan.supp
 
 tests_test_device_SOURCES = tests/test-device.c
 tests_test_device_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
