@@ -44,10 +44,21 @@ static void view_peer(struct store *store, const char *dir, struct channel_view 
               CHANNELS_ERROR_MAX);
 }
 
+static bool is_for_program(struct store *store, const char *dir)
+{
+    char kind[16];
+
+    return store_read_text(store, dir, "connection", kind, sizeof(kind)) == 0 &&
+           strcmp(kind, "app") == 0;
+}
+
 static void view_fill(struct store *store, const char *dir, struct channel_view *view)
 {
     bool frontend = view->role == MACHINE_FRONTEND;
     uint32_t peer;
+
+    snprintf(view->dir, sizeof(view->dir), "%s", dir);
+    view->for_program = frontend || is_for_program(store, dir);
 
     view->peer = DOMID_INVALID;
     if (store_read_number(store, dir, frontend ? "backend-id" : "frontend-id",
@@ -152,20 +163,25 @@ bool channels_name_valid(const char *name)
     return split_name(name, &name, &peer) == 0;
 }
 
-int channels_find(const struct channel_view *views, size_t count, const char *name,
+int channels_find(const struct channel_view *views, size_t count, const char *name, bool to_open,
                   const struct channel_view **found)
 {
+    int none = -ENOENT;
     uint32_t peer;
 
     *found = NULL;
     if (split_name(name, &name, &peer) < 0)
-        return -ENOENT;
+        return -EINVAL;
     for (size_t i = 0; i < count; i++) {
         if (strcmp(views[i].name, name) != 0 || (peer != DOMID_INVALID && views[i].peer != peer))
             continue;
+        if (to_open && !views[i].for_program) {
+            none = -EBUSY;
+            continue;
+        }
         if (*found)
             return -ENOTUNIQ;
         *found = &views[i];
     }
-    return *found ? 0 : -ENOENT;
+    return *found ? 0 : none;
 }

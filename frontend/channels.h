@@ -15,6 +15,8 @@
 /* What is not there, or may not be read, is empty, DOMID_INVALID, or XenbusStateUnknown. */
 struct channel_view {
     enum machine_role role; /* of this domain */
+    bool for_program;       /* a program of this domain may open it; else vchan-backend serves it */
+    char dir[DEVICE_PATH_MAX];
     uint32_t devid;
     domid_t peer;
     char name[DEVICE_NAME_MAX + 1];
@@ -31,9 +33,11 @@ struct channel_view {
 int channels_list(struct store *store, struct channel_view **views, size_t *count);
 
 /*
- * Finds the one that "NAME" or "DOMID/NAME" means. 0, -ENOENT, or -ENOTUNIQ if there are several.
+ * Finds the one that "NAME" or "DOMID/NAME" means (DOMID is the domain at the other end). 0, -EINVAL if
+ * it is neither form, -ENOENT, or -ENOTUNIQ if there are several. To open it, only those for programs
+ * count; -EBUSY if there are only others.
  */
-int channels_find(const struct channel_view *views, size_t count, const char *name,
+int channels_find(const struct channel_view *views, size_t count, const char *name, bool to_open,
                   const struct channel_view **found);
 
 /* Whether a word could be a channel: "NAME" or "DOMID/NAME". */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 lib_LTLIBRARIES += libpvchan.la
 libpvchan_la_SOURCES = \
+	frontend/channels.c frontend/channels.h \
 	frontend/open.c
 libpvchan_la_LIBADD = libvchan.la libstate.la
 libpvchan_la_LDFLAGS = -version-info 0:0:0 -no-undefined \

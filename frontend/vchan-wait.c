@@ -20,7 +20,7 @@ static int is_reached(struct store *store, const char *name, enum xenbus_state s
 
     if (rc < 0)
         return rc;
-    rc = channels_find(views, count, name, &view);
+    rc = channels_find(views, count, name, false, &view);
     if (rc == 0)
         rc = view->state == state;
     free(views);

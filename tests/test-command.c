@@ -95,13 +95,18 @@ START_TEST(test_find)
         {.name = "one", .peer = 1}, {.name = "two", .peer = 1}, {.name = "two", .peer = 2}};
     const struct channel_view *found;
 
-    ck_assert_int_eq(channels_find(views, 3, "one", &found), 0);
+    ck_assert_int_eq(channels_find(views, 3, "one", false, &found), 0);
     ck_assert_ptr_eq(found, &views[0]);
-    ck_assert_int_eq(channels_find(views, 3, "2/two", &found), 0);
+    ck_assert_int_eq(channels_find(views, 3, "2/two", false, &found), 0);
     ck_assert_ptr_eq(found, &views[2]);
-    ck_assert_int_eq(channels_find(views, 3, "two", &found), -ENOTUNIQ);
-    ck_assert_int_eq(channels_find(views, 3, "2/one", &found), -ENOENT);
-    ck_assert_int_eq(channels_find(views, 3, "x/one", &found), -ENOENT);
+    ck_assert_int_eq(channels_find(views, 3, "two", false, &found), -ENOTUNIQ);
+    ck_assert_int_eq(channels_find(views, 3, "2/one", false, &found), -ENOENT);
+    ck_assert_int_eq(channels_find(views, 3, "x/one", false, &found), -EINVAL);
+    /* To open: those that vchan-backend serves do not count. */
+    ck_assert_int_eq(channels_find(views, 3, "one", true, &found), -EBUSY);
+    views[2].for_program = true;
+    ck_assert_int_eq(channels_find(views, 3, "two", true, &found), 0);
+    ck_assert_ptr_eq(found, &views[2]);
     ck_assert(channels_name_valid("65535/a") == false);
     ck_assert(channels_name_valid("7/org.example.a"));
 }
