@@ -127,6 +127,8 @@ static void on_exit_seen(evutil_socket_t fd, short what, void *arg)
     struct child *child = arg;
     int status = 0;
 
+    if (child->next_signal == SIGKILL)
+        kill(-child->pid, SIGKILL); /* while the zombie keeps the group's id: what the shell left behind */
     waitpid(child->pid, &status, 0);
     child->ended = true;
     event_del(child->patience);

@@ -29,8 +29,7 @@ static void connect_stepped(void *arg)
 {
     struct connect *connect = arg;
 
-    stream_pass_ends(&connect->stream, connect->connection->endpoint,
-                     connect->connection->spec.path);
+    stream_pass_ends(&connect->stream, connect->connection->endpoint, "the server");
 }
 
 static void connect_start(struct connection *connection)
@@ -55,9 +54,9 @@ static void connect_try(struct connect *connect)
     else if (connect->fd == -EAGAIN && connect->retries++ < RETRY_MAX)
         event_add(connect->retry, &pause);
     else
-        endpoint_fail(
-            connection->endpoint, connect->fd, "cannot connect to %s: %s", connection->spec.path,
-            connect->fd == -EAGAIN ? "too many clients wait there" : strerror(-connect->fd));
+        endpoint_fail(connection->endpoint, connect->fd, "cannot connect to its path: %s",
+                      connect->fd == -EAGAIN ? "too many clients wait there"
+                                             : strerror(-connect->fd));
 }
 
 static void connect_again(evutil_socket_t fd, short what, void *arg)

@@ -22,7 +22,10 @@ struct event_base;
 /* The longest command, with its NUL. */
 #define CONNECTION_COMMAND_MAX 4096
 
-/* Room for why something cannot be, one line with its NUL. */
+/*
+ * Room for why something cannot be, one line with its NUL. The frontend can read it (B/error), so that it
+ * names nothing of B/private: the log has those in the device's description.
+ */
 #define CONNECTION_WHY_MAX 256
 
 /* What the toolstack wrote: B/connection and B/private. A text that is not there is empty. */

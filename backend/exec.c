@@ -80,8 +80,7 @@ static void exec_open(struct connection *connection)
 
     exec->finished = exec->drained = false;
     if (rc < 0) {
-        endpoint_fail(connection->endpoint, rc, "cannot run %s: %s", connection->spec.command,
-                      strerror(-rc));
+        endpoint_fail(connection->endpoint, rc, "cannot run its command: %s", strerror(-rc));
         return;
     }
     log_line(LOG_DETAILS, "%s: command started", connection->label);

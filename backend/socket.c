@@ -55,8 +55,7 @@ static void wait_alone(struct server *server)
     } else if (bytes == -EPROTO) {
         endpoint_fail(endpoint, bytes, "the frontend corrupted the ring");
     } else if (bytes > 0 && channel_peer_left(channel)) {
-        endpoint_fail(endpoint, -EPIPE, "no client of %s took the frontend's last %d bytes",
-                      server->connection->spec.path, bytes);
+        endpoint_fail(endpoint, -EPIPE, "no client took the frontend's last %d bytes", bytes);
     } else {
         event_add(server->incoming, NULL);
     }
@@ -74,7 +73,7 @@ static bool client_left(const struct server *server)
 {
     const struct relay *relay = &server->stream.relay;
 
-    if (!relay->source_done || relay->ring_error)
+    if (!relay->source_done)
         return false;
     return relay->source_error || relay->sink_error || hung_up(server->client);
 }
@@ -159,7 +158,7 @@ static int server_plug(struct connection *connection, char why[CONNECTION_WHY_MA
 
 fail:
     free(server);
-    snprintf(why, CONNECTION_WHY_MAX, "cannot listen on %s: %s", connection->spec.path,
+    snprintf(why, CONNECTION_WHY_MAX, "cannot listen on its path: %s",
              listen_error(rc));
     return rc;
 }

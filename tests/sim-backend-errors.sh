@@ -34,19 +34,19 @@ await "$domid/1 tcp: connection kind \"tcp\" is not supported by this vchan-back
 part "sockets"
 echo precious > "$work/file"
 refused file connection=socket path="$work/file" -- \
-    "cannot listen on $work/file: there is a file that is no socket"
+    "cannot listen on its path: there is a file that is no socket"
 [ "$(cat "$work/file")" = precious ] || fail "the file was changed"
 refused nowhere connection=socket path="$work/no/socket" -- \
-    "cannot listen on $work/no/socket: No such file or directory"
+    "cannot listen on its path: No such file or directory"
 listen "$work/busy,fork" /dev/null /dev/null
 refused busy connection=socket path="$work/busy" -- \
-    "cannot listen on $work/busy: another program listens there"
+    "cannot listen on its path: another program listens there"
 kill -9 "$listener"
 wait "$listener"
 [ -S "$work/busy" ] || fail "no stale socket to try with"
 run 0 xl-vchan attach guest name=stale connection=socket path="$work/busy"
 refused twice connection=socket path="$work/busy" -- \
-    "cannot listen on $work/busy: another program listens there"
+    "cannot listen on its path: another program listens there"
 run 0 xl-vchan detach guest stale
 [ ! -e "$work/busy" ] || fail "the socket is left"
 
@@ -54,9 +54,9 @@ part "a connection that fails"
 run 0 xl-vchan attach guest name=connect connection=connect path="$work/later"
 run 3 xensim exec guest vchan cat connect
 complains 'vchan: cannot open "connect": the other side refused (its error: vchan list)'
-await "connect: Closed: cannot connect to $work/later: No such file or directory"
+await "connect: Closed: cannot connect to its path: No such file or directory"
 run 0 xensim exec guest vchan list
-[[ $out == *"cannot connect to $work/later"* ]] || fail "list: $out"
+[[ $out == *"cannot connect to its path"* ]] || fail "list: $out"
 listen "$work/later" /dev/null "$work/out"
 run 0 xensim exec guest vchan cat connect <<< again
 wait "$listener" || fail "socat: exit code $?"
