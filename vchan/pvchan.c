@@ -88,6 +88,8 @@ int handle_wait(struct pvchan *handle, int64_t deadline)
     };
     int rc;
 
+    if (deadline < 0 && !handle->watches)
+        return xen_await(handle->xen);
     if (deadline >= 0 && now() > deadline)
         return -ETIMEDOUT; /* also if there is always something: a peer may see to that */
     rc = poll(pollfds, 2, time_left(deadline));
@@ -427,6 +429,14 @@ EXPORT int pvchan_server(unsigned int peer, const char *path, size_t read_size, 
     return finish_open(handle, serve(handle, path, read_size, write_size), out);
 }
 
+/* The only watch goes: xenstore has nothing more to say. */
+static void unwatch(struct pvchan *handle, const char *path)
+{
+    store_unwatch(handle->store, path, "look");
+    epoll_ctl(handle->poll_fd, EPOLL_CTL_DEL, store_fd(handle->store), NULL);
+    handle->watches = false;
+}
+
 /* The event-channel key is written last, and may be all that we are allowed to see. */
 static int await_keys(struct pvchan *handle, const char *path, int64_t deadline)
 {
@@ -438,7 +448,7 @@ static int await_keys(struct pvchan *handle, const char *path, int64_t deadline)
     rc = handle_watch(handle, leaf);
     while (rc == 0 && !store_exists(handle->store, NULL, leaf))
         rc = handle_wait(handle, deadline);
-    store_unwatch(handle->store, leaf, "look");
+    unwatch(handle, leaf);
     return rc;
 }
 

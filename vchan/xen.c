@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xentoollog.h>
@@ -17,6 +18,7 @@ struct xen {
     struct xen_port **ports; /* by number */
     size_t room;
     unsigned int bound;
+    bool nonblocking; /* the fd's present mode */
 };
 
 static int error(void)
@@ -55,25 +57,20 @@ static xentoollog_logger silence = {
 int xen_open(struct xen **out)
 {
     struct xen *xen = calloc(1, sizeof(*xen));
-    int flags;
 
     *out = NULL;
     if (!xen)
         return -ENOMEM;
     errno = 0;
     xen->events = xenevtchn_open(&silence, 0);
-    if (!xen->events)
-        goto fail;
-    flags = fcntl(xenevtchn_fd(xen->events), F_GETFL);
-    if (flags < 0 || fcntl(xenevtchn_fd(xen->events), F_SETFL, flags | O_NONBLOCK) < 0)
-        goto fail;
+    if (!xen->events) {
+        int rc = open_error();
+
+        free(xen);
+        return rc;
+    }
     *out = xen;
     return 0;
-
-fail:
-    flags = open_error();
-    xen_close(xen);
-    return flags;
 }
 
 void xen_close(struct xen *xen)
@@ -105,10 +102,27 @@ static void serve_port(struct xen *xen, evtchn_port_t number)
     port->fired(port);
 }
 
+/* The driver's fd is ours alone, so that its mode is; it is changed when the other kind of call comes. */
+static int set_nonblocking(struct xen *xen, bool nonblocking)
+{
+    int fd = xenevtchn_fd(xen->events), flags;
+
+    if (xen->nonblocking == nonblocking)
+        return 0;
+    flags = fcntl(fd, F_GETFL);
+    if (flags < 0 ||
+        fcntl(fd, F_SETFL, nonblocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK) < 0)
+        return error();
+    xen->nonblocking = nonblocking;
+    return 0;
+}
+
 int xen_dispatch(struct xen *xen)
 {
-    int served = 0;
+    int served = 0, rc = set_nonblocking(xen, true);
 
+    if (rc < 0)
+        return rc;
     while (served < DISPATCH_MAX) {
         int port = xenevtchn_pending(xen->events);
 
@@ -122,6 +136,20 @@ int xen_dispatch(struct xen *xen)
             break; /* no other can have fired; this one would make the fd readable again */
     }
     return served;
+}
+
+int xen_await(struct xen *xen)
+{
+    int rc = set_nonblocking(xen, false);
+    int port;
+
+    if (rc < 0)
+        return rc;
+    port = xenevtchn_pending(xen->events);
+    if (port < 0)
+        return error();
+    serve_port(xen, (evtchn_port_t)port);
+    return 0;
 }
 
 /* Room in the table, before the hypervisor is asked: so that a bound port is never without a place. */

@@ -41,6 +41,12 @@ int xen_fd(const struct xen *xen);
  */
 int xen_dispatch(struct xen *xen);
 
+/*
+ * Waits for one port to fire, and serves it: one system call less than poll() and xen_dispatch(), for who
+ * waits for nothing else. 0, -EINTR, or another negative errno.
+ */
+int xen_await(struct xen *xen);
+
 /* Makes a port that domain peer may bind to. port->fired is set by the caller. 0 or -errno. */
 int xen_offer_port(struct xen *xen, uint32_t peer, struct xen_port *port);
 
