@@ -17,26 +17,29 @@ xl-vchan create --wait 60 g3.cfg || fail "create"
 g3=$(xl domid g3)
 guest_wait g3
 
-step "each opens its channel, waits until all are connected, sends"
+step "each is opened, sends and gets it back, and stays open"
 cat >all <<'GUEST'
+rm -f /run/go
 mkfifo /run/go
 for i in $(seq "$1"); do
-    (read -r _ </run/go; echo "hello $i") | vchan cat --timeout 60 c$i >/run/out.$i 2>&1 &
+    { echo "hello $i"; read -r _ </run/go; } | vchan cat --timeout 90 "c$i" >"/run/out.$i" &
 done
+until [ "$(cat /run/out.* | wc -l)" = "$1" ]; do
+    sleep 0.5
+done
+echo all
 wait
 cat /run/out.* | sort
 GUEST
 guest-exec g3 sh -s $count <all >out &
-all_connected()
-{
-    [ "$(xl-vchan list g3 | grep -c ' Connected/Connected ')" = $count ]
-}
-wait_for 60 "not all are Connected" all_connected
-guest-exec g3 sh -c "for i in \$(seq $count); do echo; done >/run/go"
+wait_for 100 "not every channel answered" grep -q all out
+same "channels that are up" "$(xl-vchan list g3 | grep -c ' Connected/Connected ')" $count
+guest-exec g3 sh -c 'echo >/run/go'
 wait $! || fail "in the guest: $?"
 for i in $(seq $count); do
     echo "hello $i"
-done | sort >expected
+done | sort >hellos
+{ echo all; cat hellos; } >expected
 cmp out expected || fail "echoes: $(diff out expected)"
 guest_destroy g3
 for i in $(seq $count); do
