@@ -19,10 +19,10 @@ static bool is_lost(const char *path, const char *data, unsigned int len)
 {
     const char *leaf = strrchr(path, '/');
 
-    if (!leaf)
+    if (!leaf || len == 0)
         return false;
     return strcmp(leaf, "/event-channel") == 0 ||
-           (strcmp(leaf, "/state") == 0 && len >= 1 && data[0] == '4');
+           (strcmp(leaf, "/state") == 0 && data[0] == '4');
 }
 
 bool xs_write(struct xs_handle *h, xs_transaction_t t, const char *path, const void *data,
