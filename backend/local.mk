@@ -8,7 +8,6 @@ libbackend_la_SOURCES = \
 	backend/echo.c \
 	backend/exec.c \
 	backend/log.c backend/log.h \
-	backend/notify.c backend/notify.h \
 	backend/service.c backend/service.h \
 	backend/socket.c \
 	backend/stream.c backend/stream.h \

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "backend/log.h"
-#include "backend/notify.h"
+#include "state/notify.h"
 #include "backend/service.h"
 
 enum { EXIT_STOPPED = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };

@@ -3,6 +3,7 @@ noinst_LTLIBRARIES += libstate.la
 libstate_la_SOURCES = \
 	state/device.c state/device.h \
 	state/machine.c state/machine.h \
+	state/notify.c state/notify.h \
 	state/store.c state/store.h \
 	state/xenbus.c state/xenbus.h
 libstate_la_LIBADD = $(XENSTORE_LIBS)

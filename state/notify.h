@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef BACKEND_NOTIFY_H
-#define BACKEND_NOTIFY_H
+#ifndef STATE_NOTIFY_H
+#define STATE_NOTIFY_H
 
 /*
  * Tells the service manager that started us, if it asked for that (sd_notify(3), "Standalone

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "backend/notify.h"
+#include "state/notify.h"
 
 #include <stddef.h>
 #include <stdlib.h>
