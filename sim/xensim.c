@@ -123,6 +123,7 @@ static int environment_make(void)
     *strrchr(place, '/') = '\0';
     variable_prepend("PATH", place, ':');
     setenv("XENSIM_DIR", SIM_DIR, 1);
+    setenv("PVCHAN_STATE_DIR", "/run/pvchan/state", 1); /* not the machine's own */
     unsetenv("XENSTORED_PATH");
     unsetenv("XENSTORED_RUNDIR");
     unsetenv("XENSTORED_ROOTDIR");
