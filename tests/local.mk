@@ -26,6 +26,7 @@ SIM_TESTS = \
 	tests/sim-backend-kinds.sh \
 	tests/sim-backend-many.sh \
 	tests/sim-badpeer.sh \
+	tests/sim-daemon.sh \
 	tests/sim-demo.sh \
 	tests/sim-drivers.sh \
 	tests/sim-host.sh \

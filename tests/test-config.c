@@ -346,6 +346,100 @@ static const struct {
     {"/tmp", -EISDIR, "/tmp: Is a directory"},
 };
 
+/* Texts that survive being read, written as text, and read again. */
+static const char *const specs[] = {
+    "name=a",
+    "name=b,backend=stor age,devid=7",
+    "name=c,read-ring=1024,write-ring=2048,connection=echo",
+    "name=d,connection=socket,path=/run/a b.sock,reconnect=0",
+    "name=e,connection=tcp,address=[::1]:5432",
+    "name=f,connection=exec,command=echo \"a\", 'b' \\ # c",
+};
+
+#define SPEC_COUNT (sizeof(specs) / sizeof(specs[0]))
+
+START_TEST(a_channel_is_written_as_it_was_read)
+{
+    struct channel channel;
+    char why[CHANNEL_WHY_MAX];
+    char *text;
+
+    ck_assert_int_eq(channel_parse(specs[_i], &channel, why), 0);
+    ck_assert_int_eq(channel_format(&channel, &text), 0);
+    ck_assert_str_eq(text, specs[_i]);
+    free(text);
+}
+END_TEST
+
+static void write_config(const struct config *config)
+{
+    FILE *to = fopen(file, "w");
+
+    ck_assert_ptr_nonnull(to);
+    ck_assert_int_eq(config_write(config, to), 0);
+    ck_assert_int_eq(fclose(to), 0);
+}
+
+START_TEST(a_config_is_written_as_it_was_read)
+{
+    struct channel channels[SPEC_COUNT];
+    struct config config = {.name = "a \"quoted\\ name'", .channels = channels}, again;
+    char why[CONFIG_WHY_MAX];
+
+    for (; config.count < SPEC_COUNT; config.count++)
+        ck_assert_int_eq(channel_parse(specs[config.count], &channels[config.count], why), 0);
+    write_config(&config);
+    ck_assert_msg(config_read(file, "", &again, why) == 0, "%s", why);
+    ck_assert_str_eq(again.name, config.name);
+    ck_assert_uint_eq(again.count, config.count);
+    for (size_t i = 0; i < SPEC_COUNT; i++) {
+        char *text;
+
+        ck_assert_int_eq(channel_format(&again.channels[i], &text), 0);
+        ck_assert_str_eq(text, specs[i]);
+        free(text);
+    }
+    config_free(&again);
+}
+END_TEST
+
+START_TEST(channels_are_put_and_dropped)
+{
+    struct config config = {.count = 0};
+    struct channel channel;
+    char why[CHANNEL_WHY_MAX];
+
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(channel_parse(specs[i], &channel, why), 0);
+        ck_assert_int_eq(config_put(&config, &channel), 0);
+    }
+    config_drop(&config, "a");
+    config_drop(&config, "a");
+    ck_assert_uint_eq(config.count, 2);
+    ck_assert_ptr_null(config_find(&config, "a"));
+    ck_assert_int_eq(channel_parse("name=c,ring=4K", &channel, why), 0);
+    ck_assert_int_eq(config_put(&config, &channel), 0);
+    ck_assert_uint_eq(config.count, 2);
+    ck_assert_uint_eq(config_find(&config, "c")->read_ring, 4096);
+    config_free(&config);
+}
+END_TEST
+
+START_TEST(an_identity_needs_no_good_channels)
+{
+    static const char text[] = "name = \"web\"\nuuid = 'ABC'\nvchan = [ \"nonsense\" ]\n";
+    struct config config;
+    char why[CONFIG_WHY_MAX];
+
+    file_write(text, sizeof(text) - 1);
+    ck_assert_int_eq(config_read(file, "", &config, why), -EINVAL);
+    ck_assert_int_eq(config_read_identity(file, &config, why), 0);
+    ck_assert_str_eq(config.name, "web");
+    ck_assert_str_eq(config.uuid, "ABC");
+    config_free(&config);
+}
+END_TEST
+
 START_TEST(an_unreadable_file_is_refused)
 {
     struct config config;
@@ -371,6 +465,10 @@ int main(void)
     tcase_add_loop_test(tcase, a_bad_spec_is_explained, 0, COUNT(bad_specs));
     tcase_add_test(tcase, a_long_path_is_refused);
     tcase_add_test(tcase, a_huge_spec_is_refused);
+    tcase_add_loop_test(tcase, a_channel_is_written_as_it_was_read, 0, SPEC_COUNT);
+    tcase_add_test(tcase, a_config_is_written_as_it_was_read);
+    tcase_add_test(tcase, channels_are_put_and_dropped);
+    tcase_add_test(tcase, an_identity_needs_no_good_channels);
     tcase_add_test(tcase, a_file_is_read);
     tcase_add_test(tcase, a_file_without_channels_is_read);
     tcase_add_loop_test(tcase, a_bad_file_is_explained, 0, COUNT(bad_files));

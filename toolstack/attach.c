@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "toolstack/command.h"
+#include "toolstack/hold.h"
 #include "toolstack/plug.h"
 
 static int find_frontend(struct tool *tool, const char *text, domid_t *domid)
@@ -16,15 +17,13 @@ static int find_frontend(struct tool *tool, const char *text, domid_t *domid)
     return -ENOENT;
 }
 
-static int attach(struct tool *tool, const char *domain, const struct channel *channel,
-                  unsigned int seconds)
+static int plug(struct tool *tool, const struct channel *channel, domid_t frontend,
+                unsigned int seconds)
 {
-    domid_t frontend, backend;
+    domid_t backend;
     struct device_id id;
-    int rc = find_frontend(tool, domain, &frontend);
+    int rc = plug_find_backend(tool, channel, frontend, &backend);
 
-    if (rc == 0)
-        rc = plug_find_backend(tool, channel, frontend, &backend);
     if (rc == 0)
         rc = plug_write(tool, channel, frontend, backend, &id);
     if (rc < 0)
@@ -32,6 +31,34 @@ static int attach(struct tool *tool, const char *domain, const struct channel *c
     rc = plug_await(tool, channel, &id, seconds);
     if (rc < 0)
         plug_remove(tool, &id, channel->name);
+    return rc;
+}
+
+static int attach_held(struct tool *tool, struct hold *hold, domid_t frontend,
+                       const struct channel *channel, unsigned int seconds)
+{
+    int rc = hold_put(tool, hold, channel);
+
+    if (rc == 0)
+        rc = hold_stage(tool, hold);
+    if (rc == 0)
+        rc = plug(tool, channel, frontend, seconds);
+    return rc == 0 ? hold_commit(tool, hold) : rc;
+}
+
+static int attach(struct tool *tool, const char *domain, const struct channel *channel,
+                  unsigned int seconds)
+{
+    domid_t frontend;
+    struct hold hold;
+    int rc = find_frontend(tool, domain, &frontend);
+
+    if (rc < 0)
+        return rc;
+    rc = hold_open(tool, frontend, &hold);
+    if (rc == 0)
+        rc = attach_held(tool, &hold, frontend, channel, seconds);
+    hold_close(&hold);
     return rc;
 }
 

@@ -386,3 +386,43 @@ bool channel_is_app(const struct channel *channel)
 {
     return channel->connection == kinds[0].name;
 }
+
+static void put_rings(FILE *to, const struct channel *channel)
+{
+    if (channel->read_ring != RING_SIZE_DEFAULT || channel->write_ring != RING_SIZE_DEFAULT)
+        fprintf(to, ",read-ring=%u,write-ring=%u", channel->read_ring, channel->write_ring);
+}
+
+static void put_channel(FILE *to, const struct channel *channel)
+{
+    fprintf(to, "name=%s", channel->name);
+    if (channel->backend[0] != '\0')
+        fprintf(to, ",backend=%s", channel->backend);
+    if (channel->devid != CHANNEL_DEVID_ANY)
+        fprintf(to, ",devid=%u", channel->devid);
+    put_rings(to, channel);
+    if (!channel_is_app(channel))
+        fprintf(to, ",connection=%s", channel->connection);
+    if (channel->path[0] != '\0')
+        fprintf(to, ",path=%s", channel->path);
+    if (channel->address[0] != '\0')
+        fprintf(to, ",address=%s", channel->address);
+    if (!channel->reconnect)
+        fputs(",reconnect=0", to);
+    if (channel->command[0] != '\0') /* last, as it takes all the rest */
+        fprintf(to, ",command=%s", channel->command);
+}
+
+int channel_format(const struct channel *channel, char **text)
+{
+    size_t size;
+    FILE *to = open_memstream(text, &size);
+
+    if (!to)
+        return -ENOMEM;
+    put_channel(to, channel);
+    if (fclose(to) == 0)
+        return 0;
+    free(*text);
+    return -ENOMEM;
+}

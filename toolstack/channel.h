@@ -43,6 +43,12 @@ struct channel {
  */
 int channel_parse(const char *spec, struct channel *channel, char why[CHANNEL_WHY_MAX]);
 
+/*
+ * The text that channel_parse makes the same channel of, with what is not as by default. 0, and the
+ * caller frees *text; or -ENOMEM.
+ */
+int channel_format(const struct channel *channel, char **text);
+
 /* Tells whether an application opens the backend's side itself, so that no service takes it. */
 bool channel_is_app(const struct channel *channel);
 

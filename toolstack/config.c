@@ -19,6 +19,7 @@ struct reader {
     FILE *report; /* what libxlutil has to say, into: */
     char *said;
     size_t said_size;
+    bool identity; /* no more than who it is for */
     struct config *config;
     char *why;
 };
@@ -148,19 +149,19 @@ static int read_channels(struct reader *reader)
     return rc;
 }
 
-static int read_name(struct reader *reader)
+static int read_string(struct reader *reader, const char *key, char **string)
 {
-    const char *name;
+    const char *text;
     int rc;
 
     rewind(reader->report);
-    rc = xlu_cfg_get_string(reader->xlu, "name", &name, 0);
+    rc = xlu_cfg_get_string(reader->xlu, key, &text, 0);
     if (rc == ESRCH)
         return 0;
     if (rc)
-        return refuse(reader, setting_line(reader), "name: is not a string");
-    reader->config->name = strdup(name);
-    return reader->config->name ? 0 : -ENOMEM;
+        return refuse(reader, setting_line(reader), "%s: is not a string", key);
+    *string = strdup(text);
+    return *string ? 0 : -ENOMEM;
 }
 
 static int refuse_syntax(struct reader *reader)
@@ -179,8 +180,10 @@ static int read_text(struct reader *reader, const char *text, size_t size)
         return refuse(reader, 0, "is not a text file (it holds a NUL)");
     if (xlu_cfg_readdata(reader->xlu, text, (int)size))
         return refuse_syntax(reader);
-    rc = read_name(reader);
-    return rc < 0 ? rc : read_channels(reader);
+    rc = read_string(reader, "name", &reader->config->name);
+    if (rc == 0)
+        rc = read_string(reader, "uuid", &reader->config->uuid);
+    return rc < 0 || reader->identity ? rc : read_channels(reader);
 }
 
 /* Copies the file and what is to follow it. */
@@ -234,33 +237,116 @@ static int read_file(struct reader *reader, const char *extra)
     return rc;
 }
 
+static int read_with(struct reader *reader, const char *extra)
+{
+    int rc = -ENOMEM;
+
+    *reader->config = (struct config){.count = 0};
+    reader->why[0] = '\0';
+    reader->report = open_memstream(&reader->said, &reader->said_size);
+    if (reader->report)
+        reader->xlu = xlu_cfg_init(reader->report, "config");
+    if (reader->xlu)
+        rc = read_file(reader, extra);
+    if (rc < 0 && reader->why[0] == '\0')
+        refuse(reader, 0, "%s", strerror(-rc));
+    if (rc < 0)
+        config_free(reader->config);
+    xlu_cfg_destroy(reader->xlu);
+    if (reader->report)
+        fclose(reader->report);
+    free(reader->said);
+    return rc;
+}
+
 int config_read(const char *file, const char *extra, struct config *config,
                 char why[CONFIG_WHY_MAX])
 {
     struct reader reader = {.file = file, .config = config, .why = why};
-    int rc = -ENOMEM;
 
-    *config = (struct config){.count = 0};
-    why[0] = '\0';
-    reader.report = open_memstream(&reader.said, &reader.said_size);
-    if (reader.report)
-        reader.xlu = xlu_cfg_init(reader.report, "config");
-    if (reader.xlu)
-        rc = read_file(&reader, extra);
-    if (rc < 0 && why[0] == '\0')
-        refuse(&reader, 0, "%s", strerror(-rc));
-    if (rc < 0)
-        config_free(config);
-    xlu_cfg_destroy(reader.xlu);
-    if (reader.report)
-        fclose(reader.report);
-    free(reader.said);
+    return read_with(&reader, extra);
+}
+
+int config_read_identity(const char *file, struct config *config, char why[CONFIG_WHY_MAX])
+{
+    struct reader reader = {.file = file, .identity = true, .config = config, .why = why};
+
+    return read_with(&reader, "");
+}
+
+static void put_quoted(FILE *to, const char *text)
+{
+    putc('"', to);
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            putc('\\', to);
+        putc(*text, to);
+    }
+    putc('"', to);
+}
+
+int config_write(const struct config *config, FILE *to)
+{
+    int rc = 0;
+
+    if (config->name) {
+        fputs("name = ", to);
+        put_quoted(to, config->name);
+        putc('\n', to);
+    }
+    fputs("vchan = [", to);
+    for (size_t i = 0; i < config->count && rc == 0; i++) {
+        char *text;
+
+        rc = channel_format(&config->channels[i], &text);
+        if (rc < 0)
+            break;
+        fputs(i ? ",\n          " : " ", to);
+        put_quoted(to, text);
+        free(text);
+    }
+    fputs(" ]\n", to);
     return rc;
+}
+
+struct channel *config_find(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->count; i++)
+        if (strcmp(config->channels[i].name, name) == 0)
+            return &config->channels[i];
+    return NULL;
+}
+
+int config_put(struct config *config, const struct channel *channel)
+{
+    struct channel *place = config_find(config, channel->name);
+
+    if (!place) {
+        place = reallocarray(config->channels, config->count + 1, sizeof(*place));
+        if (!place)
+            return -ENOMEM;
+        config->channels = place;
+        place += config->count++;
+    }
+    *place = *channel;
+    return 0;
+}
+
+void config_drop(struct config *config, const char *name)
+{
+    struct channel *channel = config_find(config, name);
+
+    if (!channel)
+        return;
+    config->count--;
+    memmove(channel, channel + 1,
+            (size_t)(&config->channels[config->count] - channel) * sizeof(*channel));
 }
 
 void config_free(struct config *config)
 {
     free(config->name);
+    free(config->uuid);
     free(config->channels);
     *config = (struct config){.count = 0};
 }

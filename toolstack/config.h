@@ -7,6 +7,7 @@
 #define TOOLSTACK_CONFIG_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 #include "toolstack/channel.h"
 
@@ -15,6 +16,7 @@
 
 struct config {
     char *name; /* of the domain; NULL: it has none */
+    char *uuid; /* of the domain, as written; NULL: it has none */
     struct channel *channels;
     size_t count;
 };
@@ -27,6 +29,21 @@ struct config {
  */
 int config_read(const char *file, const char *extra, struct config *config,
                 char why[CONFIG_WHY_MAX]);
+
+/* Reads name and uuid only, so that nothing else need be right. As config_read otherwise. */
+int config_read_identity(const char *file, struct config *config, char why[CONFIG_WHY_MAX]);
+
+/* Writes name and channels to a stream as a config file that config_read understands. 0 or -ENOMEM. */
+int config_write(const struct config *config, FILE *to);
+
+/* The channel of that name, or NULL. */
+struct channel *config_find(const struct config *config, const char *name);
+
+/* Puts a channel in, in the place of the one of the same name if there is one. 0 or -ENOMEM. */
+int config_put(struct config *config, const struct channel *channel);
+
+/* Takes the channel of that name out, if it is there. */
+void config_drop(struct config *config, const char *name);
 
 /* Frees what config_read made. An empty config is allowed. */
 void config_free(struct config *config);

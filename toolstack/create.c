@@ -11,6 +11,7 @@
 
 #include "toolstack/command.h"
 #include "toolstack/config.h"
+#include "toolstack/hold.h"
 #include "toolstack/plug.h"
 
 struct creation {
@@ -24,6 +25,7 @@ struct creation {
     uint32_t domid;
     struct device_id *ids; /* of the channels plugged so far, in the config's order */
     size_t plugged;
+    struct hold hold; /* from before there is a domain, so that the daemon leaves it to us */
 };
 
 /* All that can be known before there is a domain. */
@@ -128,13 +130,29 @@ static void destroy(struct creation *creation)
                       creation->domid);
 }
 
+/* What it is to have, replacing what an earlier life of the same uuid had. */
+static int stage(struct creation *creation)
+{
+    struct hold *hold = &creation->hold;
+    int rc = hold_read(&creation->tool, (domid_t)creation->domid, hold);
+
+    hold->config.count = 0;
+    for (size_t i = 0; i < creation->config.count && rc == 0; i++)
+        rc = hold_put(&creation->tool, hold, &creation->config.channels[i]);
+    return rc == 0 ? hold_stage(&creation->tool, hold) : rc;
+}
+
 /* There is a domain now: its channels, or nothing. */
 static int furnish(struct creation *creation)
 {
-    int rc = plug_channels(creation);
+    int rc = stage(creation);
 
     if (rc == 0)
+        rc = plug_channels(creation);
+    if (rc == 0)
         rc = await_channels(creation);
+    if (rc == 0)
+        rc = hold_commit(&creation->tool, &creation->hold);
     if (rc == 0)
         rc = unpause(creation);
     if (rc < 0)
@@ -161,11 +179,15 @@ static int create_read(struct creation *creation)
 {
     int rc = tool_open(&creation->tool, "create", creation->file);
 
-    if (rc == 0) {
+    creation->hold = HOLD_NONE;
+    if (rc == 0)
+        rc = creation->hold.locks = record_lock(&creation->tool, creation->config.name);
+    if (rc >= 0) {
         creation->ids = calloc(creation->config.count + 1, sizeof(*creation->ids));
         rc = creation->ids ? create(creation) : -ENOMEM;
     }
     free(creation->ids);
+    hold_close(&creation->hold);
     tool_close(&creation->tool);
     return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

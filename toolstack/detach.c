@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "toolstack/command.h"
+#include "toolstack/hold.h"
 #include "toolstack/plug.h"
 
 struct detach {
@@ -12,14 +13,48 @@ struct detach {
     bool force;
 };
 
+static int unplug(struct tool *tool, const struct detach *detach, const struct device_id *id)
+{
+    int rc = detach->force ? 0 : plug_close(tool, id, detach->name, detach->seconds);
+
+    return rc == 0 ? plug_remove(tool, id, detach->name) : rc;
+}
+
+/* So that it does not come back. */
+static int stage_without(struct tool *tool, struct hold *hold, const struct device_id *id)
+{
+    char name[DEVICE_NAME_MAX + 1];
+
+    if (device_name_of(tool->store, id, name) == 0)
+        config_drop(&hold->config, name);
+    return hold_stage(tool, hold);
+}
+
+static int unplug_recorded(struct tool *tool, const struct detach *detach,
+                           const struct device_id *id)
+{
+    struct hold hold;
+    int rc = hold_open(tool, id->frontend, &hold);
+
+    if (rc == 0)
+        rc = stage_without(tool, &hold, id);
+    if (rc == 0)
+        rc = unplug(tool, detach, id);
+    if (rc == 0)
+        rc = hold_commit(tool, &hold);
+    hold_close(&hold);
+    return rc;
+}
+
 static int detach_channel(struct tool *tool, const struct detach *detach)
 {
     struct device_id id;
     int rc = command_find_channel(tool, detach->domain, detach->name, &id);
 
-    if (rc == 0 && !detach->force)
-        rc = plug_close(tool, &id, detach->name, detach->seconds);
-    return rc == 0 ? plug_remove(tool, &id, detach->name) : rc;
+    if (rc < 0)
+        return rc;
+    return tool_has_domain(tool, id.frontend) ? unplug_recorded(tool, detach, &id)
+                                              : unplug(tool, detach, &id);
 }
 
 static int detach_parsed(const struct detach *detach)

@@ -4,7 +4,10 @@ libtoolstack_la_SOURCES = \
 	toolstack/channel.c toolstack/channel.h \
 	toolstack/config.c toolstack/config.h \
 	toolstack/devices.c toolstack/devices.h \
+	toolstack/hold.c toolstack/hold.h \
 	toolstack/plug.c toolstack/plug.h \
+	toolstack/plugged.c toolstack/plugged.h \
+	toolstack/record.c toolstack/record.h \
 	toolstack/tool.c toolstack/tool.h \
 	toolstack/unplug.c
 libtoolstack_la_CPPFLAGS = $(TOOLSTACK_CPPFLAGS)
@@ -18,10 +21,13 @@ xl_vchan_SOURCES = \
 	toolstack/attach.c \
 	toolstack/command.h \
 	toolstack/create.c \
+	toolstack/daemon.c \
+	toolstack/declared.c toolstack/declared.h \
 	toolstack/detach.c \
 	toolstack/list.c \
 	toolstack/main.c \
 	toolstack/monitor.c toolstack/monitor.h \
+	toolstack/reconcile.c toolstack/reconcile.h \
 	toolstack/show.c \
 	toolstack/view.c toolstack/view.h \
 	toolstack/wait.c \
@@ -31,3 +37,10 @@ xl_vchan_LDADD = libtoolstack.la $(JSON_LIBS) $(XENCONTROL_LIBS)
 
 bashcompletiondir = $(datadir)/bash-completion/completions
 dist_bashcompletion_DATA = toolstack/completion/xl-vchan
+
+EXTRA_DIST += toolstack/xl-vchan.service.in
+
+systemdunit_DATA += toolstack/xl-vchan.service
+CLEANFILES += toolstack/xl-vchan.service
+toolstack/xl-vchan.service: $(srcdir)/toolstack/xl-vchan.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) toolstack && sed 's|@sbindir[@]|$(sbindir)|' $< > $@.tmp && mv $@.tmp $@

@@ -9,12 +9,13 @@
 #include <string.h>
 
 #include "toolstack/command.h"
+#include "toolstack/record.h"
 
 static const struct command command_help;
 
 static const struct command *const commands[] = {
-    &command_create, &command_attach, &command_detach, &command_list,
-    &command_show,   &command_watch,  &command_wait,   &command_help,
+    &command_create, &command_attach, &command_detach, &command_list, &command_show,
+    &command_watch,  &command_wait,   &command_daemon, &command_help,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -97,7 +98,7 @@ static int unknown(const char *name)
 
 static void print_overview(FILE *to)
 {
-    fprintf(to, "Usage: xl-vchan COMMAND ...\n\n");
+    fprintf(to, "Usage: xl-vchan [--state-dir DIR] COMMAND ...\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(to, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(to, "\nMore: xl-vchan help COMMAND, xl-vchan(8), xl-vchan.cfg(5)\n");
@@ -128,10 +129,24 @@ static const struct command command_help = {
     "help", "[COMMAND]", "Explain the commands, or one of them", "", run_help,
 };
 
+static int run_command(int argc, char **argv)
+{
+    const struct command *command = command_find(argv[0]);
+
+    if (!command)
+        return unknown(argv[0]);
+    if (is_help(argv[1]))
+        return print_help(command);
+    return command->run(command, argc, argv);
+}
+
 int main(int argc, char **argv)
 {
-    const struct command *command;
-
+    if (argc >= 3 && strcmp(argv[1], "--state-dir") == 0) {
+        record_set_dir(argv[2]);
+        argc -= 2;
+        argv += 2;
+    }
     if (argc < 2) {
         print_overview(stderr);
         return EXIT_USAGE;
@@ -142,10 +157,5 @@ int main(int argc, char **argv)
     }
     if (is_help(argv[1]))
         return run_help(&command_help, 1, argv);
-    command = command_find(argv[1]);
-    if (!command)
-        return unknown(argv[1]);
-    if (is_help(argv[2]))
-        return print_help(command);
-    return command->run(command, argc - 1, argv + 1);
+    return run_command(argc - 1, argv + 1);
 }

@@ -151,23 +151,8 @@ static int check_domain(struct store *store, struct plug *plug, domid_t domid)
 
 static int check_name(struct store *store, struct plug *plug)
 {
-    char dir[DEVICE_PATH_MAX], name[DEVICE_NAME_MAX + 1];
-    struct device_id id = *plug->id;
-    char **names;
-    unsigned int count;
-    int rc;
+    int rc = device_check_name(store, plug->id->frontend, plug->channel->name);
 
-    snprintf(dir, sizeof(dir), "/libxl/%u/device/vchan", id.frontend);
-    rc = store_list(store, NULL, dir, &names, &count);
-    for (unsigned int i = 0; i < count && rc == 0; i++) {
-        if (parse_number(names[i], DEVICE_ID_MAX, &id.devid) < 0)
-            continue;
-        device_libxl_path(&id, dir);
-        if (store_read_text(store, dir, "name", name, sizeof(name)) == 0 &&
-            strcmp(name, plug->channel->name) == 0)
-            rc = -EEXIST;
-    }
-    free(names);
     if (rc == -EEXIST)
         snprintf(plug->why, sizeof(plug->why), "the domain already has a channel of that name");
     return rc;

@@ -29,6 +29,15 @@ int plug_await(struct tool *tool, const struct channel *channel, const struct de
                unsigned int seconds);
 
 /*
+ * Asks the backend to close the device. 1: nobody has to close it, or it is closed already; 0:
+ * plug_is_closed() will tell.
+ */
+int plug_ask_close(struct tool *tool, const struct device_id *id, const char *name);
+
+/* Tells whether a backend that was asked has closed the device. */
+bool plug_is_closed(struct tool *tool, const struct device_id *id);
+
+/*
  * Asks the backend to close the device and waits until it did, or is not there to do it. The nodes
  * stay; on failure the request stays too.
  */

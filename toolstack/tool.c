@@ -164,6 +164,13 @@ bool tool_interrupted(struct tool *tool)
     return poll(&poll_signals, 1, 0) > 0;
 }
 
+int tool_signal(struct tool *tool)
+{
+    struct signalfd_siginfo info;
+
+    return read(tool->signals, &info, sizeof(info)) == sizeof(info) ? (int)info.ssi_signo : 0;
+}
+
 int64_t tool_now(void)
 {
     struct timespec now;

@@ -67,6 +67,9 @@ void tool_domain_name(struct tool *tool, domid_t domid, char name[TOOL_NAME_MAX]
 /* Tells whether the user wants the command to end. Never blocks; stays true. */
 bool tool_interrupted(struct tool *tool);
 
+/* Takes the signal that made tool_interrupted() true, or 0 if there is none. */
+int tool_signal(struct tool *tool);
+
 /* Milliseconds on a clock that nobody sets. */
 int64_t tool_now(void);
 

@@ -41,17 +41,46 @@ static bool closes_by_itself(struct tool *tool, const struct device_id *id,
     return unplug->before == XenbusStateInitialising || !tool_has_domain(tool, id->backend);
 }
 
+static int ask(struct tool *tool, const struct device_id *id, const char *name,
+               struct unplug *unplug)
+{
+    int rc;
+
+    unplug->before = XenbusStateUnknown;
+    device_backend_path(id, unplug->dir);
+    rc = store_transaction(tool->store, fill_offline, unplug);
+    if (rc < 0)
+        tool_complain(tool, "channel \"%s\": %s", name, tool_why(rc));
+    if (rc < 0 || closes_by_itself(tool, id, unplug))
+        return rc < 0 ? rc : 1;
+    return look_closed(tool->store, unplug);
+}
+
+int plug_ask_close(struct tool *tool, const struct device_id *id, const char *name)
+{
+    struct unplug unplug;
+
+    return ask(tool, id, name, &unplug);
+}
+
+bool plug_is_closed(struct tool *tool, const struct device_id *id)
+{
+    struct unplug unplug;
+
+    device_backend_path(id, unplug.dir);
+    return look_closed(tool->store, &unplug) > 0 || !tool_has_domain(tool, id->backend);
+}
+
 int plug_close(struct tool *tool, const struct device_id *id, const char *name,
                unsigned int seconds)
 {
-    struct unplug unplug = {.before = XenbusStateUnknown};
+    struct unplug unplug;
     const char *const paths[] = {unplug.dir};
-    int rc;
+    int rc = ask(tool, id, name, &unplug);
 
-    device_backend_path(id, unplug.dir);
-    rc = store_transaction(tool->store, fill_offline, &unplug);
-    if (rc == 0 && !closes_by_itself(tool, id, &unplug))
-        rc = tool_wait(tool, paths, 1, seconds, look_closed, &unplug);
+    if (rc)
+        return rc < 0 ? rc : 0;
+    rc = tool_wait(tool, paths, 1, seconds, look_closed, &unplug);
     if (rc == -ETIMEDOUT)
         tool_complain(tool,
                       "channel \"%s\": the backend did not close it within %u s "

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* xl-vchan daemon: the channels that are declared are there, and those of the dead are not. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "state/notify.h"
+#include "toolstack/command.h"
+#include "toolstack/reconcile.h"
+
+struct daemon {
+    struct tool tool;
+    struct declared_dirs dirs;
+    struct reconcile reconcile;
+    int releases; /* an inotify descriptor: somebody gave up a lock */
+};
+
+static int open_locks(struct daemon *daemon)
+{
+    struct tool *tool = &daemon->tool;
+    int rc = record_open_locks(tool);
+
+    if (rc < 0)
+        return rc;
+    daemon->reconcile.locks = rc;
+    rc = record_try_lock(tool, daemon->reconcile.locks, RECORD_DAEMON);
+    if (rc == -EBUSY)
+        tool_complain(tool, "another one runs already");
+    return rc;
+}
+
+static int watch_releases(struct daemon *daemon)
+{
+    char path[4096];
+
+    snprintf(path, sizeof(path), "%s/lock", record_dir());
+    daemon->releases = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (daemon->releases >= 0 && inotify_add_watch(daemon->releases, path, IN_CLOSE_WRITE) >= 0)
+        return 0;
+    tool_complain(&daemon->tool, "cannot watch %s: %s", path, strerror(errno));
+    return -errno;
+}
+
+static int watch_domains(struct daemon *daemon)
+{
+    int rc = store_watch(daemon->tool.store, "@introduceDomain", "daemon");
+
+    if (rc == 0)
+        rc = store_watch(daemon->tool.store, "@releaseDomain", "daemon");
+    if (rc < 0)
+        tool_complain(&daemon->tool, "cannot watch the domains: %s", tool_why(rc));
+    return rc;
+}
+
+/* Whatever the events were, they mean "look". */
+static int take_events(struct daemon *daemon)
+{
+    struct store_event event;
+    char releases[4096];
+    int rc;
+
+    while (read(daemon->releases, releases, sizeof(releases)) > 0)
+        continue;
+    while ((rc = store_next_event(daemon->tool.store, &event)) > 0)
+        continue;
+    if (rc < 0)
+        tool_complain(&daemon->tool, "%s", tool_why(rc));
+    return rc;
+}
+
+static int wait_time(const struct daemon *daemon)
+{
+    int64_t deadline = reconcile_deadline(&daemon->reconcile), now = tool_now();
+
+    if (deadline < 0)
+        return -1;
+    return deadline > now ? (int)(deadline - now) : 0;
+}
+
+/* Waits until there may be something to do. 1: to end; 0: to look. */
+static int wait_event(struct daemon *daemon)
+{
+    struct pollfd fds[] = {
+        {.fd = store_fd(daemon->tool.store), .events = POLLIN},
+        {.fd = daemon->tool.signals, .events = POLLIN},
+        /* Of no interest unless somebody has a lock that is wanted. */
+        {.fd = daemon->reconcile.deferred ? daemon->releases : -1, .events = POLLIN},
+    };
+
+    if (poll(fds, 3, wait_time(daemon)) < 0 && errno != EINTR)
+        return -errno;
+    if (fds[1].revents) {
+        if (tool_signal(&daemon->tool) != SIGHUP)
+            return 1;
+        reconcile_forget(&daemon->reconcile);
+    }
+    return take_events(daemon);
+}
+
+static int serve(struct daemon *daemon)
+{
+    int rc = reconcile_look(&daemon->reconcile);
+
+    if (rc < 0)
+        return rc;
+    notify_manager("READY=1");
+    while ((rc = wait_event(daemon)) == 0 && (rc = reconcile_look(&daemon->reconcile)) == 0)
+        continue;
+    notify_manager("STOPPING=1");
+    return rc;
+}
+
+static int daemon_run(struct daemon *daemon)
+{
+    int rc = tool_open(&daemon->tool, "daemon", NULL);
+
+    daemon->reconcile =
+        (struct reconcile){.tool = &daemon->tool, .dirs = &daemon->dirs, .locks = -1};
+    if (rc == 0)
+        rc = open_locks(daemon);
+    if (rc == 0)
+        rc = watch_releases(daemon);
+    if (rc == 0)
+        rc = watch_domains(daemon);
+    if (rc == 0)
+        rc = serve(daemon);
+    reconcile_free(&daemon->reconcile);
+    tool_close(&daemon->tool);
+    if (daemon->releases >= 0)
+        close(daemon->releases);
+    if (daemon->reconcile.locks >= 0)
+        close(daemon->reconcile.locks);
+    return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    static const struct option options[] = {{"config-dir", required_argument, NULL, 'c'}, {0}};
+    const char *usual[] = {"/etc/xen", "/etc/xen/auto"};
+    const char *given[argc];
+    struct daemon daemon = {.dirs = {.dirs = given}, .releases = -1};
+    int opt;
+
+    while ((opt = getopt_long(argc, argv, ":c:", options, NULL)) != -1) {
+        if (opt != 'c')
+            return command_bad_option(command, opt, argv);
+        given[daemon.dirs.count++] = optarg;
+    }
+    if (optind < argc)
+        return command_usage(command, "takes no arguments");
+    if (daemon.dirs.count == 0)
+        daemon.dirs = (struct declared_dirs){.dirs = usual, .count = 2};
+    return daemon_run(&daemon);
+}
+
+const struct command command_daemon = {
+    "daemon", "[--config-dir DIR]...", "Keep the channels as they are declared",
+    "Runs in the foreground until SIGTERM; SIGHUP reads the config files again. Domains get the\n"
+    "channels that their config files declare, or that they had before a reboot or restore; what "
+    "dead\n"
+    "domains left is removed.\n"
+    "  -c, --config-dir DIR  where config files are (default: /etc/xen and /etc/xen/auto)\n",
+    run};

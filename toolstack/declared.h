@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Finding the file that declares a domain which plain xl created: xl keeps no link to it.
+ */
+#ifndef TOOLSTACK_DECLARED_H
+#define TOOLSTACK_DECLARED_H
+
+#include "toolstack/config.h"
+#include "toolstack/record.h"
+#include "toolstack/tool.h"
+
+/* Where it is looked for. */
+struct declared_dirs {
+    const char **dirs;
+    size_t count;
+};
+
+/*
+ * Reads the declaration of a domain out of the one file in these directories that has its uuid, or else
+ * its name and no uuid. 0, and the caller owns *config: config_free(). -ENOENT: there is none (says
+ * nothing). Another negative errno, after saying why: several files, or a mistake in it.
+ */
+int declared_find(struct tool *tool, const struct declared_dirs *dirs, const char *name,
+                  const char *uuid, struct config *config);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What outlives a domain: which channels it is to have when it comes again (after a reboot, a
+ * restore, a rename it has the same uuid), one config file per uuid in the state directory; and the
+ * locks that make changes of one domain's channels wait for each other.
+ *
+ * Functions that take a tool say on stderr why they fail, and return a negative errno.
+ */
+#ifndef TOOLSTACK_RECORD_H
+#define TOOLSTACK_RECORD_H
+
+#include "toolstack/config.h"
+#include "toolstack/tool.h"
+
+#define RECORD_STATE_DIR "/var/lib/pvchan"
+
+/* Room for a uuid as text and its NUL. */
+#define RECORD_UUID_MAX 37
+
+/* How long a record is kept whose domain is not there, in days: it may be saved, and come again. */
+#define RECORD_DAYS 30
+
+/* The name under which the daemon holds a lock as long as it runs. No domain has it. */
+#define RECORD_DAEMON ""
+
+/* The state directory: what was set, else $PVCHAN_STATE_DIR, else RECORD_STATE_DIR. */
+const char *record_dir(void);
+void record_set_dir(const char *dir);
+
+/* --- locks --- */
+
+/*
+ * Opens the file that holds all locks, making the directory first. Gives a descriptor, which the caller
+ * closes; that gives up its locks, as the end of the process does.
+ */
+int record_open_locks(struct tool *tool);
+
+/* Takes the lock of a domain's name, if nobody else has it. 0, -EBUSY (says nothing), or another. */
+int record_try_lock(struct tool *tool, int locks, const char *domain);
+
+/* Gives one lock up. */
+void record_unlock(int locks, const char *domain);
+
+/*
+ * Opens the file and takes a domain's lock, waiting while somebody else has it: an attach for as
+ * long as it writes, a create or apply as long as it takes. Gives a descriptor to close.
+ */
+int record_lock(struct tool *tool, const char *domain);
+
+/* --- records --- */
+
+/* A domain's uuid; -ENOENT: there is no such domain. Says nothing. */
+int record_uuid(struct tool *tool, domid_t domid, char uuid[RECORD_UUID_MAX]);
+
+/*
+ * Reads a record. 0, and the caller owns the config: config_free(). -ENOENT (says nothing): there is
+ * none. On failure *config is empty.
+ */
+int record_read(struct tool *tool, const char *uuid, struct config *config);
+
+/*
+ * Writes a record to the disk, beside the one that is valid, so that a full disk is noticed before
+ * anything is changed. record_commit makes it the valid one, record_abandon forgets it. The caller
+ * has the domain's lock all the time.
+ */
+int record_stage(struct tool *tool, const char *uuid, const struct config *config);
+int record_commit(struct tool *tool, const char *uuid);
+void record_abandon(const char *uuid);
+
+/* Notes that the domain of a record is there. */
+void record_touch(const char *uuid);
+
+/* Removes the records of domains that were not there for RECORD_DAYS. */
+void record_prune(void);
+
+#endif
