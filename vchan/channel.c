@@ -259,8 +259,7 @@ static void wake(struct channel *channel, uint8_t what)
         xen_signal(channel->xen, &channel->port);
 }
 
-/* Before anything is waited for: or two sides could wait for what the other has, but did not tell. */
-static void tell(struct channel *channel)
+void channel_tell(struct channel *channel)
 {
     if (ring_tell(&channel->end.in))
         wake(channel, VCHAN_NOTIFY_READ);
@@ -276,7 +275,7 @@ int channel_readable(struct channel *channel, uint32_t enough)
         return -EPROTO;
     bytes = ring_readable(&end->in, enough);
     if (bytes >= 0 && (uint32_t)bytes < enough) {
-        tell(channel);
+        channel_tell(channel);
         ring_request(end, VCHAN_NOTIFY_WRITE);
         /* In this order: what was written before the peer left is seen after it is seen gone. */
         over = channel->ended || channel_peer_left(channel);
@@ -298,7 +297,7 @@ int channel_writable(struct channel *channel, uint32_t enough)
         return -EPIPE;
     room = ring_writable(&end->out, enough);
     if (room >= 0 && (uint32_t)room < enough) {
-        tell(channel);
+        channel_tell(channel);
         ring_request(end, VCHAN_NOTIFY_READ);
         room = ring_writable(&end->out, enough);
     }
@@ -356,7 +355,7 @@ bool channel_spin(struct channel *channel, enum channel_wait wait, uint32_t enou
     while (!came && spin_again(&turn)) {
         came = has_enough(channel, wait, enough);
         if (!came && spin_is_long(&turn))
-            tell(channel);
+            channel_tell(channel);
     }
     spin_end(spin, came);
     learn(channel, wait);
@@ -377,7 +376,7 @@ unsigned int channel_reserve(const struct channel *channel, uint32_t bytes,
 void channel_consume(struct channel *channel, uint32_t bytes)
 {
     if (ring_consume(&channel->end.in, bytes))
-        tell(channel);
+        channel_tell(channel);
 }
 
 void channel_record(struct channel *channel)

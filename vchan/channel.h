@@ -105,6 +105,13 @@ unsigned int channel_reserve(const struct channel *channel, uint32_t bytes,
 void channel_consume(struct channel *channel, uint32_t bytes);
 
 /*
+ * Tells the peer what was consumed, and wakes it if it waits for that. To be called before this side waits
+ * for anything but the channel: or two sides could wait for what the other has, but did not tell.
+ * (channel_readable() and channel_writable() do so with -EAGAIN.)
+ */
+void channel_tell(struct channel *channel);
+
+/*
  * Notes in the shared page how far this side has read, for a process that takes the channel over should this
  * one die. (channel_consume() does so only when it wakes the peer.)
  */

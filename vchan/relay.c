@@ -47,6 +47,13 @@ static void end_source(struct relay *relay, int source_error, int ring_error)
         relay->ring_error = ring_error;
 }
 
+/* Before a wait for the sink, which may take long: the peer may be waiting for what it took already. */
+static void await_sink(struct relay *relay, unsigned int *wait)
+{
+    channel_tell(relay->channel);
+    *wait |= RELAY_SINK;
+}
+
 /* One writev() from the ring. Returns bytes, or -1 if there is nothing to do now; *wait says for what. */
 static ssize_t deliver(struct relay *relay, unsigned int *wait)
 {
@@ -64,7 +71,7 @@ static ssize_t deliver(struct relay *relay, unsigned int *wait)
     taken = writev(relay->sink, iov,
                    to_iovec(spans, channel_peek(relay->channel, (uint32_t)bytes, spans), iov));
     if (taken < 0 && would_block(errno))
-        *wait |= RELAY_SINK;
+        await_sink(relay, wait);
     else if (taken < 0)
         end_sink(relay, -errno, 0);
     if (taken > 0) {
