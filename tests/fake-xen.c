@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <config.h>
-
 #include "tests/fake-xen.h"
 
 #include <errno.h>
@@ -215,6 +213,7 @@ static int drop_area(void *base, uint32_t count)
     }
     if (area->notify_port) {
         store_release(area->base + area->notify_offset, 0);
+        shared_access(SHARED_CALL, NULL, 0, 0);
         signal_other(area->notify_port);
     }
     munmap(area->base - FAKE_PAGE, (size_t)(count + 2) * FAKE_PAGE);
@@ -356,11 +355,10 @@ void xen_unbind_port(struct xen *xen, struct xen_port *port)
     port->number = 0;
 }
 
-/* A hypercall: a step of its own, ordered with everything before it. */
 void xen_signal(struct xen *xen, const struct xen_port *port)
 {
     (void)xen;
-    full_fence();
+    shared_access(SHARED_CALL, NULL, 0, 0);
     if (port->number != 0)
         signal_other(port->number);
 }
@@ -376,6 +374,20 @@ bool fake_take(evtchn_port_t port)
 
     machine.ports[port].pending = false;
     return pending;
+}
+
+uint32_t fake_signals(void)
+{
+    uint32_t signals = 0;
+
+    for (unsigned int i = 0; i < PORTS; i++)
+        signals |= machine.ports[i].pending ? 1u << i : 0;
+    return signals;
+}
+
+void fake_wake(evtchn_port_t port)
+{
+    machine.ports[port].pending = true;
 }
 
 unsigned int fake_held(void)

@@ -38,6 +38,12 @@ evtchn_port_t fake_offer(void);
 bool fake_pending(evtchn_port_t port);
 bool fake_take(evtchn_port_t port);
 
+/* The ports that are signalled, as a set of bits. */
+uint32_t fake_signals(void);
+
+/* Signals a port from nowhere, as xenstore would wake its owner. */
+void fake_wake(evtchn_port_t port);
+
 /* The mapped area around an address: its base and bytes; NULL: not mapped. */
 uint8_t *fake_area(const void *address, uint32_t *bytes);
 

@@ -10,11 +10,18 @@
 
 #include <stdint.h>
 
-enum shared_kind { SHARED_LOAD, SHARED_STORE, SHARED_OR, SHARED_AND, SHARED_FENCE };
+enum shared_kind {
+    SHARED_LOAD,
+    SHARED_STORE,
+    SHARED_OR,
+    SHARED_AND,
+    SHARED_FENCE,
+    SHARED_CALL, /* a hypercall or system call, which orders as a fence does */
+};
 
 /*
- * Defined by the test: what an access does. size is 1, 2 or 4 (0 for a fence). Returns the value read
- * (OR and AND: the one before), 0 for a store or a fence.
+ * Defined by the test: what an access does. size is 1, 2 or 4 (0 for a fence or call). Returns the value read
+ * (OR and AND: the one before), 0 for the others.
  */
 uint32_t shared_access(enum shared_kind kind, const volatile void *pointer, unsigned int size,
                        uint32_t value);

@@ -4,8 +4,6 @@
  * (its number in the table at the end of this file, modulo the table's length) and its arguments.
  * What is missing at the end is 0.
  */
-#include <config.h>
-
 #include "tests/fuzz-page.h"
 
 #include <errno.h>
@@ -22,20 +20,19 @@
 #include "vchan/barrier.h"
 #include "vchan/channel.h"
 #include "vchan/relay.h"
-#include "vchan/spin.h"
 
 /* Looks at shared memory in one call: more is a livelock. A join reads two orders and 512 grants. */
 #define CALL_LOOKS 64u
 #define OPEN_LOOKS 600u
 #define RELAY_LOOKS (2u * 256u * 16u)
 
-#define SPINS 8u
 #define OPENS_MAX 4u
 #define QUEUE_MAX 16u
 
 /* What the peer does: how many looks from now, and what (act()). */
 struct act {
     unsigned int delay;
+    bool flickers; /* for one look only, then all is as before */
     uint8_t what, value, extra;
 };
 
@@ -55,6 +52,10 @@ static struct {
 
     struct act queue[QUEUE_MAX];
     unsigned int queued;
+    struct {
+        bool set;
+        uint8_t before[24], after[24];
+    } flicker;
     struct act busy; /* what it does before every look */
     bool is_busy;
     unsigned int looks, looks_max;
@@ -215,15 +216,34 @@ static void act(const struct act *act)
         act_honest(what % 2, act->value);
 }
 
+static void act_for_one_look(const struct act *given)
+{
+    memcpy(play.flicker.before, page(), sizeof(play.flicker.before));
+    act(given);
+    memcpy(play.flicker.after, page(), sizeof(play.flicker.after));
+    play.flicker.set = true;
+}
+
+static void end_flicker(void)
+{
+    for (size_t i = 0; play.flicker.set && i < sizeof(play.flicker.before); i++)
+        if (play.flicker.before[i] != play.flicker.after[i])
+            poke(i, &play.flicker.before[i], 1);
+    play.flicker.set = false;
+}
+
 /* Before every look and every write of ours, the peer has its turn. */
 static void peer_turn(void)
 {
     unsigned int kept = 0;
 
+    end_flicker();
     for (unsigned int i = 0; i < play.queued; i++) {
         if (play.queue[i].delay > 0) {
             play.queue[i].delay--;
             play.queue[kept++] = play.queue[i];
+        } else if (play.queue[i].flickers && !play.flicker.set && play.page_ref != 0) {
+            act_for_one_look(&play.queue[i]);
         } else {
             act(&play.queue[i]);
         }
@@ -262,9 +282,10 @@ static void op_peer_now(void)
 
 static void op_peer_later(void)
 {
-    unsigned int delay = take() % 64u;
-    struct act later = take_act(delay);
+    uint8_t delay = take();
+    struct act later = take_act(delay % 16u);
 
+    later.flickers = delay >= 128;
     if (play.queued < QUEUE_MAX)
         play.queue[play.queued++] = later;
 }
@@ -445,6 +466,7 @@ static void close_channel(void)
     if (!play.channel)
         return;
     begin_call(CALL_LOOKS);
+    end_flicker();
     play.queued = 0; /* so that the live byte below is ours */
     play.is_busy = false;
     channel_close(play.channel);
@@ -537,33 +559,6 @@ static void op_write(void)
     check_writable((int)rc, enough);
     RULE(rc <= (ssize_t)size, "write: %zd of %u", rc, size);
     play.readable = play.writable = 0;
-}
-
-/* In place of spin.c: so many looks, whatever was learned and however long they take. */
-bool spin_start(struct spin *spin, struct spin_turn *turn)
-{
-    (void)spin;
-    turn->pauses = SPINS;
-    return true;
-}
-
-bool spin_again(struct spin_turn *turn)
-{
-    return turn->pauses-- > 0;
-}
-
-bool spin_is_long(const struct spin_turn *turn)
-{
-    return turn->pauses < SPINS / 2;
-}
-
-void spin_end(struct spin *spin, bool came)
-{
-    (void)spin, (void)came;
-}
-
-void spin_linger(void)
-{
 }
 
 static void op_spin(void)

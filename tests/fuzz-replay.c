@@ -4,8 +4,6 @@
  * those of tests/corpus/page and then random ones from a fixed seed, as many as FUZZ_SCRIPTS says. They run
  * in a child; the script at which it dies is kept.
  */
-#include <config.h>
-
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>

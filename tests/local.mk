@@ -98,12 +98,20 @@ tests_sim_peer_asan_CPPFLAGS = $(AM_CPPFLAGS) $(XENVCHAN_CFLAGS)
 tests_sim_peer_asan_CFLAGS = $(PVCHAN_CFLAGS) -fsanitize=address,undefined
 tests_sim_peer_asan_LDADD = $(XENVCHAN_LIBS)
 
-# Hostile pages: scripts in tests/corpus/page, and random ones; spin.c is played by the test.
+# Tests that own each access to the page (tests/fuzz-barrier.h), with xen.c and spin.c played by fakes.
 SHARED_FILES = \
-	tests/fake-xen.c tests/fake-xen.h tests/fuzz-barrier.c tests/fuzz-barrier.h \
+	tests/fake-spin.c tests/fake-xen.c tests/fake-xen.h tests/fuzz-barrier.c tests/fuzz-barrier.h \
 	state/device.c vchan/channel.c vchan/relay.c vchan/ring.c
 SHARED_CPPFLAGS = -include $(top_srcdir)/tests/fuzz-barrier.h $(AM_CPPFLAGS)
 
+# Every interleaving of two sides, closes above all.
+tests_steps_close_SOURCES = tests/steps-close.c tests/steps.c tests/steps.h $(SHARED_FILES)
+tests_steps_close_CPPFLAGS = $(SHARED_CPPFLAGS)
+check_PROGRAMS += tests/steps-close
+TESTS += tests/steps-close tests/seeded-faults.sh
+EXTRA_DIST += tests/seeded-faults.sh
+
+# Hostile pages: scripts in tests/corpus/page, and random ones.
 tests_fuzz_page_SOURCES = tests/fuzz-page.c tests/fuzz-page.h tests/fuzz-replay.c $(SHARED_FILES)
 tests_fuzz_page_CPPFLAGS = $(SHARED_CPPFLAGS)
 EXTRA_DIST += tests/corpus

@@ -1,0 +1,94 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What tests/fuzz-page and tests/steps-close are worth: each fault below, put into a copy of the code, has to be
+# found by the test that is named with it. A fault that cannot be put in any more (the line has changed) is a
+# failure too: rewrite it.
+set -euo pipefail
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "${srcdir:?}"
+
+flags=(-std=gnu11 -O1 -D_GNU_SOURCE -include tests/fuzz-barrier.h)
+common=(tests/fake-spin.c tests/fake-xen.c tests/fuzz-barrier.c state/device.c)
+product=(vchan/channel.c vchan/relay.c vchan/ring.c)
+declare -A main=(
+    [fuzz-page]="tests/fuzz-page.c tests/fuzz-replay.c"
+    [steps-close]="tests/steps-close.c tests/steps.c"
+)
+
+# compile SOURCE OBJECT
+compile() { ${CC:-cc} "${flags[@]}" -I "$work/tree" -I . -c "$1" -o "$2"; }
+
+mkdir -p "$work/tree/vchan" "$work/objects"
+for source in "${common[@]}" "${product[@]}" ${main[@]}; do
+    compile "$source" "$work/objects/$(basename "$source" .c).o"
+done
+
+# link PROGRAM OBJECT-IN-PLACE-OF-THE-GOOD-ONE
+link() {
+    local source name objects=()
+    for source in "${common[@]}" "${product[@]}" ${main[$1]}; do
+        name=$(basename "$source" .c)
+        [ "$name" = "$(basename "${2:-}" .o)" ] && objects+=("$2") || objects+=("$work/objects/$name.o")
+    done
+    ${CC:-cc} "${objects[@]}" -o "$work/$1"
+}
+
+# play PROGRAM [ARGUMENT]
+play() { (cd "$work" && srcdir="$here" timeout 120 "./$@" > log 2>&1); }
+here=$PWD
+
+# seed TEST FILE SED-COMMAND WHAT [ARGUMENT]: the argument is the test's.
+faults=0
+seed() {
+    local name test=("$1" "${@:5}")
+    name=$(basename "$2" .c)
+    sed "$3" "$2" > "$work/tree/$2"
+    if cmp -s "$2" "$work/tree/$2"; then
+        echo "seed \"$4\": $2 has changed, and the fault does not fit in any more"
+        exit 1
+    fi
+    mkdir -p "$work/seeded"
+    compile "$work/tree/$2" "$work/seeded/$name.o"
+    link "$1" "$work/seeded/$name.o"
+    rm "$work/tree/$2" "$work/seeded/$name.o"
+    if play "${test[@]}"; then
+        echo "$1 does not find: $4"
+        exit 1
+    fi
+    if ! grep -qE "broken rule|status 0x(7|8)?b|gives back" "$work/log"; then
+        echo "$1 fails, but not by a rule: $4"
+        cat "$work/log"
+        exit 1
+    fi
+    echo "found: $4 ($(grep -m1 -oE 'broken rule: .*|gives back .*|failed \(status.*' "$work/log"))"
+    faults=$((faults + 1))
+}
+
+seed fuzz-page vchan/ring.c 's/if (prod - ring->own > ring->size)/if (load_acquire(\&ring->shared->prod) - ring->own > ring->size)/' \
+    "an index is checked, and then read again"
+seed fuzz-page vchan/ring.c 's/if (ring->own - cons > ring->size)/if (0)/' \
+    "the reader's index is not checked"
+seed fuzz-page vchan/ring.c 's/ring->own & (ring->size - 1)/ring->own % 8192/' \
+    "an index is masked with a wrong size"
+seed fuzz-page vchan/channel.c 's/^    channel->broken = true;//' \
+    "a corrupt ring is believed again"
+seed fuzz-page vchan/ring.c '/^int ring_join/,/^}/s/^    ring_place(&end->in,.*/&\n    end->in.size = 1u << load_once(\&page->right_order) % 32;/' \
+    "a size is read from the page again"
+seed fuzz-page vchan/channel.c 's/^    give_back(channel, channel->right,.*//' \
+    "a ring is not given back"
+seed fuzz-page vchan/relay.c 's/ || ++calls >= STEP_CALLS/ || ++calls == 0/' \
+    "a relay's step has no bound"
+seed steps-close vchan/channel.c '/over = channel->ended/{h;d};/^        bytes = ring_readable(&end->in, enough);/{G}' \
+    "the live byte is looked at after the ring" "write, then close"
+seed steps-close vchan/channel.c '/over = channel->ended/{n;d}' \
+    "the ring is not looked at again after the request for a signal" "write, then close"
+seed steps-close vchan/channel.c '/ring_request(end, VCHAN_NOTIFY_READ)/{n;d}' \
+    "the room is not looked at again after the request for a signal" "wait for room, then close"
+seed steps-close vchan/ring.c '/^bool ring_must_signal/,/^}/s/^    full_fence();//' \
+    "no fence between the index and the look at the request" "question and answer"
+seed steps-close vchan/channel.c '/^int channel_writable/,/^}/s/channel_tell(channel);//' \
+    "a writer waits and has not told what it read" "both rings full"
+seed steps-close vchan/relay.c 's/^    channel_tell(relay->channel);//' \
+    "a relay waits for its sink and has not told what it read" "a relay whose sink is full"
+echo "$faults faults, all found"
