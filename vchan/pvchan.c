@@ -182,6 +182,8 @@ static ssize_t try_read(struct pvchan *handle, void *data, size_t size)
     if (handle->over)
         return handle->end;
     rc = channel ? channel_read(channel, data, size, 1) : 0;
+    if (rc > 0 && handle->nonblock)
+        channel_tell(channel); /* its program may wait next, for anything, without us */
     return rc == 0 || rc == -EPROTO ? reach_end(handle, rc) : rc;
 }
 
