@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Stands in for vchan/spin.c: always two more looks, whatever was learned and however long they take. */
+/* Stands in for vchan/spin.c: always two more looks, whatever was learned and however long they
+ * take. */
 #include "vchan/spin.h"
 
 #define LOOKS 2u

@@ -12,8 +12,8 @@
 #include "vchan/barrier.h"
 
 #define FIRST_REF 8u
-#define PORTS 32u
-#define AREAS 16u
+#define PORTS     32u
+#define AREAS     16u
 
 struct xen {
     int unused;
@@ -21,7 +21,7 @@ struct xen {
 
 struct port {
     bool open;
-    bool local;  /* of a struct xen; the others are the test's */
+    bool local; /* of a struct xen; the others are the test's */
     bool pending;
     unsigned int other; /* 0: nobody bound to it */
 };
@@ -54,8 +54,8 @@ static void boot(void)
     machine.memory = memfd_create("pages", MFD_CLOEXEC);
     if (machine.memory < 0 || ftruncate(machine.memory, FAKE_PAGES * FAKE_PAGE) < 0)
         die("fake-xen: memfd");
-    machine.pages = mmap(NULL, FAKE_PAGES * FAKE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
-                         machine.memory, 0);
+    machine.pages =
+        mmap(NULL, FAKE_PAGES * FAKE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, machine.memory, 0);
     if (machine.pages == MAP_FAILED)
         die("fake-xen: mmap");
 }
@@ -147,7 +147,8 @@ static uint32_t run_length(const uint32_t *refs, uint32_t count)
 static uint8_t *map_refs(const uint32_t *refs, uint32_t count, int prot)
 {
     size_t bytes = (size_t)(count + 2) * FAKE_PAGE; /* a guard page at either end */
-    uint8_t *base = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint8_t *base =
+        mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (base == MAP_FAILED)
         die("fake-xen: guard");
@@ -202,7 +203,8 @@ static void signal_other(evtchn_port_t port)
         other->pending = true;
 }
 
-/* The kernel's part in it: the byte is cleared, then the port is signalled, before the page goes. */
+/* The kernel's part in it: the byte is cleared, then the port is signalled, before the page goes.
+ */
 static int drop_area(void *base, uint32_t count)
 {
     struct area *area = find_area(base);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Stands in for vchan/xen.c and libxengnttab under channel.c: one machine of a few hundred pages, all
- * in this process. A page is granted by taking one, mapped by mapping it once more, with its own
- * protection and between guard pages. Ports are pairs with a pending bit. Nothing is ever delivered: the
- * test looks. Single threaded.
+ * Stands in for vchan/xen.c and libxengnttab under channel.c: one machine of a few hundred pages,
+ * all in this process. A page is granted by taking one, mapped by mapping it once more, with its
+ * own protection and between guard pages. Ports are pairs with a pending bit. Nothing is ever
+ * delivered: the test looks. Single threaded.
  */
 #ifndef TESTS_FAKE_XEN_H
 #define TESTS_FAKE_XEN_H
@@ -12,10 +12,11 @@
 
 #include "vchan/xen.h"
 
-#define FAKE_PAGE 4096u
+#define FAKE_PAGE  4096u
 #define FAKE_PAGES 600u
 
-/* An empty machine: all pages free and zero, no port. Whatever was mapped before must be unmapped. */
+/* An empty machine: all pages free and zero, no port. Whatever was mapped before must be unmapped.
+ */
 void fake_reset(void);
 
 /* A domain's handles. */
@@ -25,7 +26,8 @@ void fake_xen_free(struct xen *xen);
 /* The fallible call after so many that succeed fails with this errno; error 0: none fails. */
 void fake_fail(unsigned int after, int error);
 
-/* Takes pages for the other domain, as if it had granted them. The first reference, or 0: none left. */
+/* Takes pages for the other domain, as if it had granted them. The first reference, or 0: none
+ * left. */
 uint32_t fake_grant(unsigned int count);
 
 /* The other domain's sight of a granted page (its neighbours lie beside it), or NULL. */

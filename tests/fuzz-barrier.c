@@ -4,17 +4,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PERFORM(type) \
-    static uint32_t perform_##type(enum shared_kind kind, volatile type *at, uint32_t value) \
-    { \
-        if (kind == SHARED_LOAD) \
-            return __atomic_load_n(at, __ATOMIC_SEQ_CST); \
-        if (kind == SHARED_OR) \
-            return __atomic_fetch_or(at, (type)value, __ATOMIC_SEQ_CST); \
-        if (kind == SHARED_AND) \
-            return __atomic_fetch_and(at, (type)value, __ATOMIC_SEQ_CST); \
-        __atomic_store_n(at, (type)value, __ATOMIC_SEQ_CST); \
-        return 0; \
+#define PERFORM(type)                                                                              \
+    static uint32_t perform_##type(enum shared_kind kind, volatile type *at, uint32_t value)       \
+    {                                                                                              \
+        if (kind == SHARED_LOAD)                                                                   \
+            return __atomic_load_n(at, __ATOMIC_SEQ_CST);                                          \
+        if (kind == SHARED_OR)                                                                     \
+            return __atomic_fetch_or(at, (type)value, __ATOMIC_SEQ_CST);                           \
+        if (kind == SHARED_AND)                                                                    \
+            return __atomic_fetch_and(at, (type)value, __ATOMIC_SEQ_CST);                          \
+        __atomic_store_n(at, (type)value, __ATOMIC_SEQ_CST);                                       \
+        return 0;                                                                                  \
     }
 
 PERFORM(uint8_t)

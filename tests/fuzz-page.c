@@ -21,9 +21,10 @@
 #include "vchan/channel.h"
 #include "vchan/relay.h"
 
-/* Looks at shared memory in one call: more is a livelock. A join reads two orders and 512 grants. */
-#define CALL_LOOKS 64u
-#define OPEN_LOOKS 600u
+/* Looks at shared memory in one call: more is a livelock. A join reads two orders and 512 grants.
+ */
+#define CALL_LOOKS  64u
+#define OPEN_LOOKS  600u
 #define RELAY_LOOKS (2u * 256u * 16u)
 
 #define OPENS_MAX 4u
@@ -44,7 +45,7 @@ static struct {
     struct xen *xen;
     struct channel *channel;
     struct ring_orders orders;
-    uint32_t page_ref; /* 0: there is no page yet */
+    uint32_t page_ref;           /* 0: there is no page yet */
     uint8_t expected[FAKE_PAGE]; /* the page, as far as we may not write it */
     bool aliased; /* the peer granted some page twice, so what we write turns up elsewhere */
     unsigned int opens;
@@ -112,9 +113,38 @@ static void poke(size_t offset, const void *bytes, size_t count)
 static uint32_t tip(uint8_t value)
 {
     static const uint32_t tips[32] = {
-        0, 1, (uint32_t)-1, 2, (uint32_t)-2, 3, 7, 100, 512, 1000, 1023, 1024, 1025, 2047, 2048,
-        2049, 4095, 4096, 4097, (uint32_t)-1024, (uint32_t)-4096, 65535, 65536, 65537, 1u << 20,
-        (1u << 20) + 1, (uint32_t)-(1 << 20), 1u << 31, (1u << 31) - 1, (1u << 31) + 1, 33, 300,
+        0,
+        1,
+        (uint32_t)-1,
+        2,
+        (uint32_t)-2,
+        3,
+        7,
+        100,
+        512,
+        1000,
+        1023,
+        1024,
+        1025,
+        2047,
+        2048,
+        2049,
+        4095,
+        4096,
+        4097,
+        (uint32_t)-1024,
+        (uint32_t)-4096,
+        65535,
+        65536,
+        65537,
+        1u << 20,
+        (1u << 20) + 1,
+        (uint32_t) - (1 << 20),
+        1u << 31,
+        (1u << 31) - 1,
+        (1u << 31) + 1,
+        33,
+        300,
     };
 
     return tips[value % 32];
@@ -127,10 +157,18 @@ static void act_index(uint8_t which, uint8_t value)
 
     memcpy(index, page(), sizeof(index));
     switch (value / 32 % 4) {
-    case 0: result = index[which] + tip(value); break;
-    case 1: result = index[which ^ 1] + tip(value); break;
-    case 2: result = index[which ^ 1] - tip(value); break;
-    default: result = tip(value); break;
+    case 0:
+        result = index[which] + tip(value);
+        break;
+    case 1:
+        result = index[which ^ 1] + tip(value);
+        break;
+    case 2:
+        result = index[which ^ 1] - tip(value);
+        break;
+    default:
+        result = tip(value);
+        break;
     }
     poke(which * sizeof(uint32_t), &result, sizeof(result));
 }
@@ -308,8 +346,7 @@ static bool ours(size_t offset)
     for (size_t i = 0; i < sizeof(server); i++)
         if (fields[i] == offset)
             return true;
-    return play.write_size < FAKE_PAGE && offset >= play.write_size &&
-           offset < 2 * play.write_size;
+    return play.write_size < FAKE_PAGE && offset >= play.write_size && offset < 2 * play.write_size;
 }
 
 static void check_page(void)
@@ -593,8 +630,8 @@ static void start_relay(void)
 {
     uint64_t ignored = 0;
 
-    if (play.source[0] == play.sink[0] &&
-        (pipe2(play.source, O_NONBLOCK | O_CLOEXEC) < 0 || pipe2(play.sink, O_NONBLOCK | O_CLOEXEC) < 0))
+    if (play.source[0] == play.sink[0] && (pipe2(play.source, O_NONBLOCK | O_CLOEXEC) < 0 ||
+                                           pipe2(play.sink, O_NONBLOCK | O_CLOEXEC) < 0))
         broken_rule("no pipes: %s", strerror(errno));
     empty_pipe(play.source[0], &ignored);
     empty_pipe(play.sink[0], &ignored);
@@ -675,12 +712,11 @@ static const struct {
     void (*run)(void);
     bool needs_channel;
 } ops[] = {
-    {op_peer_now, false}, {op_peer_later, false}, {op_peer_later, false},
-    {op_readable, true},  {op_consume, true},     {op_writable, true},
-    {op_commit, true},    {op_read, true},        {op_write, true},
-    {op_relay, true},     {op_feed, true},        {op_drain, true},
-    {op_state, true},     {op_peer_busy, false},  {close_channel, true},
-    {op_spin, true},      {op_record, true},
+    {op_peer_now, false}, {op_peer_later, false}, {op_peer_later, false}, {op_readable, true},
+    {op_consume, true},   {op_writable, true},    {op_commit, true},      {op_read, true},
+    {op_write, true},     {op_relay, true},       {op_feed, true},        {op_drain, true},
+    {op_state, true},     {op_peer_busy, false},  {close_channel, true},  {op_spin, true},
+    {op_record, true},
 };
 
 /* Orders, mostly sound ones: the server's are its own, so they are checked, not hostile. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Runs tests/fuzz-page.c without libFuzzer: `fuzz-page FILE…` plays these scripts; without arguments,
- * those of tests/corpus/page and then random ones from a fixed seed, as many as FUZZ_SCRIPTS says. They run
- * in a child; the script at which it dies is kept.
+ * Runs tests/fuzz-page.c without libFuzzer: `fuzz-page FILE…` plays these scripts; without
+ * arguments, those of tests/corpus/page and then random ones from a fixed seed, as many as
+ * FUZZ_SCRIPTS says. They run in a child; the script at which it dies is kept.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -16,10 +16,10 @@
 
 #include "tests/fuzz-page.h"
 
-#define SCRIPT_MAX 65536u
-#define RANDOM_MAX 400u
+#define SCRIPT_MAX      65536u
+#define RANDOM_MAX      400u
 #define SCRIPTS_DEFAULT 20000u
-#define KEPT "fuzz-page.broken"
+#define KEPT            "fuzz-page.broken"
 
 /* The script that runs now, in sight of the parent. */
 static struct current {
@@ -27,7 +27,7 @@ static struct current {
     unsigned long played;
     char name[PATH_MAX];
     uint8_t bytes[SCRIPT_MAX];
-} *current;
+} * current;
 
 static void fail(const char *what)
 {
@@ -135,7 +135,8 @@ int main(int argc, char **argv)
     int status;
     pid_t child;
 
-    current = mmap(NULL, sizeof(*current), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    current =
+        mmap(NULL, sizeof(*current), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (current == MAP_FAILED)
         fail("memory");
     child = fork();

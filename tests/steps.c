@@ -13,10 +13,10 @@
 
 #define DEPTH_MAX 1000u
 #define QUEUE_MAX 8u
-#define FIELDS 24u
+#define FIELDS    24u
 
 /* Far from each other, so that valgrind sees that they are stacks. */
-#define STACK_SIZE (256u << 10)
+#define STACK_SIZE   (256u << 10)
 #define STACK_STRIDE (8u << 20)
 
 #define TABLE_SIZE (1u << 21)
@@ -72,7 +72,7 @@ static struct {
     struct {
         uint64_t key; /* 0: free */
         double schedules;
-    } *seen;
+    } * seen;
 } steps;
 
 /* ---- words for people ---- */
@@ -80,7 +80,7 @@ static struct {
 static const char *field_name(uint32_t offset)
 {
     static const char *const names[FIELDS] = {
-        [0] = "left.cons", [4] = "left.prod", [8] = "right.cons", [12] = "right.prod",
+        [0] = "left.cons", [4] = "left.prod", [8] = "right.cons",  [12] = "right.prod",
         [20] = "cli_live", [21] = "srv_live", [22] = "cli_notify", [23] = "srv_notify",
     };
 
@@ -90,15 +90,24 @@ static const char *field_name(uint32_t offset)
 static const char *event_name(int what)
 {
     switch (what) {
-    case SHARED_LOAD: return "load";
-    case SHARED_STORE: return "store";
-    case SHARED_OR: return "or, was";
-    case SHARED_AND: return "and, was";
-    case SHARED_FENCE: return "fence";
-    case SHARED_CALL: return "signals or sleeps";
-    case EVENT_WAKE: return "wakes";
-    case EVENT_SAW: return "saw";
-    default: return "store reaches memory:";
+    case SHARED_LOAD:
+        return "load";
+    case SHARED_STORE:
+        return "store";
+    case SHARED_OR:
+        return "or, was";
+    case SHARED_AND:
+        return "and, was";
+    case SHARED_FENCE:
+        return "fence";
+    case SHARED_CALL:
+        return "signals or sleeps";
+    case EVENT_WAKE:
+        return "wakes";
+    case EVENT_SAW:
+        return "saw";
+    default:
+        return "store reaches memory:";
     }
 }
 
@@ -256,7 +265,8 @@ void steps_saw(uint32_t value)
 
 void steps_forget(uint64_t knows)
 {
-    steps.sides[steps.current].history = knows;
+    if (!steps.scenario->forgets_nothing)
+        steps.sides[steps.current].history = knows;
 }
 
 uint64_t steps_hash(uint64_t hash, const void *bytes, size_t count)
@@ -407,7 +417,8 @@ static void replay(unsigned int depth)
         make_move(steps.path[steps.replayed++].taken);
 }
 
-/* The state that the run is in now, new on the path. Returns whether there is anything to go on with. */
+/* The state that the run is in now, new on the path. Returns whether there is anything to go on
+ * with. */
 static bool enter(unsigned int depth)
 {
     struct frame *frame = &steps.path[depth];
