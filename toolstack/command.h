@@ -23,8 +23,8 @@ struct command {
     int (*run)(const struct command *command, int argc, char **argv);
 };
 
-extern const struct command command_attach, command_create, command_daemon, command_detach,
-    command_list, command_show, command_wait, command_watch;
+extern const struct command command_apply, command_attach, command_create, command_daemon,
+    command_detach, command_diff, command_list, command_show, command_wait, command_watch;
 
 /*
  * Says what is wrong with the arguments, in one line with the synopsis; gives the exit code. For an

@@ -18,12 +18,15 @@ TOOLSTACK_CPPFLAGS = $(AM_CPPFLAGS) $(XENLIGHT_CFLAGS) $(XLUTIL_CFLAGS) $(XENTOO
 
 sbin_PROGRAMS += xl-vchan
 xl_vchan_SOURCES = \
+	toolstack/apply.c \
 	toolstack/attach.c \
 	toolstack/command.h \
 	toolstack/create.c \
 	toolstack/daemon.c \
 	toolstack/declared.c toolstack/declared.h \
 	toolstack/detach.c \
+	toolstack/diff.c \
+	toolstack/difference.c toolstack/difference.h \
 	toolstack/list.c \
 	toolstack/main.c \
 	toolstack/monitor.c toolstack/monitor.h \

@@ -33,7 +33,7 @@ struct plug {
     const struct channel *channel;
     struct device_id *id;
     domid_t toolstack;
-    char why[DEVICE_NAME_MAX + 64]; /* what fill found, if it returns -EEXIST or -ESRCH */
+    char why[DEVICE_NAME_MAX + 128]; /* what fill found, if it returns -EEXIST or -ESRCH */
 };
 
 /* Writes a series of nodes into a directory; after a failure, none. */
@@ -158,6 +158,35 @@ static int check_name(struct store *store, struct plug *plug)
     return rc;
 }
 
+/* The same channel seen from the other side: two programs would wait for each other. */
+static int check_other_side(struct store *store, struct plug *plug)
+{
+    char dir[DEVICE_PATH_MAX], name[DEVICE_NAME_MAX + 1];
+    struct device_id other = {.frontend = plug->id->backend};
+    char **names;
+    unsigned int count;
+    int rc;
+
+    snprintf(dir, sizeof(dir), "/libxl/%u/device/vchan", other.frontend);
+    rc = store_list(store, NULL, dir, &names, &count);
+    for (unsigned int i = 0; i < count && rc == 0; i++) {
+        if (parse_number(names[i], DEVICE_ID_MAX, &other.devid) < 0 ||
+            device_backend_of(store, other.frontend, other.devid) != plug->id->frontend)
+            continue;
+        device_libxl_path(&other, dir);
+        if (store_read_text(store, dir, "name", name, sizeof(name)) == 0 &&
+            strcmp(name, plug->channel->name) == 0)
+            rc = -EEXIST;
+    }
+    free(names);
+    if (rc == -EEXIST)
+        snprintf(plug->why, sizeof(plug->why),
+                 "domain %u has it already, with domain %u as its backend "
+                 "(declare it on one side only)",
+                 other.frontend, plug->id->frontend);
+    return rc;
+}
+
 /* Whether T or F is there: what is left of B alone is nobody's. */
 static bool devid_taken(struct store *store, const struct device_id *id)
 {
@@ -210,6 +239,8 @@ static int check(struct store *store, struct plug *plug)
         rc = check_domain(store, plug, plug->id->backend);
     if (rc == 0)
         rc = check_name(store, plug);
+    if (rc == 0)
+        rc = check_other_side(store, plug);
     return rc == 0 ? choose_devid(store, plug) : rc;
 }
 

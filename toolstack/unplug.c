@@ -17,9 +17,13 @@ static int fill_offline(struct store *store, void *arg)
 
     if (rc == 0 && unplug->before == XenbusStateUnknown)
         return 0;
-    /* A state that makes no sense is one to close. */
+    /*
+     * A state that makes no sense is one to close. One that no backend has begun with stays, so that
+     * whoever has to finish this for us sees that too; a backend that begins now sees online=0.
+     */
     rc = store_write_number(store, unplug->dir, "online", 0);
-    if (rc == 0 && unplug->before != XenbusStateClosed)
+    if (rc == 0 && unplug->before != XenbusStateClosed &&
+        unplug->before != XenbusStateInitialising)
         rc = store_write_number(store, unplug->dir, "state", XenbusStateClosing);
     return rc;
 }

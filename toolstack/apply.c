@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* xl-vchan apply: a domain has the channels that a config file declares, or those that it had. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "toolstack/command.h"
+#include "toolstack/devices.h"
+#include "toolstack/difference.h"
+#include "toolstack/hold.h"
+#include "toolstack/plug.h"
+
+struct apply {
+    struct tool tool;
+    const char *file, *domain;
+    unsigned int seconds;
+    bool dry, quiet, force;
+    struct differences differences;
+    struct hold hold;
+    struct device_id *written; /* one for each difference that wants something, in their order */
+    size_t written_count;
+};
+
+/* The old ones go first, so that names and devids are free. */
+static int unplug_old(struct apply *apply)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < apply->differences.count && rc == 0; i++) {
+        const struct difference *item = &apply->differences.items[i];
+
+        if (item->have && !apply->force)
+            rc = plug_close(&apply->tool, item->id, item->have->name, apply->seconds);
+        if (item->have && rc == 0)
+            rc = plug_remove(&apply->tool, item->id, item->have->name);
+    }
+    return rc;
+}
+
+static int plug_new(struct apply *apply)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < apply->differences.count && rc == 0; i++) {
+        const struct difference *item = &apply->differences.items[i];
+
+        if (!item->want)
+            continue;
+        rc = plug_write(&apply->tool, item->want, apply->differences.domid, item->backend,
+                        &apply->written[apply->written_count]);
+        apply->written_count += rc == 0;
+    }
+    return rc;
+}
+
+static int await_new(struct apply *apply)
+{
+    const struct device_id *id = apply->written;
+    int rc = 0;
+
+    for (size_t i = 0; i < apply->differences.count && rc == 0; i++)
+        if (apply->differences.items[i].want)
+            rc = plug_await(&apply->tool, apply->differences.items[i].want, id++, apply->seconds);
+    return rc;
+}
+
+/* A new one that failed would be in the way of what there was. */
+static void take_back(struct apply *apply)
+{
+    const struct plugged *had = &apply->differences.have;
+    struct device_id id;
+
+    while (apply->written_count > 0)
+        plug_remove(&apply->tool, &apply->written[--apply->written_count], "new");
+    for (size_t i = 0; i < had->config.count; i++) {
+        const struct channel *channel = &had->config.channels[i];
+
+        if (device_check_name(apply->tool.store, apply->differences.domid, channel->name) == 0)
+            plug_write(&apply->tool, channel, had->ids[i].frontend, had->ids[i].backend, &id);
+    }
+}
+
+static int change(struct apply *apply)
+{
+    int rc = unplug_old(apply);
+
+    if (rc == 0)
+        rc = plug_new(apply);
+    if (rc == 0)
+        rc = await_new(apply);
+    if (rc == 0)
+        rc = hold_commit(&apply->tool, &apply->hold);
+    if (rc < 0)
+        take_back(apply);
+    return rc;
+}
+
+/* The file is all that the domain is to have from now on. */
+static int stage(struct apply *apply)
+{
+    const struct config *want = &apply->differences.want;
+    int rc = 0;
+
+    apply->hold.config.count = 0;
+    for (size_t i = 0; i < want->count && rc == 0; i++)
+        rc = hold_put(&apply->tool, &apply->hold, &want->channels[i]);
+    return rc == 0 ? hold_stage(&apply->tool, &apply->hold) : rc;
+}
+
+static int apply_held(struct apply *apply)
+{
+    /* Somebody else may have changed something while this waited for the lock. */
+    int rc = differences_refresh(&apply->tool, &apply->differences);
+
+    if (rc == 0)
+        rc = stage(apply);
+    if (rc < 0)
+        return rc;
+    if (!apply->quiet)
+        differences_print(&apply->differences);
+    apply->written = calloc(apply->differences.count + 1, sizeof(*apply->written));
+    rc = apply->written ? change(apply) : -ENOMEM;
+    free(apply->written);
+    return rc;
+}
+
+static int apply_read(struct apply *apply)
+{
+    struct tool *tool = &apply->tool;
+    int rc = differences_read(tool, apply->file, apply->domain, &apply->differences);
+
+    if (rc < 0)
+        return rc;
+    if (apply->dry) {
+        differences_print(&apply->differences);
+        return 0;
+    }
+    rc = hold_open(tool, apply->differences.domid, &apply->hold);
+    return rc == 0 ? apply_held(apply) : rc;
+}
+
+static int apply_parsed(struct apply *apply)
+{
+    int rc = tool_open(&apply->tool, "apply", apply->file);
+
+    apply->hold = HOLD_NONE;
+    if (rc == 0) {
+        rc = apply_read(apply);
+        differences_free(&apply->differences);
+    }
+    hold_close(&apply->hold);
+    tool_close(&apply->tool);
+    return rc < 0 ? EXIT_FAILURE : command_flush("apply");
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    static const struct option options[] = {{"dry-run", no_argument, NULL, 'n'},
+                                            {"quiet", no_argument, NULL, 'q'},
+                                            {"force", no_argument, NULL, 'f'},
+                                            {"wait", required_argument, NULL, 'w'},
+                                            {0}};
+    struct apply apply = {.seconds = TOOL_WAIT_DEFAULT};
+    int opt;
+
+    while ((opt = getopt_long(argc, argv, ":nqfw:", options, NULL)) != -1) {
+        if (opt == ':' || opt == '?')
+            return command_bad_option(command, opt, argv);
+        if (opt == 'w' && !command_seconds(optarg, &apply.seconds))
+            return command_usage(command, "--wait: \"%s\" is no number of seconds", optarg);
+        apply.dry |= opt == 'n';
+        apply.quiet |= opt == 'q';
+        apply.force |= opt == 'f';
+    }
+    if (argc - optind < 1 || argc - optind > 2)
+        return command_usage(command, "wants a config file, and a DOMAIN at most");
+    apply.file = argv[optind];
+    apply.domain = argc - optind == 2 ? argv[optind + 1] : NULL;
+    return apply_parsed(&apply);
+}
+
+const struct command command_apply = {
+    "apply", "[--dry-run] [--quiet] [--force] [--wait SECS] CONFIG [DOMAIN]",
+    "Give a running domain the channels of a config file",
+    "Detaches what the file does not declare, attaches what is missing, attaches anew what "
+    "differs, and\n"
+    "prints that as diff does. Channels that are as declared are not touched. If anything fails, "
+    "what\n"
+    "there was is attached again.\n"
+    "  -n, --dry-run    only print it\n"
+    "  -q, --quiet      do not print it\n"
+    "  -f, --force      detach whatever the backends do\n"
+    "  -w, --wait SECS  how long each backend may take to answer (default 10)\n",
+    run};
