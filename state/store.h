@@ -30,7 +30,10 @@
 
 struct store;
 
-/* Connects to xenstored. On success the caller owns *store; on failure *store is NULL. */
+/*
+ * Connects to xenstored. -ENODEV: there is none here, or not for this user. On success the caller owns *store;
+ * on failure *store is NULL.
+ */
 int store_open(struct store **store);
 
 /* Ends the connection, its watches and a transaction under way. NULL is allowed. */

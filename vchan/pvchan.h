@@ -55,8 +55,8 @@ enum pvchan_flags {
  * come; -ECONNREFUSED: it went to Closed instead (its node error says why, `vchan list` shows it);
  * -ECONNRESET: it died meanwhile; -EPROTO: its page makes no sense; -ESRCH: its domain is gone;
  * -ENOSPC: the kernel grants no more pages (raise xen_gntalloc's limit, or take smaller rings), or xenstored
- * no more watches; -ENODEV, -EACCES: the Xen devices (evtchn, gntalloc, gntdev) are not there or not ours to
- * open; -EIO: xenstored is gone; -EINTR. On failure *channel is NULL and the device is Closed, for the next
+ * no more watches; -ENODEV, -EACCES: xenstore or a Xen device (evtchn, gntalloc, gntdev) is not there, or not
+ * ours to open; -EIO: xenstored is gone; -EINTR. On failure *channel is NULL and the device is Closed, for the next
  * to open. On success the caller owns *channel.
  */
 int pvchan_open(const char *name, int timeout_ms, unsigned int flags, struct pvchan **channel);
