@@ -48,7 +48,8 @@ run 0 xl-vchan attach guest name=stale connection=socket path="$work/busy"
 refused twice connection=socket path="$work/busy" -- \
     "cannot listen on its path: another program listens there"
 run 0 xl-vchan detach guest stale
-[ ! -e "$work/busy" ] || fail "the socket is left"
+run 0 xl-vchan attach guest name=again connection=socket path="$work/busy"
+run 0 xl-vchan detach guest again
 
 part "a connection that fails"
 run 0 xl-vchan attach guest name=connect connection=connect path="$work/later"
@@ -73,12 +74,17 @@ run 0 xensim exec guest vchan cat deaf < <(head -c 4M /dev/zero)
 says "done"
 
 part "a command that does not read, and a guest that goes"
-run 0 xl-vchan attach guest name=stuck connection=exec "command=exec sleep 60"
-head -c 1M /dev/zero | in_domain guest vchan cat stuck 2> /dev/null &
-await "stuck: Connected"
+run 0 xl-vchan attach guest name=stuck ring=1M connection=exec "command=exec sleep 60"
+# All of it fits into the ring. When head ends, at most 64K each are in the fifo, in vchan and in the
+# command's pipe: the others are in the ring.
+mkfifo "$work/fifo"
+in_domain guest vchan cat stuck < "$work/fifo" 2> /dev/null &
+exec {feed}> "$work/fifo"
+head -c 500K /dev/zero >&"$feed"
 in_domain guest sh -c 'kill -9 $(pidof vchan)'
 await "stuck: the frontend's process died"
 await "stuck: Closed: the frontend left, and its last bytes were not taken within 10 seconds" 20
+exec {feed}>&-
 run 0 xl-vchan detach guest stuck
 
 part "nodes that make no sense"
@@ -115,4 +121,5 @@ for name in good connect fails deaf; do
 done
 run 0 xl destroy guest
 backend_stop
+[ ! -e "$work/busy" ] || fail "the socket is left"
 finish

@@ -71,7 +71,7 @@ same "$work/down" "$work/back"
 for name in echo socket once connect exec app; do
     run 0 xl-vchan detach guest "$name"
 done
-[ ! -e "$work/socket" ] || fail "the socket file is left"
 run 0 xl destroy guest
 backend_stop
+[ ! -e "$work/socket" ] || fail "the socket file is left"
 finish
