@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <stdio.h>
 
+/* How long the frontend may take to go down after the backend did. */
+#define FRONTEND_SECONDS 2
+
 /* A device being taken away. */
 struct unplug {
     char dir[DEVICE_PATH_MAX];
@@ -75,6 +78,28 @@ bool plug_is_closed(struct tool *tool, const struct device_id *id)
     return look_closed(tool->store, &unplug) > 0 || !tool_has_domain(tool, id->backend);
 }
 
+static int look_frontend_closed(struct store *store, void *arg)
+{
+    const char *dir = arg;
+    enum xenbus_state state;
+
+    return store_read_state(store, dir, &state) < 0 || state == XenbusStateUnknown ||
+           state == XenbusStateInitialising || state == XenbusStateClosed;
+}
+
+/*
+ * The frontend had the rings too: it sees how it ends, and reads what is still there, before its directory
+ * goes. It need not answer: it may be stopped, or dead.
+ */
+static void let_frontend_finish(struct tool *tool, const struct device_id *id)
+{
+    char dir[DEVICE_PATH_MAX];
+    const char *const paths[] = {dir};
+
+    device_frontend_path(id, dir);
+    tool_wait(tool, paths, 1, FRONTEND_SECONDS, look_frontend_closed, dir);
+}
+
 int plug_close(struct tool *tool, const struct device_id *id, const char *name,
                unsigned int seconds)
 {
@@ -92,6 +117,8 @@ int plug_close(struct tool *tool, const struct device_id *id, const char *name,
                       name, seconds);
     else if (rc < 0)
         tool_complain(tool, "channel \"%s\": %s", name, tool_why(rc));
+    else
+        let_frontend_finish(tool, id);
     return rc < 0 ? rc : 0;
 }
 
