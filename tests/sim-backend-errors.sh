@@ -121,5 +121,5 @@ for name in good connect fails deaf; do
 done
 run 0 xl destroy guest
 backend_stop
-[ ! -e "$work/busy" ] || fail "the socket is left"
+vanishes "$work/busy"
 finish

@@ -95,6 +95,16 @@ state() {
     [ "$value" = "$2" ] || fail "$1/state is $value, not $2"
 }
 
+# vanishes FILE: it is gone within 10 seconds. (The service removes it a moment after the toolstack is done.)
+vanishes() {
+    local i
+    for i in {1..200}; do
+        [ -e "$1" ] || return 0
+        read -r -t 0.05 < <(:) || true
+    done
+    fail "$1 is left"
+}
+
 finish() {
     rm -rf "$work"
     [ "$failures" = 0 ] || { echo "$failures failures"; exit 1; }
