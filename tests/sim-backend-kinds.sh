@@ -73,5 +73,5 @@ for name in echo socket once connect exec app; do
 done
 run 0 xl destroy guest
 backend_stop
-[ ! -e "$work/socket" ] || fail "the socket file is left"
+vanishes "$work/socket"
 finish

@@ -97,12 +97,11 @@ state() {
 
 # vanishes FILE: it is gone within 10 seconds. (The service removes it a moment after the toolstack is done.)
 vanishes() {
-    local i
-    for i in {1..200}; do
-        [ -e "$1" ] || return 0
-        read -r -t 0.05 < <(:) || true
+    local deadline=$((SECONDS + 10))
+    while [ -e "$1" ]; do
+        [ $SECONDS -lt $deadline ] || { fail "$1 is left"; return; }
+        read -rt 0.02 <> <(:) || true
     done
-    fail "$1 is left"
 }
 
 finish() {

@@ -30,7 +30,7 @@ await() {
     shift
     until "$@" > /dev/null 2>&1; do
         [ $SECONDS -lt $deadline ] || fail "not within its time: $*"
-        read -rt 0.05 < <(:) || true
+        read -rt 0.05 <> <(:) || true
     done
 }
 
