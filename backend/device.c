@@ -208,13 +208,22 @@ static int device_plug(struct device *device, char why[CONNECTION_WHY_MAX])
     return 0;
 }
 
+/* Where B says that its frontend is, there is no device any more, or not yet. */
+static bool frontend_is_gone(const struct device *device)
+{
+    char dir[STORE_PATH_MAX], state[2];
+
+    return store_read_text(device->host->store, device->dir, "frontend", dir, sizeof(dir)) == 0 &&
+           store_read_text(device->host->store, dir, "state", state, sizeof(state)) == -ENOENT;
+}
+
 static void device_take(struct device *device)
 {
     struct connection *connection = &device->connection;
     char why[CONNECTION_WHY_MAX];
     int rc;
 
-    if (!store_exists(device->host->store, device->dir, "state"))
+    if (!store_exists(device->host->store, device->dir, "state") || frontend_is_gone(device))
         return;
     set_label(device);
     connection->base = device->host->base;
@@ -267,14 +276,32 @@ static bool device_is_new(const struct device *device)
            state == XenbusStateInitialising;
 }
 
+/*
+ * The frontend's domain ended, and all that it left is delivered: what this is plugged into (a path that is
+ * listened on) may be wanted for the domain's successor. What is in xenstore is the toolstack's.
+ */
+static bool device_is_orphan(const struct device *device)
+{
+    return device->peer == XenbusStateUnknown && !endpoint_channel(device->endpoint) &&
+           frontend_is_gone(device);
+}
+
+bool device_is_taken(const struct device *device)
+{
+    return device->endpoint != NULL;
+}
+
 void device_look(struct device *device)
 {
     if (device->endpoint && device_is_new(device))
         device_drop(device);
     if (!device->endpoint)
         device_take(device);
-    if (device->endpoint)
-        endpoint_look(device->endpoint);
+    if (!device->endpoint)
+        return;
+    endpoint_look(device->endpoint);
+    if (device_is_orphan(device))
+        device_drop(device);
 }
 
 void device_free(struct device *device)

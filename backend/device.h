@@ -6,6 +6,7 @@
 #ifndef BACKEND_DEVICE_H
 #define BACKEND_DEVICE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "state/store.h"
@@ -25,9 +26,13 @@ struct host {
  * device_look(). */
 struct device *device_new(const struct host *host, domid_t frontend, uint32_t devid);
 
+/* Whether it is served: it was taken over, and has not been let go of. */
+bool device_is_taken(const struct device *device);
+
 /*
  * Something below B or F changed, or may have: takes the device over if it can be, and does all
- * that is to be done now. What is wrong with it is logged once, and tried again each time.
+ * that is to be done now. What is wrong with it is logged once, and tried again each time. One whose
+ * frontend's directory is gone is let go of, once what the frontend left is delivered.
  */
 void device_look(struct device *device);
 

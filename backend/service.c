@@ -190,20 +190,26 @@ static void sweep(struct service *service, unsigned int generation)
     }
 }
 
-static void look_at_marked(struct service *service)
+static void look_at_those(struct service *service, bool taken)
 {
     struct domain *domain;
     struct entry *entry;
 
-    SLIST_FOREACH(domain, &service->domains, next)
-    {
-        SLIST_FOREACH(entry, &domain->entries, next)
-        {
-            if (entry->look)
-                device_look(entry->device);
+    SLIST_FOREACH (domain, &service->domains, next) {
+        SLIST_FOREACH (entry, &domain->entries, next) {
+            if (!entry->look || device_is_taken(entry->device) != taken)
+                continue;
             entry->look = false;
+            device_look(entry->device);
         }
     }
+}
+
+/* First those that are served: what one lets go of may be what another, new one wants. */
+static void look_at_marked(struct service *service)
+{
+    look_at_those(service, true);
+    look_at_those(service, false);
 }
 
 /* All that is there; generation 0 is never used, so that sweep(0) removes everything. */

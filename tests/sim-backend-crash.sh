@@ -87,6 +87,43 @@ ends 0
 state "$B" 6
 state "$F" 6
 
+part "a domain that ends: its successor finds the path free"
+backend_start -v
+# brief_ends: the domain goes, and then what it left in xenstore, which is the toolstack's to remove.
+brief_ends() {
+    local dir
+    dir=/local/domain/0/backend/vchan/$(xl domid brief)
+    run 0 xl destroy brief
+    await "listen: Closed"
+    state "$dir/0" 6
+    vanishes "$work/socket"
+    [ "$(xenstore-read "$dir/0/name")" = listen ] || fail "the toolstack's nodes are gone"
+    gone+=("$dir")
+}
+gone=()
+domain brief "name=listen, connection=socket, path=$work/socket"
+[ -S "$work/socket" ] || fail "no socket"
+brief_ends
+domain brief "name=listen, connection=socket, path=$work/socket"
+in_domain brief vchan cat listen <<< "nobody is there to take it" 2> /dev/null &
+await "listen: Connected"
+brief_ends
+wait $!
+domain brief "name=listen, connection=socket, path=$work/socket"
+run 0 xl-vchan detach brief listen
+vanishes "$work/socket"
+run 0 xl destroy brief
+xenstore-rm "${gone[@]}"
+
+part "a frontend that comes back is taken up again"
+F=/local/domain/$(xl domid guest)/device/vchan/0
+xenstore-rm "$F/state"
+await "echo: frontend Unknown"
+state "$B" 6
+xenstore-write "$F/state" 1
+await "echo: InitWait"
+backend_stop
+
 part "one service in a domain"
 backend_start
 run 0 xl-vchan attach guest name=more connection=echo
