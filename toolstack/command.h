@@ -24,7 +24,7 @@ struct command {
 };
 
 extern const struct command command_apply, command_attach, command_create, command_daemon,
-    command_detach, command_diff, command_list, command_show, command_wait, command_watch;
+    command_detach, command_diff, command_list, command_graph, command_show, command_top, command_wait, command_watch;
 
 /*
  * Says what is wrong with the arguments, in one line with the synopsis; gives the exit code. For an

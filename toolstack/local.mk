@@ -14,7 +14,7 @@ libtoolstack_la_CPPFLAGS = $(TOOLSTACK_CPPFLAGS)
 libtoolstack_la_LIBADD = libstate.la $(XENLIGHT_LIBS) $(XLUTIL_LIBS) $(XENTOOLLOG_LIBS)
 
 TOOLSTACK_CPPFLAGS = $(AM_CPPFLAGS) $(XENLIGHT_CFLAGS) $(XLUTIL_CFLAGS) $(XENTOOLLOG_CFLAGS) \
-	$(XENCONTROL_CFLAGS) $(JSON_CFLAGS)
+	$(XENCONTROL_CFLAGS) $(JSON_CFLAGS) $(NCURSES_CFLAGS)
 
 sbin_PROGRAMS += xl-vchan
 xl_vchan_SOURCES = \
@@ -27,16 +27,18 @@ xl_vchan_SOURCES = \
 	toolstack/detach.c \
 	toolstack/diff.c \
 	toolstack/difference.c toolstack/difference.h \
+	toolstack/graph.c \
 	toolstack/list.c \
 	toolstack/main.c \
 	toolstack/monitor.c toolstack/monitor.h \
 	toolstack/reconcile.c toolstack/reconcile.h \
 	toolstack/show.c \
+	toolstack/top.c \
 	toolstack/view.c toolstack/view.h \
 	toolstack/wait.c \
 	toolstack/watch.c
 xl_vchan_CPPFLAGS = $(TOOLSTACK_CPPFLAGS)
-xl_vchan_LDADD = libtoolstack.la $(JSON_LIBS) $(XENCONTROL_LIBS)
+xl_vchan_LDADD = libtoolstack.la $(JSON_LIBS) $(XENCONTROL_LIBS) $(NCURSES_LIBS)
 
 bashcompletiondir = $(datadir)/bash-completion/completions
 dist_bashcompletion_DATA = toolstack/completion/xl-vchan

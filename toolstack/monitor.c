@@ -21,6 +21,8 @@ static void set_state(struct monitor *monitor, struct monitored *channel, enum m
     if (state == change.from)
         return;
     channel->states[side] = state;
+    channel->since = tool_now();
+    channel->changes += change.from != XenbusStateUnknown;
     clock_gettime(CLOCK_REALTIME, &change.when);
     if (monitor->changed)
         monitor->changed(&change, monitor->arg);

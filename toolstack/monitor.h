@@ -21,6 +21,8 @@ struct monitored {
     char domain[TOOL_NAME_MAX];
     char backend[TOOL_NAME_MAX];
     enum xenbus_state states[MONITOR_SIDES]; /* XenbusStateUnknown: no such node, or nonsense */
+    int64_t since;                           /* tool_now() of the last change */
+    unsigned int changes;                    /* how many there were, from one state to another */
     bool found;                              /* by the scan under way */
 };
 
@@ -54,9 +56,9 @@ struct monitor_goal {
 };
 
 /*
- * Begins to watch; then every state that is there already is a change, from XenbusStateUnknown. 0 or a
- * negative errno; monitor_close() is right in either case. The tool stays the caller's, and its
- * store belongs to the monitor until then.
+ * Begins to watch; then every state that is there already is a change, from XenbusStateUnknown. 0
+ * or a negative errno; monitor_close() is right in either case. The tool stays the caller's, and
+ * its store belongs to the monitor until then.
  */
 int monitor_open(struct monitor *monitor, struct tool *tool,
                  void (*changed)(const struct monitor_change *change, void *arg), void *arg);

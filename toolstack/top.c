@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* xl-vchan top: all channels on the screen, as they change. */
+#include <ctype.h>
+#include <curses.h>
+#include <errno.h>
+#include <locale.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "toolstack/command.h"
+#include "toolstack/monitor.h"
+#include "toolstack/view.h"
+
+/* Lines of the screen that are no channels: two above, two below. */
+#define LINES_ABOVE 2
+#define LINES_BELOW 2
+
+#define FILTER_MAX 64
+#define KEY_ESCAPE 27
+
+struct top {
+    struct tool tool;
+    struct monitor monitor;
+    const struct monitored **rows; /* those that are shown, sorted */
+    size_t count;
+    size_t first, selected; /* of the rows: at the top of the screen, and under the cursor */
+    size_t sort;            /* a column */
+    bool backward;
+    char filter[FILTER_MAX];
+    bool typing; /* the filter */
+    bool done;
+};
+
+enum pair { PAIR_PLAIN, PAIR_UP, PAIR_COMING, PAIR_DOWN };
+
+/* --- columns --- */
+
+static void cell_domain(const struct monitored *channel, char *text, size_t size)
+{
+    snprintf(text, size, "%s", channel->domain);
+}
+
+static void cell_name(const struct monitored *channel, char *text, size_t size)
+{
+    if (channel->name[0] != '\0')
+        snprintf(text, size, "%s", channel->name);
+    else
+        snprintf(text, size, "%u", channel->id.devid);
+}
+
+static void cell_backend(const struct monitored *channel, char *text, size_t size)
+{
+    snprintf(text, size, "%s", view_text(channel->backend));
+}
+
+static void cell_state(enum xenbus_state state, char *text, size_t size)
+{
+    snprintf(text, size, "%s", state == XenbusStateUnknown ? "-" : xenbus_state_name(state));
+}
+
+static void cell_frontend_state(const struct monitored *channel, char *text, size_t size)
+{
+    cell_state(channel->states[MONITOR_FRONTEND], text, size);
+}
+
+static void cell_backend_state(const struct monitored *channel, char *text, size_t size)
+{
+    cell_state(channel->states[MONITOR_BACKEND], text, size);
+}
+
+/* A state that was there already is older than anybody here knows. */
+static void cell_since(const struct monitored *channel, char *text, size_t size)
+{
+    long long seconds = (long long)(tool_now() - channel->since) / 1000;
+
+    if (channel->changes == 0 && size > 1) {
+        *text++ = '>';
+        size--;
+    }
+    if (seconds < 60)
+        snprintf(text, size, "%llds", seconds);
+    else if (seconds < 60 * 60)
+        snprintf(text, size, "%lldm", seconds / 60);
+    else if (seconds < 48 * 60 * 60)
+        snprintf(text, size, "%lldh", seconds / 3600);
+    else
+        snprintf(text, size, "%lldd", seconds / (24 * 3600));
+}
+
+static void cell_changes(const struct monitored *channel, char *text, size_t size)
+{
+    snprintf(text, size, "%u", channel->changes);
+}
+
+static int compare_since(const struct monitored *a, const struct monitored *b)
+{
+    return (a->since < b->since) - (a->since > b->since);
+}
+
+static int compare_changes(const struct monitored *a, const struct monitored *b)
+{
+    return (a->changes < b->changes) - (a->changes > b->changes);
+}
+
+static const struct column {
+    const char *title;
+    int width; /* 0: what the others leave */
+    void (*cell)(const struct monitored *channel, char *text, size_t size);
+    int (*compare)(const struct monitored *a, const struct monitored *b); /* NULL: as text */
+    int side; /* whose state it is, or -1 */
+} columns[] = {
+    {"DOMAIN", 10, cell_domain, NULL, -1},
+    {"CHANNEL", 0, cell_name, NULL, -1},
+    {"BACKEND", 10, cell_backend, NULL, -1},
+    {"FE STATE", 12, cell_frontend_state, NULL, MONITOR_FRONTEND},
+    {"BE STATE", 12, cell_backend_state, NULL, MONITOR_BACKEND},
+    {"FOR", 6, cell_since, compare_since, -1},
+    {"CHG", 3, cell_changes, compare_changes, -1},
+};
+
+#define COLUMN_COUNT (sizeof(columns) / sizeof(columns[0]))
+
+static int column_width(const struct column *column)
+{
+    int rest = COLS - (int)COLUMN_COUNT + 1;
+
+    if (column->width)
+        return column->width;
+    for (size_t i = 0; i < COLUMN_COUNT; i++)
+        rest -= columns[i].width;
+    return rest > 4 ? rest : 4;
+}
+
+/* --- which rows, in which order --- */
+
+static const struct top *sorting; /* qsort() hands nothing on */
+
+static int compare_text(const struct column *column, const struct monitored *a,
+                        const struct monitored *b)
+{
+    char left[TOOL_NAME_MAX], right[TOOL_NAME_MAX];
+
+    column->cell(a, left, sizeof(left));
+    column->cell(b, right, sizeof(right));
+    return strcmp(left, right);
+}
+
+static int compare_rows(const void *left, const void *right)
+{
+    const struct monitored *a = *(const struct monitored *const *)left;
+    const struct monitored *b = *(const struct monitored *const *)right;
+    const struct column *column = &columns[sorting->sort];
+    int order = column->compare ? column->compare(a, b) : compare_text(column, a, b);
+
+    if (order == 0)
+        order = compare_text(&columns[0], a, b);
+    if (order == 0)
+        order = (a->id.devid > b->id.devid) - (a->id.devid < b->id.devid);
+    return sorting->backward ? -order : order;
+}
+
+static bool is_wanted(const struct top *top, const struct monitored *channel)
+{
+    for (size_t i = 0; i < COLUMN_COUNT; i++) {
+        char text[TOOL_NAME_MAX];
+
+        columns[i].cell(channel, text, sizeof(text));
+        if (!columns[i].compare && strcasestr(text, top->filter))
+            return true;
+    }
+    return false;
+}
+
+static int arrange(struct top *top)
+{
+    const struct monitored **rows = calloc(top->monitor.count + 1, sizeof(*rows));
+
+    if (!rows)
+        return -ENOMEM;
+    free(top->rows);
+    top->rows = rows;
+    top->count = 0;
+    for (size_t i = 0; i < top->monitor.count; i++)
+        if (is_wanted(top, &top->monitor.channels[i]))
+            rows[top->count++] = &top->monitor.channels[i];
+    sorting = top;
+    qsort(rows, top->count, sizeof(*rows), compare_rows);
+    return 0;
+}
+
+/* --- the screen --- */
+
+static void put(int line, int column, int width, const char *text)
+{
+    char clean[TOOL_NAME_MAX * 2];
+
+    snprintf(clean, sizeof(clean), "%s", text);
+    tool_clean(clean);
+    mvprintw(line, column, "%-*.*s", width, width, clean);
+}
+
+static enum pair pair_of(enum xenbus_state state)
+{
+    switch (state) {
+    case XenbusStateConnected:
+        return PAIR_UP;
+    case XenbusStateClosing:
+    case XenbusStateClosed:
+        return PAIR_DOWN;
+    case XenbusStateUnknown:
+        return PAIR_PLAIN;
+    default:
+        return PAIR_COMING;
+    }
+}
+
+static void draw_row(const struct monitored *channel, int line, bool selected)
+{
+    int x = 0;
+
+    for (size_t i = 0; i < COLUMN_COUNT && x < COLS; i++) {
+        const struct column *column = &columns[i];
+        char text[TOOL_NAME_MAX];
+        enum pair pair = column->side < 0 ? PAIR_PLAIN : pair_of(channel->states[column->side]);
+
+        column->cell(channel, text, sizeof(text));
+        attrset((int)(COLOR_PAIR(pair) | (selected ? A_REVERSE : A_NORMAL)));
+        put(line, x, column_width(column), text);
+        addch(' ');
+        x += column_width(column) + 1;
+    }
+    attrset(A_NORMAL);
+}
+
+static void draw_header(const struct top *top)
+{
+    int x = 0;
+
+    for (size_t i = 0; i < COLUMN_COUNT && x < COLS; i++) {
+        attrset(i == top->sort ? A_BOLD | A_UNDERLINE : A_BOLD);
+        put(1, x, column_width(&columns[i]), columns[i].title);
+        x += column_width(&columns[i]) + 1;
+    }
+    attrset(A_NORMAL);
+}
+
+static void draw_summary(const struct top *top)
+{
+    size_t up = 0;
+    char text[TOOL_NAME_MAX];
+
+    for (size_t i = 0; i < top->monitor.count; i++)
+        up += top->monitor.channels[i].states[MONITOR_FRONTEND] == XenbusStateConnected &&
+              top->monitor.channels[i].states[MONITOR_BACKEND] == XenbusStateConnected;
+    snprintf(text, sizeof(text), "xl-vchan: %zu channel%s, %zu connected", top->monitor.count,
+             top->monitor.count == 1 ? "" : "s", up);
+    put(0, 0, COLS, text);
+    if (top->filter[0] != '\0')
+        mvprintw(0, (int)strlen(text), ", %zu shown", top->count);
+}
+
+/* What the row under the cursor has no room for. */
+static void draw_detail(struct top *top)
+{
+    struct view view;
+    char read[VIEW_TEXT_MAX], write[VIEW_TEXT_MAX], text[2 * TOOL_NAME_MAX];
+    const char *error;
+
+    if (top->count == 0)
+        return;
+    view_read(&top->tool, &top->rows[top->selected]->id, &view);
+    view_size(view.texts[VIEW_READ_RING], read, sizeof(read));
+    view_size(view.texts[VIEW_WRITE_RING], write, sizeof(write));
+    error = view.texts[VIEW_BACKEND_ERROR][0] ? view.texts[VIEW_BACKEND_ERROR]
+                                              : view.texts[VIEW_FRONTEND_ERROR];
+    snprintf(text, sizeof(text), "%u/%u %.16s, rings %.16s/%.16s%s%.256s", view.id.frontend,
+             view.id.devid, view_text(view.texts[VIEW_CONNECTION]), read, write,
+             error[0] ? ": " : "", error);
+    attrset((int)COLOR_PAIR(error[0] ? PAIR_DOWN : PAIR_PLAIN));
+    put(LINES - 2, 0, COLS, text);
+    attrset(A_NORMAL);
+}
+
+static void draw_keys(const struct top *top)
+{
+    if (top->typing || top->filter[0] != '\0')
+        mvprintw(LINES - 1, 0, "Filter: %.*s", COLS - 10, top->filter);
+    else
+        mvprintw(LINES - 1, 0, "%.*s", COLS - 1,
+                 "q quit   up/down select   s sort column   r reverse   / filter");
+    curs_set(top->typing);
+}
+
+static void keep_in_sight(struct top *top, size_t visible)
+{
+    if (top->selected >= top->count)
+        top->selected = top->count ? top->count - 1 : 0;
+    if (top->selected < top->first)
+        top->first = top->selected;
+    if (top->selected >= top->first + visible)
+        top->first = top->selected - visible + 1;
+}
+
+static void draw(struct top *top)
+{
+    int visible = LINES - LINES_ABOVE - LINES_BELOW;
+
+    keep_in_sight(top, visible > 0 ? (size_t)visible : 1);
+    erase();
+    draw_summary(top);
+    draw_header(top);
+    for (int i = 0; i < visible && top->first + (size_t)i < top->count; i++)
+        draw_row(top->rows[top->first + (size_t)i], LINES_ABOVE + i,
+                 top->first + (size_t)i == top->selected);
+    draw_detail(top);
+    draw_keys(top);
+    refresh();
+}
+
+/* --- keys --- */
+
+static void take_filter_key(struct top *top, int key)
+{
+    size_t length = strlen(top->filter);
+
+    if (key == KEY_ESCAPE)
+        top->filter[0] = '\0';
+    if (key == KEY_ESCAPE || key == '\n' || key == KEY_ENTER)
+        top->typing = false;
+    else if ((key == KEY_BACKSPACE || key == 127 || key == '\b') && length > 0)
+        top->filter[length - 1] = '\0';
+    else if (key < 128 && isprint(key) && length + 1 < FILTER_MAX) {
+        top->filter[length] = (char)key;
+        top->filter[length + 1] = '\0';
+    }
+}
+
+static void take_key(struct top *top, int key)
+{
+    switch (key) {
+    case 'q':
+        top->done = true;
+        break;
+    case KEY_UP:
+    case 'k':
+        top->selected -= top->selected > 0;
+        break;
+    case KEY_DOWN:
+    case 'j':
+        top->selected++;
+        break;
+    case 's':
+        top->sort = (top->sort + 1) % COLUMN_COUNT;
+        break;
+    case 'r':
+        top->backward = !top->backward;
+        break;
+    case '/':
+        top->typing = true;
+        break;
+    case KEY_ESCAPE:
+        top->filter[0] = '\0';
+        break;
+    default:
+        break;
+    }
+}
+
+static void take_keys(struct top *top)
+{
+    int key;
+
+    while ((key = getch()) != ERR) {
+        if (top->typing)
+            take_filter_key(top, key);
+        else
+            take_key(top, key);
+    }
+}
+
+/* --- the command --- */
+
+/* A second at most: the times go on. 1: the end, 0: draw again. */
+static int top_wait(struct top *top)
+{
+    struct pollfd fds[] = {
+        {.fd = store_fd(top->tool.store), .events = POLLIN},
+        {.fd = top->tool.signals, .events = POLLIN},
+        {.fd = STDIN_FILENO, .events = POLLIN},
+    };
+
+    if (poll(fds, 3, 1000) < 0 && errno != EINTR)
+        return -errno;
+    if (fds[1].revents || fds[2].revents & (POLLHUP | POLLERR))
+        return 1;
+    take_keys(top); /* that the window has another size is a key too */
+    return top->done;
+}
+
+static int top_loop(struct top *top)
+{
+    int rc = 0;
+
+    while (rc == 0) {
+        rc = monitor_update(&top->monitor);
+        if (rc == 0)
+            rc = arrange(top);
+        if (rc < 0)
+            return rc;
+        draw(top);
+        rc = top_wait(top);
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static void colors_begin(void)
+{
+    if (!has_colors())
+        return;
+    start_color();
+    use_default_colors();
+    init_pair(PAIR_UP, COLOR_GREEN, -1);
+    init_pair(PAIR_COMING, COLOR_YELLOW, -1);
+    init_pair(PAIR_DOWN, COLOR_RED, -1);
+}
+
+static int top_screen(struct top *top)
+{
+    SCREEN *screen = newterm(NULL, stdout, stdin);
+    int rc;
+
+    if (!screen) {
+        tool_complain(&top->tool, "this terminal cannot do it (TERM=%s)",
+                      getenv("TERM") ? getenv("TERM") : "");
+        return -ENOTTY;
+    }
+    cbreak();
+    noecho();
+    keypad(stdscr, TRUE);
+    nodelay(stdscr, TRUE);
+    set_escdelay(25);
+    colors_begin();
+    rc = top_loop(top);
+    endwin();
+    delscreen(screen);
+    if (rc < 0)
+        tool_complain(&top->tool, "%s", tool_why(rc));
+    return rc;
+}
+
+static int top_open(struct top *top)
+{
+    int rc = tool_open(&top->tool, "top", NULL);
+
+    if (rc < 0)
+        return rc;
+    rc = monitor_open(&top->monitor, &top->tool, NULL, NULL);
+    if (rc < 0)
+        tool_complain(&top->tool, "%s", tool_why(rc));
+    else
+        rc = top_screen(top);
+    monitor_close(&top->monitor);
+    return rc;
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    struct top top = {.rows = NULL};
+    int rc;
+
+    if (argc != 1)
+        return command_usage(command, "%s: takes no arguments", argv[1]);
+    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
+        fprintf(stderr, "xl-vchan: top: this is no terminal (use xl-vchan watch)\n");
+        return EXIT_FAILURE;
+    }
+    setlocale(LC_CTYPE, "");
+    rc = top_open(&top);
+    free(top.rows);
+    tool_close(&top.tool);
+    return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+const struct command command_top = {
+    "top", "", "Show all channels on the screen, as they change",
+    "  q  quit             up, down  select a channel: the line below tells more of it\n"
+    "  s  sort by another column     r  backward\n"
+    "  /  show only what has a text in it; Escape: all again\n",
+    run};
