@@ -78,13 +78,22 @@ static int read_kind(struct store *store, const char *dir, struct connection *co
     return -ENOTSUP;
 }
 
+/* The field without which the kind cannot be; "" if there is none, or nothing in it. */
+static const char *spec_needed(const struct connection *connection)
+{
+    const char *needs = connection->kind->needs;
+
+    if (!needs)
+        return "";
+    return strcmp(needs, "command") == 0 ? connection->spec.command : connection->spec.path;
+}
+
 static int check_needs(const struct connection *connection, char why[CONNECTION_WHY_MAX])
 {
     const struct connection_spec *spec = &connection->spec;
     const char *needs = connection->kind->needs;
-    const char *text = needs && strcmp(needs, "command") == 0 ? spec->command : spec->path;
 
-    if (!needs || text[0] != '\0')
+    if (!needs || spec_needed(connection)[0])
         return 0;
     snprintf(why, CONNECTION_WHY_MAX, "connection=%s needs %s= (node private/%s)", spec->kind,
              needs, needs);
@@ -95,8 +104,11 @@ int connection_read(struct store *store, const char *dir, struct connection *con
                     char why[CONNECTION_WHY_MAX])
 {
     struct connection_spec *spec = &connection->spec;
-    int rc = read_kind(store, dir, connection, why);
+    int rc;
 
+    connection->kind = NULL;
+    memset(spec, 0, sizeof(*spec));
+    rc = read_kind(store, dir, connection, why);
     if (rc < 0 || !connection_is_served(connection))
         return rc;
     rc = read_private(store, dir, "private/path", spec->path, sizeof(spec->path), why);
@@ -114,11 +126,7 @@ bool connection_is_served(const struct connection *connection)
 
 void connection_describe(const struct connection *connection, char *text, size_t size)
 {
-    const struct connection_spec *spec = &connection->spec;
-    const char *needs = connection->kind->needs;
+    const char *detail = connection->kind ? spec_needed(connection) : "";
 
-    snprintf(text, size, "%s%s%s", spec->kind, needs ? " " : "",
-             !needs                          ? ""
-             : strcmp(needs, "command") == 0 ? spec->command
-                                             : spec->path);
+    snprintf(text, size, "%s%s%s", connection->spec.kind, detail[0] ? " " : "", detail);
 }

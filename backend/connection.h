@@ -82,7 +82,7 @@ int connection_read(struct store *store, const char *dir, struct connection *con
 /* Whether the service opens such a connection (all but app). */
 bool connection_is_served(const struct connection *connection);
 
-/* What it is plugged into, for the log: "connect /run/db.sock", "echo". */
+/* What it is plugged into, for the log: "connect /run/db.sock", "echo"; what could not be read is not there. */
 void connection_describe(const struct connection *connection, char *text, size_t size);
 
 #endif

@@ -24,6 +24,7 @@ struct device {
     enum xenbus_state own; /* as last logged */
     enum xenbus_state peer;
     char complaint[CONNECTION_WHY_MAX]; /* as last logged */
+    bool told;                          /* that is why it closes now */
     struct event *patience;             /* pending: the frontend has gone, its bytes have not */
 };
 
@@ -80,22 +81,47 @@ static void device_releasing(void *arg)
     device->connection.kind->close(&device->connection);
 }
 
-/* With what it is plugged into, or why it is Closed. */
-static void log_own(const struct device *device, const char *reason)
-{
-    const struct connection *connection = &device->connection;
-    bool failed = reason[0] && device->own >= XenbusStateClosing;
-    char what[256];
+/*
+ * " (connect /run/x)": what it is plugged into, which the log may name and B/error may not; or nothing, if
+ * that is not known.
+ */
+struct where {
+    char text[256];
+};
 
-    connection_describe(connection, what, sizeof(what));
+static struct where where_of(const struct device *device)
+{
+    struct where where = {""};
+    char what[sizeof(where.text) - sizeof(" ()")];
+
+    connection_describe(&device->connection, what, sizeof(what));
+    if (what[0])
+        snprintf(where.text, sizeof(where.text), " (%s)", what);
+    return where;
+}
+
+/* What has been explained already is only named. */
+static void log_own(const struct device *device)
+{
+    const char *label = device->connection.label;
+    const char *state = xenbus_state_name(device->own);
+
     if (device->own == XenbusStateUnknown)
-        log_line(LOG_CHANGES, "%s: removed", connection->label);
-    else if (failed)
-        log_line(LOG_ERRORS, "%s: %s: %s", connection->label, xenbus_state_name(device->own),
-                 reason);
+        log_line(LOG_CHANGES, "%s: removed", label);
+    else if (device->told && device->own >= XenbusStateClosing)
+        log_line(LOG_CHANGES, "%s: %s", label, state);
     else
-        log_line(LOG_CHANGES, "%s: %s (%s)", connection->label, xenbus_state_name(device->own),
-                 what);
+        log_line(LOG_CHANGES, "%s: %s%s", label, state, where_of(device).text);
+}
+
+static void log_reason(struct device *device, bool own_moved)
+{
+    device->told = true;
+    snprintf(device->complaint, sizeof(device->complaint), "%s",
+             endpoint_reason(device->endpoint));
+    log_line(LOG_ERRORS, "%s: %s%s%s%s", device->connection.label,
+             own_moved ? xenbus_state_name(device->own) : "", own_moved ? ": " : "",
+             device->complaint, where_of(device).text);
 }
 
 static void log_peer(const struct device *device)
@@ -104,26 +130,46 @@ static void log_peer(const struct device *device)
              xenbus_state_name(device->peer));
 }
 
-/* A reason is told when it comes up, whether the state changes with it or not. */
+/*
+ * Whether the reason is to be told: when it comes up, and when the device closes for the one that it closed
+ * for the last time.
+ */
+static bool is_news(const struct device *device, bool own_moved)
+{
+    const char *reason = endpoint_reason(device->endpoint);
+    bool closes = own_moved && device->own >= XenbusStateClosing;
+
+    return reason[0] && (strcmp(reason, device->complaint) != 0 || (closes && !device->told));
+}
+
+static void log_news(struct device *device, bool own_moved)
+{
+    bool removed = device->own == XenbusStateUnknown;
+    bool news = is_news(device, own_moved);
+
+    if (news)
+        log_reason(device, own_moved && !removed);
+    if (own_moved && (!news || removed))
+        log_own(device);
+}
+
 static void device_moved(void *arg)
 {
     struct device *device = arg;
     const struct endpoint *endpoint = device->endpoint;
-    const char *reason = endpoint_reason(endpoint);
     bool own_moved = endpoint_own_state(endpoint) != device->own;
     bool peer_moved = endpoint_peer_state(endpoint) != device->peer;
-    bool news = reason[0] && strcmp(reason, device->complaint) != 0;
 
     device->own = endpoint_own_state(endpoint);
     device->peer = endpoint_peer_state(endpoint);
-    snprintf(device->complaint, sizeof(device->complaint), "%s", reason);
+    if (own_moved && device->own < XenbusStateClosing)
+        device->told = false;
+    if (!endpoint_reason(endpoint)[0])
+        device->complaint[0] = '\0';
     device_mind(device);
     if (peer_moved)
         log_peer(device);
-    if (own_moved)
-        log_own(device, reason);
-    else if (news)
-        log_line(LOG_ERRORS, "%s: %s", device->connection.label, reason);
+    log_news(device, own_moved);
 }
 
 static const struct endpoint_ops device_ops = {
@@ -156,7 +202,7 @@ static void device_refuse(struct device *device, int rc, const char *why)
     if (strcmp(device->complaint, why) == 0)
         return;
     snprintf(device->complaint, sizeof(device->complaint), "%s", why);
-    log_line(LOG_ERRORS, "%s: %s", device->connection.label, why);
+    log_line(LOG_ERRORS, "%s: %s%s", device->connection.label, why, where_of(device).text);
     if (rc != -EBUSY)
         store_transaction(device->host->store, fill_refusal, device);
 }

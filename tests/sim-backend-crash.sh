@@ -64,7 +64,11 @@ part "kill -9 of the guest's program"
 hold exec
 start=${EPOCHREALTIME/./}
 in_domain guest sh -c 'kill -9 $(pidof vchan)'
-await "exec: Closed: the frontend's process died"
+await "exec: the frontend's process died (exec cat)"
+for word in Closing Closed; do
+    await "exec: $word"
+    [[ $line == *"exec: $word" ]] || fail "the cause comes twice: $line"
+done
 took=$((${EPOCHREALTIME/./} - start))
 [ "$took" -lt 1000000 ] || fail "it took $took us to notice"
 wait "$guest"

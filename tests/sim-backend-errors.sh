@@ -35,6 +35,7 @@ part "sockets"
 echo precious > "$work/file"
 refused file connection=socket path="$work/file" -- \
     "cannot listen on its path: there is a file that is no socket"
+await "file: cannot listen on its path: there is a file that is no socket (socket $work/file)"
 [ "$(cat "$work/file")" = precious ] || fail "the file was changed"
 refused nowhere connection=socket path="$work/no/socket" -- \
     "cannot listen on its path: No such file or directory"
@@ -55,9 +56,14 @@ part "a connection that fails"
 run 0 xl-vchan attach guest name=connect connection=connect path="$work/later"
 run 3 xensim exec guest vchan cat connect
 complains 'vchan: cannot open "connect": the other side refused (its error: vchan list)'
-await "connect: Closed: cannot connect to its path: No such file or directory"
+await "connect: cannot connect to its path: No such file or directory (connect $work/later)"
+await "connect: Closed"
+[[ $line == *"connect: Closed" ]] || fail "the cause comes twice: $line"
+run 3 xensim exec guest vchan cat connect
+await "connect: Closed: cannot connect to its path: No such file or directory (connect $work/later)"
 run 0 xensim exec guest vchan list
-[[ $out == *"cannot connect to its path"* ]] || fail "list: $out"
+[[ $out == *"cannot connect to its path: No such file or directory"* && $out != *"$work"* ]] ||
+    fail "list: $out"
 listen "$work/later" /dev/null "$work/out"
 run 0 xensim exec guest vchan cat connect <<< again
 wait "$listener" || fail "socat: exit code $?"
@@ -82,7 +88,7 @@ in_domain guest vchan cat stuck < "$work/fifo" 2> /dev/null &
 exec {feed}> "$work/fifo"
 head -c 500K /dev/zero >&"$feed"
 in_domain guest sh -c 'kill -9 $(pidof vchan)'
-await "stuck: the frontend's process died"
+await "stuck: the frontend's process died (exec exec sleep 60)"
 await "stuck: Closed: the frontend left, and its last bytes were not taken within 10 seconds" 20
 exec {feed}>&-
 run 0 xl-vchan detach guest stuck
@@ -108,12 +114,12 @@ done
 state "/local/domain/0/backend/vchan/$domid/0" 2
 in_domain guest xenstore-write device/vchan/0/ring-ref "8; rm" device/vchan/0/event-channel x \
     device/vchan/0/state 3
-await "good: Closed: $F/ring-ref: not a number"
+await "good: $F/ring-ref: not a number (echo)"
 in_domain guest xenstore-write device/vchan/0/state 1
 await "good: InitWait"
 in_domain guest xenstore-write device/vchan/0/ring-ref 4000 device/vchan/0/event-channel 4000 \
     device/vchan/0/state 3
-await "good: Closed: cannot map $F/ring-ref 4000 with event-channel 4000"
+await "good: cannot map $F/ring-ref 4000 with event-channel 4000"
 works
 
 for name in good connect fails deaf; do
