@@ -32,10 +32,10 @@ static int refused(const struct pvchan *handle, enum machine_role role)
 
     if (!endpoint_present(endpoint))
         return -ENOENT;
-    if (endpoint_own_state(endpoint) != XenbusStateClosed)
-        return 0;
     if (endpoint_error(endpoint))
         return endpoint_error(endpoint);
+    if (endpoint_own_state(endpoint) != XenbusStateClosed)
+        return 0;
     return role == MACHINE_FRONTEND ? -ECONNREFUSED : 0;
 }
 

@@ -148,7 +148,7 @@ static int act_begin(struct endpoint *endpoint)
     int rc = 0;
 
     if (endpoint->view.own >= XenbusStateConnected && endpoint->view.own != XenbusStateClosed)
-        explain(endpoint, -ECONNRESET, "an earlier process of this side died");
+        explain(endpoint, 0, "an earlier process of this side died"); /* which does not stop us */
     else
         forget_reason(endpoint);
     if (endpoint->role == MACHINE_BACKEND)
