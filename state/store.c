@@ -318,7 +318,9 @@ int store_transaction(struct store *store, int (*fill)(struct store *store, void
 
 int store_watch(struct store *store, const char *path, const char *token)
 {
-    return xs_watch(store->xs, path, token) ? 0 : error();
+    if (xs_watch(store->xs, path, token))
+        return 0;
+    return errno == E2BIG ? -ENOSPC : error(); /* xenstored's word for its quota */
 }
 
 int store_unwatch(struct store *store, const char *path, const char *token)
@@ -331,6 +333,8 @@ int store_next_event(struct store *store, struct store_event *event)
     char **watch = xs_check_watch(store->xs);
     int rc;
 
+    if (!watch && errno == EINVAL)
+        return -EIO; /* so says libxenstore of a connection that broke */
     if (!watch)
         return errno == EAGAIN ? 0 : error();
     rc = join(event->path, NULL, watch[XS_WATCH_PATH]);
