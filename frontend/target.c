@@ -33,6 +33,8 @@ static int parse_words(const struct options *options, int argc, char **argv,
     return EXIT_DONE;
 }
 
+#define NO_XEN "no xenstored here, or a driver is missing (modprobe xen-evtchn xen-gntalloc xen-gntdev)"
+
 /* Why a channel of each kind cannot be opened, for errors whose own text says too little. */
 static const struct cause {
     int error;
@@ -40,7 +42,8 @@ static const struct cause {
     const char *plain;
 } causes[] = {
     {-ENOENT, "no channel of that name in this domain (see vchan list)",
-     "no such node, or no Xen devices here"},
+     "the node ring-ref is missing"},
+    {-ENODEV, NO_XEN, NO_XEN},
     {-EINVAL, "not a channel's name, or its nodes make no sense",
      "the keys are no numbers, or the page is not granted to this domain"},
     {-ENOTUNIQ, "several domains have a channel of that name (write DOMID/NAME)", NULL},

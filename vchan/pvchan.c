@@ -22,19 +22,30 @@ static int poll_also(struct pvchan *handle, int fd)
                                                                                         : 0;
 }
 
+/* Without xenstored this is no Xen domain: as if its devices were not there. */
+static int connect_store(struct store **store)
+{
+    int rc = store_open(store);
+
+    return rc == -ENOENT || rc == -ENXIO || rc == -ECONNREFUSED ? -ENODEV : rc;
+}
+
 int handle_make(unsigned int flags, struct pvchan **out)
 {
-    struct pvchan *handle = calloc(1, sizeof(*handle));
+    struct pvchan *handle;
     int rc;
 
     *out = NULL;
+    if (flags & ~(unsigned int)PVCHAN_NONBLOCK)
+        return -EINVAL;
+    handle = calloc(1, sizeof(*handle));
     if (!handle)
         return -ENOMEM;
     handle->nonblock = flags & PVCHAN_NONBLOCK;
     handle->poll_fd = epoll_create1(EPOLL_CLOEXEC);
     rc = handle->poll_fd < 0 ? -errno : 0;
     if (rc == 0)
-        rc = store_open(&handle->store);
+        rc = connect_store(&handle->store);
     if (rc == 0)
         rc = xen_open(&handle->xen);
     if (rc == 0)
@@ -245,9 +256,11 @@ EXPORT ssize_t pvchan_recv(struct pvchan *handle, void *data, size_t size)
 static ssize_t try_write(struct pvchan *handle, const void *data, size_t size, size_t enough)
 {
     struct channel *channel = channel_of(handle);
-    ssize_t rc = channel && !handle->shut ? channel_write(channel, data, size, (uint32_t)enough)
-                                          : -EPIPE;
+    ssize_t rc;
 
+    if (handle->end == -EPROTO)
+        return -EPROTO; /* the channel may be gone */
+    rc = channel && !handle->shut ? channel_write(channel, data, size, (uint32_t)enough) : -EPIPE;
     return rc == -EPROTO ? reach_end(handle, rc) : rc;
 }
 
