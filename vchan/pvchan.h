@@ -32,8 +32,9 @@ extern "C" {
 /* One side of an open channel. */
 struct pvchan;
 
+/* Any other bit is refused: -EINVAL. */
 enum pvchan_flags {
-    PVCHAN_NONBLOCK = 1 << 0, /* calls never wait: -EAGAIN */
+    PVCHAN_NONBLOCK = 1 << 0 /* calls never wait: -EAGAIN */
 };
 
 /* A channel's ring may hold at most this many bytes. */
@@ -49,15 +50,16 @@ enum pvchan_flags {
  * timeout_ms: how long to wait, -1 for ever, 0 to try only what is possible at once. PVCHAN_NONBLOCK
  * concerns the calls after it, not this one.
  *
- * -EINVAL: not a name, or the device's nodes make no sense; -ENOENT: no channel of that name here;
- * -ENOTUNIQ: several (say which); -EBUSY: another process has it open, or vchan-backend serves it, or the
- * other side's event channel is taken; -ELOOP: both ends are this domain; -ETIMEDOUT: the other side did not
- * come; -ECONNREFUSED: it went to Closed instead (its node error says why, `vchan list` shows it);
- * -ECONNRESET: it died meanwhile; -EPROTO: its page makes no sense; -ESRCH: its domain is gone;
- * -ENOSPC: the kernel grants no more pages (raise xen_gntalloc's limit, or take smaller rings), or xenstored
- * no more watches; -ENODEV, -EACCES: xenstore or a Xen device (evtchn, gntalloc, gntdev) is not there, or not
- * ours to open; -EIO: xenstored is gone; -EINTR. On failure *channel is NULL and the device is Closed, for the next
- * to open. On success the caller owns *channel.
+ * -EINVAL: not a name, or the device's nodes make no sense; -ENOENT: no channel of that name here, or it
+ * was unplugged meanwhile; -ENOTUNIQ: several (say which); -EBUSY: this or another process has it open, or
+ * vchan-backend serves it, or the other side's event channel is taken; -ELOOP: both ends are this domain;
+ * -ETIMEDOUT: the other side did not come; -ECONNREFUSED: it came, but left again before it was Connected
+ * (its node error says why, `vchan list` shows it); -ECONNRESET: it died just when we were; -EPROTO: its page
+ * makes no sense; -ESRCH: its domain is gone; -ENOSPC: the kernel grants no more pages (raise xen_gntalloc's
+ * limit, or take smaller rings), or xenstored no more watches; -ENODEV, -EACCES: xenstored or a Xen device
+ * (evtchn, gntalloc, gntdev) is not there or not ours to open; -EIO: xenstored went away; -EINTR; -ENOMEM.
+ * On failure *channel is NULL, and the device, if it was ours to open, is Closed, for the next to open. On
+ * success the caller owns *channel.
  */
 int pvchan_open(const char *name, int timeout_ms, unsigned int flags, struct pvchan **channel);
 
@@ -67,9 +69,10 @@ int pvchan_open(const char *name, int timeout_ms, unsigned int flags, struct pvc
  * a client; bytes may be written before it comes. read_size and write_size (bytes, at most
  * PVCHAN_RING_MAX) are rounded up to what the wire has.
  *
- * -ERANGE: a size is too large; -EINVAL: peer is no domain's id; -ELOOP: it is this domain's; -ENOSPC,
- * -ENODEV, -EACCES, -EIO: as above. On success the caller owns *channel; closing it removes the two keys
- * if they still are its own.
+ * -ERANGE: a size is too large; -EINVAL: peer is no domain's id, or path none of xenstore's; -ENAMETOOLONG:
+ * path; -ELOOP: peer is this domain; -EACCES: path is not ours to write, or as above; -ENOSPC, -ENODEV, -EIO,
+ * -ENOMEM: as above. On success the caller owns *channel; closing it removes the two keys if they still are
+ * its own.
  */
 int pvchan_server(unsigned int peer, const char *path, size_t read_size, size_t write_size,
                   unsigned int flags, struct pvchan **channel);
@@ -78,10 +81,11 @@ int pvchan_server(unsigned int peer, const char *path, size_t read_size, size_t 
  * Connects to a plain vchan that domain peer offers at a xenstore path, and waits for it to appear
  * for up to timeout_ms (-1: for ever, 0: not at all).
  *
- * -ETIMEDOUT: nothing was offered; -EBUSY: another client has it, or the server is gone and left its keys;
- * -EINVAL: peer is no domain's id, the keys are no numbers, or the page is not granted to us; -EPROTO: the
- * page makes no sense; -ESRCH: no such domain; -ELOOP, -ENOSPC, -ENODEV, -EIO: as above; -EACCES: that, or
- * the keys are not readable; -EINTR. On success the caller owns *channel.
+ * -ETIMEDOUT: nothing was offered, or not to us; -EBUSY: another client has it, or the server is gone and
+ * left its keys; -EINVAL: peer is no domain's id, path none of xenstore's, the keys are no numbers, or the
+ * page is not granted to us; -ENOENT, -EACCES: there is only event-channel, or we may read only that; -EPROTO:
+ * the page makes no sense; -ESRCH: no such domain; -ENAMETOOLONG, -ELOOP, -ENOSPC, -ENODEV, -EACCES, -EIO,
+ * -ENOMEM: as above; -EINTR. On success the caller owns *channel.
  *
  * A client that is killed may leave up to half a ring that it has read, but not said so: a second client of
  * the same server reads that again.
@@ -96,16 +100,19 @@ int pvchan_client(unsigned int peer, const char *path, int timeout_ms, unsigned 
 void pvchan_close(struct pvchan *channel);
 
 /*
- * Reads what is there, at least 1 and at most size bytes. 0: the end, the peer sends no more.
- * -ECONNRESET: the peer's process or domain died (a plain vchan cannot tell that from the end: 0);
- * -EPROTO: the peer corrupted the ring, nothing more can be had; -EAGAIN; -EINTR.
+ * Reads what is there, at least 1 and at most size bytes. 0: the end, the peer sends no more (or size is 0).
+ * -ECONNRESET: the peer's process or domain died (a plain vchan does not learn of a process's death but as
+ * the end, 0, and of a domain's not at all); -EPROTO: the peer corrupted the ring, nothing more can be had;
+ * -EAGAIN; -EINTR; -EIO: xenstored went away (a named channel; call again, what is there can still be read).
+ * The end, -ECONNRESET and -EPROTO stay: every later call returns the same.
  */
 ssize_t pvchan_read(struct pvchan *channel, void *data, size_t size);
 
 /*
  * Writes as libc's write(): waits until all is in the ring and returns size; with PVCHAN_NONBLOCK
- * what fits now, at least 1 byte. -EPIPE: the peer takes no more; -EPROTO; -EAGAIN; -EINTR. If
- * something was written before an error, that number is returned, and the error comes next time.
+ * what fits now, at least 1 byte. -EPIPE: the peer takes no more, or pvchan_shutdown() was called; -EPROTO,
+ * -EAGAIN, -EINTR, -EIO: as pvchan_read(). If something was written before an error, that number is returned,
+ * and the error, if it is one that stays, comes next time.
  */
 ssize_t pvchan_write(struct pvchan *channel, const void *data, size_t size);
 
@@ -121,7 +128,7 @@ ssize_t pvchan_send(struct pvchan *channel, const void *data, size_t size);
 
 /*
  * Says that nothing more will be written; reading goes on. The peer reads what is in the ring, then
- * the end. -ENOTSUP: a plain vchan has no such thing, close it instead. Does not wait.
+ * the end. -ENOTSUP: a plain vchan has no such thing, close it instead. Does not wait. Again: 0.
  */
 int pvchan_shutdown(struct pvchan *channel);
 
