@@ -17,10 +17,12 @@ UNIT_TESTS = \
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 
-TESTS += tests/include-graph.sh
-EXTRA_DIST += tests/include-graph.sh
+TESTS += tests/include-graph.sh tests/installed.sh
+EXTRA_DIST += tests/include-graph.sh tests/installed.sh
 
 SIM_TESTS = \
+	tests/sim-api.sh \
+	tests/sim-api-lost.sh \
 	tests/sim-backend-crash.sh \
 	tests/sim-backend-errors.sh \
 	tests/sim-backend-kinds.sh \
@@ -81,6 +83,13 @@ tests_interop_CPPFLAGS = $(AM_CPPFLAGS) $(XENVCHAN_CFLAGS)
 tests_interop_LDADD = libpvchan.la libstate.la $(XENVCHAN_LIBS)
 tests_interop_LDFLAGS = -no-install
 EXTRA_DIST += tests/sim.sh tests/sim-lib.bash
+
+# The public API (tests/sim-api.sh).
+check_PROGRAMS += tests/api
+tests_api_SOURCES = tests/api.c tests/api-peer.c tests/api-side.c tests/api-side.h
+tests_api_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+tests_api_LDADD = libpvchan.la libstate.la $(CHECK_LIBS) $(XENEVTCHN_LIBS) $(XENGNTTAB_LIBS)
+tests_api_LDFLAGS = -no-install
 
 # The simulator itself.
 check_PROGRAMS += tests/sim-evtchn tests/sim-grants tests/sim-peer tests/sim-peer-asan

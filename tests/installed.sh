@@ -1,0 +1,54 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# vchan/pvchan.h alone, in each dialect that a program may be in; and a program that is built against an
+# installed copy, with what pkg-config says.
+set -euo pipefail
+
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+
+CC=${CC:-cc} CXX=${CXX:-c++}
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+cd "$root"
+
+printf '#include "vchan/pvchan.h"\n' > alone.c
+cp alone.c alone.cc
+strict=(-fsyntax-only -pedantic-errors -Wall -Wextra -Werror -Wshadow -Wundef -I"${srcdir:?}")
+for dialect in c99 c11 gnu11 c2x; do
+    "$CC" "${strict[@]}" -std=$dialect -Wstrict-prototypes alone.c || fail "the header, as $dialect"
+done
+if command -v "$CXX" > /dev/null; then
+    for dialect in c++98 c++11 c++20; do
+        "$CXX" "${strict[@]}" -Wno-long-long -std=$dialect alone.cc || fail "the header, as $dialect"
+    done
+fi
+
+(cd "${builddir:?}" && ${MAKE:-make} -s install-libLTLIBRARIES install-includeHEADERS \
+    install-pkgconfigDATA DESTDIR="$root/copy") > log 2>&1 || fail "install: $(cat log)"
+pc=$(find copy -name pvchan.pc)
+export PKG_CONFIG_PATH="$PWD/${pc%/*}" PKG_CONFIG_SYSROOT_DIR="$PWD/copy"
+
+cat > program.c << 'END'
+#include <pvchan.h>
+#include <errno.h>
+
+int main(void)
+{
+    struct pvchan *channel;
+
+    pvchan_close(NULL);
+    return pvchan_server(1, "data/x", PVCHAN_RING_MAX, 1, 1u << 31, &channel) == -EINVAL ? 0 : 1;
+}
+END
+read -ra flags < <(pkg-config --cflags --libs pvchan)
+"$CC" -Wall -Werror program.c -o program "${flags[@]}" || fail "a program with ${flags[*]}"
+libdir=$PKG_CONFIG_SYSROOT_DIR$(PKG_CONFIG_SYSROOT_DIR='' pkg-config --variable=libdir pvchan)
+LD_LIBRARY_PATH=$libdir ./program || fail "the program does not run"
+
+# The header's functions and the library's symbols are the same; none needs more than -lpvchan.
+grep -o '\bpvchan_[a-z_]*(' "$srcdir/vchan/pvchan.h" | tr -d '(' | sort -u > declared
+nm -D --defined-only "$libdir/libpvchan.so" | sed -n 's/.* T \([a-z_]*\)@.*/\1/p' | sort -u > exported
+diff declared exported || fail "declared (<) and exported (>) differ"
