@@ -33,7 +33,8 @@ int store_open(struct store **out)
     errno = 0;
     store->xs = xs_open(0); /* with XS_UNWATCH_FILTER, xs_unwatch() loses memory (4.17) */
     if (!store->xs) {
-        int rc = errno == ENOENT || errno == ENXIO ? -ENODEV : error();
+        bool none = errno == ENOENT || errno == ENXIO || errno == ECONNREFUSED;
+        int rc = none ? -ENODEV : error();
 
         free(store);
         return rc;

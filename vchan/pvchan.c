@@ -22,14 +22,6 @@ static int poll_also(struct pvchan *handle, int fd)
                                                                                         : 0;
 }
 
-/* Without xenstored this is no Xen domain: as if its devices were not there. */
-static int connect_store(struct store **store)
-{
-    int rc = store_open(store);
-
-    return rc == -ENOENT || rc == -ENXIO || rc == -ECONNREFUSED ? -ENODEV : rc;
-}
-
 int handle_make(unsigned int flags, struct pvchan **out)
 {
     struct pvchan *handle;
@@ -45,7 +37,7 @@ int handle_make(unsigned int flags, struct pvchan **out)
     handle->poll_fd = epoll_create1(EPOLL_CLOEXEC);
     rc = handle->poll_fd < 0 ? -errno : 0;
     if (rc == 0)
-        rc = connect_store(&handle->store);
+        rc = store_open(&handle->store);
     if (rc == 0)
         rc = xen_open(&handle->xen);
     if (rc == 0)
