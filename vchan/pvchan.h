@@ -13,7 +13,7 @@
  *
  * Blocking: a call that cannot go on waits, unless the handle was opened with PVCHAN_NONBLOCK, in
  * which case it returns -EAGAIN. A signal handler that runs while a call waits ends it with -EINTR,
- * if it has moved nothing yet.
+ * if it has moved nothing yet; but one installed with SA_RESTART may let it go on, as with read().
  *
  * Programs with an event loop: wait until pvchan_fd() is readable, call pvchan_dispatch(), then try
  * to read and write again until -EAGAIN.
