@@ -162,11 +162,10 @@ static void on_alarm(int number)
     (void)number;
 }
 
-/* A signal in 30 ms: by then the call that follows waits. With SA_RESTART, which must not matter.
- */
+/* A signal in 30 ms: by then the call that follows waits. */
 static void signal_soon(void)
 {
-    struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_handler = on_alarm};
     struct itimerval timer = {.it_value.tv_usec = 30000};
 
     sigaction(SIGALRM, &action, NULL);
