@@ -40,6 +40,8 @@ struct child {
     struct event *said;
     struct event *patience;
     struct evbuffer *lines;
+    void (*told)(void *arg, int status);
+    void *told_arg;
     char label[128];
 };
 
@@ -134,10 +136,13 @@ static void on_exit_seen(evutil_socket_t fd, short what, void *arg)
     event_del(child->patience);
     for (int i = 0; i < LAST_READS && event_pending(child->said, EV_READ, NULL); i++)
         on_said(child->stderr_fd, what, child);
-    log_end(child, status);
     (void)fd;
+    if (child->left || status == 0 || !child->told)
+        log_end(child, status);
     if (child->left)
         child_free(child);
+    else if (child->told)
+        child->told(child->told_arg, status); /* it may leave the child: the last thing here */
 }
 
 /* The group, not the process alone: the shell's own children belong to the command. */
@@ -150,6 +155,12 @@ static void signal_group(evutil_socket_t fd, short what, void *arg)
     kill(-child->pid, child->next_signal);
     child->next_signal = SIGKILL;
     event_add(child->patience, &patience);
+}
+
+void child_on_end(struct child *child, void (*ended)(void *arg, int status), void *arg)
+{
+    child->told = ended;
+    child->told_arg = arg;
 }
 
 void child_leave(struct child *child, bool about_to_end)

@@ -20,6 +20,12 @@ int child_start(struct event_base *base, const char *label, const char *command,
                 int *output, struct child **child);
 
 /*
+ * Has ended(arg, status) called when it ends (status: as waitpid() gives it), unless it was left. Its end
+ * is in the log only if it was left, or nothing is wrong with it. ended() may leave it.
+ */
+void child_on_end(struct child *child, void (*ended)(void *arg, int status), void *arg);
+
+/*
  * Leaves it: SIGTERM for its process group (at once, or after 5 seconds if it is about to end
  * anyway), SIGKILL 5 seconds later. It is freed when it has ended; until then the base has events.
  */

@@ -3,10 +3,12 @@
  * connection=exec: a program, started each time the guest opens the channel.
  */
 #include <errno.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "backend/child.h"
@@ -14,13 +16,23 @@
 #include "backend/log.h"
 #include "backend/stream.h"
 
+/*
+ * As a rule a program's output ends because it ends, in a moment. One that only closed its output has the
+ * end passed on after this.
+ */
+#define PATIENCE_MS 500
+
 struct exec {
     struct connection *connection;
     struct child *child;
     int input; /* we write it; -1: closed */
     int output;
-    bool finished; /* the program's end is passed on */
+    bool silent;   /* the program's output has ended */
+    bool ended;    /* the program has, with this status */
+    int status;
+    bool finished; /* its end is passed on */
     bool drained;  /* the guest's end is */
+    struct event *patience; /* pending: it is silent, and may be about to end */
     struct stream stream;
 };
 
@@ -53,6 +65,61 @@ static void drop_input(struct exec *exec)
     exec->input = fd;
 }
 
+/* ---- the program's end ---- */
+
+static void complain_status(struct exec *exec)
+{
+    struct endpoint *endpoint = exec->connection->endpoint;
+
+    if (WIFSIGNALED(exec->status))
+        endpoint_set_error(endpoint, -EPIPE, "its command was killed by signal %d",
+                           WTERMSIG(exec->status));
+    else if (exec->status)
+        endpoint_set_error(endpoint, -EPIPE, "its command exited with %d",
+                           WEXITSTATUS(exec->status));
+}
+
+/* The error first: the guest may not take the end for one in order. */
+static void pass_program_end(struct exec *exec)
+{
+    exec->finished = true;
+    event_del(exec->patience);
+    if (exec->ended)
+        complain_status(exec);
+    endpoint_set_finished(exec->connection->endpoint);
+}
+
+static void output_ended(struct exec *exec)
+{
+    static const struct timeval patience = {.tv_usec = PATIENCE_MS * 1000};
+
+    exec->silent = true;
+    if (exec->ended)
+        pass_program_end(exec);
+    else
+        event_add(exec->patience, &patience);
+}
+
+static void program_goes_on(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    pass_program_end(arg);
+}
+
+static void program_ended(void *arg, int status)
+{
+    struct exec *exec = arg;
+
+    exec->ended = true;
+    exec->status = status;
+    if (exec->finished)
+        complain_status(exec); /* too late for the guest's program, but not for a person */
+    else if (exec->silent)
+        pass_program_end(exec);
+}
+
+/* ---- bytes ---- */
+
 static void exec_stepped(void *arg)
 {
     struct exec *exec = arg;
@@ -66,10 +133,8 @@ static void exec_stepped(void *arg)
         drop_input(exec);
     else if (relay->sink_done && !exec->drained)
         end_input(exec);
-    if (stream_is_on(&exec->stream) && relay->source_done && !exec->finished) {
-        exec->finished = true;
-        endpoint_set_finished(exec->connection->endpoint);
-    }
+    if (stream_is_on(&exec->stream) && relay->source_done && !exec->silent)
+        output_ended(exec);
 }
 
 static void exec_open(struct connection *connection)
@@ -78,11 +143,12 @@ static void exec_open(struct connection *connection)
     int rc = child_start(connection->base, connection->label, connection->spec.command,
                          &exec->input, &exec->output, &exec->child);
 
-    exec->finished = exec->drained = false;
+    exec->silent = exec->ended = exec->finished = exec->drained = false;
     if (rc < 0) {
         endpoint_fail(connection->endpoint, rc, "cannot run its command: %s", strerror(-rc));
         return;
     }
+    child_on_end(exec->child, program_ended, exec);
     log_line(LOG_DETAILS, "%s: command started", connection->label);
     endpoint_set_ready(connection->endpoint);
 }
@@ -101,7 +167,10 @@ static int exec_plug(struct connection *connection, char why[CONNECTION_WHY_MAX]
 {
     struct exec *exec = calloc(1, sizeof(*exec));
 
-    if (!exec) {
+    if (exec)
+        exec->patience = evtimer_new(connection->base, program_goes_on, exec);
+    if (!exec || !exec->patience) {
+        free(exec);
         snprintf(why, CONNECTION_WHY_MAX, "no memory");
         return -ENOMEM;
     }
@@ -113,7 +182,10 @@ static int exec_plug(struct connection *connection, char why[CONNECTION_WHY_MAX]
 
 static void exec_unplug(struct connection *connection)
 {
-    free(connection->state);
+    struct exec *exec = connection->state;
+
+    event_free(exec->patience);
+    free(exec);
 }
 
 static void exec_stir(struct connection *connection)
@@ -128,10 +200,11 @@ static void exec_close(struct connection *connection)
     struct exec *exec = connection->state;
 
     stream_stop(&exec->stream);
+    event_del(exec->patience);
     close_fd(&exec->input);
     close_fd(&exec->output);
     if (exec->child)
-        child_leave(exec->child, exec->finished);
+        child_leave(exec->child, exec->silent);
     exec->child = NULL;
 }
 

@@ -137,7 +137,7 @@ int channel_complain(int error)
 {
     switch (error) {
     case -ECONNRESET:
-        return complain(EXIT_PEER, "the other side died, or its domain did");
+        return complain(EXIT_PEER, "the other side failed or died (its error: vchan list)");
     case -EPIPE:
         return complain(EXIT_PEER, "the other side closed before it took all that was sent");
     case -EPROTO:

@@ -39,7 +39,7 @@ part "kill -9 of the backend"
 hold echo
 kill -9 "$backend"
 ends 5
-complains "vchan: the other side died, or its domain did"
+complains "vchan: the other side failed or died (its error: vchan list)"
 backend_end 137
 state "$F" 6
 [[ $(xl-vchan list guest) == *"the backend's process died"* ]] || fail "list: $(xl-vchan list guest)"

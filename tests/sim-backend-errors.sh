@@ -71,10 +71,40 @@ wait "$listener" || fail "socat: exit code $?"
 
 part "commands"
 run 0 xl-vchan attach guest name=fails connection=exec "command=echo oops >&2; echo out; exit 3"
-run 0 xensim exec guest vchan cat fails < /dev/null
+run 5 xensim exec guest vchan cat fails < /dev/null
 says out
+complains "vchan: the other side failed or died (its error: vchan list)"
 await "fails: command: oops"
-await "fails: command exited with 3"
+await "fails: its command exited with 3 (exec echo oops >&2; echo out; exit 3)"
+await "fails: Closed"
+run 0 xensim exec guest vchan list
+[[ $out == *"its command exited with 3"* ]] || fail "list: $out"
+# All of the output comes first, and an earlier failure does not stick.
+run 0 xl-vchan attach guest name=long connection=exec \
+    "command=head -c 5M /dev/zero; rm $work/once || kill -9 \$\$"
+touch "$work/once"
+for code in 0 5 5; do
+    in_domain guest vchan cat long < /dev/null > "$work/out" 2> /dev/null
+    got=$?
+    [ "$got" = "$code" ] || fail "long: exit code $got instead of $code"
+    same "$work/out" <(head -c 5M /dev/zero)
+done
+await "long: its command was killed by signal 9"
+run 0 xl-vchan attach guest name=none connection=exec command=no-such-program
+run 5 xensim exec guest vchan cat none < /dev/null
+await "none: its command exited with 127"
+# One that closes its output and goes on: the end is passed on all the same.
+run 0 xl-vchan attach guest name=half connection=exec "command=exec >&-; cat > $work/half"
+mkfifo "$work/until"
+in_domain guest vchan cat half < "$work/until" | wc -c > "$work/out" &
+half=$!
+exec {until}> "$work/until"
+await "half: Closing"
+echo late >&"$until"
+exec {until}>&-
+await "half: Closed"
+wait "$half"
+[ "$(cat "$work/half")" = late ] || fail "half: $(cat "$work/half")"
 run 0 xl-vchan attach guest name=deaf connection=exec "command=exec <&-; sleep 0.1; echo done"
 run 0 xensim exec guest vchan cat deaf < <(head -c 4M /dev/zero)
 says "done"
@@ -122,7 +152,7 @@ in_domain guest xenstore-write device/vchan/0/ring-ref 4000 device/vchan/0/event
 await "good: cannot map $F/ring-ref 4000 with event-channel 4000"
 works
 
-for name in good connect fails deaf; do
+for name in good connect fails long none half deaf; do
     run 0 xl-vchan detach guest "$name"
 done
 run 0 xl destroy guest

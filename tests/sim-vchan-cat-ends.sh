@@ -116,7 +116,7 @@ part "5: the other side died, or did not take all"
 kill -9 "$backend"
 wait "$holder"
 [ $? = 5 ] || fail "the holder's exit code"
-[ "$(cat "$work/held")" = "vchan: the other side died, or its domain did" ] ||
+[ "$(cat "$work/held")" = "vchan: the other side failed or died (its error: vchan list)" ] ||
     fail "the holder: $(cat "$work/held")"
 backend_end 137
 in_domain guest vchan cat --server 0 --write-ring 1K data/x < "$work/data" 2> "$work/server" &

@@ -588,6 +588,16 @@ void endpoint_fail(struct endpoint *endpoint, int error, const char *format, ...
     endpoint_run(endpoint);
 }
 
+void endpoint_set_error(struct endpoint *endpoint, int error, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    set_reason(endpoint, error, format, args);
+    va_end(args);
+    endpoint_run(endpoint);
+}
+
 struct channel *endpoint_channel(const struct endpoint *endpoint)
 {
     return endpoint->connected ? endpoint->channel : NULL;

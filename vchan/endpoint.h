@@ -81,6 +81,14 @@ void endpoint_fail(struct endpoint *endpoint, int error, const char *format, ...
     __attribute__((format(printf, 3, 4)));
 
 /*
+ * The end that is to come is not one in order: says why, as endpoint_fail() does, but the endpoint goes on, to
+ * deliver what is under way. To be called before endpoint_set_finished(), so that the peer, when it has
+ * read all, learns that something went wrong.
+ */
+void endpoint_set_error(struct endpoint *endpoint, int error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/*
  * The channel, or NULL before connected and after releasing. Owned by the endpoint.
  *
  * A backend that dies before it is Connected has moved no byte, so that the next process can map the
