@@ -131,26 +131,31 @@ static int set_json(struct options *options, const char *text)
 }
 
 #define SECONDS "a number of seconds, such as 10 or 0.5, or inf"
+#define STATE   "a state, such as Connected or Closed"
 #define SIZE    "bytes, such as 4096, 64K or 1M, at most 1M"
+
+/* The forms of a channel that an option goes with. */
+#define CLIENT (1u << TARGET_CLIENT)
+#define SERVER (1u << TARGET_SERVER)
+#define PLAIN  (CLIENT | SERVER)
+#define ANY    (1u << TARGET_NAMED | PLAIN)
 
 static const struct row {
     char letter;
     struct option option;
     int (*set)(struct options *options, const char *text);
     const char *wants;
+    unsigned int forms;
 } rows[] = {
-    {'c', {"client", no_argument, NULL, 'c'}, set_client, NULL},
-    {'s', {"server", no_argument, NULL, 's'}, set_server, NULL},
-    {'T', {"timeout", required_argument, NULL, 'T'}, set_timeout, SECONDS},
-    {'t', {"linger", required_argument, NULL, 't'}, set_linger, SECONDS},
-    {'r', {"read-ring", required_argument, NULL, 'r'}, set_read_ring, SIZE},
-    {'w', {"write-ring", required_argument, NULL, 'w'}, set_write_ring, SIZE},
-    {'S',
-     {"state", required_argument, NULL, 'S'},
-     set_state,
-     "a state, such as Connected or Closed"},
-    {'o', {"once", no_argument, NULL, 'o'}, set_once, NULL},
-    {'j', {"json", no_argument, NULL, 'j'}, set_json, NULL},
+    {'c', {"client", no_argument, NULL, 'c'}, set_client, NULL, CLIENT},
+    {'s', {"server", no_argument, NULL, 's'}, set_server, NULL, SERVER},
+    {'T', {"timeout", required_argument, NULL, 'T'}, set_timeout, SECONDS, ANY},
+    {'t', {"linger", required_argument, NULL, 't'}, set_linger, SECONDS, PLAIN},
+    {'r', {"read-ring", required_argument, NULL, 'r'}, set_read_ring, SIZE, SERVER},
+    {'w', {"write-ring", required_argument, NULL, 'w'}, set_write_ring, SIZE, SERVER},
+    {'S', {"state", required_argument, NULL, 'S'}, set_state, STATE, ANY},
+    {'o', {"once", no_argument, NULL, 'o'}, set_once, NULL, SERVER},
+    {'j', {"json", no_argument, NULL, 'j'}, set_json, NULL, ANY},
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -167,22 +172,53 @@ static void make_long_options(const struct command *command, struct option out[R
     out[count] = (struct option){0};
 }
 
-static int apply(const struct command *command, int letter, struct options *options)
+static const struct row *row_find(int letter)
 {
+    const struct row *row = rows;
+
+    while (row->letter != letter)
+        row++; /* getopt_long gives no others */
+    return row;
+}
+
+static int apply(const struct command *command, const struct row *row, struct options *options)
+{
+    if (row->set(options, optarg) == 0)
+        return 0;
+    complain(EXIT_USAGE, "%s: --%s \"%s\": %s is needed", command->name, row->option.name, optarg,
+             row->wants);
+    return -1;
+}
+
+/* Options that were given, a bit for each row, and do not go with the form of the channel. */
+static int check_forms(const struct command *command, unsigned int given,
+                       const struct options *options)
+{
+    static const char *const forms[] = {
+        [TARGET_NAMED] = "a NAME", [TARGET_CLIENT] = "--client", [TARGET_SERVER] = "--server"};
+
     for (size_t i = 0; i < ROWS; i++) {
-        if (rows[i].letter != letter || rows[i].set(options, optarg) == 0)
+        if (!(given & 1u << i) || rows[i].forms & 1u << options->target)
             continue;
-        complain(EXIT_USAGE, "%s: --%s \"%s\": %s is needed", command->name, rows[i].option.name,
-                 optarg, rows[i].wants);
+        complain(EXIT_USAGE, "%s: --%s does not go with %s (see vchan help %s)", command->name,
+                 rows[i].option.name, forms[options->target], command->name);
         return -1;
     }
     return 0;
+}
+
+static int complain_option(const struct command *command, int letter, const char *word)
+{
+    complain(EXIT_USAGE, "%s: %s \"%s\" (see vchan help %s)", command->name,
+             letter == '?' ? "unknown option" : "a value is needed for", word, command->name);
+    return -1;
 }
 
 int options_parse(const struct command *command, int argc, char **argv, struct options *options)
 {
     const char *letters = strchr(command->options, 't') ? ":ht:" : ":h";
     struct option long_options[ROWS + 2];
+    unsigned int given = 0;
     int letter;
 
     *options = (struct options){
@@ -196,14 +232,11 @@ int options_parse(const struct command *command, int argc, char **argv, struct o
     while ((letter = getopt_long(argc, argv, letters, long_options, NULL)) >= 0) {
         if (letter == 'h')
             return 0;
-        if (letter == '?' || letter == ':') {
-            complain(EXIT_USAGE, "%s: %s \"%s\" (see vchan help %s)", command->name,
-                     letter == '?' ? "unknown option" : "a value is needed for", argv[optind - 1],
-                     command->name);
+        if (letter == '?' || letter == ':')
+            return complain_option(command, letter, argv[optind - 1]);
+        if (apply(command, row_find(letter), options) < 0)
             return -1;
-        }
-        if (apply(command, letter, options) < 0)
-            return -1;
+        given |= 1u << (row_find(letter) - rows);
     }
-    return optind;
+    return check_forms(command, given, options) < 0 ? -1 : optind;
 }

@@ -30,6 +30,10 @@ static int parse_words(const struct options *options, int argc, char **argv,
     words->path = argv[argc - 1];
     if (!named && parse_number(argv[0], DOMID_FIRST_RESERVED - 1, &words->domid) < 0)
         return complain(EXIT_USAGE, "\"%s\": a domain id is needed", argv[0]);
+    if (options->target == TARGET_CLIENT && words->path[0] != '/')
+        return complain(EXIT_USAGE,
+                        "\"%s\": --client needs an absolute path (/local/domain/%u/%s)",
+                        words->path, words->domid, words->path);
     return EXIT_DONE;
 }
 

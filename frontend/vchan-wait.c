@@ -10,7 +10,7 @@
 #include "frontend/stop.h"
 #include "frontend/vchan.h"
 
-/* 1: it is in that state; 0: it is not, or not there; or a negative errno. */
+/* 1: it is in that state; 0: it is not; -ENOENT: it is not there; or another negative errno. */
 static int is_reached(struct store *store, const char *name, enum xenbus_state state)
 {
     const struct channel_view *view;
@@ -24,7 +24,7 @@ static int is_reached(struct store *store, const char *name, enum xenbus_state s
     if (rc == 0)
         rc = view->state == state;
     free(views);
-    return rc == -ENOENT ? 0 : rc;
+    return rc;
 }
 
 static int take_events(struct store *store)
@@ -49,6 +49,7 @@ static int wait_event(struct store *store, int64_t deadline)
     return rc < 0 ? rc : take_events(store);
 }
 
+/* As is_reached(), after its time; -ETIMEDOUT: it is there, but not in that state. */
 static int wait_state(struct store *store, const char *name, const struct options *options)
 {
     int64_t deadline = options->timeout_ms < 0 ? -1 : clock_ms() + options->timeout_ms;
@@ -57,9 +58,13 @@ static int wait_state(struct store *store, const char *name, const struct option
     if (rc == 0)
         rc = store_watch(store, "backend/vchan", "backends");
     while (rc == 0) {
-        rc = is_reached(store, name, options->state);
-        if (rc == 0)
-            rc = wait_event(store, deadline);
+        int reached = is_reached(store, name, options->state);
+
+        if (reached != 0 && reached != -ENOENT)
+            return reached;
+        rc = wait_event(store, deadline);
+        if (rc == -ETIMEDOUT && reached == -ENOENT)
+            rc = -ENOENT;
     }
     return rc;
 }
@@ -70,6 +75,11 @@ static int wait_complain(const char *name, const struct options *options, int rc
     case -ETIMEDOUT:
         return complain(EXIT_TIME, "\"%s\" did not become %s in time (see vchan list)", name,
                         xenbus_state_name(options->state));
+    case -ENOENT:
+        return complain(EXIT_TIME,
+                        "\"%s\" did not become %s in time: there is none of that name "
+                        "(see vchan list)",
+                        name, xenbus_state_name(options->state));
     case -ENOTUNIQ:
         return complain(EXIT_OPEN,
                         "\"%s\": several domains have a channel of that name (write DOMID/NAME)",

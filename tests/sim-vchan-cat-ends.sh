@@ -53,6 +53,12 @@ cat --loud x|cat: unknown option "--loud" (see vchan help cat)
 cat --timeout|cat: a value is needed for "--timeout" (see vchan help cat)
 cat --timeout -1 x|cat: --timeout "-1": a number of seconds, such as 10 or 0.5, or inf is needed
 cat --read-ring 2M x|cat: --read-ring "2M": bytes, such as 4096, 64K or 1M, at most 1M is needed
+cat --read-ring 4K x|cat: --read-ring does not go with a NAME (see vchan help cat)
+cat --write-ring 4K --client 1 /x|cat: --write-ring does not go with --client (see vchan help cat)
+cat -t 1 x|cat: --linger does not go with a NAME (see vchan help cat)
+cat --client --server 1 x|cat: --client does not go with --server (see vchan help cat)
+echo --once x|echo: --once does not go with a NAME (see vchan help echo)
+cat --client 7 data/x|"data/x": --client needs an absolute path (/local/domain/7/data/x)
 cat --json x|cat: unknown option "--json" (see vchan help cat)
 wait --state connect x|wait: --state "connect": a state, such as Connected or Closed is needed
 wait a/b|wait: "a/b" is not a channel's name
@@ -90,6 +96,9 @@ run 4 xensim exec guest vchan cat --timeout 0.2 --server 0 data/x < /dev/null
 complains "vchan: the other side did not come in time"
 run 4 vchan wait --timeout 0.2 "$guest/app"
 complains "vchan: \"$guest/app\" did not become Connected in time (see vchan list)"
+
+run 4 vchan wait --timeout 0.2 nothing
+complains 'vchan: "nothing" did not become Connected in time: there is none of that name (see vchan list)'
 
 part "names of several domains, list and wait"
 run 0 xensim exec guest vchan wait --state connected --timeout 10 held
