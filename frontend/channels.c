@@ -44,22 +44,14 @@ static void view_peer(struct store *store, const char *dir, struct channel_view 
               CHANNELS_ERROR_MAX);
 }
 
-static bool is_for_program(struct store *store, const char *dir)
-{
-    char kind[16];
-
-    return store_read_text(store, dir, "connection", kind, sizeof(kind)) == 0 &&
-           strcmp(kind, "app") == 0;
-}
-
 static void view_fill(struct store *store, const char *dir, struct channel_view *view)
 {
     bool frontend = view->role == MACHINE_FRONTEND;
     uint32_t peer;
 
     snprintf(view->dir, sizeof(view->dir), "%s", dir);
-    view->for_program = frontend || is_for_program(store, dir);
-
+    read_text(store, dir, "connection", view->connection, sizeof(view->connection));
+    view->for_program = frontend || strcmp(view->connection, "app") == 0;
     view->peer = DOMID_INVALID;
     if (store_read_number(store, dir, frontend ? "backend-id" : "frontend-id",
                           DOMID_FIRST_RESERVED - 1, &peer) == 0)

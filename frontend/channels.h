@@ -12,10 +12,14 @@
 /* Room for an error node and its NUL; a longer one is not shown. */
 #define CHANNELS_ERROR_MAX 512
 
+/* Room for a kind of connection and its NUL. */
+#define CHANNELS_CONNECTION_MAX 16
+
 /* What is not there, or may not be read, is empty, DOMID_INVALID, or XenbusStateUnknown. */
 struct channel_view {
     enum machine_role role; /* of this domain */
     bool for_program;       /* a program of this domain may open it; else vchan-backend serves it */
+    char connection[CHANNELS_CONNECTION_MAX]; /* and plugs it into that (backend only) */
     char dir[DEVICE_PATH_MAX];
     uint32_t devid;
     domid_t peer;

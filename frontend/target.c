@@ -4,8 +4,10 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "frontend/channels.h"
 #include "frontend/stop.h"
 #include "frontend/vchan.h"
 #include "state/device.h"
@@ -37,7 +39,9 @@ static int parse_words(const struct options *options, int argc, char **argv,
     return EXIT_DONE;
 }
 
-#define NO_XEN "no xenstored here, or a driver is missing (modprobe xen-evtchn xen-gntalloc xen-gntdev)"
+#define NO_XEN \
+    "no Xen devices or no xenstore here, or not for this user " \
+    "(modprobe xen-gntalloc xen-gntdev xen-evtchn)"
 
 /* Why a channel of each kind cannot be opened, for errors whose own text says too little. */
 static const struct cause {
@@ -51,7 +55,7 @@ static const struct cause {
     {-EINVAL, "not a channel's name, or its nodes make no sense",
      "the keys are no numbers, or the page is not granted to this domain"},
     {-ENOTUNIQ, "several domains have a channel of that name (write DOMID/NAME)", NULL},
-    {-EBUSY, "another process has it open (or serves it: see its connection in xl-vchan list)",
+    {-EBUSY, "another process has it open",
      "another client has it, or the server is gone and left its keys"},
     {-ETIMEDOUT, "the other side did not come in time (see vchan list)",
      "nothing was offered there in time"},
@@ -80,6 +84,26 @@ static const char *cause_of(const struct options *options, int error)
             return text;
     }
     return strerror(-error);
+}
+
+/* In its backend's domain: whether vchan-backend serves it. Then what it is plugged into is in connection. */
+static bool is_served(const char *name, char connection[], size_t size)
+{
+    const struct channel_view *view;
+    struct channel_view *views;
+    struct store *store;
+    bool served = false;
+    size_t count;
+
+    if (store_open(&store) < 0)
+        return false;
+    if (channels_list(store, &views, &count) == 0) {
+        served = channels_find(views, count, name, false, &view) == 0 && !view->for_program;
+        snprintf(connection, size, "%s", served ? view->connection : "");
+        free(views);
+    }
+    store_close(store);
+    return served;
 }
 
 static int exit_code(int error)
@@ -114,7 +138,12 @@ static int complain_open(const struct options *options, const struct target_word
     static const char *const verbs[] = {
         [TARGET_NAMED] = "open", [TARGET_CLIENT] = "connect to", [TARGET_SERVER] = "offer"};
     const char *cause = cause_of(options, error);
+    char connection[CHANNELS_CONNECTION_MAX];
 
+    if (options->target == TARGET_NAMED && error == -EBUSY &&
+        is_served(words->path, connection, sizeof(connection)))
+        return complain(EXIT_OPEN, "cannot open \"%s\": vchan-backend serves it (connection=%s)",
+                        words->path, connection);
     if (options->target == TARGET_NAMED)
         return complain(exit_code(error), "cannot open \"%s\": %s", words->path, cause);
     return complain(exit_code(error), "cannot %s %s (domain %u): %s", verbs[options->target],
