@@ -43,11 +43,29 @@ for text in one two three; do
 done
 in_domain server sh -c 'kill $(pidof vchan)'
 wait "$echo" || fail "vchan echo: exit code $?"
-[ -z "$(xenstore-ls "$path")" ] || fail "keys are left: $(xenstore-ls "$path")"
+[ -z "$(xenstore-ls "$path" 2> /dev/null)" ] || fail "keys are left: $(xenstore-ls "$path")"
 in_domain server vchan echo --once --server "$client" data/test &
 run 0 xensim exec client vchan cat --client "$server" "$path" <<< once
 says once
 wait $! || fail "vchan echo --once: exit code $?"
+
+part "the directories that a server made go with it, others stay"
+# offer DOMAIN PATH: a server there for a moment, that nobody comes to.
+offer() { run 4 xensim exec "$1" vchan cat --timeout 0.1 --server "$client" "$2" < /dev/null; }
+run 1 xenstore-read "$path"
+offer server data/a/b
+run 1 xenstore-read "/local/domain/$server/data/a"
+xenstore-read "/local/domain/$server/data" > /dev/null || fail "the domain's data is gone"
+xenstore-write "/local/domain/$server/data/a" "" "/local/domain/$server/data/c/d/other" 1
+offer server data/a/b
+xenstore-read "/local/domain/$server/data/a" > /dev/null || fail "what was there before is gone"
+offer server data/c/d
+xenstore-read "/local/domain/$server/data/c/d/other" > /dev/null || fail "another's key is gone"
+run 1 xenstore-read /local/domain/0/data
+for path0 in data/x /local/domain/0/data/x; do
+    run 4 vchan cat --timeout 0.1 --server "$client" $path0 < /dev/null
+    run 1 xenstore-read /local/domain/0/data
+done
 
 part "what was written before the close is read"
 in_domain server vchan cat -t 0 --server "$client" data/test <<< last &

@@ -26,6 +26,7 @@ struct pvchan {
     struct endpoint *endpoint;
     struct channel *plain;
     char *keys_dir;
+    size_t keys_above; /* so much of keys_dir was there before: we made what is below that */
     uint32_t read_size; /* kept, since the channel may be gone */
     uint32_t write_size;
 

@@ -362,12 +362,27 @@ static int write_key(struct pvchan *handle, domid_t own, const char *key, uint32
     return rc < 0 ? rc : store_write_number(handle->store, NULL, path, value);
 }
 
+/* How much of a path, in characters, is a directory that is there. */
+static size_t length_there(struct store *store, const char *path)
+{
+    char dir[STORE_PATH_MAX];
+
+    snprintf(dir, sizeof(dir), "%s", path);
+    while (dir[0] && !store_exists(store, NULL, dir)) {
+        char *slash = strrchr(dir, '/');
+
+        *(slash ? slash : dir) = '\0';
+    }
+    return strlen(dir);
+}
+
 static int fill_plain_keys(struct store *store, void *arg)
 {
     struct pvchan *handle = arg;
     domid_t own;
     int rc = store_own_domid(store, &own);
 
+    handle->keys_above = length_there(store, handle->keys_dir);
     if (rc == 0)
         rc = write_key(handle, own, "ring-ref", channel_ring_ref(handle->plain));
     if (rc == 0)
@@ -382,11 +397,14 @@ static bool key_is(struct store *store, const char *dir, const char *key, uint32
     return store_read_number(store, dir, key, UINT32_MAX, &found) == 0 && found == value;
 }
 
-/* Only what is still ours goes: a successor may have taken the path over. */
+/*
+ * Only what is still ours goes: a successor may have taken the path over. With the keys go the directories
+ * that came with them, if they are empty.
+ */
 static int remove_plain_keys(struct store *store, void *arg)
 {
     struct pvchan *handle = arg;
-    char path[STORE_PATH_MAX];
+    char path[STORE_PATH_MAX], above[STORE_PATH_MAX];
 
     if (!key_is(store, handle->keys_dir, "ring-ref", channel_ring_ref(handle->plain)) ||
         !key_is(store, handle->keys_dir, "event-channel", channel_port(handle->plain)))
@@ -394,7 +412,8 @@ static int remove_plain_keys(struct store *store, void *arg)
     snprintf(path, sizeof(path), "%s/ring-ref", handle->keys_dir);
     store_remove(store, path);
     snprintf(path, sizeof(path), "%s/event-channel", handle->keys_dir);
-    return store_remove(store, path);
+    snprintf(above, sizeof(above), "%.*s", (int)handle->keys_above, handle->keys_dir);
+    return store_remove_upward(store, path, above);
 }
 
 static int serve(struct pvchan *handle, const char *path, size_t read_size, size_t write_size)
