@@ -27,6 +27,20 @@ static const char usage[] =
     "\n"
     "SIGTERM stops it in order. See vchan-backend(8).\n";
 
+static int complain_usage(const char *word, const char *why)
+{
+    fprintf(stderr, "vchan-backend: \"%s\": %s (see vchan-backend --help)\n", word, why);
+    return EXIT_USAGE;
+}
+
+static const char *letter_text(int letter)
+{
+    static char text[3];
+
+    snprintf(text, sizeof(text), "-%c", letter);
+    return text;
+}
+
 /* Returns the exit code, or -1 to go on. */
 static int parse_options(int argc, char **argv)
 {
@@ -37,6 +51,7 @@ static int parse_options(int argc, char **argv)
     };
     int option;
 
+    opterr = 0; /* it would not say where the options are */
     while ((option = getopt_long(argc, argv, "vqh", options, NULL)) >= 0) {
         switch (option) {
         case 'v':
@@ -54,13 +69,11 @@ static int parse_options(int argc, char **argv)
             puts(PACKAGE_STRING);
             return EXIT_STOPPED;
         default:
-            return EXIT_USAGE;
+            return complain_usage(optopt ? letter_text(optopt) : argv[optind - 1],
+                                  "no such option, or it takes no value");
         }
     }
-    if (optind == argc)
-        return -1;
-    fprintf(stderr, "vchan-backend: \"%s\": no arguments are taken (see --help)\n", argv[optind]);
-    return EXIT_USAGE;
+    return optind == argc ? -1 : complain_usage(argv[optind], "no arguments are taken");
 }
 
 static void on_stop(evutil_socket_t fd, short what, void *arg)

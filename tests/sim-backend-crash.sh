@@ -133,9 +133,14 @@ backend_start
 run 0 xl-vchan attach guest name=more connection=echo
 run 1 vchan-backend
 complains "vchan-backend: cannot lock /run/pvchan/vchan-backend: another vchan-backend runs in this domain"
-run 2 vchan-backend --loud
+for word in --loud -zv --verbose=1; do
+    run 2 vchan-backend -q "$word"
+    [[ $err == 'vchan-backend: "-'*'": no such option, or it takes no value (see vchan-backend --help)' ]] ||
+        fail "complained: $err"
+done
+[[ $err == *'"-v"'* ]] || fail "complained: $err"
 run 2 vchan-backend more
-complains 'vchan-backend: "more": no arguments are taken (see --help)'
+complains 'vchan-backend: "more": no arguments are taken (see vchan-backend --help)'
 
 part "nothing is left"
 for name in echo exec more; do
