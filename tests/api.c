@@ -834,7 +834,7 @@ START_TEST(a_domain_dies)
     snprintf(dir, sizeof(dir), "/local/domain/0/backend/vchan/%u/0", gone_id);
     peer_start(&gone, "gone");
     peer_tell(&gone, "open app %d", PATIENCE_MS);
-    is(xopen(name, PATIENCE_MS, 0), 0);
+    is(xopen(name, PATIENCE_MS, PVCHAN_NONBLOCK), 0);
     is(peer_answer(&gone), 0);
     is(peer_ask(&gone, "write 100"), 100);
     snprintf(path, sizeof(path), "/local/domain/%u/data/api", gone_id);
@@ -844,8 +844,8 @@ START_TEST(a_domain_dies)
     run("exec xl destroy %u", gone_id);
     peer_kill(&gone_too);
     peer_kill(&gone);
-    is(side_read(&me, 1000), 100);
-    is(side_read(&me, 1), -ECONNRESET);
+    is(until(side_read, 1000), 100);
+    is(until(side_read, 1), -ECONNRESET);
     is(side_write(&me, 1), -EPIPE);
     is(pvchan_is_connected(me.channel), 0);
     is(pvchan_dispatch(plain_one.channel), 0);
@@ -908,9 +908,9 @@ END_TEST
 
 START_TEST(half_close_is_an_event)
 {
-    meet(0);
+    meet(_i ? PVCHAN_NONBLOCK : 0);
     tell("shutdown");
-    is(side_read(&me, 1), 0);
+    is(until(side_read, 1), 0); /* only xenstore says so */
     is(answer(), 0);
     tell("read 1");
     is(pvchan_shutdown(me.channel), 0);
@@ -1257,7 +1257,7 @@ static const struct row {
     {&a_domain_dies, 1},
     {&a_detach_is_an_end, 1},
     {&half_close, 2},
-    {&half_close_is_an_event, 1},
+    {&half_close_is_an_event, 2},
     {&plain_has_no_half_close, 1},
     {&a_corrupt_ring_is_seen_by_a_reader, 2},
     {&a_corrupt_ring_is_seen_by_recv, 2},
