@@ -23,8 +23,8 @@ struct event_base;
 #define CONNECTION_COMMAND_MAX 4096
 
 /*
- * Room for why something cannot be, one line with its NUL. The frontend can read it (B/error), so that it
- * names nothing of B/private: the log has those in the device's description.
+ * Room for why something cannot be, one line with its NUL. The frontend can read it (B/error), so
+ * that it names nothing of B/private: the log has those in the device's description.
  */
 #define CONNECTION_WHY_MAX 256
 
@@ -82,7 +82,7 @@ int connection_read(struct store *store, const char *dir, struct connection *con
 /* Whether the service opens such a connection (all but app). */
 bool connection_is_served(const struct connection *connection);
 
-/* What it is plugged into, for the log: "connect /run/db.sock", "echo"; what could not be read is not there. */
+/* For the log: "connect /run/db.sock", "echo"; what could not be read is left out. */
 void connection_describe(const struct connection *connection, char *text, size_t size);
 
 #endif

@@ -82,8 +82,8 @@ static void device_releasing(void *arg)
 }
 
 /*
- * " (connect /run/x)": what it is plugged into, which the log may name and B/error may not; or nothing, if
- * that is not known.
+ * " (connect /run/x)": what it is plugged into, which the log may name and B/error may not; or
+ * nothing, if that is not known.
  */
 struct where {
     char text[256];
@@ -117,8 +117,7 @@ static void log_own(const struct device *device)
 static void log_reason(struct device *device, bool own_moved)
 {
     device->told = true;
-    snprintf(device->complaint, sizeof(device->complaint), "%s",
-             endpoint_reason(device->endpoint));
+    snprintf(device->complaint, sizeof(device->complaint), "%s", endpoint_reason(device->endpoint));
     log_line(LOG_ERRORS, "%s: %s%s%s%s", device->connection.label,
              own_moved ? xenbus_state_name(device->own) : "", own_moved ? ": " : "",
              device->complaint, where_of(device).text);
@@ -131,8 +130,8 @@ static void log_peer(const struct device *device)
 }
 
 /*
- * Whether the reason is to be told: when it comes up, and when the device closes for the one that it closed
- * for the last time.
+ * Whether the reason is to be told: when it comes up, and when the device closes for the one that
+ * it closed for the last time.
  */
 static bool is_news(const struct device *device, bool own_moved)
 {
@@ -323,8 +322,9 @@ static bool device_is_new(const struct device *device)
 }
 
 /*
- * The frontend's domain ended, and all that it left is delivered: what this is plugged into (a path that is
- * listened on) may be wanted for the domain's successor. What is in xenstore is the toolstack's.
+ * The frontend's domain ended, and all that it left is delivered: what this is plugged into (a path
+ * that is listened on) may be wanted for the domain's successor. What is in xenstore is the
+ * toolstack's.
  */
 static bool device_is_orphan(const struct device *device)
 {

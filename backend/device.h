@@ -31,8 +31,8 @@ bool device_is_taken(const struct device *device);
 
 /*
  * Something below B or F changed, or may have: takes the device over if it can be, and does all
- * that is to be done now. What is wrong with it is logged once, and tried again each time. One whose
- * frontend's directory is gone is let go of, once what the frontend left is delivered.
+ * that is to be done now. What is wrong with it is logged once, and tried again each time. One
+ * whose frontend's directory is gone is let go of, once what the frontend left is delivered.
  */
 void device_look(struct device *device);
 

@@ -17,8 +17,8 @@
 #include "backend/stream.h"
 
 /*
- * As a rule a program's output ends because it ends, in a moment. One that only closed its output has the
- * end passed on after this.
+ * As a rule a program's output ends because it ends, in a moment. One that only closed its output
+ * has the end passed on after this.
  */
 #define PATIENCE_MS 500
 
@@ -27,11 +27,11 @@ struct exec {
     struct child *child;
     int input; /* we write it; -1: closed */
     int output;
-    bool silent;   /* the program's output has ended */
-    bool ended;    /* the program has, with this status */
+    bool silent; /* the program's output has ended */
+    bool ended;  /* the program has, with this status */
     int status;
-    bool finished; /* its end is passed on */
-    bool drained;  /* the guest's end is */
+    bool finished;          /* its end is passed on */
+    bool drained;           /* the guest's end is */
     struct event *patience; /* pending: it is silent, and may be about to end */
     struct stream stream;
 };

@@ -33,14 +33,13 @@ static int parse_words(const struct options *options, int argc, char **argv,
     if (!named && parse_number(argv[0], DOMID_FIRST_RESERVED - 1, &words->domid) < 0)
         return complain(EXIT_USAGE, "\"%s\": a domain id is needed", argv[0]);
     if (options->target == TARGET_CLIENT && words->path[0] != '/')
-        return complain(EXIT_USAGE,
-                        "\"%s\": --client needs an absolute path (/local/domain/%u/%s)",
+        return complain(EXIT_USAGE, "\"%s\": --client needs an absolute path (/local/domain/%u/%s)",
                         words->path, words->domid, words->path);
     return EXIT_DONE;
 }
 
-#define NO_XEN \
-    "no Xen devices or no xenstore here, or not for this user " \
+#define NO_XEN                                                                                     \
+    "no Xen devices or no xenstore here, or not for this user "                                    \
     "(modprobe xen-gntalloc xen-gntdev xen-evtchn)"
 
 /* Why a channel of each kind cannot be opened, for errors whose own text says too little. */
@@ -86,7 +85,7 @@ static const char *cause_of(const struct options *options, int error)
     return strerror(-error);
 }
 
-/* In its backend's domain: whether vchan-backend serves it. Then what it is plugged into is in connection. */
+/* Whether vchan-backend serves it, in its backend's domain: and what connection says there. */
 static bool is_served(const char *name, char connection[], size_t size)
 {
     const struct channel_view *view;
