@@ -241,7 +241,7 @@ START_TEST(open_is_for_one_process)
     peer_end(&rival);
     is(ask("write 10"), 10);
     is(side_read(&me, 10), 10);      /* undisturbed */
-    is(xopen("echo", 0, 0), -EBUSY); /* vchan-backend serves it */
+    is(pvchan_open("echo", 0, 0, &second), -EBUSY); /* vchan-backend serves it */
 }
 END_TEST
 
