@@ -409,22 +409,27 @@ static uint32_t smaller(uint32_t bytes, size_t size)
 }
 
 /*
- * A large copy is made and shown in parts, so that both sides copy at the same time: a quarter of the ring
- * is small enough for that, and large enough to be worth the peer's look.
+ * A large copy is made and shown in parts, so that a peer that looks copies at the same time: a quarter of
+ * the ring is small enough for that, and large enough to be worth its look. One that sleeps is woken once, at the
+ * end: on one CPU, each wake-up before would only make the two take turns.
  */
 static uint32_t part_of(const struct ring *ring)
 {
     return ring->size / 4;
 }
 
-static void copy_out(struct channel *channel, uint8_t *to, uint32_t bytes)
+/* Returns whether the writer is to be told. */
+static bool copy_out(struct channel *channel, uint8_t *to, uint32_t bytes)
 {
     struct ring_span spans[2];
     unsigned int count = channel_peek(channel, bytes, spans);
 
     for (unsigned int i = 0; i < count; to += spans[i].length, i++)
         memcpy(to, spans[i].base, spans[i].length);
-    channel_consume(channel, bytes);
+    if (!ring_consume(&channel->end.in, bytes))
+        return false;
+    ring_record(&channel->end.in);
+    return true;
 }
 
 static void copy_in(struct channel *channel, const uint8_t *from, uint32_t bytes)
@@ -434,19 +439,22 @@ static void copy_in(struct channel *channel, const uint8_t *from, uint32_t bytes
 
     for (unsigned int i = 0; i < count; from += spans[i].length, i++)
         memcpy(spans[i].base, from, spans[i].length);
-    channel_commit(channel, bytes);
+    ring_produce(&channel->end.out, bytes);
 }
 
 ssize_t channel_read(struct channel *channel, void *data, size_t size, uint32_t enough)
 {
     int bytes = channel_readable(channel, enough);
     uint32_t total, done, part = part_of(&channel->end.in);
+    bool due = false;
 
     if (bytes <= 0)
         return bytes;
     total = smaller((uint32_t)bytes, size);
     for (done = 0; done < total; done += smaller(part, total - done))
-        copy_out(channel, (uint8_t *)data + done, smaller(part, total - done));
+        due |= copy_out(channel, (uint8_t *)data + done, smaller(part, total - done));
+    if (due)
+        channel_tell(channel);
     return total;
 }
 
@@ -462,5 +470,7 @@ ssize_t channel_write(struct channel *channel, const void *data, size_t size, ui
         part = total;
     for (done = 0; done < total; done += smaller(part, total - done))
         copy_in(channel, (const uint8_t *)data + done, smaller(part, total - done));
+    channel->spoke = true;
+    wake(channel, VCHAN_NOTIFY_WRITE);
     return total;
 }
