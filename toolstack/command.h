@@ -34,6 +34,12 @@ int command_usage(const struct command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 int command_bad_option(const struct command *command, int answer, char **argv);
 
+/*
+ * Takes the options of a command that has --json (-j) only; optind is then at the first argument. 0, or the
+ * exit code after saying what is wrong.
+ */
+int command_take_json(const struct command *command, int argc, char **argv, bool *json);
+
 /* Parses the argument of --wait. False: it is not a number of seconds. */
 bool command_seconds(const char *text, unsigned int *seconds);
 

@@ -35,15 +35,11 @@ static int diff_parsed(const char *file, const char *domain, bool json)
 
 static int run(const struct command *command, int argc, char **argv)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {0}};
-    bool json = false;
-    int opt;
+    bool json;
+    int code = command_take_json(command, argc, argv, &json);
 
-    while ((opt = getopt_long(argc, argv, ":j", options, NULL)) != -1) {
-        if (opt != 'j')
-            return command_bad_option(command, opt, argv);
-        json = true;
-    }
+    if (code)
+        return code;
     if (argc - optind < 1 || argc - optind > 2)
         return command_usage(command, "wants a config file, and a DOMAIN at most");
     return diff_parsed(argv[optind], argc - optind == 2 ? argv[optind + 1] : NULL, json);

@@ -42,6 +42,20 @@ int command_bad_option(const struct command *command, int answer, char **argv)
     return command_usage(command, "%s: no such option", argv[optind - 1]);
 }
 
+int command_take_json(const struct command *command, int argc, char **argv, bool *json)
+{
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {0}};
+    int opt;
+
+    *json = false;
+    while ((opt = getopt_long(argc, argv, ":j", options, NULL)) != -1) {
+        if (opt != 'j')
+            return command_bad_option(command, opt, argv);
+        *json = true;
+    }
+    return 0;
+}
+
 bool command_seconds(const char *text, unsigned int *seconds)
 {
     uint32_t value;

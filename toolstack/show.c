@@ -208,15 +208,11 @@ static int show_parsed(struct show *show)
 
 static int run(const struct command *command, int argc, char **argv)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {0}};
     struct show show = {.json = false};
-    int opt;
+    int code = command_take_json(command, argc, argv, &show.json);
 
-    while ((opt = getopt_long(argc, argv, ":j", options, NULL)) != -1) {
-        if (opt != 'j')
-            return command_bad_option(command, opt, argv);
-        show.json = true;
-    }
+    if (code)
+        return code;
     if (argc - optind != 2)
         return command_usage(command, "wants a DOMAIN and the NAME of its channel");
     show.domain = argv[optind];
