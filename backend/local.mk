@@ -1,24 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-noinst_LTLIBRARIES += libbackend.la
-libbackend_la_SOURCES = \
-	backend/child.c backend/child.h \
-	backend/connect.c \
-	backend/connection.c backend/connection.h \
-	backend/device.c backend/device.h \
-	backend/echo.c \
-	backend/exec.c \
-	backend/log.c backend/log.h \
-	backend/service.c backend/service.h \
-	backend/socket.c \
-	backend/stream.c backend/stream.h \
-	backend/unix.c backend/unix.h
-libbackend_la_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
-libbackend_la_LIBADD = libvchan.la libstate.la $(EVENT_LIBS)
-
 sbin_PROGRAMS += vchan-backend
-vchan_backend_SOURCES = backend/main.c
+vchan_backend_SOURCES = backend/main.c backend/service.c backend/service.h
 vchan_backend_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
-vchan_backend_LDADD = libbackend.la
+vchan_backend_LDADD = libconnection.la
 
 EXTRA_DIST += backend/vchan-backend.service.in
 

@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "backend/log.h"
-#include "state/notify.h"
 #include "backend/service.h"
+#include "connection/log.h"
+#include "state/notify.h"
 
 enum { EXIT_STOPPED = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "backend/device.h"
-#include "backend/log.h"
+#include "connection/device.h"
+#include "connection/log.h"
 #include "state/device.h"
 #include "vchan/lock.h"
 

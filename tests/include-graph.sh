@@ -8,8 +8,9 @@ cd "${srcdir:-.}"
 declare -A may=(
     [state]="state"
     [vchan]="state vchan"
-    [frontend]="state vchan frontend"
-    [backend]="state vchan backend"
+    [connection]="state vchan connection"
+    [frontend]="state vchan connection frontend"
+    [backend]="state vchan connection backend"
     [toolstack]="state toolstack"
     [sim]="sim"
 )
@@ -30,7 +31,7 @@ check() {
 
 # Product code does not know that it may be simulated, and programs are not sorted by where they run.
 simulated() {
-    grep -rniE 'xensim|simulat' --include='*.[ch]' state vchan frontend backend toolstack || true
+    grep -rniE 'xensim|simulat' --include='*.[ch]' state vchan connection frontend backend toolstack || true
 }
 
 found=$(check .; simulated)
@@ -41,7 +42,7 @@ fi
 
 seeded=$(mktemp -d)
 trap 'rm -rf "$seeded"' EXIT
-mkdir -p "$seeded"/{state,vchan,frontend,backend,toolstack,sim}
+mkdir -p "$seeded"/{state,vchan,connection,frontend,backend,toolstack,sim}
 echo '#include "vchan/ring.h"' > "$seeded/state/seeded.c"
 if [ "$(check "$seeded")" = "" ]; then
     echo "the check does not find a forbidden include"

@@ -12,7 +12,7 @@ AM_TESTS_ENVIRONMENT = \
 	export srcdir builddir PATH LSAN_OPTIONS;
 
 UNIT_TESTS = \
-	tests/fuzz-page tests/test-backend tests/test-command tests/test-config \
+	tests/fuzz-page tests/test-connection tests/test-command tests/test-config \
 	tests/test-device tests/test-machine tests/test-ring
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
@@ -50,9 +50,9 @@ check-valgrind: $(UNIT_TESTS)
 		--leak-check=full --errors-for-leak-kinds=definite --child-silent-after-fork=no'
 .PHONY: check-valgrind
 
-tests_test_backend_SOURCES = tests/test-backend.c
-tests_test_backend_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS)
-tests_test_backend_LDADD = libbackend.la $(CHECK_LIBS)
+tests_test_connection_SOURCES = tests/test-connection.c
+tests_test_connection_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS)
+tests_test_connection_LDADD = libconnection.la $(CHECK_LIBS)
 
 tests_test_command_SOURCES = tests/test-command.c
 tests_test_command_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)

@@ -14,10 +14,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "backend/connection.h"
-#include "backend/log.h"
-#include "backend/stream.h"
-#include "backend/unix.h"
+#include "connection/connection.h"
+#include "connection/log.h"
+#include "connection/stream.h"
+#include "connection/unix.h"
 
 struct server {
     struct connection *connection;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "backend/device.h"
+#include "connection/device.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/connection.h"
-#include "backend/log.h"
+#include "connection/connection.h"
+#include "connection/log.h"
 #include "state/device.h"
 
 /* How long the connection has for what a frontend that has gone left in the ring. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "backend/connection.h"
+#include "connection/connection.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -8,8 +8,8 @@
  * called by the endpoint, also in the middle of the kind's own calls of endpoint_set_…() and
  * endpoint_fail(): after such a call the rings may be gone, the connection is not.
  */
-#ifndef BACKEND_CONNECTION_H
-#define BACKEND_CONNECTION_H
+#ifndef CONNECTION_CONNECTION_H
+#define CONNECTION_CONNECTION_H
 
 #include <stdbool.h>
 #include <sys/un.h>

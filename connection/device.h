@@ -3,8 +3,8 @@
  * One device that this domain is the backend of: its endpoint, its connection, its lines in the
  * log.
  */
-#ifndef BACKEND_DEVICE_H
-#define BACKEND_DEVICE_H
+#ifndef CONNECTION_DEVICE_H
+#define CONNECTION_DEVICE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "backend/stream.h"
+#include "connection/stream.h"
 
 #include <errno.h>
 #include <event2/event.h>

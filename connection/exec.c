@@ -11,10 +11,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "backend/child.h"
-#include "backend/connection.h"
-#include "backend/log.h"
-#include "backend/stream.h"
+#include "connection/child.h"
+#include "connection/connection.h"
+#include "connection/log.h"
+#include "connection/stream.h"
 
 /*
  * As a rule a program's output ends because it ends, in a moment. One that only closed its output

@@ -3,8 +3,8 @@
  * A program run by /bin/sh -c in a process group of its own, its standard input and output on
  * pipes, its standard error in the log. Its end is noticed by a pidfd, so nothing global is needed.
  */
-#ifndef BACKEND_CHILD_H
-#define BACKEND_CHILD_H
+#ifndef CONNECTION_CHILD_H
+#define CONNECTION_CHILD_H
 
 #include <stdbool.h>
 

@@ -6,7 +6,7 @@
 #include <event2/event.h>
 #include <stdio.h>
 
-#include "backend/connection.h"
+#include "connection/connection.h"
 
 /* What one turn moves at most, so that many channels share the process fairly. */
 #define TURN_BYTES (1u << 20)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The service's log: whole lines on standard error, as systemd wants them. Times are systemd's.
+ * A service's log: whole lines on standard error, as systemd wants them. Times are systemd's.
  */
-#ifndef BACKEND_LOG_H
-#define BACKEND_LOG_H
+#ifndef CONNECTION_LOG_H
+#define CONNECTION_LOG_H
 
 enum log_level {
     LOG_ERRORS,  /* -q: what went wrong */
@@ -14,7 +14,7 @@ enum log_level {
 /* What is logged from now on: this level and those before it. At first LOG_CHANGES. */
 void log_set_level(enum log_level level);
 
-/* Writes one line "vchan-backend: …" in one write(). Newlines and control characters become '?'. */
+/* Writes one line "PROGRAM: …" in one write(). Newlines and control characters become '?'. */
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "backend/connection.h"
-#include "backend/stream.h"
-#include "backend/unix.h"
+#include "connection/connection.h"
+#include "connection/stream.h"
+#include "connection/unix.h"
 
 /* A listener with a full queue is tried again, 5 s long: nothing tells when there is room. */
 #define RETRY_MS  50

@@ -7,8 +7,8 @@
  * peer's signal, means "step", and a step goes on until it would block. So waiting costs no system
  * call.
  */
-#ifndef BACKEND_STREAM_H
-#define BACKEND_STREAM_H
+#ifndef CONNECTION_STREAM_H
+#define CONNECTION_STREAM_H
 
 #include <stdbool.h>
 

@@ -2,8 +2,8 @@
 /*
  * Unix stream sockets, non-blocking and close-on-exec.
  */
-#ifndef BACKEND_UNIX_H
-#define BACKEND_UNIX_H
+#ifndef CONNECTION_UNIX_H
+#define CONNECTION_UNIX_H
 
 #include <sys/stat.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "backend/unix.h"
+#include "connection/unix.h"
 
 #include <errno.h>
 #include <string.h>

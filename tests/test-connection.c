@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * backend/unix.h and backend/child.h: what they replace, refuse and leave; what a command's end
+ * connection/unix.h and connection/child.h: what they replace, refuse and leave; what a command's end
  * does.
  */
 #include <errno.h>
@@ -13,12 +13,12 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
-#include "backend/child.h"
-#include "backend/log.h"
-#include "backend/unix.h"
+#include "connection/child.h"
+#include "connection/log.h"
+#include "connection/unix.h"
 #include "tests/check-main.h"
 
-static char folder[] = "/tmp/test-backend.XXXXXX";
+static char folder[] = "/tmp/test-connection.XXXXXX";
 static char path[64];
 
 static void set_up(void)
@@ -216,7 +216,7 @@ static void add_commands(TCase *tcase)
 
 int main(void)
 {
-    TCase *tcase = tcase_create("backend");
+    TCase *tcase = tcase_create("connection");
 
     signal(SIGPIPE, SIG_IGN);
     log_set_level(LOG_ERRORS);
@@ -230,5 +230,5 @@ int main(void)
     tcase_add_test(tcase, test_long_paths);
     tcase_add_test(tcase, test_full_queue);
     add_commands(tcase);
-    return check_main("backend", tcase);
+    return check_main("connection", tcase);
 }

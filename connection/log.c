@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "backend/log.h"
+#include "connection/log.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#define PREFIX "vchan-backend: "
 
 static enum log_level shown = LOG_CHANGES;
 
@@ -25,14 +24,14 @@ static void make_plain(char *text)
 
 void log_line(enum log_level level, const char *format, ...)
 {
-    char line[1024] = PREFIX;
-    const size_t start = sizeof(PREFIX) - 1;
+    char line[1024];
     va_list args;
     ssize_t ignored;
-    size_t length;
+    size_t start, length;
 
     if (level > shown)
         return;
+    start = (size_t)snprintf(line, sizeof(line), "%.64s: ", program_invocation_short_name);
     va_start(args, format);
     vsnprintf(line + start, sizeof(line) - start - 1, format, args);
     va_end(args);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <config.h>
 
-#include "backend/child.h"
+#include "connection/child.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "backend/log.h"
+#include "connection/log.h"
 
 #define PATIENCE_SECONDS 5
 

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+noinst_LTLIBRARIES += libconnection.la
+libconnection_la_SOURCES = \
+	connection/child.c connection/child.h \
+	connection/connect.c \
+	connection/connection.c connection/connection.h \
+	connection/device.c connection/device.h \
+	connection/echo.c \
+	connection/exec.c \
+	connection/log.c connection/log.h \
+	connection/socket.c \
+	connection/stream.c connection/stream.h \
+	connection/unix.c connection/unix.h
+libconnection_la_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+libconnection_la_LIBADD = libvchan.la libstate.la $(EVENT_LIBS)
