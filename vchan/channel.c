@@ -25,6 +25,9 @@ struct channel {
     bool broken; /* the peer's index made no sense once */
     struct spin spin[2]; /* by enum channel_wait */
     bool spoke; /* we wrote since we last waited for bytes: the peer answers us */
+    struct channel_counts counts;
+    void (*moved)(void *arg); /* to be told of the next byte, or NULL */
+    void *moved_arg;
 };
 
 static int error(void)
@@ -36,6 +39,7 @@ static void port_fired(struct xen_port *port)
 {
     struct channel *channel = (struct channel *)((char *)port - offsetof(struct channel, port));
 
+    channel->counts.sleeps++;
     channel->owner.fired(channel, channel->owner.arg);
 }
 
@@ -255,8 +259,48 @@ static int broken(struct channel *channel)
 
 static void wake(struct channel *channel, uint8_t what)
 {
-    if (ring_must_signal(&channel->end, what))
-        xen_signal(channel->xen, &channel->port);
+    if (!ring_must_signal(&channel->end, what))
+        return;
+    channel->counts.wakes++;
+    xen_signal(channel->xen, &channel->port);
+}
+
+/* ---- what has moved ---- */
+
+const struct channel_counts *channel_counts(const struct channel *channel)
+{
+    return &channel->counts;
+}
+
+void channel_on_traffic(struct channel *channel, void (*moved)(void *arg), void *arg)
+{
+    channel->moved = moved;
+    channel->moved_arg = arg;
+}
+
+static void tell_traffic(struct channel *channel)
+{
+    void (*moved)(void *arg) = channel->moved;
+
+    if (!moved)
+        return;
+    channel->moved = NULL;
+    moved(channel->moved_arg);
+}
+
+/* All bytes that are taken out, and all that are shown to the peer, pass these two. */
+static bool take(struct channel *channel, uint32_t bytes)
+{
+    channel->counts.received += bytes;
+    tell_traffic(channel);
+    return ring_consume(&channel->end.in, bytes);
+}
+
+static void show(struct channel *channel, uint32_t bytes)
+{
+    channel->counts.sent += bytes;
+    tell_traffic(channel);
+    ring_produce(&channel->end.out, bytes);
 }
 
 void channel_tell(struct channel *channel)
@@ -375,7 +419,7 @@ unsigned int channel_reserve(const struct channel *channel, uint32_t bytes,
 
 void channel_consume(struct channel *channel, uint32_t bytes)
 {
-    if (ring_consume(&channel->end.in, bytes))
+    if (take(channel, bytes))
         channel_tell(channel);
 }
 
@@ -389,7 +433,7 @@ void channel_commit(struct channel *channel, uint32_t bytes)
     if (bytes == 0)
         return;
     channel->spoke = true;
-    ring_produce(&channel->end.out, bytes);
+    show(channel, bytes);
     wake(channel, VCHAN_NOTIFY_WRITE);
 }
 
@@ -426,7 +470,7 @@ static bool copy_out(struct channel *channel, uint8_t *to, uint32_t bytes)
 
     for (unsigned int i = 0; i < count; to += spans[i].length, i++)
         memcpy(to, spans[i].base, spans[i].length);
-    if (!ring_consume(&channel->end.in, bytes))
+    if (!take(channel, bytes))
         return false;
     ring_record(&channel->end.in);
     return true;
@@ -439,7 +483,7 @@ static void copy_in(struct channel *channel, const uint8_t *from, uint32_t bytes
 
     for (unsigned int i = 0; i < count; from += spans[i].length, i++)
         memcpy(spans[i].base, from, spans[i].length);
-    ring_produce(&channel->end.out, bytes);
+    show(channel, bytes);
 }
 
 ssize_t channel_read(struct channel *channel, void *data, size_t size, uint32_t enough)

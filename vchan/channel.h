@@ -120,6 +120,23 @@ void channel_record(struct channel *channel);
 /* Sends bytes that were filled in; wakes the peer if it asked for that. */
 void channel_commit(struct channel *channel, uint32_t bytes);
 
+/* What a channel has moved, and what that took. */
+struct channel_counts {
+    uint64_t received; /* bytes, taken out */
+    uint64_t sent;
+    uint64_t wakes;  /* signals sent: the peer slept */
+    uint64_t sleeps; /* signals got: this side slept, or the peer signals for nothing */
+};
+
+/* The counts since it began; as of now, and owned by the channel. */
+const struct channel_counts *channel_counts(const struct channel *channel);
+
+/*
+ * Has moved(arg) called once, when the next byte has moved: so that who shows the counts looks only where there
+ * is something new. It is called in the middle of a read or a write, and only takes a note.
+ */
+void channel_on_traffic(struct channel *channel, void (*moved)(void *arg), void *arg);
+
 /* Sizes of the rings in bytes: what can be asked of channel_readable() and channel_writable(). */
 uint32_t channel_read_size(const struct channel *channel);
 uint32_t channel_write_size(const struct channel *channel);
