@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "connection/account.h"
 #include "connection/device.h"
 #include "connection/log.h"
 #include "state/device.h"
@@ -386,6 +387,9 @@ static int start(struct service *service)
 {
     int rc = store_watch(service->host.store, ROOT, "backend");
 
+    service->host.ledger = ledger_open(service->host.base, service->host.store);
+    if (!service->host.ledger)
+        rc = -ENOMEM;
     return rc < 0 ? rc : add_events(service);
 }
 
@@ -456,6 +460,7 @@ void service_close(struct service *service)
     free_event(service->heartbeat);
     free_event(service->xen_event);
     free_event(service->store_event);
+    ledger_close(service->host.ledger);
     xen_close(service->host.xen);
     store_close(service->host.store);
     if (service->lock >= 0)

@@ -157,6 +157,11 @@ static void signal_group(evutil_socket_t fd, short what, void *arg)
     event_add(child->patience, &patience);
 }
 
+pid_t child_pid(const struct child *child)
+{
+    return child->pid;
+}
+
 void child_on_end(struct child *child, void (*ended)(void *arg, int status), void *arg)
 {
     child->told = ended;

@@ -7,6 +7,7 @@
 #define CONNECTION_CHILD_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct child;
 struct event_base;
@@ -18,6 +19,9 @@ struct event_base;
  */
 int child_start(struct event_base *base, const char *label, const char *command, int *input,
                 int *output, struct child **child);
+
+/* Its process id. */
+pid_t child_pid(const struct child *child);
 
 /*
  * Has ended(arg, status) called when it ends (status: as waitpid() gives it), unless it was left. Its end

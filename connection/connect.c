@@ -43,6 +43,16 @@ static void connect_start(struct connection *connection)
         endpoint_fail(connection->endpoint, rc, "no memory");
 }
 
+static void connect_done(struct connect *connect)
+{
+    struct connection *connection = connect->connection;
+    char peer[ACCOUNT_PEER_MAX];
+
+    unix_peer(connect->fd, peer, sizeof(peer));
+    account_set_peer(&connection->account, "%s", peer);
+    endpoint_set_ready(connection->endpoint);
+}
+
 static void connect_try(struct connect *connect)
 {
     static const struct timeval pause = {.tv_usec = RETRY_MS * 1000};
@@ -50,7 +60,7 @@ static void connect_try(struct connect *connect)
 
     connect->fd = unix_connect(connection->spec.path);
     if (connect->fd >= 0)
-        endpoint_set_ready(connection->endpoint);
+        connect_done(connect);
     else if (connect->fd == -EAGAIN && connect->retries++ < RETRY_MAX)
         event_add(connect->retry, &pause);
     else

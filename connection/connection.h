@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <sys/un.h>
 
+#include "connection/account.h"
 #include "state/store.h"
 #include "vchan/endpoint.h"
 
@@ -42,6 +43,7 @@ struct connection {
     struct event_base *base;
     struct endpoint *endpoint; /* set before open */
     char label[128];           /* "5/0 org.example.db", for the log */
+    struct account account;    /* the kind tells it who is at the other end */
     void *state;               /* the kind's own */
 };
 

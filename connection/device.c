@@ -63,6 +63,7 @@ static void device_connected(void *arg)
 {
     struct device *device = arg;
 
+    account_begin(&device->connection.account, endpoint_channel(device->endpoint));
     device->connection.kind->start(&device->connection);
 }
 
@@ -79,6 +80,7 @@ static void device_releasing(void *arg)
 
     event_del(device->patience);
     device->connection.kind->close(&device->connection);
+    account_end(&device->connection.account);
 }
 
 /*
@@ -250,6 +252,7 @@ static int device_plug(struct device *device, char why[CONNECTION_WHY_MAX])
         return rc;
     }
     connection->endpoint = device->endpoint;
+    account_open(&connection->account, device->host->ledger, device->id);
     return 0;
 }
 
@@ -288,6 +291,7 @@ static void device_drop(struct device *device)
     endpoint_close(device->endpoint);
     device->endpoint = NULL;
     device->connection.kind->unplug(&device->connection);
+    account_close(&device->connection.account);
 }
 
 /* ---- for the service ---- */

@@ -20,6 +20,7 @@ struct host {
     struct event_base *base;
     struct store *store;
     struct xen *xen;
+    struct ledger *ledger; /* statistics; or NULL: none are kept */
 };
 
 /* Makes a device for B = backend/vchan/frontend/devid. NULL: no memory. It does nothing until

@@ -149,6 +149,7 @@ static void exec_open(struct connection *connection)
         return;
     }
     child_on_end(exec->child, program_ended, exec);
+    account_set_peer(&connection->account, "pid %d", child_pid(exec->child));
     log_line(LOG_DETAILS, "%s: command started", connection->label);
     endpoint_set_ready(connection->endpoint);
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 noinst_LTLIBRARIES += libconnection.la
 libconnection_la_SOURCES = \
+	connection/account.c connection/account.h \
 	connection/child.c connection/child.h \
 	connection/connect.c \
 	connection/connection.c connection/connection.h \

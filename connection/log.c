@@ -14,8 +14,7 @@ void log_set_level(enum log_level level)
     shown = level;
 }
 
-/* Part of a line may come from a guest or a program: it cannot fake another line. */
-static void make_plain(char *text)
+void log_make_plain(char *text)
 {
     for (; *text; text++)
         if ((unsigned char)*text < ' ' || *text == 0x7f)
@@ -35,7 +34,7 @@ void log_line(enum log_level level, const char *format, ...)
     va_start(args, format);
     vsnprintf(line + start, sizeof(line) - start - 1, format, args);
     va_end(args);
-    make_plain(line);
+    log_make_plain(line);
     length = strlen(line);
     line[length++] = '\n';
     ignored = write(STDERR_FILENO, line, length); /* a log that is gone has nobody to be told */

@@ -17,4 +17,7 @@ void log_set_level(enum log_level level);
 /* Writes one line "PROGRAM: …" in one write(). Newlines and control characters become '?'. */
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Makes '?' of control characters: a text of a guest or a program cannot fake another line. */
+void log_make_plain(char *text);
+
 #endif

@@ -40,6 +40,7 @@ static void drop_client(struct server *server)
     if (server->client >= 0)
         close(server->client);
     server->client = -1;
+    account_set_peer(&server->connection->account, "%s", "");
 }
 
 /* What the guest sent waits for a client, and so does its end; but not once the guest has gone. */
@@ -103,6 +104,16 @@ static void server_stepped(void *arg)
     }
 }
 
+static void greet_client(struct server *server)
+{
+    struct connection *connection = server->connection;
+    char peer[ACCOUNT_PEER_MAX];
+
+    unix_peer(server->client, peer, sizeof(peer));
+    account_set_peer(&connection->account, "%s", peer);
+    log_line(LOG_DETAILS, "%s: client came: %s", connection->label, peer);
+}
+
 static void server_accept(evutil_socket_t fd, short what, void *arg)
 {
     struct server *server = arg;
@@ -116,7 +127,7 @@ static void server_accept(evutil_socket_t fd, short what, void *arg)
         return; /* otherwise it has left already */
     }
     event_del(server->incoming);
-    log_line(LOG_DETAILS, "%s: client came", connection->label);
+    greet_client(server);
     if (stream_start(&server->stream, connection->base, endpoint_channel(connection->endpoint),
                      server->client, server->client, server_stepped, server) < 0)
         endpoint_fail(connection->endpoint, -ENOMEM, "no memory");

@@ -2,6 +2,8 @@
 #include "connection/unix.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -89,6 +91,36 @@ int unix_listen(const char *path, struct stat *file)
         return rc;
     }
     return fd;
+}
+
+/* The first line of /proc/PID/comm, or "". */
+static void process_name(pid_t pid, char name[32])
+{
+    char path[64];
+    ssize_t length = -1;
+    int fd;
+
+    snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        length = read(fd, name, 31);
+        close(fd);
+    }
+    name[length > 0 ? length : 0] = '\0';
+    name[strcspn(name, "\n")] = '\0';
+}
+
+void unix_peer(int fd, char *text, size_t size)
+{
+    struct ucred peer;
+    socklen_t length = sizeof(peer);
+    char name[32];
+
+    text[0] = '\0';
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
+        return;
+    process_name(peer.pid, name);
+    snprintf(text, size, "pid %d uid %u%s%s", peer.pid, peer.uid, name[0] ? " " : "", name);
 }
 
 void unix_unlisten(int fd, const char *path, const struct stat *file)

@@ -5,6 +5,7 @@
 #ifndef CONNECTION_UNIX_H
 #define CONNECTION_UNIX_H
 
+#include <stddef.h>
 #include <sys/stat.h>
 
 /*
@@ -23,5 +24,11 @@ void unix_unlisten(int fd, const char *path, const struct stat *file);
  * -ECONNREFUSED nobody listens, -ENOENT.
  */
 int unix_connect(const char *path);
+
+/*
+ * Who is at the other end of a socket that was accepted or connected: "pid 812 uid 33 psql". (For a
+ * connected one: who listens.) The name is that of its main thread, if it is still there.
+ */
+void unix_peer(int fd, char *text, size_t size);
 
 #endif
