@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vchan-backend: options, signals, exit codes. man/vchan-backend.8.scd
+ * vchan-backend: options, exit codes. man/vchan-backend.8.scd
  */
 #include <config.h>
 
-#include <event2/event.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "backend/service.h"
 #include "connection/log.h"
-#include "state/notify.h"
 
-enum { EXIT_STOPPED = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { EXIT_STOPPED = 0, EXIT_USAGE = 2 };
 
 static const char usage[] =
     "Usage: vchan-backend [-v|-q]\n"
@@ -76,61 +72,9 @@ static int parse_options(int argc, char **argv)
     return optind == argc ? -1 : complain_usage(argv[optind], "no arguments are taken");
 }
 
-static void on_stop(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd, (void)what;
-    event_base_loopbreak(arg);
-}
-
-/* Serves until a signal, or until it cannot go on. */
-static int serve(struct event_base *base)
-{
-    struct service *service;
-    int rc;
-
-    if (service_open(base, &service) < 0)
-        return EXIT_FAILED;
-    notify_manager("READY=1");
-    event_base_dispatch(base);
-    notify_manager("STOPPING=1");
-    rc = service_error(service) < 0 ? EXIT_FAILED : EXIT_STOPPED;
-    service_close(service);
-    return rc;
-}
-
-/* The base has signals only while it serves: what comes after that are commands that are to end. */
-static int run(struct event_base *base)
-{
-    struct event *term = evsignal_new(base, SIGTERM, on_stop, base);
-    struct event *interrupt = evsignal_new(base, SIGINT, on_stop, base);
-    int rc = EXIT_FAILED;
-
-    if (term && interrupt && event_add(term, NULL) == 0 && event_add(interrupt, NULL) == 0)
-        rc = serve(base);
-    else
-        log_line(LOG_ERRORS, "cannot set up signals");
-    if (term)
-        event_free(term);
-    if (interrupt)
-        event_free(interrupt);
-    event_base_dispatch(base);
-    return rc;
-}
-
 int main(int argc, char **argv)
 {
     int rc = parse_options(argc, argv);
-    struct event_base *base;
 
-    if (rc >= 0)
-        return rc;
-    signal(SIGPIPE, SIG_IGN);
-    base = event_base_new();
-    if (!base) {
-        log_line(LOG_ERRORS, "cannot make an event loop");
-        return EXIT_FAILED;
-    }
-    rc = run(base);
-    event_base_free(base);
-    return rc;
+    return rc >= 0 ? rc : service_run();
 }

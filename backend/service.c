@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "backend/service.h"
 
-#include <errno.h>
-#include <event2/event.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,20 +8,12 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "connection/account.h"
 #include "connection/device.h"
+#include "connection/host.h"
 #include "connection/log.h"
 #include "state/device.h"
-#include "vchan/lock.h"
 
-#define ROOT      "backend/vchan"
-#define LOCK_NAME "vchan-backend"
-
-/* libxenstore's fd does not tell that xenstored is gone, so it is asked now and then. */
-#define HEARTBEAT_SECONDS 5
-
-/* Events taken in one turn, so that a guest that writes in a loop does not keep others waiting. */
-#define BATCH 256
+#define ROOT "backend/vchan"
 
 /* A device that was seen in the last scan has its generation; one that was not is gone. */
 struct entry {
@@ -44,14 +34,10 @@ struct domain {
 };
 
 struct service {
-    struct host host;
-    int lock;
-    int error;
+    const struct host *host;
     unsigned int generation;
+    bool rescan; /* a device came or went, perhaps */
     SLIST_HEAD(, domain) domains;
-    struct event *store_event;
-    struct event *xen_event;
-    struct event *heartbeat;
 };
 
 /* ---- domains and entries ---- */
@@ -87,7 +73,7 @@ static struct domain *domain_add(struct service *service, uint32_t domid)
     snprintf(domain->watch, sizeof(domain->watch), "/local/domain/%u/device/vchan", domid);
     snprintf(domain->token, sizeof(domain->token), "frontend/%u", domid);
     SLIST_INIT(&domain->entries);
-    rc = store_watch(service->host.store, domain->watch, domain->token);
+    rc = store_watch(service->host->store, domain->watch, domain->token);
     if (rc < 0) {
         log_line(LOG_ERRORS, "cannot watch %s: %s", domain->watch, strerror(-rc));
         free(domain);
@@ -105,7 +91,7 @@ static struct entry *entry_add(struct service *service, struct domain *domain, u
         return NULL;
     entry->devid = devid;
     entry->look = true;
-    entry->device = device_new(&service->host, domain->domid, devid);
+    entry->device = device_new_backend(service->host, domain->domid, devid);
     if (!entry->device) {
         free(entry);
         return NULL;
@@ -124,7 +110,7 @@ static void entry_remove(struct domain *domain, struct entry *entry)
 static void domain_remove(struct service *service, struct domain *domain)
 {
     SLIST_REMOVE(&service->domains, domain, domain, next);
-    store_unwatch(service->host.store, domain->watch, domain->token);
+    store_unwatch(service->host->store, domain->watch, domain->token);
     free(domain);
 }
 
@@ -137,7 +123,7 @@ static void each_number(struct service *service, const char *dir, uint32_t max, 
     unsigned int count;
     char **names;
 
-    if (store_list(service->host.store, NULL, dir, &names, &count) < 0)
+    if (store_list(service->host->store, NULL, dir, &names, &count) < 0)
         return;
     for (unsigned int i = 0; i < count; i++) {
         uint32_t number;
@@ -294,176 +280,59 @@ static void mark_gone(struct service *service, const char *path)
     }
 }
 
-/* Takes a batch of events, then does once what any number of them call for. */
-static int take_events(struct service *service)
-{
-    struct store_event event;
-    bool rescan = false;
-    int rc = 0;
+/* ---- for the host ---- */
 
-    for (int i = 0; i < BATCH && (rc = store_next_event(service->host.store, &event)) > 0; i++) {
-        struct entry *entry = entry_of(service, event.path);
-
-        if (entry) {
-            entry->look = true;
-        } else {
-            mark_gone(service, event.path);
-            rescan = true;
-        }
-    }
-    if (rescan)
-        scan(service);
-    look_at_marked(service);
-    return rc;
-}
-
-static void give_up(struct service *service, int rc, const char *what)
-{
-    log_line(LOG_ERRORS, "%s: %s", what, strerror(-rc));
-    service->error = rc;
-    event_base_loopbreak(service->host.base);
-}
-
-static void on_store(evutil_socket_t fd, short what, void *arg)
+static int service_start(const struct host *host, void *arg)
 {
     struct service *service = arg;
 
-    (void)fd, (void)what;
-    if (take_events(service) < 0)
-        give_up(service, -ECONNRESET, "lost xenstored");
-}
-
-static void on_xen(evutil_socket_t fd, short what, void *arg)
-{
-    struct service *service = arg;
-    int rc = xen_dispatch(service->host.xen);
-
-    (void)fd, (void)what;
-    if (rc < 0)
-        give_up(service, rc, "lost the event channels");
-}
-
-/* ---- coming and going ---- */
-
-static int add_event(struct service *service, struct event **event, int fd, short what,
-                     event_callback_fn callback, const struct timeval *time)
-{
-    *event = event_new(service->host.base, fd, what | EV_PERSIST, callback, service);
-    return *event && event_add(*event, time) == 0 ? 0 : -ENOMEM;
-}
-
-static int add_events(struct service *service)
-{
-    static const struct timeval heartbeat = {.tv_sec = HEARTBEAT_SECONDS};
-    int rc = add_event(service, &service->store_event, store_fd(service->host.store), EV_READ,
-                       on_store, NULL);
-
-    if (rc == 0)
-        rc = add_event(service, &service->xen_event, xen_fd(service->host.xen), EV_READ, on_xen,
-                       NULL);
-    if (rc == 0)
-        rc = add_event(service, &service->heartbeat, -1, 0, on_store, &heartbeat);
-    return rc;
-}
-
-/* The steps of service_open. */
-static int take_lock(struct service *service)
-{
-    service->lock = lock_take(LOCK_NAME);
-    return service->lock < 0 ? service->lock : 0;
-}
-
-static int open_store(struct service *service)
-{
-    return store_open(&service->host.store);
-}
-
-static int open_xen(struct service *service)
-{
-    return xen_open(&service->host.xen);
-}
-
-static int start(struct service *service)
-{
-    int rc = store_watch(service->host.store, ROOT, "backend");
-
-    service->host.ledger = ledger_open(service->host.base, service->host.store);
-    if (!service->host.ledger)
-        rc = -ENOMEM;
-    return rc < 0 ? rc : add_events(service);
-}
-
-static const struct {
-    int (*run)(struct service *service);
-    const char *what;
-} steps[] = {
-    {take_lock, "cannot lock " LOCK_DIR "/" LOCK_NAME},
-    {open_store, "cannot connect to xenstored"},
-    {open_xen, "cannot open the event channels (/dev/xen/evtchn)"},
-    {start, "cannot watch " ROOT},
-};
-
-static int service_start(struct service *service)
-{
-    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-        int rc = steps[i].run(service);
-
-        if (rc == 0)
-            continue;
-        log_line(LOG_ERRORS, "%s: %s", steps[i].what,
-                 rc == -EBUSY ? "another vchan-backend runs in this domain" : strerror(-rc));
-        return rc;
-    }
-    return 0;
-}
-
-int service_open(struct event_base *base, struct service **out)
-{
-    struct service *service = calloc(1, sizeof(*service));
-    int rc;
-
-    *out = NULL;
-    if (!service) {
-        log_line(LOG_ERRORS, "no memory");
-        return -ENOMEM;
-    }
-    service->host.base = base;
-    service->lock = -1;
-    SLIST_INIT(&service->domains);
-    rc = service_start(service);
-    if (rc < 0) {
-        service_close(service);
-        return rc;
-    }
+    service->host = host;
     scan(service);
     look_at_marked(service);
-    *out = service;
     return 0;
 }
 
-int service_error(const struct service *service)
+static void service_changed(void *arg, const char *path)
 {
-    return service->error;
+    struct service *service = arg;
+    struct entry *entry = entry_of(service, path);
+
+    if (entry) {
+        entry->look = true;
+    } else {
+        mark_gone(service, path);
+        service->rescan = true;
+    }
 }
 
-static void free_event(struct event *event)
+static void service_settle(void *arg)
 {
-    if (event)
-        event_free(event);
+    struct service *service = arg;
+
+    if (service->rescan)
+        scan(service);
+    service->rescan = false;
+    look_at_marked(service);
 }
 
-void service_close(struct service *service)
+static void service_stop(void *arg)
 {
-    if (!service)
-        return;
-    sweep(service, 0);
-    free_event(service->heartbeat);
-    free_event(service->xen_event);
-    free_event(service->store_event);
-    ledger_close(service->host.ledger);
-    xen_close(service->host.xen);
-    store_close(service->host.store);
-    if (service->lock >= 0)
-        lock_release(LOCK_NAME, service->lock);
-    free(service);
+    sweep(arg, 0);
+}
+
+int service_run(void)
+{
+    static const struct host_ops ops = {
+        .program = "vchan-backend",
+        .watch = ROOT,
+        .statistics = "data/vchan-backend",
+        .start = service_start,
+        .changed = service_changed,
+        .settle = service_settle,
+        .stop = service_stop,
+    };
+    struct service service = {.rescan = false};
+
+    SLIST_INIT(&service.domains);
+    return host_serve(&ops, &service);
 }

@@ -18,6 +18,7 @@
 
 struct ledger {
     struct store *store;
+    const char *root;
     struct event *timer; /* pending while something is queued */
     TAILQ_HEAD(, account) queue;
     domid_t own;
@@ -57,7 +58,7 @@ static int account_write(const struct account *account)
 static void complain(struct ledger *ledger, int rc)
 {
     if (!ledger->complained)
-        log_line(LOG_ERRORS, "cannot write statistics to " ACCOUNT_ROOT ": %s", strerror(-rc));
+        log_line(LOG_ERRORS, "cannot write statistics to %s: %s", ledger->root, strerror(-rc));
     ledger->complained = true;
 }
 
@@ -115,22 +116,22 @@ static void ledger_write(evutil_socket_t fd, short what, void *arg)
 /* Nobody but this domain and the privileged ones may read them: they tell what the guest is plugged into. */
 static int make_root(struct ledger *ledger)
 {
-    int rc = store_remove(ledger->store, ACCOUNT_ROOT);
+    int rc = store_remove(ledger->store, ledger->root);
 
     if (rc == 0)
         rc = store_own_domid(ledger->store, &ledger->own);
     if (rc == 0)
-        rc = store_make_directory(ledger->store, ACCOUNT_ROOT, ledger->own, STORE_NOBODY);
+        rc = store_make_directory(ledger->store, ledger->root, ledger->own, STORE_NOBODY);
     return rc;
 }
 
 /* A guest could not make its directory data again, which domain 0 may not have had before. */
 static void remove_root(struct ledger *ledger)
 {
-    store_remove_upward(ledger->store, ACCOUNT_ROOT, ledger->own == 0 ? "" : "data");
+    store_remove_upward(ledger->store, ledger->root, ledger->own == 0 ? "" : "data");
 }
 
-struct ledger *ledger_open(struct event_base *base, struct store *store)
+struct ledger *ledger_open(struct event_base *base, struct store *store, const char *root)
 {
     struct ledger *ledger = calloc(1, sizeof(*ledger));
     int rc;
@@ -142,6 +143,7 @@ struct ledger *ledger_open(struct event_base *base, struct store *store)
         return NULL;
     }
     ledger->store = store;
+    ledger->root = root;
     TAILQ_INIT(&ledger->queue);
     rc = make_root(ledger);
     if (rc < 0)
@@ -164,7 +166,8 @@ void account_open(struct account *account, struct ledger *ledger, const char *id
 {
     memset(account, 0, sizeof(*account));
     account->ledger = ledger;
-    snprintf(account->node, sizeof(account->node), ACCOUNT_ROOT "/%s", id);
+    if (ledger)
+        snprintf(account->node, sizeof(account->node), "%s/%s", ledger->root, id);
 }
 
 void account_close(struct account *account)
@@ -173,7 +176,7 @@ void account_close(struct account *account)
         return;
     account_end(account);
     unqueue(account);
-    store_remove_upward(account->ledger->store, account->node, ACCOUNT_ROOT);
+    store_remove_upward(account->ledger->store, account->node, account->ledger->root);
     account->ledger = NULL;
 }
 

@@ -18,9 +18,6 @@
 #include "state/store.h"
 #include "vchan/channel.h"
 
-/* Where they are, relative: "data/vchan-backend/5/0". */
-#define ACCOUNT_ROOT "data/vchan-backend"
-
 /* Room for who is at the other end of a connection, with its NUL; longer texts are cut. */
 #define ACCOUNT_PEER_MAX 96
 
@@ -28,10 +25,11 @@ struct event_base;
 struct ledger;
 
 /*
- * All accounts of a process: removes what an earlier process left. NULL: no memory. That they
- * cannot be written is logged once, and nothing else suffers from it.
+ * All accounts of a process, below a directory (not copied) such as "data/vchan-backend": removes what
+ * an earlier process left. NULL: no memory. That they cannot be written is logged once, and nothing
+ * else suffers from it.
  */
-struct ledger *ledger_open(struct event_base *base, struct store *store);
+struct ledger *ledger_open(struct event_base *base, struct store *store, const char *root);
 
 /* Removes all that was written. Every account must be closed. NULL is allowed. */
 void ledger_close(struct ledger *ledger);

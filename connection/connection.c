@@ -60,24 +60,6 @@ static int read_reconnect(struct store *store, const char *dir, bool *reconnect,
     return rc;
 }
 
-static int read_kind(struct store *store, const char *dir, struct connection *connection,
-                     char why[CONNECTION_WHY_MAX])
-{
-    struct connection_spec *spec = &connection->spec;
-    int rc = store_read_text(store, dir, "connection", spec->kind, sizeof(spec->kind));
-
-    if (rc < 0) {
-        snprintf(why, CONNECTION_WHY_MAX, "node connection: %s", read_error(rc));
-        return rc;
-    }
-    connection->kind = kind_find(spec->kind);
-    if (connection->kind)
-        return 0;
-    snprintf(why, CONNECTION_WHY_MAX,
-             "connection kind \"%s\" is not supported by this vchan-backend", spec->kind);
-    return -ENOTSUP;
-}
-
 /* The field without which the kind cannot be; "" if there is none, or nothing in it. */
 static const char *spec_needed(const struct connection *connection)
 {
@@ -100,23 +82,38 @@ static int check_needs(const struct connection *connection, char why[CONNECTION_
     return -EINVAL;
 }
 
-int connection_read(struct store *store, const char *dir, struct connection *connection,
+int connection_read(struct store *store, const char *dir, struct connection_spec *spec,
                     char why[CONNECTION_WHY_MAX])
 {
-    struct connection_spec *spec = &connection->spec;
     int rc;
 
-    connection->kind = NULL;
     memset(spec, 0, sizeof(*spec));
-    rc = read_kind(store, dir, connection, why);
-    if (rc < 0 || !connection_is_served(connection))
-        return rc;
+    rc = store_read_text(store, dir, "connection", spec->kind, sizeof(spec->kind));
+    if (rc < 0)
+        snprintf(why, CONNECTION_WHY_MAX, "node connection: %s", read_error(rc));
+    if (rc < 0 || strcmp(spec->kind, connection_app.name) == 0)
+        return rc; /* an application's other nodes are not ours to judge */
     rc = read_private(store, dir, "private/path", spec->path, sizeof(spec->path), why);
     if (rc == 0)
         rc = read_private(store, dir, "private/command", spec->command, sizeof(spec->command), why);
-    if (rc == 0)
-        rc = read_reconnect(store, dir, &spec->reconnect, why);
-    return rc < 0 ? rc : check_needs(connection, why);
+    return rc < 0 ? rc : read_reconnect(store, dir, &spec->reconnect, why);
+}
+
+int connection_choose(struct connection *connection, char why[CONNECTION_WHY_MAX])
+{
+    const struct connection_spec *spec = &connection->spec;
+    int rc;
+
+    connection->kind = kind_find(spec->kind);
+    if (!connection->kind) {
+        snprintf(why, CONNECTION_WHY_MAX,
+                 "connection kind \"%s\" is not supported by this version", spec->kind);
+        return -ENOTSUP;
+    }
+    rc = check_needs(connection, why);
+    if (rc < 0)
+        connection->kind = NULL;
+    return rc;
 }
 
 bool connection_is_served(const struct connection *connection)

@@ -29,7 +29,7 @@ struct event_base;
  */
 #define CONNECTION_WHY_MAX 256
 
-/* What the toolstack wrote: B/connection and B/private. A text that is not there is empty. */
+/* What it is to be: in B/connection and B/private, for a backend. A text that is not there is empty. */
 struct connection_spec {
     char kind[16];
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
@@ -75,11 +75,17 @@ extern const struct connection_kind connection_connect;
 extern const struct connection_kind connection_exec;
 
 /*
- * Reads what a device (B) is to be plugged into. 0, or a negative errno with one line in why: the
- * kind is not known here, a key is missing or makes no sense.
+ * Reads what a device (B) is to be plugged into. 0, or a negative errno with one line in why: a key
+ * makes no sense.
  */
-int connection_read(struct store *store, const char *dir, struct connection *connection,
+int connection_read(struct store *store, const char *dir, struct connection_spec *spec,
                     char why[CONNECTION_WHY_MAX]);
+
+/*
+ * Finds the kind that the connection's spec asks for. 0, or a negative errno with one line in why: it is
+ * not known here, or misses a key. kind is NULL then.
+ */
+int connection_choose(struct connection *connection, char why[CONNECTION_WHY_MAX]);
 
 /* Whether the service opens such a connection (all but app). */
 bool connection_is_served(const struct connection *connection);

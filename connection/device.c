@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "connection/connection.h"
 #include "connection/log.h"
 #include "state/device.h"
 
@@ -17,7 +16,8 @@
 
 struct device {
     const struct host *host;
-    char dir[DEVICE_PATH_MAX]; /* B, relative */
+    enum machine_role role;
+    char dir[DEVICE_PATH_MAX]; /* our side's, relative */
     char id[32];               /* "5/0" */
     struct endpoint *endpoint; /* NULL: not taken over */
     struct connection connection;
@@ -25,10 +25,16 @@ struct device {
     enum xenbus_state peer;
     char complaint[CONNECTION_WHY_MAX]; /* as last logged */
     bool told;                          /* that is why it closes now */
-    struct event *patience;             /* pending: the frontend has gone, its bytes have not */
+    struct event *patience;             /* pending: the peer has gone, its bytes have not */
 };
 
-/* ---- a frontend that has gone, and a connection that does not take its last bytes ---- */
+/* The other side, and also the key that names its directory. */
+static const char *peer_word(const struct device *device)
+{
+    return device->role == MACHINE_BACKEND ? "frontend" : "backend";
+}
+
+/* ---- a peer that has gone, and a connection that does not take its last bytes ---- */
 
 static void device_impatient(evutil_socket_t fd, short what, void *arg)
 {
@@ -36,8 +42,8 @@ static void device_impatient(evutil_socket_t fd, short what, void *arg)
 
     (void)fd, (void)what;
     endpoint_fail(device->endpoint, -ETIMEDOUT,
-                  "the frontend left, and its last bytes were not taken within %d seconds",
-                  PATIENCE_SECONDS);
+                  "the %s left, and its last bytes were not taken within %d seconds",
+                  peer_word(device), PATIENCE_SECONDS);
 }
 
 static void device_mind(struct device *device)
@@ -127,7 +133,7 @@ static void log_reason(struct device *device, bool own_moved)
 
 static void log_peer(const struct device *device)
 {
-    log_line(LOG_DETAILS, "%s: frontend %s", device->connection.label,
+    log_line(LOG_DETAILS, "%s: %s %s", device->connection.label, peer_word(device),
              xenbus_state_name(device->peer));
 }
 
@@ -222,19 +228,19 @@ static void set_label(struct device *device)
              named ? name : "");
 }
 
-static const char *open_error(int rc)
+static void explain_open(const struct device *device, int rc, char why[CONNECTION_WHY_MAX])
 {
-    switch (rc) {
-    case -EBUSY:
-        return "another process serves it";
-    case -EINVAL:
-    case -ENOENT:
-        return "its nodes name, frontend, frontend-id do not make sense";
-    case -ELOOP:
-        return "its frontend is this domain itself";
-    default:
-        return strerror(-rc);
-    }
+    const char *peer = peer_word(device);
+
+    if (rc == -EBUSY)
+        snprintf(why, CONNECTION_WHY_MAX, "cannot be served: another process serves it");
+    else if (rc == -EINVAL || rc == -ENOENT)
+        snprintf(why, CONNECTION_WHY_MAX,
+                 "cannot be served: its nodes name, %s, %s-id do not make sense", peer, peer);
+    else if (rc == -ELOOP)
+        snprintf(why, CONNECTION_WHY_MAX, "cannot be served: its %s is this domain itself", peer);
+    else
+        snprintf(why, CONNECTION_WHY_MAX, "cannot be served: %s", strerror(-rc));
 }
 
 static int device_plug(struct device *device, char why[CONNECTION_WHY_MAX])
@@ -244,10 +250,10 @@ static int device_plug(struct device *device, char why[CONNECTION_WHY_MAX])
 
     if (rc < 0)
         return rc;
-    rc = endpoint_open(device->host->store, device->host->xen, MACHINE_BACKEND, device->dir,
+    rc = endpoint_open(device->host->store, device->host->xen, device->role, device->dir,
                        &device_ops, device, &device->endpoint);
     if (rc < 0) {
-        snprintf(why, CONNECTION_WHY_MAX, "cannot be served: %s", open_error(rc));
+        explain_open(device, rc, why);
         connection->kind->unplug(connection);
         return rc;
     }
@@ -256,13 +262,26 @@ static int device_plug(struct device *device, char why[CONNECTION_WHY_MAX])
     return 0;
 }
 
-/* Where B says that its frontend is, there is no device any more, or not yet. */
-static bool frontend_is_gone(const struct device *device)
+/* Where our side says that the other is, there is no device any more, or not yet. */
+static bool peer_is_gone(const struct device *device)
 {
+    struct store *store = device->host->store;
     char dir[STORE_PATH_MAX], state[2];
 
-    return store_read_text(device->host->store, device->dir, "frontend", dir, sizeof(dir)) == 0 &&
-           store_read_text(device->host->store, dir, "state", state, sizeof(state)) == -ENOENT;
+    return store_read_text(store, device->dir, peer_word(device), dir, sizeof(dir)) == 0 &&
+           store_read_text(store, dir, "state", state, sizeof(state)) == -ENOENT;
+}
+
+/* What it is to be plugged into: a backend's nodes say it, a frontend's owner has said it. */
+static int device_choose(struct device *device, char why[CONNECTION_WHY_MAX])
+{
+    struct connection *connection = &device->connection;
+    int rc = 0;
+
+    connection->kind = NULL;
+    if (device->role == MACHINE_BACKEND)
+        rc = connection_read(device->host->store, device->dir, &connection->spec, why);
+    return rc < 0 ? rc : connection_choose(connection, why);
 }
 
 static void device_take(struct device *device)
@@ -271,11 +290,11 @@ static void device_take(struct device *device)
     char why[CONNECTION_WHY_MAX];
     int rc;
 
-    if (!store_exists(device->host->store, device->dir, "state") || frontend_is_gone(device))
+    if (!store_exists(device->host->store, device->dir, "state") || peer_is_gone(device))
         return;
     set_label(device);
     connection->base = device->host->base;
-    rc = connection_read(device->host->store, device->dir, connection, why);
+    rc = device_choose(device, why);
     if (rc == 0 && !connection_is_served(connection))
         return;
     if (rc == 0)
@@ -296,7 +315,7 @@ static void device_drop(struct device *device)
 
 /* ---- for the service ---- */
 
-struct device *device_new(const struct host *host, domid_t frontend, uint32_t devid)
+static struct device *device_new(const struct host *host, enum machine_role role)
 {
     struct device *device = calloc(1, sizeof(*device));
 
@@ -307,8 +326,31 @@ struct device *device_new(const struct host *host, domid_t frontend, uint32_t de
         return NULL;
     }
     device->host = host;
+    device->role = role;
+    return device;
+}
+
+struct device *device_new_backend(const struct host *host, domid_t frontend, uint32_t devid)
+{
+    struct device *device = device_new(host, MACHINE_BACKEND);
+
+    if (!device)
+        return NULL;
     snprintf(device->dir, sizeof(device->dir), "backend/vchan/%u/%" PRIu32, frontend, devid);
     snprintf(device->id, sizeof(device->id), "%u/%" PRIu32, frontend, devid);
+    return device;
+}
+
+struct device *device_new_frontend(const struct host *host, uint32_t devid,
+                                   const struct connection_spec *spec)
+{
+    struct device *device = device_new(host, MACHINE_FRONTEND);
+
+    if (!device)
+        return NULL;
+    device->connection.spec = *spec;
+    snprintf(device->dir, sizeof(device->dir), "device/vchan/%" PRIu32, devid);
+    snprintf(device->id, sizeof(device->id), "%" PRIu32, devid);
     return device;
 }
 
@@ -326,14 +368,14 @@ static bool device_is_new(const struct device *device)
 }
 
 /*
- * The frontend's domain ended, and all that it left is delivered: what this is plugged into (a path
+ * The peer's domain ended, and all that it left is delivered: what this is plugged into (a path
  * that is listened on) may be wanted for the domain's successor. What is in xenstore is the
  * toolstack's.
  */
 static bool device_is_orphan(const struct device *device)
 {
     return device->peer == XenbusStateUnknown && !endpoint_channel(device->endpoint) &&
-           frontend_is_gone(device);
+           peer_is_gone(device);
 }
 
 bool device_is_taken(const struct device *device)

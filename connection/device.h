@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One device that this domain is the backend of: its endpoint, its connection, its lines in the
- * log.
+ * One device that this domain is one side of: its endpoint, its connection, its lines in the log.
  */
 #ifndef CONNECTION_DEVICE_H
 #define CONNECTION_DEVICE_H
@@ -9,23 +8,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "state/store.h"
-#include "vchan/xen.h"
+#include "connection/connection.h"
+#include "connection/host.h"
 
 struct device;
-struct event_base;
 
-/* What all devices share. Owned by the service. */
-struct host {
-    struct event_base *base;
-    struct store *store;
-    struct xen *xen;
-    struct ledger *ledger; /* statistics; or NULL: none are kept */
-};
+/*
+ * Makes a device for B = backend/vchan/frontend/devid, which says itself what it is plugged into.
+ * NULL: no memory. It does nothing until device_look().
+ */
+struct device *device_new_backend(const struct host *host, domid_t frontend, uint32_t devid);
 
-/* Makes a device for B = backend/vchan/frontend/devid. NULL: no memory. It does nothing until
- * device_look(). */
-struct device *device_new(const struct host *host, domid_t frontend, uint32_t devid);
+/* Makes a device for F = device/vchan/devid, plugged into what the spec (copied) says. As above. */
+struct device *device_new_frontend(const struct host *host, uint32_t devid,
+                                   const struct connection_spec *spec);
 
 /* Whether it is served: it was taken over, and has not been let go of. */
 bool device_is_taken(const struct device *device);
@@ -33,7 +29,7 @@ bool device_is_taken(const struct device *device);
 /*
  * Something below B or F changed, or may have: takes the device over if it can be, and does all
  * that is to be done now. What is wrong with it is logged once, and tried again each time. One
- * whose frontend's directory is gone is let go of, once what the frontend left is delivered.
+ * whose other side's directory is gone is let go of, once what that side left is delivered.
  */
 void device_look(struct device *device);
 

@@ -38,7 +38,7 @@ static void echo_later(struct connection *connection)
 static void echo_end(struct connection *connection, int rc)
 {
     if (rc == -EPROTO) {
-        endpoint_fail(connection->endpoint, rc, "the frontend corrupted the ring");
+        endpoint_fail_corrupt(connection->endpoint);
         return;
     }
     endpoint_set_finished(connection->endpoint);

@@ -126,7 +126,7 @@ static void exec_stepped(void *arg)
     const struct relay *relay = &exec->stream.relay;
 
     if (relay->ring_error == -EPROTO) {
-        endpoint_fail(exec->connection->endpoint, -EPROTO, "the frontend corrupted the ring");
+        endpoint_fail_corrupt(exec->connection->endpoint);
         return;
     }
     if (relay->sink_done && relay->sink_error)

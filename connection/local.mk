@@ -8,6 +8,7 @@ libconnection_la_SOURCES = \
 	connection/device.c connection/device.h \
 	connection/echo.c \
 	connection/exec.c \
+	connection/host.c connection/host.h \
 	connection/log.c connection/log.h \
 	connection/socket.c \
 	connection/stream.c connection/stream.h \

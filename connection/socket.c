@@ -54,9 +54,9 @@ static void wait_alone(struct server *server)
         endpoint_set_finished(endpoint);
         endpoint_set_drained(endpoint);
     } else if (bytes == -EPROTO) {
-        endpoint_fail(endpoint, bytes, "the frontend corrupted the ring");
+        endpoint_fail_corrupt(endpoint);
     } else if (bytes > 0 && channel_peer_left(channel)) {
-        endpoint_fail(endpoint, -EPIPE, "no client took the frontend's last %d bytes", bytes);
+        endpoint_fail(endpoint, -EPIPE, "no client took the %d bytes that are left", bytes);
     } else {
         event_add(server->incoming, NULL);
     }

@@ -76,7 +76,7 @@ static bool pass_failure(const struct relay *relay, struct endpoint *endpoint, c
     int error = relay->source_error ? relay->source_error : relay->sink_error;
 
     if (relay->ring_error == -EPROTO)
-        endpoint_fail(endpoint, -EPROTO, "the frontend corrupted the ring");
+        endpoint_fail_corrupt(endpoint);
     else if (error && relay->source_done)
         endpoint_fail(endpoint, error, "%s left before it took all: %s", peer, strerror(-error));
     else

@@ -132,7 +132,7 @@ part "one service in a domain"
 backend_start
 run 0 xl-vchan attach guest name=more connection=echo
 run 1 vchan-backend
-complains "vchan-backend: cannot lock /run/pvchan/vchan-backend: another vchan-backend runs in this domain"
+complains "vchan-backend: cannot lock /run/pvchan: another vchan-backend runs in this domain"
 for word in --loud -zv --verbose=1; do
     run 2 vchan-backend -q "$word"
     [[ $err == 'vchan-backend: "-'*'": no such option, or it takes no value (see vchan-backend --help)' ]] ||

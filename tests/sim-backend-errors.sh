@@ -28,8 +28,8 @@ domid=$(xl domid guest)
 
 part "kinds and keys"
 refused tcp connection=tcp address=localhost:1 -- \
-    'connection kind "tcp" is not supported by this vchan-backend'
-await "$domid/1 tcp: connection kind \"tcp\" is not supported by this vchan-backend"
+    'connection kind "tcp" is not supported by this version'
+await "$domid/1 tcp: connection kind \"tcp\" is not supported by this version"
 
 part "sockets"
 echo precious > "$work/file"

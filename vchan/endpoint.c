@@ -588,6 +588,11 @@ void endpoint_fail(struct endpoint *endpoint, int error, const char *format, ...
     endpoint_run(endpoint);
 }
 
+void endpoint_fail_corrupt(struct endpoint *endpoint)
+{
+    endpoint_fail(endpoint, -EPROTO, "the %s corrupted the ring", peer_word(endpoint));
+}
+
 void endpoint_set_error(struct endpoint *endpoint, int error, const char *format, ...)
 {
     va_list args;

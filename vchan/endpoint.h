@@ -80,6 +80,9 @@ void endpoint_set_drained(struct endpoint *endpoint);
 void endpoint_fail(struct endpoint *endpoint, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The same, because the peer wrote nonsense into the ring (-EPROTO). */
+void endpoint_fail_corrupt(struct endpoint *endpoint);
+
 /*
  * The end that is to come is not one in order: says why, as endpoint_fail() does, but the endpoint goes on, to
  * deliver what is under way. To be called before endpoint_set_finished(), so that the peer, when it has

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "connection/host.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "connection/account.h"
+#include "connection/log.h"
+#include "state/notify.h"
+#include "vchan/lock.h"
+
+/* libxenstore's fd does not tell that xenstored is gone, so it is asked now and then. */
+#define HEARTBEAT_SECONDS 5
+
+/* Events taken in one turn, so that a guest that writes in a loop does not keep others waiting. */
+#define BATCH 256
+
+enum { ON_STORE, ON_XEN, ON_HEARTBEAT, ON_TERM, ON_INTERRUPT, ON_RELOAD, EVENT_COUNT };
+
+struct server {
+    struct host host;
+    const struct host_ops *ops;
+    void *service;
+    int lock;
+    int error; /* why the loop ended: a negative errno, after a line in the log */
+    struct event *events[EVENT_COUNT];
+};
+
+/* ---- events ---- */
+
+static void give_up(struct server *server, int rc, const char *what)
+{
+    log_line(LOG_ERRORS, "%s: %s", what, strerror(-rc));
+    server->error = rc;
+    event_base_loopbreak(server->host.base);
+}
+
+/* Takes a batch of events, then has done once what any number of them call for. */
+static void on_store(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *server = arg;
+    struct store_event event;
+    int rc = 0;
+
+    (void)fd, (void)what;
+    for (int i = 0; i < BATCH && (rc = store_next_event(server->host.store, &event)) > 0; i++)
+        server->ops->changed(server->service, event.path);
+    server->ops->settle(server->service);
+    if (rc < 0)
+        give_up(server, -ECONNRESET, "lost xenstored");
+}
+
+static void on_xen(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *server = arg;
+    int rc = xen_dispatch(server->host.xen);
+
+    (void)fd, (void)what;
+    if (rc < 0)
+        give_up(server, rc, "lost the event channels");
+}
+
+static void on_stop(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *server = arg;
+
+    (void)fd, (void)what;
+    event_base_loopbreak(server->host.base);
+}
+
+static void on_reload(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *server = arg;
+
+    (void)fd, (void)what;
+    server->ops->reload(server->service);
+}
+
+/* ---- coming: each step returns 0 or a negative errno ---- */
+
+static int add_event(struct server *server, int which, int fd, short what,
+                     event_callback_fn callback, const struct timeval *time)
+{
+    struct event *event =
+        event_new(server->host.base, fd, what | EV_PERSIST, callback, server);
+
+    server->events[which] = event;
+    return event && event_add(event, time) == 0 ? 0 : -ENOMEM;
+}
+
+static int take_lock(struct server *server)
+{
+    server->lock = lock_take(server->ops->program);
+    return server->lock < 0 ? server->lock : 0;
+}
+
+static int open_store(struct server *server)
+{
+    return store_open(&server->host.store);
+}
+
+static int open_xen(struct server *server)
+{
+    return xen_open(&server->host.xen);
+}
+
+static int add_signals(struct server *server)
+{
+    int rc = add_event(server, ON_TERM, SIGTERM, EV_SIGNAL, on_stop, NULL);
+
+    if (rc == 0)
+        rc = add_event(server, ON_INTERRUPT, SIGINT, EV_SIGNAL, on_stop, NULL);
+    if (rc == 0 && server->ops->reload)
+        rc = add_event(server, ON_RELOAD, SIGHUP, EV_SIGNAL, on_reload, NULL);
+    return rc;
+}
+
+static int open_ledger(struct server *server)
+{
+    struct host *host = &server->host;
+
+    host->ledger = ledger_open(host->base, host->store, server->ops->statistics);
+    return host->ledger ? 0 : -ENOMEM;
+}
+
+static int add_watch(struct server *server)
+{
+    static const struct timeval heartbeat = {.tv_sec = HEARTBEAT_SECONDS};
+    struct host *host = &server->host;
+    int rc = store_watch(host->store, server->ops->watch, "devices");
+
+    if (rc == 0)
+        rc = add_event(server, ON_STORE, store_fd(host->store), EV_READ, on_store, NULL);
+    if (rc == 0)
+        rc = add_event(server, ON_XEN, xen_fd(host->xen), EV_READ, on_xen, NULL);
+    if (rc == 0)
+        rc = add_event(server, ON_HEARTBEAT, -1, 0, on_store, &heartbeat);
+    return rc;
+}
+
+static const struct {
+    int (*run)(struct server *server);
+    const char *what;
+} steps[] = {
+    {take_lock, "cannot lock " LOCK_DIR},
+    {open_store, "cannot connect to xenstored"},
+    {open_xen, "cannot open the event channels (/dev/xen/evtchn)"},
+    {open_ledger, "cannot keep statistics"},
+    {add_signals, "cannot set up signals"},
+    {add_watch, "cannot watch xenstore"},
+};
+
+static int server_open(struct server *server)
+{
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        int rc = steps[i].run(server);
+
+        if (rc == -EBUSY)
+            log_line(LOG_ERRORS, "%s: another %s runs in this domain", steps[i].what,
+                     server->ops->program);
+        else if (rc < 0)
+            log_line(LOG_ERRORS, "%s: %s", steps[i].what, strerror(-rc));
+        if (rc < 0)
+            return rc;
+    }
+    return server->ops->start(&server->host, server->service);
+}
+
+/* ---- going ---- */
+
+static void server_close(struct server *server)
+{
+    for (int i = 0; i < EVENT_COUNT; i++)
+        if (server->events[i])
+            event_free(server->events[i]);
+    ledger_close(server->host.ledger);
+    xen_close(server->host.xen);
+    store_close(server->host.store);
+    if (server->lock >= 0)
+        lock_release(server->ops->program, server->lock);
+}
+
+static enum host_exit server_run(struct server *server)
+{
+    if (server_open(server) < 0)
+        return HOST_FAILED;
+    notify_manager("READY=1");
+    event_base_dispatch(server->host.base);
+    notify_manager("STOPPING=1");
+    server->ops->stop(server->service);
+    return server->error < 0 ? HOST_FAILED : HOST_STOPPED;
+}
+
+enum host_exit host_serve(const struct host_ops *ops, void *service)
+{
+    struct server server = {
+        .host = {.base = event_base_new()}, .ops = ops, .service = service, .lock = -1};
+    enum host_exit rc;
+
+    signal(SIGPIPE, SIG_IGN);
+    if (!server.host.base) {
+        log_line(LOG_ERRORS, "cannot make an event loop");
+        return HOST_FAILED;
+    }
+    rc = server_run(&server);
+    server_close(&server);
+    event_base_dispatch(server.host.base); /* what is left are commands that are to end */
+    event_base_free(server.host.base);
+    return rc;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a service stands on, whichever side's it is: an event loop, xenstored, Xen, signals, the
+ * service manager, and a lock, so that it runs once in a domain.
+ */
+#ifndef CONNECTION_HOST_H
+#define CONNECTION_HOST_H
+
+#include "state/store.h"
+#include "vchan/xen.h"
+
+struct event_base;
+struct ledger;
+
+/* What all devices of a service share. */
+struct host {
+    struct event_base *base;
+    struct store *store;
+    struct xen *xen;
+    struct ledger *ledger; /* their statistics */
+};
+
+/* A service. Its functions are called in the loop's thread; none may block. */
+struct host_ops {
+    const char *program;    /* its name in errors, and the lock's */
+    const char *watch;      /* the directory in xenstore where its devices come and go */
+    const char *statistics; /* the one where theirs are written */
+
+    /* Begins: looks at what is there. 0, or a negative errno after a line in the log. */
+    int (*start)(const struct host *host, void *service);
+    /* Something at this path changed, or may have: remembers it. */
+    void (*changed)(void *service, const char *path);
+    /* Does what any number of changes call for. */
+    void (*settle)(void *service);
+    /* Lets go of all devices, in order. After start() only. */
+    void (*stop)(void *service);
+    /* SIGHUP. NULL: it ends the process, as it does where nobody asks for it. */
+    void (*reload)(void *service);
+};
+
+enum host_exit { HOST_STOPPED = 0, HOST_FAILED = 1 };
+
+/*
+ * Runs a service until SIGTERM or SIGINT, or until it cannot go on, which is logged; then until
+ * all commands that it started have ended. Gives the exit code.
+ */
+enum host_exit host_serve(const struct host_ops *ops, void *service);
+
+#endif
