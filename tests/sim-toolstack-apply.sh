@@ -112,10 +112,14 @@ run 0 xl-vchan wait --timeout 20 web db InitWait
 run 0 xl-vchan diff "$work/good.cfg"
 run 0 xl-vchan detach logger both
 config web "name=db, connection=echo" "name=log, backend=logger" "name=x, backend=logger, connection=echo"
-refuses "apply $cfg: channel \"x\": no backend took it within 1 s (is vchan-backend running in logger?)"
+refuses "apply $cfg: channel \"x\": no backend took it within 1 s: is vchan-backend running in logger?"
 config nobody "name=x"
 run 1 xl-vchan apply "$work/nobody.cfg"
 complains "xl-vchan: apply $work/nobody.cfg: there is no domain \"nobody\" (xl-vchan create makes one)"
+for command in diff apply; do
+    run 1 xl-vchan $command <(echo 'name = "web"')
+    [[ $err == *": there is no vchan in it (vchan = [ ] is for no channels)" ]] || fail "$err"
+done
 echo 'vchan = []' > "$work/nameless.cfg"
 run 1 xl-vchan diff "$work/nameless.cfg"
 complains "xl-vchan: diff $work/nameless.cfg: the file has no name= (say which DOMAIN is meant)"
@@ -124,7 +128,7 @@ part "a backend that does not let go"
 config web "name=db, connection=echo, ring=4K" "name=log, backend=logger"
 kill -STOP "$backend"
 run 1 xl-vchan apply --quiet --wait 1 "$cfg"
-complains "xl-vchan: apply $cfg: channel \"db\": the backend did not close it within 1 s (use --force to remove it anyway)"
+complains "xl-vchan: apply $cfg: channel \"db\": the backend did not close it within 1 s: vchan-backend in Domain-0 does not react (its log may tell why); --force removes it anyway"
 kill -CONT "$backend"
 apply --quiet --force
 settled

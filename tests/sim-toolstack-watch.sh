@@ -102,6 +102,7 @@ part "an error, and nonsense"
 xl-vchan watch > "$work/text" &
 watcher=$!
 run 0 xl-vchan attach web "name=app"
+seen "$work/text" 'app frontend: - -> Initialising'
 F=/local/domain/$(xl domid web)/device/vchan
 for at in $(xenstore-list "$F"); do
     xenstore-write "$F/$at/error" $'bad \e[31mred' "$F/$at/state" 5
@@ -114,6 +115,28 @@ kill "$watcher"
 wait "$watcher"
 grep -q 'web app frontend: Initialising -> Closing: bad ?\[31mred$' "$work/text" || fail "$(cat "$work/text")"
 grep -q 'web app frontend: Closing -> -$' "$work/text" || fail "$(cat "$work/text")"
+
+part "a backend that was killed while its guest is paused: the states do not tell"
+run 0 xl-vchan attach web "name=echo, connection=echo"
+in_domain web vchan cat echo < "$work/in" > /dev/null 2>&1 &
+cat=$!
+exec {in}> "$work/in"
+run 0 xl-vchan wait --timeout 60 web echo
+run 0 xl-vchan list web
+[[ $out != *nobody* ]] || fail "$out"
+run 0 xl pause web
+kill -KILL "$backend"
+backend_end 137
+run 0 xl-vchan list web
+[[ $out == *" Connected/Connected "*"
+    nobody serves it now: no vchan-backend runs in Domain-0 (systemctl start vchan-backend)" ]] || fail "$out"
+run 0 xl-vchan list --json web
+[[ $out == *'"hint":"nobody serves it now: '* ]] || fail "$out"
+backend_start
+run 0 xl unpause web
+exec {in}>&-
+wait "$cat"
+run 0 xl-vchan detach web echo
 backend_stop
 run 0 xl destroy web
 finish

@@ -57,9 +57,8 @@ watch_end() {
 }
 
 # A backend in domain 0: takes each device that appears, unless an application is to take it, or
-# refuses it if $work/refuse is there; and closes each that is to be closed.
-backend_start() {
-    watch /local/domain/0/backend/vchan
+# refuses it if $work/refuse is there; and closes each that is to be closed. It has the service's lock.
+serve() {
     while read -r -u "$events" path; do
         [[ $path == */state ]] || continue
         case $(xenstore-read "${path%state}connection" "$path" 2> /dev/null) in
@@ -71,12 +70,21 @@ backend_start() {
         fi ;;
         *$'\n'5) xenstore-write "$path" 6 ;;
         esac
-    done &
+    done
+}
+backend_start() {
+    mkdir -p /run/pvchan
+    exec {locked}< <(exec flock -F /run/pvchan/vchan-backend sh -c 'echo; exec tail -f /dev/null')
+    lock=$!
+    read -r -u "$locked"
+    watch /local/domain/0/backend/vchan
+    serve &
     backend=$!
 }
 backend_stop() {
-    kill "$backend"
-    wait "$backend" 2> /dev/null
+    kill "$backend" "$lock"
+    wait "$backend" "$lock" 2> /dev/null
+    exec {locked}<&-
     watch_end
 }
 
@@ -220,17 +228,29 @@ refuses "$work/bad.cfg:3: vchan entry 2: key \"ring\": 3G is larger than 1M (use
 config bad <<< 'name = "bad"; vchan = [ "name=a, backend=nowhere" ]'
 refuses "create $work/bad.cfg: channel \"a\": key \"backend\": there is no domain \"nowhere\"" \
     xl-vchan create "$work/bad.cfg"
+config bad <<< 'name = "bad"; memory = 64
+vchans = [ "name=a" ]'
+refuses "$work/bad.cfg:2: vchans: unknown (write vchan = [ \"name=NAME, ...\" ])" xl-vchan create "$work/bad.cfg"
 config bad <<< 'vchan = [ "name=a" ]'
 refuses "$work/bad.cfg: the domain has no name (add name=\"NAME\")" xl-vchan create "$work/bad.cfg"
 
 echo "--- a backend that is not there"
 backend_stop
+nobody="no vchan-backend runs in Domain-0 (systemctl start vchan-backend)"
+run 0 xl-vchan list web
+contains "$B/0
+    nobody serves it now: $nobody
+7 "
+run 0 xl-vchan show web org.example.app
+contains "hint            waits for a program in Domain-0 to open it"
+run 3 xl-vchan wait --timeout 0 web org.example.db
+says "xl-vchan: wait web: channel \"org.example.db\": not Connected in time (it is Initialising/InitWait): nobody serves it now: $nobody"
 config late <<< 'name = "late"; memory = 64; kernel = "/dev/null"'
-refuses 'attach web: channel "x": no backend took it within 1 s (is vchan-backend running in Domain-0?)' \
+refuses 'attach web: channel "x": no backend took it within 1 s: no vchan-backend runs in Domain-0 (systemctl start vchan-backend)' \
     xl-vchan attach --wait 1 web name=x,connection=echo
 before=$(snapshot)
 run 1 xl-vchan create --wait 1 "$work/late.cfg" 'vchan=["name=a","name=x,connection=echo"]'
-contains 'channel "x": no backend took it within 1 s (is vchan-backend running in Domain-0?)'
+contains 'channel "x": no backend took it within 1 s: no vchan-backend runs in Domain-0 (systemctl start vchan-backend)'
 unchanged "$before" "after a failed create"
 run 1 xl domid late
 run 1 xl-vchan create "$work/late.cfg" 'type="banana"'
@@ -270,8 +290,11 @@ interrupt "$work/go"
 
 echo "--- a backend that hangs, refuses, or is gone"
 run 1 xl-vchan detach --wait 1 web org.example.db
-says 'xl-vchan: detach web: channel "org.example.db": the backend did not close it within 1 s (use --force to remove it anyway)'
+says 'xl-vchan: detach web: channel "org.example.db": the backend did not close it within 1 s: no vchan-backend runs in Domain-0 (systemctl start vchan-backend); --force removes it anyway'
 is "$(xenstore-read "$B/0/online" "$B/0/state")" "0"$'\n'"5"
+run 0 xl-vchan list web
+contains "
+    being unplugged, but not closed: $nobody"
 run 0 xl-vchan detach --force web org.example.db
 run 1 xenstore-ls "$B/0"
 run 1 xenstore-ls "$T/0"
@@ -289,11 +312,16 @@ run 0 xl-vchan list
 says "Domain Idx BE       Name            FE/BE state evt-ch ring-ref r/w-ring BE-path
 web    7   Domain-0 org.example.app ?banana/?99 -      -        -/2K     $B/7
     backend: bad ?[31mred"
+xenstore-rm "$F/7/state"
+run 0 xl-vchan list web
+contains "
+    only a part of it is left (xl-vchan detach --force $web 7 removes it)"
 run 0 xl destroy web
 run 0 xl-vchan list
 says "Domain Idx BE       Name            FE/BE state evt-ch ring-ref r/w-ring BE-path
 $web      7   Domain-0 org.example.app -/?99       -      -        -/-      $B/7
-    backend: bad ?[31mred"
+    backend: bad ?[31mred
+    its domain is gone (xl-vchan detach $web 7 removes what is left)"
 run 0 xl-vchan detach --force "$web" org.example.app
 unchanged "$empty" "at the end"
 

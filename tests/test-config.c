@@ -260,7 +260,45 @@ START_TEST(a_file_without_channels_is_read)
     ck_assert_int_eq(config_read(file, "", &config, why), 0);
     ck_assert_ptr_null(config.name);
     ck_assert_uint_eq(config.count, 0);
+    ck_assert(!config.declares);
     config_free(&config);
+    file_write("vchan = []", 10);
+    ck_assert_int_eq(config_read(file, "", &config, why), 0);
+    ck_assert(config.declares);
+    config_free(&config);
+}
+END_TEST
+
+/* What is no key of ours, and only looks like one. */
+START_TEST(others_keys_are_not_ours)
+{
+    static const char text[] = "device_model_args = [ 'vchans = 1',\n'vchans' ]\n"
+                               "#vchans = 1\nnote = 'vchan = 2'\nvchan = [ 'name=a' ]\n";
+    struct config config;
+    char why[CONFIG_WHY_MAX];
+
+    file_write(text, sizeof(text) - 1);
+    ck_assert_msg(config_read(file, "", &config, why) == 0, "%s", why);
+    ck_assert_uint_eq(config.count, 1);
+    config_free(&config);
+}
+END_TEST
+
+/* One line of a megabyte is fine, a file without an end is not. */
+START_TEST(a_huge_file_is_read_or_refused)
+{
+    static char text[(1 << 20) + 1];
+    struct config config;
+    char why[CONFIG_WHY_MAX];
+
+    memset(text, ' ', sizeof(text));
+    memcpy(text, "name='web'", 10);
+    file_write(text, sizeof(text));
+    ck_assert_msg(config_read(file, "", &config, why) == 0, "%s", why);
+    ck_assert_str_eq(config.name, "web");
+    config_free(&config);
+    ck_assert_int_eq(config_read("/dev/zero", "", &config, why), -EFBIG);
+    ck_assert_str_eq(why, "/dev/zero: File too large");
 }
 END_TEST
 
@@ -287,6 +325,12 @@ static const struct {
      "command line: vchan entry 1: key \"ring\": 3G is larger than 1M (use at most ring=1M)"},
     {"name = 'web'", "vchan=1\n",
      "command line: vchan: is not a list (write vchan = [ \"name=NAME, ...\" ])"},
+    {"name = 'web'\n\n vchans = [ 'name=a' ]\n", "",
+     "@:3: vchans: unknown (write vchan = [ \"name=NAME, ...\" ])"},
+    {"name = 'web'\n", "vchannel+=[ 'name=a' ]\n",
+     "command line: vchannel: unknown (write vchan = [ \"name=NAME, ...\" ])"},
+    {"vchan_2='x'\nvchan=['name=a']\n", "",
+     "@:1: vchan_2: unknown (write vchan = [ \"name=NAME, ...\" ])"},
 };
 
 START_TEST(a_bad_file_is_explained)
@@ -471,6 +515,8 @@ int main(void)
     tcase_add_test(tcase, an_identity_needs_no_good_channels);
     tcase_add_test(tcase, a_file_is_read);
     tcase_add_test(tcase, a_file_without_channels_is_read);
+    tcase_add_test(tcase, others_keys_are_not_ours);
+    tcase_add_test(tcase, a_huge_file_is_read_or_refused);
     tcase_add_loop_test(tcase, a_bad_file_is_explained, 0, COUNT(bad_files));
     tcase_add_loop_test(tcase, a_syntax_error_is_one_line, 0, COUNT(no_configs));
     tcase_add_test(tcase, a_file_with_a_nul_is_refused);

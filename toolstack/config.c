@@ -11,6 +11,9 @@
 /* What libxlutil is told the file is called, so that places in its reports are easy to find. */
 #define SOURCE "config:"
 
+/* What a key of an xl config file may be made of. */
+#define KEY_LETTERS "abcdefghijklmnopqrstuvwxyz0123456789_"
+
 /* A file being read. */
 struct reader {
     const char *file;
@@ -141,6 +144,7 @@ static int read_channels(struct reader *reader)
     if (rc)
         return refuse(reader, setting_line(reader),
                       "vchan: is not a list (write vchan = [ \"name=NAME, ...\" ])");
+    reader->config->declares = true;
     reader->config->channels = calloc((size_t)entries + 1, sizeof(struct channel));
     if (!reader->config->channels)
         return -ENOMEM;
@@ -164,6 +168,26 @@ static int read_string(struct reader *reader, const char *key, char **string)
     return *string ? 0 : -ENOMEM;
 }
 
+/*
+ * xl takes no notice of keys that it does not know. One that is nearly ours is a mistake, and its channels
+ * would be taken for none at all.
+ */
+static int check_typos(const struct reader *reader, const char *text)
+{
+    for (unsigned long line = 1; *text; line++) {
+        const char *key = text + strspn(text, " \t");
+        size_t length = strspn(key, KEY_LETTERS);
+
+        if (length > 5 && memmem(key, length, "vchan", 5) &&
+            key[length + strspn(key + length, " \t+")] == '=')
+            return refuse(reader, line, "%.*s: unknown (write vchan = [ \"name=NAME, ...\" ])",
+                          (int)length, key);
+        text += strcspn(text, "\n");
+        text += *text == '\n';
+    }
+    return 0;
+}
+
 static int refuse_syntax(struct reader *reader)
 {
     const char *text;
@@ -183,22 +207,26 @@ static int read_text(struct reader *reader, const char *text, size_t size)
     rc = read_string(reader, "name", &reader->config->name);
     if (rc == 0)
         rc = read_string(reader, "uuid", &reader->config->uuid);
-    return rc < 0 || reader->identity ? rc : read_channels(reader);
+    if (rc < 0 || reader->identity)
+        return rc;
+    rc = check_typos(reader, text);
+    return rc == 0 ? read_channels(reader) : rc;
 }
 
 /* Copies the file and what is to follow it. */
 static int load(struct reader *reader, const char *extra, FILE *to)
 {
     FILE *from = fopen(reader->file, "re");
+    size_t size = 0;
     int c, last = '\n', rc;
 
     if (!from)
         return -errno;
-    for (errno = 0; (c = getc(from)) != EOF; last = c) {
+    for (errno = 0; size <= CONFIG_SIZE_MAX && (c = getc(from)) != EOF; last = c, size++) {
         putc(c, to);
         reader->lines += c == '\n';
     }
-    rc = ferror(from) ? -errno : 0;
+    rc = ferror(from) ? -errno : size > CONFIG_SIZE_MAX ? -EFBIG : 0;
     fclose(from);
     if (last != '\n') {
         putc('\n', to);

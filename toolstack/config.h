@@ -11,12 +11,16 @@
 
 #include "toolstack/channel.h"
 
+/* The largest file that is taken for a config file, in bytes. */
+#define CONFIG_SIZE_MAX (16 << 20)
+
 /* Room for any error line of config_read and its NUL; a longer one is cut. */
 #define CONFIG_WHY_MAX (CHANNEL_WHY_MAX + 1024)
 
 struct config {
     char *name; /* of the domain; NULL: it has none */
     char *uuid; /* of the domain, as written; NULL: it has none */
+    bool declares; /* there is a vchan=, though it may be empty */
     struct channel *channels;
     size_t count;
 };

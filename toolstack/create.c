@@ -206,6 +206,14 @@ static char *join_settings(char **settings)
     return fclose(to) == 0 ? text : NULL;
 }
 
+static int create_config(struct creation *creation)
+{
+    if (!creation->config.declares)
+        fprintf(stderr, "xl-vchan: %s: there is no vchan in it: a domain without channels\n",
+                creation->file);
+    return create_read(creation);
+}
+
 static int create_file(struct creation *creation, char **settings)
 {
     char why[CONFIG_WHY_MAX] = "out of memory";
@@ -218,7 +226,7 @@ static int create_file(struct creation *creation, char **settings)
         fprintf(stderr, "xl-vchan: %s: the domain has no name (add name=\"NAME\")\n",
                 creation->file);
     else
-        code = create_read(creation);
+        code = create_config(creation);
     free(extra);
     config_free(&creation->config);
     return code;

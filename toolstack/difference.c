@@ -164,6 +164,10 @@ int differences_read(struct tool *tool, const char *file, const char *domain,
     rc = config_read(file, "", &differences->want, why);
     if (rc < 0)
         fprintf(stderr, "xl-vchan: %s\n", why);
+    if (rc == 0 && !differences->want.declares) {
+        fprintf(stderr, "xl-vchan: %s: there is no vchan in it (vchan = [ ] is for no channels)\n", file);
+        rc = -EINVAL;
+    }
     if (rc == 0)
         rc = find_domain(tool, domain, differences);
     return rc == 0 ? differences_refresh(tool, differences) : rc;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "toolstack/command.h"
+#include "toolstack/hint.h"
 #include "toolstack/view.h"
 
 /* --- the table --- */
@@ -69,15 +70,21 @@ static void print_row(const struct row *row, const int *widths, int first)
     puts(row->cells[COLUMN_COUNT - 1]);
 }
 
-static void print_errors(const struct view *view)
+/* What is wrong with it. */
+static void print_troubles(struct tool *tool, const struct view *view)
 {
+    struct hint hint;
+
+    hint_look(tool, view, &hint);
     if (view->texts[VIEW_FRONTEND_ERROR][0] != '\0')
         printf("    frontend: %s\n", view->texts[VIEW_FRONTEND_ERROR]);
     if (view->texts[VIEW_BACKEND_ERROR][0] != '\0')
         printf("    backend: %s\n", view->texts[VIEW_BACKEND_ERROR]);
+    if (hint.trouble)
+        printf("    %s\n", hint.text);
 }
 
-static void print_rows(const struct views *views, struct row *rows, bool one_domain)
+static void print_rows(struct tool *tool, const struct views *views, struct row *rows, bool one_domain)
 {
     int first = one_domain ? COLUMN_DEVID : COLUMN_DOMAIN;
     int widths[COLUMN_COUNT] = {0};
@@ -90,29 +97,33 @@ static void print_rows(const struct views *views, struct row *rows, bool one_dom
     print_row(&header, widths, first);
     for (size_t i = 0; i < views->count; i++) {
         print_row(&rows[i], widths, first);
-        print_errors(&views->items[i]);
+        print_troubles(tool, &views->items[i]);
     }
 }
 
-static int print_table(const struct views *views, bool one_domain)
+static int print_table(struct tool *tool, const struct views *views, bool one_domain)
 {
     struct row *rows = calloc(views->count + 1, sizeof(*rows));
 
     if (!rows)
         return -ENOMEM;
-    print_rows(views, rows, one_domain);
+    print_rows(tool, views, rows, one_domain);
     free(rows);
     return 0;
 }
 
 /* --- JSON --- */
 
-static int print_json(const struct views *views)
+static int print_json(struct tool *tool, const struct views *views)
 {
     struct json_object *array = json_object_new_array();
 
-    for (size_t i = 0; i < views->count; i++)
-        json_object_array_add(array, view_json(&views->items[i]));
+    for (size_t i = 0; i < views->count; i++) {
+        struct hint hint;
+
+        hint_look(tool, &views->items[i], &hint);
+        json_object_array_add(array, view_json(&views->items[i], &hint));
+    }
     view_print_json(array);
     return 0;
 }
@@ -139,7 +150,7 @@ static int list(struct tool *tool, const domid_t *only, bool json)
     }
     rc = check_found(tool, only, &views);
     if (rc == 0)
-        rc = json ? print_json(&views) : print_table(&views, only);
+        rc = json ? print_json(tool, &views) : print_table(tool, &views, only);
     views_free(&views);
     return rc;
 }

@@ -7,11 +7,13 @@ libtoolstack_la_SOURCES = \
 	toolstack/hold.c toolstack/hold.h \
 	toolstack/plug.c toolstack/plug.h \
 	toolstack/plugged.c toolstack/plugged.h \
+	toolstack/port.c toolstack/port.h \
 	toolstack/record.c toolstack/record.h \
+	toolstack/service.c toolstack/service.h \
 	toolstack/tool.c toolstack/tool.h \
 	toolstack/unplug.c
 libtoolstack_la_CPPFLAGS = $(TOOLSTACK_CPPFLAGS)
-libtoolstack_la_LIBADD = libstate.la $(XENLIGHT_LIBS) $(XLUTIL_LIBS) $(XENTOOLLOG_LIBS)
+libtoolstack_la_LIBADD = libstate.la $(XENCONTROL_LIBS) $(XENLIGHT_LIBS) $(XLUTIL_LIBS) $(XENTOOLLOG_LIBS)
 
 TOOLSTACK_CPPFLAGS = $(AM_CPPFLAGS) $(XENLIGHT_CFLAGS) $(XLUTIL_CFLAGS) $(XENTOOLLOG_CFLAGS) \
 	$(XENCONTROL_CFLAGS) $(JSON_CFLAGS) $(NCURSES_CFLAGS)
@@ -28,6 +30,7 @@ xl_vchan_SOURCES = \
 	toolstack/diff.c \
 	toolstack/difference.c toolstack/difference.h \
 	toolstack/graph.c \
+	toolstack/hint.c toolstack/hint.h \
 	toolstack/list.c \
 	toolstack/main.c \
 	toolstack/monitor.c toolstack/monitor.h \
@@ -38,7 +41,7 @@ xl_vchan_SOURCES = \
 	toolstack/wait.c \
 	toolstack/watch.c
 xl_vchan_CPPFLAGS = $(TOOLSTACK_CPPFLAGS)
-xl_vchan_LDADD = libtoolstack.la $(JSON_LIBS) $(XENCONTROL_LIBS) $(NCURSES_LIBS)
+xl_vchan_LDADD = libtoolstack.la $(JSON_LIBS) $(NCURSES_LIBS)
 
 bashcompletiondir = $(datadir)/bash-completion/completions
 dist_bashcompletion_DATA = toolstack/completion/xl-vchan

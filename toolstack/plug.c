@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "toolstack/devices.h"
+#include "toolstack/service.h"
 
 int plug_find_backend(struct tool *tool, const struct channel *channel, domid_t frontend,
                       domid_t *backend)
@@ -294,16 +295,16 @@ static void complain_untaken(struct tool *tool, const char *name, const struct d
                              unsigned int seconds, int rc)
 {
     char backend[DEVICE_PATH_MAX], domain[TOOL_NAME_MAX], error[256] = "?";
+    char words[SERVICE_WORDS_MAX];
 
     device_backend_path(id, backend);
     tool_domain_name(tool, id->backend, domain);
     if (store_read_text(tool->store, backend, "error", error, sizeof(error)) == 0)
         tool_clean(error);
+    service_words(tool, id->backend, words);
     if (rc == -ETIMEDOUT)
-        tool_complain(tool,
-                      "channel \"%s\": no backend took it within %u s "
-                      "(is vchan-backend running in %s?)",
-                      name, seconds, domain);
+        tool_complain(tool, "channel \"%s\": no backend took it within %u s: %s", name, seconds,
+                      words);
     else if (rc == -ECONNREFUSED)
         tool_complain(tool, "channel \"%s\": the backend in %s refuses it: %s", name, domain,
                       error);

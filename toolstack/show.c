@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* xl-vchan show: everything of one channel. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xenctrl.h>
 
 #include "toolstack/command.h"
+#include "toolstack/hint.h"
+#include "toolstack/port.h"
 #include "toolstack/view.h"
 
 enum detail { DETAIL_PATH, DETAIL_ADDRESS, DETAIL_COMMAND, DETAIL_COUNT };
@@ -22,6 +22,7 @@ struct show {
     uint32_t reconnect;
     char port[TOOL_NAME_MAX + 64]; /* what Xen says of the event channel */
     uint32_t grants;               /* pages that the frontend lends; 0: none */
+    struct hint hint;
 };
 
 static void read_details(struct show *show)
@@ -37,37 +38,25 @@ static void read_details(struct show *show)
             tool_clean(show->details[i]);
 }
 
-static void describe_port(struct show *show, const xc_evtchn_status_t *status)
-{
-    char domain[TOOL_NAME_MAX];
-
-    if (status->status == EVTCHNSTAT_unbound) {
-        tool_domain_name(&show->tool, status->u.unbound.dom, domain);
-        snprintf(show->port, sizeof(show->port), "unbound, for %s", domain);
-    } else if (status->status == EVTCHNSTAT_interdomain) {
-        tool_domain_name(&show->tool, status->u.interdomain.dom, domain);
-        snprintf(show->port, sizeof(show->port), "bound to port %u of %s",
-                 status->u.interdomain.port, domain);
-    } else {
-        snprintf(show->port, sizeof(show->port), "not in use");
-    }
-}
-
 /* Asks Xen. A port that cannot be asked about is told so. */
 static void read_port(struct show *show)
 {
-    xc_evtchn_status_t status = {.dom = show->view.id.frontend};
-    xc_interface *xc;
+    char domain[TOOL_NAME_MAX];
+    uint32_t number;
+    struct port port;
 
-    if (parse_number(show->view.texts[VIEW_EVENT_CHANNEL], UINT32_MAX, &status.port) < 0)
+    if (parse_number(show->view.texts[VIEW_EVENT_CHANNEL], UINT32_MAX, &number) < 0)
         return;
-    xc = xc_interface_open(NULL, NULL, 0);
-    if (xc && xc_evtchn_status(xc, &status) == 0)
-        describe_port(show, &status);
+    port_look(&show->tool, show->view.id.frontend, number, &port);
+    tool_domain_name(&show->tool, port.peer, domain);
+    if (port.use == PORT_UNBOUND)
+        snprintf(show->port, sizeof(show->port), "unbound, for %s", domain);
+    else if (port.use == PORT_BOUND)
+        snprintf(show->port, sizeof(show->port), "bound to port %u of %s", port.number, domain);
+    else if (port.use == PORT_CLOSED)
+        snprintf(show->port, sizeof(show->port), "not in use");
     else
-        snprintf(show->port, sizeof(show->port), "unknown: %s", strerror(errno));
-    if (xc)
-        xc_interface_close(xc);
+        snprintf(show->port, sizeof(show->port), "unknown: %s", strerror(port.error));
 }
 
 /* The shared page, and those of the rings that do not fit into it. */
@@ -153,6 +142,7 @@ static void print_text(const struct show *show)
     line("frontend error", view->texts[VIEW_FRONTEND_ERROR]);
     line("backend state", view->texts[VIEW_BACKEND_STATE]);
     line("backend error", view->texts[VIEW_BACKEND_ERROR]);
+    line("hint", show->hint.text);
     print_rings(show);
     device_frontend_path(&view->id, path);
     line("frontend path", path);
@@ -164,7 +154,7 @@ static void print_text(const struct show *show)
 
 static void print_json(const struct show *show)
 {
-    struct json_object *object = view_json(&show->view);
+    struct json_object *object = view_json(&show->view, &show->hint);
 
     for (enum detail i = 0; i < DETAIL_COUNT; i++)
         json_object_object_add(object, detail_keys[i],
@@ -189,6 +179,7 @@ static int show_channel(struct show *show)
     read_details(show);
     read_port(show);
     count_grants(show);
+    hint_look(&show->tool, &show->view, &show->hint);
     if (show->json)
         print_json(show);
     else

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <xenctrl.h> /* before xen/xen.h, which it has show all */
+
 #include "toolstack/tool.h"
 
 #include <errno.h>
@@ -122,6 +124,8 @@ int tool_open(struct tool *tool, const char *verb, const char *object)
 
 void tool_close(struct tool *tool)
 {
+    if (tool->xc)
+        xc_interface_close(tool->xc);
     libxl_ctx_free(tool->ctx);
     xtl_logger_destroy(tool->log);
     store_close(tool->store);

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "toolstack/service.h"
+
 /* How long the frontend may take to go down after the backend did. */
 #define FRONTEND_SECONDS 2
 
@@ -100,6 +102,18 @@ static void let_frontend_finish(struct tool *tool, const struct device_id *id)
     tool_wait(tool, paths, 1, FRONTEND_SECONDS, look_frontend_closed, dir);
 }
 
+static void complain_open(struct tool *tool, const struct device_id *id, const char *name,
+                          unsigned int seconds)
+{
+    char words[SERVICE_WORDS_MAX];
+
+    service_words(tool, id->backend, words);
+    tool_complain(tool,
+                  "channel \"%s\": the backend did not close it within %u s: %s; "
+                  "--force removes it anyway",
+                  name, seconds, words);
+}
+
 int plug_close(struct tool *tool, const struct device_id *id, const char *name,
                unsigned int seconds)
 {
@@ -111,10 +125,7 @@ int plug_close(struct tool *tool, const struct device_id *id, const char *name,
         return rc < 0 ? rc : 0;
     rc = tool_wait(tool, paths, 1, seconds, look_closed, &unplug);
     if (rc == -ETIMEDOUT)
-        tool_complain(tool,
-                      "channel \"%s\": the backend did not close it within %u s "
-                      "(use --force to remove it anyway)",
-                      name, seconds);
+        complain_open(tool, id, name, seconds);
     else if (rc < 0)
         tool_complain(tool, "channel \"%s\": %s", name, tool_why(rc));
     else

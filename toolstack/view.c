@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "toolstack/hint.h"
+
 enum kind { KIND_TEXT, KIND_NUMBER, KIND_STATE, KIND_FLAG };
 
 /* Where a node is, and what it is called in JSON. */
@@ -124,7 +126,15 @@ static void add_paths(struct json_object *object, const struct device_id *id)
                                                                  : json_object_new_string(path));
 }
 
-struct json_object *view_json(const struct view *view)
+enum xenbus_state view_state(const struct view *view, enum view_node node)
+{
+    enum xenbus_state state = XenbusStateUnknown;
+
+    xenbus_state_by_name(view->texts[node], &state);
+    return state;
+}
+
+struct json_object *view_json(const struct view *view, const struct hint *hint)
 {
     struct json_object *object = json_object_new_object();
     bool known = view->id.backend != DEVICE_BACKEND_UNKNOWN;
@@ -138,6 +148,8 @@ struct json_object *view_json(const struct view *view)
     for (enum view_node node = 0; node < VIEW_COUNT; node++)
         json_object_object_add(object, nodes[node].json, node_json(view, node));
     add_paths(object, &view->id);
+    json_object_object_add(object, "hint",
+                           hint->text[0] ? json_object_new_string(hint->text) : NULL);
     return object;
 }
 

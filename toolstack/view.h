@@ -57,8 +57,13 @@ const char *view_text(const char *text);
 /* A number of bytes in few letters: 65536 as 64K; what is no number as it is. */
 void view_size(const char *text, char *out, size_t size);
 
+/* The state that a node shows; XenbusStateUnknown: there is none, or nonsense. */
+enum xenbus_state view_state(const struct view *view, enum view_node node);
+
+struct hint;
+
 /* One device as man/xl-vchan.8.scd, "JSON", has it; the caller's. */
-struct json_object *view_json(const struct view *view);
+struct json_object *view_json(const struct view *view, const struct hint *hint);
 
 /* Prints JSON, indented, and frees it. */
 void view_print_json(struct json_object *object);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "toolstack/command.h"
+#include "toolstack/hint.h"
 #include "toolstack/monitor.h"
 
 struct waiting {
@@ -15,17 +16,28 @@ struct waiting {
     int64_t milliseconds;
 };
 
-static void complain_timeout(const struct waiting *waiting, const struct monitor *monitor)
+static void complain_channel(struct waiting *waiting, const struct monitored *channel)
+{
+    struct view view;
+    struct hint hint;
+
+    view_read(&waiting->tool, &channel->id, &view);
+    hint_look(&waiting->tool, &view, &hint);
+    tool_complain(&waiting->tool, "channel \"%s\": not %s in time (it is %s/%s)%s%s",
+                  waiting->filter.name, waiting->state,
+                  xenbus_state_name(channel->states[MONITOR_FRONTEND]),
+                  xenbus_state_name(channel->states[MONITOR_BACKEND]), hint.text[0] ? ": " : "",
+                  hint.text);
+}
+
+static void complain_timeout(struct waiting *waiting, const struct monitor *monitor)
 {
     for (size_t i = 0; i < monitor->count; i++) {
         const struct monitored *channel = &monitor->channels[i];
 
         if (!monitor_matches(channel, &waiting->filter))
             continue;
-        tool_complain(&waiting->tool, "channel \"%s\": not %s in time (it is %s/%s)",
-                      waiting->filter.name, waiting->state,
-                      xenbus_state_name(channel->states[MONITOR_FRONTEND]),
-                      xenbus_state_name(channel->states[MONITOR_BACKEND]));
+        complain_channel(waiting, channel);
         return;
     }
     tool_complain(&waiting->tool, "channel \"%s\": not %s in time (there is none)",

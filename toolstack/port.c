@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <xenctrl.h> /* before xen/xen.h, which it has show all */
+
+#include "toolstack/port.h"
+
+#include <errno.h>
+
+static void take_status(const xc_evtchn_status_t *status, struct port *port)
+{
+    if (status->status == EVTCHNSTAT_unbound)
+        *port = (struct port){.use = PORT_UNBOUND, .peer = (domid_t)status->u.unbound.dom};
+    else if (status->status == EVTCHNSTAT_interdomain)
+        *port = (struct port){.use = PORT_BOUND,
+                              .peer = (domid_t)status->u.interdomain.dom,
+                              .number = status->u.interdomain.port};
+    else
+        *port = (struct port){.use = PORT_CLOSED};
+}
+
+void port_look(struct tool *tool, domid_t domid, uint32_t number, struct port *port)
+{
+    xc_evtchn_status_t status = {.dom = domid, .port = number};
+
+    if (!tool->xc)
+        tool->xc = xc_interface_open(NULL, NULL, 0);
+    if (tool->xc && xc_evtchn_status(tool->xc, &status) == 0)
+        take_status(&status, port);
+    else
+        *port = (struct port){.use = PORT_UNKNOWN, .error = errno};
+}
