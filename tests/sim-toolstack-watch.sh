@@ -59,7 +59,7 @@ for text in 'name            echo' 'backend         Domain-0 (domid 0)' 'backend
     [[ $out == *"$text"* ]] || fail "show without \"$text\": $out"
 done
 run 0 xl-vchan show --json web 0
-for text in '"name":"echo"' '"granted_pages":33' '"frontend_state":"Connected"' '"reconnect":true' \
+for text in '"name":"echo"' '"granted_pages":33' '"frontend_state":"Connected"' '"reconnect":null' \
     '"path":null' '"event_channel_status":"bound to port '; do
     [[ $out == *"$text"* ]] || fail "JSON without $text: $out"
 done

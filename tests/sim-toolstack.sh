@@ -127,7 +127,7 @@ $B/0/write-ring = \"8192\"   (n0,r$web)
 $B/0/state = \"2\"   (n0,r$web)
 $B/0/private = \"\"   (n0)
 $B/0/private/path = \"/run/db.sock\"   (n0)
-$B/0/private/reconnect = \"1\"   (n0)"
+$B/0/private/reconnect = \"0\"   (n0)"
 is "$(xenstore-ls -fp "$T/0" | sed 's/.*(//' | sort -u)" "n0)"
 is "$(xenstore-read "$T/0/frontend" "$T/0/backend" "$T/0/private/path")" "$F/0
 $B/0
@@ -334,9 +334,9 @@ run 0 xl-vchan create -p "$work/two.cfg"
 one=$(xl domid "guest one") two=$(xl domid "guest two")
 run 0 xl-vchan list "guest two"
 contains "0   guest one a    Initialising/Initialising -      -        64K/64K  /local/domain/$one/backend/vchan/$two/0"
-run 0 xensim exec "guest one" xenstore-read "backend/vchan/$two/0/private/reconnect"
+run 0 xensim exec "guest one" xenstore-read "backend/vchan/$two/0/private"
 run 0 xl unpause "guest two"
-run 1 xensim exec "guest two" xenstore-read "/local/domain/$one/backend/vchan/$two/0/private/reconnect"
+run 1 xensim exec "guest two" xenstore-read "/local/domain/$one/backend/vchan/$two/0/private"
 run 0 xensim exec "guest one" xenstore-write "backend/vchan/$two/0/state" 2
 run 0 xl destroy "guest one"
 run 0 xl-vchan detach "guest two" a # nobody is there to close it

@@ -80,8 +80,49 @@ START_TEST(a_name_is_enough)
     ck_assert_uint_eq(channel.devid, CHANNEL_DEVID_ANY);
     ck_assert_uint_eq(channel.read_ring, RING_SIZE_DEFAULT);
     ck_assert_uint_eq(channel.write_ring, RING_SIZE_DEFAULT);
-    ck_assert(channel.reconnect);
+    ck_assert(!channel.reconnect);
+    ck_assert(!channel_takes_reconnect(&channel));
     ck_assert(channel_is_app(&channel));
+}
+END_TEST
+
+START_TEST(who_may_and_who_runs_is_read)
+{
+    struct channel channel;
+    char why[CHANNEL_WHY_MAX];
+
+    ck_assert_int_eq(channel_parse("name=x, connection=pty, path=/dev/x, owner=33, mode=660, "
+                                   "group=dial.out-2_x",
+                                   &channel, why),
+                     0);
+    ck_assert_str_eq(channel.owner, "33");
+    ck_assert_str_eq(channel.group, "dial.out-2_x");
+    ck_assert_str_eq(channel.mode, "0660");
+    ck_assert_int_eq(
+        channel_parse("name=x, connection=exec, user=nobody, command=id", &channel, why), 0);
+    ck_assert_str_eq(channel.user, "nobody");
+}
+END_TEST
+
+static const struct {
+    const char *keys;
+    bool reconnect;
+} reconnects[] = {
+    {"socket,path=/a", true},       {"pty,path=/a", true},
+    {"connect,path=/a", false},     {"tcp,address=a:1", false},
+    {"exec,command=a", false},      {"socket,path=/a,reconnect=0", false},
+    {"tcp,address=a:1,reconnect=1", true},
+};
+
+START_TEST(reconnect_is_by_kind)
+{
+    struct channel channel;
+    char why[CHANNEL_WHY_MAX], spec[128];
+
+    snprintf(spec, sizeof(spec), "name=x,connection=%s", reconnects[_i].keys);
+    ck_assert_int_eq(channel_parse(spec, &channel, why), 0);
+    ck_assert(channel_takes_reconnect(&channel));
+    ck_assert_int_eq(channel.reconnect, reconnects[_i].reconnect);
 }
 END_TEST
 
@@ -132,7 +173,7 @@ END_TEST
 
 #define KEYS                                                                                       \
     "name, backend, devid, ring, read-ring, write-ring, connection, path, address, command, "      \
-    "reconnect"
+    "reconnect, owner, group, mode, user"
 
 static const struct {
     const char *spec, *why;
@@ -173,7 +214,28 @@ static const struct {
      "key \"address\": not for connection=echo (it is for tcp)"},
     {"name=x,connection=tcp,address=a:1,command=ls",
      "key \"command\": not for connection=tcp (it is for exec)"},
-    {"name=x,reconnect=1", "key \"reconnect\": not for connection=app (it is for socket, pty)"},
+    {"name=x,reconnect=1",
+     "key \"reconnect\": not for connection=app (it is for socket, connect, tcp, pty, exec)"},
+    {"name=x,connection=connect,path=/a,mode=600",
+     "key \"mode\": not for connection=connect (it is for socket, pty)"},
+    {"name=x,connection=socket,path=/a,user=a",
+     "key \"user\": not for connection=socket (it is for exec)"},
+    {"name=x,owner=-a", "key \"owner\": \"-a\" is no user (a name or a number)"},
+    {"name=x,user=a b", "key \"user\": \"a b\" is no user (a name or a number)"},
+    {"name=x,group=a:b", "key \"group\": \"a:b\" is no group (a name or a number)"},
+    {"name=x,owner=abcdefghijabcdefghijabcdefghijabc",
+     "key \"owner\": \"abcdefghijabcdefghijabcdefghijabc\" is no user (a name or a number)"},
+    {"name=x,mode=0680", "key \"mode\": \"0680\" is no mode (octal digits, such as 0660)"},
+    {"name=x,mode=1777", "key \"mode\": \"1777\" is no mode (octal digits, such as 0660)"},
+    {"name=x,mode=00660", "key \"mode\": \"00660\" is no mode (octal digits, such as 0660)"},
+    {"name=x,mode=-1", "key \"mode\": \"-1\" is no mode (octal digits, such as 0660)"},
+    {"name=x,command=cat, connection=exec",
+     "key \"command\": not for connection=app (it is for exec) (command= takes all that follows "
+     "it, \"connection=\" too: write command= last)"},
+    {"connection=exec,command=cat,name = x",
+     "key \"name\": missing (add name=NAME) (command= takes all that follows it, \"name=\" too: "
+     "write command= last)"},
+    {"connection=exec,command=cat,names=x", "key \"name\": missing (add name=NAME)"},
     {"name=x,connection=socket,reconnect=yes", "key \"reconnect\": \"yes\" is neither 0 nor 1"},
     {"name=x,connection=pty,path=a",
      "key \"path\": \"a\" does not begin with / (write the whole path)"},
@@ -397,6 +459,9 @@ static const char *const specs[] = {
     "name=c,read-ring=1024,write-ring=2048,connection=echo",
     "name=d,connection=socket,path=/run/a b.sock,reconnect=0",
     "name=e,connection=tcp,address=[::1]:5432",
+    "name=g,connection=connect,path=/a,reconnect=1",
+    "name=h,connection=socket,path=/a,owner=www-data,group=0,mode=0660",
+    "name=i,connection=exec,user=nobody,reconnect=1,command=id",
     "name=f,connection=exec,command=echo \"a\", 'b' \\ # c",
 };
 
@@ -504,6 +569,8 @@ int main(void)
     tcase_add_test(tcase, every_key_is_read);
     tcase_add_test(tcase, a_name_is_enough);
     tcase_add_test(tcase, a_command_takes_the_rest);
+    tcase_add_test(tcase, who_may_and_who_runs_is_read);
+    tcase_add_loop_test(tcase, reconnect_is_by_kind, 0, COUNT(reconnects));
     tcase_add_loop_test(tcase, an_address_is_read, 0, COUNT(addresses));
     tcase_add_loop_test(tcase, sizes_are_rounded_up, 0, COUNT(rings));
     tcase_add_loop_test(tcase, a_bad_spec_is_explained, 0, COUNT(bad_specs));

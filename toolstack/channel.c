@@ -15,6 +15,7 @@
 struct parse {
     struct channel *channel;
     unsigned int seen; /* the keys so far: 1 << enum key_index */
+    const struct key *swallowed; /* by command=, which takes all the rest: or NULL */
     char *why;
 };
 
@@ -30,6 +31,10 @@ enum key_index {
     KEY_ADDRESS,
     KEY_COMMAND,
     KEY_RECONNECT,
+    KEY_OWNER,
+    KEY_GROUP,
+    KEY_MODE,
+    KEY_USER,
     KEY_COUNT,
 };
 
@@ -43,22 +48,27 @@ struct key {
 
 static const struct key keys[KEY_COUNT];
 
+#define FILE_KEYS (1 << KEY_OWNER | 1 << KEY_GROUP | 1 << KEY_MODE)
+
 /* What a kind of connection cannot do without, and what else it takes. */
 static const struct kind {
     const char *name;
     unsigned int needs, takes;
+    bool reconnect; /* by default */
 } kinds[] = {
-    {"app", 0, 0},
-    {"echo", 0, 0},
-    {"socket", 1 << KEY_PATH, 1 << KEY_RECONNECT},
-    {"connect", 1 << KEY_PATH, 0},
-    {"tcp", 1 << KEY_ADDRESS, 0},
-    {"pty", 1 << KEY_PATH, 1 << KEY_RECONNECT},
-    {"exec", 1 << KEY_COMMAND, 0},
+    {"app", 0, 0, false},
+    {"echo", 0, 0, false},
+    {"socket", 1 << KEY_PATH, 1 << KEY_RECONNECT | FILE_KEYS, true},
+    {"connect", 1 << KEY_PATH, 1 << KEY_RECONNECT, false},
+    {"tcp", 1 << KEY_ADDRESS, 1 << KEY_RECONNECT, false},
+    {"pty", 1 << KEY_PATH, 1 << KEY_RECONNECT | FILE_KEYS, true},
+    {"exec", 1 << KEY_COMMAND, 1 << KEY_RECONNECT | 1 << KEY_USER, false},
 };
 
-#define KIND_COUNT      (sizeof(kinds) / sizeof(kinds[0]))
-#define CONNECTION_KEYS (1 << KEY_PATH | 1 << KEY_ADDRESS | 1 << KEY_COMMAND | 1 << KEY_RECONNECT)
+#define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
+#define CONNECTION_KEYS                                                                            \
+    (1 << KEY_PATH | 1 << KEY_ADDRESS | 1 << KEY_COMMAND | 1 << KEY_RECONNECT | FILE_KEYS |        \
+     1 << KEY_USER)
 
 /* Says why, and gives what to return. */
 __attribute__((format(printf, 2, 3))) static int refuse(const struct parse *parse,
@@ -192,6 +202,30 @@ static int take_connection(struct parse *parse, const struct key *key, const cha
                   value, names);
 }
 
+/* A user or a group of the backend's, which is looked up there. */
+static int take_account(struct parse *parse, const struct key *key, const char *value)
+{
+    size_t length = strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+
+    if (length > CHANNEL_ACCOUNT_MAX || value[length] != '\0' || value[0] == '-')
+        return refuse(parse, "key \"%s\": \"%s\" is no %s (a name or a number)", key->name, value,
+                      key == &keys[KEY_GROUP] ? "group" : "user");
+    return take_text(parse, key, value);
+}
+
+static int take_mode(struct parse *parse, const struct key *key, const char *value)
+{
+    char *end;
+    unsigned long mode = strtoul(value, &end, 8);
+
+    if (!isdigit((unsigned char)value[0]) || *end != '\0' || strlen(value) > CHANNEL_MODE_MAX ||
+        mode > 0777)
+        return refuse(parse, "key \"%s\": \"%s\" is no mode (octal digits, such as 0660)",
+                      key->name, value);
+    snprintf(parse->channel->mode, sizeof(parse->channel->mode), "%04lo", mode);
+    return 0;
+}
+
 /* HOST:PORT; a HOST with colons, such as an IPv6 address, in brackets. */
 static int take_address(struct parse *parse, const struct key *key, const char *value)
 {
@@ -219,6 +253,10 @@ static const struct key keys[KEY_COUNT] = {
     [KEY_ADDRESS] = {"address", take_address, TEXT(address, CHANNEL_ADDRESS_MAX)},
     [KEY_COMMAND] = {"command", take_text, TEXT(command, CHANNEL_COMMAND_MAX), .rest = true},
     [KEY_RECONNECT] = {"reconnect", take_flag},
+    [KEY_OWNER] = {"owner", take_account, TEXT(owner, CHANNEL_ACCOUNT_MAX)},
+    [KEY_GROUP] = {"group", take_account, TEXT(group, CHANNEL_ACCOUNT_MAX)},
+    [KEY_MODE] = {"mode", take_mode},
+    [KEY_USER] = {"user", take_account, TEXT(user, CHANNEL_ACCOUNT_MAX)},
 };
 
 /* Cuts the blanks at both ends. */
@@ -240,9 +278,25 @@ static const struct key *key_find(const char *name)
     return NULL;
 }
 
+/* The first "KEY=" behind a comma, of a key that there is; or NULL. */
+static const struct key *find_swallowed(const char *text)
+{
+    while ((text = strchr(text, ','))) {
+        text += 1 + strspn(text + 1, " \t");
+        for (size_t i = 0; i < KEY_COUNT; i++) {
+            size_t length = strlen(keys[i].name);
+
+            if (strncmp(text, keys[i].name, length) == 0 &&
+                text[length + strspn(text + length, " \t")] == '=')
+                return &keys[i];
+        }
+    }
+    return NULL;
+}
+
 static int refuse_key(struct parse *parse, const char *name)
 {
-    char names[128];
+    char names[160];
 
     key_names(names, sizeof(names));
     return refuse(parse, "key \"%s\": unknown (the keys are %s)", name, names);
@@ -288,6 +342,8 @@ static int parse_pair(struct parse *parse, char **cursor)
     length = key->rest ? strlen(value) : strcspn(value, ",");
     *cursor = value[length] ? value + length + 1 : NULL;
     value[length] = '\0';
+    if (key->rest)
+        parse->swallowed = find_swallowed(value);
     return take_pair(parse, key, trim(value));
 }
 
@@ -334,6 +390,24 @@ static int check_whole(struct parse *parse)
     return check_connection(parse);
 }
 
+/* What is missing, or does not fit, may stand where it is part of a command. */
+static int hint_swallowed(const struct parse *parse)
+{
+    size_t length = strlen(parse->why);
+
+    if (parse->swallowed)
+        snprintf(parse->why + length, CHANNEL_WHY_MAX - length,
+                 " (command= takes all that follows it, \"%s=\" too: write command= last)",
+                 parse->swallowed->name);
+    return -EINVAL;
+}
+
+static void set_defaults(struct parse *parse)
+{
+    if (!(parse->seen & 1 << KEY_RECONNECT))
+        parse->channel->reconnect = kind_of(parse->channel)->reconnect;
+}
+
 static int round_rings(struct channel *channel)
 {
     struct ring_orders orders;
@@ -365,7 +439,6 @@ int channel_parse(const char *spec, struct channel *channel, char why[CHANNEL_WH
         .read_ring = RING_SIZE_DEFAULT,
         .write_ring = RING_SIZE_DEFAULT,
         .connection = kinds[0].name,
-        .reconnect = true,
     };
     if (has_control(spec))
         return refuse(&parse, "a control character (a line break?) is in it");
@@ -377,14 +450,22 @@ int channel_parse(const char *spec, struct channel *channel, char why[CHANNEL_WH
     for (cursor = copy; cursor && rc == 0;)
         rc = parse_pair(&parse, &cursor);
     free(copy);
-    if (rc == 0)
-        rc = check_whole(&parse);
-    return rc == 0 ? round_rings(channel) : rc;
+    if (rc < 0)
+        return rc;
+    if (check_whole(&parse) < 0)
+        return hint_swallowed(&parse);
+    set_defaults(&parse);
+    return round_rings(channel);
 }
 
 bool channel_is_app(const struct channel *channel)
 {
     return channel->connection == kinds[0].name;
+}
+
+bool channel_takes_reconnect(const struct channel *channel)
+{
+    return kind_of(channel)->takes & 1 << KEY_RECONNECT;
 }
 
 static void put_rings(FILE *to, const struct channel *channel)
@@ -393,24 +474,30 @@ static void put_rings(FILE *to, const struct channel *channel)
         fprintf(to, ",read-ring=%u,write-ring=%u", channel->read_ring, channel->write_ring);
 }
 
+static void put_text(FILE *to, const char *key, const char *text)
+{
+    if (text[0] != '\0')
+        fprintf(to, ",%s=%s", key, text);
+}
+
 static void put_channel(FILE *to, const struct channel *channel)
 {
     fprintf(to, "name=%s", channel->name);
-    if (channel->backend[0] != '\0')
-        fprintf(to, ",backend=%s", channel->backend);
+    put_text(to, "backend", channel->backend);
     if (channel->devid != CHANNEL_DEVID_ANY)
         fprintf(to, ",devid=%u", channel->devid);
     put_rings(to, channel);
     if (!channel_is_app(channel))
         fprintf(to, ",connection=%s", channel->connection);
-    if (channel->path[0] != '\0')
-        fprintf(to, ",path=%s", channel->path);
-    if (channel->address[0] != '\0')
-        fprintf(to, ",address=%s", channel->address);
-    if (!channel->reconnect)
-        fputs(",reconnect=0", to);
-    if (channel->command[0] != '\0') /* last, as it takes all the rest */
-        fprintf(to, ",command=%s", channel->command);
+    put_text(to, "path", channel->path);
+    put_text(to, "owner", channel->owner);
+    put_text(to, "group", channel->group);
+    put_text(to, "mode", channel->mode);
+    put_text(to, "address", channel->address);
+    put_text(to, "user", channel->user);
+    if (channel->reconnect != kind_of(channel)->reconnect)
+        fprintf(to, ",reconnect=%d", channel->reconnect);
+    put_text(to, "command", channel->command); /* last, as it takes all the rest */
 }
 
 int channel_format(const struct channel *channel, char **text)

@@ -16,6 +16,8 @@
 #define CHANNEL_PATH_MAX    107
 #define CHANNEL_ADDRESS_MAX 262
 #define CHANNEL_COMMAND_MAX 2048
+#define CHANNEL_ACCOUNT_MAX 32 /* of a user or a group */
+#define CHANNEL_MODE_MAX    4
 
 /* As a devid: the toolstack picks the first that is free. */
 #define CHANNEL_DEVID_ANY UINT32_MAX
@@ -34,7 +36,11 @@ struct channel {
     char path[CHANNEL_PATH_MAX + 1];
     char address[CHANNEL_ADDRESS_MAX + 1];
     char command[CHANNEL_COMMAND_MAX + 1];
-    bool reconnect;
+    char owner[CHANNEL_ACCOUNT_MAX + 1]; /* of the socket or pty: a name or a number */
+    char group[CHANNEL_ACCOUNT_MAX + 1];
+    char mode[CHANNEL_MODE_MAX + 1]; /* four octal digits */
+    char user[CHANNEL_ACCOUNT_MAX + 1]; /* who runs the command */
+    bool reconnect;                     /* false where the kind does not take it */
 };
 
 /*
@@ -51,5 +57,8 @@ int channel_format(const struct channel *channel, char **text);
 
 /* Tells whether an application opens the backend's side itself, so that no service takes it. */
 bool channel_is_app(const struct channel *channel);
+
+/* Tells whether reconnect means something for its kind of connection. */
+bool channel_takes_reconnect(const struct channel *channel);
 
 #endif

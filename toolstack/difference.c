@@ -38,7 +38,8 @@ static void format_connection(const struct channel *channel, size_t offset, char
 static void format_reconnect(const struct channel *channel, size_t offset, char *text)
 {
     (void)offset;
-    snprintf(text, VALUE_MAX, "%d", channel->reconnect);
+    snprintf(text, VALUE_MAX, "%s",
+             !channel_takes_reconnect(channel) ? "" : channel->reconnect ? "1" : "0");
 }
 
 static const struct key keys[] = {
@@ -50,6 +51,10 @@ static const struct key keys[] = {
     {"path", format_text, offsetof(struct channel, path)},
     {"address", format_text, offsetof(struct channel, address)},
     {"command", format_text, offsetof(struct channel, command)},
+    {"owner", format_text, offsetof(struct channel, owner)},
+    {"group", format_text, offsetof(struct channel, group)},
+    {"mode", format_text, offsetof(struct channel, mode)},
+    {"user", format_text, offsetof(struct channel, user)},
     {"reconnect", format_reconnect, 0},
 };
 

@@ -95,6 +95,10 @@ static int write_private(struct store *store, const char *parent, domid_t owner,
         {"path", channel->path},
         {"address", channel->address},
         {"command", channel->command},
+        {"owner", channel->owner},
+        {"group", channel->group},
+        {"mode", channel->mode},
+        {"user", channel->user},
     };
     char dir[DEVICE_PATH_MAX + 16];
     struct writer writer = {.store = store, .dir = dir};
@@ -104,7 +108,8 @@ static int write_private(struct store *store, const char *parent, domid_t owner,
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         if (texts[i].text[0] != '\0')
             put_text(&writer, texts[i].key, texts[i].text);
-    put_number(&writer, "reconnect", channel->reconnect);
+    if (channel_takes_reconnect(channel))
+        put_number(&writer, "reconnect", channel->reconnect);
     return writer.rc;
 }
 

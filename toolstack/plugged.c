@@ -10,16 +10,20 @@
 
 /* Where T has a key's value. command is last, since it takes all the rest. */
 static const struct {
-    const char *node, *key, *usual; /* usual: need not be told, and some kinds refuse the key */
+    const char *node, *key;
 } sources[] = {
-    {"name", "name", NULL},
-    {"read-ring", "read-ring", NULL},
-    {"write-ring", "write-ring", NULL},
-    {"connection", "connection", NULL},
-    {"private/path", "path", NULL},
-    {"private/address", "address", NULL},
-    {"private/reconnect", "reconnect", "1"},
-    {"private/command", "command", NULL},
+    {"name", "name"},
+    {"read-ring", "read-ring"},
+    {"write-ring", "write-ring"},
+    {"connection", "connection"},
+    {"private/path", "path"},
+    {"private/owner", "owner"},
+    {"private/group", "group"},
+    {"private/mode", "mode"},
+    {"private/address", "address"},
+    {"private/user", "user"},
+    {"private/reconnect", "reconnect"},
+    {"private/command", "command"},
 };
 
 static void describe(struct store *store, const char *dir, FILE *to)
@@ -28,8 +32,7 @@ static void describe(struct store *store, const char *dir, FILE *to)
     const char *comma = "";
 
     for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
-        if (store_read_text(store, dir, sources[i].node, value, sizeof(value)) < 0 ||
-            (sources[i].usual && strcmp(value, sources[i].usual) == 0))
+        if (store_read_text(store, dir, sources[i].node, value, sizeof(value)) < 0)
             continue;
         fprintf(to, "%s%s=%s", comma, sources[i].key, value);
         comma = ",";

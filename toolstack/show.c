@@ -9,9 +9,19 @@
 #include "toolstack/port.h"
 #include "toolstack/view.h"
 
-enum detail { DETAIL_PATH, DETAIL_ADDRESS, DETAIL_COMMAND, DETAIL_COUNT };
+enum detail {
+    DETAIL_PATH,
+    DETAIL_OWNER,
+    DETAIL_GROUP,
+    DETAIL_MODE,
+    DETAIL_ADDRESS,
+    DETAIL_COMMAND,
+    DETAIL_USER,
+    DETAIL_COUNT,
+};
 
-static const char *const detail_keys[DETAIL_COUNT] = {"path", "address", "command"};
+static const char *const detail_keys[DETAIL_COUNT] = {"path",    "owner",   "group", "mode",
+                                                      "address", "command", "user"};
 
 struct show {
     struct tool tool;
@@ -20,6 +30,7 @@ struct show {
     struct view view;
     char details[DETAIL_COUNT][STORE_VALUE_MAX]; /* of the connection */
     uint32_t reconnect;
+    bool takes_reconnect;
     char port[TOOL_NAME_MAX + 64]; /* what Xen says of the event channel */
     uint32_t grants;               /* pages that the frontend lends; 0: none */
     struct hint hint;
@@ -31,7 +42,8 @@ static void read_details(struct show *show)
 
     device_libxl_path(&show->view.id, libxl);
     snprintf(dir, sizeof(dir), "%s/private", libxl);
-    store_read_number(show->tool.store, dir, "reconnect", 1, &show->reconnect);
+    show->takes_reconnect =
+        store_read_number(show->tool.store, dir, "reconnect", 1, &show->reconnect) == 0;
     for (enum detail i = 0; i < DETAIL_COUNT; i++)
         if (store_read_text(show->tool.store, dir, detail_keys[i], show->details[i],
                             sizeof(show->details[i])) == 0)
@@ -107,7 +119,8 @@ static void print_connection(const struct show *show)
     for (enum detail i = 0; i < DETAIL_COUNT; i++)
         if (show->details[i][0] != '\0')
             line(detail_keys[i], show->details[i]);
-    line("reconnect", show->reconnect ? "yes" : "no");
+    if (show->takes_reconnect)
+        line("reconnect", show->reconnect ? "yes" : "no");
     line("online", online_text(show->view.texts[VIEW_ONLINE]));
 }
 
@@ -160,7 +173,9 @@ static void print_json(const struct show *show)
         json_object_object_add(object, detail_keys[i],
                                show->details[i][0] ? json_object_new_string(show->details[i])
                                                    : NULL);
-    json_object_object_add(object, "reconnect", json_object_new_boolean(show->reconnect != 0));
+    json_object_object_add(object, "reconnect", show->takes_reconnect
+                               ? json_object_new_boolean(show->reconnect != 0)
+                               : NULL);
     json_object_object_add(object, "event_channel_status",
                            show->port[0] ? json_object_new_string(show->port) : NULL);
     json_object_object_add(object, "granted_pages",
