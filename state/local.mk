@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 noinst_LTLIBRARIES += libstate.la
 libstate_la_SOURCES = \
+	state/declaration.c state/declaration.h \
 	state/device.c state/device.h \
 	state/machine.c state/machine.h \
 	state/notify.c state/notify.h \

@@ -50,10 +50,10 @@ static void expand(const char *text, char *out, size_t size)
 
 START_TEST(every_key_is_read)
 {
-    struct channel channel;
-    char why[CHANNEL_WHY_MAX];
+    struct declaration channel;
+    char why[DECLARATION_WHY_MAX];
 
-    ck_assert_int_eq(channel_parse("name=org.example.db-1_x, backend=stor age,devid=7, "
+    ck_assert_int_eq(declaration_parse("name=org.example.db-1_x, backend=stor age,devid=7, "
                                    "read-ring=4k , write-ring=1M,\tconnection=socket,"
                                    " path=/run/a=b.sock, reconnect=0",
                                    &channel, why),
@@ -66,32 +66,32 @@ START_TEST(every_key_is_read)
     ck_assert_str_eq(channel.connection, "socket");
     ck_assert_str_eq(channel.path, "/run/a=b.sock");
     ck_assert(!channel.reconnect);
-    ck_assert(!channel_is_app(&channel));
+    ck_assert(!declaration_is_app(&channel));
 }
 END_TEST
 
 START_TEST(a_name_is_enough)
 {
-    struct channel channel;
-    char why[CHANNEL_WHY_MAX];
+    struct declaration channel;
+    char why[DECLARATION_WHY_MAX];
 
-    ck_assert_int_eq(channel_parse("name=x", &channel, why), 0);
+    ck_assert_int_eq(declaration_parse("name=x", &channel, why), 0);
     ck_assert_str_eq(channel.backend, "");
-    ck_assert_uint_eq(channel.devid, CHANNEL_DEVID_ANY);
+    ck_assert_uint_eq(channel.devid, DECLARATION_DEVID_ANY);
     ck_assert_uint_eq(channel.read_ring, RING_SIZE_DEFAULT);
     ck_assert_uint_eq(channel.write_ring, RING_SIZE_DEFAULT);
     ck_assert(!channel.reconnect);
-    ck_assert(!channel_takes_reconnect(&channel));
-    ck_assert(channel_is_app(&channel));
+    ck_assert(!declaration_takes_reconnect(&channel));
+    ck_assert(declaration_is_app(&channel));
 }
 END_TEST
 
 START_TEST(who_may_and_who_runs_is_read)
 {
-    struct channel channel;
-    char why[CHANNEL_WHY_MAX];
+    struct declaration channel;
+    char why[DECLARATION_WHY_MAX];
 
-    ck_assert_int_eq(channel_parse("name=x, connection=pty, path=/dev/x, owner=33, mode=660, "
+    ck_assert_int_eq(declaration_parse("name=x, connection=pty, path=/dev/x, owner=33, mode=660, "
                                    "group=dial.out-2_x",
                                    &channel, why),
                      0);
@@ -99,7 +99,7 @@ START_TEST(who_may_and_who_runs_is_read)
     ck_assert_str_eq(channel.group, "dial.out-2_x");
     ck_assert_str_eq(channel.mode, "0660");
     ck_assert_int_eq(
-        channel_parse("name=x, connection=exec, user=nobody, command=id", &channel, why), 0);
+        declaration_parse("name=x, connection=exec, user=nobody, command=id", &channel, why), 0);
     ck_assert_str_eq(channel.user, "nobody");
 }
 END_TEST
@@ -116,23 +116,24 @@ static const struct {
 
 START_TEST(reconnect_is_by_kind)
 {
-    struct channel channel;
-    char why[CHANNEL_WHY_MAX], spec[128];
+    struct declaration channel;
+    char why[DECLARATION_WHY_MAX], spec[128];
 
     snprintf(spec, sizeof(spec), "name=x,connection=%s", reconnects[_i].keys);
-    ck_assert_int_eq(channel_parse(spec, &channel, why), 0);
-    ck_assert(channel_takes_reconnect(&channel));
+    ck_assert_int_eq(declaration_parse(spec, &channel, why), 0);
+    ck_assert(declaration_takes_reconnect(&channel));
     ck_assert_int_eq(channel.reconnect, reconnects[_i].reconnect);
 }
 END_TEST
 
 START_TEST(a_command_takes_the_rest)
 {
-    struct channel channel;
-    char why[CHANNEL_WHY_MAX];
+    struct declaration channel;
+    char why[DECLARATION_WHY_MAX];
 
     ck_assert_int_eq(
-        channel_parse("name=x,connection=exec,command= awk -F, '{a=1, b=2}' ", &channel, why), 0);
+        declaration_parse("name=x,connection=exec,command= awk -F, '{a=1, b=2}' ", &channel, why),
+        0);
     ck_assert_str_eq(channel.command, "awk -F, '{a=1, b=2}'");
 }
 END_TEST
@@ -141,11 +142,11 @@ static const char *const addresses[] = {"10.0.0.1:5432", "db.example.org:1", "[:
 
 START_TEST(an_address_is_read)
 {
-    struct channel channel;
-    char why[CHANNEL_WHY_MAX], spec[128];
+    struct declaration channel;
+    char why[DECLARATION_WHY_MAX], spec[128];
 
     snprintf(spec, sizeof(spec), "name=x,connection=tcp,address=%s", addresses[_i]);
-    ck_assert_int_eq(channel_parse(spec, &channel, why), 0);
+    ck_assert_int_eq(declaration_parse(spec, &channel, why), 0);
     ck_assert_str_eq(channel.address, addresses[_i]);
 }
 END_TEST
@@ -161,11 +162,11 @@ static const struct {
 
 START_TEST(sizes_are_rounded_up)
 {
-    struct channel channel;
-    char why[CHANNEL_WHY_MAX], spec[128];
+    struct declaration channel;
+    char why[DECLARATION_WHY_MAX], spec[128];
 
     snprintf(spec, sizeof(spec), "name=x,%s", rings[_i].sizes);
-    ck_assert_int_eq(channel_parse(spec, &channel, why), 0);
+    ck_assert_int_eq(declaration_parse(spec, &channel, why), 0);
     ck_assert_uint_eq(channel.read_ring, rings[_i].read);
     ck_assert_uint_eq(channel.write_ring, rings[_i].write);
 }
@@ -252,23 +253,23 @@ static const struct {
 
 START_TEST(a_bad_spec_is_explained)
 {
-    struct channel channel;
-    char why[CHANNEL_WHY_MAX];
+    struct declaration channel;
+    char why[DECLARATION_WHY_MAX];
 
-    ck_assert_int_eq(channel_parse(bad_specs[_i].spec, &channel, why), -EINVAL);
+    ck_assert_int_eq(declaration_parse(bad_specs[_i].spec, &channel, why), -EINVAL);
     ck_assert_str_eq(why, bad_specs[_i].why);
 }
 END_TEST
 
 START_TEST(a_long_path_is_refused)
 {
-    struct channel channel;
-    char why[CHANNEL_WHY_MAX], spec[256], expected[128];
+    struct declaration channel;
+    char why[DECLARATION_WHY_MAX], spec[256], expected[128];
 
-    for (int length = CHANNEL_PATH_MAX; length <= CHANNEL_PATH_MAX + 1; length++) {
+    for (int length = DECLARATION_PATH_MAX; length <= DECLARATION_PATH_MAX + 1; length++) {
         snprintf(spec, sizeof(spec), "name=x,connection=socket,path=/%0*d", length - 1, 0);
-        ck_assert_int_eq(channel_parse(spec, &channel, why),
-                         length == CHANNEL_PATH_MAX ? 0 : -EINVAL);
+        ck_assert_int_eq(declaration_parse(spec, &channel, why),
+                         length == DECLARATION_PATH_MAX ? 0 : -EINVAL);
     }
     snprintf(expected, sizeof(expected), "key \"path\": 108 characters are too long (at most 107)");
     ck_assert_str_eq(why, expected);
@@ -278,14 +279,14 @@ END_TEST
 /* An error line never overflows, whatever it quotes. */
 START_TEST(a_huge_spec_is_refused)
 {
-    struct channel channel;
-    char why[CHANNEL_WHY_MAX];
+    struct declaration channel;
+    char why[DECLARATION_WHY_MAX];
     char *spec = malloc(100000);
 
     memset(spec, 'a', 99999);
     spec[99999] = '\0';
-    ck_assert_int_eq(channel_parse(spec, &channel, why), -EINVAL);
-    ck_assert_uint_eq(strlen(why), CHANNEL_WHY_MAX - 1);
+    ck_assert_int_eq(declaration_parse(spec, &channel, why), -EINVAL);
+    ck_assert_uint_eq(strlen(why), DECLARATION_WHY_MAX - 1);
     free(spec);
 }
 END_TEST
@@ -469,12 +470,12 @@ static const char *const specs[] = {
 
 START_TEST(a_channel_is_written_as_it_was_read)
 {
-    struct channel channel;
-    char why[CHANNEL_WHY_MAX];
+    struct declaration channel;
+    char why[DECLARATION_WHY_MAX];
     char *text;
 
-    ck_assert_int_eq(channel_parse(specs[_i], &channel, why), 0);
-    ck_assert_int_eq(channel_format(&channel, &text), 0);
+    ck_assert_int_eq(declaration_parse(specs[_i], &channel, why), 0);
+    ck_assert_int_eq(declaration_format(&channel, &text), 0);
     ck_assert_str_eq(text, specs[_i]);
     free(text);
 }
@@ -491,12 +492,12 @@ static void write_config(const struct config *config)
 
 START_TEST(a_config_is_written_as_it_was_read)
 {
-    struct channel channels[SPEC_COUNT];
+    struct declaration channels[SPEC_COUNT];
     struct config config = {.name = "a \"quoted\\ name'", .channels = channels}, again;
     char why[CONFIG_WHY_MAX];
 
     for (; config.count < SPEC_COUNT; config.count++)
-        ck_assert_int_eq(channel_parse(specs[config.count], &channels[config.count], why), 0);
+        ck_assert_int_eq(declaration_parse(specs[config.count], &channels[config.count], why), 0);
     write_config(&config);
     ck_assert_msg(config_read(file, "", &again, why) == 0, "%s", why);
     ck_assert_str_eq(again.name, config.name);
@@ -504,7 +505,7 @@ START_TEST(a_config_is_written_as_it_was_read)
     for (size_t i = 0; i < SPEC_COUNT; i++) {
         char *text;
 
-        ck_assert_int_eq(channel_format(&again.channels[i], &text), 0);
+        ck_assert_int_eq(declaration_format(&again.channels[i], &text), 0);
         ck_assert_str_eq(text, specs[i]);
         free(text);
     }
@@ -515,18 +516,18 @@ END_TEST
 START_TEST(channels_are_put_and_dropped)
 {
     struct config config = {.count = 0};
-    struct channel channel;
-    char why[CHANNEL_WHY_MAX];
+    struct declaration channel;
+    char why[DECLARATION_WHY_MAX];
 
     for (size_t i = 0; i < 3; i++) {
-        ck_assert_int_eq(channel_parse(specs[i], &channel, why), 0);
+        ck_assert_int_eq(declaration_parse(specs[i], &channel, why), 0);
         ck_assert_int_eq(config_put(&config, &channel), 0);
     }
     config_drop(&config, "a");
     config_drop(&config, "a");
     ck_assert_uint_eq(config.count, 2);
     ck_assert_ptr_null(config_find(&config, "a"));
-    ck_assert_int_eq(channel_parse("name=c,ring=4K", &channel, why), 0);
+    ck_assert_int_eq(declaration_parse("name=c,ring=4K", &channel, why), 0);
     ck_assert_int_eq(config_put(&config, &channel), 0);
     ck_assert_uint_eq(config.count, 2);
     ck_assert_uint_eq(config_find(&config, "c")->read_ring, 4096);

@@ -73,7 +73,7 @@ static void take_back(struct apply *apply)
     while (apply->written_count > 0)
         plug_remove(&apply->tool, &apply->written[--apply->written_count], "new");
     for (size_t i = 0; i < had->config.count; i++) {
-        const struct channel *channel = &had->config.channels[i];
+        const struct declaration *channel = &had->config.channels[i];
 
         if (device_check_name(apply->tool.store, apply->differences.domid, channel->name) == 0)
             plug_write(&apply->tool, channel, had->ids[i].frontend, had->ids[i].backend, &id);

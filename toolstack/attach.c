@@ -17,7 +17,7 @@ static int find_frontend(struct tool *tool, const char *text, domid_t *domid)
     return -ENOENT;
 }
 
-static int plug(struct tool *tool, const struct channel *channel, domid_t frontend,
+static int plug(struct tool *tool, const struct declaration *channel, domid_t frontend,
                 unsigned int seconds)
 {
     domid_t backend;
@@ -35,7 +35,7 @@ static int plug(struct tool *tool, const struct channel *channel, domid_t fronte
 }
 
 static int attach_held(struct tool *tool, struct hold *hold, domid_t frontend,
-                       const struct channel *channel, unsigned int seconds)
+                       const struct declaration *channel, unsigned int seconds)
 {
     int rc = hold_put(tool, hold, channel);
 
@@ -46,7 +46,7 @@ static int attach_held(struct tool *tool, struct hold *hold, domid_t frontend,
     return rc == 0 ? hold_commit(tool, hold) : rc;
 }
 
-static int attach(struct tool *tool, const char *domain, const struct channel *channel,
+static int attach(struct tool *tool, const char *domain, const struct declaration *channel,
                   unsigned int seconds)
 {
     domid_t frontend;
@@ -76,7 +76,8 @@ static char *join_spec(int argc, char **argv)
     return fclose(to) == 0 ? text : NULL;
 }
 
-static int attach_parsed(const char *domain, const struct channel *channel, unsigned int seconds)
+static int attach_parsed(const char *domain, const struct declaration *channel,
+                         unsigned int seconds)
 {
     struct tool tool;
     int rc = tool_open(&tool, "attach", domain);
@@ -89,10 +90,10 @@ static int attach_parsed(const char *domain, const struct channel *channel, unsi
 
 static int attach_spec(const char *domain, char *spec, unsigned int seconds)
 {
-    struct channel channel;
-    char why[CHANNEL_WHY_MAX];
+    struct declaration channel;
+    char why[DECLARATION_WHY_MAX];
 
-    if (!spec || channel_parse(spec, &channel, why) < 0) {
+    if (!spec || declaration_parse(spec, &channel, why) < 0) {
         fprintf(stderr, "xl-vchan: attach %s: %s\n", domain, spec ? why : "out of memory");
         return EXIT_FAILURE;
     }

@@ -93,16 +93,16 @@ static unsigned long entry_line(struct reader *reader, const XLU_ConfigList *lis
 static int check_unique(const struct reader *reader, unsigned long line)
 {
     const struct config *config = reader->config;
-    const struct channel *last = &config->channels[config->count];
+    const struct declaration *last = &config->channels[config->count];
 
     for (size_t i = 0; i < config->count; i++) {
-        const struct channel *other = &config->channels[i];
+        const struct declaration *other = &config->channels[i];
 
         if (strcmp(other->name, last->name) == 0)
             return refuse(reader, line,
                           "vchan entry %zu: key \"name\": \"%s\" is the name of entry %zu already",
                           config->count + 1, last->name, i + 1);
-        if (last->devid != CHANNEL_DEVID_ANY && other->devid == last->devid)
+        if (last->devid != DECLARATION_DEVID_ANY && other->devid == last->devid)
             return refuse(reader, line,
                           "vchan entry %zu: key \"devid\": %u is the devid of entry %zu already",
                           config->count + 1, last->devid, i + 1);
@@ -115,13 +115,13 @@ static int read_entry(struct reader *reader, const XLU_ConfigList *list, int ent
     struct config *config = reader->config;
     unsigned long line = entry_line(reader, list, entry);
     const char *spec = xlu_cfg_get_listitem(list, entry);
-    char why[CHANNEL_WHY_MAX];
+    char why[DECLARATION_WHY_MAX];
     int rc;
 
     if (!spec)
         return refuse(reader, line, "vchan entry %d: is not a string (write \"name=NAME, ...\")",
                       entry + 1);
-    rc = channel_parse(spec, &config->channels[config->count], why);
+    rc = declaration_parse(spec, &config->channels[config->count], why);
     if (rc < 0) {
         refuse(reader, line, "vchan entry %d: %s", entry + 1, why);
         return rc;
@@ -145,7 +145,7 @@ static int read_channels(struct reader *reader)
         return refuse(reader, setting_line(reader),
                       "vchan: is not a list (write vchan = [ \"name=NAME, ...\" ])");
     reader->config->declares = true;
-    reader->config->channels = calloc((size_t)entries + 1, sizeof(struct channel));
+    reader->config->channels = calloc((size_t)entries + 1, sizeof(struct declaration));
     if (!reader->config->channels)
         return -ENOMEM;
     for (int i = 0; i < entries && rc == 0; i++)
@@ -326,7 +326,7 @@ int config_write(const struct config *config, FILE *to)
     for (size_t i = 0; i < config->count && rc == 0; i++) {
         char *text;
 
-        rc = channel_format(&config->channels[i], &text);
+        rc = declaration_format(&config->channels[i], &text);
         if (rc < 0)
             break;
         fputs(i ? ",\n          " : " ", to);
@@ -337,7 +337,7 @@ int config_write(const struct config *config, FILE *to)
     return rc;
 }
 
-struct channel *config_find(const struct config *config, const char *name)
+struct declaration *config_find(const struct config *config, const char *name)
 {
     for (size_t i = 0; i < config->count; i++)
         if (strcmp(config->channels[i].name, name) == 0)
@@ -345,9 +345,9 @@ struct channel *config_find(const struct config *config, const char *name)
     return NULL;
 }
 
-int config_put(struct config *config, const struct channel *channel)
+int config_put(struct config *config, const struct declaration *channel)
 {
-    struct channel *place = config_find(config, channel->name);
+    struct declaration *place = config_find(config, channel->name);
 
     if (!place) {
         place = reallocarray(config->channels, config->count + 1, sizeof(*place));
@@ -362,7 +362,7 @@ int config_put(struct config *config, const struct channel *channel)
 
 void config_drop(struct config *config, const char *name)
 {
-    struct channel *channel = config_find(config, name);
+    struct declaration *channel = config_find(config, name);
 
     if (!channel)
         return;

@@ -9,19 +9,19 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "toolstack/channel.h"
+#include "state/declaration.h"
 
 /* The largest file that is taken for a config file, in bytes. */
 #define CONFIG_SIZE_MAX (16 << 20)
 
 /* Room for any error line of config_read and its NUL; a longer one is cut. */
-#define CONFIG_WHY_MAX (CHANNEL_WHY_MAX + 1024)
+#define CONFIG_WHY_MAX (DECLARATION_WHY_MAX + 1024)
 
 struct config {
     char *name; /* of the domain; NULL: it has none */
     char *uuid; /* of the domain, as written; NULL: it has none */
     bool declares; /* there is a vchan=, though it may be empty */
-    struct channel *channels;
+    struct declaration *channels;
     size_t count;
 };
 
@@ -41,10 +41,10 @@ int config_read_identity(const char *file, struct config *config, char why[CONFI
 int config_write(const struct config *config, FILE *to);
 
 /* The channel of that name, or NULL. */
-struct channel *config_find(const struct config *config, const char *name);
+struct declaration *config_find(const struct config *config, const char *name);
 
 /* Puts a channel in, in the place of the one of the same name if there is one. 0 or -ENOMEM. */
-int config_put(struct config *config, const struct channel *channel);
+int config_put(struct config *config, const struct declaration *channel);
 
 /* Takes the channel of that name out, if it is there. */
 void config_drop(struct config *config, const char *name);

@@ -85,7 +85,7 @@ static int plug_channels(struct creation *creation)
     int rc = 0;
 
     while (rc == 0 && creation->plugged < creation->config.count) {
-        const struct channel *channel = &creation->config.channels[creation->plugged];
+        const struct declaration *channel = &creation->config.channels[creation->plugged];
 
         rc = plug_find_backend(&creation->tool, channel, frontend, &backend);
         if (rc == 0)

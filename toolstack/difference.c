@@ -10,51 +10,53 @@
 #include "toolstack/view.h"
 
 /* Room for a value as text and its NUL. */
-#define VALUE_MAX (CHANNEL_COMMAND_MAX + 1)
+#define VALUE_MAX (DECLARATION_COMMAND_MAX + 1)
 
 /* What of two channels is compared, and how it is written. */
 struct key {
     const char *name;
-    void (*format)(const struct channel *channel, size_t offset, char *text);
+    void (*format)(const struct declaration *channel, size_t offset, char *text);
     size_t offset;
 };
 
-static void format_text(const struct channel *channel, size_t offset, char *text)
+static void format_text(const struct declaration *channel, size_t offset, char *text)
 {
     snprintf(text, VALUE_MAX, "%s", (const char *)channel + offset);
 }
 
-static void format_number(const struct channel *channel, size_t offset, char *text)
+static void format_number(const struct declaration *channel, size_t offset, char *text)
 {
     snprintf(text, VALUE_MAX, "%u", *(const uint32_t *)((const char *)channel + offset));
 }
 
-static void format_connection(const struct channel *channel, size_t offset, char *text)
+static void format_connection(const struct declaration *channel, size_t offset, char *text)
 {
     (void)offset;
     snprintf(text, VALUE_MAX, "%s", channel->connection);
 }
 
-static void format_reconnect(const struct channel *channel, size_t offset, char *text)
+static void format_reconnect(const struct declaration *channel, size_t offset, char *text)
 {
     (void)offset;
     snprintf(text, VALUE_MAX, "%s",
-             !channel_takes_reconnect(channel) ? "" : channel->reconnect ? "1" : "0");
+             !declaration_takes_reconnect(channel) ? ""
+             : channel->reconnect                  ? "1"
+                                                   : "0");
 }
 
 static const struct key keys[] = {
-    {"backend", format_text, offsetof(struct channel, backend)},
-    {"devid", format_number, offsetof(struct channel, devid)},
-    {"read-ring", format_number, offsetof(struct channel, read_ring)},
-    {"write-ring", format_number, offsetof(struct channel, write_ring)},
+    {"backend", format_text, offsetof(struct declaration, backend)},
+    {"devid", format_number, offsetof(struct declaration, devid)},
+    {"read-ring", format_number, offsetof(struct declaration, read_ring)},
+    {"write-ring", format_number, offsetof(struct declaration, write_ring)},
     {"connection", format_connection, 0},
-    {"path", format_text, offsetof(struct channel, path)},
-    {"address", format_text, offsetof(struct channel, address)},
-    {"command", format_text, offsetof(struct channel, command)},
-    {"owner", format_text, offsetof(struct channel, owner)},
-    {"group", format_text, offsetof(struct channel, group)},
-    {"mode", format_text, offsetof(struct channel, mode)},
-    {"user", format_text, offsetof(struct channel, user)},
+    {"path", format_text, offsetof(struct declaration, path)},
+    {"address", format_text, offsetof(struct declaration, address)},
+    {"command", format_text, offsetof(struct declaration, command)},
+    {"owner", format_text, offsetof(struct declaration, owner)},
+    {"group", format_text, offsetof(struct declaration, group)},
+    {"mode", format_text, offsetof(struct declaration, mode)},
+    {"user", format_text, offsetof(struct declaration, user)},
     {"reconnect", format_reconnect, 0},
 };
 
@@ -82,9 +84,9 @@ static bool differs(const struct difference *difference)
 /* --- finding them --- */
 
 /* What was left open is as it is; a backend has its name, not its id. */
-static void settle(struct tool *tool, struct channel *want, const struct difference *difference)
+static void settle(struct tool *tool, struct declaration *want, const struct difference *difference)
 {
-    if (want->devid == CHANNEL_DEVID_ANY && difference->have)
+    if (want->devid == DECLARATION_DEVID_ANY && difference->have)
         want->devid = difference->have->devid;
     if (difference->backend == tool->own)
         want->backend[0] = '\0';
@@ -92,7 +94,7 @@ static void settle(struct tool *tool, struct channel *want, const struct differe
         tool_domain_name(tool, difference->backend, want->backend);
 }
 
-static int compare(struct tool *tool, struct differences *differences, struct channel *want)
+static int compare(struct tool *tool, struct differences *differences, struct declaration *want)
 {
     const struct config *have = &differences->have.config;
     struct difference *item = &differences->items[differences->count];
@@ -170,7 +172,8 @@ int differences_read(struct tool *tool, const char *file, const char *domain,
     if (rc < 0)
         fprintf(stderr, "xl-vchan: %s\n", why);
     if (rc == 0 && !differences->want.declares) {
-        fprintf(stderr, "xl-vchan: %s: there is no vchan in it (vchan = [ ] is for no channels)\n", file);
+        fprintf(stderr, "xl-vchan: %s: there is no vchan in it (vchan = [ ] is for no channels)\n",
+                file);
         rc = -EINVAL;
     }
     if (rc == 0)
@@ -187,11 +190,11 @@ void differences_free(struct differences *differences)
 
 /* --- showing them --- */
 
-static void print_spec(char sign, const struct channel *channel)
+static void print_spec(char sign, const struct declaration *channel)
 {
     char *text;
 
-    if (channel_format(channel, &text) < 0)
+    if (declaration_format(channel, &text) < 0)
         return;
     printf("%c %s\n", sign, text);
     free(text);
@@ -226,12 +229,12 @@ void differences_print(const struct differences *differences)
     }
 }
 
-static struct json_object *side_json(const struct channel *channel)
+static struct json_object *side_json(const struct declaration *channel)
 {
     char *text;
     struct json_object *object;
 
-    if (!channel || channel_format(channel, &text) < 0)
+    if (!channel || declaration_format(channel, &text) < 0)
         return NULL;
     object = json_object_new_string(text);
     free(text);
@@ -244,7 +247,7 @@ void differences_print_json(const struct differences *differences)
 
     for (size_t i = 0; i < differences->count; i++) {
         const struct difference *item = &differences->items[i];
-        const struct channel *any = item->want ? item->want : item->have;
+        const struct declaration *any = item->want ? item->want : item->have;
         struct json_object *object = json_object_new_object();
 
         json_object_object_add(object, "name", json_object_new_string(any->name));

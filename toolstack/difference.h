@@ -13,8 +13,8 @@
 
 /* One channel that is not as declared. */
 struct difference {
-    const struct channel *want; /* NULL: it is not declared */
-    const struct channel *have; /* NULL: the domain does not have it */
+    const struct declaration *want; /* NULL: it is not declared */
+    const struct declaration *have; /* NULL: the domain does not have it */
     const struct device_id *id; /* of what it has */
     domid_t backend;            /* of what is declared */
 };

@@ -58,9 +58,9 @@ int hold_open(struct tool *tool, domid_t domid, struct hold *hold)
     return hold->locks < 0 ? hold->locks : hold_read(tool, domid, hold);
 }
 
-int hold_put(struct tool *tool, struct hold *hold, const struct channel *channel)
+int hold_put(struct tool *tool, struct hold *hold, const struct declaration *channel)
 {
-    struct channel lasting = *channel;
+    struct declaration lasting = *channel;
     domid_t backend;
     int rc;
 

@@ -32,7 +32,7 @@ int hold_open(struct tool *tool, domid_t domid, struct hold *hold);
 int hold_read(struct tool *tool, domid_t domid, struct hold *hold);
 
 /* Puts a channel into hold->config, with the name of its backend where the user gave an id. */
-int hold_put(struct tool *tool, struct hold *hold, const struct channel *channel);
+int hold_put(struct tool *tool, struct hold *hold, const struct declaration *channel);
 
 /* Writes hold->config to the disk; hold_commit makes it valid. */
 int hold_stage(struct tool *tool, struct hold *hold);

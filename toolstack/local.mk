@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 noinst_LTLIBRARIES += libtoolstack.la
 libtoolstack_la_SOURCES = \
-	toolstack/channel.c toolstack/channel.h \
 	toolstack/config.c toolstack/config.h \
 	toolstack/devices.c toolstack/devices.h \
 	toolstack/hold.c toolstack/hold.h \

@@ -9,7 +9,7 @@
 #include "toolstack/devices.h"
 #include "toolstack/service.h"
 
-int plug_find_backend(struct tool *tool, const struct channel *channel, domid_t frontend,
+int plug_find_backend(struct tool *tool, const struct declaration *channel, domid_t frontend,
                       domid_t *backend)
 {
     *backend = tool->own;
@@ -31,7 +31,7 @@ int plug_find_backend(struct tool *tool, const struct channel *channel, domid_t 
 
 /* A device being written. */
 struct plug {
-    const struct channel *channel;
+    const struct declaration *channel;
     struct device_id *id;
     domid_t toolstack;
     char why[DEVICE_NAME_MAX + 128]; /* what fill found, if it returns -EEXIST or -ESRCH */
@@ -63,7 +63,7 @@ static void put_directory(struct writer *writer, domid_t owner, domid_t reader)
 }
 
 /* What both ends have to know of the channel. */
-static void put_channel(struct writer *writer, const struct channel *channel)
+static void put_channel(struct writer *writer, const struct declaration *channel)
 {
     put_text(writer, "name", channel->name);
     put_number(writer, "read-ring", channel->read_ring);
@@ -87,17 +87,13 @@ static int write_frontend(struct store *store, const struct plug *plug)
 
 /* What the backend plugs into the channel: none of the frontend's business. */
 static int write_private(struct store *store, const char *parent, domid_t owner,
-                         const struct channel *channel)
+                         const struct declaration *channel)
 {
     const struct {
         const char *key, *text;
     } texts[] = {
-        {"path", channel->path},
-        {"address", channel->address},
-        {"command", channel->command},
-        {"owner", channel->owner},
-        {"group", channel->group},
-        {"mode", channel->mode},
+        {"path", channel->path},   {"address", channel->address}, {"command", channel->command},
+        {"owner", channel->owner}, {"group", channel->group},     {"mode", channel->mode},
         {"user", channel->user},
     };
     char dir[DEVICE_PATH_MAX + 16];
@@ -108,7 +104,7 @@ static int write_private(struct store *store, const char *parent, domid_t owner,
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         if (texts[i].text[0] != '\0')
             put_text(&writer, texts[i].key, texts[i].text);
-    if (channel_takes_reconnect(channel))
+    if (declaration_takes_reconnect(channel))
         put_number(&writer, "reconnect", channel->reconnect);
     return writer.rc;
 }
@@ -231,7 +227,7 @@ static int pick_devid(struct store *store, struct plug *plug)
 
 static int choose_devid(struct store *store, struct plug *plug)
 {
-    if (plug->channel->devid == CHANNEL_DEVID_ANY)
+    if (plug->channel->devid == DECLARATION_DEVID_ANY)
         return pick_devid(store, plug);
     plug->id->devid = plug->channel->devid;
     return check_devid(store, plug);
@@ -266,8 +262,8 @@ static int fill_device(struct store *store, void *arg)
     return rc == 0 ? write_libxl(store, plug) : rc;
 }
 
-int plug_write(struct tool *tool, const struct channel *channel, domid_t frontend, domid_t backend,
-               struct device_id *id)
+int plug_write(struct tool *tool, const struct declaration *channel, domid_t frontend,
+               domid_t backend, struct device_id *id)
 {
     struct plug plug = {.channel = channel, .id = id, .toolstack = tool->own};
     int rc;
@@ -319,7 +315,7 @@ static void complain_untaken(struct tool *tool, const char *name, const struct d
         tool_complain(tool, "channel \"%s\": %s", name, tool_why(rc));
 }
 
-int plug_await(struct tool *tool, const struct channel *channel, const struct device_id *id,
+int plug_await(struct tool *tool, const struct declaration *channel, const struct device_id *id,
                unsigned int seconds)
 {
     char libxl[DEVICE_PATH_MAX], backend[DEVICE_PATH_MAX];
@@ -327,7 +323,7 @@ int plug_await(struct tool *tool, const struct channel *channel, const struct de
     struct device_id copy = *id;
     int rc;
 
-    if (channel_is_app(channel))
+    if (declaration_is_app(channel))
         return 0;
     device_libxl_path(id, libxl);
     device_backend_path(id, backend);

@@ -6,26 +6,26 @@
 #ifndef TOOLSTACK_PLUG_H
 #define TOOLSTACK_PLUG_H
 
+#include "state/declaration.h"
 #include "state/device.h"
-#include "toolstack/channel.h"
 #include "toolstack/tool.h"
 
 /*
  * Finds the domain of a channel's backend and refuses one that is not there, or that is the
  * frontend itself.
  */
-int plug_find_backend(struct tool *tool, const struct channel *channel, domid_t frontend,
+int plug_find_backend(struct tool *tool, const struct declaration *channel, domid_t frontend,
                       domid_t *backend);
 
 /*
  * Writes the nodes of a new device in one transaction, and gives its id. On failure nothing is
  * written.
  */
-int plug_write(struct tool *tool, const struct channel *channel, domid_t frontend, domid_t backend,
-               struct device_id *id);
+int plug_write(struct tool *tool, const struct declaration *channel, domid_t frontend,
+               domid_t backend, struct device_id *id);
 
 /* Waits until the backend has taken the device; returns at once where no service is to take it. */
-int plug_await(struct tool *tool, const struct channel *channel, const struct device_id *id,
+int plug_await(struct tool *tool, const struct declaration *channel, const struct device_id *id,
                unsigned int seconds);
 
 /*

@@ -39,9 +39,9 @@ static void describe(struct store *store, const char *dir, FILE *to)
     }
 }
 
-static int read_channel(struct tool *tool, const struct device_id *id, struct channel *channel)
+static int read_channel(struct tool *tool, const struct device_id *id, struct declaration *channel)
 {
-    char dir[DEVICE_PATH_MAX], why[CHANNEL_WHY_MAX];
+    char dir[DEVICE_PATH_MAX], why[DECLARATION_WHY_MAX];
     char *text;
     size_t size;
     FILE *to = open_memstream(&text, &size);
@@ -53,7 +53,7 @@ static int read_channel(struct tool *tool, const struct device_id *id, struct ch
     describe(tool->store, dir, to);
     if (fclose(to) != 0)
         return -ENOMEM;
-    rc = channel_parse(text, channel, why);
+    rc = declaration_parse(text, channel, why);
     free(text);
     channel->devid = id->devid;
     if (rc == 0 && id->backend != tool->own)
@@ -61,7 +61,7 @@ static int read_channel(struct tool *tool, const struct device_id *id, struct ch
     return rc;
 }
 
-_Static_assert(CHANNEL_BACKEND_MAX + 1 == TOOL_NAME_MAX, "a backend is a domain's name");
+_Static_assert(DECLARATION_BACKEND_MAX + 1 == TOOL_NAME_MAX, "a backend is a domain's name");
 
 /* What is not in T, or has lost its other end, is no channel. */
 static bool is_whole(struct tool *tool, const struct device_id *id)

@@ -5,7 +5,7 @@
 #ifndef TOOLSTACK_PLUGGED_H
 #define TOOLSTACK_PLUGGED_H
 
-#include "toolstack/channel.h"
+#include "state/declaration.h"
 #include "toolstack/config.h"
 #include "toolstack/tool.h"
 

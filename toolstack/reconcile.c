@@ -208,7 +208,7 @@ static int read_declared(struct reconcile *reconcile, domid_t domid, const char 
     return rc == 0 ? adopt(reconcile, name, hold) : rc;
 }
 
-static bool backend_is_there(struct reconcile *reconcile, const struct channel *channel)
+static bool backend_is_there(struct reconcile *reconcile, const struct declaration *channel)
 {
     domid_t backend = reconcile->tool->own;
 
@@ -217,8 +217,8 @@ static bool backend_is_there(struct reconcile *reconcile, const struct channel *
             is_alive(reconcile, backend));
 }
 
-static void plug_missing(struct reconcile *reconcile, domid_t domid, const struct channel *channel,
-                         bool is_new)
+static void plug_missing(struct reconcile *reconcile, domid_t domid,
+                         const struct declaration *channel, bool is_new)
 {
     struct device_id id;
     domid_t backend;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "toolstack/channel.h"
+#include "state/declaration.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -13,7 +13,7 @@
 
 /* A parse under way. */
 struct parse {
-    struct channel *channel;
+    struct declaration *channel;
     unsigned int seen; /* the keys so far: 1 << enum key_index */
     const struct key *swallowed; /* by command=, which takes all the rest: or NULL */
     char *why;
@@ -41,7 +41,7 @@ enum key_index {
 struct key {
     const char *name;
     int (*take)(struct parse *parse, const struct key *key, const char *value);
-    size_t offset; /* of the text in struct channel, for take_text */
+    size_t offset; /* of the text in struct declaration, for take_text */
     size_t max;
     bool rest; /* takes all that follows, commas too */
 };
@@ -77,7 +77,7 @@ __attribute__((format(printf, 2, 3))) static int refuse(const struct parse *pars
     va_list args;
 
     va_start(args, format);
-    vsnprintf(parse->why, CHANNEL_WHY_MAX, format, args);
+    vsnprintf(parse->why, DECLARATION_WHY_MAX, format, args);
     va_end(args);
     return -EINVAL;
 }
@@ -207,7 +207,7 @@ static int take_account(struct parse *parse, const struct key *key, const char *
 {
     size_t length = strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
 
-    if (length > CHANNEL_ACCOUNT_MAX || value[length] != '\0' || value[0] == '-')
+    if (length > DECLARATION_ACCOUNT_MAX || value[length] != '\0' || value[0] == '-')
         return refuse(parse, "key \"%s\": \"%s\" is no %s (a name or a number)", key->name, value,
                       key == &keys[KEY_GROUP] ? "group" : "user");
     return take_text(parse, key, value);
@@ -218,7 +218,7 @@ static int take_mode(struct parse *parse, const struct key *key, const char *val
     char *end;
     unsigned long mode = strtoul(value, &end, 8);
 
-    if (!isdigit((unsigned char)value[0]) || *end != '\0' || strlen(value) > CHANNEL_MODE_MAX ||
+    if (!isdigit((unsigned char)value[0]) || *end != '\0' || strlen(value) > DECLARATION_MODE_MAX ||
         mode > 0777)
         return refuse(parse, "key \"%s\": \"%s\" is no mode (octal digits, such as 0660)",
                       key->name, value);
@@ -239,24 +239,24 @@ static int take_address(struct parse *parse, const struct key *key, const char *
     return take_text(parse, key, value);
 }
 
-#define TEXT(field, limit) .offset = offsetof(struct channel, field), .max = (limit)
+#define TEXT(field, limit) .offset = offsetof(struct declaration, field), .max = (limit)
 
 static const struct key keys[KEY_COUNT] = {
     [KEY_NAME] = {"name", take_name, TEXT(name, DEVICE_NAME_MAX)},
-    [KEY_BACKEND] = {"backend", take_text, TEXT(backend, CHANNEL_BACKEND_MAX)},
+    [KEY_BACKEND] = {"backend", take_text, TEXT(backend, DECLARATION_BACKEND_MAX)},
     [KEY_DEVID] = {"devid", take_devid},
     [KEY_RING] = {"ring", take_size},
     [KEY_READ_RING] = {"read-ring", take_size},
     [KEY_WRITE_RING] = {"write-ring", take_size},
     [KEY_CONNECTION] = {"connection", take_connection},
-    [KEY_PATH] = {"path", take_path, TEXT(path, CHANNEL_PATH_MAX)},
-    [KEY_ADDRESS] = {"address", take_address, TEXT(address, CHANNEL_ADDRESS_MAX)},
-    [KEY_COMMAND] = {"command", take_text, TEXT(command, CHANNEL_COMMAND_MAX), .rest = true},
+    [KEY_PATH] = {"path", take_path, TEXT(path, DECLARATION_PATH_MAX)},
+    [KEY_ADDRESS] = {"address", take_address, TEXT(address, DECLARATION_ADDRESS_MAX)},
+    [KEY_COMMAND] = {"command", take_text, TEXT(command, DECLARATION_COMMAND_MAX), .rest = true},
     [KEY_RECONNECT] = {"reconnect", take_flag},
-    [KEY_OWNER] = {"owner", take_account, TEXT(owner, CHANNEL_ACCOUNT_MAX)},
-    [KEY_GROUP] = {"group", take_account, TEXT(group, CHANNEL_ACCOUNT_MAX)},
+    [KEY_OWNER] = {"owner", take_account, TEXT(owner, DECLARATION_ACCOUNT_MAX)},
+    [KEY_GROUP] = {"group", take_account, TEXT(group, DECLARATION_ACCOUNT_MAX)},
     [KEY_MODE] = {"mode", take_mode},
-    [KEY_USER] = {"user", take_account, TEXT(user, CHANNEL_ACCOUNT_MAX)},
+    [KEY_USER] = {"user", take_account, TEXT(user, DECLARATION_ACCOUNT_MAX)},
 };
 
 /* Cuts the blanks at both ends. */
@@ -347,7 +347,7 @@ static int parse_pair(struct parse *parse, char **cursor)
     return take_pair(parse, key, trim(value));
 }
 
-static const struct kind *kind_of(const struct channel *channel)
+static const struct kind *kind_of(const struct declaration *channel)
 {
     const struct kind *kind = kinds;
 
@@ -396,7 +396,7 @@ static int hint_swallowed(const struct parse *parse)
     size_t length = strlen(parse->why);
 
     if (parse->swallowed)
-        snprintf(parse->why + length, CHANNEL_WHY_MAX - length,
+        snprintf(parse->why + length, DECLARATION_WHY_MAX - length,
                  " (command= takes all that follows it, \"%s=\" too: write command= last)",
                  parse->swallowed->name);
     return -EINVAL;
@@ -408,7 +408,7 @@ static void set_defaults(struct parse *parse)
         parse->channel->reconnect = kind_of(parse->channel)->reconnect;
 }
 
-static int round_rings(struct channel *channel)
+static int round_rings(struct declaration *channel)
 {
     struct ring_orders orders;
     int rc = ring_orders_for(channel->read_ring, channel->write_ring, &orders);
@@ -428,14 +428,14 @@ static bool has_control(const char *text)
     return false;
 }
 
-int channel_parse(const char *spec, struct channel *channel, char why[CHANNEL_WHY_MAX])
+int declaration_parse(const char *spec, struct declaration *channel, char why[DECLARATION_WHY_MAX])
 {
     struct parse parse = {.channel = channel, .why = why};
     char *copy, *cursor;
     int rc = 0;
 
-    *channel = (struct channel){
-        .devid = CHANNEL_DEVID_ANY,
+    *channel = (struct declaration){
+        .devid = DECLARATION_DEVID_ANY,
         .read_ring = RING_SIZE_DEFAULT,
         .write_ring = RING_SIZE_DEFAULT,
         .connection = kinds[0].name,
@@ -458,17 +458,17 @@ int channel_parse(const char *spec, struct channel *channel, char why[CHANNEL_WH
     return round_rings(channel);
 }
 
-bool channel_is_app(const struct channel *channel)
+bool declaration_is_app(const struct declaration *channel)
 {
     return channel->connection == kinds[0].name;
 }
 
-bool channel_takes_reconnect(const struct channel *channel)
+bool declaration_takes_reconnect(const struct declaration *channel)
 {
     return kind_of(channel)->takes & 1 << KEY_RECONNECT;
 }
 
-static void put_rings(FILE *to, const struct channel *channel)
+static void put_rings(FILE *to, const struct declaration *channel)
 {
     if (channel->read_ring != RING_SIZE_DEFAULT || channel->write_ring != RING_SIZE_DEFAULT)
         fprintf(to, ",read-ring=%u,write-ring=%u", channel->read_ring, channel->write_ring);
@@ -480,14 +480,14 @@ static void put_text(FILE *to, const char *key, const char *text)
         fprintf(to, ",%s=%s", key, text);
 }
 
-static void put_channel(FILE *to, const struct channel *channel)
+static void put_channel(FILE *to, const struct declaration *channel)
 {
     fprintf(to, "name=%s", channel->name);
     put_text(to, "backend", channel->backend);
-    if (channel->devid != CHANNEL_DEVID_ANY)
+    if (channel->devid != DECLARATION_DEVID_ANY)
         fprintf(to, ",devid=%u", channel->devid);
     put_rings(to, channel);
-    if (!channel_is_app(channel))
+    if (!declaration_is_app(channel))
         fprintf(to, ",connection=%s", channel->connection);
     put_text(to, "path", channel->path);
     put_text(to, "owner", channel->owner);
@@ -500,7 +500,7 @@ static void put_channel(FILE *to, const struct channel *channel)
     put_text(to, "command", channel->command); /* last, as it takes all the rest */
 }
 
-int channel_format(const struct channel *channel, char **text)
+int declaration_format(const struct declaration *channel, char **text)
 {
     size_t size;
     FILE *to = open_memstream(text, &size);
