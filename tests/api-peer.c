@@ -120,6 +120,19 @@ static long do_echo(char **arg)
     return 0;
 }
 
+/* Sends so many bytes, and takes each part of them back before the next. */
+static long do_pingpong(char **arg)
+{
+    for (size_t left = number(arg[0]); left > 0;) {
+        size_t part = left < 777 ? left : 777;
+
+        if (side_write(&side, part) != (ssize_t)part || side_drain(&side, part) != (ssize_t)part)
+            return -EIO;
+        left -= part;
+    }
+    return 0;
+}
+
 /* Opens and closes a name again and again: 0 if each went well and no descriptor is left. */
 static long do_again(char **arg)
 {
@@ -244,6 +257,7 @@ static const struct command {
     {"peer", 0, do_peer},
     {"sizes", 0, do_sizes},
     {"echo", 1, do_echo},
+    {"pingpong", 1, do_pingpong},
     {"again", 2, do_again},
     {"watches", 0, do_watches},
     {"fake", 2, do_fake},

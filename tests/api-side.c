@@ -8,6 +8,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +68,116 @@ ssize_t side_read(struct side *side, size_t size)
 ssize_t side_recv(struct side *side, size_t size)
 {
     return take(side, size, pvchan_recv);
+}
+
+static ssize_t give_pieces(struct pvchan *channel, const void *data, size_t size,
+                           ssize_t (*call)(struct pvchan *, const struct iovec *, int))
+{
+    char *from = (char *)(uintptr_t)data;
+    struct iovec pieces[] = {{from, size / 5}, {NULL, 0}, {from + size / 5, size - size / 5}};
+
+    return call(channel, pieces, 3);
+}
+
+static ssize_t call_writev(struct pvchan *channel, const void *data, size_t size)
+{
+    return give_pieces(channel, data, size, pvchan_writev);
+}
+
+static ssize_t call_sendv(struct pvchan *channel, const void *data, size_t size)
+{
+    return give_pieces(channel, data, size, pvchan_sendv);
+}
+
+static ssize_t call_readv(struct pvchan *channel, void *data, size_t size)
+{
+    return give_pieces(channel, data, size, pvchan_readv);
+}
+
+static ssize_t call_recvv(struct pvchan *channel, void *data, size_t size)
+{
+    return give_pieces(channel, data, size, pvchan_recvv);
+}
+
+ssize_t side_writev(struct side *side, size_t size)
+{
+    return give(side, size, call_writev);
+}
+
+ssize_t side_sendv(struct side *side, size_t size)
+{
+    return give(side, size, call_sendv);
+}
+
+ssize_t side_readv(struct side *side, size_t size)
+{
+    return take(side, size, call_readv);
+}
+
+ssize_t side_recvv(struct side *side, size_t size)
+{
+    return take(side, size, call_recvv);
+}
+
+/*
+ * What the two spans have to be: the first goes to the ring's end, since its beginning lies at a multiple of its size
+ * in the pattern too; the second, if there is one, follows at the ring's start.
+ */
+static bool spans_are_right(const struct iovec spans[2], size_t size, size_t ring, uint32_t at)
+{
+    size_t to_end = ring - at % ring;
+
+    if (spans[0].iov_len != (size < to_end ? size : to_end))
+        return false;
+    if (spans[1].iov_len != size - spans[0].iov_len)
+        return false;
+    return spans[1].iov_len == 0 ||
+           (uint8_t *)spans[0].iov_base - (uint8_t *)spans[1].iov_base == (ptrdiff_t)(at % ring);
+}
+
+static uint8_t *span_at(const struct iovec spans[2], size_t i)
+{
+    return i < spans[0].iov_len ? (uint8_t *)spans[0].iov_base + i
+                                : (uint8_t *)spans[1].iov_base + i - spans[0].iov_len;
+}
+
+ssize_t side_fill(struct side *side, size_t size)
+{
+    struct iovec spans[2];
+    ssize_t rc = pvchan_reserve(side->channel, size, spans);
+
+    if (rc < 0)
+        return rc;
+    if (!spans_are_right(spans, (size_t)rc, pvchan_write_size(side->channel), side->sent))
+        return -EBADMSG;
+    for (size_t i = 0; i < size; i++)
+        *span_at(spans, i) = pattern(side->sent++);
+    rc = pvchan_commit(side->channel, size);
+    return rc < 0 ? rc : (ssize_t)size;
+}
+
+ssize_t side_check(struct side *side, size_t size)
+{
+    struct iovec spans[2];
+    ssize_t rc = pvchan_peek(side->channel, size, spans);
+
+    if (rc <= 0)
+        return spans[0].iov_len + spans[1].iov_len == 0 ? rc : -EBADMSG;
+    if (!spans_are_right(spans, (size_t)rc, pvchan_read_size(side->channel), side->got))
+        return -EBADMSG;
+    for (ssize_t i = 0; i < rc; i++)
+        if (*span_at(spans, (size_t)i) != pattern(side->got + (uint32_t)i))
+            return -EBADMSG;
+    return rc;
+}
+
+int side_skip(struct side *side, size_t size)
+{
+    int rc = pvchan_consume(side->channel, size);
+
+    if (rc == 0)
+        side->got += (uint32_t)size;
+    return rc;
 }
 
 ssize_t side_drain(struct side *side, size_t size)

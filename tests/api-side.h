@@ -26,6 +26,17 @@ ssize_t side_send(struct side *side, size_t size);
 ssize_t side_read(struct side *side, size_t size);
 ssize_t side_recv(struct side *side, size_t size);
 
+/* The same without a copy, and in three pieces: a fifth, nothing, and the rest. */
+ssize_t side_fill(struct side *side, size_t size);  /* pvchan_reserve(), pvchan_commit() */
+ssize_t side_check(struct side *side, size_t size); /* pvchan_peek(); see side_skip() */
+ssize_t side_writev(struct side *side, size_t size);
+ssize_t side_sendv(struct side *side, size_t size);
+ssize_t side_readv(struct side *side, size_t size);
+ssize_t side_recvv(struct side *side, size_t size);
+
+/* pvchan_consume() */
+int side_skip(struct side *side, size_t size);
+
 /* Reads until so many bytes have come: their number, or what ended it if none came. */
 ssize_t side_drain(struct side *side, size_t size);
 

@@ -87,7 +87,11 @@ EXTRA_DIST += tests/sim.sh tests/sim-lib.bash
 
 # The public API (tests/sim-api.sh).
 check_PROGRAMS += tests/api
-tests_api_SOURCES = tests/api.c tests/api-peer.c tests/api-side.c tests/api-side.h
+tests_api_SOURCES = \
+	tests/api.c tests/api.h \
+	tests/api-bytes.c tests/api-end.c tests/api-loop.c tests/api-open.c tests/api-plain.c \
+	tests/api-spans.c \
+	tests/api-peer.c tests/api-side.c tests/api-side.h
 tests_api_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_api_LDADD = libpvchan.la libstate.la $(CHECK_LIBS) $(XENEVTCHN_LIBS) $(XENGNTTAB_LIBS)
 tests_api_LDFLAGS = -no-install

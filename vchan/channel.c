@@ -330,6 +330,11 @@ int channel_readable(struct channel *channel, uint32_t enough)
     return bytes < 0 ? broken(channel) : bytes;
 }
 
+bool channel_has(const struct channel *channel, uint32_t enough)
+{
+    return !channel->broken && ring_has(&channel->end.in, enough);
+}
+
 int channel_writable(struct channel *channel, uint32_t enough)
 {
     struct ring_end *end = &channel->end;

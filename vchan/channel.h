@@ -74,6 +74,9 @@ bool channel_peer_here(const struct channel *channel);
  */
 int channel_readable(struct channel *channel, uint32_t enough);
 
+/* Whether enough bytes are there, by what was seen last: it looks at nothing, and asks for nothing. */
+bool channel_has(const struct channel *channel, uint32_t enough);
+
 /*
  * Room that can be written now, -EAGAIN if less than enough (the peer was asked to signal), -EPIPE if
  * the peer left, -EPROTO.

@@ -2,6 +2,7 @@
 #include "vchan/handle.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -300,6 +301,242 @@ EXPORT ssize_t pvchan_send(struct pvchan *handle, const void *data, size_t size)
             return rc;
     }
     return 0;
+}
+
+/* ---- without a copy ---- */
+
+static ssize_t try_peek(struct pvchan *handle, size_t enough)
+{
+    struct channel *channel = channel_of(handle);
+    int bytes;
+
+    if (handle->over)
+        return handle->end;
+    bytes = channel ? channel_readable(channel, (uint32_t)enough) : 0;
+    return bytes == 0 || bytes == -EPROTO ? reach_end(handle, bytes) : bytes;
+}
+
+static ssize_t try_reserve(struct pvchan *handle, size_t enough)
+{
+    struct channel *channel = channel_of(handle);
+    int room;
+
+    if (handle->end == -EPROTO)
+        return -EPROTO;
+    room = channel && !handle->shut ? channel_writable(channel, (uint32_t)enough) : -EPIPE;
+    return room == -EPROTO ? reach_end(handle, room) : room;
+}
+
+/* Until there is enough, or for as long as the handle may wait. */
+static ssize_t await(struct pvchan *handle, enum channel_wait wait, size_t enough)
+{
+    for (;;) {
+        ssize_t rc;
+
+        look(handle, wait, enough);
+        rc = wait == CHANNEL_READ ? try_peek(handle, enough) : try_reserve(handle, enough);
+        if (rc != -EAGAIN || handle->nonblock)
+            return rc;
+        rc = handle_wait(handle, -1);
+        if (rc < 0)
+            return rc;
+    }
+}
+
+static void give_spans(const struct ring_span found[2], unsigned int count, struct iovec spans[2])
+{
+    for (unsigned int i = 0; i < 2; i++)
+        spans[i] = i < count ? (struct iovec){found[i].base, found[i].length} : (struct iovec){0};
+}
+
+EXPORT ssize_t pvchan_peek(struct pvchan *handle, size_t enough, struct iovec spans[2])
+{
+    struct ring_span found[2];
+    ssize_t rc;
+
+    give_spans(found, 0, spans);
+    if (enough == 0 || enough > handle->read_size)
+        return enough == 0 ? -EINVAL : -EMSGSIZE;
+    rc = await(handle, CHANNEL_READ, enough);
+    if (rc > 0)
+        give_spans(found, channel_peek(channel_of(handle), (uint32_t)rc, found), spans);
+    return rc;
+}
+
+EXPORT int pvchan_consume(struct pvchan *handle, size_t bytes)
+{
+    struct channel *channel = channel_of(handle);
+
+    if (bytes == 0)
+        return 0;
+    if (!channel || bytes > handle->read_size || !channel_has(channel, (uint32_t)bytes))
+        return -EINVAL;
+    channel_consume(channel, (uint32_t)bytes);
+    if (handle->nonblock)
+        channel_tell(channel); /* its program may wait next, for anything, without us */
+    return 0;
+}
+
+EXPORT ssize_t pvchan_reserve(struct pvchan *handle, size_t enough, struct iovec spans[2])
+{
+    struct ring_span found[2];
+    ssize_t rc;
+
+    give_spans(found, 0, spans);
+    if (enough == 0 || enough > handle->write_size)
+        return enough == 0 ? -EINVAL : -EMSGSIZE;
+    rc = await(handle, CHANNEL_WRITE, enough);
+    if (rc > 0)
+        give_spans(found, channel_reserve(channel_of(handle), (uint32_t)rc, found), spans);
+    return rc;
+}
+
+EXPORT int pvchan_commit(struct pvchan *handle, size_t bytes)
+{
+    ssize_t room;
+
+    if (bytes == 0)
+        return 0;
+    if (bytes > handle->write_size)
+        return -EINVAL;
+    room = try_reserve(handle, bytes);
+    if (room < 0)
+        return room == -EAGAIN ? -EINVAL : (int)room;
+    channel_commit(channel_of(handle), (uint32_t)bytes);
+    return 0;
+}
+
+/* ---- in pieces ---- */
+
+/* A place in a list of pieces of memory. */
+struct cursor {
+    const struct iovec *piece;
+    const struct iovec *end;
+    size_t offset; /* in the piece */
+};
+
+static struct cursor cursor_at(const struct iovec *pieces, int count)
+{
+    return (struct cursor){.piece = pieces, .end = pieces + count};
+}
+
+/* The next bytes that lie together: how many (0: it is at the end) and where. */
+static size_t cursor_look(struct cursor *cursor, uint8_t **at)
+{
+    while (cursor->piece < cursor->end && cursor->offset == cursor->piece->iov_len) {
+        cursor->piece++;
+        cursor->offset = 0;
+    }
+    if (cursor->piece == cursor->end)
+        return 0;
+    *at = (uint8_t *)cursor->piece->iov_base + cursor->offset;
+    return cursor->piece->iov_len - cursor->offset;
+}
+
+/* Copies until one of the two is at its end. Returns how much. */
+static size_t cursor_copy(struct cursor *to, struct cursor *from)
+{
+    size_t done = 0;
+
+    for (;;) {
+        uint8_t *there = NULL, *here = NULL;
+        size_t room = cursor_look(to, &there), left = cursor_look(from, &here);
+        size_t bytes = room < left ? room : left;
+
+        if (bytes == 0)
+            return done;
+        memcpy(there, here, bytes);
+        to->offset += bytes;
+        from->offset += bytes;
+        done += bytes;
+    }
+}
+
+/* -EINVAL, or the sum of the lengths. */
+static ssize_t pieces_length(const struct iovec *pieces, int count)
+{
+    size_t sum = 0;
+
+    if (count < 0)
+        return -EINVAL;
+    for (int i = 0; i < count; i++) {
+        if (pieces[i].iov_len > SSIZE_MAX - sum)
+            return -EINVAL;
+        sum += pieces[i].iov_len;
+    }
+    return (ssize_t)sum;
+}
+
+/* Takes what is there, at least enough of it unless it is the end. */
+static ssize_t scatter(struct pvchan *handle, const struct iovec *pieces, int count, size_t enough)
+{
+    struct cursor to = cursor_at(pieces, count);
+    struct iovec spans[2];
+    ssize_t rc = pvchan_peek(handle, enough, spans);
+
+    if (rc > 0 && (size_t)rc < enough)
+        return -ENODATA;
+    if (rc > 0) {
+        struct cursor from = cursor_at(spans, 2);
+
+        rc = (ssize_t)cursor_copy(&to, &from);
+        pvchan_consume(handle, (size_t)rc);
+    }
+    return rc;
+}
+
+EXPORT ssize_t pvchan_readv(struct pvchan *handle, const struct iovec *pieces, int count)
+{
+    ssize_t length = pieces_length(pieces, count);
+
+    return length <= 0 ? length : scatter(handle, pieces, count, 1);
+}
+
+EXPORT ssize_t pvchan_recvv(struct pvchan *handle, const struct iovec *pieces, int count)
+{
+    ssize_t length = pieces_length(pieces, count);
+
+    return length <= 0 ? length : scatter(handle, pieces, count, (size_t)length);
+}
+
+/* Sends what there is room for, at least enough. */
+static ssize_t gather(struct pvchan *handle, struct cursor *from, size_t enough)
+{
+    struct iovec spans[2];
+    struct cursor to = cursor_at(spans, 2);
+    ssize_t rc = pvchan_reserve(handle, enough, spans);
+    size_t bytes;
+    int sent;
+
+    if (rc < 0)
+        return rc;
+    bytes = cursor_copy(&to, from);
+    sent = pvchan_commit(handle, bytes);
+    return sent < 0 ? sent : (ssize_t)bytes;
+}
+
+EXPORT ssize_t pvchan_writev(struct pvchan *handle, const struct iovec *pieces, int count)
+{
+    ssize_t length = pieces_length(pieces, count), done = 0, rc = 0;
+    struct cursor from = cursor_at(pieces, count);
+
+    while (done < length) {
+        look(handle, CHANNEL_WRITE, worth_waiting(handle, (size_t)(length - done)));
+        rc = gather(handle, &from, 1);
+        if (rc > 0)
+            done += rc;
+        if (rc < 0 || handle->nonblock)
+            break;
+    }
+    return length < 0 ? length : done > 0 ? done : rc;
+}
+
+EXPORT ssize_t pvchan_sendv(struct pvchan *handle, const struct iovec *pieces, int count)
+{
+    ssize_t length = pieces_length(pieces, count);
+    struct cursor from = cursor_at(pieces, count);
+
+    return length <= 0 ? length : gather(handle, &from, (size_t)length);
 }
 
 EXPORT int pvchan_shutdown(struct pvchan *handle)

@@ -24,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -125,6 +126,57 @@ ssize_t pvchan_recv(struct pvchan *channel, void *data, size_t size);
 
 /* All or nothing: writes exactly size bytes at once. -EMSGSIZE; otherwise as pvchan_write(). */
 ssize_t pvchan_send(struct pvchan *channel, const void *data, size_t size);
+
+/*
+ * The same with several pieces of memory, as readv() and writev(): they are filled, or sent, one after the other,
+ * and what is written together is shown to the peer together, as far as there is room. -EINVAL: a negative
+ * count, or lengths whose sum no ssize_t can hold; otherwise as the call with one piece.
+ */
+ssize_t pvchan_readv(struct pvchan *channel, const struct iovec *pieces, int count);
+ssize_t pvchan_writev(struct pvchan *channel, const struct iovec *pieces, int count);
+ssize_t pvchan_recvv(struct pvchan *channel, const struct iovec *pieces, int count);
+ssize_t pvchan_sendv(struct pvchan *channel, const struct iovec *pieces, int count);
+
+/*
+ * Reading without a copy: where the bytes lie that can be read now, as far as is known, at least enough. They are
+ * one stretch of memory, or two where the ring's end is between: spans[1] may be empty (length 0), and both
+ * are if the return is not positive. Returns their number. Fewer than enough are there only at the end, 0
+ * if nothing is left. -EINVAL: enough is 0; -EMSGSIZE: it is more than the ring holds; otherwise as
+ * pvchan_read().
+ *
+ * The memory is shared with the peer, who may change it at any time: copy what you check before you use
+ * it, or check nothing and hand it on (writev() takes the spans as they are). Do not write to it.
+ */
+ssize_t pvchan_peek(struct pvchan *channel, size_t enough, struct iovec spans[2]);
+
+/*
+ * Takes the first bytes out of the ring; what was peeked beyond them stays where it is. The peer is told of
+ * the room at once with PVCHAN_NONBLOCK; otherwise late, when half the ring is free, but always before a
+ * call on this channel waits. -EINVAL: so many are not there. Does not wait.
+ */
+int pvchan_consume(struct pvchan *channel, size_t bytes);
+
+/*
+ * Writing without a copy: where there is room now, as far as is known, at least enough, in spans as
+ * pvchan_peek() gives them. Returns how much. The peer sees nothing of it before pvchan_commit(), unless it is hostile: then it
+ * sees, and may change, what is being filled in, so do not read it back. -EINVAL: enough is 0;
+ * -EMSGSIZE; otherwise as pvchan_write().
+ */
+ssize_t pvchan_reserve(struct pvchan *channel, size_t enough, struct iovec spans[2]);
+
+/*
+ * Sends the first bytes of the room, which were filled in; what was reserved beyond them stays reserved. -EINVAL:
+ * so much room is not there; -EPIPE, -EPROTO: as pvchan_write(). Does not wait. To give a reservation back,
+ * do nothing.
+ *
+ * How long spans live: those of pvchan_peek() until the channel is read otherwise (read, readv, recv, recvv, or
+ * consumed beyond them), those of pvchan_reserve() until it is written otherwise (write, writev, send, sendv,
+ * shutdown). Both die with pvchan_close(), when a call on the channel fails with anything but -EAGAIN,
+ * -EINTR, -EINVAL or -EMSGSIZE, and when events are taken note of: by pvchan_dispatch(), and by a call on this
+ * channel that waits. After that the memory may not be there any more. Peeking and reserving on one channel at the same time is fine where neither waits:
+ * peek, reserve (with PVCHAN_NONBLOCK), copy, commit, consume is an echo without a buffer.
+ */
+int pvchan_commit(struct pvchan *channel, size_t bytes);
 
 /*
  * Says that nothing more will be written; reading goes on. The peer reads what is in the ring, then
