@@ -14,7 +14,7 @@ guest_config()
 # guest_wait DOM: waits until commands can be run in the guest.
 guest_wait()
 {
-    guest-exec --wait 60 "$1" true
+    guest-exec --wait 180 "$1" true
 }
 
 # host_usage: what is in use now, a fact a line, for host_leaks to compare.
@@ -62,7 +62,7 @@ no_usage_beyond_mark()
 # goes away by itself (a dying domain, a process's last pages) some seconds.
 host_leaks()
 {
-    (wait_for 10 "" no_usage_beyond_mark) 2>/dev/null && return 0
+    (wait_for 30 "" no_usage_beyond_mark) 2>/dev/null && return 0
     usage_beyond_mark | sed 's/^/leak: /'
     return 1
 }

@@ -26,10 +26,12 @@ collect()
     xl dmesg >>/lab/xen.log
     ps -o pid,ppid,stat,args >"$out/processes"
     xl list >"$out/domains"
+    dmesg >"$out/dom0.dmesg"
     timeout 20 xenstore-ls -fp >"$out/xenstore"
     cp -r /lab/xen.log /var/log/xen/* /lab/cores "$out/"
     tar cf - -C /tmp scenario | tar xf - -C "$out"
     for guest in g1 g2; do
+        guest-exec --wait 5 $guest dmesg >"$out/$guest.dmesg"
         guest-exec --wait 5 $guest sh -c 'cd /cores && [ "$(ls)" ] && tar cf - .' \
             </dev/null 2>/dev/null | tar xf - -C "$out/cores" 2>/dev/null
     done

@@ -89,11 +89,11 @@ hold_open()
 {
     rm -f hold
     mkfifo hold
-    guest-exec "$1" sh -c "echo \$\$ >/run/holder.pid; exec vchan cat --timeout 30 $2" \
+    guest-exec "$1" sh -c "echo \$\$ >/run/holder.pid; exec vchan cat --timeout 90 $2" \
         <hold >holder.out 2>&1 &
     holder=$!
     exec 9>hold
-    wait_for 40 "$2 is not Connected" state_is "$1" "$2" Connected/Connected
+    wait_for 90 "$2 is not Connected" state_is "$1" "$2" Connected/Connected
 }
 
 hold_end()

@@ -21,7 +21,7 @@ same "output" "$(cat started)" started
 
 step "a signal reaches the command"
 guest-exec g2 sh -c 'echo up; exec sleep 60' >up &
-wait_for 10 "the command did not start" test -s up
+wait_for 90 "the command did not start" test -s up
 kill $!
 wait $!
 same "exit code" $? 143

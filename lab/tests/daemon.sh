@@ -21,18 +21,18 @@ daemon_stop()
 
 up()
 {
-    xl-vchan wait --timeout 60 "$1" "$2" InitWait || fail "$1 $2 is not there: $(cat daemon.log)"
+    xl-vchan wait --timeout 90 "$1" "$2" InitWait || fail "$1 $2 is not there: $(cat daemon.log)"
 }
 
 gone()
 {
-    xl-vchan wait --timeout 60 "$1" "$2" gone || fail "$1 $2 is still there: $(cat daemon.log)"
+    xl-vchan wait --timeout 90 "$1" "$2" gone || fail "$1 $2 is still there: $(cat daemon.log)"
 }
 
 works()
 {
     guest_wait "$1"
-    same "$2" "$(echo "in $2" | guest-exec "$1" vchan cat --timeout 20 "$2")" "in $2"
+    same "$2" "$(echo "in $2" | guest-exec "$1" vchan cat --timeout 90 "$2")" "in $2"
 }
 
 backend_start
@@ -49,7 +49,7 @@ up g3 echo
 works g3 echo
 
 step "hotplug, then reboot"
-xl-vchan attach --wait 20 g3 name=hot connection=echo || fail "attach"
+xl-vchan attach --wait 90 g3 name=hot connection=echo || fail "attach"
 g3=$(xl domid g3)
 xl reboot g3 || fail "reboot"
 gone "$g3" echo
@@ -59,14 +59,14 @@ works g3 hot
 
 step "apply"
 sed -i 's/connection=echo/connection=echo, ring=4K/' configs/g3.cfg
-xl-vchan apply --wait 30 configs/g3.cfg || fail "apply"
+xl-vchan apply --wait 90 configs/g3.cfg || fail "apply"
 works g3 echo
 xl-vchan diff configs/g3.cfg || fail "it still differs"
 xl-vchan show g3 hot 2>/dev/null && fail "hot is still there"
 
 step "destroyed while connected"
 guest-exec g3 sh -c 'sleep 100 | vchan cat echo' >/dev/null 2>&1 &
-xl-vchan wait --timeout 30 g3 echo || fail "not connected"
+xl-vchan wait --timeout 90 g3 echo || fail "not connected"
 g3=$(xl domid g3)
 guest_destroy g3
 gone "$g3" echo

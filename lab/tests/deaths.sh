@@ -4,16 +4,16 @@
 . "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
 
 backend_start
-xl-vchan attach --wait 20 g1 name=echo connection=echo || fail "attach"
+xl-vchan attach --wait 90 g1 name=echo connection=echo || fail "attach"
 works()
 {
-    same "echo $1" "$(echo "$1" | guest-exec g1 vchan cat --timeout 20 echo)" "$1"
+    same "echo $1" "$(echo "$1" | guest-exec g1 vchan cat --timeout 90 echo)" "$1"
 }
 
 step "the guest's process is killed"
 hold_open g1 echo
 hold_kill g1
-wait_for 20 "the backend did not let go" state_is g1 echo Connected/Closed
+wait_for 90 "the backend did not let go" state_is g1 echo Connected/Closed
 hold_end
 same "the killed process's exit code" $? 137
 contains "backend's log" "$(cat backend.log)" "died"
@@ -34,5 +34,5 @@ wait $holder
 same "vchan cat's exit code" $? 0
 backend_start
 works "after the backend's end"
-xl-vchan detach --wait 20 g1 echo || fail "detach"
+xl-vchan detach --wait 90 g1 echo || fail "detach"
 backend_stop

@@ -9,7 +9,7 @@ use()
 {
     guest_wait g3
     g3=$(xl domid g3)
-    same "echo" "$(echo "in $g3" | guest-exec g3 vchan cat --timeout 20 echo)" "in $g3"
+    same "echo" "$(echo "in $g3" | guest-exec g3 vchan cat --timeout 90 echo)" "in $g3"
     hold_open g3 echo
 }
 
@@ -31,20 +31,20 @@ new_domain()
 # ended HOW: the domain of before is gone altogether, and so can be its channel's nodes.
 ended()
 {
-    wait_for 40 "$1: domain $g3 is still there" gone
-    wait_for 20 "$1: a zombie stays: $(xl list)" no_zombie
-    xl-vchan detach --wait 20 "$g3" echo || fail "detach after $1"
+    wait_for 90 "$1: domain $g3 is still there" gone
+    wait_for 90 "$1: a zombie stays: $(xl list)" no_zombie
+    xl-vchan detach --wait 90 "$g3" echo || fail "detach after $1"
     hold_end
 }
 
 create()
 {
-    xl-vchan create --wait 30 g3.cfg || fail "create"
+    xl-vchan create --wait 90 g3.cfg || fail "create"
 }
 
 attach()
 {
-    xl-vchan attach --wait 20 g3 name=echo connection=echo || fail "attach"
+    xl-vchan attach --wait 90 g3 name=echo connection=echo || fail "attach"
 }
 
 backend_start
@@ -67,7 +67,7 @@ step "reboot"
 create
 use
 xl reboot g3 || fail "reboot"
-wait_for 40 "reboot: no new domain" new_domain
+wait_for 90 "reboot: no new domain" new_domain
 ended reboot
 attach
 use

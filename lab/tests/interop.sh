@@ -9,32 +9,32 @@ sum=$(random_file bytes 256)
 
 step "vchan --client in domain 0, libxenvchan's server in g1"
 guest-exec g1 sh -c 'lvcat server 0 data/one 4096 65536 </dev/null | sha256sum' >got &
-vchan cat --timeout 20 --client "$g1" "$home/one" <bytes || fail "vchan: $?"
+vchan cat --timeout 90 --client "$g1" "$home/one" <bytes || fail "vchan: $?"
 wait $!
 same "bytes" "$(cat got)" "$sum"
 
 step "vchan --server in g1, libxenvchan's client in domain 0"
-guest-exec g1 sh -c 'vchan cat --timeout 30 --server 0 data/two </dev/null | sha256sum' >got &
+guest-exec g1 sh -c 'vchan cat --timeout 90 --server 0 data/two </dev/null | sha256sum' >got &
 timeout 60 lvcat client "$g1" "$home/two" -1 <bytes || fail "lvcat"
 wait $!
 same "bytes" "$(cat got)" "$sum"
 
 step "vchan --server in domain 0, libxenvchan's client in g1"
-vchan cat --timeout 30 --server "$g1" /local/domain/0/data/three <bytes &
+vchan cat --timeout 90 --server "$g1" /local/domain/0/data/three <bytes &
 same "bytes" "$(guest-exec g1 sh -c 'lvcat client 0 /local/domain/0/data/three </dev/null | sha256sum')" "$sum"
 wait $! || fail "vchan: $?"
 xenstore-rm /local/domain/0/data
 
 step "vchan-socket-proxy's server in g1, vchan --client in domain 0"
 guest-exec g1 socat UNIX-LISTEN:/run/cat EXEC:cat &
-wait_for 20 "socat does not listen in g1" guest-exec g1 test -S /run/cat
+wait_for 90 "socat does not listen in g1" guest-exec g1 test -S /run/cat
 guest-exec g1 vchan-socket-proxy -m server 0 data/four /run/cat &
 proxy=$!
 # The proxy sleeps for ever on bytes that come together with the connection (it takes our two signals for one, and looks
 # at the ring for neither); nothing tells when it is past that, so the bytes come a second later.
 : >got
-{ sleep 1; echo hello; wait_for 20 "no answer" test -s got; } |
-    vchan cat --timeout 20 --client "$g1" "$home/four" >got
+{ sleep 1; echo hello; wait_for 90 "no answer" test -s got; } |
+    vchan cat --timeout 90 --client "$g1" "$home/four" >got
 same "echo" "$(head -n 1 got)" hello
 kill $proxy
 wait $proxy
@@ -44,10 +44,10 @@ step "vchan echo --server in g1, vchan-socket-proxy's client in domain 0"
 guest-exec g1 vchan echo --once --server 0 data/five &
 timeout 60 vchan-socket-proxy -m client "$g1" "$home/five" "$PWD/proxy.sock" &
 proxy=$!
-wait_for 20 "the proxy does not listen" test -S proxy.sock
+wait_for 90 "the proxy does not listen" test -S proxy.sock
 # The proxy drops what is still to come when its client has no more to send.
 : >got
-{ echo hello; wait_for 20 "no answer" test -s got; } |
+{ echo hello; wait_for 90 "no answer" test -s got; } |
     timeout 30 socat - UNIX-CONNECT:proxy.sock >got
 same "echo" "$(cat got)" hello
 kill $proxy

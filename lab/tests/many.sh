@@ -14,7 +14,7 @@ guest_config g3 >g3.cfg
     done
     echo ']'
 } >>g3.cfg
-xl-vchan create --wait 60 g3.cfg || fail "create"
+xl-vchan create --wait 90 g3.cfg || fail "create"
 g3=$(xl domid g3)
 guest_wait g3
 

@@ -4,7 +4,7 @@
 . "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
 
 backend_start
-xl-vchan attach --wait 20 g1 name=secret connection=exec command="cat; : $PWD/private" || fail "attach"
+xl-vchan attach --wait 90 g1 name=secret connection=exec command="cat; : $PWD/private" || fail "attach"
 g1=$(xl domid g1)
 front=/local/domain/$g1/device/vchan/0
 back=/local/domain/0/backend/vchan/$g1/0
@@ -40,11 +40,11 @@ state_is g1 secret Connected/Connected || fail "the theft disturbed it: $(xl-vch
 
 step "a frontend that lies about its numbers harms only itself"
 hold_end || fail "vchan cat: $?: $(cat holder.out)"
-xl-vchan attach --wait 20 g2 name=echo connection=echo || fail "attach"
+xl-vchan attach --wait 90 g2 name=echo connection=echo || fail "attach"
 guest-exec g1 xenstore-write device/vchan/0/ring-ref 999999 device/vchan/0/event-channel 77 \
     device/vchan/0/state 3
-wait_for 20 "the backend has not refused" state_is g1 secret Initialised/Closed
-same "g2's echo" "$(echo hello | guest-exec g2 vchan cat --timeout 20 echo)" hello
-xl-vchan detach --wait 20 g1 secret || fail "detach"
-xl-vchan detach --wait 20 g2 echo || fail "detach"
+wait_for 90 "the backend has not refused" state_is g1 secret Initialised/Closed
+same "g2's echo" "$(echo hello | guest-exec g2 vchan cat --timeout 90 echo)" hello
+xl-vchan detach --wait 90 g1 secret || fail "detach"
+xl-vchan detach --wait 90 g2 echo || fail "detach"
 backend_stop

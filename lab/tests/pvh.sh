@@ -14,14 +14,14 @@ vchan = [ "name=echo, connection=echo" ]
 CFG
 for try in 1 2 3; do
     step "try $try"
-    xl-vchan create --wait 30 g3.cfg || fail "create"
+    xl-vchan create --wait 90 g3.cfg || fail "create"
     g3=$(xl domid g3)
-    guest_wait g3 && break
+    guest-exec --wait 60 g3 true && break
     [ $try -lt 3 ] || fail "the guest did not boot"
     guest_destroy g3
-    xl-vchan detach --wait 20 "$g3" echo || fail "detach"
+    xl-vchan detach --wait 90 "$g3" echo || fail "detach"
 done
-same "echo" "$(echo hello | guest-exec g3 vchan cat --timeout 20 echo)" hello
+same "echo" "$(echo hello | guest-exec g3 vchan cat --timeout 90 echo)" hello
 guest_destroy g3
-xl-vchan detach --wait 20 "$g3" echo || fail "detach"
+xl-vchan detach --wait 90 "$g3" echo || fail "detach"
 backend_stop

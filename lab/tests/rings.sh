@@ -9,13 +9,13 @@ up=$(guest-exec g1 sh -c 'dd if=/dev/urandom of=/run/up bs=1024 count=512 2>/dev
 for ring in 1K 2K 4K 16K 64K 256K 1M; do
     step "ring=$ring"
     rm -f up.sum
-    xl-vchan attach --wait 20 g1 name=rings ring=$ring connection=exec \
+    xl-vchan attach --wait 90 g1 name=rings ring=$ring connection=exec \
         "command=cd $PWD; exec 3<&0; sha256sum <&3 >up.new && mv up.new up.sum & cat down; wait" ||
         fail "attach"
     same "to the guest" \
-        "$(guest-exec g1 sh -c 'vchan cat --timeout 20 rings </run/up | sha256sum')" "$down"
-    wait_for 20 "the command in domain 0 has not ended" test -e up.sum
+        "$(guest-exec g1 sh -c 'vchan cat --timeout 90 rings </run/up | sha256sum')" "$down"
+    wait_for 90 "the command in domain 0 has not ended" test -e up.sum
     same "from the guest" "$(cat up.sum)" "$up"
-    xl-vchan detach --wait 20 g1 rings || fail "detach"
+    xl-vchan detach --wait 90 g1 rings || fail "detach"
 done
 backend_stop
