@@ -117,7 +117,7 @@ tests_sim_peer_asan_LDADD = $(XENVCHAN_LIBS)
 # Tests that own each access to the page (tests/fuzz-barrier.h), with xen.c and spin.c played by fakes.
 SHARED_FILES = \
 	tests/fake-spin.c tests/fake-xen.c tests/fake-xen.h tests/fuzz-barrier.c tests/fuzz-barrier.h \
-	state/device.c vchan/channel.c vchan/relay.c vchan/ring.c
+	state/device.c vchan/channel.c vchan/copy.c vchan/relay.c vchan/ring.c
 SHARED_CPPFLAGS = -include $(top_srcdir)/tests/fuzz-barrier.h $(AM_CPPFLAGS)
 
 # Every interleaving of two sides, closes above all.

@@ -9,7 +9,7 @@ trap 'rm -rf "$work"' EXIT
 cd "${srcdir:?}"
 
 flags=(-std=gnu11 -O1 -D_GNU_SOURCE -include tests/fuzz-barrier.h)
-common=(tests/fake-spin.c tests/fake-xen.c tests/fuzz-barrier.c state/device.c)
+common=(tests/fake-spin.c tests/fake-xen.c tests/fuzz-barrier.c state/device.c vchan/copy.c)
 product=(vchan/channel.c vchan/relay.c vchan/ring.c)
 declare -A main=(
     [fuzz-page]="tests/fuzz-page.c tests/fuzz-replay.c"
@@ -24,12 +24,12 @@ for source in "${common[@]}" "${product[@]}" ${main[@]}; do
     compile "$source" "$work/objects/$(basename "$source" .c).o"
 done
 
-# link PROGRAM OBJECT-IN-PLACE-OF-THE-GOOD-ONE
+# link PROGRAM: with the objects in $work/seeded in place of the good ones.
 link() {
     local source name objects=()
     for source in "${common[@]}" "${product[@]}" ${main[$1]}; do
         name=$(basename "$source" .c)
-        [ "$name" = "$(basename "${2:-}" .o)" ] && objects+=("$2") || objects+=("$work/objects/$name.o")
+        [ -e "$work/seeded/$name.o" ] && objects+=("$work/seeded/$name.o") || objects+=("$work/objects/$name.o")
     done
     ${CC:-cc} "${objects[@]}" -o "$work/$1"
 }
@@ -38,20 +38,27 @@ link() {
 play() { (cd "$work" && srcdir="$here" timeout 120 "./$@" > log 2>&1); }
 here=$PWD
 
+for test in fuzz-page steps-close; do
+    link "$test"
+    play "$test" || { echo "$test finds a fault where none was put in"; exit 1; }
+done
+
 # seed TEST FILE SED-COMMAND WHAT [ARGUMENT]: the argument is the test's.
 faults=0
 seed() {
-    local name test=("$1" "${@:5}")
-    name=$(basename "$2" .c)
+    local source test=("$1" "${@:5}")
     sed "$3" "$2" > "$work/tree/$2"
     if cmp -s "$2" "$work/tree/$2"; then
         echo "seed \"$4\": $2 has changed, and the fault does not fit in any more"
         exit 1
     fi
     mkdir -p "$work/seeded"
-    compile "$work/tree/$2" "$work/seeded/$name.o"
-    link "$1" "$work/seeded/$name.o"
-    rm "$work/tree/$2" "$work/seeded/$name.o"
+    case $2 in
+    *.h) for source in "${product[@]}"; do compile "$source" "$work/seeded/$(basename "$source" .c).o"; done ;;
+    *) compile "$work/tree/$2" "$work/seeded/$(basename "$2" .c).o" ;;
+    esac
+    link "$1"
+    rm -r "$work/tree/$2" "$work/seeded"
     if play "${test[@]}"; then
         echo "$1 does not find: $4"
         exit 1
@@ -65,12 +72,14 @@ seed() {
     faults=$((faults + 1))
 }
 
-seed fuzz-page vchan/ring.c 's/if (prod - ring->own > ring->size)/if (load_acquire(\&ring->shared->prod) - ring->own > ring->size)/' \
+seed fuzz-page vchan/ring.h 's/if (prod - ring->own > ring->size)/if (load_acquire(\&ring->shared->prod) - ring->own > ring->size)/' \
     "an index is checked, and then read again"
-seed fuzz-page vchan/ring.c 's/if (ring->own - cons > ring->size)/if (0)/' \
+seed fuzz-page vchan/ring.h 's/if (ring->own - cons > ring->size)/if (0)/' \
     "the reader's index is not checked"
-seed fuzz-page vchan/ring.c 's/ring->own & (ring->size - 1)/ring->own % 8192/' \
+seed fuzz-page vchan/ring.h 's/ring->own & (ring->size - 1)/ring->own % 8192/' \
     "an index is masked with a wrong size"
+seed steps-close vchan/ring.c 's/(length < room ? length : room)/length/' \
+    "bytes are claimed that were not read yet" "wait for room, then close"
 seed fuzz-page vchan/channel.c 's/^    channel->broken = true;//' \
     "a corrupt ring is believed again"
 seed fuzz-page vchan/ring.c '/^int ring_join/,/^}/s/^    ring_place(&end->in,.*/&\n    end->in.size = 1u << load_once(\&page->right_order) % 32;/' \
@@ -85,7 +94,7 @@ seed steps-close vchan/channel.c '/over = channel->ended/{n;d}' \
     "the ring is not looked at again after the request for a signal" "write, then close"
 seed steps-close vchan/channel.c '/ring_request(end, VCHAN_NOTIFY_READ)/{n;d}' \
     "the room is not looked at again after the request for a signal" "wait for room, then close"
-seed steps-close vchan/ring.c '/^bool ring_must_signal/,/^}/s/^    full_fence();//' \
+seed steps-close vchan/ring.h '/^static inline bool ring_must_signal/,/^}/s/^    full_fence();//' \
     "no fence between the index and the look at the request" "question and answer"
 seed steps-close vchan/channel.c '/^int channel_writable/,/^}/s/channel_tell(channel);//' \
     "a writer waits and has not told what it read" "both rings full"

@@ -137,6 +137,29 @@ START_TEST(test_bytes_wrap_over_every_order)
 }
 END_TEST
 
+/* At every offset, and however much is unread. */
+START_TEST(test_a_claim_leaves_what_is_unread)
+{
+    struct pair pair;
+    uint8_t bytes[2048], got[2048];
+
+    pair_up(&pair, 11, 12);
+    for (uint32_t unread = 0; unread <= 2048; unread += 37) {
+        for (uint32_t step = 0; step < 2048; step += 61) {
+            memset(bytes, (int)step | 1, unread);
+            ck_assert_int_eq(ring_writable(&pair.client.out, 2048), 2048);
+            put(&pair.client.out, bytes, unread);
+            ring_claim(&pair.client.out, 1);
+            ck_assert(!ring_unclaimed(&pair.client.out, unread < 2048));
+            ring_readable(&pair.server.in, unread);
+            get(&pair.server.in, got, unread);
+            ck_assert_mem_eq(got, bytes, unread);
+            ring_tell(&pair.server.in);
+        }
+    }
+}
+END_TEST
+
 START_TEST(test_a_full_ring_is_legal)
 {
     struct pair pair;
@@ -340,6 +363,8 @@ static void *write_stream(void *arg)
             length = (uint32_t)room;
         for (uint32_t i = 0; i < length; i++)
             bytes[i] = (uint8_t)((done + i) * 31);
+        if (ring_unclaimed(&end->out, length))
+            ring_claim(&end->out, length);
         put(&end->out, bytes, length);
         done += length;
         if (ring_must_signal(end, VCHAN_NOTIFY_WRITE))
@@ -388,6 +413,7 @@ int main(void)
     tcase_add_test(tcase, test_offsets_are_the_wire);
     tcase_add_test(tcase, test_every_order_pair);
     tcase_add_test(tcase, test_bytes_wrap_over_every_order);
+    tcase_add_test(tcase, test_a_claim_leaves_what_is_unread);
     tcase_add_test(tcase, test_a_full_ring_is_legal);
     tcase_add_test(tcase, test_indices_run_over_2_to_the_32);
     tcase_add_test(tcase, test_a_client_continues_where_one_was);

@@ -7,7 +7,14 @@
 #include <sys/mman.h>
 
 #include "vchan/barrier.h"
+#include "vchan/copy.h"
 #include "vchan/spin.h"
+
+/* What was seen at the last large copy. */
+struct past {
+    uint64_t signals;
+    uint32_t peer; /* the reader's index */
+};
 
 struct channel {
     struct xen *xen;
@@ -24,6 +31,8 @@ struct channel {
     bool gone;   /* the peer let go of the rings, by what xenstore says */
     bool broken; /* the peer's index made no sense once */
     struct spin spin[2]; /* by enum channel_wait */
+    bool apart; /* the peer is at work on another CPU */
+    struct past past;
     bool spoke; /* we wrote since we last waited for bytes: the peer answers us */
     struct channel_counts counts;
     void (*moved)(void *arg); /* to be told of the next byte, or NULL */
@@ -481,13 +490,41 @@ static bool copy_out(struct channel *channel, uint8_t *to, uint32_t bytes)
     return true;
 }
 
+/*
+ * Whether the peer is at work on another CPU: it took bytes while we ran, and no signal went either way. (On one
+ * CPU, past the caches would be past the peer's, too.)
+ */
+static bool peer_is_apart(struct channel *channel)
+{
+    uint64_t signals = channel->counts.wakes + channel->counts.sleeps;
+
+    if (signals != channel->past.signals)
+        channel->apart = false;
+    else if (channel->end.out.peer != channel->past.peer)
+        channel->apart = true;
+    channel->past = (struct past){.signals = signals, .peer = channel->end.out.peer};
+    return channel->apart;
+}
+
+static void copy_bytes(bool past, uint8_t *to, const uint8_t *from, uint32_t bytes)
+{
+    if (past)
+        copy_past_caches(to, from, bytes);
+    else
+        memcpy(to, from, bytes);
+}
+
 static void copy_in(struct channel *channel, const uint8_t *from, uint32_t bytes)
 {
+    struct ring *out = &channel->end.out;
     struct ring_span spans[2];
-    unsigned int count = channel_reserve(channel, bytes, spans);
+    unsigned int count = ring_spans(out, bytes, spans);
+    bool past = bytes >= COPY_PAST_MIN && peer_is_apart(channel);
 
+    if (!past && ring_unclaimed(out, bytes))
+        ring_claim(out, bytes); /* before any byte of it is filled */
     for (unsigned int i = 0; i < count; from += spans[i].length, i++)
-        memcpy(spans[i].base, from, spans[i].length);
+        copy_bytes(past, spans[i].base, from, spans[i].length);
     show(channel, bytes);
 }
 
