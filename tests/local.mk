@@ -38,6 +38,7 @@ SIM_TESTS = \
 	tests/sim-toolstack.sh \
 	tests/sim-toolstack-apply.sh \
 	tests/sim-toolstack-screen.sh \
+	tests/sim-toolstack-traffic.sh \
 	tests/sim-toolstack-watch.sh \
 	tests/sim-vchan-cat-ends.sh \
 	tests/sim-vchan-cat-plain.sh

@@ -35,12 +35,12 @@ screen_start() {
     screen=$!
     exec {keys}> "$work/keys"
 }
-# shows TEXT: it is written there within 20 s. A poll: what a terminal gets has no lines to wait for.
+# shows REGEX: it is written there within 40 s. A poll: what a terminal gets has no lines to wait for.
 shows() {
     local i
-    for i in {1..400}; do
-        grep -aqF -e "$1" "$work/screen" && return
-        read -rt 0.05 < <(exec sleep 1)
+    for i in {1..800}; do
+        grep -aqE -e "$1" "$work/screen" && return
+        read -rt 0.05 <> <(:)
     done
     fail "the screen does not show \"$1\""
 }
@@ -65,13 +65,28 @@ cat=$!
 exec {in}> "$work/in"
 shows 'Connected' # only what changes is written
 press /logger
-shows ', 1 shown'
+shows '; 1 shown'
 press '\r'
 press '\033'
 exec {in}>&-
 wait "$cat"
 press q
 screen_end
+
+part "top: bytes a second, and who is there"
+run 0 xl-vchan attach web "name=busy, connection=exec, command=cat > /dev/null"
+in_domain web vchan cat busy < <(exec yes) > /dev/null 2>&1 &
+cat=$!
+screen_start
+shows 'busy'
+press '/busy\r'
+shows ', pid ' # two seconds later
+shows '[0-9][KMG]/s'
+press q
+screen_end
+kill "$cat"
+wait "$cat" 2> /dev/null
+run 0 xl-vchan detach web busy
 
 part "top, stopped by a signal"
 screen_start

@@ -21,7 +21,29 @@ enum column {
     COLUMN_RING_REF,
     COLUMN_RINGS,
     COLUMN_PATH,
+    COLUMN_RECEIVED,
+    COLUMN_SENT,
+    COLUMN_SINCE,
+    COLUMN_PEER,
     COLUMN_COUNT,
+};
+
+static const enum column usual[] = {
+    COLUMN_DOMAIN, COLUMN_DEVID,         COLUMN_BACKEND,  COLUMN_NAME,
+    COLUMN_STATE,  COLUMN_EVENT_CHANNEL, COLUMN_RING_REF, COLUMN_RINGS,
+    COLUMN_PATH,   COLUMN_COUNT,
+};
+static const enum column longer[] = {
+    COLUMN_DOMAIN,   COLUMN_DEVID, COLUMN_BACKEND, COLUMN_NAME, COLUMN_STATE, COLUMN_RINGS,
+    COLUMN_RECEIVED, COLUMN_SENT,  COLUMN_SINCE,   COLUMN_PEER, COLUMN_COUNT,
+};
+
+/* What the user wants. */
+struct list {
+    struct tool tool;
+    const char *domain;         /* NULL: all */
+    const enum column *columns; /* as far as COLUMN_COUNT; the first is left out for one domain */
+    bool json;
 };
 
 #define CELL_MAX (2 * VIEW_TEXT_MAX)
@@ -31,7 +53,20 @@ struct row {
 };
 
 static const struct row header = {
-    {"Domain", "Idx", "BE", "Name", "FE/BE state", "evt-ch", "ring-ref", "r/w-ring", "BE-path"}};
+    {"Domain", "Idx", "BE", "Name", "FE/BE state", "evt-ch", "ring-ref", "r/w-ring", "BE-path",
+     "FE>BE", "BE>FE", "Connected since", "Peer"}};
+
+static void fill_traffic(const struct traffic *traffic, struct row *row)
+{
+    for (enum column i = COLUMN_RECEIVED; i <= COLUMN_PEER; i++)
+        strcpy(row->cells[i], "-");
+    if (!traffic->known)
+        return;
+    traffic_short(traffic->counts[TRAFFIC_RECEIVED], row->cells[COLUMN_RECEIVED], CELL_MAX);
+    traffic_short(traffic->counts[TRAFFIC_SENT], row->cells[COLUMN_SENT], CELL_MAX);
+    view_time(traffic->counts[TRAFFIC_SINCE], row->cells[COLUMN_SINCE], CELL_MAX);
+    snprintf(row->cells[COLUMN_PEER], CELL_MAX, "%s", view_text(traffic->peer));
+}
 
 static void fill_row(const struct view *view, struct row *row)
 {
@@ -54,6 +89,7 @@ static void fill_row(const struct view *view, struct row *row)
         snprintf(row->cells[COLUMN_PATH], CELL_MAX, "-");
     else
         device_backend_path(&view->id, row->cells[COLUMN_PATH]);
+    fill_traffic(&view->traffic, row);
 }
 
 static void widen(const struct row *row, int *widths)
@@ -63,11 +99,13 @@ static void widen(const struct row *row, int *widths)
             widths[i] = (int)strlen(row->cells[i]);
 }
 
-static void print_row(const struct row *row, const int *widths, int first)
+static void print_row(const struct list *list, const struct row *row, const int *widths)
 {
-    for (int i = first; i < COLUMN_COUNT - 1; i++)
-        printf("%-*s ", widths[i], row->cells[i]);
-    puts(row->cells[COLUMN_COUNT - 1]);
+    const enum column *column = list->columns + (list->domain ? 1 : 0);
+
+    for (; column[1] != COLUMN_COUNT; column++)
+        printf("%-*s ", widths[*column], row->cells[*column]);
+    puts(row->cells[*column]);
 }
 
 /* What is wrong with it. */
@@ -84,9 +122,8 @@ static void print_troubles(struct tool *tool, const struct view *view)
         printf("    %s\n", hint.text);
 }
 
-static void print_rows(struct tool *tool, const struct views *views, struct row *rows, bool one_domain)
+static void print_rows(struct list *list, const struct views *views, struct row *rows)
 {
-    int first = one_domain ? COLUMN_DEVID : COLUMN_DOMAIN;
     int widths[COLUMN_COUNT] = {0};
 
     widen(&header, widths);
@@ -94,20 +131,20 @@ static void print_rows(struct tool *tool, const struct views *views, struct row 
         fill_row(&views->items[i], &rows[i]);
         widen(&rows[i], widths);
     }
-    print_row(&header, widths, first);
+    print_row(list, &header, widths);
     for (size_t i = 0; i < views->count; i++) {
-        print_row(&rows[i], widths, first);
-        print_troubles(tool, &views->items[i]);
+        print_row(list, &rows[i], widths);
+        print_troubles(&list->tool, &views->items[i]);
     }
 }
 
-static int print_table(struct tool *tool, const struct views *views, bool one_domain)
+static int print_table(struct list *list, const struct views *views)
 {
     struct row *rows = calloc(views->count + 1, sizeof(*rows));
 
     if (!rows)
         return -ENOMEM;
-    print_rows(tool, views, rows, one_domain);
+    print_rows(list, views, rows);
     free(rows);
     return 0;
 }
@@ -139,57 +176,67 @@ static int check_found(struct tool *tool, const domid_t *only, const struct view
     return -ENOENT;
 }
 
-static int list(struct tool *tool, const domid_t *only, bool json)
+static int list_views(struct list *list, const domid_t *only)
 {
     struct views views;
-    int rc = views_read(tool, only, &views);
+    int rc = views_read(&list->tool, only, &views);
 
     if (rc < 0) {
-        tool_complain(tool, "%s", tool_why(rc));
+        tool_complain(&list->tool, "%s", tool_why(rc));
         return rc;
     }
-    rc = check_found(tool, only, &views);
+    rc = check_found(&list->tool, only, &views);
     if (rc == 0)
-        rc = json ? print_json(tool, &views) : print_table(tool, &views, only);
+        rc = list->json ? print_json(&list->tool, &views) : print_table(list, &views);
     views_free(&views);
     return rc;
 }
 
-static int list_domain(struct tool *tool, const char *domain, bool json)
+static int list_domain(struct list *list)
 {
     domid_t domid;
 
-    if (!domain)
-        return list(tool, NULL, json);
-    if (tool_find_domain(tool, domain, &domid) == 0)
-        return list(tool, &domid, json);
-    tool_complain(tool, "there is no such domain");
+    if (!list->domain)
+        return list_views(list, NULL);
+    if (tool_find_domain(&list->tool, list->domain, &domid) == 0)
+        return list_views(list, &domid);
+    tool_complain(&list->tool, "there is no such domain");
     return -ENOENT;
 }
 
-static int list_parsed(const char *domain, bool json)
+static int list_parsed(struct list *list)
 {
-    struct tool tool;
-    int rc = tool_open(&tool, "list", domain);
+    int rc = tool_open(&list->tool, "list", list->domain);
 
     if (rc == 0)
-        rc = list_domain(&tool, domain, json);
-    tool_close(&tool);
+        rc = list_domain(list);
+    tool_close(&list->tool);
     return rc < 0 ? EXIT_FAILURE : command_flush("list");
 }
 
 static int run(const struct command *command, int argc, char **argv)
 {
-    bool json;
-    int code = command_take_json(command, argc, argv, &json);
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'}, {"long", no_argument, NULL, 'l'}, {0}};
+    struct list list = {.columns = usual};
+    int opt;
 
-    if (code)
-        return code;
+    while ((opt = getopt_long(argc, argv, ":jl", options, NULL)) != -1) {
+        if (opt == 'j')
+            list.json = true;
+        else if (opt == 'l')
+            list.columns = longer;
+        else
+            return command_bad_option(command, opt, argv);
+    }
     if (argc - optind > 1)
         return command_usage(command, "wants one DOMAIN, or none");
-    return list_parsed(argv[optind], json);
+    list.domain = argv[optind];
+    return list_parsed(&list);
 }
 
 const struct command command_list = {
-    "list", "[--json] [DOMAIN]", "Show the channels of a domain, or of all",
-    "  -j, --json  as a JSON array, described in xl-vchan(8)\n", run};
+    "list", "[--long | --json] [DOMAIN]", "Show the channels of a domain, or of all",
+    "  -l, --long  what they moved and who is connected, in place of the plumbing\n"
+    "  -j, --json  as a JSON array with everything, described in xl-vchan(8)\n",
+    run};

@@ -36,6 +36,7 @@ xl_vchan_SOURCES = \
 	toolstack/reconcile.c toolstack/reconcile.h \
 	toolstack/show.c \
 	toolstack/top.c \
+	toolstack/traffic.c toolstack/traffic.h \
 	toolstack/view.c toolstack/view.h \
 	toolstack/wait.c \
 	toolstack/watch.c

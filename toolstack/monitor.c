@@ -39,6 +39,39 @@ static void look_side(struct monitor *monitor, struct monitored *channel, enum m
     set_state(monitor, channel, side, state);
 }
 
+/* --- traffic --- */
+
+/* How often a service tells, at most, in milliseconds; and after how long its silence means that nothing moves. */
+#define TRAFFIC_PERIOD  2500
+#define TRAFFIC_SILENCE 5000
+
+/* The counts begin anew with the service. */
+static uint64_t rate_of(uint64_t before, uint64_t after, int64_t milliseconds)
+{
+    uint64_t moved = after >= before ? after - before : after;
+
+    return moved / (uint64_t)milliseconds * 1000 +
+           moved % (uint64_t)milliseconds * 1000 / (uint64_t)milliseconds;
+}
+
+/* What came after a silence did not take all that time. */
+static void look_traffic(struct monitor *monitor, struct monitored *channel)
+{
+    int64_t now = tool_now(), took = now - channel->sampled;
+    struct traffic before = channel->traffic;
+
+    traffic_read(monitor->tool->store, &channel->id, &channel->traffic);
+    took = took < 1 ? 1 : took > TRAFFIC_PERIOD ? TRAFFIC_PERIOD : took;
+    for (enum traffic_count i = TRAFFIC_RECEIVED; i <= TRAFFIC_SENT && channel->sampled; i++)
+        channel->rates[i] = rate_of(before.counts[i], channel->traffic.counts[i], took);
+    channel->sampled = now;
+}
+
+uint64_t monitor_rate(const struct monitored *channel, enum traffic_count direction)
+{
+    return tool_now() - channel->sampled > TRAFFIC_SILENCE ? 0 : channel->rates[direction];
+}
+
 /* --- all that there is --- */
 
 static struct monitored *find(struct monitor *monitor, const struct device_id *id)
@@ -87,6 +120,8 @@ static int look_device(struct monitor *monitor, const struct device_id *id)
     look_name(monitor, channel);
     for (enum monitor_side side = 0; side < MONITOR_SIDES; side++)
         look_side(monitor, channel, side);
+    if (monitor->with_traffic && !channel->sampled)
+        look_traffic(monitor, channel);
     return 0;
 }
 
@@ -124,15 +159,17 @@ static int scan_devices(struct monitor *monitor)
 
 /* --- watches --- */
 
-static const char *const directories[] = {"device", "backend"};
+/* Those with states first. */
+static const char *const directories[] = {"device/vchan", "backend/vchan", TRAFFIC_DIR};
 
 static int watch_domain(struct monitor *monitor, domid_t domid, bool on)
 {
+    size_t count = monitor->with_traffic ? 3 : 2;
     char path[DEVICE_PATH_MAX];
     int rc = 0;
 
-    for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]) && rc == 0; i++) {
-        snprintf(path, sizeof(path), "/local/domain/%u/%s/vchan", domid, directories[i]);
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        snprintf(path, sizeof(path), "/local/domain/%u/%s", domid, directories[i]);
         rc = on ? store_watch(monitor->tool->store, path, "monitor")
                 : store_unwatch(monitor->tool->store, path, "monitor");
     }
@@ -193,29 +230,52 @@ static int scan(struct monitor *monitor)
     return rc == 0 ? scan_devices(monitor) : rc;
 }
 
-/*
- * Whether the event is for a node inside a device that is known, which needs no scan: its state is
- * looked at right now, before the next one replaces it.
- */
+/* Whether the event is for a node inside a side of a device; its state is looked at right now. */
+static bool take_side(struct monitor *monitor, struct monitored *channel, enum monitor_side side,
+                      const char *path)
+{
+    char dir[DEVICE_PATH_MAX];
+    size_t length;
+
+    side_path[side](&channel->id, dir);
+    length = strlen(dir);
+    if (strncmp(path, dir, length) != 0 || path[length] != '/')
+        return false;
+    if (strcmp(path + length, "/state") == 0)
+        look_side(monitor, channel, side);
+    return true;
+}
+
+static bool take_traffic(struct monitor *monitor, struct monitored *channel, const char *path)
+{
+    char node[DEVICE_PATH_MAX];
+
+    traffic_path(&channel->id, node);
+    if (!monitor->with_traffic || strcmp(path, node) != 0)
+        return false;
+    look_traffic(monitor, channel);
+    return true;
+}
+
+/* Whether the event is for something of a device that is known, which needs no scan. */
 static bool take_known(struct monitor *monitor, const char *path)
 {
     bool known = false;
 
     for (size_t i = 0; i < monitor->count; i++) {
-        for (enum monitor_side side = 0; side < MONITOR_SIDES; side++) {
-            char dir[DEVICE_PATH_MAX];
-            size_t length;
+        struct monitored *channel = &monitor->channels[i];
 
-            side_path[side](&monitor->channels[i].id, dir);
-            length = strlen(dir);
-            if (strncmp(path, dir, length) != 0 || path[length] != '/')
-                continue;
-            known = true;
-            if (strcmp(path + length, "/state") == 0)
-                look_side(monitor, &monitor->channels[i], side);
-        }
+        known |= take_side(monitor, channel, MONITOR_FRONTEND, path);
+        known |= take_side(monitor, channel, MONITOR_BACKEND, path);
+        known |= take_traffic(monitor, channel, path);
     }
     return known;
+}
+
+/* The devices know their own; what is left is the directory's, or an old device's. */
+static bool is_traffic(const char *path)
+{
+    return strstr(path, "/" TRAFFIC_DIR) != NULL;
 }
 
 int monitor_update(struct monitor *monitor)
@@ -225,17 +285,18 @@ int monitor_update(struct monitor *monitor)
     int rc;
 
     while ((rc = store_next_event(monitor->tool->store, &event)) > 0)
-        if (!take_known(monitor, event.path))
+        if (!take_known(monitor, event.path) && !is_traffic(event.path))
             scan_wanted = true;
     return rc == 0 && scan_wanted ? scan(monitor) : rc;
 }
 
-int monitor_open(struct monitor *monitor, struct tool *tool,
+int monitor_open(struct monitor *monitor, struct tool *tool, bool with_traffic,
                  void (*changed)(const struct monitor_change *change, void *arg), void *arg)
 {
     int rc;
 
-    *monitor = (struct monitor){.tool = tool, .changed = changed, .arg = arg};
+    *monitor = (struct monitor){
+        .tool = tool, .with_traffic = with_traffic, .changed = changed, .arg = arg};
     rc = store_watch(tool->store, "@introduceDomain", "monitor");
     if (rc == 0)
         rc = store_watch(tool->store, "@releaseDomain", "monitor");
@@ -279,7 +340,9 @@ bool monitor_goal_parse(const char *text, struct monitor_goal *goal)
 
 static bool has_state(const struct monitored *channel, enum xenbus_state state)
 {
-    return (channel->states[MONITOR_FRONTEND] == state || state == XenbusStateInitWait) &&
+    bool backend_only = state == XenbusStateInitWait || state == XenbusStateReconfiguring;
+
+    return (channel->states[MONITOR_FRONTEND] == state || backend_only) &&
            (channel->states[MONITOR_BACKEND] == state || state == XenbusStateInitialised);
 }
 

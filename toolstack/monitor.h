@@ -11,6 +11,7 @@
 
 #include "toolstack/devices.h"
 #include "toolstack/tool.h"
+#include "toolstack/traffic.h"
 
 enum monitor_side { MONITOR_FRONTEND, MONITOR_BACKEND, MONITOR_SIDES };
 
@@ -23,6 +24,10 @@ struct monitored {
     enum xenbus_state states[MONITOR_SIDES]; /* XenbusStateUnknown: no such node, or nonsense */
     int64_t since;                           /* tool_now() of the last change */
     unsigned int changes;                    /* how many there were, from one state to another */
+    struct traffic traffic;                  /* if the monitor is one with traffic */
+    int64_t sampled;                         /* tool_now() when that came; 0: not looked so far */
+    uint64_t rates[2];                       /* of TRAFFIC_RECEIVED and TRAFFIC_SENT, a second */
+    bool trouble;                            /* for who shows it */
     bool found;                              /* by the scan under way */
 };
 
@@ -46,6 +51,7 @@ struct monitor {
     size_t count;
     domid_t *watched; /* domains */
     size_t watched_count;
+    bool with_traffic;
     void (*changed)(const struct monitor_change *change, void *arg); /* may be NULL */
     void *arg;
 };
@@ -56,16 +62,19 @@ struct monitor_goal {
 };
 
 /*
- * Begins to watch; then every state that is there already is a change, from XenbusStateUnknown. 0
- * or a negative errno; monitor_close() is right in either case. The tool stays the caller's, and
+ * Begins to watch, with the channels' statistics if wanted; then every state that is there already is a change, from
+ * XenbusStateUnknown. 0 or a negative errno; monitor_close() is right in either case. The tool stays the caller's, and
  * its store belongs to the monitor until then.
  */
-int monitor_open(struct monitor *monitor, struct tool *tool,
+int monitor_open(struct monitor *monitor, struct tool *tool, bool with_traffic,
                  void (*changed)(const struct monitor_change *change, void *arg), void *arg);
 void monitor_close(struct monitor *monitor);
 
 /* Takes what store_fd(tool->store) has. Never waits. 0 or a negative errno. */
 int monitor_update(struct monitor *monitor);
+
+/* Bytes a second now: received or sent; 0 if nothing was told for a while. */
+uint64_t monitor_rate(const struct monitored *channel, enum traffic_count direction);
 
 /* Tells whether a channel is meant. */
 bool monitor_matches(const struct monitored *channel, const struct monitor_filter *filter);
@@ -75,7 +84,7 @@ bool monitor_goal_parse(const char *text, struct monitor_goal *goal);
 
 /*
  * Tells whether there is a channel that is meant and all of them have the state: at both sides, or
- * for InitWait at the backend, for Initialised at the frontend. Gone: there is none.
+ * for InitWait and Reconfiguring at the backend, for Initialised at the frontend. Gone: there is none.
  */
 bool monitor_reached(const struct monitor *monitor, const struct monitor_filter *filter,
                      const struct monitor_goal *goal);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* xl-vchan show: everything of one channel. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,6 +142,34 @@ static void print_rings(const struct show *show)
         line("ring ref", "");
 }
 
+static void line_bytes(const char *key, uint64_t bytes)
+{
+    char text[16];
+
+    traffic_short(bytes, text, sizeof(text));
+    if (bytes < 1000)
+        printf("%-15s %s bytes\n", key, text);
+    else
+        printf("%-15s %s (%" PRIu64 " bytes)\n", key, text, bytes);
+}
+
+static void print_traffic(const struct traffic *traffic)
+{
+    const uint64_t *counts = traffic->counts;
+    char since[64];
+
+    if (!traffic->known)
+        return;
+    view_time(counts[TRAFFIC_SINCE], since, sizeof(since));
+    printf("%-15s %s\n", "connected since", since);
+    printf("%-15s %" PRIu64 " so far\n", "connections", counts[TRAFFIC_CONNECTIONS]);
+    line("peer", traffic->peer);
+    line_bytes("from frontend", counts[TRAFFIC_RECEIVED]);
+    line_bytes("to frontend", counts[TRAFFIC_SENT]);
+    printf("%-15s %" PRIu64 " from frontend, %" PRIu64 " to it\n", "signals", counts[TRAFFIC_SLEEPS],
+           counts[TRAFFIC_WAKES]);
+}
+
 static void print_text(const struct show *show)
 {
     const struct view *view = &show->view;
@@ -156,6 +185,7 @@ static void print_text(const struct show *show)
     line("backend state", view->texts[VIEW_BACKEND_STATE]);
     line("backend error", view->texts[VIEW_BACKEND_ERROR]);
     line("hint", show->hint.text);
+    print_traffic(&view->traffic);
     print_rings(show);
     device_frontend_path(&view->id, path);
     line("frontend path", path);

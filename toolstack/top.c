@@ -8,15 +8,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "toolstack/command.h"
+#include "toolstack/hint.h"
 #include "toolstack/monitor.h"
 #include "toolstack/view.h"
 
-/* Lines of the screen that are no channels: two above, two below. */
+/* Lines of the screen that are no channels: two above, three below. */
 #define LINES_ABOVE 2
-#define LINES_BELOW 2
+#define LINES_BELOW 3
+
+/* How often it is looked what is wrong with the channels on the screen, in milliseconds. */
+#define JUDGE_PERIOD 1000
 
 #define FILTER_MAX 64
 #define KEY_ESCAPE 27
@@ -24,7 +29,7 @@
 struct top {
     struct tool tool;
     struct monitor monitor;
-    const struct monitored **rows; /* those that are shown, sorted */
+    struct monitored **rows; /* those that are shown, sorted */
     size_t count;
     size_t first, selected; /* of the rows: at the top of the screen, and under the cursor */
     size_t sort;            /* a column */
@@ -32,6 +37,7 @@ struct top {
     char filter[FILTER_MAX];
     bool typing; /* the filter */
     bool done;
+    int64_t judged; /* tool_now() */
 };
 
 enum pair { PAIR_PLAIN, PAIR_UP, PAIR_COMING, PAIR_DOWN };
@@ -56,27 +62,85 @@ static void cell_backend(const struct monitored *channel, char *text, size_t siz
     snprintf(text, size, "%s", view_text(channel->backend));
 }
 
-static void cell_state(enum xenbus_state state, char *text, size_t size)
+/* One word if both sides agree; else two short ones, as they have to fit. */
+static void cell_state(const struct monitored *channel, char *text, size_t size)
 {
-    snprintf(text, size, "%s", state == XenbusStateUnknown ? "-" : xenbus_state_name(state));
+    static const char *const words[] = {
+        [XenbusStateUnknown] = "-",           [XenbusStateInitialising] = "Init",
+        [XenbusStateInitWait] = "InitWait",   [XenbusStateInitialised] = "Inited",
+        [XenbusStateConnected] = "Conn",      [XenbusStateClosing] = "Closing",
+        [XenbusStateClosed] = "Closed",       [XenbusStateReconfiguring] = "Reconf",
+        [XenbusStateReconfigured] = "Reconf",
+    };
+    const enum xenbus_state *states = channel->states;
+
+    if (states[MONITOR_FRONTEND] == states[MONITOR_BACKEND])
+        snprintf(text, size, "%s", xenbus_state_name(states[MONITOR_FRONTEND]));
+    else
+        snprintf(text, size, "%s/%s", words[states[MONITOR_FRONTEND]],
+                 words[states[MONITOR_BACKEND]]);
 }
 
-static void cell_frontend_state(const struct monitored *channel, char *text, size_t size)
+static void cell_rate(const struct monitored *channel, enum traffic_count direction, char *text,
+                      size_t size)
 {
-    cell_state(channel->states[MONITOR_FRONTEND], text, size);
+    if (channel->traffic.known)
+        traffic_short(monitor_rate(channel, direction), text, size);
+    else
+        snprintf(text, size, "-");
 }
 
-static void cell_backend_state(const struct monitored *channel, char *text, size_t size)
+static void cell_received(const struct monitored *channel, char *text, size_t size)
 {
-    cell_state(channel->states[MONITOR_BACKEND], text, size);
+    cell_rate(channel, TRAFFIC_RECEIVED, text, size);
+}
+
+static void cell_sent(const struct monitored *channel, char *text, size_t size)
+{
+    cell_rate(channel, TRAFFIC_SENT, text, size);
+}
+
+static uint64_t total_of(const struct monitored *channel)
+{
+    return channel->traffic.counts[TRAFFIC_RECEIVED] + channel->traffic.counts[TRAFFIC_SENT];
+}
+
+static void cell_total(const struct monitored *channel, char *text, size_t size)
+{
+    if (channel->traffic.known)
+        traffic_short(total_of(channel), text, size);
+    else
+        snprintf(text, size, "-");
+}
+
+static void cell_peer(const struct monitored *channel, char *text, size_t size)
+{
+    snprintf(text, size, "%s", view_text(channel->traffic.peer));
+}
+
+static bool is_connected(const struct monitored *channel)
+{
+    return channel->states[MONITOR_FRONTEND] == XenbusStateConnected &&
+           channel->states[MONITOR_BACKEND] == XenbusStateConnected;
+}
+
+/* Since when it is connected, if its service tells that, in milliseconds before tool_now(); or -1. */
+static int64_t connected_for(const struct monitored *channel)
+{
+    uint64_t since = channel->traffic.counts[TRAFFIC_SINCE], now = (uint64_t)time(NULL);
+
+    if (since == 0 || since > now || !is_connected(channel))
+        return -1;
+    return (int64_t)(now - since) * 1000;
 }
 
 /* A state that was there already is older than anybody here knows. */
 static void cell_since(const struct monitored *channel, char *text, size_t size)
 {
-    long long seconds = (long long)(tool_now() - channel->since) / 1000;
+    long long connected = (long long)connected_for(channel);
+    long long seconds = (connected >= 0 ? connected : (long long)(tool_now() - channel->since)) / 1000;
 
-    if (channel->changes == 0 && size > 1) {
+    if (connected < 0 && channel->changes == 0 && size > 1) {
         *text++ = '>';
         size--;
     }
@@ -95,43 +159,104 @@ static void cell_changes(const struct monitored *channel, char *text, size_t siz
     snprintf(text, size, "%u", channel->changes);
 }
 
+/* Numbers: the largest first. */
+static int compare_numbers(uint64_t a, uint64_t b)
+{
+    return (a < b) - (a > b);
+}
+
 static int compare_since(const struct monitored *a, const struct monitored *b)
 {
-    return (a->since < b->since) - (a->since > b->since);
+    int64_t left = connected_for(a), right = connected_for(b);
+
+    left = left >= 0 ? tool_now() - left : a->since;
+    right = right >= 0 ? tool_now() - right : b->since;
+    return (left < right) - (left > right);
 }
 
 static int compare_changes(const struct monitored *a, const struct monitored *b)
 {
-    return (a->changes < b->changes) - (a->changes > b->changes);
+    return compare_numbers(a->changes, b->changes);
+}
+
+static int compare_received(const struct monitored *a, const struct monitored *b)
+{
+    return compare_numbers(monitor_rate(a, TRAFFIC_RECEIVED), monitor_rate(b, TRAFFIC_RECEIVED));
+}
+
+static int compare_sent(const struct monitored *a, const struct monitored *b)
+{
+    return compare_numbers(monitor_rate(a, TRAFFIC_SENT), monitor_rate(b, TRAFFIC_SENT));
+}
+
+static int compare_total(const struct monitored *a, const struct monitored *b)
+{
+    return compare_numbers(total_of(a), total_of(b));
 }
 
 static const struct column {
     const char *title;
-    int width; /* 0: what the others leave */
+    int width; /* for names, at most; 0: what the others leave */
     void (*cell)(const struct monitored *channel, char *text, size_t size);
     int (*compare)(const struct monitored *a, const struct monitored *b); /* NULL: as text */
-    int side; /* whose state it is, or -1 */
+    int screen; /* it is left out of one that is narrower */
 } columns[] = {
-    {"DOMAIN", 10, cell_domain, NULL, -1},
-    {"CHANNEL", 0, cell_name, NULL, -1},
-    {"BACKEND", 10, cell_backend, NULL, -1},
-    {"FE STATE", 12, cell_frontend_state, NULL, MONITOR_FRONTEND},
-    {"BE STATE", 12, cell_backend_state, NULL, MONITOR_BACKEND},
-    {"FOR", 6, cell_since, compare_since, -1},
-    {"CHG", 3, cell_changes, compare_changes, -1},
+    {"DOMAIN", 16, cell_domain, NULL, 0},
+    {"CHANNEL", 0, cell_name, NULL, 0},
+    {"BACKEND", 12, cell_backend, NULL, 0},
+    {"STATE FE/BE", 15, cell_state, NULL, 0},
+    {"FE>BE/s", 7, cell_received, compare_received, 0},
+    {"BE>FE/s", 7, cell_sent, compare_sent, 0},
+    {"TOTAL", 5, cell_total, compare_total, 0},
+    {"FOR", 5, cell_since, compare_since, 0},
+    {"CHG", 4, cell_changes, compare_changes, 100},
+    {"PEER", 28, cell_peer, NULL, 140},
 };
 
 #define COLUMN_COUNT (sizeof(columns) / sizeof(columns[0]))
 
+/* Of DOMAIN and BACKEND: that of the longest name, so that there is room for the channels' names. */
+static int widths[COLUMN_COUNT];
+
+static bool column_holds_domains(const struct column *column)
+{
+    return column->cell == cell_domain || column->cell == cell_backend;
+}
+
+static int longest_cell(const struct top *top, const struct column *column)
+{
+    size_t longest = strlen(column->title);
+
+    for (size_t i = 0; i < top->count; i++) {
+        char text[TOOL_NAME_MAX];
+
+        column->cell(top->rows[i], text, sizeof(text));
+        longest = strlen(text) > longest ? strlen(text) : longest;
+    }
+    return longest > (size_t)column->width ? column->width : (int)longest;
+}
+
+static void measure(const struct top *top)
+{
+    for (size_t i = 0; i < COLUMN_COUNT; i++)
+        widths[i] = column_holds_domains(&columns[i]) ? longest_cell(top, &columns[i])
+                                                           : columns[i].width;
+}
+
+static bool column_fits(const struct column *column)
+{
+    return COLS >= column->screen;
+}
+
 static int column_width(const struct column *column)
 {
-    int rest = COLS - (int)COLUMN_COUNT + 1;
+    int rest = COLS + 1;
 
     if (column->width)
-        return column->width;
+        return widths[column - columns];
     for (size_t i = 0; i < COLUMN_COUNT; i++)
-        rest -= columns[i].width;
-    return rest > 4 ? rest : 4;
+        rest -= columns[i].width && column_fits(&columns[i]) ? widths[i] + 1 : 0;
+    return rest > 5 ? rest - 1 : 4;
 }
 
 /* --- which rows, in which order --- */
@@ -176,7 +301,7 @@ static bool is_wanted(const struct top *top, const struct monitored *channel)
 
 static int arrange(struct top *top)
 {
-    const struct monitored **rows = calloc(top->monitor.count + 1, sizeof(*rows));
+    struct monitored **rows = calloc(top->monitor.count + 1, sizeof(*rows));
 
     if (!rows)
         return -ENOMEM;
@@ -193,13 +318,20 @@ static int arrange(struct top *top)
 
 /* --- the screen --- */
 
-static void put(int line, int column, int width, const char *text)
+static void put_line(int line, const char *text)
 {
+    mvprintw(line, 0, "%-*.*s", COLS, COLS, text);
+}
+
+/* Numbers are at the right of their column. */
+static void put(int line, int x, const struct column *column, const char *text)
+{
+    int width = column_width(column);
     char clean[TOOL_NAME_MAX * 2];
 
     snprintf(clean, sizeof(clean), "%s", text);
     tool_clean(clean);
-    mvprintw(line, column, "%-*.*s", width, width, clean);
+    mvprintw(line, x, column->compare ? "%*.*s" : "%-*.*s", width, width, clean);
 }
 
 static enum pair pair_of(enum xenbus_state state)
@@ -217,6 +349,17 @@ static enum pair pair_of(enum xenbus_state state)
     }
 }
 
+/* The worse of both sides. */
+static enum pair pair_of_channel(const struct monitored *channel)
+{
+    enum pair frontend = pair_of(channel->states[MONITOR_FRONTEND]);
+    enum pair backend = pair_of(channel->states[MONITOR_BACKEND]);
+
+    if (channel->trouble)
+        return PAIR_DOWN;
+    return frontend > backend ? frontend : backend;
+}
+
 static void draw_row(const struct monitored *channel, int line, bool selected)
 {
     int x = 0;
@@ -224,13 +367,16 @@ static void draw_row(const struct monitored *channel, int line, bool selected)
     for (size_t i = 0; i < COLUMN_COUNT && x < COLS; i++) {
         const struct column *column = &columns[i];
         char text[TOOL_NAME_MAX];
-        enum pair pair = column->side < 0 ? PAIR_PLAIN : pair_of(channel->states[column->side]);
+        enum pair pair = column->cell == cell_state ? pair_of_channel(channel) : PAIR_PLAIN;
 
+        if (!column_fits(column))
+            continue;
         column->cell(channel, text, sizeof(text));
         attrset((int)(COLOR_PAIR(pair) | (selected ? A_REVERSE : A_NORMAL)));
-        put(line, x, column_width(column), text);
-        addch(' ');
+        put(line, x, column, text);
         x += column_width(column) + 1;
+        if (x <= COLS)
+            addch(' ');
     }
     attrset(A_NORMAL);
 }
@@ -240,8 +386,10 @@ static void draw_header(const struct top *top)
     int x = 0;
 
     for (size_t i = 0; i < COLUMN_COUNT && x < COLS; i++) {
+        if (!column_fits(&columns[i]))
+            continue;
         attrset(i == top->sort ? A_BOLD | A_UNDERLINE : A_BOLD);
-        put(1, x, column_width(&columns[i]), columns[i].title);
+        put(1, x, &columns[i], columns[i].title);
         x += column_width(&columns[i]) + 1;
     }
     attrset(A_NORMAL);
@@ -250,38 +398,75 @@ static void draw_header(const struct top *top)
 static void draw_summary(const struct top *top)
 {
     size_t up = 0;
-    char text[TOOL_NAME_MAX];
+    uint64_t rates[2] = {0, 0};
+    char text[TOOL_NAME_MAX], received[16], sent[16];
 
-    for (size_t i = 0; i < top->monitor.count; i++)
-        up += top->monitor.channels[i].states[MONITOR_FRONTEND] == XenbusStateConnected &&
-              top->monitor.channels[i].states[MONITOR_BACKEND] == XenbusStateConnected;
-    snprintf(text, sizeof(text), "xl-vchan: %zu channel%s, %zu connected", top->monitor.count,
-             top->monitor.count == 1 ? "" : "s", up);
-    put(0, 0, COLS, text);
+    for (size_t i = 0; i < top->monitor.count; i++) {
+        up += is_connected(&top->monitor.channels[i]);
+        for (enum traffic_count j = TRAFFIC_RECEIVED; j <= TRAFFIC_SENT; j++)
+            rates[j] += monitor_rate(&top->monitor.channels[i], j);
+    }
+    traffic_short(rates[TRAFFIC_RECEIVED], received, sizeof(received));
+    traffic_short(rates[TRAFFIC_SENT], sent, sizeof(sent));
+    snprintf(text, sizeof(text), "xl-vchan: %zu channel%s, %zu connected, FE>BE %s/s, BE>FE %s/s",
+             top->monitor.count, top->monitor.count == 1 ? "" : "s", up, received, sent);
+    put_line(0, text);
     if (top->filter[0] != '\0')
-        mvprintw(0, (int)strlen(text), ", %zu shown", top->count);
+        mvprintw(0, (int)strlen(text), "; %zu shown", top->count);
 }
 
-/* What the row under the cursor has no room for. */
+static void describe(const struct view *view, char *text, size_t size)
+{
+    char read[VIEW_TEXT_MAX], write[VIEW_TEXT_MAX];
+    const char *peer = view->traffic.peer;
+
+    view_size(view->texts[VIEW_READ_RING], read, sizeof(read));
+    view_size(view->texts[VIEW_WRITE_RING], write, sizeof(write));
+    snprintf(text, size, "%u/%u %.16s, rings %.16s/%.16s%s%s", view->id.frontend, view->id.devid,
+             view_text(view->texts[VIEW_CONNECTION]), read, write, peer[0] ? ", " : "", peer);
+}
+
+/* What the row under the cursor has no room for; and what is wrong. */
 static void draw_detail(struct top *top)
 {
     struct view view;
-    char read[VIEW_TEXT_MAX], write[VIEW_TEXT_MAX], text[2 * TOOL_NAME_MAX];
-    const char *error;
+    struct hint hint;
+    char text[2 * TOOL_NAME_MAX];
+    const char *trouble = hint.text;
 
     if (top->count == 0)
         return;
     view_read(&top->tool, &top->rows[top->selected]->id, &view);
-    view_size(view.texts[VIEW_READ_RING], read, sizeof(read));
-    view_size(view.texts[VIEW_WRITE_RING], write, sizeof(write));
-    error = view.texts[VIEW_BACKEND_ERROR][0] ? view.texts[VIEW_BACKEND_ERROR]
-                                              : view.texts[VIEW_FRONTEND_ERROR];
-    snprintf(text, sizeof(text), "%u/%u %.16s, rings %.16s/%.16s%s%.256s", view.id.frontend,
-             view.id.devid, view_text(view.texts[VIEW_CONNECTION]), read, write,
-             error[0] ? ": " : "", error);
-    attrset((int)COLOR_PAIR(error[0] ? PAIR_DOWN : PAIR_PLAIN));
-    put(LINES - 2, 0, COLS, text);
+    describe(&view, text, sizeof(text));
+    put_line(LINES - 3, text);
+    hint_look(&top->tool, &view, &hint);
+    if (!hint.trouble && view.texts[VIEW_FRONTEND_ERROR][0])
+        trouble = view.texts[VIEW_FRONTEND_ERROR];
+    if (!hint.trouble && view.texts[VIEW_BACKEND_ERROR][0])
+        trouble = view.texts[VIEW_BACKEND_ERROR];
+    attrset((int)COLOR_PAIR(hint.trouble || trouble != hint.text ? PAIR_DOWN : PAIR_PLAIN));
+    put_line(LINES - 2, trouble);
     attrset(A_NORMAL);
+}
+
+/* States do not tell that nobody serves a channel. */
+static void judge_row(struct top *top, struct monitored *channel)
+{
+    struct view view;
+    struct hint hint;
+
+    view_read(&top->tool, &channel->id, &view);
+    hint_look(&top->tool, &view, &hint);
+    channel->trouble = hint.trouble;
+}
+
+static void judge(struct top *top, size_t visible)
+{
+    if (tool_now() - top->judged < JUDGE_PERIOD)
+        return;
+    top->judged = tool_now();
+    for (size_t i = top->first; i < top->count && i < top->first + visible; i++)
+        judge_row(top, top->rows[i]);
 }
 
 static void draw_keys(const struct top *top)
@@ -309,6 +494,8 @@ static void draw(struct top *top)
     int visible = LINES - LINES_ABOVE - LINES_BELOW;
 
     keep_in_sight(top, visible > 0 ? (size_t)visible : 1);
+    measure(top);
+    judge(top, visible > 0 ? (size_t)visible : 1);
     erase();
     draw_summary(top);
     draw_header(top);
@@ -353,7 +540,9 @@ static void take_key(struct top *top, int key)
         top->selected++;
         break;
     case 's':
-        top->sort = (top->sort + 1) % COLUMN_COUNT;
+        do
+            top->sort = (top->sort + 1) % COLUMN_COUNT;
+        while (!column_fits(&columns[top->sort]));
         break;
     case 'r':
         top->backward = !top->backward;
@@ -457,7 +646,7 @@ static int top_open(struct top *top)
 
     if (rc < 0)
         return rc;
-    rc = monitor_open(&top->monitor, &top->tool, NULL, NULL);
+    rc = monitor_open(&top->monitor, &top->tool, true, NULL, NULL);
     if (rc < 0)
         tool_complain(&top->tool, "%s", tool_why(rc));
     else

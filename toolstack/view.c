@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "toolstack/hint.h"
 
@@ -56,6 +57,8 @@ void view_read(struct tool *tool, const struct device_id *id, struct view *view)
     for (enum view_node node = 0; node < VIEW_COUNT; node++)
         if (nodes[node].path_of)
             read_node(tool->store, node, view);
+    if (id->backend != DEVICE_BACKEND_UNKNOWN)
+        traffic_read(tool->store, id, &view->traffic);
 }
 
 int views_read(struct tool *tool, const domid_t *only, struct views *views)
@@ -126,6 +129,31 @@ static void add_paths(struct json_object *object, const struct device_id *id)
                                                                  : json_object_new_string(path));
 }
 
+void view_time(uint64_t seconds, char *text, size_t size)
+{
+    time_t when = (time_t)seconds;
+    struct tm local;
+
+    if (when <= 0 || !localtime_r(&when, &local) || !strftime(text, size, "%F %T", &local))
+        snprintf(text, size, "-");
+}
+
+/* null: nobody tells. */
+static struct json_object *traffic_json(const struct traffic *traffic)
+{
+    struct json_object *object;
+
+    if (!traffic->known)
+        return NULL;
+    object = json_object_new_object();
+    for (size_t i = 0; i < TRAFFIC_COUNTS; i++)
+        json_object_object_add(object, traffic_names[i],
+                               json_object_new_uint64(traffic->counts[i]));
+    json_object_object_add(object, "peer",
+                           traffic->peer[0] ? json_object_new_string(traffic->peer) : NULL);
+    return object;
+}
+
 enum xenbus_state view_state(const struct view *view, enum view_node node)
 {
     enum xenbus_state state = XenbusStateUnknown;
@@ -148,6 +176,7 @@ struct json_object *view_json(const struct view *view, const struct hint *hint)
     for (enum view_node node = 0; node < VIEW_COUNT; node++)
         json_object_object_add(object, nodes[node].json, node_json(view, node));
     add_paths(object, &view->id);
+    json_object_object_add(object, "statistics", traffic_json(&view->traffic));
     json_object_object_add(object, "hint",
                            hint->text[0] ? json_object_new_string(hint->text) : NULL);
     return object;

@@ -9,6 +9,7 @@
 
 #include "toolstack/devices.h"
 #include "toolstack/tool.h"
+#include "toolstack/traffic.h"
 
 /* Room for a node's text and its NUL; a longer one is cut. */
 #define VIEW_TEXT_MAX 256
@@ -34,6 +35,7 @@ struct view {
     char domain[TOOL_NAME_MAX];
     char backend[TOOL_NAME_MAX];
     char texts[VIEW_COUNT][VIEW_TEXT_MAX];
+    struct traffic traffic;
 };
 
 struct views {
@@ -56,6 +58,9 @@ const char *view_text(const char *text);
 
 /* A number of bytes in few letters: 65536 as 64K; what is no number as it is. */
 void view_size(const char *text, char *out, size_t size);
+
+/* A moment in seconds since 1970 as local time; "-": 0, or none that can be. */
+void view_time(uint64_t seconds, char *text, size_t size);
 
 /* The state that a node shows; XenbusStateUnknown: there is none, or nonsense. */
 enum xenbus_state view_state(const struct view *view, enum view_node node);

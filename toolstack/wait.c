@@ -47,7 +47,7 @@ static void complain_timeout(struct waiting *waiting, const struct monitor *moni
 static int wait_goal(struct waiting *waiting)
 {
     struct monitor monitor;
-    int rc = monitor_open(&monitor, &waiting->tool, NULL, NULL);
+    int rc = monitor_open(&monitor, &waiting->tool, false, NULL, NULL);
 
     if (rc == 0)
         rc = monitor_run(&monitor, &waiting->filter, &waiting->goal, waiting->milliseconds);

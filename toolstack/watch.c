@@ -125,7 +125,7 @@ static void on_change(const struct monitor_change *change, void *arg)
 static int watch_changes(struct watch *watch)
 {
     struct monitor monitor;
-    int rc = monitor_open(&monitor, &watch->tool, on_change, watch);
+    int rc = monitor_open(&monitor, &watch->tool, false, on_change, watch);
 
     if (rc == 0)
         rc = monitor_run(&monitor, &watch->filter, watch->until ? &watch->goal : NULL,
