@@ -7,13 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct listing {
-    struct store *store;
-    struct channel_view *views;
-    size_t count;
-    int error;
-};
-
 /* Text for a person's terminal: it may come from the other domain. */
 static void make_plain(char *text)
 {
@@ -44,11 +37,13 @@ static void view_peer(struct store *store, const char *dir, struct channel_view 
               CHANNELS_ERROR_MAX);
 }
 
-static void view_fill(struct store *store, const char *dir, struct channel_view *view)
+static void view_fill(struct store *store, const struct channel_name *of, struct channel_view *view)
 {
-    bool frontend = view->role == MACHINE_FRONTEND;
+    bool frontend = of->role == MACHINE_FRONTEND;
+    const char *dir = of->dir;
     uint32_t peer;
 
+    *view = (struct channel_view){.role = of->role, .devid = of->devid};
     snprintf(view->dir, sizeof(view->dir), "%s", dir);
     read_text(store, dir, "connection", view->connection, sizeof(view->connection));
     view->for_program = frontend || strcmp(view->connection, "app") == 0;
@@ -63,19 +58,33 @@ static void view_fill(struct store *store, const char *dir, struct channel_view 
     view_peer(store, dir, view);
 }
 
+/* ---- names ---- */
+
+struct listing {
+    struct store *store;
+    struct channel_name *names;
+    size_t count, room;
+    int error;
+};
+
 static void add(struct listing *listing, enum machine_role role, const char *dir, uint32_t devid)
 {
-    struct channel_view *views =
-        reallocarray(listing->views, listing->count + 1, sizeof(*listing->views));
+    size_t room = listing->room ? 2 * listing->room : 16;
+    struct channel_name *names = listing->names;
 
-    if (!views) {
-        listing->error = -ENOMEM;
-        return;
+    if (listing->count == listing->room) {
+        names = reallocarray(names, room, sizeof(*names));
+        if (!names) {
+            listing->error = -ENOMEM;
+            return;
+        }
+        listing->names = names;
+        listing->room = room;
     }
-    listing->views = views;
-    views += listing->count++;
-    *views = (struct channel_view){.role = role, .devid = devid};
-    view_fill(listing->store, dir, views);
+    names += listing->count++;
+    *names = (struct channel_name){.role = role, .devid = devid};
+    snprintf(names->dir, sizeof(names->dir), "%s", dir);
+    read_text(listing->store, dir, "name", names->name, sizeof(names->name));
 }
 
 /* The devices in a directory: every name that is a number. */
@@ -88,7 +97,7 @@ static void add_devices(struct listing *listing, enum machine_role role, const c
 
     if (store_list(listing->store, NULL, dir, &names, &count) < 0)
         return;
-    for (unsigned int i = 0; i < count; i++) {
+    for (unsigned int i = 0; i < count && listing->error == 0; i++) {
         if (parse_number(names[i], DEVICE_ID_MAX, &devid) < 0)
             continue;
         snprintf(path, sizeof(path), "%s/%" PRIu32, dir, devid);
@@ -115,17 +124,17 @@ static void add_backends(struct listing *listing)
     free(names);
 }
 
-int channels_list(struct store *store, struct channel_view **views, size_t *count)
+int channels_names(struct store *store, struct channel_name **names, size_t *count)
 {
     struct listing listing = {.store = store};
 
     add_devices(&listing, MACHINE_FRONTEND, "device/vchan");
     add_backends(&listing);
-    *views = listing.views;
+    *names = listing.names;
     *count = listing.count;
     if (listing.error) {
-        free(listing.views);
-        *views = NULL;
+        free(listing.names);
+        *names = NULL;
         *count = 0;
     }
     return listing.error;
@@ -146,6 +155,48 @@ static int split_name(const char *text, const char **name, uint32_t *peer)
     if (snprintf(domid, sizeof(domid), "%.*s", (int)(slash - text), text) >= (int)sizeof(domid))
         return -EINVAL;
     return parse_number(domid, DOMID_FIRST_RESERVED - 1, peer) < 0 ? -EINVAL : 0;
+}
+
+/* ---- views ---- */
+
+int channels_view(struct store *store, const struct channel_name *names, size_t names_count,
+                  const char *name, struct channel_view **out, size_t *count)
+{
+    struct channel_view *views = NULL, *grown;
+    uint32_t peer;
+
+    *out = NULL;
+    *count = 0;
+    if (name && split_name(name, &name, &peer) < 0)
+        return -EINVAL;
+    for (size_t i = 0; i < names_count; i++) {
+        if (name && strcmp(names[i].name, name) != 0)
+            continue;
+        grown = reallocarray(views, *count + 1, sizeof(*views));
+        if (!grown) {
+            free(views);
+            *count = 0;
+            return -ENOMEM;
+        }
+        views = grown;
+        view_fill(store, &names[i], &views[(*count)++]);
+    }
+    *out = views;
+    return 0;
+}
+
+int channels_list(struct store *store, struct channel_view **views, size_t *count)
+{
+    struct channel_name *names;
+    size_t names_count;
+    int rc = channels_names(store, &names, &names_count);
+
+    *views = NULL;
+    *count = 0;
+    if (rc == 0)
+        rc = channels_view(store, names, names_count, NULL, views, count);
+    free(names);
+    return rc;
 }
 
 bool channels_name_valid(const char *name)

@@ -30,6 +30,27 @@ struct channel_view {
     char backend_error[CHANNELS_ERROR_MAX];
 };
 
+/* Which ones there are. */
+struct channel_name {
+    enum machine_role role;
+    uint32_t devid;
+    char dir[DEVICE_PATH_MAX];
+    char name[DEVICE_NAME_MAX + 1];
+};
+
+/*
+ * Their names, frontends first: one exchange with xenstored for each. 0, and the caller frees *names; or
+ * -ENOMEM, and *names is NULL. Directories that this domain may not list have nothing in them.
+ */
+int channels_names(struct store *store, struct channel_name **names, size_t *count);
+
+/*
+ * What xenstore shows of those that "NAME" or "DOMID/NAME" may mean (NULL: of all). 0, and the caller frees
+ * *views; or -EINVAL, -ENOMEM, and *views is NULL.
+ */
+int channels_view(struct store *store, const struct channel_name *names, size_t names_count,
+                  const char *name, struct channel_view **views, size_t *count);
+
 /*
  * Lists them, frontends first. 0, and the caller frees *views; or a negative errno, and *views is
  * NULL. Directories that this domain may not list have nothing in them.

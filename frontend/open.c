@@ -8,13 +8,15 @@
 #include "frontend/channels.h"
 #include "vchan/handle.h"
 
-/* Which of this domain's devices is meant. */
-static int find(struct store *store, const char *name, struct channel_view *device)
+#define EXPORT __attribute__((visibility("default")))
+
+/* Those of that name, as they are now. 0, or as channels_find(). */
+static int pick(const struct pvchan_group *group, const char *name, struct channel_view *device)
 {
     const struct channel_view *found;
     struct channel_view *views;
     size_t count;
-    int rc = channels_list(store, &views, &count);
+    int rc = channels_view(group->store, group->names, group->names_count, name, &views, &count);
 
     if (rc < 0)
         return rc;
@@ -25,8 +27,23 @@ static int find(struct store *store, const char *name, struct channel_view *devi
     return rc;
 }
 
+/*
+ * Which of this domain's devices is meant. To look through all of them takes long where there are many, so that who
+ * opens many at once looks once; but that is not relied upon to say that there is none.
+ */
+static int find(struct pvchan_group *group, const char *name, struct channel_view *device)
+{
+    int rc = group->names ? pick(group, name, device) : -ENOENT;
+
+    if (rc != -ENOENT)
+        return rc;
+    free(group->names);
+    rc = channels_names(group->store, &group->names, &group->names_count);
+    return rc < 0 ? rc : pick(group, name, device);
+}
+
 /* A frontend that is Closed was refused; a backend may be told so by its frontend, which starts over. */
-static int refused(const struct pvchan *handle, enum machine_role role)
+static int refused(const struct pvchan *handle)
 {
     const struct endpoint *endpoint = handle->endpoint;
 
@@ -36,7 +53,7 @@ static int refused(const struct pvchan *handle, enum machine_role role)
         return endpoint_error(endpoint);
     if (endpoint_own_state(endpoint) != XenbusStateClosed)
         return 0;
-    return role == MACHINE_FRONTEND ? -ECONNREFUSED : 0;
+    return handle->role == MACHINE_FRONTEND ? -ECONNREFUSED : 0;
 }
 
 /* A frontend still at Initialised has not seen us; if we came and went now, it would take that for a no. */
@@ -46,17 +63,14 @@ static bool both_connected(const struct endpoint *endpoint)
            endpoint_peer_state(endpoint) != XenbusStateInitialised;
 }
 
-static int await_connected(struct pvchan *handle, enum machine_role role, int64_t deadline)
+static int connect_now(struct pvchan *handle)
 {
-    int rc = 0;
+    int rc;
 
-    endpoint_look(handle->endpoint);
-    while (rc == 0 && !both_connected(handle->endpoint)) {
-        rc = refused(handle, role);
-        if (rc == 0)
-            rc = handle_wait(handle, deadline);
-    }
-    return rc;
+    if (both_connected(handle->endpoint))
+        return 0;
+    rc = refused(handle);
+    return rc < 0 ? rc : -EINPROGRESS;
 }
 
 /*
@@ -71,30 +85,49 @@ static void end_of_life(void *arg)
         endpoint_set_leaving(handle->endpoint);
 }
 
-static int connect_named(struct pvchan *handle, const char *name, int64_t deadline)
+/* Xenstore or the peer has something that the program may want to look at. */
+static void stirred(void *arg)
 {
-    static const struct endpoint_ops ops = {.releasing = end_of_life};
-    struct channel_view device;
-    int rc = find(handle->store, name, &device);
+    handle_tell(arg);
+}
 
-    if (rc == 0)
-        rc = endpoint_open(handle->store, handle->xen, device.role, device.dir, &ops, handle,
-                           &handle->endpoint);
-    if (rc < 0)
-        return rc;
-    handle->peer = endpoint_peer_domid(handle->endpoint);
-    rc = handle_watch(handle, endpoint_own_dir(handle->endpoint));
-    if (rc == 0)
-        rc = handle_watch(handle, endpoint_peer_dir(handle->endpoint));
-    if (rc == 0)
-        rc = await_connected(handle, device.role, deadline);
-    if (rc == 0)
-        handle_take_sizes(handle);
+/*
+ * All that concerns a frontend shows at the backend's side: its state, an unplug, a removal by force. A backend has to
+ * see the toolstack's unplug on its own side.
+ */
+static int watch(struct pvchan *handle)
+{
+    int rc = handle_watch(handle, endpoint_peer_dir(handle->endpoint));
+
+    if (rc == 0 && handle->role == MACHINE_BACKEND)
+        rc = handle_watch(handle, endpoint_own_dir(handle->endpoint));
     return rc;
 }
 
-__attribute__((visibility("default"))) int pvchan_open(const char *name, int timeout_ms,
-                                                       unsigned int flags, struct pvchan **out)
+static int connect_named(struct pvchan *handle, const char *name)
+{
+    static const struct endpoint_ops ops = {
+        .stirred = stirred, .moved = stirred, .releasing = end_of_life};
+    struct pvchan_group *group = handle->group;
+    struct channel_view device;
+    int rc = find(group, name, &device);
+
+    if (rc == 0)
+        rc = endpoint_open(group->store, group->xen, device.role, device.dir, &ops, handle,
+                           &handle->endpoint);
+    if (rc < 0)
+        return rc;
+    handle->role = device.role;
+    handle->peer = endpoint_peer_domid(handle->endpoint);
+    rc = watch(handle);
+    if (rc < 0)
+        return rc;
+    handle->advance = connect_now;
+    endpoint_look(handle->endpoint);
+    return 0;
+}
+
+EXPORT int pvchan_open(const char *name, int timeout_ms, unsigned int flags, struct pvchan **out)
 {
     struct pvchan *handle;
     int rc = handle_make(flags, &handle);
@@ -102,10 +135,17 @@ __attribute__((visibility("default"))) int pvchan_open(const char *name, int tim
     *out = NULL;
     if (rc < 0)
         return rc;
-    rc = connect_named(handle, name, handle_deadline(timeout_ms));
+    return handle_open(handle, connect_named(handle, name), timeout_ms, out);
+}
+
+EXPORT int pvchan_open_in(struct pvchan_group *group, const char *name, int timeout_ms,
+                                struct pvchan **out)
+{
+    struct pvchan *handle;
+    int rc = handle_make_in(group, &handle);
+
+    *out = NULL;
     if (rc < 0)
-        pvchan_close(handle);
-    else
-        *out = handle;
-    return rc;
+        return rc;
+    return handle_open(handle, connect_named(handle, name), timeout_ms, out);
 }

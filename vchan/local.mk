@@ -5,12 +5,14 @@ libvchan_la_SOURCES = \
 	vchan/channel.c vchan/channel.h \
 	vchan/copy.c vchan/copy.h \
 	vchan/endpoint.c vchan/endpoint.h \
-	vchan/handle.h \
+	vchan/group.c vchan/handle.h \
 	vchan/lock.c vchan/lock.h \
+	vchan/plain.c \
 	vchan/pvchan.c \
 	vchan/relay.c vchan/relay.h \
 	vchan/ring.c vchan/ring.h \
 	vchan/spin.c vchan/spin.h \
+	vchan/watches.c vchan/watches.h \
 	vchan/xen.c vchan/xen.h
 libvchan_la_LIBADD = $(XENGNTTAB_LIBS) $(XENEVTCHN_LIBS)
 

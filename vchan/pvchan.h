@@ -16,7 +16,7 @@
  * if it has moved nothing yet; but one installed with SA_RESTART may let it go on, as with read().
  *
  * Programs with an event loop: wait until pvchan_fd() is readable, call pvchan_dispatch(), then try
- * to read and write again until -EAGAIN.
+ * to read and write again until -EAGAIN. Programs with many channels: see struct pvchan_group.
  */
 #ifndef PVCHAN_H
 #define PVCHAN_H
@@ -172,27 +172,30 @@ ssize_t pvchan_reserve(struct pvchan *channel, size_t enough, struct iovec spans
  * How long spans live: those of pvchan_peek() until the channel is read otherwise (read, readv, recv, recvv, or
  * consumed beyond them), those of pvchan_reserve() until it is written otherwise (write, writev, send, sendv,
  * shutdown). Both die with pvchan_close(), when a call on the channel fails with anything but -EAGAIN,
- * -EINTR, -EINVAL or -EMSGSIZE, and when events are taken note of: by pvchan_dispatch(), and by a call on this
- * channel that waits. After that the memory may not be there any more. Peeking and reserving on one channel at the same time is fine where neither waits:
+ * -EINTR, -EINVAL or -EMSGSIZE, and when events are taken note of: by pvchan_dispatch(), by pvchan_group_wait()
+ * with its group, and by a call on this channel that waits. After that the memory may not be there any more. Peeking and reserving on one channel at the same time is fine where neither waits:
  * peek, reserve (with PVCHAN_NONBLOCK), copy, commit, consume is an echo without a buffer.
  */
 int pvchan_commit(struct pvchan *channel, size_t bytes);
 
 /*
  * Says that nothing more will be written; reading goes on. The peer reads what is in the ring, then
- * the end. -ENOTSUP: a plain vchan has no such thing, close it instead. Does not wait. Again: 0.
+ * the end. -EINPROGRESS: it is not open yet; -ENOTSUP: a plain vchan has no such thing, close it instead. Does not wait. Again: 0.
  */
 int pvchan_shutdown(struct pvchan *channel);
 
 /* Whether the peer is there: 1, or 0 if it did not come yet or has left. Bytes may still be there. */
 int pvchan_is_connected(struct pvchan *channel);
 
-/* An fd to poll for reading, owned by the handle, the same for its whole life. */
+/*
+ * An fd to poll for reading, owned by the handle, the same for its whole life. -EINVAL: the channel is in a
+ * group, see pvchan_group_fd().
+ */
 int pvchan_fd(struct pvchan *channel);
 
 /*
  * Takes note of what made pvchan_fd() readable; never waits. 0, or a negative errno if the event channel
- * or xenstore is gone.
+ * or xenstore is gone. -EINVAL: the channel is in a group, see pvchan_group_wait().
  */
 int pvchan_dispatch(struct pvchan *channel);
 
@@ -202,6 +205,84 @@ size_t pvchan_write_size(struct pvchan *channel);
 
 /* The domain at the other end. */
 unsigned int pvchan_peer(struct pvchan *channel);
+
+/*
+ * ---- groups: any number of channels in one program ----
+ *
+ * A group has one xenstore connection, one handle on the event channels and one fd to poll, for thousands of
+ * channels; and two of xenstore's watches for each domain that it has named channels with (a guest may have
+ * 128 in all), and one for each plain server that it waits for.
+ *
+ *     while (pvchan_group_wait(group, -1, &channel) == 1)
+ *         serve(channel);
+ *
+ * where serve() reads and writes until -EAGAIN, or for as long as is fair, and then calls pvchan_again().
+ * Calls on a channel in a group never wait, as with PVCHAN_NONBLOCK. A group belongs, with its
+ * channels, to one thread at a time.
+ */
+struct pvchan_group;
+
+/*
+ * Makes an empty group. -ENODEV, -EACCES: as pvchan_open(); -EMFILE; -ENOMEM. On success the caller owns *group;
+ * on failure it is NULL.
+ */
+int pvchan_group_open(struct pvchan_group **group);
+
+/* Closes all channels that are in it, and frees. NULL is allowed. */
+void pvchan_group_close(struct pvchan_group *group);
+
+/*
+ * As pvchan_open(), pvchan_server() and pvchan_client(), but into a group, and without waiting: 0 says that
+ * it began well, and pvchan_group_wait() gives the channel when it is open, or cannot be: pvchan_opened()
+ * tells which. Until then it can be closed, and calls that read and write give -EAGAIN.
+ *
+ * timeout_ms: as there. When the time is over, pvchan_opened() is -ETIMEDOUT. Errors that show at once are
+ * returned, and then *channel is NULL: of pvchan_open_in() those that concern the name and this domain's side,
+ * of the others those of their arguments, and of pvchan_server_in() all. On success the caller owns *channel.
+ */
+int pvchan_open_in(struct pvchan_group *group, const char *name, int timeout_ms,
+                   struct pvchan **channel);
+int pvchan_server_in(struct pvchan_group *group, unsigned int peer, const char *path,
+                     size_t read_size, size_t write_size, struct pvchan **channel);
+int pvchan_client_in(struct pvchan_group *group, unsigned int peer, const char *path,
+                     int timeout_ms, struct pvchan **channel);
+
+/*
+ * Whether the channel is open: 0; -EINPROGRESS: not yet; or the error of pvchan_open() or pvchan_client(), after
+ * which calls that read and write return that error, and all that is left to do is pvchan_close().
+ */
+int pvchan_opened(struct pvchan *channel);
+
+/*
+ * Waits, for up to timeout_ms (-1: for ever, 0: not at all), until there is something to do for one of
+ * the channels, and gives it in *channel: it was opened, or could not be; its peer signalled, came, or ended;
+ * its state changed; or pvchan_again() was called. Then try to read and write, until -EAGAIN: it
+ * is not given again for what was there before. It may be given for nothing.
+ *
+ * Channels come in the order in which something happened to them, each at most once before all others that
+ * wait for their turn, at a cost that does not depend on how many are open. Between two calls any channel of the
+ * group may be closed, and others opened.
+ *
+ * Returns 1; 0 if the time was over, and *channel is NULL; -EINTR; -EIO: xenstored went away, and no
+ * channel has anything to do (plain ones go on: call again); or another negative errno if the event channels are gone.
+ */
+int pvchan_group_wait(struct pvchan_group *group, int timeout_ms, struct pvchan **channel);
+
+/*
+ * Has pvchan_group_wait() give the channel once more, after all others whose turn it is: for who stops before
+ * -EAGAIN, to be fair. Does nothing for a channel outside of a group.
+ */
+void pvchan_again(struct pvchan *channel);
+
+/*
+ * An fd to poll for reading in another event loop, owned by the group, the same for its whole life. When it is
+ * readable, call pvchan_group_wait() with timeout 0 until it returns 0; and once before the first poll.
+ */
+int pvchan_group_fd(struct pvchan_group *group);
+
+/* Something of the program's, kept with the channel: NULL at first. The library does not look at it. */
+void pvchan_set_data(struct pvchan *channel, void *data);
+void *pvchan_data(struct pvchan *channel);
 
 #ifdef __cplusplus
 }
