@@ -13,29 +13,30 @@
 #include "state/device.h"
 #include "state/store.h"
 
-/* What the arguments say; path is the name for TARGET_NAMED. */
-struct target_words {
-    const char *path;
-    uint32_t domid;
-};
-
-static int parse_words(const struct options *options, int argc, char **argv,
-                       struct target_words *words)
+static int check_path(const struct options *options, const struct target_words *words,
+                      const char *path)
 {
-    bool named = options->target == TARGET_NAMED;
+    if (options->target == TARGET_CLIENT && path[0] != '/')
+        return complain(EXIT_USAGE, "\"%s\": --client needs an absolute path (/local/domain/%u/%s)",
+                        path, words->domid, path);
+    return EXIT_DONE;
+}
 
-    if (argc != (named ? 1 : 2))
-        return complain(EXIT_USAGE, named
-                                        ? "one channel is needed: a name, or --client or --server "
+int target_parse(const struct options *options, int argc, char **argv, struct target_words *words)
+{
+    int skip = options->target == TARGET_NAMED ? 0 : 1, code = EXIT_DONE;
+
+    *words = (struct target_words){.paths = argv + skip, .count = argc - skip};
+    if (words->count < 1)
+        return complain(EXIT_USAGE, skip == 0
+                                        ? "a channel is needed: a name, or --client or --server "
                                           "with DOMID and PATH (see vchan list, vchan help)"
                                         : "DOMID and PATH are needed (see vchan help)");
-    words->path = argv[argc - 1];
-    if (!named && parse_number(argv[0], DOMID_FIRST_RESERVED - 1, &words->domid) < 0)
+    if (skip == 1 && parse_number(argv[0], DOMID_FIRST_RESERVED - 1, &words->domid) < 0)
         return complain(EXIT_USAGE, "\"%s\": a domain id is needed", argv[0]);
-    if (options->target == TARGET_CLIENT && words->path[0] != '/')
-        return complain(EXIT_USAGE, "\"%s\": --client needs an absolute path (/local/domain/%u/%s)",
-                        words->path, words->domid, words->path);
-    return EXIT_DONE;
+    for (int i = 0; i < words->count && code == EXIT_DONE; i++)
+        code = check_path(options, words, words->paths[i]);
+    return code;
 }
 
 #define NO_XEN                                                                                     \
@@ -117,66 +118,90 @@ static int exit_code(int error)
     }
 }
 
-static int open_words(const struct options *options, const struct target_words *words,
-                      struct pvchan **channel)
+static int open_one(const struct options *options, const struct target_words *words,
+                    struct pvchan **channel)
 {
     switch (options->target) {
     case TARGET_CLIENT:
-        return pvchan_client(words->domid, words->path, options->timeout_ms, PVCHAN_NONBLOCK,
+        return pvchan_client(words->domid, words->paths[0], options->timeout_ms, PVCHAN_NONBLOCK,
                              channel);
     case TARGET_SERVER:
-        return pvchan_server(words->domid, words->path, options->read_ring, options->write_ring,
-                             PVCHAN_NONBLOCK, channel);
+        return pvchan_server(words->domid, words->paths[0], options->read_ring,
+                             options->write_ring, PVCHAN_NONBLOCK, channel);
     default:
-        return pvchan_open(words->path, options->timeout_ms, PVCHAN_NONBLOCK, channel);
+        return pvchan_open(words->paths[0], options->timeout_ms, PVCHAN_NONBLOCK, channel);
     }
 }
 
-static int complain_open(const struct options *options, const struct target_words *words, int error)
+int target_open_in(const struct options *options, const struct target_words *words, int index,
+                   struct pvchan_group *group, struct pvchan **channel)
+{
+    const char *path = words->paths[index];
+
+    switch (options->target) {
+    case TARGET_CLIENT:
+        return pvchan_client_in(group, words->domid, path, options->timeout_ms, channel);
+    case TARGET_SERVER:
+        return pvchan_server_in(group, words->domid, path, options->read_ring, options->write_ring,
+                                channel);
+    default:
+        return pvchan_open_in(group, path, options->timeout_ms, channel);
+    }
+}
+
+int target_complain(const struct options *options, const struct target_words *words, int index,
+                    int error)
 {
     static const char *const verbs[] = {
         [TARGET_NAMED] = "open", [TARGET_CLIENT] = "connect to", [TARGET_SERVER] = "offer"};
-    const char *cause = cause_of(options, error);
+    const char *cause = cause_of(options, error), *path = words->paths[index];
     char connection[CHANNELS_CONNECTION_MAX];
 
     if (options->target == TARGET_NAMED && error == -EBUSY &&
-        is_served(words->path, connection, sizeof(connection)))
+        is_served(path, connection, sizeof(connection)))
         return complain(EXIT_OPEN, "cannot open \"%s\": vchan-backend serves it (connection=%s)",
-                        words->path, connection);
+                        path, connection);
     if (options->target == TARGET_NAMED)
-        return complain(exit_code(error), "cannot open \"%s\": %s", words->path, cause);
-    return complain(exit_code(error), "cannot %s %s (domain %u): %s", verbs[options->target],
-                    words->path, words->domid, cause);
+        return complain(exit_code(error), "cannot open \"%s\": %s", path, cause);
+    return complain(exit_code(error), "cannot %s %s (domain %u): %s", verbs[options->target], path,
+                    words->domid, cause);
 }
 
 int target_open(const struct options *options, int argc, char **argv, struct pvchan **channel)
 {
-    struct target_words words = {0};
-    int rc = parse_words(options, argc, argv, &words);
+    struct target_words words;
+    int rc = target_parse(options, argc, argv, &words);
 
     *channel = NULL;
     if (rc != EXIT_DONE)
         return rc;
+    if (words.count > 1)
+        return complain(EXIT_USAGE, "\"%s\": there can be one channel only (see vchan help)",
+                        words.paths[1]);
     do
-        rc = open_words(options, &words, channel);
+        rc = open_one(options, &words, channel);
     while (rc == -EINTR && !stop_came());
     if (rc == 0 || stop_came())
         return rc == 0 ? EXIT_DONE : EXIT_LOCAL;
-    return complain_open(options, &words, rc);
+    return target_complain(options, &words, 0, rc);
 }
 
-int channel_complain(int error)
+int channel_complain(const char *which, int error)
 {
-    switch (error) {
-    case -ECONNRESET:
-        return complain(EXIT_PEER, "the other side failed or died (its error: vchan list)");
-    case -EPIPE:
-        return complain(EXIT_PEER, "the other side closed before it took all that was sent");
-    case -EPROTO:
-        return complain(EXIT_CORRUPT, "the other side corrupted the ring");
-    case -ETIMEDOUT:
-        return complain(EXIT_TIME, "the other side did not come in time");
-    default:
-        return complain(EXIT_LOCAL, "the channel failed: %s", strerror(-error));
-    }
+    static const struct {
+        int error, code;
+        const char *text;
+    } rows[] = {
+        {-ECONNRESET, EXIT_PEER, "the other side failed or died (its error: vchan list)"},
+        {-EPIPE, EXIT_PEER, "the other side closed before it took all that was sent"},
+        {-EPROTO, EXIT_CORRUPT, "the other side corrupted the ring"},
+        {-ETIMEDOUT, EXIT_TIME, "the other side did not come in time"},
+    };
+    const char *colon = which ? ": " : "";
+
+    which = which ? which : "";
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (rows[i].error == error)
+            return complain(rows[i].code, "%s%s%s", which, colon, rows[i].text);
+    return complain(EXIT_LOCAL, "%s%sthe channel failed: %s", which, colon, strerror(-error));
 }

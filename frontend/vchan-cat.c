@@ -98,9 +98,9 @@ static int cat_received_all(struct cat *cat)
     bool gone = cat_is_plain(cat) || cat->sending.give_error || !pvchan_is_connected(cat->channel);
 
     if (cat->receiving.take_error)
-        return channel_complain(cat->receiving.take_error);
+        return channel_complain(NULL, cat->receiving.take_error);
     if (gone && flow_is_loaded(&cat->sending))
-        return channel_complain(-EPIPE);
+        return channel_complain(NULL, -EPIPE);
     return gone || flow_is_over(&cat->sending) ? EXIT_DONE : NOT_YET;
 }
 
@@ -117,7 +117,7 @@ static int cat_result(struct cat *cat)
         return cat_received_all(cat);
     if (cat_patience(cat) != 0)
         return NOT_YET;
-    return cat_lingers(cat) ? EXIT_DONE : channel_complain(-ETIMEDOUT);
+    return cat_lingers(cat) ? EXIT_DONE : channel_complain(NULL, -ETIMEDOUT);
 }
 
 /* ---- moving ---- */
@@ -160,7 +160,7 @@ static int cat_until_over(struct cat *cat)
         int rc = result == NOT_YET && !moved ? cat_wait(cat) : 0;
 
         if (rc < 0)
-            return channel_complain(rc);
+            return channel_complain(NULL, rc);
         if (result != NOT_YET)
             return result;
     }

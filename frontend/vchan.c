@@ -9,7 +9,8 @@
 
 #include "frontend/options.h"
 
-#define CHANNEL "NAME | --client DOMID PATH | --server DOMID PATH"
+#define CHANNEL  "NAME | --client DOMID PATH | --server DOMID PATH"
+#define CHANNELS "NAME... | --client DOMID PATH... | --server DOMID PATH..."
 
 static const struct command commands[] = {
     {"cat", "[OPTION...] " CHANNEL,
@@ -20,8 +21,8 @@ static const struct command commands[] = {
      "  --read-ring SIZE, --write-ring SIZE\n"
      "                      --server: sizes of the rings (64K)",
      "csTtrw", cat_run},
-    {"echo", "[OPTION...] " CHANNEL,
-     "send back what comes; with --server, to one client after the other\n"
+    {"echo", "[OPTION...] " CHANNELS,
+     "send back what comes on each channel; with --server, to one client after the other\n"
      "  --once              --server: one client only\n"
      "  --timeout SECS, --read-ring SIZE, --write-ring SIZE   as for cat",
      "csTrwo", echo_run},

@@ -58,14 +58,34 @@ int wait_run(const struct options *options, int argc, char **argv);
 /* Prints "vchan: …" on standard error, one line, and returns code. */
 int complain(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The channels that arguments name: of each the path, which for TARGET_NAMED is the name. */
+struct target_words {
+    char **paths;
+    int count;
+    uint32_t domid;
+};
+
+/* Reads them. EXIT_DONE, or another exit code after a line on standard error. */
+int target_parse(const struct options *options, int argc, char **argv, struct target_words *words);
+
 /*
- * Opens the channel that the arguments name, non-blocking. EXIT_DONE, and the caller owns *channel;
- * or another exit code, after a line on standard error. A signal that stop_catch() catches ends it.
+ * Opens the channel that the arguments name (it must be one), non-blocking. EXIT_DONE, and the caller owns
+ * *channel; or another exit code, after a line on standard error. A signal that stop_catch() catches ends it.
  */
 int target_open(const struct options *options, int argc, char **argv, struct pvchan **channel);
 
-/* Tells what a channel's call ended with, on standard error; returns the exit code that goes with
- * it. */
-int channel_complain(int error);
+/* Opens one of them into a group, as pvchan_open_in() and its like. 0, or a negative errno. */
+int target_open_in(const struct options *options, const struct target_words *words, int index,
+                   struct pvchan_group *group, struct pvchan **channel);
+
+/* Tells on standard error why one of them cannot be opened; returns the exit code that goes with it. */
+int target_complain(const struct options *options, const struct target_words *words, int index,
+                    int error);
+
+/*
+ * Tells on standard error what a channel's call ended with, and which one's if that is not NULL; returns the
+ * exit code that goes with it.
+ */
+int channel_complain(const char *which, int error);
 
 #endif

@@ -23,6 +23,7 @@ EXTRA_DIST += tests/include-graph.sh tests/installed.sh
 SIM_TESTS = \
 	tests/sim-api.sh \
 	tests/sim-api-lost.sh \
+	tests/sim-api-lots.sh \
 	tests/sim-backend-crash.sh \
 	tests/sim-backend-errors.sh \
 	tests/sim-backend-kinds.sh \
@@ -96,6 +97,12 @@ tests_api_SOURCES = \
 tests_api_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_api_LDADD = libpvchan.la libstate.la $(CHECK_LIBS) $(XENEVTCHN_LIBS) $(XENGNTTAB_LIBS)
 tests_api_LDFLAGS = -no-install
+
+# Many channels in one process (tests/sim-api-lots.sh).
+check_PROGRAMS += tests/lots
+tests_lots_SOURCES = tests/lots.c
+tests_lots_LDADD = libpvchan.la
+tests_lots_LDFLAGS = -no-install
 
 # The simulator itself.
 check_PROGRAMS += tests/sim-evtchn tests/sim-grants tests/sim-peer tests/sim-peer-asan

@@ -45,7 +45,10 @@ while IFS='|' read -r args text; do
 done << 'END'
 |a command is needed: cat, echo, list or wait (see vchan help)
 dog|"dog": no such command (see vchan help)
-cat|one channel is needed: a name, or --client or --server with DOMID and PATH (see vchan list, vchan help)
+cat|a channel is needed: a name, or --client or --server with DOMID and PATH (see vchan list, vchan help)
+cat a b|"b": there can be one channel only (see vchan help)
+echo|a channel is needed: a name, or --client or --server with DOMID and PATH (see vchan list, vchan help)
+echo --client 1 /a b|"b": --client needs an absolute path (/local/domain/1/b)
 cat --client x|DOMID and PATH are needed (see vchan help)
 cat --client x y|"x": a domain id is needed
 cat --server 99999 y|"99999": a domain id is needed
