@@ -7,12 +7,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "connection/log.h"
 #include "state/device.h"
 
 /* How long the connection has for what a frontend that has gone left in the ring. */
 #define PATIENCE_SECONDS 10
+
+/*
+ * A frontend that has come to its end starts over after a pause, which doubles each time until a
+ * connection has lasted; after ends in order it stays short, since they may be all that a client wants.
+ */
+#define PAUSE_MIN_MS   100
+#define PAUSE_ENDED_MS 1000
+#define PAUSE_MAX_MS   30000
+#define LASTED_SECONDS 5
 
 struct device {
     const struct host *host;
@@ -26,6 +36,9 @@ struct device {
     char complaint[CONNECTION_WHY_MAX]; /* as last logged */
     bool told;                          /* that is why it closes now */
     struct event *patience;             /* pending: the peer has gone, its bytes have not */
+    struct event *again;                /* pending: a frontend is about to start over */
+    unsigned int pause_ms;              /* before that; 0: PAUSE_MIN_MS */
+    time_t connected;                   /* when it was last (monotonic); 0: not since it began */
 };
 
 /* The other side, and also the key that names its directory. */
@@ -56,6 +69,36 @@ static void device_mind(struct device *device)
         event_add(device->patience, &patience);
 }
 
+/* ---- a frontend that has come to its end ---- */
+
+static time_t seconds_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
+/* Has it start over, in a while. */
+static void device_plan(struct device *device)
+{
+    bool ended_well = device->endpoint && endpoint_ended_well(device->endpoint);
+    unsigned int most = ended_well ? PAUSE_ENDED_MS : PAUSE_MAX_MS;
+    struct timeval pause;
+
+    if (event_pending(device->again, EV_TIMEOUT, NULL))
+        return;
+    if (device->connected && seconds_now() - device->connected >= LASTED_SECONDS)
+        device->pause_ms = 0;
+    device->connected = 0;
+    device->pause_ms = device->pause_ms ? 2 * device->pause_ms : PAUSE_MIN_MS;
+    if (device->pause_ms > most)
+        device->pause_ms = most;
+    pause.tv_sec = device->pause_ms / 1000;
+    pause.tv_usec = device->pause_ms % 1000 * 1000;
+    event_add(device->again, &pause);
+}
+
 /* ---- what the endpoint tells ---- */
 
 static void device_held(void *arg)
@@ -69,6 +112,7 @@ static void device_connected(void *arg)
 {
     struct device *device = arg;
 
+    device->connected = seconds_now();
     account_begin(&device->connection.account, endpoint_channel(device->endpoint));
     device->connection.kind->start(&device->connection);
 }
@@ -84,6 +128,8 @@ static void device_releasing(void *arg)
 {
     struct device *device = arg;
 
+    if (device->host->ops->releasing)
+        device->host->ops->releasing(device->host->service);
     event_del(device->patience);
     device->connection.kind->close(&device->connection);
     account_end(&device->connection.account);
@@ -177,6 +223,8 @@ static void device_moved(void *arg)
     if (peer_moved)
         log_peer(device);
     log_news(device, own_moved);
+    if (own_moved && device->own == XenbusStateClosed && device->role == MACHINE_FRONTEND)
+        device_plan(device);
 }
 
 static const struct endpoint_ops device_ops = {
@@ -206,6 +254,8 @@ static int fill_refusal(struct store *store, void *arg)
  */
 static void device_refuse(struct device *device, int rc, const char *why)
 {
+    if (device->role == MACHINE_FRONTEND)
+        device_plan(device);
     if (strcmp(device->complaint, why) == 0)
         return;
     snprintf(device->complaint, sizeof(device->complaint), "%s", why);
@@ -243,6 +293,17 @@ static void explain_open(const struct device *device, int rc, char why[CONNECTIO
         snprintf(why, CONNECTION_WHY_MAX, "cannot be served: %s", strerror(-rc));
 }
 
+static int device_open(struct device *device, char why[CONNECTION_WHY_MAX])
+{
+    int rc = endpoint_open(device->host->store, device->host->xen, device->role, device->dir,
+                           &device_ops, device, &device->endpoint);
+
+    device->connection.endpoint = device->endpoint;
+    if (rc < 0)
+        explain_open(device, rc, why);
+    return rc;
+}
+
 static int device_plug(struct device *device, char why[CONNECTION_WHY_MAX])
 {
     struct connection *connection = &device->connection;
@@ -250,14 +311,11 @@ static int device_plug(struct device *device, char why[CONNECTION_WHY_MAX])
 
     if (rc < 0)
         return rc;
-    rc = endpoint_open(device->host->store, device->host->xen, device->role, device->dir,
-                       &device_ops, device, &device->endpoint);
+    rc = device_open(device, why);
     if (rc < 0) {
-        explain_open(device, rc, why);
         connection->kind->unplug(connection);
         return rc;
     }
-    connection->endpoint = device->endpoint;
     account_open(&connection->account, device->host->ledger, device->id);
     return 0;
 }
@@ -303,14 +361,44 @@ static void device_take(struct device *device)
         device_refuse(device, rc, why);
 }
 
+/* Its endpoint is gone. */
+static void device_unplug(struct device *device)
+{
+    device->endpoint = NULL;
+    device->connection.kind->unplug(&device->connection);
+    account_close(&device->connection.account);
+}
+
 static void device_drop(struct device *device)
 {
     if (!device->endpoint)
         return;
     endpoint_close(device->endpoint);
-    device->endpoint = NULL;
-    device->connection.kind->unplug(&device->connection);
-    account_close(&device->connection.account);
+    device_unplug(device);
+}
+
+/* A frontend's next life, with what it is plugged into as it is. */
+static void device_start_over(struct device *device)
+{
+    char why[CONNECTION_WHY_MAX];
+    int rc;
+
+    endpoint_close(device->endpoint);
+    rc = device_open(device, why);
+    if (rc == 0)
+        return;
+    device_unplug(device);
+    device_refuse(device, rc, why);
+}
+
+static void device_again(evutil_socket_t fd, short what, void *arg)
+{
+    struct device *device = arg;
+
+    (void)fd, (void)what;
+    if (device->endpoint)
+        device_start_over(device);
+    device_look(device);
 }
 
 /* ---- for the service ---- */
@@ -319,15 +407,16 @@ static struct device *device_new(const struct host *host, enum machine_role role
 {
     struct device *device = calloc(1, sizeof(*device));
 
-    if (device)
-        device->patience = evtimer_new(host->base, device_impatient, device);
-    if (!device || !device->patience) {
-        free(device);
+    if (!device)
         return NULL;
-    }
     device->host = host;
     device->role = role;
-    return device;
+    device->patience = evtimer_new(host->base, device_impatient, device);
+    device->again = evtimer_new(host->base, device_again, device);
+    if (device->patience && device->again)
+        return device;
+    device_free(device);
+    return NULL;
 }
 
 struct device *device_new_backend(const struct host *host, domid_t frontend, uint32_t devid)
@@ -383,6 +472,11 @@ bool device_is_taken(const struct device *device)
     return device->endpoint != NULL;
 }
 
+bool device_is_delivering(const struct device *device)
+{
+    return device->endpoint && endpoint_channel(device->endpoint);
+}
+
 void device_look(struct device *device)
 {
     if (device->endpoint && device_is_new(device))
@@ -399,6 +493,9 @@ void device_look(struct device *device)
 void device_free(struct device *device)
 {
     device_drop(device);
-    event_free(device->patience);
+    if (device->patience)
+        event_free(device->patience);
+    if (device->again)
+        event_free(device->again);
     free(device);
 }

@@ -22,8 +22,6 @@ enum { ON_STORE, ON_XEN, ON_HEARTBEAT, ON_TERM, ON_INTERRUPT, ON_RELOAD, EVENT_C
 
 struct server {
     struct host host;
-    const struct host_ops *ops;
-    void *service;
     int lock;
     int error; /* why the loop ended: a negative errno, after a line in the log */
     struct event *events[EVENT_COUNT];
@@ -47,8 +45,8 @@ static void on_store(evutil_socket_t fd, short what, void *arg)
 
     (void)fd, (void)what;
     for (int i = 0; i < BATCH && (rc = store_next_event(server->host.store, &event)) > 0; i++)
-        server->ops->changed(server->service, event.path);
-    server->ops->settle(server->service);
+        server->host.ops->changed(server->host.service, event.path);
+    server->host.ops->settle(server->host.service);
     if (rc < 0)
         give_up(server, -ECONNRESET, "lost xenstored");
 }
@@ -68,6 +66,7 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
     struct server *server = arg;
 
     (void)fd, (void)what;
+    notify_manager("STOPPING=1");
     event_base_loopbreak(server->host.base);
 }
 
@@ -76,7 +75,7 @@ static void on_reload(evutil_socket_t fd, short what, void *arg)
     struct server *server = arg;
 
     (void)fd, (void)what;
-    server->ops->reload(server->service);
+    server->host.ops->reload(server->host.service);
 }
 
 /* ---- coming: each step returns 0 or a negative errno ---- */
@@ -93,7 +92,7 @@ static int add_event(struct server *server, int which, int fd, short what,
 
 static int take_lock(struct server *server)
 {
-    server->lock = lock_take(server->ops->program);
+    server->lock = lock_take(server->host.ops->program);
     return server->lock < 0 ? server->lock : 0;
 }
 
@@ -113,7 +112,7 @@ static int add_signals(struct server *server)
 
     if (rc == 0)
         rc = add_event(server, ON_INTERRUPT, SIGINT, EV_SIGNAL, on_stop, NULL);
-    if (rc == 0 && server->ops->reload)
+    if (rc == 0 && server->host.ops->reload)
         rc = add_event(server, ON_RELOAD, SIGHUP, EV_SIGNAL, on_reload, NULL);
     return rc;
 }
@@ -122,7 +121,7 @@ static int open_ledger(struct server *server)
 {
     struct host *host = &server->host;
 
-    host->ledger = ledger_open(host->base, host->store, server->ops->statistics);
+    host->ledger = ledger_open(host->base, host->store, server->host.ops->statistics);
     return host->ledger ? 0 : -ENOMEM;
 }
 
@@ -130,7 +129,7 @@ static int add_watch(struct server *server)
 {
     static const struct timeval heartbeat = {.tv_sec = HEARTBEAT_SECONDS};
     struct host *host = &server->host;
-    int rc = store_watch(host->store, server->ops->watch, "devices");
+    int rc = store_watch(host->store, server->host.ops->watch, "devices");
 
     if (rc == 0)
         rc = add_event(server, ON_STORE, store_fd(host->store), EV_READ, on_store, NULL);
@@ -160,13 +159,13 @@ static int server_open(struct server *server)
 
         if (rc == -EBUSY)
             log_line(LOG_ERRORS, "%s: another %s runs in this domain", steps[i].what,
-                     server->ops->program);
+                     server->host.ops->program);
         else if (rc < 0)
             log_line(LOG_ERRORS, "%s: %s", steps[i].what, strerror(-rc));
         if (rc < 0)
             return rc;
     }
-    return server->ops->start(&server->host, server->service);
+    return server->host.ops->start(&server->host, server->host.service);
 }
 
 /* ---- going ---- */
@@ -180,7 +179,7 @@ static void server_close(struct server *server)
     xen_close(server->host.xen);
     store_close(server->host.store);
     if (server->lock >= 0)
-        lock_release(server->ops->program, server->lock);
+        lock_release(server->host.ops->program, server->lock);
 }
 
 static enum host_exit server_run(struct server *server)
@@ -189,15 +188,14 @@ static enum host_exit server_run(struct server *server)
         return HOST_FAILED;
     notify_manager("READY=1");
     event_base_dispatch(server->host.base);
-    notify_manager("STOPPING=1");
-    server->ops->stop(server->service);
+    server->host.ops->stop(server->host.service);
     return server->error < 0 ? HOST_FAILED : HOST_STOPPED;
 }
 
 enum host_exit host_serve(const struct host_ops *ops, void *service)
 {
     struct server server = {
-        .host = {.base = event_base_new()}, .ops = ops, .service = service, .lock = -1};
+        .host = {.base = event_base_new(), .ops = ops, .service = service}, .lock = -1};
     enum host_exit rc;
 
     signal(SIGPIPE, SIG_IGN);

@@ -10,6 +10,7 @@
 #include "vchan/xen.h"
 
 struct event_base;
+struct host_ops;
 struct ledger;
 
 /* What all devices of a service share. */
@@ -18,6 +19,8 @@ struct host {
     struct store *store;
     struct xen *xen;
     struct ledger *ledger; /* their statistics */
+    const struct host_ops *ops;
+    void *service;
 };
 
 /* A service. Its functions are called in the loop's thread; none may block. */
@@ -34,6 +37,8 @@ struct host_ops {
     void (*settle)(void *service);
     /* Lets go of all devices, in order. After start() only. */
     void (*stop)(void *service);
+    /* A device is about to give back what it has of Xen. NULL: that needs no thought. */
+    void (*releasing)(void *service);
     /* SIGHUP. NULL: it ends the process, as it does where nobody asks for it. */
     void (*reload)(void *service);
 };

@@ -26,6 +26,20 @@ libcommand_la_SOURCES = \
 libcommand_la_CPPFLAGS = $(AM_CPPFLAGS) $(JSON_CFLAGS)
 libcommand_la_LIBADD = libstate.la $(JSON_LIBS)
 
+# The guest's agent.
+noinst_LTLIBRARIES += libagent.la
+libagent_la_SOURCES = \
+	frontend/agent.c frontend/agent.h \
+	frontend/agent-config.c frontend/agent-config.h \
+	frontend/stale.c frontend/stale.h
+libagent_la_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+libagent_la_LIBADD = libconnection.la
+
+sbin_PROGRAMS += vchan-frontend
+vchan_frontend_SOURCES = frontend/vchan-frontend.c
+vchan_frontend_CPPFLAGS = $(AM_CPPFLAGS) -DSYSCONFDIR='"$(sysconfdir)"'
+vchan_frontend_LDADD = libagent.la
+
 # In the folder, since the build has a folder of the program's name.
 bin_PROGRAMS += frontend/vchan
 frontend_vchan_SOURCES = frontend/vchan.c

@@ -14,7 +14,8 @@
 /* A parse under way. */
 struct parse {
     struct declaration *channel;
-    unsigned int seen; /* the keys so far: 1 << enum key_index */
+    unsigned int seen;    /* the keys so far: 1 << enum key_index */
+    unsigned int foreign; /* those that are not this side's to say */
     const struct key *swallowed; /* by command=, which takes all the rest: or NULL */
     char *why;
 };
@@ -47,6 +48,10 @@ struct key {
 };
 
 static const struct key keys[KEY_COUNT];
+
+/* What only the toolstack can say. */
+#define TOOLSTACK_KEYS                                                                             \
+    (1 << KEY_BACKEND | 1 << KEY_DEVID | 1 << KEY_RING | 1 << KEY_READ_RING | 1 << KEY_WRITE_RING)
 
 #define FILE_KEYS (1 << KEY_OWNER | 1 << KEY_GROUP | 1 << KEY_MODE)
 
@@ -94,13 +99,14 @@ static void kind_names(unsigned int mask, char *text, size_t size)
                                        kinds[i].name);
 }
 
-static void key_names(char *text, size_t size)
+static void key_names(const struct parse *parse, char *text, size_t size)
 {
     size_t length = 0;
 
     for (size_t i = 0; i < KEY_COUNT && length < size; i++)
-        length +=
-            (size_t)snprintf(text + length, size - length, "%s%s", i ? ", " : "", keys[i].name);
+        if (!(parse->foreign & 1u << i))
+            length +=
+                (size_t)snprintf(text + length, size - length, "%s%s", i ? ", " : "", keys[i].name);
 }
 
 static int take_text(struct parse *parse, const struct key *key, const char *value)
@@ -298,7 +304,7 @@ static int refuse_key(struct parse *parse, const char *name)
 {
     char names[160];
 
-    key_names(names, sizeof(names));
+    key_names(parse, names, sizeof(names));
     return refuse(parse, "key \"%s\": unknown (the keys are %s)", name, names);
 }
 
@@ -308,6 +314,9 @@ static int take_pair(struct parse *parse, const struct key *key, const char *val
 
     if (parse->seen & bit)
         return refuse(parse, "key \"%s\": given twice", key->name);
+    if (parse->foreign & bit)
+        return refuse(parse, "key \"%s\": is not the guest's to say (its domain's config says it)",
+                      key->name);
     parse->seen |= bit;
     if (value[0] == '\0')
         return refuse(parse, "key \"%s\": has no value", key->name);
@@ -387,6 +396,9 @@ static int check_whole(struct parse *parse)
     if ((parse->seen & 1 << KEY_RING) && rings)
         return refuse(parse, "key \"ring\": sets both rings (leave it out, or %s)",
                       rings & 1 << KEY_READ_RING ? "read-ring" : "write-ring");
+    if (parse->foreign && !(parse->seen & 1 << KEY_CONNECTION))
+        return refuse(parse, "key \"connection\": missing (add connection=KIND; "
+                             "app leaves the channel to applications)");
     return check_connection(parse);
 }
 
@@ -428,9 +440,9 @@ static bool has_control(const char *text)
     return false;
 }
 
-int declaration_parse(const char *spec, struct declaration *channel, char why[DECLARATION_WHY_MAX])
+static int parse_all(const char *spec, unsigned int foreign, struct declaration *channel, char *why)
 {
-    struct parse parse = {.channel = channel, .why = why};
+    struct parse parse = {.channel = channel, .foreign = foreign, .why = why};
     char *copy, *cursor;
     int rc = 0;
 
@@ -456,6 +468,17 @@ int declaration_parse(const char *spec, struct declaration *channel, char why[DE
         return hint_swallowed(&parse);
     set_defaults(&parse);
     return round_rings(channel);
+}
+
+int declaration_parse(const char *spec, struct declaration *channel, char why[DECLARATION_WHY_MAX])
+{
+    return parse_all(spec, 0, channel, why);
+}
+
+int declaration_parse_guest(const char *spec, struct declaration *channel,
+                            char why[DECLARATION_WHY_MAX])
+{
+    return parse_all(spec, TOOLSTACK_KEYS, channel, why);
 }
 
 bool declaration_is_app(const struct declaration *channel)

@@ -50,6 +50,13 @@ struct declaration {
 int declaration_parse(const char *spec, struct declaration *channel, char why[DECLARATION_WHY_MAX]);
 
 /*
+ * As above, for what a guest says of its own side: backend, devid and the rings' sizes are not its to
+ * say, and connection is not to be left out.
+ */
+int declaration_parse_guest(const char *spec, struct declaration *channel,
+                            char why[DECLARATION_WHY_MAX]);
+
+/*
  * The text that declaration_parse makes the same channel of, with what is not as by default. 0, and
  * the caller frees *text; or -ENOMEM.
  */

@@ -21,6 +21,7 @@ TESTS += tests/include-graph.sh tests/installed.sh
 EXTRA_DIST += tests/include-graph.sh tests/installed.sh
 
 SIM_TESTS = \
+	tests/sim-agent.sh \
 	tests/sim-api.sh \
 	tests/sim-api-lost.sh \
 	tests/sim-api-lots.sh \

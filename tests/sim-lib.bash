@@ -80,6 +80,44 @@ backend_end() {
     [ "$got" = "$1" ] || fail "vchan-backend: exit code $got instead of $1"
 }
 
+# agent_config ENTRY…: what the next agent_start, or SIGHUP, reads.
+agent_config() {
+    local entries
+    printf -v entries '"%s",' "$@"
+    printf 'vchan = [ %s ]\n' "$entries" > "$work/frontend.conf"
+}
+
+# agent_start DOMAIN [OPTION…]: vchan-frontend there, its log in $agent_log (hears); signals to $agent.
+agent_start() {
+    exec {agent_log}< <(exec xensim exec "$1" vchan-frontend -c "$work/frontend.conf" "${@:2}" 2>&1)
+    agent=$!
+}
+
+# hears TEXT: a line with it comes in the agent's log, within 30 seconds. The line: $line.
+hears() { log=$agent_log await "$1" 30; }
+
+# agent_stop [CODE]: SIGTERM; it ends with the code (0).
+agent_stop() {
+    kill "$agent"
+    agent_end "${1:-0}"
+}
+agent_end() {
+    local got
+    wait "$agent"
+    got=$?
+    exec {agent_log}<&-
+    [ "$got" = "$1" ] || fail "vchan-frontend: exit code $got instead of $1"
+}
+
+# appears FILE: it is there within 30 seconds.
+appears() {
+    local deadline=$((SECONDS + 30))
+    until [ -e "$1" ]; do
+        [ $SECONDS -lt $deadline ] || { fail "no $1"; return; }
+        read -rt 0.02 <> <(:) || true
+    done
+}
+
 # state DIR TEXT: the state of a device's side is that, within 10 seconds.
 state() {
     local events value i

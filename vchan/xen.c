@@ -19,6 +19,7 @@ struct xen {
     size_t room;
     unsigned int bound;
     bool nonblocking; /* the fd's present mode */
+    bool abandoned;
 };
 
 static int error(void)
@@ -85,6 +86,11 @@ void xen_close(struct xen *xen)
         xenevtchn_close(xen->events);
     free(xen->ports);
     free(xen);
+}
+
+void xen_abandon(struct xen *xen)
+{
+    xen->abandoned = true;
 }
 
 int xen_fd(const struct xen *xen)
@@ -204,13 +210,14 @@ void xen_unbind_port(struct xen *xen, struct xen_port *port)
         return;
     xen->ports[port->number] = NULL;
     xen->bound--;
-    xenevtchn_unbind(xen->events, port->number);
+    if (!xen->abandoned)
+        xenevtchn_unbind(xen->events, port->number);
     port->number = 0;
 }
 
 void xen_signal(struct xen *xen, const struct xen_port *port)
 {
-    if (port->number != 0)
+    if (port->number != 0 && !xen->abandoned)
         xenevtchn_notify(xen->events, port->number);
 }
 

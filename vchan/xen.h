@@ -32,6 +32,12 @@ int xen_open(struct xen **xen);
 /* Closes all handles. Every port must be unbound and every mapping undone before. NULL is allowed. */
 void xen_close(struct xen *xen);
 
+/*
+ * All that it has is void, since the domain began another life (it was restored, or migrated): from now
+ * on no port is unbound or signalled. It is to be closed all the same.
+ */
+void xen_abandon(struct xen *xen);
+
 /* The fd to poll for reading; then call xen_dispatch(). */
 int xen_fd(const struct xen *xen);
 

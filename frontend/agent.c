@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "frontend/agent.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "connection/device.h"
+#include "connection/host.h"
+#include "connection/log.h"
+#include "frontend/stale.h"
+#include "state/device.h"
+
+#define ROOT "device/vchan"
+
+/*
+ * Our statistics, and the mark of this life of the domain: what a guest wrote into data/ is not
+ * restored with it.
+ */
+#define MARK "data/vchan-frontend"
+
+/* A channel that was seen in the last scan has its generation; one that was not is gone. */
+struct slot {
+    SLIST_ENTRY(slot) next;
+    uint32_t devid;
+    unsigned int generation;
+    bool look; /* at the end of this turn */
+    char name[DEVICE_NAME_MAX + 1];
+    char backend[DEVICE_PATH_MAX];
+    struct declaration *declared; /* as it is plugged in; NULL: it is not */
+    struct device *device;
+};
+
+/* A directory with backends of ours, which is watched: all that one domain is the backend of. */
+struct backends {
+    SLIST_ENTRY(backends) next;
+    char dir[DEVICE_PATH_MAX];
+};
+
+struct agent {
+    const struct host *host;
+    const char *file;
+    struct agent_config *config;
+    unsigned int generation;
+    bool rescan; /* a channel came or went, perhaps */
+    bool marked;   /* MARK was there, in this life */
+    bool reborn;   /* there is another */
+    bool stopping; /* there would not be */
+    SLIST_HEAD(, slot) slots;
+    SLIST_HEAD(, backends) watched;
+};
+
+/* ---- another life of the domain ---- */
+
+/*
+ * After a restore, or in another host, all that we have of Xen is of a life that is over. It may not
+ * even be given back.
+ */
+static void check_life(void *arg)
+{
+    struct agent *agent = arg;
+    char text[2];
+    int rc;
+
+    if (!agent->marked ||
+        store_read_text(agent->host->store, NULL, MARK, text, sizeof(text)) != -ENOENT)
+        return;
+    log_line(LOG_CHANGES, "the domain was restored or migrated: starting over");
+    rc = stale_leave(agent->host->xen);
+    if (rc < 0)
+        log_line(LOG_ERRORS, "cannot start vchan-stale: %s", strerror(-rc));
+    agent->marked = false;
+    agent->reborn = !agent->stopping;
+    event_base_loopbreak(agent->host->base);
+}
+
+/* ---- channels ---- */
+
+static struct slot *slot_find(struct agent *agent, uint32_t devid)
+{
+    struct slot *slot;
+
+    SLIST_FOREACH (slot, &agent->slots, next)
+        if (slot->devid == devid)
+            return slot;
+    return NULL;
+}
+
+static struct slot *slot_add(struct agent *agent, uint32_t devid)
+{
+    struct slot *slot = calloc(1, sizeof(*slot));
+
+    if (!slot)
+        return NULL;
+    slot->devid = devid;
+    slot->look = true;
+    SLIST_INSERT_HEAD(&agent->slots, slot, next);
+    return slot;
+}
+
+static void slot_unplug(struct slot *slot)
+{
+    if (slot->device)
+        device_free(slot->device);
+    free(slot->declared);
+    slot->device = NULL;
+    slot->declared = NULL;
+}
+
+static void slot_remove(struct agent *agent, struct slot *slot)
+{
+    SLIST_REMOVE(&agent->slots, slot, slot, next);
+    slot_unplug(slot);
+    free(slot);
+}
+
+static void copy(char *to, size_t size, const char *text)
+{
+    snprintf(to, size, "%s", text);
+}
+
+static struct connection_spec spec_of(const struct declaration *declared)
+{
+    struct connection_spec spec = {.reconnect = declared->reconnect};
+
+    copy(spec.kind, sizeof(spec.kind), declared->connection);
+    copy(spec.path, sizeof(spec.path), declared->path);
+    copy(spec.command, sizeof(spec.command), declared->command);
+    return spec;
+}
+
+static void slot_plug(struct agent *agent, struct slot *slot, const struct declaration *declared)
+{
+    struct connection_spec spec = spec_of(declared);
+
+    slot->declared = malloc(sizeof(*slot->declared));
+    if (slot->declared)
+        slot->device = device_new_frontend(agent->host, slot->devid, &spec);
+    if (!slot->device) {
+        slot_unplug(slot);
+        log_line(LOG_ERRORS, "%" PRIu32 " %s: no memory", slot->devid, slot->name);
+        return;
+    }
+    *slot->declared = *declared;
+}
+
+/* Whether the two say the same. */
+static bool same_declaration(const struct declaration *one, const struct declaration *other)
+{
+    char *texts[2] = {NULL, NULL};
+    bool same = declaration_format(one, &texts[0]) == 0 &&
+                declaration_format(other, &texts[1]) == 0 && strcmp(texts[0], texts[1]) == 0;
+
+    free(texts[0]);
+    free(texts[1]);
+    return same;
+}
+
+/* Reads one of the nodes that say which channel this is; true if it is not what it was. */
+static bool reread(struct agent *agent, const char *dir, const char *key, char *text, size_t size)
+{
+    char now[DEVICE_PATH_MAX];
+    bool changed;
+
+    if (store_read_text(agent->host->store, dir, key, now, sizeof(now)) < 0)
+        now[0] = '\0';
+    changed = strcmp(text, now) != 0;
+    copy(text, size, now);
+    return changed;
+}
+
+/* What the configuration says of it, unless that is to leave it to applications. */
+static const struct declaration *declared_for(const struct agent *agent, const struct slot *slot)
+{
+    const struct declaration *declared = agent_config_find(agent->config, slot->name);
+
+    return declared && !declaration_is_app(declared) ? declared : NULL;
+}
+
+/*
+ * Lets go of what is not the same channel any more, or is to be something else. (One whose nodes are
+ * gone has time to deliver what is left.)
+ */
+static void slot_review(struct agent *agent, struct slot *slot)
+{
+    char dir[DEVICE_PATH_MAX];
+    const struct declaration *declared;
+    bool other;
+
+    snprintf(dir, sizeof(dir), ROOT "/%" PRIu32, slot->devid);
+    if (!store_exists(agent->host->store, dir, "state"))
+        return;
+    other = reread(agent, dir, "name", slot->name, sizeof(slot->name));
+    other |= reread(agent, dir, "backend", slot->backend, sizeof(slot->backend));
+    declared = declared_for(agent, slot);
+    if (slot->device && (other || !declared || !same_declaration(slot->declared, declared)))
+        slot_unplug(slot);
+}
+
+static void slot_look(struct agent *agent, struct slot *slot)
+{
+    const struct declaration *declared = declared_for(agent, slot);
+
+    if (!slot->device && declared)
+        slot_plug(agent, slot, declared);
+    if (slot->device)
+        device_look(slot->device);
+}
+
+/* ---- watches on the backends' nodes ---- */
+
+/* What is left of the path without its last part, or nothing. */
+static size_t parent_length(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? (size_t)(slash - path) : 0;
+}
+
+static bool lies_in(const struct slot *slot, const struct backends *backends)
+{
+    size_t length = parent_length(slot->backend);
+
+    return length == strlen(backends->dir) && strncmp(slot->backend, backends->dir, length) == 0;
+}
+
+static void watch_backend(struct agent *agent, const struct slot *slot)
+{
+    struct backends *backends;
+    int rc;
+
+    if (parent_length(slot->backend) == 0)
+        return;
+    SLIST_FOREACH (backends, &agent->watched, next)
+        if (lies_in(slot, backends))
+            return;
+    backends = calloc(1, sizeof(*backends));
+    if (!backends)
+        return;
+    memcpy(backends->dir, slot->backend, parent_length(slot->backend));
+    rc = store_watch(agent->host->store, backends->dir, "backends");
+    if (rc < 0)
+        log_line(LOG_ERRORS, "cannot watch %s: %s", backends->dir, strerror(-rc));
+    SLIST_INSERT_HEAD(&agent->watched, backends, next);
+}
+
+static bool is_needed(const struct agent *agent, const struct backends *backends)
+{
+    const struct slot *slot;
+
+    SLIST_FOREACH (slot, &agent->slots, next)
+        if (lies_in(slot, backends))
+            return true;
+    return false;
+}
+
+static void unwatch_unneeded(struct agent *agent)
+{
+    struct backends *backends, *next;
+
+    for (backends = SLIST_FIRST(&agent->watched); backends; backends = next) {
+        next = SLIST_NEXT(backends, next);
+        if (is_needed(agent, backends))
+            continue;
+        store_unwatch(agent->host->store, backends->dir, "backends");
+        SLIST_REMOVE(&agent->watched, backends, backends, next);
+        free(backends);
+    }
+}
+
+/* ---- scanning ---- */
+
+static void see(struct agent *agent, uint32_t devid)
+{
+    struct slot *slot = slot_find(agent, devid);
+
+    if (!slot)
+        slot = slot_add(agent, devid);
+    if (slot)
+        slot->generation = agent->generation;
+}
+
+/* Removes those that are gone, once they have delivered what was left: asked again at the next turn. */
+static void sweep(struct agent *agent)
+{
+    struct slot *slot, *next;
+
+    for (slot = SLIST_FIRST(&agent->slots); slot; slot = next) {
+        next = SLIST_NEXT(slot, next);
+        if (slot->generation == agent->generation)
+            continue;
+        if (slot->device)
+            device_look(slot->device);
+        if (slot->device && device_is_delivering(slot->device))
+            agent->rescan = true;
+        else
+            slot_remove(agent, slot);
+    }
+}
+
+static void scan(struct agent *agent)
+{
+    unsigned int count;
+    char **names;
+
+    if (store_list(agent->host->store, NULL, ROOT, &names, &count) < 0)
+        return;
+    agent->generation++;
+    for (unsigned int i = 0; i < count; i++) {
+        uint32_t devid;
+
+        if (parse_number(names[i], DEVICE_ID_MAX, &devid) == 0)
+            see(agent, devid);
+    }
+    free(names);
+    agent->rescan = false;
+    sweep(agent);
+}
+
+/* First what is to go: it may have what another is to get. */
+static void look_at_marked(struct agent *agent)
+{
+    struct slot *slot;
+
+    SLIST_FOREACH (slot, &agent->slots, next)
+        if (slot->look)
+            slot_review(agent, slot);
+    SLIST_FOREACH (slot, &agent->slots, next) {
+        if (!slot->look)
+            continue;
+        slot->look = false;
+        watch_backend(agent, slot);
+        slot_look(agent, slot);
+    }
+}
+
+static void look_at_all(struct agent *agent)
+{
+    struct slot *slot;
+
+    SLIST_FOREACH (slot, &agent->slots, next)
+        slot->look = true;
+}
+
+/* ---- for the host ---- */
+
+static int agent_start(const struct host *host, void *arg)
+{
+    struct agent *agent = arg;
+
+    agent->host = host;
+    agent->marked = store_exists(host->store, NULL, MARK);
+    scan(agent);
+    look_at_marked(agent);
+    return 0;
+}
+
+/* The device's number behind a directory in a path, if the path goes on behind it. */
+static bool devid_in(const char *path, const char *dir, uint32_t *devid)
+{
+    char part[16];
+    size_t length = strlen(dir);
+
+    if (strncmp(path, dir, length) != 0 || path[length] != '/')
+        return false;
+    path += length + 1;
+    length = strcspn(path, "/");
+    if (path[length] != '/' || length >= sizeof(part))
+        return false;
+    memcpy(part, path, length);
+    part[length] = '\0';
+    return parse_number(part, DEVICE_ID_MAX, devid) == 0;
+}
+
+/* The channel that a path lies in, on either side (it has the same number on both), if we know it. */
+static struct slot *slot_of(struct agent *agent, const char *path)
+{
+    const struct backends *backends;
+    uint32_t devid;
+
+    if (devid_in(path, ROOT, &devid))
+        return slot_find(agent, devid);
+    SLIST_FOREACH (backends, &agent->watched, next)
+        if (devid_in(path, backends->dir, &devid))
+            return slot_find(agent, devid);
+    return NULL;
+}
+
+static void agent_changed(void *arg, const char *path)
+{
+    struct agent *agent = arg;
+    struct slot *slot = slot_of(agent, path);
+
+    if (slot) {
+        slot->look = true;
+        return;
+    }
+    look_at_all(agent);
+    agent->rescan = true;
+}
+
+static void agent_settle(void *arg)
+{
+    struct agent *agent = arg;
+
+    check_life(agent);
+    if (agent->reborn)
+        return;
+    if (agent->rescan)
+        scan(agent);
+    look_at_marked(agent);
+    unwatch_unneeded(agent);
+}
+
+static void agent_reload(void *arg)
+{
+    struct agent *agent = arg;
+    struct agent_config config;
+    char why[AGENT_CONFIG_WHY_MAX];
+
+    if (agent_config_read(agent->file, &config, why) < 0) {
+        log_line(LOG_ERRORS, "%s (all stays as it was)", why);
+        return;
+    }
+    log_line(LOG_CHANGES, "read %s", agent->file);
+    agent_config_free(agent->config);
+    *agent->config = config;
+    look_at_all(agent);
+    agent_settle(agent);
+}
+
+static void agent_stop(void *arg)
+{
+    struct agent *agent = arg;
+
+    agent->stopping = true;
+    while (!SLIST_EMPTY(&agent->slots))
+        slot_remove(agent, SLIST_FIRST(&agent->slots));
+    unwatch_unneeded(agent);
+}
+
+int agent_run(const char *file, struct agent_config *config)
+{
+    static const struct host_ops ops = {
+        .program = "vchan-frontend",
+        .watch = ROOT,
+        .statistics = MARK,
+        .start = agent_start,
+        .changed = agent_changed,
+        .settle = agent_settle,
+        .stop = agent_stop,
+        .releasing = check_life,
+        .reload = agent_reload,
+    };
+    struct agent agent = {.file = file, .config = config};
+    int rc;
+
+    SLIST_INIT(&agent.slots);
+    SLIST_INIT(&agent.watched);
+    do {
+        agent.reborn = agent.stopping = agent.rescan = false;
+        rc = host_serve(&ops, &agent);
+    } while (agent.reborn);
+    agent_config_free(config);
+    return rc;
+}
