@@ -44,15 +44,36 @@ static enum xenbus_state backend_rest(const struct machine_view *view)
     return fresh && view->peer != XenbusStateClosed ? XenbusStateInitWait : XenbusStateClosed;
 }
 
+/* An earlier process died with the rings in use, and the frontend waits for one that goes on. */
+static bool can_reattach(const struct machine_view *view)
+{
+    bool used = view->own == XenbusStateConnected || view->own == XenbusStateReconfiguring ||
+                view->own == XenbusStateClosing;
+    bool awaited = view->peer == XenbusStateInitialised || view->peer == XenbusStateConnected ||
+                   view->peer == XenbusStateClosing;
+
+    return view->reattach && !view->begun && used && awaited;
+}
+
+/* What has ended stays so; anything else is busy until the connection is open. */
+static struct machine_step reattach(const struct machine_view *view)
+{
+    if (view->own == XenbusStateConnected)
+        return step(MACHINE_MOVE, XenbusStateReconfiguring);
+    return step(MACHINE_REATTACH, view->own);
+}
+
 /*
  * The backend offers when the frontend is at its beginning, and maps when the frontend has granted.
- * A state above InitWait that this process did not reach is left over from one that died: Closed
- * tells the frontend, which starts over.
+ * A state above InitWait that this process did not reach is left over from one that died: if it
+ * cannot be gone on with, Closed tells the frontend, which starts over.
  */
 static struct machine_step backend_idle(const struct machine_view *view)
 {
     enum xenbus_state rest = backend_rest(view);
 
+    if (can_reattach(view))
+        return reattach(view);
     if (!view->begun)
         return step(MACHINE_BEGIN, rest);
     if (view->own == XenbusStateInitWait && view->peer == XenbusStateInitialised)
@@ -91,7 +112,7 @@ static bool peer_has_ring(enum machine_role role, const struct machine_view *vie
 /* An end in order passes Closing, so that the peer can tell it from a crash. */
 static struct machine_step release(const struct machine_view *view)
 {
-    if (view->own == XenbusStateConnected)
+    if (view->own == XenbusStateConnected || view->own == XenbusStateReconfiguring)
         return step(MACHINE_MOVE, XenbusStateClosing);
     return step(MACHINE_RELEASE, view->own == XenbusStateUnknown ? view->own : XenbusStateClosed);
 }
@@ -116,7 +137,8 @@ static struct machine_step connecting(enum machine_role role, const struct machi
 static struct machine_step connected(const struct machine_view *view, bool peer_here)
 {
     bool peer_ended = !peer_here || view->peer == XenbusStateClosing || !view->online;
-    bool we_ended = view->own == XenbusStateClosing && view->finished;
+    /* A backend that died at the end may not have read all: another one has to map what there is. */
+    bool we_ended = view->own == XenbusStateClosing && view->finished && !view->lost;
 
     if (peer_ended && !view->draining)
         return step(MACHINE_DRAIN, view->own);
@@ -127,13 +149,26 @@ static struct machine_step connected(const struct machine_view *view, bool peer_
     return nothing(view);
 }
 
+/*
+ * A frontend that was offered reattach goes by the backend's state alone: where the process died, another
+ * one will go on.
+ */
+static bool peer_is_here(enum machine_role role, const struct machine_view *view)
+{
+    bool process = !view->lost || (role == MACHINE_FRONTEND && view->reattach);
+
+    return process && peer_has_ring(role, view);
+}
+
 static struct machine_step held(enum machine_role role, const struct machine_view *view)
 {
-    bool peer_here = !view->lost && peer_has_ring(role, view);
+    bool peer_here = peer_is_here(role, view);
 
     if (view->leaving || view->failed)
         return release(view);
     switch (view->own) {
+    case XenbusStateReconfiguring: /* as Connected, but that bytes have to wait for the connection */
+        return view->ready ? step(MACHINE_MOVE, XenbusStateConnected) : nothing(view);
     case XenbusStateInitWait:
     case XenbusStateInitialised:
         return connecting(role, view, peer_here);
@@ -154,8 +189,8 @@ const char *machine_action_name(enum machine_action action)
 {
     static const char *const names[] = {
         [MACHINE_WAIT] = "wait", [MACHINE_MOVE] = "move", [MACHINE_BEGIN] = "begin",
-        [MACHINE_GRANT] = "grant", [MACHINE_MAP] = "map", [MACHINE_DRAIN] = "drain",
-        [MACHINE_RELEASE] = "release",
+        [MACHINE_GRANT] = "grant", [MACHINE_MAP] = "map", [MACHINE_REATTACH] = "reattach",
+        [MACHINE_DRAIN] = "drain", [MACHINE_RELEASE] = "release",
     };
 
     return (size_t)action < sizeof(names) / sizeof(names[0]) ? names[action] : "?";

@@ -20,6 +20,7 @@ struct machine_view {
     enum xenbus_state own;  /* our state node; Unknown: the device is gone */
     enum xenbus_state peer; /* the other side's; Unknown: gone, or nonsense */
     bool online;            /* B/online: the toolstack wants this device */
+    bool reattach;          /* B/feature-reattach; on the backend's side only if it is able to, too */
 
     bool begun;    /* this process has taken the device over (MACHINE_BEGIN was carried out) */
     bool held;     /* it holds the rings: granted as frontend, mapped as backend */
@@ -38,6 +39,11 @@ enum machine_action {
     MACHINE_BEGIN,   /* take over: forget what an earlier process left; backend: write the offers */
     MACHINE_GRANT,   /* frontend: grant the rings, bind a port, write ring-ref and event-channel */
     MACHINE_MAP,     /* backend: bind the port, map the rings, start opening the connection */
+    /*
+     * backend: instead of BEGIN, go on where an earlier process died: write the offers, bind and map
+     * what that one had mapped, start opening the connection; at Closing it has finished already
+     */
+    MACHINE_REATTACH,
     MACHINE_DRAIN,   /* the peer sends no more: deliver what is in the ring, then set drained */
     MACHINE_RELEASE, /* give the rings back: unmap or revoke, close the port */
 };
@@ -50,8 +56,9 @@ struct machine_step {
 
 /*
  * What the side does next. Pure: the same view gives the same answer. An action that succeeds changes
- * the view (BEGIN: begun; GRANT, MAP: held; DRAIN: draining; RELEASE: !held, !draining), one that
- * fails sets failed; so asking again ends, at MACHINE_WAIT, after at most MACHINE_STEPS_MAX answers.
+ * the view (BEGIN: begun; GRANT, MAP: held; REATTACH: both; DRAIN: draining; RELEASE: !held,
+ * !draining), one that fails sets failed (and BEGIN and REATTACH begun); so asking again ends, at
+ * MACHINE_WAIT, after at most MACHINE_STEPS_MAX answers.
  */
 struct machine_step machine_step(enum machine_role role, const struct machine_view *view);
 

@@ -18,6 +18,7 @@ struct side {
     uint8_t publishing : 1; /* between its action and the write of its state */
     uint8_t next : 4;       /* that state */
     uint8_t ring : 4;       /* which ring it holds */
+    uint8_t index : 4;      /* its own index in the frontend's ring */
 };
 
 struct world {
@@ -26,15 +27,25 @@ struct world {
     uint8_t online : 1;   /* B/online */
     uint8_t unplugged : 1, removed : 1;
     uint8_t crashes : 3;  /* still allowed */
-    uint8_t lives : 2;    /* times that the frontend's program may still be started again */
+    uint8_t lives : 3;    /* times that the frontend's program may still be started again */
     uint8_t keys : 4;     /* the ring that ring-ref names; 0: none */
     uint8_t rings : 4;    /* made so far */
     uint8_t used : 4;     /* the ring through which bytes went last */
     uint8_t live[2];      /* per side, of the frontend's present ring: 0 left, 1 here, 2 awaited */
+    uint8_t page[2];      /* the indices in it: what the frontend wrote, what the backend took */
+    uint8_t delivered;    /* bytes that the backend's connection has: it outlives the backend's process */
+    uint8_t meddles;      /* still allowed */
+    uint8_t strange;      /* there was one */
 };
 
 enum { F = MACHINE_FRONTEND, B = MACHINE_BACKEND };
 static const char *const side_name[] = {"frontend", "backend"};
+
+/* Bytes that a frontend writes in a life. */
+#define BYTES 1
+
+/* What is no XenbusState, in a state node. */
+#define NONSENSE 9
 
 /* ---- the search ---- */
 
@@ -47,6 +58,7 @@ struct node {
 
 struct search {
     explore_step_fn *step;
+    const struct explore_limits *limits;
     struct explore_result *result;
     struct node *nodes;
     uint32_t count, room;
@@ -102,14 +114,21 @@ static void reach(struct search *search, const struct world *world, const char *
 
 /* ---- what a side's process does: the model of vchan/endpoint.c ---- */
 
-static void view_of(const struct world *world, int me, struct machine_view *view)
+static enum xenbus_state seen(uint8_t state, enum xenbus_state nonsense)
+{
+    return state == NONSENSE ? nonsense : (enum xenbus_state)state;
+}
+
+static void view_of(const struct search *search, const struct world *world, int me,
+                    struct machine_view *view)
 {
     const struct side *side = &world->side[me];
 
     *view = (struct machine_view){
-        .own = world->state[me],
-        .peer = world->state[!me],
+        .own = seen(world->state[me], XenbusStateClosed),
+        .peer = seen(world->state[!me], XenbusStateUnknown),
         .online = world->online,
+        .reattach = search->limits->reattach,
         .begun = side->begun,
         .held = side->held,
         .ready = side->ready,
@@ -137,7 +156,7 @@ static void let_go(struct world *world, int me)
         wake(world, !me);
     }
     side->held = side->ready = side->draining = side->drained = side->finished = 0;
-    side->ring = 0;
+    side->ring = side->index = 0;
 }
 
 /* Both tell whether they succeeded. */
@@ -154,9 +173,11 @@ static bool grant(struct search *search, struct world *world)
     side->ring = world->keys = world->rings;
     world->live[F] = 1;
     world->live[B] = 2;
+    world->page[F] = world->page[B] = 0;
     return true;
 }
 
+/* Indices are taken over as they are in the page. */
 static bool map(struct search *search, struct world *world)
 {
     struct side *side = &world->side[B];
@@ -165,13 +186,58 @@ static bool map(struct search *search, struct world *world)
         fault(search, "the backend maps while it has a ring mapped");
     if (world->keys == 0 || world->side[F].ring != world->keys)
         return false; /* nothing is granted there any more */
-    if (world->used == world->keys)
-        fault(search, "a ring is mapped again after bytes went through it");
     side->held = 1;
     side->ring = world->keys;
+    side->index = world->page[B] & 15;
     world->live[B] = 1;
     wake(world, F);
     return true;
+}
+
+/* The connection is a new one, which has got nothing yet. (Who meddles may well offer a used ring as a new one.) */
+static bool map_new(struct search *search, struct world *world)
+{
+    if (!map(search, world))
+        return false;
+    if (!world->strange && world->used == world->keys)
+        fault(search, "a ring is mapped as a new one after bytes went through it");
+    world->delivered = 0;
+    return true;
+}
+
+/* The connection is the one that there was. */
+static bool reattach(struct search *search, struct world *world)
+{
+    struct side *side = &world->side[B];
+
+    side->begun = 1;
+    if (!search->limits->reattach)
+        fault(search, "the backend reattaches, and has not offered it");
+    if (!map(search, world))
+        return false;
+    if (!world->strange && world->used != world->keys)
+        fault(search, "the backend reattaches to a frontend that has started over");
+    side->finished = world->state[B] == XenbusStateClosing;
+    return true;
+}
+
+/* Nothing that was sent is given up, as long as somebody is there who could deliver it, or will be. */
+static void release(struct search *search, struct world *world, int me)
+{
+    const struct side *side = &world->side[me];
+    bool wanted = !side->leaving && !side->failed && world->online && !world->strange;
+    bool unread = world->page[F] != world->page[B] && world->side[F].ring == side->ring;
+
+    if (!side->held)
+        fault(search, "a side gives up a ring that it does not hold");
+    if (me == B && wanted && unread && world->state[B] != 0)
+        fault(search, "the backend gives up bytes that it has not delivered");
+    if (me == F && wanted && unread && !world->side[B].held && search->limits->reattach &&
+        world->state[B] != 0 && world->state[B] != XenbusStateClosed)
+        fault(search, "the frontend gives up bytes that a backend will come back for");
+    if (me == F)
+        world->keys = 0;
+    let_go(world, me);
 }
 
 static bool act(struct search *search, struct world *world, int me, enum machine_action action)
@@ -185,14 +251,14 @@ static bool act(struct search *search, struct world *world, int me, enum machine
     case MACHINE_GRANT:
         return grant(search, world);
     case MACHINE_MAP:
-        return map(search, world);
+        return map_new(search, world);
+    case MACHINE_REATTACH:
+        return reattach(search, world);
     case MACHINE_DRAIN:
         side->draining = 1;
         return true;
     case MACHINE_RELEASE:
-        if (me == F)
-            world->keys = 0;
-        let_go(world, me);
+        release(search, world, me);
         return true;
     default:
         return true;
@@ -211,7 +277,7 @@ static void move_look(struct search *search, struct world world, int me)
         return;
     if (!side->held && world.state[me] == XenbusStateClosed)
         side->failed = 0;
-    view_of(&world, me, &view);
+    view_of(search, &world, me, &view);
     step = search->step((enum machine_role)me, &view);
     side->dirty = step.action != MACHINE_WAIT;
     if (!act(search, &world, me, step.action)) {
@@ -224,6 +290,14 @@ static void move_look(struct search *search, struct world world, int me)
     reach(search, &world, text);
 }
 
+/* A backend says Connected of the rings that it has, not of those that a new frontend has granted since. */
+static bool is_stale(const struct world *world, int me)
+{
+    return me == B && world->side[B].held && world->side[B].next == XenbusStateConnected &&
+           world->state[B] != XenbusStateReconfiguring &&
+           (world->side[F].ring != world->side[B].ring || world->live[F] == 0);
+}
+
 static void move_publish(struct search *search, struct world world, int me)
 {
     struct side *side = &world.side[me];
@@ -232,7 +306,7 @@ static void move_publish(struct search *search, struct world world, int me)
     if (!side->alive || !side->publishing)
         return;
     side->publishing = 0;
-    if (world.state[me] != 0 && world.state[me] != side->next) {
+    if (world.state[me] != 0 && world.state[me] != side->next && !is_stale(&world, me)) {
         world.state[me] = side->next;
         wake(&world, !me);
         if (me == B && side->held && side->next == XenbusStateConnected)
@@ -244,6 +318,31 @@ static void move_publish(struct search *search, struct world world, int me)
     reach(search, &world, text);
 }
 
+/* The frontend's bytes are the ones that are looked at. */
+static bool all_read(const struct world *world, int me)
+{
+    const struct side *side = &world->side[me];
+
+    return me == F || world->side[F].ring != side->ring || side->index == world->page[F];
+}
+
+/* The backend's process moves a byte on: into its connection, and only then out of the ring. */
+static void move_deliver(struct search *search, struct world world)
+{
+    struct side *side = &world.side[B];
+    bool up = world.state[B] == XenbusStateConnected || world.state[B] == XenbusStateClosing;
+
+    if (!side->alive || !side->held || !side->ready || !up || all_read(&world, B))
+        return;
+    if (side->index != world.delivered && !world.strange)
+        fault(search, "the connection gets a byte again, or misses one");
+    world.delivered++;
+    side->index++;
+    world.page[B] = side->index;
+    wake(&world, F);
+    reach(search, &world, "backend: delivers a byte");
+}
+
 /* The connection opens; what the peer sent is delivered. */
 static void moves_of_connection(struct search *search, const struct world *world, int me)
 {
@@ -253,14 +352,15 @@ static void moves_of_connection(struct search *search, const struct world *world
 
     if (!side->alive || !side->held)
         return;
-    view_of(world, me, &view);
+    view_of(search, world, me, &view);
     if (!side->ready) {
         next.side[me].ready = 1;
         wake(&next, me);
         reach(search, &next, me == F ? "frontend: ready" : "backend: ready");
     }
     next = *world;
-    if (!side->drained && (side->draining || view.lost)) { /* the ring says so by itself, too */
+    if (!side->drained && side->ready && all_read(world, me) &&
+        (side->draining || (view.lost && !search->limits->reattach))) { /* the ring says so, too */
         next.side[me].drained = 1;
         wake(&next, me);
         reach(search, &next, me == F ? "frontend: drained" : "backend: drained");
@@ -279,6 +379,13 @@ static void moves_of_program(struct search *search, const struct world *world, i
         next.side[me].finished = 1;
         wake(&next, me);
         reach(search, &next, me == F ? "frontend: finished" : "backend: finished");
+    }
+    next = *world;
+    if (me == F && side->alive && side->held && !side->finished &&
+        world->state[F] == XenbusStateConnected && world->page[F] < BYTES) {
+        next.page[F]++;
+        wake(&next, B);
+        reach(search, &next, "frontend: writes a byte");
     }
     next = *world;
     if (me == F && side->alive && !side->leaving) {
@@ -313,6 +420,26 @@ static void move_start(struct search *search, struct world world, int me)
         world.lives--;
     *side = (struct side){.alive = 1, .dirty = 1};
     reach(search, &world, me == F ? "frontend: started" : "backend: started");
+}
+
+/* A guest owns its state node, and may write there what it likes, or remove it. */
+static void moves_of_meddler(struct search *search, const struct world *world)
+{
+    static const uint8_t states[] = {0, 1, 2, 3, 4, 5, 6, 7, NONSENSE};
+    int me = search->limits->meddler;
+
+    for (size_t i = 0; world->meddles > 0 && !world->removed && i < sizeof(states); i++) {
+        struct world next = *world;
+
+        if (next.state[me] == states[i])
+            continue;
+        next.meddles--;
+        next.strange = 1;
+        next.state[me] = states[i];
+        wake(&next, F);
+        wake(&next, B);
+        reach(search, &next, "a guest: meddles");
+    }
 }
 
 static void moves_of_toolstack(struct search *search, const struct world *world)
@@ -364,9 +491,9 @@ static void check_quiet(struct search *search, const struct world *world)
         fault(search, "a ring is held though the device is gone");
     if (b->held && !f->held)
         fault(search, "the backend keeps a ring that the frontend has left");
-    if (f->held && !b->alive && world->live[B] != 2)
+    if (f->held && !b->alive && world->live[B] != 2 && !search->limits->reattach)
         fault(search, "the frontend waits for a backend that died");
-    if (!both || world->removed)
+    if (!both || world->removed || world->strange)
         return;
     if (f->held != b->held)
         fault(search, "one side has the ring and waits for ever");
@@ -390,6 +517,7 @@ static void expand(struct search *search)
         move_publish(search, world, me);
         moves_of_connection(search, &world, me);
     }
+    move_deliver(search, world);
     if (!search->can_progress)
         check_quiet(search, &world);
     search->progress = false;
@@ -399,6 +527,7 @@ static void expand(struct search *search)
         move_start(search, world, me);
     }
     moves_of_toolstack(search, &world);
+    moves_of_meddler(search, &world);
 }
 
 /* ---- "for ever": no cycle of moves that go on by themselves ---- */
@@ -409,7 +538,7 @@ static void expand(struct search *search)
  */
 static void check_settles(struct search *search, const struct world *from)
 {
-    struct search probe = {.step = search->step, .result = search->result};
+    struct search probe = {.step = search->step, .limits = search->limits};
     struct explore_result scratch = {0};
     struct node scratch_node;
     struct world world = *from;
@@ -467,16 +596,19 @@ static void write_trace(struct search *search, uint32_t at)
     }
 }
 
-void explore(explore_step_fn *step, unsigned int crashes, struct explore_result *result)
+void explore(explore_step_fn *step, const struct explore_limits *limits,
+             struct explore_result *result)
 {
-    struct search search = {.step = step, .result = result, .bucket_count = 1u << 20};
+    struct search search = {
+        .step = step, .limits = limits, .result = result, .bucket_count = 1u << 20};
     struct world start;
 
     memset(result, 0, sizeof(*result));
     memset(&start, 0, sizeof(start));
     start.online = 1;
-    start.lives = 2;
-    start.crashes = crashes & 7;
+    start.lives = limits->restarts & 7;
+    start.crashes = limits->crashes & 7;
+    start.meddles = limits->meddles & 7;
     start.state[F] = start.state[B] = XenbusStateInitialising;
     search.buckets = malloc(search.bucket_count * sizeof(search.buckets[0]));
     if (!search.buckets)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A model of a device's whole world (xenstore, the shared page, a frontend, a backend, a toolstack)
- * in which the shipped machine_step() is explored: every interleaving, with crashes and restarts of
- * either side at any step, and watches that are late or merged.
+ * A model of a device's whole world (xenstore, the shared page, a frontend, a backend and what it is
+ * plugged into, a toolstack) in which the shipped machine_step() is explored: every interleaving,
+ * with crashes and restarts of either side at any step, watches that are late or merged, and a
+ * guest that writes anything into its own state.
  */
 #ifndef TESTS_EXPLORE_H
 #define TESTS_EXPLORE_H
@@ -21,10 +22,17 @@ struct explore_result {
     char trace[8192];          /* how it came to that, a line per step */
 };
 
-/*
- * Explores all that can happen with at most so many crashes (of either side, together). Single
- * threaded; takes some hundred MB at most; seconds.
- */
-void explore(explore_step_fn *step, unsigned int crashes, struct explore_result *result);
+/* How much of what is not in order can happen in one run: each 0 to 7. */
+struct explore_limits {
+    unsigned int crashes;   /* of either side, together */
+    unsigned int restarts;  /* of the frontend's program */
+    unsigned int meddles;   /* states that the meddler's guest writes into its own node, at any moment */
+    enum machine_role meddler;
+    bool reattach;          /* the backend offers it */
+};
+
+/* Explores all that can happen within the limits. Single threaded; takes some hundred MB at most; seconds. */
+void explore(explore_step_fn *step, const struct explore_limits *limits,
+             struct explore_result *result);
 
 #endif

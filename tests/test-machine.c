@@ -45,6 +45,44 @@ static const struct row rows[] = {
     {BACK, V(Closed, Initialising), MACHINE_MOVE, S(InitWait)},
     {BACK, V(Closed, Closed), MACHINE_WAIT, S(Closed)},
     {BACK, V(Closed, Initialising, .online = false), MACHINE_WAIT, S(Closed)},
+    /* Reattach: what an earlier process left is gone on with, if the frontend waits for that. */
+    {BACK, V(Connected, Connected, .begun = false, .reattach = true), MACHINE_MOVE,
+     S(Reconfiguring)},
+    {BACK, V(Connected, Initialised, .begun = false, .reattach = true), MACHINE_MOVE,
+     S(Reconfiguring)},
+    {BACK, V(Reconfiguring, Connected, .begun = false, .reattach = true), MACHINE_REATTACH,
+     S(Reconfiguring)},
+    {BACK, V(Closing, Connected, .begun = false, .reattach = true), MACHINE_REATTACH, S(Closing)},
+    {BACK, V(Closing, Connected, .reattach = true), MACHINE_MOVE, S(Closed)},
+    {BACK, V(Reconfiguring, Connected, .begun = false), MACHINE_BEGIN, S(Closed)},
+    {BACK, V(Reconfiguring, Initialising, .begun = false, .reattach = true), MACHINE_BEGIN,
+     S(InitWait)},
+    {BACK, V(Reconfiguring, Closed, .begun = false, .reattach = true), MACHINE_BEGIN, S(Closed)},
+    {BACK, V(Closing, Closing, .begun = false, .reattach = true, .online = false), MACHINE_MOVE,
+     S(Closed)},
+    {BACK, V(Reconfiguring, Connected, .reattach = true, .held = true), MACHINE_WAIT,
+     S(Reconfiguring)},
+    {BACK, V(Reconfiguring, Connected, .reattach = true, HELD), MACHINE_MOVE, S(Connected)},
+    {BACK, V(Reconfiguring, Connected, .reattach = true, HELD, .leaving = true), MACHINE_MOVE,
+     S(Closing)},
+    {BACK, V(Reconfiguring, Connected, .reattach = true, .failed = true), MACHINE_MOVE, S(Closed)},
+    {FRONT, V(Connected, Connected, HELD, .lost = true, .reattach = true), MACHINE_WAIT,
+     S(Connected)},
+    {FRONT, V(Connected, Reconfiguring, HELD, .lost = true, .reattach = true), MACHINE_WAIT,
+     S(Connected)},
+    {FRONT, V(Connected, Closed, HELD, .lost = true, .reattach = true), MACHINE_DRAIN,
+     S(Connected)},
+    {FRONT, V(Initialised, InitWait, HELD, .lost = true, .reattach = true), MACHINE_WAIT,
+     S(Initialised)},
+    {FRONT, V(Initialised, Reconfiguring, HELD, .reattach = true), MACHINE_WAIT, S(Initialised)},
+    {FRONT,
+     V(Closing, Closing, HELD, .draining = true, .drained = true, .finished = true, .lost = true,
+       .reattach = true),
+     MACHINE_WAIT, S(Closing)},
+    {FRONT,
+     V(Closing, Closing, HELD, .draining = true, .drained = true, .finished = true,
+       .reattach = true),
+     MACHINE_RELEASE, S(Closed)},
     /* Half-close, from both sides. */
     {FRONT, V(Connected, Connected, HELD, .finished = true), MACHINE_MOVE, S(Closing)},
     {BACK, V(Connected, Closing, HELD), MACHINE_DRAIN, S(Connected)},
@@ -93,23 +131,34 @@ START_TEST(test_transition)
 END_TEST
 
 /* Under valgrind one crash has to do. */
-static unsigned int crashes(void)
+static unsigned int crashes(unsigned int most)
 {
     const char *text = getenv("EXPLORE_CRASHES");
+    unsigned int wanted = text ? (unsigned int)strtoul(text, NULL, 10) : most;
 
-    return text ? (unsigned int)strtoul(text, NULL, 10) : 3;
+    return wanted < most ? wanted : most;
 }
+
+static const struct explore_limits worlds[] = {
+    {.crashes = 3, .restarts = 2, .reattach = false},
+    {.crashes = 3, .restarts = 2, .reattach = true},
+    {.crashes = 1, .restarts = 1, .reattach = false, .meddles = 2, .meddler = MACHINE_FRONTEND},
+    {.crashes = 1, .restarts = 1, .reattach = true, .meddles = 2, .meddler = MACHINE_FRONTEND},
+    {.crashes = 1, .restarts = 1, .reattach = true, .meddles = 2, .meddler = MACHINE_BACKEND},
+};
 
 START_TEST(test_every_interleaving)
 {
     struct explore_result *result = calloc(1, sizeof(*result));
+    struct explore_limits limits = worlds[_i];
 
     ck_assert_ptr_nonnull(result);
-    explore(machine_step, crashes(), result);
-    printf("machine: explored %lu states, %lu transitions, %lu quiet ends\n", result->states,
-           result->transitions, result->quiet);
+    limits.crashes = crashes(limits.crashes);
+    explore(machine_step, &limits, result);
+    printf("machine: world %d: explored %lu states, %lu transitions, %lu quiet ends\n", _i,
+           result->states, result->transitions, result->quiet);
     ck_assert_msg(result->fault[0] == '\0', "%s\n%s", result->fault, result->trace);
-    ck_assert_uint_gt(result->states, crashes() < 3 ? 10000 : 50000);
+    ck_assert_uint_gt(result->states, 10000);
     free(result);
 }
 END_TEST
@@ -159,8 +208,86 @@ static struct machine_step remaps_used_ring(enum machine_role role,
     return machine_step(role, view);
 }
 
-static explore_step_fn *const faults[] = {
-    blind_to_death, trusts_leftovers, maps_again, never_finishes, remaps_used_ring,
+/* Used rings are taken for new ones: the next process connects anew. */
+static struct machine_step reattaches_as_new(enum machine_role role,
+                                             const struct machine_view *view)
+{
+    struct machine_step step = machine_step(role, view);
+
+    if (step.action == MACHINE_REATTACH)
+        step.action = MACHINE_MAP;
+    return step;
+}
+
+static struct machine_step reattaches_unasked(enum machine_role role,
+                                              const struct machine_view *view)
+{
+    struct machine_view eager = *view;
+
+    eager.reattach |= role == MACHINE_BACKEND;
+    return machine_step(role, &eager);
+}
+
+/* A frontend that starts over beside a backend that has not: its rings would be gone on with. */
+static struct machine_step grants_unasked(enum machine_role role, const struct machine_view *view)
+{
+    if (role == MACHINE_FRONTEND && view->begun && !view->held && !view->leaving && view->online &&
+        view->own == XenbusStateInitialising && view->peer == XenbusStateReconfiguring)
+        return (struct machine_step){MACHINE_GRANT, XenbusStateInitialised};
+    return machine_step(role, view);
+}
+
+static struct machine_step impatient_frontend(enum machine_role role,
+                                              const struct machine_view *view)
+{
+    struct machine_view impatient = *view;
+
+    impatient.reattach &= role == MACHINE_BACKEND;
+    return machine_step(role, &impatient);
+}
+
+/* A frontend at its end that does not look whether the backend's process is there to read the rest. */
+static struct machine_step leaves_too_soon(enum machine_role role, const struct machine_view *view)
+{
+    struct machine_view blind = *view;
+
+    blind.lost &= role == MACHINE_BACKEND;
+    return machine_step(role, &blind);
+}
+
+static struct machine_step stays_reconfiguring(enum machine_role role,
+                                               const struct machine_view *view)
+{
+    if (view->held && view->own == XenbusStateReconfiguring)
+        return (struct machine_step){MACHINE_WAIT, view->own};
+    return machine_step(role, view);
+}
+
+static struct machine_step gives_up_undelivered(enum machine_role role,
+                                                const struct machine_view *view)
+{
+    struct machine_view hasty = *view;
+
+    hasty.drained |= role == MACHINE_BACKEND && view->draining;
+    return machine_step(role, &hasty);
+}
+
+#define CRASH_OFF {.crashes = 1, .restarts = 2, .reattach = false}
+#define CRASH_ON  {.crashes = 1, .restarts = 2, .reattach = true}
+#define CRASHES_ON {.crashes = 2, .restarts = 2, .reattach = true}
+#define MEDDLED   {.restarts = 1, .reattach = true, .meddles = 2, .meddler = MACHINE_FRONTEND}
+
+static const struct {
+    explore_step_fn *step;
+    struct explore_limits limits;
+} faults[] = {
+    {blind_to_death, CRASH_OFF},       {trusts_leftovers, CRASH_OFF},
+    {maps_again, CRASH_OFF},           {maps_again, MEDDLED},
+    {never_finishes, CRASH_OFF},       {remaps_used_ring, CRASH_OFF},
+    {reattaches_as_new, CRASH_ON},     {reattaches_unasked, CRASH_OFF},
+    {grants_unasked, CRASHES_ON},      {impatient_frontend, CRASH_ON},
+    {leaves_too_soon, CRASH_ON},       {stays_reconfiguring, CRASH_ON},
+    {gives_up_undelivered, CRASH_ON},
 };
 
 START_TEST(test_seeded_fault_is_found)
@@ -168,7 +295,7 @@ START_TEST(test_seeded_fault_is_found)
     struct explore_result *result = calloc(1, sizeof(*result));
 
     ck_assert_ptr_nonnull(result);
-    explore(faults[_i], 1, result);
+    explore(faults[_i].step, &faults[_i].limits, result);
     ck_assert_msg(result->fault[0] != '\0', "seeded fault %d was not found in %lu states", _i,
                   result->states);
     printf("machine: seeded fault %d found: %s\n", _i, result->fault);
@@ -195,7 +322,8 @@ int main(void)
 
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, test_transition, 0, (int)(sizeof(rows) / sizeof(rows[0])));
-    tcase_add_test(tcase, test_every_interleaving);
+    tcase_add_loop_test(tcase, test_every_interleaving, 0,
+                        (int)(sizeof(worlds) / sizeof(worlds[0])));
     tcase_add_loop_test(tcase, test_seeded_fault_is_found, 0,
                         (int)(sizeof(faults) / sizeof(faults[0])));
     tcase_add_test(tcase, test_names);
