@@ -228,6 +228,7 @@ static void device_moved(void *arg)
 }
 
 static const struct endpoint_ops device_ops = {
+    .reattaches = true,
     .held = device_held,
     .connected = device_connected,
     .stirred = device_stirred,

@@ -22,8 +22,10 @@ static ssize_t echo_once(struct channel *channel)
         return bytes;
     channel_peek(channel, (uint32_t)bytes, spans);
     written = channel_write(channel, spans[0].base, spans[0].length, 1);
-    if (written > 0)
+    if (written > 0) {
         channel_consume(channel, (uint32_t)written);
+        channel_record(channel);
+    }
     return written;
 }
 

@@ -35,30 +35,66 @@ domain guest "name=echo, connection=echo" "name=exec, connection=exec, command=c
 F=/local/domain/$(xl domid guest)/device/vchan/0
 B=/local/domain/0/backend/vchan/$(xl domid guest)/0
 
-part "kill -9 of the backend"
+# answers TEXT: the guest's program says it, and hears it again.
+answers() {
+    local answer
+    echo "$1" >&"$input"
+    read -r -t 30 -u "$output" answer
+    [ "$answer" = "$1" ] || fail "no answer but \"$answer\""
+}
+# start_again: the next process. It must not have the end of the guest's input.
+start_again() {
+    exec {log}< <(exec {input}>&-; exec vchan-backend -v 2>&1)
+    backend=$!
+}
+
+part "kill -9 of the backend: the guest's program waits, and goes on with the next one"
 hold echo
+for i in 1 2 3; do
+    kill -9 "$backend"
+    backend_end 137
+    echo "nobody is there" >&"$input"
+    [ "$(xenstore-read "$F/state" "$B/state" | tr '\n' ' ')" = "4 4 " ] || fail "the states changed"
+    start_again
+    await "echo: Reconfiguring"
+    await "echo: Connected"
+    read -r -t 30 -u "$output" line
+    [ "$line" = "nobody is there" ] || fail "what was written meanwhile came back as \"$line\""
+    answers "again $i"
+done
 kill -9 "$backend"
-ends 5
-complains "vchan: the other side failed or died (its error: vchan list)"
 backend_end 137
-state "$F" 6
-[[ $(xl-vchan list guest) == *"the backend's process died"* ]] || fail "list: $(xl-vchan list guest)"
-backend_start
-hold echo
+exec {input}>&- # it half-closes, and waits for the backend's end
+state "$F" 5
+backend_start -v
+ends 0
+await "echo: Closed"
+
+part "kill -9 of the backend, and then of the guest's program"
+hold exec
+kill -9 "$backend"
+backend_end 137
+in_domain guest sh -c 'kill -9 $(pidof vchan)'
+wait "$guest"
+exec {input}>&- {output}<&-
+start_again
+await "exec: cannot map"
+state "$B" 6
+hold exec
 exec {input}>&-
 ends 0
 
-part "kill -9 of the backend, and a guest that tries before it is back"
+part "kill -9 of the backend, and its directory goes"
 hold exec
 kill -9 "$backend"
-ends 5
 backend_end 137
-in_domain guest vchan cat echo <<< early > "$work/out" &
-early=$!
-state "$F" 1
+xenstore-rm "/local/domain/0/backend/vchan/$(xl domid guest)/1"
+ends 5
+complains "vchan: the other side failed or died (its error: vchan list)"
+[[ $(xl-vchan list guest) == *"the backend's directory is gone"* ]] || fail "list: $(xl-vchan list guest)"
+run 0 xl-vchan detach --force guest exec
 backend_start -v
-wait "$early" || fail "vchan cat: exit code $?"
-[ "$(cat "$work/out")" = early ] || fail "vchan cat: $(cat "$work/out")"
+run 0 xl-vchan attach guest "name=exec, connection=exec, command=cat, devid=1"
 
 part "kill -9 of the guest's program"
 hold exec

@@ -130,7 +130,10 @@ run 0 vchan list --json
     fail "list --json: $out"
 
 part "5: the other side died, or did not take all"
+# (A backend whose process died is waited for: it is the next one that gives up.)
 kill -9 "$backend"
+B=/local/domain/0/backend/vchan/$guest/5
+xenstore-write "$B/error" "cannot go on" "$B/state" 6
 wait "$holder"
 [ $? = 5 ] || fail "the holder's exit code"
 [ "$(cat "$work/held")" = "vchan: the other side failed or died (its error: vchan list)" ] ||

@@ -29,6 +29,7 @@ struct channel {
     bool server;
     bool ended;  /* the peer said that it sends no more */
     bool gone;   /* the peer let go of the rings, by what xenstore says */
+    bool patient; /* its process may die, and another one goes on */
     bool broken; /* the peer's index made no sense once */
     struct spin spin[2]; /* by enum channel_wait */
     bool apart; /* the peer is at work on another CPU */
@@ -249,9 +250,19 @@ void channel_set_gone(struct channel *channel)
     channel->gone = true;
 }
 
+void channel_set_patient(struct channel *channel, bool patient)
+{
+    channel->patient = patient;
+}
+
 bool channel_peer_left(const struct channel *channel)
 {
-    return channel->gone || ring_peer_left(&channel->end);
+    return channel->gone || (!channel->patient && ring_peer_left(&channel->end));
+}
+
+bool channel_peer_died(const struct channel *channel)
+{
+    return ring_peer_left(&channel->end);
 }
 
 bool channel_peer_here(const struct channel *channel)

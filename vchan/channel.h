@@ -61,8 +61,20 @@ void channel_set_ended(struct channel *channel);
  */
 void channel_set_gone(struct channel *channel);
 
-/* Whether the peer's process has left, in order or not; what it wrote is still in the ring. */
+/*
+ * Tells the channel whether another process goes on if the peer's dies: then its live byte alone does not mean
+ * that it has left, and who waits for it goes on waiting.
+ */
+void channel_set_patient(struct channel *channel, bool patient);
+
+/*
+ * Whether the peer has left, in order or not; what it wrote is still in the ring. One that is waited for
+ * patiently has left only once channel_set_gone() says so.
+ */
 bool channel_peer_left(const struct channel *channel);
+
+/* Whether the peer's process is gone, by its live byte alone. One that did not come yet is not. */
+bool channel_peer_died(const struct channel *channel);
 
 /* Whether the peer is there: it came and has not left. */
 bool channel_peer_here(const struct channel *channel);

@@ -36,6 +36,7 @@ struct endpoint {
     struct machine_view view;
     struct channel *channel;
     bool connected; /* we said so: bytes may flow */
+    bool resumed;   /* the rings are those of an earlier process of this side */
     bool gone;      /* the channel knows that the peer let go of it */
     bool ended_well;
     int error;
@@ -45,6 +46,9 @@ struct endpoint {
     bool again;
     bool told; /* the reason is news */
 };
+
+/* What an earlier process of the backend left can be gone on with by the next one. */
+#define OFFER "feature-reattach"
 
 static const char *backend_dir(const struct endpoint *endpoint)
 {
@@ -56,9 +60,18 @@ static const char *peer_word(const struct endpoint *endpoint)
     return endpoint->role == MACHINE_BACKEND ? "frontend" : "backend";
 }
 
+/* For the frontend it is the backend's business. */
+static bool can_offer(const struct endpoint *endpoint)
+{
+    return endpoint->role == MACHINE_FRONTEND || endpoint->ops->reattaches;
+}
+
 /* ---- what is known ---- */
 
-/* What cannot be read now (xenstored is busy or gone) stays as it was; nonsense counts as given. */
+/*
+ * What cannot be read now (xenstored is busy or gone) stays as it was; nonsense counts as given. Where a
+ * directory above is nobody's business, xenstored does not say that there is nothing, but that we may not look.
+ */
 static void see_state(struct endpoint *endpoint, const char *dir, enum xenbus_state nonsense,
                       enum xenbus_state *state)
 {
@@ -67,6 +80,8 @@ static void see_state(struct endpoint *endpoint, const char *dir, enum xenbus_st
 
     if (rc == 0)
         *state = seen;
+    else if (rc == -EACCES)
+        *state = XenbusStateUnknown;
     else if (rc == -EINVAL)
         *state = nonsense;
 }
@@ -81,7 +96,7 @@ static void see_states(struct endpoint *endpoint)
     see_state(endpoint, endpoint->own_dir, XenbusStateClosed, &view->own);
     see_state(endpoint, endpoint->peer_dir, XenbusStateUnknown, &view->peer);
     rc = store_read_number(endpoint->store, backend_dir(endpoint), "online", 1, &online);
-    if (rc == 0 || rc == -ENOENT || rc == -EINVAL || rc == -ERANGE)
+    if (rc == 0 || rc == -ENOENT || rc == -EACCES || rc == -EINVAL || rc == -ERANGE)
         view->online = online;
 }
 
@@ -95,13 +110,36 @@ static bool peer_let_go(const struct machine_view *view)
            view->peer == XenbusStateInitWait || view->peer == XenbusStateClosed;
 }
 
+/*
+ * Whether the backend has offered that another process of it goes on if one dies. What cannot be read now
+ * stays as it was.
+ */
+static void see_offer(struct endpoint *endpoint)
+{
+    uint32_t offered = 0;
+    int rc = store_read_number(endpoint->store, backend_dir(endpoint), OFFER, 1, &offered);
+
+    if (rc == 0 || rc == -ENOENT || rc == -EINVAL || rc == -ERANGE)
+        endpoint->view.reattach = offered && can_offer(endpoint);
+    if (endpoint->channel)
+        channel_set_patient(endpoint->channel,
+                            endpoint->role == MACHINE_FRONTEND && endpoint->view.reattach);
+}
+
+static bool peer_process_gone(const struct endpoint *endpoint)
+{
+    return endpoint->channel && channel_peer_died(endpoint->channel);
+}
+
 static void refresh(struct endpoint *endpoint)
 {
     struct machine_view *view = &endpoint->view;
 
     /* Before the states: who leaves in order says so in xenstore first, and must not look dead. */
-    view->lost = endpoint->channel && channel_peer_left(endpoint->channel);
+    view->lost = peer_process_gone(endpoint);
     see_states(endpoint);
+    if (view->held || !view->begun)
+        see_offer(endpoint);
     if (!view->held && view->own == XenbusStateClosed)
         view->failed = false; /* that life is over; the next may do better */
 }
@@ -143,6 +181,18 @@ static void forget_reason(struct endpoint *endpoint)
 
 /* ---- actions: each returns 0, or a negative errno after explain() ---- */
 
+static int write_offers(struct endpoint *endpoint)
+{
+    int rc = store_write_device(endpoint->store, endpoint->own_dir, "max-ring", MAX_RING_TEXT);
+
+    if (rc == 0)
+        rc = store_write_device(endpoint->store, endpoint->own_dir, OFFER,
+                                endpoint->ops->reattaches ? "1" : "0");
+    if (rc < 0)
+        explain(endpoint, rc, "cannot write the backend's offers: %s", strerror(-rc));
+    return rc;
+}
+
 static int act_begin(struct endpoint *endpoint)
 {
     int rc = 0;
@@ -152,9 +202,7 @@ static int act_begin(struct endpoint *endpoint)
     else
         forget_reason(endpoint);
     if (endpoint->role == MACHINE_BACKEND)
-        rc = store_write_device(endpoint->store, endpoint->own_dir, "max-ring", MAX_RING_TEXT);
-    if (rc < 0)
-        explain(endpoint, rc, "cannot write the backend's offers: %s", strerror(-rc));
+        rc = write_offers(endpoint);
     endpoint->view.begun = rc == 0;
     return rc;
 }
@@ -251,6 +299,60 @@ static int act_map(struct endpoint *endpoint)
     return rc;
 }
 
+/* Whether another channel of that guest has the port, and is not Closed on our side. */
+static bool claims(struct endpoint *endpoint, const char *dir, const char *devid, uint32_t port)
+{
+    size_t length = (size_t)(strrchr(endpoint->own_dir, '/') - endpoint->own_dir);
+    char other[STORE_PATH_MAX];
+    enum xenbus_state state;
+    uint32_t its;
+
+    snprintf(other, sizeof(other), "%.2000s/%.32s", dir, devid);
+    if (store_read_number(endpoint->store, other, "event-channel", INT32_MAX, &its) < 0 ||
+        its != port)
+        return false;
+    snprintf(other, sizeof(other), "%.*s/%.32s", (int)length, endpoint->own_dir, devid);
+    return store_read_state(endpoint->store, other, &state) < 0 || state != XenbusStateClosed;
+}
+
+/*
+ * A frontend that died left its keys, and another channel of its domain may have been given the same port
+ * since: it must not be taken away from that one. (Without a port, its grants are not mapped.)
+ */
+static int check_claims(struct endpoint *endpoint)
+{
+    const char *slash = strrchr(endpoint->peer_dir, '/');
+    char parent[STORE_PATH_MAX];
+    unsigned int count;
+    uint32_t port;
+    char **names;
+    int rc = read_peer_number(endpoint, "event-channel", &port);
+
+    if (rc < 0)
+        return rc;
+    snprintf(parent, sizeof(parent), "%.*s", (int)(slash - endpoint->peer_dir), endpoint->peer_dir);
+    rc = store_list(endpoint->store, NULL, parent, &names, &count);
+    for (unsigned int i = 0; rc == 0 && i < count; i++)
+        if (strcmp(names[i], slash + 1) != 0 && claims(endpoint, parent, names[i], port))
+            rc = -EBUSY;
+    free(names);
+    if (rc < 0)
+        explain(endpoint, rc, "%s is not gone on with: its event-channel %u is another channel's, too",
+                endpoint->peer_dir, port);
+    return rc;
+}
+
+/* Begins, and maps what an earlier process had mapped. The error that it may have left is about its end. */
+static int act_reattach(struct endpoint *endpoint)
+{
+    int rc = write_offers(endpoint);
+
+    endpoint->view.begun = true;
+    if (rc == 0)
+        rc = check_claims(endpoint);
+    return rc < 0 ? rc : act_map(endpoint);
+}
+
 /* The peer is over without having said so: why? */
 static void explain_loss(struct endpoint *endpoint)
 {
@@ -324,15 +426,17 @@ static int act_release(struct endpoint *endpoint)
         remove_keys(endpoint);
     channel_close(endpoint->channel);
     endpoint->channel = NULL;
-    endpoint->connected = endpoint->gone = false;
+    endpoint->connected = endpoint->gone = endpoint->resumed = false;
     view->held = view->ready = view->draining = view->drained = view->finished = false;
     return 0;
 }
 
-/* Rings are held now: the owner plugs its connection in. */
-static void now_held(struct endpoint *endpoint)
+/* Rings are held now: the owner plugs its connection in. An earlier process at Closing had no more to send. */
+static void now_held(struct endpoint *endpoint, bool resumed)
 {
     endpoint->view.held = true;
+    endpoint->resumed = resumed;
+    endpoint->view.finished = resumed && endpoint->view.own == XenbusStateClosing;
     endpoint->ended_well = false;
     if (endpoint->ops->held)
         endpoint->ops->held(endpoint->arg);
@@ -343,13 +447,14 @@ static void now_held(struct endpoint *endpoint)
 static int act(struct endpoint *endpoint, enum machine_action action)
 {
     static int (*const actions[])(struct endpoint *) = {
-        [MACHINE_BEGIN] = act_begin, [MACHINE_GRANT] = act_grant,     [MACHINE_MAP] = act_map,
-        [MACHINE_DRAIN] = act_drain, [MACHINE_RELEASE] = act_release,
+        [MACHINE_BEGIN] = act_begin,       [MACHINE_GRANT] = act_grant, [MACHINE_MAP] = act_map,
+        [MACHINE_REATTACH] = act_reattach, [MACHINE_DRAIN] = act_drain,
+        [MACHINE_RELEASE] = act_release,
     };
     int rc = actions[action] ? actions[action](endpoint) : 0;
 
-    if (rc == 0 && (action == MACHINE_GRANT || action == MACHINE_MAP))
-        now_held(endpoint);
+    if (rc == 0 && endpoint->channel && !endpoint->view.held)
+        now_held(endpoint, action == MACHINE_REATTACH);
     return rc;
 }
 
@@ -367,9 +472,49 @@ static void tell(struct endpoint *endpoint, enum xenbus_state own, enum xenbus_s
 static void now_connected(struct endpoint *endpoint)
 {
     endpoint->connected = true;
-    forget_reason(endpoint);
+    if (endpoint->view.own == XenbusStateConnected)
+        forget_reason(endpoint);
     if (endpoint->ops->connected)
         endpoint->ops->connected(endpoint->arg);
+}
+
+/*
+ * An earlier process had come to Closing, or the toolstack wants us there: there is no Connected to come to
+ * any more, but still what the peer sent.
+ */
+static void resume(struct endpoint *endpoint)
+{
+    const struct machine_view *view = &endpoint->view;
+
+    if (endpoint->resumed && view->ready && !endpoint->connected &&
+        view->own == XenbusStateClosing)
+        now_connected(endpoint);
+}
+
+/*
+ * The frontend's state and life are looked at in the transaction: Connected may not be said of the rings that
+ * a next program of it has granted meanwhile. (tests/explore.c found that it would be.)
+ */
+static int fill_connected(struct store *store, void *arg)
+{
+    struct endpoint *endpoint = arg;
+    enum xenbus_state state;
+    int rc;
+
+    if (!store_exists(store, endpoint->own_dir, "state"))
+        return -ENOENT;
+    rc = store_read_state(store, endpoint->peer_dir, &state);
+    if (rc < 0 || peer_process_gone(endpoint))
+        return -ENOENT;
+    return store_write_number(store, endpoint->own_dir, "state", XenbusStateConnected);
+}
+
+static int write_state(struct endpoint *endpoint, enum xenbus_state next)
+{
+    if (endpoint->role == MACHINE_BACKEND && endpoint->view.own == XenbusStateInitWait &&
+        next == XenbusStateConnected)
+        return store_transaction(endpoint->store, fill_connected, endpoint);
+    return store_write_state(endpoint->store, endpoint->own_dir, next);
 }
 
 /* Returns false if that was not possible: trying again at once would not be either. */
@@ -379,9 +524,9 @@ static bool publish(struct endpoint *endpoint, enum xenbus_state next)
 
     if (endpoint->view.own == next)
         return true;
-    rc = store_write_state(endpoint->store, endpoint->own_dir, next);
+    rc = write_state(endpoint, next);
     if (rc == -ENOENT)
-        return true; /* the device was removed meanwhile: the next look sees that */
+        return true; /* the device was removed, or its frontend died: the next look sees that */
     if (rc < 0) {
         explain(endpoint, rc, "cannot write the state %s: %s", xenbus_state_name(next),
                 strerror(-rc));
@@ -423,6 +568,7 @@ static bool endpoint_step(struct endpoint *endpoint)
 
     refresh(endpoint);
     more = take_step(endpoint);
+    resume(endpoint);
     pass_on_loss(endpoint);
     tell(endpoint, own, peer);
     return more;
@@ -447,7 +593,7 @@ static void fired(struct channel *channel, void *arg)
 {
     struct endpoint *endpoint = arg;
 
-    if (channel_peer_left(channel) && !endpoint->view.lost)
+    if (channel_peer_died(channel) != endpoint->view.lost)
         endpoint_run(endpoint);
     stir(endpoint);
 }
@@ -606,6 +752,11 @@ void endpoint_set_error(struct endpoint *endpoint, int error, const char *format
 struct channel *endpoint_channel(const struct endpoint *endpoint)
 {
     return endpoint->connected ? endpoint->channel : NULL;
+}
+
+bool endpoint_resumed(const struct endpoint *endpoint)
+{
+    return endpoint->resumed;
 }
 
 enum xenbus_state endpoint_own_state(const struct endpoint *endpoint)

@@ -25,6 +25,12 @@ struct endpoint;
  */
 struct endpoint_ops {
     /*
+     * As backend: offer that rings in use survive the process. If it dies, the next one is told held with
+     * endpoint_resumed(), and goes on where this one was: each byte that is delivered has been
+     * consumed and recorded (channel_record()), and none that is not.
+     */
+    bool reattaches;
+    /*
      * The rings are there. Open what is plugged in, then call endpoint_set_ready() (at once or
      * later), or endpoint_fail(). Without it the endpoint is ready at once. No byte may be moved yet.
      */
@@ -98,6 +104,12 @@ void endpoint_set_error(struct endpoint *endpoint, int error, const char *format
  * same rings from the start (tests/explore.c found that it will).
  */
 struct channel *endpoint_channel(const struct endpoint *endpoint);
+
+/*
+ * From held to releasing: whether the rings are those of an earlier process of this side that died, so that
+ * the connection is one to be gone on with, and not a new one.
+ */
+bool endpoint_resumed(const struct endpoint *endpoint);
 
 /* The two states, as last seen. */
 enum xenbus_state endpoint_own_state(const struct endpoint *endpoint);
