@@ -94,7 +94,7 @@ complains "vchan: the other side failed or died (its error: vchan list)"
 [[ $(xl-vchan list guest) == *"the backend's directory is gone"* ]] || fail "list: $(xl-vchan list guest)"
 run 0 xl-vchan detach --force guest exec
 backend_start -v
-run 0 xl-vchan attach guest "name=exec, connection=exec, command=cat, devid=1"
+run 0 xl-vchan attach guest "name=exec, devid=1, connection=exec, command=cat"
 
 part "kill -9 of the guest's program"
 hold exec
