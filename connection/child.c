@@ -7,8 +7,8 @@
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "connection/log.h"
+#include "connection/rights.h"
 
 #define PATIENCE_SECONDS 5
 
@@ -26,8 +27,6 @@
 /* What a program can have left in a pipe when it ended, in reads. */
 #define READ_BYTES 4096
 #define LAST_READS 16
-
-extern char **environ;
 
 struct child {
     pid_t pid;
@@ -213,28 +212,55 @@ static int pipes_open(struct pipes *pipes)
     return 0;
 }
 
-static int spawn_shell(const char *command, const int fds[3], pid_t *pid)
+/* In the new process: what it cannot be is said on its standard error, which is in the log. */
+static void become(const struct user *user)
 {
-    char *const argv[] = {"sh", "-c", (char *)command, NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t signals;
-    int rc;
+    if (setgroups((size_t)user->group_count, user->groups) < 0 || setgid(user->groups[0]) < 0 ||
+        setuid(user->uid) < 0) {
+        dprintf(STDERR_FILENO, "cannot become user %s: %s\n", user->name, strerror(errno));
+        _exit(126);
+    }
+    setenv("USER", user->name, 1);
+    setenv("LOGNAME", user->name, 1);
+    setenv("HOME", user->home, 1);
+}
 
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
+/* In the new process, where all signals are blocked: our handlers would tell our own event loop. */
+static void run_shell(const char *command, const struct user *user, const int fds[3])
+{
+    static const int signals[] = {SIGPIPE, SIGTERM, SIGINT, SIGHUP};
+    sigset_t none;
+
+    setpgid(0, 0);
     for (int i = 0; i < 3; i++)
-        posix_spawn_file_actions_adddup2(&actions, fds[i], i);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF |
-                                              POSIX_SPAWN_SETSIGMASK);
-    sigemptyset(&signals);
-    posix_spawnattr_setsigmask(&attributes, &signals);
-    sigaddset(&signals, SIGPIPE);
-    posix_spawnattr_setsigdefault(&attributes, &signals);
-    rc = posix_spawn(pid, "/bin/sh", &actions, &attributes, argv, environ);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&actions);
-    return -rc;
+        dup2(fds[i], i);
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+        signal(signals[i], SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (user)
+        become(user);
+    execl("/bin/sh", "sh", "-c", command, NULL);
+    dprintf(STDERR_FILENO, "cannot run /bin/sh: %s\n", strerror(errno));
+    _exit(127);
+}
+
+static int spawn_shell(const char *command, const struct user *user, const int fds[3], pid_t *pid)
+{
+    sigset_t all, before;
+    int rc = 0;
+
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    *pid = fork();
+    if (*pid == 0)
+        run_shell(command, user, fds);
+    if (*pid < 0)
+        rc = -errno;
+    else
+        setpgid(*pid, *pid); /* here too: whichever comes first, nobody signals a group that is not */
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return rc;
 }
 
 static struct child *child_make(struct event_base *base, const char *label)
@@ -274,8 +300,8 @@ static int child_follow(struct event_base *base, struct child *child)
     return rc;
 }
 
-int child_start(struct event_base *base, const char *label, const char *command, int *input,
-                int *output, struct child **out)
+int child_start(struct event_base *base, const char *label, const char *command,
+                const struct user *user, int *input, int *output, struct child **out)
 {
     struct child *child = child_make(base, label);
     struct pipes pipes;
@@ -285,7 +311,7 @@ int child_start(struct event_base *base, const char *label, const char *command,
         return -ENOMEM;
     rc = pipes_open(&pipes);
     if (rc == 0)
-        rc = spawn_shell(command, pipes.theirs, &child->pid);
+        rc = spawn_shell(command, user, pipes.theirs, &child->pid);
     close_all(pipes.theirs);
     if (rc == 0) {
         child->stderr_fd = pipes.ours[STDERR_FILENO];

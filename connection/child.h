@@ -10,15 +10,17 @@
 #include <sys/types.h>
 
 struct child;
+struct user;
 struct event_base;
 
 /*
- * Starts it. label goes before its lines in the log, and is copied. On success returns 0 and the
+ * Starts it, as that user (NULL: as this process). One who cannot be is in the log, and the command exits with
+ * 126. label goes before its lines in the log, and is copied. On success returns 0 and the
  * caller owns *child (child_leave), *input (non-blocking, to write) and *output (non-blocking, to
  * read). On failure a negative errno, and nothing is left.
  */
-int child_start(struct event_base *base, const char *label, const char *command, int *input,
-                int *output, struct child **child);
+int child_start(struct event_base *base, const char *label, const char *command,
+                const struct user *user, int *input, int *output, struct child **child);
 
 /* Its process id. */
 pid_t child_pid(const struct child *child);

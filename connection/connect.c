@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * connection=connect: to a Unix socket, each time the guest opens the channel.
+ * connection=connect and connection=tcp: to a server, each time the guest opens the channel; with
+ * reconnect=1 again and again, for as long as it has it open.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -9,130 +10,252 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "connection/backoff.h"
 #include "connection/connection.h"
-#include "connection/stream.h"
+#include "connection/dial.h"
+#include "connection/party.h"
 #include "connection/unix.h"
 
 /* A listener with a full queue is tried again, 5 s long: nothing tells when there is room. */
 #define RETRY_MS  50
 #define RETRY_MAX 100
 
-struct connect {
+struct client {
     struct connection *connection;
     struct event *retry;
     unsigned int retries;
-    int fd; /* -1: none */
-    struct stream stream;
+    struct backoff backoff; /* reconnect=1 */
+    struct dial *dial;      /* tcp, while it connects */
+    int fd;                 /* connected, while the channel is not yet; -1: none */
+    bool started;           /* the channel is Connected */
+    struct party server;
 };
 
-static void connect_stepped(void *arg)
-{
-    struct connect *connect = arg;
+static void client_try(struct client *client);
 
-    stream_pass_ends(&connect->stream, connect->connection->endpoint, "the server");
+static void client_want(void *arg)
+{
+    struct client *client = arg;
+
+    if (!client->dial && !event_pending(client->retry, EV_TIMEOUT, NULL))
+        backoff_start(&client->backoff);
 }
 
-static void connect_start(struct connection *connection)
-{
-    struct connect *connect = connection->state;
-    int rc =
-        stream_start(&connect->stream, connection->base, endpoint_channel(connection->endpoint),
-                     connect->fd, connect->fd, connect_stepped, connect);
+static const struct party_ops unix_ops = {.noun = "server", .wanted = client_want, .sure = true};
+static const struct party_ops tcp_ops = {
+    .noun = "server", .wanted = client_want, .sure = true, .ends_once = true};
 
-    if (rc < 0)
-        endpoint_fail(connection->endpoint, rc, "no memory");
+static bool is_tcp(const struct client *client)
+{
+    return client->server.ops == &tcp_ops;
 }
 
-static void connect_done(struct connect *connect)
-{
-    struct connection *connection = connect->connection;
-    char peer[ACCOUNT_PEER_MAX];
+/* ---- how it goes ---- */
 
-    unix_peer(connect->fd, peer, sizeof(peer));
-    account_set_peer(&connection->account, "%s", peer);
-    endpoint_set_ready(connection->endpoint);
+static void describe_server(int fd, bool tcp, char who[ACCOUNT_PEER_MAX])
+{
+    if (tcp)
+        dial_peer(fd, who, ACCOUNT_PEER_MAX);
+    else
+        unix_peer(fd, who, ACCOUNT_PEER_MAX);
 }
 
-static void connect_try(struct connect *connect)
+static void client_meet(struct client *client)
+{
+    char who[ACCOUNT_PEER_MAX];
+    int fd = client->fd;
+
+    client->fd = -1;
+    describe_server(fd, is_tcp(client), who);
+    party_come(&client->server, fd, who);
+}
+
+static void client_connected(struct client *client, int fd)
+{
+    client->fd = fd;
+    endpoint_clear_error(client->connection->endpoint);
+    if (client->started)
+        client_meet(client);
+    else
+        endpoint_set_ready(client->connection->endpoint);
+}
+
+/* Where it is tried again the guest waits, and a person can read why. */
+static void client_failed(struct client *client, int rc, const char *why)
+{
+    struct connection *connection = client->connection;
+
+    if (!connection->spec.reconnect) {
+        endpoint_fail(connection->endpoint, rc, "%s", why);
+        return;
+    }
+    endpoint_set_error(connection->endpoint, rc, "%s (tried again)", why);
+    client_want(client);
+}
+
+/* ---- a Unix socket ---- */
+
+static void try_path(struct client *client)
 {
     static const struct timeval pause = {.tv_usec = RETRY_MS * 1000};
-    struct connection *connection = connect->connection;
+    int fd = unix_connect(client->connection->spec.path);
+    char why[CONNECTION_WHY_MAX];
 
-    connect->fd = unix_connect(connection->spec.path);
-    if (connect->fd >= 0)
-        connect_done(connect);
-    else if (connect->fd == -EAGAIN && connect->retries++ < RETRY_MAX)
-        event_add(connect->retry, &pause);
-    else
-        endpoint_fail(connection->endpoint, connect->fd, "cannot connect to its path: %s",
-                      connect->fd == -EAGAIN ? "too many clients wait there"
-                                             : strerror(-connect->fd));
+    if (fd >= 0) {
+        client_connected(client, fd);
+    } else if (fd == -EAGAIN && client->retries++ < RETRY_MAX) {
+        event_add(client->retry, &pause);
+    } else {
+        snprintf(why, sizeof(why), "cannot connect to its path: %s",
+                 fd == -EAGAIN ? "too many clients wait there" : strerror(-fd));
+        client_failed(client, fd, why);
+    }
 }
 
-static void connect_again(evutil_socket_t fd, short what, void *arg)
+static void retry_path(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
-    connect_try(arg);
+    try_path(arg);
 }
 
-static int connect_plug(struct connection *connection, char why[CONNECTION_WHY_MAX])
-{
-    struct connect *connect = calloc(1, sizeof(*connect));
+/* ---- TCP ---- */
 
-    if (connect)
-        connect->retry = evtimer_new(connection->base, connect_again, connect);
-    if (!connect || !connect->retry) {
-        free(connect);
-        snprintf(why, CONNECTION_WHY_MAX, "no memory");
+static void dial_done(void *arg, int fd, const char *why)
+{
+    struct client *client = arg;
+
+    client->dial = NULL;
+    if (fd >= 0)
+        client_connected(client, fd);
+    else
+        client_failed(client, fd, why);
+}
+
+static void try_address(struct client *client)
+{
+    struct connection *connection = client->connection;
+
+    client->dial = dial_start(connection->base, connection->spec.address, dial_done, client);
+    if (!client->dial)
+        client_failed(client, -EINVAL, "its address is not HOST:PORT");
+}
+
+static void client_try(struct client *client)
+{
+    client->retries = 0;
+    if (is_tcp(client))
+        try_address(client);
+    else
+        try_path(client);
+}
+
+static void client_try_again(void *arg)
+{
+    client_try(arg);
+}
+
+/* ---- the kinds ---- */
+
+static void client_free(struct client *client)
+{
+    if (client->retry)
+        event_free(client->retry);
+    backoff_close(&client->backoff);
+    free(client);
+}
+
+static int client_plug(struct connection *connection, const struct party_ops *ops,
+                       char why[CONNECTION_WHY_MAX])
+{
+    struct client *client = calloc(1, sizeof(*client));
+
+    snprintf(why, CONNECTION_WHY_MAX, "no memory");
+    if (!client)
+        return -ENOMEM;
+    client->connection = connection;
+    client->fd = -1;
+    party_init(&client->server, connection, ops, client);
+    client->retry = evtimer_new(connection->base, retry_path, client);
+    if (!client->retry ||
+        backoff_open(&client->backoff, connection->base, client_try_again, client) < 0) {
+        client_free(client);
         return -ENOMEM;
     }
-    connect->connection = connection;
-    connect->fd = -1;
-    connection->state = connect;
+    connection->state = client;
     return 0;
 }
 
-static void connect_unplug(struct connection *connection)
+static int plug_unix(struct connection *connection, char why[CONNECTION_WHY_MAX])
 {
-    struct connect *connect = connection->state;
-
-    event_free(connect->retry);
-    free(connect);
+    return client_plug(connection, &unix_ops, why);
 }
 
-static void connect_open(struct connection *connection)
+static int plug_tcp(struct connection *connection, char why[CONNECTION_WHY_MAX])
 {
-    struct connect *connect = connection->state;
-
-    connect->retries = 0;
-    connect_try(connect);
+    return client_plug(connection, &tcp_ops, why);
 }
 
-static void connect_stir(struct connection *connection)
+static void client_unplug(struct connection *connection)
 {
-    struct connect *connect = connection->state;
-
-    stream_step(&connect->stream);
+    client_free(connection->state);
 }
 
-static void connect_close(struct connection *connection)
+static void client_open(struct connection *connection)
 {
-    struct connect *connect = connection->state;
+    struct client *client = connection->state;
 
-    event_del(connect->retry);
-    stream_stop(&connect->stream);
-    if (connect->fd >= 0)
-        close(connect->fd);
-    connect->fd = -1;
+    client->started = false;
+    party_open(&client->server);
+    client_try(client);
+}
+
+static void client_start(struct connection *connection)
+{
+    struct client *client = connection->state;
+
+    client->started = true;
+    client_meet(client);
+}
+
+static void client_stir(struct connection *connection)
+{
+    struct client *client = connection->state;
+
+    party_stir(&client->server);
+}
+
+static void client_close(struct connection *connection)
+{
+    struct client *client = connection->state;
+
+    event_del(client->retry);
+    backoff_reset(&client->backoff);
+    dial_cancel(client->dial);
+    client->dial = NULL;
+    party_close(&client->server);
+    if (client->fd >= 0)
+        close(client->fd);
+    client->fd = -1;
 }
 
 const struct connection_kind connection_connect = {
     .name = "connect",
     .needs = "path",
-    .plug = connect_plug,
-    .unplug = connect_unplug,
-    .open = connect_open,
-    .start = connect_start,
-    .stir = connect_stir,
-    .close = connect_close,
+    .plug = plug_unix,
+    .unplug = client_unplug,
+    .open = client_open,
+    .start = client_start,
+    .stir = client_stir,
+    .close = client_close,
+};
+
+const struct connection_kind connection_tcp = {
+    .name = "tcp",
+    .needs = "address",
+    .plug = plug_tcp,
+    .unplug = client_unplug,
+    .open = client_open,
+    .start = client_start,
+    .stir = client_stir,
+    .close = client_close,
 };

@@ -2,12 +2,31 @@
 #include "connection/connection.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 static const struct connection_kind *const kinds[] = {
-    &connection_app, &connection_echo, &connection_socket, &connection_connect, &connection_exec,
+    &connection_app, &connection_echo, &connection_socket, &connection_connect,
+    &connection_tcp, &connection_pty,  &connection_exec,
 };
+
+/* B/private: where a spec has a node's text. */
+static const struct text {
+    const char *key;
+    size_t offset, size;
+} texts[] = {
+#define TEXT(field)                                                                                \
+    {                                                                                              \
+        #field, offsetof(struct connection_spec, field),                                           \
+            sizeof(((struct connection_spec *)0)->field)                                           \
+    }
+    TEXT(path),  TEXT(address), TEXT(command), TEXT(owner),
+    TEXT(group), TEXT(mode),    TEXT(user),
+#undef TEXT
+};
+
+#define TEXT_COUNT (sizeof(texts) / sizeof(texts[0]))
 
 const struct connection_kind connection_app = {.name = "app"};
 
@@ -33,13 +52,17 @@ static const char *read_error(int rc)
 }
 
 /* One text of B/private; none is not an error here. */
-static int read_private(struct store *store, const char *dir, const char *key, char *text,
-                        size_t size, char why[CONNECTION_WHY_MAX])
+static int read_private(struct store *store, const char *dir, struct connection_spec *spec,
+                        const struct text *text, char why[CONNECTION_WHY_MAX])
 {
-    int rc = store_read_text(store, dir, key, text, size);
+    char *to = (char *)spec + text->offset;
+    char key[32];
+    int rc;
 
+    snprintf(key, sizeof(key), "private/%s", text->key);
+    rc = store_read_text(store, dir, key, to, text->size);
     if (rc == -ENOENT) {
-        text[0] = '\0';
+        to[0] = '\0';
         return 0;
     }
     if (rc < 0)
@@ -50,7 +73,7 @@ static int read_private(struct store *store, const char *dir, const char *key, c
 static int read_reconnect(struct store *store, const char *dir, bool *reconnect,
                           char why[CONNECTION_WHY_MAX])
 {
-    uint32_t value = 1;
+    uint32_t value = 0;
     int rc = store_read_number(store, dir, "private/reconnect", 1, &value);
 
     *reconnect = value;
@@ -65,9 +88,10 @@ static const char *spec_needed(const struct connection *connection)
 {
     const char *needs = connection->kind->needs;
 
-    if (!needs)
-        return "";
-    return strcmp(needs, "command") == 0 ? connection->spec.command : connection->spec.path;
+    for (size_t i = 0; needs && i < TEXT_COUNT; i++)
+        if (strcmp(needs, texts[i].key) == 0)
+            return (const char *)&connection->spec + texts[i].offset;
+    return "";
 }
 
 static int check_needs(const struct connection *connection, char why[CONNECTION_WHY_MAX])
@@ -93,9 +117,8 @@ int connection_read(struct store *store, const char *dir, struct connection_spec
         snprintf(why, CONNECTION_WHY_MAX, "node connection: %s", read_error(rc));
     if (rc < 0 || strcmp(spec->kind, connection_app.name) == 0)
         return rc; /* an application's other nodes are not ours to judge */
-    rc = read_private(store, dir, "private/path", spec->path, sizeof(spec->path), why);
-    if (rc == 0)
-        rc = read_private(store, dir, "private/command", spec->command, sizeof(spec->command), why);
+    for (size_t i = 0; i < TEXT_COUNT && rc == 0; i++)
+        rc = read_private(store, dir, spec, &texts[i], why);
     return rc < 0 ? rc : read_reconnect(store, dir, &spec->reconnect, why);
 }
 

@@ -22,6 +22,9 @@ struct event_base;
 
 /* The longest command, with its NUL. */
 #define CONNECTION_COMMAND_MAX 4096
+/* HOST:PORT, and the name of a user or a group, likewise. */
+#define CONNECTION_ADDRESS_MAX 264
+#define CONNECTION_ACCOUNT_MAX 33
 
 /*
  * Room for why something cannot be, one line with its NUL. The frontend can read it (B/error), so
@@ -33,7 +36,12 @@ struct event_base;
 struct connection_spec {
     char kind[16];
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    char address[CONNECTION_ADDRESS_MAX];
     char command[CONNECTION_COMMAND_MAX];
+    char owner[CONNECTION_ACCOUNT_MAX]; /* of a socket or a pty */
+    char group[CONNECTION_ACCOUNT_MAX];
+    char mode[8];                      /* octal digits */
+    char user[CONNECTION_ACCOUNT_MAX]; /* who runs the command */
     bool reconnect;
 };
 
@@ -72,6 +80,8 @@ extern const struct connection_kind connection_app;
 extern const struct connection_kind connection_echo;
 extern const struct connection_kind connection_socket;
 extern const struct connection_kind connection_connect;
+extern const struct connection_kind connection_tcp;
+extern const struct connection_kind connection_pty;
 extern const struct connection_kind connection_exec;
 
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * connection=exec: a program, started each time the guest opens the channel.
+ * connection=exec: a program, started each time the guest opens the channel; with reconnect=1 again and
+ * again, for as long as it has it open.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -11,9 +12,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "connection/backoff.h"
 #include "connection/child.h"
 #include "connection/connection.h"
 #include "connection/log.h"
+#include "connection/rights.h"
 #include "connection/stream.h"
 
 /*
@@ -32,6 +35,8 @@ struct exec {
     int status;
     bool finished;          /* its end is passed on */
     bool drained;           /* the guest's end is */
+    struct user user;       /* as whom, if the spec says so */
+    struct backoff backoff; /* reconnect=1: it is started again */
     struct event *patience; /* pending: it is silent, and may be about to end */
     struct stream stream;
 };
@@ -79,6 +84,31 @@ static void complain_status(struct exec *exec)
                            WEXITSTATUS(exec->status));
 }
 
+static void stop_program(struct exec *exec)
+{
+    stream_stop(&exec->stream);
+    event_del(exec->patience);
+    close_fd(&exec->input);
+    close_fd(&exec->output);
+    if (exec->child)
+        child_leave(exec->child, exec->silent);
+    exec->child = NULL;
+    account_set_peer(&exec->connection->account, "%s", "");
+}
+
+/* What the guest sends from now on waits in the ring for the next one. */
+static void start_again_later(struct exec *exec)
+{
+    if (WIFSIGNALED(exec->status))
+        log_line(LOG_CHANGES, "%s: its command was killed by signal %d, and is started again",
+                 exec->connection->label, WTERMSIG(exec->status));
+    else
+        log_line(LOG_CHANGES, "%s: its command exited with %d, and is started again",
+                 exec->connection->label, WEXITSTATUS(exec->status));
+    stop_program(exec);
+    backoff_start(&exec->backoff);
+}
+
 /* The error first: the guest may not take the end for one in order. */
 static void pass_program_end(struct exec *exec)
 {
@@ -89,12 +119,20 @@ static void pass_program_end(struct exec *exec)
     endpoint_set_finished(exec->connection->endpoint);
 }
 
+/* The program is to be started again: all of its output is with the guest, which has not ended. */
+static bool goes_on(const struct exec *exec)
+{
+    return exec->connection->spec.reconnect && exec->silent && exec->ended && !exec->drained;
+}
+
 static void output_ended(struct exec *exec)
 {
     static const struct timeval patience = {.tv_usec = PATIENCE_MS * 1000};
 
     exec->silent = true;
-    if (exec->ended)
+    if (goes_on(exec))
+        start_again_later(exec);
+    else if (exec->ended)
         pass_program_end(exec);
     else
         event_add(exec->patience, &patience);
@@ -102,8 +140,11 @@ static void output_ended(struct exec *exec)
 
 static void program_goes_on(evutil_socket_t fd, short what, void *arg)
 {
+    struct exec *exec = arg;
+
     (void)fd, (void)what;
-    pass_program_end(arg);
+    if (!exec->connection->spec.reconnect || exec->drained)
+        pass_program_end(exec);
 }
 
 static void program_ended(void *arg, int status)
@@ -112,7 +153,9 @@ static void program_ended(void *arg, int status)
 
     exec->ended = true;
     exec->status = status;
-    if (exec->finished)
+    if (goes_on(exec))
+        start_again_later(exec);
+    else if (exec->finished)
         complain_status(exec); /* too late for the guest's program, but not for a person */
     else if (exec->silent)
         pass_program_end(exec);
@@ -129,29 +172,38 @@ static void exec_stepped(void *arg)
         endpoint_fail_corrupt(exec->connection->endpoint);
         return;
     }
-    if (relay->sink_done && relay->sink_error)
-        drop_input(exec);
-    else if (relay->sink_done && !exec->drained)
+    if (relay->sink_done && relay->sink_error && !exec->connection->spec.reconnect)
+        drop_input(exec); /* otherwise it is for the next */
+    else if (relay->sink_done && !relay->sink_error && !exec->drained)
         end_input(exec);
     if (stream_is_on(&exec->stream) && relay->source_done && !exec->silent)
         output_ended(exec);
 }
 
-static void exec_open(struct connection *connection)
+static int start_program(struct exec *exec)
 {
-    struct exec *exec = connection->state;
-    int rc = child_start(connection->base, connection->label, connection->spec.command,
+    struct connection *connection = exec->connection;
+    const struct user *user = connection->spec.user[0] ? &exec->user : NULL;
+    int rc = child_start(connection->base, connection->label, connection->spec.command, user,
                          &exec->input, &exec->output, &exec->child);
 
     exec->silent = exec->ended = exec->finished = exec->drained = false;
-    if (rc < 0) {
-        endpoint_fail(connection->endpoint, rc, "cannot run its command: %s", strerror(-rc));
-        return;
-    }
+    if (rc < 0)
+        return rc;
     child_on_end(exec->child, program_ended, exec);
     account_set_peer(&connection->account, "pid %d", child_pid(exec->child));
     log_line(LOG_DETAILS, "%s: command started", connection->label);
-    endpoint_set_ready(connection->endpoint);
+    return 0;
+}
+
+static void exec_open(struct connection *connection)
+{
+    int rc = start_program(connection->state);
+
+    if (rc < 0)
+        endpoint_fail(connection->endpoint, rc, "cannot run its command: %s", strerror(-rc));
+    else
+        endpoint_set_ready(connection->endpoint);
 }
 
 static void exec_start(struct connection *connection)
@@ -164,49 +216,88 @@ static void exec_start(struct connection *connection)
         endpoint_fail(connection->endpoint, rc, "no memory");
 }
 
+static void exec_again(void *arg)
+{
+    struct exec *exec = arg;
+
+    if (start_program(exec) < 0)
+        backoff_start(&exec->backoff);
+    else
+        exec_start(exec->connection);
+}
+
+static int read_user(struct exec *exec, char why[CONNECTION_WHY_MAX])
+{
+    const char *name = exec->connection->spec.user;
+
+    return name[0] ? user_read(name, &exec->user, why) : 0;
+}
+
+static void exec_free(struct exec *exec)
+{
+    if (exec->patience)
+        event_free(exec->patience);
+    backoff_close(&exec->backoff);
+    free(exec);
+}
+
 static int exec_plug(struct connection *connection, char why[CONNECTION_WHY_MAX])
 {
     struct exec *exec = calloc(1, sizeof(*exec));
+    int rc = -ENOMEM;
 
-    if (exec)
-        exec->patience = evtimer_new(connection->base, program_goes_on, exec);
-    if (!exec || !exec->patience) {
-        free(exec);
-        snprintf(why, CONNECTION_WHY_MAX, "no memory");
-        return -ENOMEM;
-    }
+    snprintf(why, CONNECTION_WHY_MAX, "no memory");
+    if (!exec)
+        return rc;
     exec->connection = connection;
     exec->input = exec->output = -1;
-    connection->state = exec;
-    return 0;
+    exec->patience = evtimer_new(connection->base, program_goes_on, exec);
+    if (exec->patience)
+        rc = backoff_open(&exec->backoff, connection->base, exec_again, exec);
+    if (rc == 0)
+        rc = read_user(exec, why);
+    if (rc < 0)
+        exec_free(exec);
+    else
+        connection->state = exec;
+    return rc;
 }
 
 static void exec_unplug(struct connection *connection)
 {
-    struct exec *exec = connection->state;
+    exec_free(connection->state);
+}
 
-    event_free(exec->patience);
-    free(exec);
+/* No program, but the guest may have ended. */
+static void look_alone(struct exec *exec)
+{
+    struct endpoint *endpoint = exec->connection->endpoint;
+    int bytes = channel_readable(endpoint_channel(endpoint), 1);
+
+    if (bytes == -EPROTO) {
+        endpoint_fail_corrupt(endpoint);
+    } else if (bytes == 0) {
+        endpoint_set_finished(endpoint);
+        endpoint_set_drained(endpoint);
+    }
 }
 
 static void exec_stir(struct connection *connection)
 {
     struct exec *exec = connection->state;
 
-    stream_step(&exec->stream);
+    if (stream_is_on(&exec->stream))
+        stream_step(&exec->stream);
+    else
+        look_alone(exec);
 }
 
 static void exec_close(struct connection *connection)
 {
     struct exec *exec = connection->state;
 
-    stream_stop(&exec->stream);
-    event_del(exec->patience);
-    close_fd(&exec->input);
-    close_fd(&exec->output);
-    if (exec->child)
-        child_leave(exec->child, exec->silent);
-    exec->child = NULL;
+    backoff_reset(&exec->backoff);
+    stop_program(exec);
 }
 
 const struct connection_kind connection_exec = {

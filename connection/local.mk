@@ -4,12 +4,17 @@ libconnection_la_SOURCES = \
 	connection/account.c connection/account.h \
 	connection/child.c connection/child.h \
 	connection/connect.c \
+	connection/backoff.c connection/backoff.h \
 	connection/connection.c connection/connection.h \
+	connection/dial.c connection/dial.h \
 	connection/device.c connection/device.h \
 	connection/echo.c \
 	connection/exec.c \
 	connection/host.c connection/host.h \
 	connection/log.c connection/log.h \
+	connection/party.c connection/party.h \
+	connection/pty.c \
+	connection/rights.c connection/rights.h \
 	connection/socket.c \
 	connection/stream.c connection/stream.h \
 	connection/unix.c connection/unix.h

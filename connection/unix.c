@@ -9,6 +9,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "connection/rights.h"
+
 #define BACKLOG 16
 
 static int set_address(struct sockaddr_un *address, const char *path)
@@ -62,16 +64,29 @@ static int remove_stale(const char *path)
     return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-static int unix_bind(int fd, const struct sockaddr_un *address)
+/* The mask, and not a chmod(): what lies at a path can be replaced meanwhile. */
+static int unix_bind(int fd, const struct sockaddr_un *address, mode_t mode)
 {
-    mode_t mask = umask(0177);
+    mode_t mask = umask(~mode & 0777);
     int rc = bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
 
     umask(mask);
     return rc;
 }
 
-int unix_listen(const char *path, struct stat *file)
+static int finish_listening(int fd, const char *path, const struct rights *rights,
+                            struct stat *file)
+{
+    int rc = rights_give(rights, path);
+
+    if (rc == 0 && (listen(fd, BACKLOG) < 0 || lstat(path, file) < 0))
+        rc = -errno;
+    if (rc < 0)
+        unlink(path);
+    return rc;
+}
+
+int unix_listen(const char *path, const struct rights *rights, struct stat *file)
 {
     struct sockaddr_un address;
     int rc = set_address(&address, path);
@@ -81,16 +96,12 @@ int unix_listen(const char *path, struct stat *file)
         return fd;
     rc = remove_stale(path);
     if (rc == 0)
-        rc = unix_bind(fd, &address);
-    if (rc == 0 && (listen(fd, BACKLOG) < 0 || lstat(path, file) < 0)) {
-        rc = -errno;
-        unlink(path);
-    }
-    if (rc < 0) {
+        rc = unix_bind(fd, &address, rights->mode);
+    if (rc == 0)
+        rc = finish_listening(fd, path, rights, file);
+    if (rc < 0)
         close(fd);
-        return rc;
-    }
-    return fd;
+    return rc < 0 ? rc : fd;
 }
 
 /* The first line of /proc/PID/comm, or "". */

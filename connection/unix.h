@@ -8,13 +8,15 @@
 #include <stddef.h>
 #include <sys/stat.h>
 
+struct rights;
+
 /*
- * Listens at path, for the owner of this process only. A socket file that nobody listens on is
+ * Listens at path, for those who have the rights. A socket file that nobody listens on is
  * replaced. Returns the fd and sets *file (for unix_unlisten), or a negative errno: -EADDRINUSE
  * somebody listens there, -EEXIST there is a file that is no socket, -ENAMETOOLONG, and what bind()
  * says.
  */
-int unix_listen(const char *path, struct stat *file);
+int unix_listen(const char *path, const struct rights *rights, struct stat *file);
 
 /* Stops listening, and removes the file if it still is the one that was made. */
 void unix_unlisten(int fd, const char *path, const struct stat *file);

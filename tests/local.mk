@@ -29,6 +29,7 @@ SIM_TESTS = \
 	tests/sim-backend-errors.sh \
 	tests/sim-backend-kinds.sh \
 	tests/sim-backend-many.sh \
+	tests/sim-backend-plugs.sh \
 	tests/sim-backend-statistics.sh \
 	tests/sim-badpeer.sh \
 	tests/sim-daemon.sh \

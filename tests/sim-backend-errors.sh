@@ -26,11 +26,6 @@ backend_start
 domain guest "name=good, connection=echo"
 domid=$(xl domid guest)
 
-part "kinds and keys"
-refused tcp connection=tcp address=localhost:1 -- \
-    'connection kind "tcp" is not supported by this version'
-await "$domid/1 tcp: connection kind \"tcp\" is not supported by this version"
-
 part "sockets"
 echo precious > "$work/file"
 refused file connection=socket path="$work/file" -- \

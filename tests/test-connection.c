@@ -15,11 +15,14 @@
 
 #include "connection/child.h"
 #include "connection/log.h"
+#include "connection/rights.h"
 #include "connection/unix.h"
 #include "tests/check-main.h"
 
 static char folder[] = "/tmp/test-connection.XXXXXX";
 static char path[64];
+
+static const struct rights private = {.owner = (uid_t)-1, .group = (gid_t)-1, .mode = 0600};
 
 static void set_up(void)
 {
@@ -39,7 +42,7 @@ static void tear_down(void)
 START_TEST(test_listen_connect)
 {
     struct stat file;
-    int listener = unix_listen(path, &file);
+    int listener = unix_listen(path, &private, &file);
     int client;
 
     ck_assert_int_ge(listener, 0);
@@ -58,11 +61,11 @@ END_TEST
 START_TEST(test_listen_replaces_a_stale_socket)
 {
     struct stat file;
-    int listener = unix_listen(path, &file);
+    int listener = unix_listen(path, &private, &file);
 
     close(listener); /* as a process that was killed */
     ck_assert_int_eq(unix_connect(path), -ECONNREFUSED);
-    listener = unix_listen(path, &file);
+    listener = unix_listen(path, &private, &file);
     ck_assert_int_ge(listener, 0);
     unix_unlisten(listener, path, &file);
 }
@@ -71,9 +74,9 @@ END_TEST
 START_TEST(test_listen_leaves_what_is_in_use)
 {
     struct stat file, other;
-    int listener = unix_listen(path, &file);
+    int listener = unix_listen(path, &private, &file);
 
-    ck_assert_int_eq(unix_listen(path, &other), -EADDRINUSE);
+    ck_assert_int_eq(unix_listen(path, &private, &other), -EADDRINUSE);
     ck_assert_int_eq(access(path, F_OK), 0);
     unix_unlisten(listener, path, &file);
 }
@@ -84,11 +87,11 @@ START_TEST(test_listen_leaves_other_files)
     struct stat file;
 
     close(open(path, O_CREAT | O_WRONLY, 0600));
-    ck_assert_int_eq(unix_listen(path, &file), -EEXIST);
+    ck_assert_int_eq(unix_listen(path, &private, &file), -EEXIST);
     ck_assert_int_eq(access(path, F_OK), 0);
     unlink(path);
     ck_assert_int_eq(symlink("/dev/null", path), 0);
-    ck_assert_int_eq(unix_listen(path, &file), -EEXIST);
+    ck_assert_int_eq(unix_listen(path, &private, &file), -EEXIST);
     ck_assert_int_eq(unlink(path), 0);
 }
 END_TEST
@@ -96,10 +99,10 @@ END_TEST
 START_TEST(test_unlisten_leaves_a_successor)
 {
     struct stat old, new;
-    int first = unix_listen(path, &old), second;
+    int first = unix_listen(path, &private, &old), second;
 
     unlink(path);
-    second = unix_listen(path, &new);
+    second = unix_listen(path, &private, &new);
     unix_unlisten(first, path, &old);
     ck_assert_int_eq(access(path, F_OK), 0);
     unix_unlisten(second, path, &new);
@@ -114,7 +117,7 @@ START_TEST(test_long_paths)
 
     memset(longest, 'x', sizeof(longest) - 1);
     longest[sizeof(longest) - 1] = '\0';
-    ck_assert_int_eq(unix_listen(longest, &file), -ENAMETOOLONG);
+    ck_assert_int_eq(unix_listen(longest, &private, &file), -ENAMETOOLONG);
     ck_assert_int_eq(unix_connect(longest), -ENAMETOOLONG);
 }
 END_TEST
@@ -122,7 +125,7 @@ END_TEST
 START_TEST(test_full_queue)
 {
     struct stat file;
-    int listener = unix_listen(path, &file), clients[100], count = 0, rc = 0;
+    int listener = unix_listen(path, &private, &file), clients[100], count = 0, rc = 0;
 
     while (count < 100 && rc >= 0) {
         rc = unix_connect(path);
@@ -145,7 +148,7 @@ static void run_and_leave(const char *command, bool about_to_end)
     struct child *child;
     int input, output;
 
-    ck_assert_int_eq(child_start(base, "5/0 test", command, &input, &output, &child), 0);
+    ck_assert_int_eq(child_start(base, "5/0 test", command, NULL, &input, &output, &child), 0);
     close(input);
     child_leave(child, about_to_end);
     ck_assert_int_eq(event_base_dispatch(base), 1); /* no events are left */
@@ -183,7 +186,8 @@ START_TEST(test_child_reads_and_writes)
     int input, output;
     char answer[16] = "";
 
-    ck_assert_int_eq(child_start(base, "5/0 test", "read x; echo $x$x", &input, &output, &child),
+    ck_assert_int_eq(child_start(base, "5/0 test", "read x; echo $x$x", NULL, &input,
+                                 &output, &child),
                      0);
     ck_assert_int_ne(fcntl(input, F_GETFL) & O_NONBLOCK, 0);
     ck_assert_int_ne(fcntl(output, F_GETFL) & O_NONBLOCK, 0);

@@ -749,6 +749,12 @@ void endpoint_set_error(struct endpoint *endpoint, int error, const char *format
     endpoint_run(endpoint);
 }
 
+void endpoint_clear_error(struct endpoint *endpoint)
+{
+    if (endpoint->reason[0])
+        forget_reason(endpoint);
+}
+
 struct channel *endpoint_channel(const struct endpoint *endpoint)
 {
     return endpoint->connected ? endpoint->channel : NULL;

@@ -97,6 +97,9 @@ void endpoint_fail_corrupt(struct endpoint *endpoint);
 void endpoint_set_error(struct endpoint *endpoint, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* What went wrong is mended, and the end that is to come may be one in order again. */
+void endpoint_clear_error(struct endpoint *endpoint);
+
 /*
  * The channel, or NULL before connected and after releasing. Owned by the endpoint.
  *

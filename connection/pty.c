@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * connection=pty: a pseudo terminal for as long as the device is there, and a link to it. Who has it
+ * open is a client: the first to open it comes, the last to close it leaves.
+ *
+ * While nobody has it open its master says "hung up". That it is opened again wakes nobody who polls;
+ * inotify tells, through one instance for all terminals, of which a user may have few.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/queue.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "connection/connection.h"
+#include "connection/party.h"
+#include "connection/rights.h"
+
+struct pty {
+    struct connection *connection;
+    int master;
+    char slave[32]; /* "/dev/pts/3" */
+    int watch;      /* of inotify; -1: none */
+    bool wanted;    /* the channel is up, and waits for somebody to open it */
+    struct party user;
+    LIST_ENTRY(pty) next;
+};
+
+/* ---- who opens a terminal ---- */
+
+/* One for the process, while there are terminals. */
+static struct {
+    int fd;
+    struct event *event;
+    LIST_HEAD(, pty) ptys;
+} openings = {.fd = -1};
+
+/* Or was, and has left something to be read. */
+static bool is_open(const struct pty *pty)
+{
+    struct pollfd pollfd = {.fd = pty->master, .events = POLLIN};
+
+    return poll(&pollfd, 1, 0) == 0 || pollfd.revents & POLLIN;
+}
+
+static void pty_look(struct pty *pty)
+{
+    if (!pty->wanted || !is_open(pty))
+        return;
+    pty->wanted = false;
+    party_come(&pty->user, pty->master, pty->slave);
+}
+
+/* What it says does not matter: the terminals themselves tell who is open. */
+static void openings_read(evutil_socket_t fd, short what, void *arg)
+{
+    char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+    struct pty *pty, *next;
+
+    (void)what, (void)arg;
+    while (read(fd, buffer, sizeof(buffer)) > 0)
+        ;
+    for (pty = LIST_FIRST(&openings.ptys); pty; pty = next) {
+        next = LIST_NEXT(pty, next);
+        pty_look(pty);
+    }
+}
+
+static int openings_open(struct event_base *base)
+{
+    if (openings.fd >= 0)
+        return 0;
+    openings.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (openings.fd < 0)
+        return -errno;
+    openings.event = event_new(base, openings.fd, EV_READ | EV_PERSIST, openings_read, NULL);
+    if (openings.event && event_add(openings.event, NULL) == 0)
+        return 0;
+    return -ENOMEM;
+}
+
+static void openings_close(void)
+{
+    if (!LIST_EMPTY(&openings.ptys) || openings.fd < 0)
+        return;
+    if (openings.event)
+        event_free(openings.event);
+    openings.event = NULL;
+    close(openings.fd);
+    openings.fd = -1;
+}
+
+static void pty_want(void *arg)
+{
+    struct pty *pty = arg;
+
+    pty->wanted = true;
+    pty_look(pty);
+}
+
+static const struct party_ops user_ops = {.noun = "client", .wanted = pty_want, .terminal = true};
+
+/* ---- the link ---- */
+
+/* Whether all that is in its place is a link that leads nowhere, or to this very terminal. */
+static int check_link(const struct pty *pty)
+{
+    char target[sizeof(pty->slave)];
+    struct stat file;
+    const char *path = pty->connection->spec.path;
+    ssize_t length;
+
+    if (lstat(path, &file) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    if (!S_ISLNK(file.st_mode))
+        return -EEXIST;
+    length = readlink(path, target, sizeof(target) - 1);
+    target[length > 0 ? length : 0] = '\0';
+    return strcmp(target, pty->slave) == 0 || stat(path, &file) < 0 ? 0 : -EADDRINUSE;
+}
+
+static int make_link(const struct pty *pty)
+{
+    const char *path = pty->connection->spec.path;
+    int rc = check_link(pty);
+
+    if (rc < 0)
+        return rc;
+    unlink(path);
+    return symlink(pty->slave, path) < 0 ? -errno : 0;
+}
+
+static void remove_link(const struct pty *pty)
+{
+    char target[sizeof(pty->slave)];
+    ssize_t length = readlink(pty->connection->spec.path, target, sizeof(target) - 1);
+
+    target[length > 0 ? length : 0] = '\0';
+    if (strcmp(target, pty->slave) == 0)
+        unlink(pty->connection->spec.path);
+}
+
+/* ---- the terminal ---- */
+
+/* Raw, so that bytes pass as they are. (Who opens it may change that.) Linux lets the master do that. */
+static int make_raw(int master)
+{
+    struct termios modes;
+
+    if (tcgetattr(master, &modes) < 0)
+        return -errno;
+    cfmakeraw(&modes);
+    return tcsetattr(master, TCSANOW, &modes) < 0 ? -errno : 0;
+}
+
+/* Opened and closed once it is hung up: before that, nothing tells that nobody has it open. */
+static int hang_up(const struct pty *pty)
+{
+    int fd = open(pty->slave, O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0)
+        return -errno;
+    close(fd);
+    return 0;
+}
+
+static int set_rights(const struct pty *pty, const struct rights *rights)
+{
+    int rc = rights_give(rights, pty->slave);
+
+    return rc == 0 && chmod(pty->slave, rights->mode) < 0 ? -errno : rc;
+}
+
+static int open_terminal(struct pty *pty, const struct rights *rights)
+{
+    int rc;
+
+    pty->master = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (pty->master < 0 || grantpt(pty->master) < 0 || unlockpt(pty->master) < 0 ||
+        ptsname_r(pty->master, pty->slave, sizeof(pty->slave)) != 0)
+        return -errno;
+    rc = make_raw(pty->master);
+    if (rc == 0)
+        rc = set_rights(pty, rights);
+    if (rc == 0)
+        rc = hang_up(pty);
+    if (rc == 0)
+        rc = openings_open(pty->connection->base);
+    if (rc < 0)
+        return rc;
+    pty->watch = inotify_add_watch(openings.fd, pty->slave, IN_OPEN);
+    return pty->watch < 0 ? -errno : 0;
+}
+
+static void pty_free(struct pty *pty)
+{
+    LIST_REMOVE(pty, next);
+    if (pty->watch >= 0)
+        inotify_rm_watch(openings.fd, pty->watch);
+    openings_close();
+    if (pty->master >= 0)
+        close(pty->master);
+    free(pty);
+}
+
+static const char *link_error(int rc)
+{
+    switch (rc) {
+    case -EADDRINUSE:
+        return "there is a link to something else";
+    case -EEXIST:
+        return "there is a file that is no link";
+    default:
+        return strerror(-rc);
+    }
+}
+
+static int pty_make(struct pty *pty, char why[CONNECTION_WHY_MAX])
+{
+    struct rights rights;
+    int rc = rights_read(&pty->connection->spec, &rights, why);
+
+    if (rc < 0)
+        return rc;
+    rc = open_terminal(pty, &rights);
+    if (rc < 0) {
+        snprintf(why, CONNECTION_WHY_MAX, "cannot make a terminal: %s", strerror(-rc));
+        return rc;
+    }
+    rc = make_link(pty);
+    if (rc < 0)
+        snprintf(why, CONNECTION_WHY_MAX, "cannot make a link at its path: %s", link_error(rc));
+    return rc;
+}
+
+static int pty_plug(struct connection *connection, char why[CONNECTION_WHY_MAX])
+{
+    struct pty *pty = calloc(1, sizeof(*pty));
+    int rc;
+
+    if (!pty) {
+        snprintf(why, CONNECTION_WHY_MAX, "no memory");
+        return -ENOMEM;
+    }
+    pty->connection = connection;
+    pty->master = pty->watch = -1;
+    LIST_INSERT_HEAD(&openings.ptys, pty, next);
+    party_init(&pty->user, connection, &user_ops, pty);
+    rc = pty_make(pty, why);
+    if (rc < 0)
+        pty_free(pty);
+    else
+        connection->state = pty;
+    return rc;
+}
+
+static void pty_unplug(struct connection *connection)
+{
+    remove_link(connection->state);
+    pty_free(connection->state);
+}
+
+static void pty_open(struct connection *connection)
+{
+    struct pty *pty = connection->state;
+
+    party_open(&pty->user);
+    endpoint_set_ready(connection->endpoint);
+}
+
+static void pty_start(struct connection *connection)
+{
+    pty_want(connection->state);
+}
+
+static void pty_stir(struct connection *connection)
+{
+    struct pty *pty = connection->state;
+
+    party_stir(&pty->user);
+}
+
+static void pty_close(struct connection *connection)
+{
+    struct pty *pty = connection->state;
+
+    pty->wanted = false;
+    party_close(&pty->user);
+}
+
+const struct connection_kind connection_pty = {
+    .name = "pty",
+    .needs = "path",
+    .plug = pty_plug,
+    .unplug = pty_unplug,
+    .open = pty_open,
+    .start = pty_start,
+    .stir = pty_stir,
+    .close = pty_close,
+};

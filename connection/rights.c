@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "connection/rights.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MODE_USUAL 0600
+
+/* A user's entry, by name first: a name may be all digits. NULL: there is none. */
+static const struct passwd *find_user(const char *name)
+{
+    const struct passwd *entry = getpwnam(name);
+    uint32_t number;
+
+    if (!entry && parse_number(name, INT32_MAX, &number) == 0)
+        entry = getpwuid(number);
+    return entry;
+}
+
+/* A number needs no entry. */
+static int read_owner(const char *name, uid_t *uid, char why[CONNECTION_WHY_MAX])
+{
+    const struct passwd *entry = name[0] ? find_user(name) : NULL;
+    uint32_t number = (uint32_t)-1;
+
+    if (!entry && name[0] && parse_number(name, INT32_MAX, &number) < 0) {
+        snprintf(why, CONNECTION_WHY_MAX, "there is no user for owner= here");
+        return -ENOENT;
+    }
+    *uid = entry ? entry->pw_uid : number;
+    return 0;
+}
+
+static int read_group(const char *name, gid_t *gid, char why[CONNECTION_WHY_MAX])
+{
+    const struct group *entry = name[0] ? getgrnam(name) : NULL;
+    uint32_t number = (uint32_t)-1;
+
+    if (!entry && name[0] && parse_number(name, INT32_MAX, &number) < 0) {
+        snprintf(why, CONNECTION_WHY_MAX, "there is no group for group= here");
+        return -ENOENT;
+    }
+    *gid = entry ? entry->gr_gid : number;
+    return 0;
+}
+
+static int read_mode(const char *text, mode_t *mode, char why[CONNECTION_WHY_MAX])
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 8);
+
+    if (text[0] && (*end || strspn(text, "01234567") != strlen(text) || value > 0777)) {
+        snprintf(why, CONNECTION_WHY_MAX, "mode= is no mode (octal digits, such as 0660)");
+        return -EINVAL;
+    }
+    *mode = text[0] ? (mode_t)value : MODE_USUAL;
+    return 0;
+}
+
+int rights_read(const struct connection_spec *spec, struct rights *rights,
+                char why[CONNECTION_WHY_MAX])
+{
+    int rc = read_owner(spec->owner, &rights->owner, why);
+
+    if (rc == 0)
+        rc = read_group(spec->group, &rights->group, why);
+    return rc == 0 ? read_mode(spec->mode, &rights->mode, why) : rc;
+}
+
+int rights_give(const struct rights *rights, const char *path)
+{
+    if (rights->owner == (uid_t)-1 && rights->group == (gid_t)-1)
+        return 0;
+    return lchown(path, rights->owner, rights->group) < 0 ? -errno : 0;
+}
+
+int user_read(const char *name, struct user *user, char why[CONNECTION_WHY_MAX])
+{
+    const struct passwd *entry = find_user(name);
+
+    if (!entry) {
+        snprintf(why, CONNECTION_WHY_MAX, "there is no user for user= here");
+        return -ENOENT;
+    }
+    user->uid = entry->pw_uid;
+    snprintf(user->name, sizeof(user->name), "%s", entry->pw_name);
+    snprintf(user->home, sizeof(user->home), "%s", entry->pw_dir);
+    user->group_count = USER_GROUPS_MAX;
+    if (getgrouplist(entry->pw_name, entry->pw_gid, user->groups, &user->group_count) < 0) {
+        snprintf(why, CONNECTION_WHY_MAX, "user= is in more than %d groups", USER_GROUPS_MAX);
+        return -E2BIG;
+    }
+    return 0;
+}

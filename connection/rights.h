@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The users and groups of this domain that a connection's keys name: owner, group, mode, user.
+ */
+#ifndef CONNECTION_RIGHTS_H
+#define CONNECTION_RIGHTS_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "connection/connection.h"
+
+/* Who a file belongs to, and who may open it. (uid_t)-1 and (gid_t)-1: as it is made. */
+struct rights {
+    uid_t owner;
+    gid_t group;
+    mode_t mode;
+};
+
+/*
+ * Looks up what the spec says; a mode that it does not have is 0600. 0, or a negative errno with one line in
+ * why. It blocks as long as the system's user database does.
+ */
+int rights_read(const struct connection_spec *spec, struct rights *rights,
+                char why[CONNECTION_WHY_MAX]);
+
+/* Gives a file away, itself if it is a link; its mode is not touched. 0 or -errno. */
+int rights_give(const struct rights *rights, const char *path);
+
+#define USER_GROUPS_MAX 256
+
+/* Who runs a command, with all groups. */
+struct user {
+    char name[CONNECTION_ACCOUNT_MAX];
+    char home[256];
+    uid_t uid;
+    gid_t groups[USER_GROUPS_MAX]; /* the first is the main one */
+    int group_count;
+};
+
+/* Looks a user up, by name or number. As rights_read(). */
+int user_read(const char *name, struct user *user, char why[CONNECTION_WHY_MAX]);
+
+#endif
