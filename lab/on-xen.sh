@@ -77,7 +77,7 @@ guest_destroy()
 host_can()
 {
     case $1 in
-    save | pvh) return 0 ;;
+    save | pvh | unikernel) return 0 ;;
     esac
     return 1
 }

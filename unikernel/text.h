@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Numbers and errors as text. */
+#ifndef UNIKERNEL_TEXT_H
+#define UNIKERNEL_TEXT_H
+
+#include <stdint.h>
+
+/* Parses digits only, at most max. 0, -EINVAL or -ERANGE; *value is set on success only. */
+int number_parse(const char *text, uint32_t max, uint32_t *value);
+
+/* The name of a negative errno ("ENOENT"), as xenstored spells it; "an unknown error" if it does not. */
+const char *error_name(int error);
+
+/* The negative errno of such a name; -EIO if it is none. */
+int error_by_name(const char *name);
+
+#endif
