@@ -143,6 +143,34 @@ START_TEST(a_detach_is_an_end)
 }
 END_TEST
 
+/* By force: the nodes go, and nobody was asked. */
+static void remove_device(const char *front, const char *back)
+{
+    is(store_remove(store, front), 0);
+    is(store_remove(store, back), 0);
+}
+
+START_TEST(a_removal_by_force_is_an_end)
+{
+    char front[64], back[64], name[32];
+
+    snprintf(name, sizeof(name), "%u/gone", web_id);
+    snprintf(front, sizeof(front), "/local/domain/%u/device/vchan/3", web_id);
+    snprintf(back, sizeof(back), "/local/domain/0/backend/vchan/%u/3", web_id);
+    tell("open gone %d", PATIENCE_MS);
+    is(xopen(name, PATIENCE_MS, 0), 0);
+    is(answer(), 0);
+    tell("read 1");
+    remove_device(front, back);
+    is(answer(), -ECONNRESET);
+    is(side_read(&me, 1), -ECONNRESET);
+    side_close(&me);
+    is(ask("close"), 0);
+    run("exec xl-vchan detach --force %u gone > /dev/null 2>&1; true", web_id);
+    run("exec xl-vchan attach %u name=gone,devid=3 > /dev/null", web_id);
+}
+END_TEST
+
 START_TEST(half_close)
 {
     meet(_i ? PVCHAN_NONBLOCK : 0);
@@ -299,6 +327,7 @@ const struct api_row api_end[] = {
     {&a_death_is_told_from_an_end, 2},
     {&a_domain_dies, 1},
     {&a_detach_is_an_end, 1},
+    {&a_removal_by_force_is_an_end, 1},
     {&half_close, 2},
     {&half_close_is_an_event, 2},
     {&plain_has_no_half_close, 1},

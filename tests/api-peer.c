@@ -150,20 +150,97 @@ static long do_again(char **arg)
     return descriptors_count() - before;
 }
 
+/* ---- a group ---- */
+
+#define MEMBERS_MAX 8
+
+static struct pvchan_group *group;
+static struct pvchan *members[MEMBERS_MAX + 1]; /* from 1 on */
+
+/* gopen NUMBER NAME TIMEOUT: opens it into the group. */
+static long do_gopen(char **arg)
+{
+    struct pvchan **member = &members[number(arg[0]) % (MEMBERS_MAX + 1)];
+    int rc = group ? 0 : pvchan_group_open(&group);
+
+    if (rc == 0)
+        rc = pvchan_open_in(group, arg[1], (int)strtol(arg[2], NULL, 10), member);
+    if (rc == 0)
+        pvchan_set_data(*member, member);
+    return rc;
+}
+
+/* gwait TIMEOUT: the number of a channel that has something to do, or 0. */
+static long do_gwait(char **arg)
+{
+    struct pvchan *channel;
+    int rc = pvchan_group_wait(group, (int)strtol(arg[0], NULL, 10), &channel);
+
+    return rc <= 0 ? rc : (struct pvchan **)pvchan_data(channel) - members;
+}
+
+/* gopened COUNT: waits until so many are open. */
+static long do_gopened(char **arg)
+{
+    unsigned int open = 0;
+
+    while (open < number(arg[0])) {
+        struct pvchan *channel;
+        int rc = pvchan_group_wait(group, PATIENCE_MS, &channel);
+
+        if (rc <= 0 || pvchan_opened(channel) < 0)
+            return rc <= 0 ? rc - 1 : pvchan_opened(channel);
+        open = 0;
+        for (int i = 1; i <= MEMBERS_MAX; i++)
+            open += members[i] && pvchan_opened(members[i]) == 0;
+    }
+    return open;
+}
+
+/* gread NUMBER: a byte of a member, once it has one or has ended. */
+static long do_gread(char **arg)
+{
+    struct pvchan *wanted = members[number(arg[0]) % (MEMBERS_MAX + 1)], *channel;
+    uint8_t byte;
+
+    for (;;) {
+        ssize_t rc = pvchan_read(wanted, &byte, 1);
+
+        if (rc != -EAGAIN)
+            return rc;
+        do
+            if (pvchan_group_wait(group, PATIENCE_MS, &channel) <= 0)
+                return -ETIME;
+        while (channel != wanted);
+    }
+}
+
+static long do_gclose(char **arg)
+{
+    (void)arg;
+    pvchan_group_close(group);
+    group = NULL;
+    memset(members, 0, sizeof(members));
+    return 0;
+}
+
 /* ---- tricks ---- */
 
-/* Takes all watches that this domain may still have. */
+/* watches COUNT: takes all watches that this domain may still have, but so many. */
 static long do_watches(char **arg)
 {
     char token[16];
-    int rc = 0;
+    int rc = 0, taken = 0;
 
-    (void)arg;
     if (!fake.store && store_open(&fake.store) < 0)
         return -EIO;
-    for (int i = 0; rc == 0; i++) {
-        snprintf(token, sizeof(token), "%d", i);
+    while (rc == 0) {
+        snprintf(token, sizeof(token), "%d", taken++);
         rc = store_watch(fake.store, "data", token);
+    }
+    for (unsigned int i = 0; i < number(arg[0]); i++) {
+        snprintf(token, sizeof(token), "%u", i);
+        store_unwatch(fake.store, "data", token);
     }
     return rc;
 }
@@ -259,7 +336,12 @@ static const struct command {
     {"echo", 1, do_echo},
     {"pingpong", 1, do_pingpong},
     {"again", 2, do_again},
-    {"watches", 0, do_watches},
+    {"gopen", 3, do_gopen},
+    {"gwait", 1, do_gwait},
+    {"gopened", 1, do_gopened},
+    {"gread", 1, do_gread},
+    {"gclose", 0, do_gclose},
+    {"watches", 1, do_watches},
     {"fake", 2, do_fake},
     {"poke", 2, do_poke},
     {"full", 1, do_full},
@@ -302,6 +384,7 @@ int peer_main(void)
         fflush(stdout);
     }
     side_close(&side);
+    pvchan_group_close(group);
     store_close(fake.store);
     return 0;
 }

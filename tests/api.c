@@ -194,8 +194,9 @@ void meet_either(int kind, unsigned int flags)
         meet_plain(flags);
 }
 
-static const struct api_row *const tables[] = {api_open,  api_plain, api_bytes,
-                                              api_spans, api_end,   api_loop};
+static const struct api_row *const tables[] = {
+    api_open, api_plain, api_bytes, api_spans, api_end, api_loop, api_group,
+};
 
 static void add_rows(TCase *tcase, const struct api_row *row)
 {
@@ -210,7 +211,7 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "peer") == 0)
         return peer_main();
     tcase = tcase_create("api");
-    tcase_set_timeout(tcase, 15);
+    tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, setup, teardown);
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
         add_rows(tcase, tables[i]);

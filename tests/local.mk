@@ -93,7 +93,7 @@ EXTRA_DIST += tests/sim.sh tests/sim-lib.bash
 check_PROGRAMS += tests/api
 tests_api_SOURCES = \
 	tests/api.c tests/api.h \
-	tests/api-bytes.c tests/api-end.c tests/api-loop.c tests/api-open.c tests/api-plain.c \
+	tests/api-bytes.c tests/api-end.c tests/api-group.c tests/api-loop.c tests/api-open.c tests/api-plain.c \
 	tests/api-spans.c \
 	tests/api-peer.c tests/api-side.c tests/api-side.h
 tests_api_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)

@@ -27,16 +27,20 @@ service=$!
 guest web && export WEB=$domid
 guest other && export OTHER=$domid
 guest gone && export GONE=$domid
+guest far
 xl-vchan attach web name=app,devid=0,read-ring=4K,write-ring=8K
 xl-vchan attach web name=echo,devid=1,connection=echo
 xl-vchan attach web name=refuse,devid=2,connection=connect,path="$work/none"
 xl-vchan attach web name=gone,devid=3
 xl-vchan attach other name=app,devid=0
 xl-vchan attach gone name=app,devid=0
+for i in 1 2 3; do
+    xl-vchan attach web "name=far$i,devid=1$i,backend=far"
+done
 
 "$api"
 
-for name in app echo refuse gone; do
+for name in app echo refuse gone far{1..3}; do
     xl-vchan detach web "$name"
 done
 xl-vchan detach other app

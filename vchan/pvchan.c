@@ -245,8 +245,8 @@ static ssize_t await(struct pvchan *handle, enum channel_wait wait, size_t enoug
 
 static void give_spans(const struct ring_span found[2], unsigned int count, struct iovec spans[2])
 {
-    for (unsigned int i = 0; i < 2; i++)
-        spans[i] = i < count ? (struct iovec){found[i].base, found[i].length} : (struct iovec){0};
+    for (unsigned int i = 0; i < count; i++)
+        spans[i] = (struct iovec){.iov_base = found[i].base, .iov_len = found[i].length};
 }
 
 EXPORT ssize_t pvchan_peek(struct pvchan *handle, size_t enough, struct iovec spans[2])
@@ -254,7 +254,7 @@ EXPORT ssize_t pvchan_peek(struct pvchan *handle, size_t enough, struct iovec sp
     struct ring_span found[2];
     ssize_t rc;
 
-    give_spans(found, 0, spans);
+    memset(spans, 0, 2 * sizeof(spans[0]));
     if (enough == 0)
         return -EINVAL;
     if (is_too_large(handle, enough, handle->read_size))
@@ -284,7 +284,7 @@ EXPORT ssize_t pvchan_reserve(struct pvchan *handle, size_t enough, struct iovec
     struct ring_span found[2];
     ssize_t rc;
 
-    give_spans(found, 0, spans);
+    memset(spans, 0, 2 * sizeof(spans[0]));
     if (enough == 0)
         return -EINVAL;
     if (is_too_large(handle, enough, handle->write_size))
