@@ -64,6 +64,7 @@ __attribute__((visibility("default"))) int xenevtchn_pending(xenevtchn_handle *h
 
 struct request {
     const char *library, *role, *work, *place;
+    bool stream; /* what work says */
     uint32_t size, total, domid, read_ring, write_ring;
 };
 
@@ -179,13 +180,11 @@ static void take(const struct request *request, void *data)
 
 static void give(const struct request *request, const void *data)
 {
-    bool stream = strcmp(request->work, "stream") == 0;
-
     if (pvchan)
-        check("write", stream ? pvchan_write(pvchan, data, request->size)
+        check("write", request->stream ? pvchan_write(pvchan, data, request->size)
                               : pvchan_send(pvchan, data, request->size));
     else if (real)
-        check("write", stream ? libxenvchan_write(real, data, request->size)
+        check("write", request->stream ? libxenvchan_write(real, data, request->size)
                               : libxenvchan_send(real, data, request->size));
     else
         check("write", write(out, data, request->size));
@@ -215,10 +214,8 @@ static uint8_t *data;
 /* From the first byte to the last; then a byte back, so that the sender's time is the same. */
 static void receive(const struct request *request)
 {
-    bool stream = strcmp(request->work, "stream") == 0;
-
     for (uint64_t done = 0; done < request->total;) {
-        if (stream) {
+        if (request->stream) {
             long rc = take_some(data, request->size);
 
             check("read", rc);
@@ -339,6 +336,7 @@ int main(int argc, char **argv)
     request.library = argv[1];
     request.role = argv[2];
     request.work = argv[3];
+    request.stream = strcmp(argv[3], "stream") == 0;
     request.place = argv[7];
     server = strcmp(request.role, "server") == 0;
     data = calloc(1, request.size + 1);

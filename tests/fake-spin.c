@@ -26,7 +26,7 @@ bool spin_is_long(const struct spin_turn *turn)
     return turn->pauses < LOOKS;
 }
 
-void spin_end(struct spin *spin, bool came)
+void spin_end(struct spin *spin, const struct spin_turn *turn, bool came)
 {
-    (void)spin, (void)came;
+    (void)spin, (void)turn, (void)came;
 }

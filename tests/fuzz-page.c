@@ -579,7 +579,9 @@ static void op_read(void)
 
     data[size] = 0x5a;
     begin_call(CALL_LOOKS);
-    rc = channel_read(play.channel, data, size, enough);
+    rc = channel_read_known(play.channel, data, size, enough);
+    if (rc == 0)
+        rc = channel_read(play.channel, data, size, enough);
     check_readable((int)rc, enough);
     RULE(rc <= (ssize_t)size && data[size] == 0x5a, "read: %zd into %u", rc, size);
     play.readable = play.writable = 0;
@@ -592,7 +594,9 @@ static void op_write(void)
     ssize_t rc;
 
     begin_call(CALL_LOOKS);
-    rc = channel_write(play.channel, data, size, enough);
+    rc = channel_write_known(play.channel, data, size);
+    if (rc == 0)
+        rc = channel_write(play.channel, data, size, enough);
     check_writable((int)rc, enough);
     RULE(rc <= (ssize_t)size, "write: %zd of %u", rc, size);
     play.readable = play.writable = 0;

@@ -76,7 +76,7 @@ static void begin_again(const struct end *me, uint64_t loop)
     steps_forget(steps_hash(knows, me->channel, malloc_usable_size(me->channel)));
 }
 
-/* Tries to write the next piece, up to so many bytes in all. As channel_write(). */
+/* Tries to write the next piece, up to so many bytes in all: as pvchan_write(), the short way first. */
 static ssize_t put_piece(struct end *me, uint32_t total, uint32_t piece, bool whole)
 {
     uint32_t size = smaller(piece, total - me->sent);
@@ -84,7 +84,9 @@ static ssize_t put_piece(struct end *me, uint32_t total, uint32_t piece, bool wh
 
     for (uint32_t i = 0; i < size; i++)
         me->buffer[i] = byte_at(me->sent + i);
-    rc = channel_write(me->channel, me->buffer, size, whole ? size : 1);
+    rc = channel_write_known(me->channel, me->buffer, size);
+    if (rc == 0)
+        rc = channel_write(me->channel, me->buffer, size, whole ? size : 1);
     if (rc > 0)
         me->sent += (uint32_t)rc;
     return rc;
@@ -100,11 +102,14 @@ static void check_bytes(struct end *me, const uint8_t *bytes, size_t count)
     }
 }
 
-/* Tries to read. As channel_read(). */
+/* Tries to read, likewise. */
 static ssize_t get_piece(struct end *me, uint32_t piece, bool whole)
 {
-    ssize_t rc = channel_read(me->channel, me->buffer, piece, whole ? piece : 1);
+    uint32_t enough = whole ? piece : 1;
+    ssize_t rc = channel_read_known(me->channel, me->buffer, piece, enough);
 
+    if (rc == 0)
+        rc = channel_read(me->channel, me->buffer, piece, enough);
     if (rc > 0)
         check_bytes(me, me->buffer, (size_t)rc);
     if (rc < 0 && rc != -EAGAIN)

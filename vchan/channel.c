@@ -395,7 +395,7 @@ static void linger(struct channel *channel, uint32_t enough)
 
     if (ring_has(in, enough))
         return;
-    if (spin->linger && !channel->spoke)
+    if (spin->linger && spin_pays(spin) && !channel->spoke)
         spin_linger();
     channel->spoke = false;
 }
@@ -409,16 +409,13 @@ static void learn(struct channel *channel, enum channel_wait wait)
         channel->spin[wait].linger = in->peer - in->own < in->size / 16;
 }
 
-bool channel_spin(struct channel *channel, enum channel_wait wait, uint32_t enough)
+/* Returns whether they came. */
+static bool look_for(struct channel *channel, enum channel_wait wait, uint32_t enough)
 {
     struct spin *spin = &channel->spin[wait];
     struct spin_turn turn;
     bool came = false;
 
-    if (wait == CHANNEL_READ)
-        linger(channel, enough);
-    if (channel->broken || has_enough(channel, wait, enough))
-        return true;
     if (!spin_start(spin, &turn))
         return false;
     while (!came && spin_again(&turn)) {
@@ -426,9 +423,16 @@ bool channel_spin(struct channel *channel, enum channel_wait wait, uint32_t enou
         if (!came && spin_is_long(&turn))
             channel_tell(channel);
     }
-    spin_end(spin, came);
+    spin_end(spin, &turn, came);
     learn(channel, wait);
     return came;
+}
+
+bool channel_spin(struct channel *channel, enum channel_wait wait, uint32_t enough)
+{
+    if (wait == CHANNEL_READ)
+        linger(channel, enough);
+    return channel->broken || has_enough(channel, wait, enough) || look_for(channel, wait, enough);
 }
 
 unsigned int channel_peek(const struct channel *channel, uint32_t bytes, struct ring_span spans[2])
@@ -530,9 +534,10 @@ static void copy_in(struct channel *channel, const uint8_t *from, uint32_t bytes
     struct ring *out = &channel->end.out;
     struct ring_span spans[2];
     unsigned int count = ring_spans(out, bytes, spans);
-    bool past = bytes >= COPY_PAST_MIN && peer_is_apart(channel);
+    bool large = bytes >= COPY_PAST_MIN;
+    bool past = large && peer_is_apart(channel);
 
-    if (!past && ring_unclaimed(out, bytes))
+    if (!large && ring_unclaimed(out, bytes))
         ring_claim(out, bytes); /* before any byte of it is filled */
     for (unsigned int i = 0; i < count; from += spans[i].length, i++)
         copy_bytes(past, spans[i].base, from, spans[i].length);
@@ -555,6 +560,25 @@ ssize_t channel_read(struct channel *channel, void *data, size_t size, uint32_t 
     return total;
 }
 
+/* Whether so many bytes are few, and lie in one piece. */
+static bool is_simple(const struct ring *ring, size_t bytes)
+{
+    return bytes < COPY_PAST_MIN && bytes <= ring->size - (ring->own & (ring->size - 1));
+}
+
+ssize_t channel_read_known(struct channel *channel, void *data, size_t size, uint32_t enough)
+{
+    struct ring *in = &channel->end.in;
+    uint32_t bytes = smaller(in->peer - in->own, size);
+
+    if (channel->broken || !ring_has(in, enough) || !is_simple(in, bytes))
+        return 0;
+    memcpy(data, in->data + (in->own & (in->size - 1)), bytes);
+    if (take(channel, bytes))
+        channel_tell(channel);
+    return bytes;
+}
+
 ssize_t channel_write(struct channel *channel, const void *data, size_t size, uint32_t enough)
 {
     int room = channel_writable(channel, enough);
@@ -570,4 +594,21 @@ ssize_t channel_write(struct channel *channel, const void *data, size_t size, ui
     channel->spoke = true;
     wake(channel, VCHAN_NOTIFY_WRITE);
     return total;
+}
+
+ssize_t channel_write_known(struct channel *channel, const void *data, size_t size)
+{
+    struct ring *out = &channel->end.out;
+    uint32_t bytes = (uint32_t)size;
+
+    if (channel->broken || !is_simple(out, size) || ring_room(out) < bytes ||
+        channel_peer_left(channel))
+        return 0;
+    if (ring_unclaimed(out, bytes))
+        ring_claim(out, bytes);
+    memcpy(out->data + (out->own & (out->size - 1)), data, bytes);
+    show(channel, bytes);
+    channel->spoke = true;
+    wake(channel, VCHAN_NOTIFY_WRITE);
+    return bytes;
 }

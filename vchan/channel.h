@@ -165,4 +165,11 @@ ssize_t channel_read(struct channel *channel, void *data, size_t size, uint32_t 
 /* Copies in, likewise; returns as channel_writable(), with the number copied. */
 ssize_t channel_write(struct channel *channel, const void *data, size_t size, uint32_t enough);
 
+/*
+ * The most frequent case of these two: a small message, and by the last look at the other's index there is enough.
+ * They return 0 where it is not that case: then do what else is to be done.
+ */
+ssize_t channel_read_known(struct channel *channel, void *data, size_t size, uint32_t enough);
+ssize_t channel_write_known(struct channel *channel, const void *data, size_t size);
+
 #endif

@@ -111,13 +111,23 @@ static void look(struct pvchan *handle, enum channel_wait wait, size_t enough)
         channel_spin(channel, wait, (uint32_t)enough);
 }
 
+/* Most calls find more than they want, and that is known: they have nothing else to see to. */
+static ssize_t read_known(struct pvchan *handle, void *data, size_t size, size_t enough)
+{
+    struct channel *channel = handle->over || handle->nonblock ? NULL : handle_channel(handle);
+
+    return channel ? channel_read_known(channel, data, size, (uint32_t)enough) : 0;
+}
+
 /* Goes on trying as long as the handle may wait. */
 static ssize_t read_waiting(struct pvchan *handle, void *data, size_t size, size_t enough,
                             ssize_t (*try)(struct pvchan *, void *, size_t))
 {
-    for (;;) {
-        ssize_t rc;
+    ssize_t rc = read_known(handle, data, size, enough);
 
+    if (rc > 0)
+        return rc;
+    for (;;) {
         look(handle, CHANNEL_READ, enough);
         rc = try(handle, data, size);
         if (rc != -EAGAIN || handle->nonblock)
@@ -161,11 +171,19 @@ static size_t worth_waiting(const struct pvchan *handle, size_t left)
     return left < handle->write_size / 2 ? left : handle->write_size / 2;
 }
 
+/* As read_known(). */
+static ssize_t write_known(struct pvchan *handle, const void *data, size_t size)
+{
+    struct channel *channel = handle->shut || size == 0 ? NULL : handle_channel(handle);
+
+    return channel ? channel_write_known(channel, data, size) : 0;
+}
+
 EXPORT ssize_t pvchan_write(struct pvchan *handle, const void *data, size_t size)
 {
     const uint8_t *from = data;
-    size_t done = 0;
-    ssize_t rc = 0;
+    ssize_t rc = write_known(handle, data, size);
+    size_t done = rc > 0 ? (size_t)rc : 0;
 
     while (done < size) {
         look(handle, CHANNEL_WRITE, worth_waiting(handle, size - done));
@@ -185,11 +203,13 @@ EXPORT ssize_t pvchan_write(struct pvchan *handle, const void *data, size_t size
 
 EXPORT ssize_t pvchan_send(struct pvchan *handle, const void *data, size_t size)
 {
+    ssize_t rc = write_known(handle, data, size);
+
+    if (rc > 0)
+        return rc;
     if (is_too_large(handle, size, handle->write_size))
         return -EMSGSIZE;
     while (size > 0) {
-        ssize_t rc;
-
         look(handle, CHANNEL_WRITE, size);
         rc = try_write(handle, data, size, size);
         if (rc != -EAGAIN || handle->nonblock)

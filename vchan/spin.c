@@ -10,7 +10,7 @@
 #define LOOK_NS 50000u
 
 /* When looking has not paid: how seldom it is tried, and which part of a full look a trial is. */
-#define INTERVAL_MAX 256
+#define INTERVAL_MAX 1024
 #define TRIAL_PART 4
 
 #define LINGER_NS 500u
@@ -81,7 +81,13 @@ bool spin_start(struct spin *spin, struct spin_turn *turn)
     turn->pauses = pauses_of_a_look() / (spin->interval > 1 ? TRIAL_PART : 1);
     turn->step = 1;
     turn->spent = 0;
+    turn->since = 0;
     return true;
+}
+
+bool spin_is_long(const struct spin_turn *turn)
+{
+    return turn->spent > pauses_of_a_look() / (LOOK_NS / LONG_NS);
 }
 
 bool spin_again(struct spin_turn *turn)
@@ -93,6 +99,8 @@ bool spin_again(struct spin_turn *turn)
     pause_for(turn->step);
     if (turn->step < PAUSES_MAX)
         turn->step *= 2;
+    if (turn->since == 0 && spin_is_long(turn))
+        turn->since = nanoseconds();
     return true;
 }
 
@@ -101,13 +109,15 @@ void spin_linger(void)
     pause_for(pauses_of_a_look() / (LOOK_NS / LINGER_NS));
 }
 
-bool spin_is_long(const struct spin_turn *turn)
+/* The looks of a long turn took more time than there is in a look: somebody else had the CPU. */
+static bool was_interrupted(const struct spin_turn *turn)
 {
-    return turn->spent > pauses_of_a_look() / (LOOK_NS / LONG_NS);
+    return turn->since && nanoseconds() - turn->since > LOOK_NS;
 }
 
-void spin_end(struct spin *spin, bool came)
+void spin_end(struct spin *spin, const struct spin_turn *turn, bool came)
 {
+    came = came && !was_interrupted(turn);
     if (came)
         spin->interval = 0;
     else if (spin->interval < INTERVAL_MAX)

@@ -23,6 +23,7 @@ struct spin_turn {
     uint32_t pauses; /* left */
     uint32_t step;   /* between two looks; it grows, to leave the page to the peer */
     uint32_t spent;  /* pauses made */
+    uint64_t since;  /* when it had become long, in ns; 0: it has not */
 };
 
 /* Leaves the page to a peer that is writing one small message after the other: half a microsecond. */
@@ -37,7 +38,16 @@ bool spin_again(struct spin_turn *turn);
 /* Whether the turn has taken so long (about a microsecond) that the peer may be waiting too. */
 bool spin_is_long(const struct spin_turn *turn);
 
-/* How it ended: what was waited for came, or did not. */
-void spin_end(struct spin *spin, bool came);
+/*
+ * How it ended: what was waited for came, or did not. What came while the CPU was taken away from us does not
+ * count: it was the peer who had it.
+ */
+void spin_end(struct spin *spin, const struct spin_turn *turn, bool came);
+
+/* Whether looking pays, by what was learned: if not, the peer is idle or has to wait for our CPU. */
+static inline bool spin_pays(const struct spin *spin)
+{
+    return spin->interval == 0;
+}
 
 #endif
