@@ -13,7 +13,7 @@ UNIKERNEL_C = unikernel/start.S \
 UNIKERNEL_H = unikernel/channel.h unikernel/console.h unikernel/device.h unikernel/event.h \
 	unikernel/grant.h unikernel/hypercall.h unikernel/memory.h unikernel/options.h \
 	unikernel/platform.h unikernel/server.h unikernel/store.h unikernel/text.h \
-	vchan/ring.h vchan/barrier.h state/machine.h state/device.h state/xenbus.h
+	vchan/ring.h vchan/barrier.h vchan/copy.h state/machine.h state/device.h state/xenbus.h
 
 # No library, no floating point, no stack below the stack pointer (Xen pushes there), fixed addresses.
 UNIKERNEL_COMPILE = $(PVCHAN_WARNINGS) -O2 -std=gnu11 -ffreestanding -fno-pic -mno-red-zone \
