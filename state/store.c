@@ -11,6 +11,7 @@
 
 /* A commit that fails so often is not bad luck: somebody writes there in a loop. */
 #define TRANSACTION_TRIES 1000
+#define CONFLICT_TRIES    20
 
 struct store {
     struct xs_handle *xs;
@@ -294,8 +295,19 @@ static xs_transaction_t start_transaction(struct store *store)
     return XBT_NULL;
 }
 
+/*
+ * A transaction sees each node as it is when it first looks there. If others change two meanwhile, these do not fit
+ * together, and xenstored answers these: a conflict, before the end.
+ */
+static bool is_conflict(int rc)
+{
+    return rc == -EIO || rc == -EINVAL;
+}
+
 int store_transaction(struct store *store, int (*fill)(struct store *store, void *arg), void *arg)
 {
+    int conflicts = 0;
+
     if (store->transaction != XBT_NULL)
         return -EBUSY;
 
@@ -309,6 +321,8 @@ int store_transaction(struct store *store, int (*fill)(struct store *store, void
         rc = fill(store, arg);
         committed = xs_transaction_end(store->xs, store->transaction, rc < 0);
         store->transaction = XBT_NULL;
+        if (is_conflict(rc) && conflicts++ < CONFLICT_TRIES)
+            continue;
         if (rc < 0 || committed)
             return rc;
         if (errno != EAGAIN)
