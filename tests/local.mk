@@ -41,6 +41,7 @@ SIM_TESTS = \
 	tests/sim-toolstack.sh \
 	tests/sim-toolstack-apply.sh \
 	tests/sim-toolstack-screen.sh \
+	tests/sim-toolstack-steps.sh \
 	tests/sim-toolstack-traffic.sh \
 	tests/sim-toolstack-watch.sh \
 	tests/sim-vchan-cat-ends.sh \
@@ -123,6 +124,13 @@ tests_sim_peer_asan_SOURCES = tests/sim-peer.c
 tests_sim_peer_asan_CPPFLAGS = $(AM_CPPFLAGS) $(XENVCHAN_CFLAGS)
 tests_sim_peer_asan_CFLAGS = $(PVCHAN_CFLAGS) -fsanitize=address,undefined
 tests_sim_peer_asan_LDADD = $(XENVCHAN_LIBS)
+
+# Something that happens at the Nth step of a program (tests/sim-toolstack-steps.sh).
+check_LTLIBRARIES += tests/at-step.la
+tests_at_step_la_SOURCES = tests/at-step.c
+tests_at_step_la_CFLAGS = $(SIM_CFLAGS) -fvisibility=default
+# A -rpath makes it a shared object, though it is not installed.
+tests_at_step_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere -Wc,-fno-sanitize=all
 
 # Tests that own each access to the page (tests/fuzz-barrier.h), with xen.c and spin.c played by fakes.
 SHARED_FILES = \

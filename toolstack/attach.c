@@ -17,8 +17,17 @@ static int find_frontend(struct tool *tool, const char *text, domid_t *domid)
     return -ENOENT;
 }
 
-static int plug(struct tool *tool, const struct declaration *channel, domid_t frontend,
-                unsigned int seconds)
+/* Waits for the backend, and makes the record valid. */
+static int settle(struct tool *tool, struct hold *hold, const struct declaration *channel,
+                  const struct device_id *id, unsigned int seconds)
+{
+    int rc = plug_await(tool, channel, id, seconds);
+
+    return rc == 0 ? hold_commit(tool, hold) : rc;
+}
+
+static int plug(struct tool *tool, struct hold *hold, const struct declaration *channel,
+                domid_t frontend, unsigned int seconds)
 {
     domid_t backend;
     struct device_id id;
@@ -28,7 +37,7 @@ static int plug(struct tool *tool, const struct declaration *channel, domid_t fr
         rc = plug_write(tool, channel, frontend, backend, &id);
     if (rc < 0)
         return rc;
-    rc = plug_await(tool, channel, &id, seconds);
+    rc = settle(tool, hold, channel, &id, seconds);
     if (rc < 0)
         plug_remove(tool, &id, channel->name);
     return rc;
@@ -41,9 +50,7 @@ static int attach_held(struct tool *tool, struct hold *hold, domid_t frontend,
 
     if (rc == 0)
         rc = hold_stage(tool, hold);
-    if (rc == 0)
-        rc = plug(tool, channel, frontend, seconds);
-    return rc == 0 ? hold_commit(tool, hold) : rc;
+    return rc == 0 ? plug(tool, hold, channel, frontend, seconds) : rc;
 }
 
 static int attach(struct tool *tool, const char *domain, const struct declaration *channel,

@@ -13,11 +13,9 @@ struct detach {
     bool force;
 };
 
-static int unplug(struct tool *tool, const struct detach *detach, const struct device_id *id)
+static int close_channel(struct tool *tool, const struct detach *detach, const struct device_id *id)
 {
-    int rc = detach->force ? 0 : plug_close(tool, id, detach->name, detach->seconds);
-
-    return rc == 0 ? plug_remove(tool, id, detach->name) : rc;
+    return detach->force ? 0 : plug_close(tool, id, detach->name, detach->seconds);
 }
 
 /* So that it does not come back. */
@@ -39,9 +37,12 @@ static int unplug_recorded(struct tool *tool, const struct detach *detach,
     if (rc == 0)
         rc = stage_without(tool, &hold, id);
     if (rc == 0)
-        rc = unplug(tool, detach, id);
+        rc = close_channel(tool, detach, id);
+    /* Before it is removed: of both, what fails then can be tried again. */
     if (rc == 0)
         rc = hold_commit(tool, &hold);
+    if (rc == 0)
+        rc = plug_remove(tool, id, detach->name);
     hold_close(&hold);
     return rc;
 }
@@ -53,8 +54,10 @@ static int detach_channel(struct tool *tool, const struct detach *detach)
 
     if (rc < 0)
         return rc;
-    return tool_has_domain(tool, id.frontend) ? unplug_recorded(tool, detach, &id)
-                                              : unplug(tool, detach, &id);
+    if (tool_has_domain(tool, id.frontend))
+        return unplug_recorded(tool, detach, &id);
+    rc = close_channel(tool, detach, &id);
+    return rc == 0 ? plug_remove(tool, &id, detach->name) : rc;
 }
 
 static int detach_parsed(const struct detach *detach)

@@ -270,6 +270,9 @@ int plug_write(struct tool *tool, const struct declaration *channel, domid_t fro
 
     *id = (struct device_id){.frontend = frontend, .backend = backend};
     rc = store_transaction(tool->store, fill_device, &plug);
+    /* What a domain that goes meanwhile makes xenstored answer does not tell. */
+    if (rc < 0 && plug.why[0] == '\0' && check_domain(tool->store, &plug, frontend) == 0)
+        check_domain(tool->store, &plug, backend);
     if (rc < 0)
         tool_complain(tool, "channel \"%s\": %s", channel->name,
                       plug.why[0] ? plug.why : tool_why(rc));
