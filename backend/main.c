@@ -6,18 +6,26 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "backend/service.h"
 #include "connection/log.h"
+#include "connection/quota.h"
+#include "state/store.h"
 
 enum { EXIT_STOPPED = 0, EXIT_USAGE = 2 };
 
+enum { OPTION_CHANNELS = 256, OPTION_CONNECTS, OPTION_RINGS };
+
 static const char usage[] =
-    "Usage: vchan-backend [-v|-q]\n"
+    "Usage: vchan-backend [-v|-q] [--max-channels=N] [--max-connects=N] [--max-rings=SIZE]\n"
     "Serves the vchan channels whose backend is this domain, in the foreground.\n"
     "\n"
     "  -v, --verbose  log also the frontends' states, clients and commands\n"
     "  -q, --quiet    log only what went wrong\n"
+    "      --max-channels=N   serve at most N channels of one guest (4096)\n"
+    "      --max-connects=N   let a guest connect N times a minute, more often slowly (1200)\n"
+    "      --max-rings=SIZE   map at most SIZE of one guest's memory (256M)\n"
     "  -h, --help     print this\n"
     "      --version  print the version\n"
     "\n"
@@ -37,18 +45,64 @@ static const char *letter_text(int letter)
     return text;
 }
 
+static struct quota_limits limits = {
+    .channels = 4096, .connects = 1200, .ring_bytes = UINT64_C(256) << 20};
+
+static bool take_count(const char *text, unsigned int *count)
+{
+    uint32_t value;
+
+    if (parse_number(text, INT32_MAX, &value) < 0 || value == 0)
+        return false;
+    *count = value;
+    return true;
+}
+
+/* A number of bytes, or with K, M or G. */
+static bool take_size(const char *text, uint64_t *bytes)
+{
+    static const char suffixes[] = "KMG";
+    size_t length = strlen(text);
+    const char *suffix = length ? strchr(suffixes, text[length - 1]) : NULL;
+    char digits[16];
+    uint32_t value;
+
+    if (length >= sizeof(digits))
+        return false;
+    memcpy(digits, text, length + 1);
+    if (suffix)
+        digits[length - 1] = '\0';
+    if (parse_number(digits, INT32_MAX, &value) < 0 || value == 0)
+        return false;
+    *bytes = (uint64_t)value << (suffix ? 10 * (suffix - suffixes + 1) : 0);
+    return true;
+}
+
+static int take_limit(int option, const char *text)
+{
+    bool good = option == OPTION_CHANNELS   ? take_count(text, &limits.channels)
+                : option == OPTION_CONNECTS ? take_count(text, &limits.connects)
+                                            : take_size(text, &limits.ring_bytes);
+
+    return good ? -1 : complain_usage(text, "is no such limit");
+}
+
 /* Returns the exit code, or -1 to go on. */
 static int parse_options(int argc, char **argv)
 {
     static const struct option options[] = {
         {"verbose", no_argument, NULL, 'v'},    {"quiet", no_argument, NULL, 'q'},
         {"help", no_argument, NULL, 'h'},       {"version", no_argument, NULL, 'V'},
-        {"foreground", no_argument, NULL, 'f'}, {0},
+        {"foreground", no_argument, NULL, 'f'},
+        {"max-channels", required_argument, NULL, OPTION_CHANNELS},
+        {"max-connects", required_argument, NULL, OPTION_CONNECTS},
+        {"max-rings", required_argument, NULL, OPTION_RINGS},
+        {0},
     };
-    int option;
+    int option, rc = -1;
 
     opterr = 0; /* it would not say where the options are */
-    while ((option = getopt_long(argc, argv, "vqh", options, NULL)) >= 0) {
+    while (rc < 0 && (option = getopt_long(argc, argv, "vqh", options, NULL)) >= 0) {
         switch (option) {
         case 'v':
             log_set_level(LOG_DETAILS);
@@ -58,6 +112,11 @@ static int parse_options(int argc, char **argv)
             break;
         case 'f': /* the only mode there is */
             break;
+        case OPTION_CHANNELS:
+        case OPTION_CONNECTS:
+        case OPTION_RINGS:
+            rc = take_limit(option, optarg);
+            break;
         case 'h':
             fputs(usage, stdout);
             return EXIT_STOPPED;
@@ -65,10 +124,13 @@ static int parse_options(int argc, char **argv)
             puts(PACKAGE_STRING);
             return EXIT_STOPPED;
         default:
-            return complain_usage(optopt ? letter_text(optopt) : argv[optind - 1],
+            return complain_usage(optopt && optopt < OPTION_CHANNELS ? letter_text(optopt)
+                                                                     : argv[optind - 1],
                                   "no such option, or it takes no value");
         }
     }
+    if (rc >= 0)
+        return rc;
     return optind == argc ? -1 : complain_usage(argv[optind], "no arguments are taken");
 }
 
@@ -76,5 +138,5 @@ int main(int argc, char **argv)
 {
     int rc = parse_options(argc, argv);
 
-    return rc >= 0 ? rc : service_run();
+    return rc >= 0 ? rc : service_run(&limits);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "backend/service.h"
 
+#include <errno.h>
+#include <event2/event.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -11,33 +13,43 @@
 #include "connection/device.h"
 #include "connection/host.h"
 #include "connection/log.h"
+#include "connection/quota.h"
 #include "state/device.h"
 
 #define ROOT "backend/vchan"
 
+/* What one guest's devices may do in a turn: the next guest's are not kept waiting for long. */
+#define LOOKS_PER_TURN 16
+
 /* A device that was seen in the last scan has its generation; one that was not is gone. */
 struct entry {
-    SLIST_ENTRY(entry) next;
+    TAILQ_ENTRY(entry) next; /* of those to look at */
     uint32_t devid;
     unsigned int generation;
-    bool look; /* at the end of this turn */
+    bool look;
     struct device *device;
 };
 
 /* A frontend domain, with one watch for all its devices. */
 struct domain {
-    SLIST_ENTRY(domain) next;
+    TAILQ_ENTRY(domain) next;
     domid_t domid;
     char watch[DEVICE_PATH_MAX];
     char token[32];
-    SLIST_HEAD(, entry) entries;
+    struct entry **entries; /* by devid; NULL: none */
+    uint32_t room;
+    uint32_t count;
+    TAILQ_HEAD(, entry) marked; /* to look at */
+    struct quota quota;
 };
 
 struct service {
     const struct host *host;
+    const struct quota_limits *limits;
     unsigned int generation;
     bool rescan; /* a device came or went, perhaps */
-    SLIST_HEAD(, domain) domains;
+    TAILQ_HEAD(, domain) domains;
+    struct event *more; /* pending: there are more to look at */
 };
 
 /* ---- domains and entries ---- */
@@ -46,20 +58,36 @@ static struct domain *domain_find(struct service *service, uint32_t domid)
 {
     struct domain *domain;
 
-    SLIST_FOREACH(domain, &service->domains, next)
-    if (domain->domid == domid)
-        return domain;
+    TAILQ_FOREACH (domain, &service->domains, next)
+        if (domain->domid == domid)
+            return domain;
     return NULL;
 }
 
 static struct entry *entry_find(struct domain *domain, uint32_t devid)
 {
-    struct entry *entry;
+    return devid < domain->room ? domain->entries[devid] : NULL;
+}
 
-    SLIST_FOREACH(entry, &domain->entries, next)
-    if (entry->devid == devid)
-        return entry;
-    return NULL;
+static void entry_mark(struct domain *domain, struct entry *entry)
+{
+    if (!entry->look)
+        TAILQ_INSERT_TAIL(&domain->marked, entry, next);
+    entry->look = true;
+}
+
+static void entry_unmark(struct domain *domain, struct entry *entry)
+{
+    if (entry->look)
+        TAILQ_REMOVE(&domain->marked, entry, next);
+    entry->look = false;
+}
+
+static void domain_mark_all(struct domain *domain)
+{
+    for (uint32_t i = 0; i < domain->room; i++)
+        if (domain->entries[i])
+            entry_mark(domain, domain->entries[i]);
 }
 
 static struct domain *domain_add(struct service *service, uint32_t domid)
@@ -72,45 +100,68 @@ static struct domain *domain_add(struct service *service, uint32_t domid)
     domain->domid = (domid_t)domid;
     snprintf(domain->watch, sizeof(domain->watch), "/local/domain/%u/device/vchan", domid);
     snprintf(domain->token, sizeof(domain->token), "frontend/%u", domid);
-    SLIST_INIT(&domain->entries);
+    TAILQ_INIT(&domain->marked);
+    quota_init(&domain->quota, service->limits);
     rc = store_watch(service->host->store, domain->watch, domain->token);
     if (rc < 0) {
         log_line(LOG_ERRORS, "cannot watch %s: %s", domain->watch, strerror(-rc));
         free(domain);
         return NULL;
     }
-    SLIST_INSERT_HEAD(&service->domains, domain, next);
+    TAILQ_INSERT_TAIL(&service->domains, domain, next);
     return domain;
+}
+
+static bool make_room(struct domain *domain, uint32_t devid)
+{
+    uint32_t room = domain->room ? domain->room : 16;
+    struct entry **entries;
+
+    while (room <= devid)
+        room *= 2;
+    if (room == domain->room)
+        return true;
+    entries = reallocarray(domain->entries, room, sizeof(entries[0]));
+    if (!entries)
+        return false;
+    memset(entries + domain->room, 0, (room - domain->room) * sizeof(entries[0]));
+    domain->entries = entries;
+    domain->room = room;
+    return true;
 }
 
 static struct entry *entry_add(struct service *service, struct domain *domain, uint32_t devid)
 {
-    struct entry *entry = calloc(1, sizeof(*entry));
+    struct entry *entry = make_room(domain, devid) ? calloc(1, sizeof(*entry)) : NULL;
 
     if (!entry)
         return NULL;
     entry->devid = devid;
-    entry->look = true;
-    entry->device = device_new_backend(service->host, domain->domid, devid);
+    entry->device = device_new_backend(service->host, &domain->quota, domain->domid, devid);
     if (!entry->device) {
         free(entry);
         return NULL;
     }
-    SLIST_INSERT_HEAD(&domain->entries, entry, next);
+    domain->entries[devid] = entry;
+    domain->count++;
+    entry_mark(domain, entry);
     return entry;
 }
 
 static void entry_remove(struct domain *domain, struct entry *entry)
 {
-    SLIST_REMOVE(&domain->entries, entry, entry, next);
+    entry_unmark(domain, entry);
+    domain->entries[entry->devid] = NULL;
+    domain->count--;
     device_free(entry->device);
     free(entry);
 }
 
 static void domain_remove(struct service *service, struct domain *domain)
 {
-    SLIST_REMOVE(&service->domains, domain, domain, next);
+    TAILQ_REMOVE(&service->domains, domain, next);
     store_unwatch(service->host->store, domain->watch, domain->token);
+    free(domain->entries);
     free(domain);
 }
 
@@ -163,40 +214,77 @@ static void see_domain(struct service *service, domid_t unused, uint32_t domid)
 static void sweep(struct service *service, unsigned int generation)
 {
     struct domain *domain, *next_domain;
-    struct entry *entry, *next_entry;
 
-    for (domain = SLIST_FIRST(&service->domains); domain; domain = next_domain) {
-        next_domain = SLIST_NEXT(domain, next);
-        for (entry = SLIST_FIRST(&domain->entries); entry; entry = next_entry) {
-            next_entry = SLIST_NEXT(entry, next);
-            if (entry->generation != generation)
-                entry_remove(domain, entry);
-        }
-        if (SLIST_EMPTY(&domain->entries))
+    for (domain = TAILQ_FIRST(&service->domains); domain; domain = next_domain) {
+        next_domain = TAILQ_NEXT(domain, next);
+        for (uint32_t i = 0; i < domain->room; i++)
+            if (domain->entries[i] && domain->entries[i]->generation != generation)
+                entry_remove(domain, domain->entries[i]);
+        if (domain->count == 0)
             domain_remove(service, domain);
     }
 }
 
-static void look_at_those(struct service *service, bool taken)
+static void look_later(struct service *service, int64_t wait)
+{
+    const struct timeval time = {.tv_sec = wait / 1000000, .tv_usec = wait % 1000000};
+
+    event_add(service->more, &time);
+}
+
+/*
+ * Looks at some of a domain's marked entries that are served, or that are not. Returns how long the rest
+ * has to wait, or -1 if there is none.
+ */
+static int64_t look_at_some(struct domain *domain, bool taken)
+{
+    struct entry *entry, *next;
+    int64_t wait = 0;
+    int looks = 0;
+
+    for (entry = TAILQ_FIRST(&domain->marked); entry; entry = next) {
+        next = TAILQ_NEXT(entry, next);
+        if (device_is_taken(entry->device) != taken)
+            continue;
+        if (looks++ == LOOKS_PER_TURN)
+            return 0;
+        wait = rate_try(&domain->quota.looks);
+        if (wait > 0)
+            return wait;
+        entry_unmark(domain, entry);
+        device_look(entry->device);
+    }
+    return -1;
+}
+
+static void look_at_those(struct service *service, bool taken, int64_t *soonest)
 {
     struct domain *domain;
-    struct entry *entry;
 
-    SLIST_FOREACH (domain, &service->domains, next) {
-        SLIST_FOREACH (entry, &domain->entries, next) {
-            if (!entry->look || device_is_taken(entry->device) != taken)
-                continue;
-            entry->look = false;
-            device_look(entry->device);
-        }
+    TAILQ_FOREACH (domain, &service->domains, next) {
+        int64_t wait = look_at_some(domain, taken);
+
+        if (wait >= 0 && (*soonest < 0 || wait < *soonest))
+            *soonest = wait;
     }
 }
 
 /* First those that are served: what one lets go of may be what another, new one wants. */
 static void look_at_marked(struct service *service)
 {
-    look_at_those(service, true);
-    look_at_those(service, false);
+    int64_t soonest = -1;
+
+    look_at_those(service, true, &soonest);
+    if (soonest != 0)
+        look_at_those(service, false, &soonest);
+    if (soonest >= 0)
+        look_later(service, soonest);
+}
+
+static void look_at_more(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    look_at_marked(arg);
 }
 
 /* All that is there; generation 0 is never used, so that sweep(0) removes everything. */
@@ -232,52 +320,62 @@ static const char *path_below(const char *path, const char *dir)
     return strncmp(path, dir, length) == 0 && path[length] == '/' ? path + length + 1 : NULL;
 }
 
-/* The frontend domain that a path is of, and what follows its directory in the path. */
-static struct domain *domain_of(struct service *service, const char *path, const char **below)
-{
-    struct domain *domain;
-    uint32_t domid;
-
-    *below = path_below(path, ROOT);
-    if (*below)
-        return take_number(below, &domid) ? domain_find(service, domid) : NULL;
-    SLIST_FOREACH(domain, &service->domains, next)
-    {
-        *below = path_below(path, domain->watch);
-        if (*below)
-            return domain;
-    }
-    return NULL;
-}
-
 /*
- * The device that a path lies in, if we know it. The device's own directory does not count: it has
- * come or gone, as far as we can tell.
+ * Something of a device of ours changed, which it looks at; or one of them came or went, as far as we can
+ * tell.
  */
-static struct entry *entry_of(struct service *service, const char *path)
+static void backend_changed(struct service *service, const char *below)
 {
-    const char *below;
-    struct domain *domain = domain_of(service, path, &below);
-    uint32_t devid;
+    struct entry *entry = NULL;
+    struct domain *domain;
+    uint32_t domid, devid;
 
-    return domain && take_number(&below, &devid) ? entry_find(domain, devid) : NULL;
+    if (take_number(&below, &domid)) {
+        domain = domain_find(service, domid);
+        if (domain && take_number(&below, &devid))
+            entry = entry_find(domain, devid);
+    }
+    if (entry)
+        entry_mark(domain, entry);
+    else
+        service->rescan = true;
 }
 
 /*
  * A frontend domain that ends takes all of its nodes along, and the one event is for the directory that is
- * watched; a device's own directory may go alone. Then look at all that lay there.
+ * watched. What a guest writes where no device of ours is calls for nothing.
  */
-static void mark_gone(struct service *service, const char *path)
+static void frontend_changed(struct domain *domain, const char *below)
+{
+    char path[STORE_PATH_MAX + 1];
+    const char *rest = path;
+    struct entry *entry = NULL;
+    uint32_t devid;
+
+    if (*below == '\0') {
+        domain_mark_all(domain);
+        return;
+    }
+    snprintf(path, sizeof(path), "%s/", below); /* the device's own directory counts too */
+    if (take_number(&rest, &devid))
+        entry = entry_find(domain, devid);
+    if (entry)
+        entry_mark(domain, entry);
+}
+
+/* The domain whose devices lie at the path, and where below its directory. */
+static struct domain *domain_of(struct service *service, const char *path, const char **below)
 {
     struct domain *domain;
-    struct entry *entry;
 
-    SLIST_FOREACH (domain, &service->domains, next) {
-        if (strcmp(path, domain->watch) != 0 && !path_below(path, domain->watch))
-            continue;
-        SLIST_FOREACH (entry, &domain->entries, next)
-            entry->look = true;
+    TAILQ_FOREACH (domain, &service->domains, next) {
+        *below = path_below(path, domain->watch);
+        if (!*below && strcmp(path, domain->watch) == 0)
+            *below = "";
+        if (*below)
+            return domain;
     }
+    return NULL;
 }
 
 /* ---- for the host ---- */
@@ -287,6 +385,11 @@ static int service_start(const struct host *host, void *arg)
     struct service *service = arg;
 
     service->host = host;
+    service->more = evtimer_new(host->base, look_at_more, service);
+    if (!service->more) {
+        log_line(LOG_ERRORS, "no memory");
+        return -ENOMEM;
+    }
     scan(service);
     look_at_marked(service);
     return 0;
@@ -295,14 +398,16 @@ static int service_start(const struct host *host, void *arg)
 static void service_changed(void *arg, const char *path)
 {
     struct service *service = arg;
-    struct entry *entry = entry_of(service, path);
+    const char *below = path_below(path, ROOT);
+    struct domain *domain;
 
-    if (entry) {
-        entry->look = true;
-    } else {
-        mark_gone(service, path);
-        service->rescan = true;
+    if (below || strcmp(path, ROOT) == 0) {
+        backend_changed(service, below ? below : "");
+        return;
     }
+    domain = domain_of(service, path, &below);
+    if (domain)
+        frontend_changed(domain, below);
 }
 
 static void service_settle(void *arg)
@@ -317,10 +422,13 @@ static void service_settle(void *arg)
 
 static void service_stop(void *arg)
 {
-    sweep(arg, 0);
+    struct service *service = arg;
+
+    sweep(service, 0);
+    event_free(service->more);
 }
 
-int service_run(void)
+int service_run(const struct quota_limits *limits)
 {
     static const struct host_ops ops = {
         .program = "vchan-backend",
@@ -331,8 +439,8 @@ int service_run(void)
         .settle = service_settle,
         .stop = service_stop,
     };
-    struct service service = {.rescan = false};
+    struct service service = {.limits = limits};
 
-    SLIST_INIT(&service.domains);
+    TAILQ_INIT(&service.domains);
     return host_serve(&ops, &service);
 }

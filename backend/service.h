@@ -6,7 +6,9 @@
 #ifndef BACKEND_SERVICE_H
 #define BACKEND_SERVICE_H
 
+struct quota_limits;
+
 /* Serves them until a signal. Gives the exit code (connection/host.h). */
-int service_run(void);
+int service_run(const struct quota_limits *limits);
 
 #endif

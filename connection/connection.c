@@ -2,6 +2,7 @@
 #include "connection/connection.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -142,6 +143,24 @@ int connection_choose(struct connection *connection, char why[CONNECTION_WHY_MAX
 bool connection_is_served(const struct connection *connection)
 {
     return connection->kind->open != NULL;
+}
+
+void connection_log(const struct connection *connection, enum log_level level, const char *format,
+                    ...)
+{
+    char text[CONNECTION_COMMAND_MAX];
+    unsigned int unlogged;
+    va_list args;
+
+    if (!log_shows(level) || !quota_take_line(connection->quota, &unlogged))
+        return;
+    if (unlogged)
+        log_line(LOG_ERRORS, "%s: %u lines about this guest were not logged", connection->label,
+                 unlogged);
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    log_line(level, "%s: %s", connection->label, text);
 }
 
 void connection_describe(const struct connection *connection, char *text, size_t size)

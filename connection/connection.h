@@ -15,6 +15,8 @@
 #include <sys/un.h>
 
 #include "connection/account.h"
+#include "connection/log.h"
+#include "connection/quota.h"
 #include "state/store.h"
 #include "vchan/endpoint.h"
 
@@ -51,6 +53,7 @@ struct connection {
     struct event_base *base;
     struct endpoint *endpoint; /* set before open */
     char label[128];           /* "5/0 org.example.db", for the log */
+    struct quota *quota;       /* of the guest; or NULL: there are no limits */
     struct account account;    /* the kind tells it who is at the other end */
     void *state;               /* the kind's own */
 };
@@ -99,6 +102,13 @@ int connection_choose(struct connection *connection, char why[CONNECTION_WHY_MAX
 
 /* Whether the service opens such a connection (all but app). */
 bool connection_is_served(const struct connection *connection);
+
+/*
+ * Logs a line that begins with the connection's label, unless its guest has had too many lines logged lately:
+ * then they are counted.
+ */
+void connection_log(const struct connection *connection, enum log_level level, const char *format,
+                    ...) __attribute__((format(printf, 3, 4)));
 
 /* For the log: "connect /run/db.sock", "echo"; what could not be read is left out. */
 void connection_describe(const struct connection *connection, char *text, size_t size);

@@ -38,6 +38,10 @@ struct device {
     struct event *patience;             /* pending: the peer has gone, its bytes have not */
     struct event *again;                /* pending: a frontend is about to start over */
     unsigned int pause_ms;              /* before that; 0: PAUSE_MIN_MS */
+    struct event *turn;                 /* pending: the guest waits until it may connect */
+    bool has_turn;                      /* that is, when that is over */
+    bool opened;                        /* the connection is, since held */
+    uint32_t ring_bytes;                /* taken from the quota */
     time_t connected;                   /* when it was last (monotonic); 0: not since it began */
 };
 
@@ -101,10 +105,56 @@ static void device_plan(struct device *device)
 
 /* ---- what the endpoint tells ---- */
 
+/* A guest that connects too often waits for its turn, which it has then, whatever it does meanwhile. */
+static bool device_admit(void *arg)
+{
+    struct device *device = arg;
+    struct timeval time;
+    int64_t wait;
+
+    if (event_pending(device->turn, EV_TIMEOUT, NULL))
+        return false;
+    wait = device->has_turn ? 0 : quota_take_connect(device->connection.quota);
+    device->has_turn = wait > 0;
+    if (wait == 0)
+        return true;
+    time.tv_sec = wait / 1000000;
+    time.tv_usec = wait % 1000000;
+    event_add(device->turn, &time);
+    endpoint_set_error(device->endpoint, -EAGAIN,
+                       "waits: its domain connects more than %u times a minute",
+                       device->connection.quota->limits->connects);
+    return false;
+}
+
+static void device_has_turn(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    device_look(arg);
+}
+
+/* What the guest has granted is known only once it is mapped. */
+static bool device_afford(struct device *device)
+{
+    struct quota *quota = device->connection.quota;
+    uint32_t bytes = endpoint_ring_bytes(device->endpoint);
+
+    if (quota_take_bytes(quota, bytes)) {
+        device->ring_bytes = bytes;
+        return true;
+    }
+    endpoint_fail(device->endpoint, -ENOSPC, "its domain has more than %" PRIu64 "K of rings mapped",
+                  quota->limits->ring_bytes >> 10);
+    return false;
+}
+
 static void device_held(void *arg)
 {
     struct device *device = arg;
 
+    if (!device_afford(device))
+        return;
+    device->opened = true;
     device->connection.kind->open(&device->connection);
 }
 
@@ -131,7 +181,11 @@ static void device_releasing(void *arg)
     if (device->host->ops->releasing)
         device->host->ops->releasing(device->host->service);
     event_del(device->patience);
-    device->connection.kind->close(&device->connection);
+    quota_give_bytes(device->connection.quota, device->ring_bytes);
+    device->ring_bytes = 0;
+    if (device->opened)
+        device->connection.kind->close(&device->connection);
+    device->opened = false;
     account_end(&device->connection.account);
 }
 
@@ -157,30 +211,30 @@ static struct where where_of(const struct device *device)
 /* What has been explained already is only named. */
 static void log_own(const struct device *device)
 {
-    const char *label = device->connection.label;
+    const struct connection *connection = &device->connection;
     const char *state = xenbus_state_name(device->own);
 
     if (device->own == XenbusStateUnknown)
-        log_line(LOG_CHANGES, "%s: removed", label);
+        connection_log(connection, LOG_CHANGES, "removed");
     else if (device->told && device->own >= XenbusStateClosing)
-        log_line(LOG_CHANGES, "%s: %s", label, state);
+        connection_log(connection, LOG_CHANGES, "%s", state);
     else
-        log_line(LOG_CHANGES, "%s: %s%s", label, state, where_of(device).text);
+        connection_log(connection, LOG_CHANGES, "%s%s", state, where_of(device).text);
 }
 
 static void log_reason(struct device *device, bool own_moved)
 {
     device->told = true;
     snprintf(device->complaint, sizeof(device->complaint), "%s", endpoint_reason(device->endpoint));
-    log_line(LOG_ERRORS, "%s: %s%s%s%s", device->connection.label,
+    connection_log(&device->connection, LOG_ERRORS, "%s%s%s%s",
              own_moved ? xenbus_state_name(device->own) : "", own_moved ? ": " : "",
              device->complaint, where_of(device).text);
 }
 
 static void log_peer(const struct device *device)
 {
-    log_line(LOG_DETAILS, "%s: %s %s", device->connection.label, peer_word(device),
-             xenbus_state_name(device->peer));
+    connection_log(&device->connection, LOG_DETAILS, "%s %s", peer_word(device),
+                   xenbus_state_name(device->peer));
 }
 
 /*
@@ -229,6 +283,7 @@ static void device_moved(void *arg)
 
 static const struct endpoint_ops device_ops = {
     .reattaches = true,
+    .admit = device_admit,
     .held = device_held,
     .connected = device_connected,
     .stirred = device_stirred,
@@ -260,7 +315,7 @@ static void device_refuse(struct device *device, int rc, const char *why)
     if (strcmp(device->complaint, why) == 0)
         return;
     snprintf(device->complaint, sizeof(device->complaint), "%s", why);
-    log_line(LOG_ERRORS, "%s: %s%s", device->connection.label, why, where_of(device).text);
+    connection_log(&device->connection, LOG_ERRORS, "%s%s", why, where_of(device).text);
     if (rc != -EBUSY)
         store_transaction(device->host->store, fill_refusal, device);
 }
@@ -343,6 +398,41 @@ static int device_choose(struct device *device, char why[CONNECTION_WHY_MAX])
     return rc < 0 ? rc : connection_choose(connection, why);
 }
 
+/* The guest's own domain, and nothing else of it: what it may write is there. */
+static int check_peer(const struct device *device, char why[CONNECTION_WHY_MAX])
+{
+    char dir[STORE_PATH_MAX], wanted[DEVICE_PATH_MAX];
+    const char *id = strchr(device->id, '/');
+    int rc = 0;
+
+    if (device->role == MACHINE_BACKEND) {
+        snprintf(wanted, sizeof(wanted), "/local/domain/%.*s/device/vchan%s",
+                 (int)(id - device->id), device->id, id);
+        rc = store_read_text(device->host->store, device->dir, "frontend", dir, sizeof(dir));
+        if (rc < 0 || strcmp(dir, wanted) != 0)
+            rc = -EINVAL;
+    }
+    if (rc < 0)
+        explain_open(device, rc, why);
+    return rc;
+}
+
+static int device_plug_counted(struct device *device, char why[CONNECTION_WHY_MAX])
+{
+    struct quota *quota = device->connection.quota;
+    int rc;
+
+    if (!quota_take_channel(quota)) {
+        snprintf(why, CONNECTION_WHY_MAX, "its domain has more than %u channels here",
+                 quota->limits->channels);
+        return -ENOSPC;
+    }
+    rc = device_plug(device, why);
+    if (rc < 0)
+        quota_give_channel(quota);
+    return rc;
+}
+
 static void device_take(struct device *device)
 {
     struct connection *connection = &device->connection;
@@ -357,7 +447,9 @@ static void device_take(struct device *device)
     if (rc == 0 && !connection_is_served(connection))
         return;
     if (rc == 0)
-        rc = device_plug(device, why);
+        rc = check_peer(device, why);
+    if (rc == 0)
+        rc = device_plug_counted(device, why);
     if (rc < 0)
         device_refuse(device, rc, why);
 }
@@ -366,8 +458,11 @@ static void device_take(struct device *device)
 static void device_unplug(struct device *device)
 {
     device->endpoint = NULL;
+    event_del(device->turn);
+    device->has_turn = false;
     device->connection.kind->unplug(&device->connection);
     account_close(&device->connection.account);
+    quota_give_channel(device->connection.quota);
 }
 
 static void device_drop(struct device *device)
@@ -414,18 +509,21 @@ static struct device *device_new(const struct host *host, enum machine_role role
     device->role = role;
     device->patience = evtimer_new(host->base, device_impatient, device);
     device->again = evtimer_new(host->base, device_again, device);
-    if (device->patience && device->again)
+    device->turn = evtimer_new(host->base, device_has_turn, device);
+    if (device->patience && device->again && device->turn)
         return device;
     device_free(device);
     return NULL;
 }
 
-struct device *device_new_backend(const struct host *host, domid_t frontend, uint32_t devid)
+struct device *device_new_backend(const struct host *host, struct quota *quota, domid_t frontend,
+                                  uint32_t devid)
 {
     struct device *device = device_new(host, MACHINE_BACKEND);
 
     if (!device)
         return NULL;
+    device->connection.quota = quota;
     snprintf(device->dir, sizeof(device->dir), "backend/vchan/%u/%" PRIu32, frontend, devid);
     snprintf(device->id, sizeof(device->id), "%u/%" PRIu32, frontend, devid);
     return device;
@@ -498,5 +596,7 @@ void device_free(struct device *device)
         event_free(device->patience);
     if (device->again)
         event_free(device->again);
+    if (device->turn)
+        event_free(device->turn);
     free(device);
 }

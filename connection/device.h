@@ -15,9 +15,11 @@ struct device;
 
 /*
  * Makes a device for B = backend/vchan/frontend/devid, which says itself what it is plugged into.
- * NULL: no memory. It does nothing until device_look().
+ * quota is the frontend domain's, and outlives the device. NULL: no memory. It does nothing until
+ * device_look().
  */
-struct device *device_new_backend(const struct host *host, domid_t frontend, uint32_t devid);
+struct device *device_new_backend(const struct host *host, struct quota *quota, domid_t frontend,
+                                  uint32_t devid);
 
 /* Makes a device for F = device/vchan/devid, plugged into what the spec (copied) says. As above. */
 struct device *device_new_frontend(const struct host *host, uint32_t devid,

@@ -100,11 +100,13 @@ static void stop_program(struct exec *exec)
 static void start_again_later(struct exec *exec)
 {
     if (WIFSIGNALED(exec->status))
-        log_line(LOG_CHANGES, "%s: its command was killed by signal %d, and is started again",
-                 exec->connection->label, WTERMSIG(exec->status));
+        connection_log(exec->connection, LOG_CHANGES,
+                       "its command was killed by signal %d, and is started again",
+                       WTERMSIG(exec->status));
     else
-        log_line(LOG_CHANGES, "%s: its command exited with %d, and is started again",
-                 exec->connection->label, WEXITSTATUS(exec->status));
+        connection_log(exec->connection, LOG_CHANGES,
+                       "its command exited with %d, and is started again",
+                       WEXITSTATUS(exec->status));
     stop_program(exec);
     backoff_start(&exec->backoff);
 }
@@ -192,7 +194,7 @@ static int start_program(struct exec *exec)
         return rc;
     child_on_end(exec->child, program_ended, exec);
     account_set_peer(&connection->account, "pid %d", child_pid(exec->child));
-    log_line(LOG_DETAILS, "%s: command started", connection->label);
+    connection_log(connection, LOG_DETAILS, "command started");
     return 0;
 }
 

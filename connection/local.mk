@@ -14,6 +14,7 @@ libconnection_la_SOURCES = \
 	connection/log.c connection/log.h \
 	connection/party.c connection/party.h \
 	connection/pty.c \
+	connection/quota.c connection/quota.h \
 	connection/rights.c connection/rights.h \
 	connection/socket.c \
 	connection/stream.c connection/stream.h \

@@ -14,6 +14,11 @@ void log_set_level(enum log_level level)
     shown = level;
 }
 
+bool log_shows(enum log_level level)
+{
+    return level <= shown;
+}
+
 void log_make_plain(char *text)
 {
     for (; *text; text++)

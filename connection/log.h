@@ -5,6 +5,8 @@
 #ifndef CONNECTION_LOG_H
 #define CONNECTION_LOG_H
 
+#include <stdbool.h>
+
 enum log_level {
     LOG_ERRORS,  /* -q: what went wrong */
     LOG_CHANGES, /* channels' states */
@@ -13,6 +15,9 @@ enum log_level {
 
 /* What is logged from now on: this level and those before it. At first LOG_CHANGES. */
 void log_set_level(enum log_level level);
+
+/* Whether lines of this level are logged. */
+bool log_shows(enum log_level level);
 
 /* Writes one line "PROGRAM: …" in one write(). Newlines and control characters become '?'. */
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -75,7 +75,7 @@ static void pass_guest_end(struct party *party)
 
 static void leave(struct party *party)
 {
-    log_line(LOG_DETAILS, "%s: %s left", party->connection->label, party->ops->noun);
+    connection_log(party->connection, LOG_DETAILS, "%s left", party->ops->noun);
     drop(party);
     wait_alone(party);
 }
@@ -140,7 +140,7 @@ void party_come(struct party *party, int fd, const char *who)
 
     party->fd = fd;
     account_set_peer(&connection->account, "%s", who);
-    log_line(LOG_DETAILS, "%s: %s came: %s", connection->label, party->ops->noun, who);
+    connection_log(connection, LOG_DETAILS, "%s came: %s", party->ops->noun, who);
     if (stream_start(&party->stream, connection->base, endpoint_channel(connection->endpoint), fd,
                      fd, stepped, party) < 0)
         endpoint_fail(connection->endpoint, -ENOMEM, "no memory");

@@ -28,6 +28,7 @@ SIM_TESTS = \
 	tests/sim-backend-crash.sh \
 	tests/sim-backend-errors.sh \
 	tests/sim-backend-kinds.sh \
+	tests/sim-backend-limits.sh \
 	tests/sim-backend-many.sh \
 	tests/sim-backend-plugs.sh \
 	tests/sim-backend-statistics.sh \

@@ -545,6 +545,8 @@ static bool take_step(struct endpoint *endpoint)
 
     if (step.action == MACHINE_WAIT)
         return false;
+    if (step.action == MACHINE_MAP && endpoint->ops->admit && !endpoint->ops->admit(endpoint->arg))
+        return false;
     if (act(endpoint, step.action) == 0)
         return publish(endpoint, step.next);
     endpoint->view.failed = true;
@@ -763,6 +765,13 @@ struct channel *endpoint_channel(const struct endpoint *endpoint)
 bool endpoint_resumed(const struct endpoint *endpoint)
 {
     return endpoint->resumed;
+}
+
+uint32_t endpoint_ring_bytes(const struct endpoint *endpoint)
+{
+    const struct channel *channel = endpoint->channel;
+
+    return channel ? channel_read_size(channel) + channel_write_size(channel) : 0;
 }
 
 enum xenbus_state endpoint_own_state(const struct endpoint *endpoint)

@@ -31,6 +31,11 @@ struct endpoint_ops {
      */
     bool reattaches;
     /*
+     * Backend: whether the rings may be mapped now. If not, the endpoint stays where it is until the
+     * owner has it look again. It may call endpoint_set_error().
+     */
+    bool (*admit)(void *arg);
+    /*
      * The rings are there. Open what is plugged in, then call endpoint_set_ready() (at once or
      * later), or endpoint_fail(). Without it the endpoint is ready at once. No byte may be moved yet.
      */
@@ -113,6 +118,9 @@ struct channel *endpoint_channel(const struct endpoint *endpoint);
  * the connection is one to be gone on with, and not a new one.
  */
 bool endpoint_resumed(const struct endpoint *endpoint);
+
+/* What the rings take of memory, in bytes: from held to releasing, and 0 otherwise. */
+uint32_t endpoint_ring_bytes(const struct endpoint *endpoint);
 
 /* The two states, as last seen. */
 enum xenbus_state endpoint_own_state(const struct endpoint *endpoint);

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "connection/quota.h"
+
+#include <time.h>
+
+/* What no limit is for, since no honest guest comes near: the looks of 4096 channels that connect at once. */
+#define LOOKS_PER_MINUTE 30000
+#define LOOKS_AT_ONCE    32768
+#define LINES_PER_MINUTE 300
+#define LINES_AT_ONCE    16384
+
+#define MINUTE 60000000
+
+static int64_t microseconds_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+void rate_init(struct rate *rate, unsigned int per_minute, unsigned int at_once)
+{
+    rate->distance = MINUTE / (per_minute ? per_minute : 1);
+    rate->burst = rate->distance * at_once;
+    rate->next = 0;
+}
+
+/* How long until the next place. */
+static int64_t look_up(struct rate *rate, int64_t now)
+{
+    if (rate->next < now - rate->burst)
+        rate->next = now - rate->burst;
+    return rate->next + rate->distance > now ? rate->next + rate->distance - now : 0;
+}
+
+int64_t rate_take(struct rate *rate)
+{
+    int64_t wait = look_up(rate, microseconds_now());
+
+    rate->next += rate->distance;
+    return wait;
+}
+
+int64_t rate_try(struct rate *rate)
+{
+    int64_t wait = look_up(rate, microseconds_now());
+
+    if (wait == 0)
+        rate->next += rate->distance;
+    return wait;
+}
+
+void quota_init(struct quota *quota, const struct quota_limits *limits)
+{
+    *quota = (struct quota){.limits = limits};
+    rate_init(&quota->connects, limits->connects, limits->connects);
+    rate_init(&quota->looks, LOOKS_PER_MINUTE, LOOKS_AT_ONCE);
+    rate_init(&quota->lines, LINES_PER_MINUTE, LINES_AT_ONCE);
+}
+
+bool quota_take_channel(struct quota *quota)
+{
+    if (!quota)
+        return true;
+    if (quota->channels >= quota->limits->channels)
+        return false;
+    quota->channels++;
+    return true;
+}
+
+bool quota_take_bytes(struct quota *quota, uint64_t bytes)
+{
+    if (!quota)
+        return true;
+    if (bytes > quota->limits->ring_bytes - quota->ring_bytes)
+        return false;
+    quota->ring_bytes += bytes;
+    return true;
+}
+
+void quota_give_channel(struct quota *quota)
+{
+    if (quota)
+        quota->channels--;
+}
+
+void quota_give_bytes(struct quota *quota, uint64_t bytes)
+{
+    if (quota)
+        quota->ring_bytes -= bytes;
+}
+
+int64_t quota_take_connect(struct quota *quota)
+{
+    return quota ? rate_take(&quota->connects) : 0;
+}
+
+bool quota_take_line(struct quota *quota, unsigned int *unlogged)
+{
+    *unlogged = 0;
+    if (!quota)
+        return true;
+    if (rate_try(&quota->lines) > 0) {
+        quota->unlogged++;
+        return false;
+    }
+    *unlogged = quota->unlogged;
+    quota->unlogged = 0;
+    return true;
+}

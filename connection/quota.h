@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What one guest may have of this process, so that it costs nobody else: channels, connections and
+ * looks at xenstore in a time, mapped memory, log lines. NULL as a quota: no limits.
+ */
+#ifndef CONNECTION_QUOTA_H
+#define CONNECTION_QUOTA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* For each guest. */
+struct quota_limits {
+    unsigned int channels;
+    unsigned int connects; /* in a minute; as many may come at once */
+    uint64_t ring_bytes;
+};
+
+/*
+ * So many in a time: each takes a place in a row of places with a distance between them; the row may be
+ * behind the time by a burst. Times are microseconds of the monotonic clock.
+ */
+struct rate {
+    int64_t distance;
+    int64_t burst;
+    int64_t next;
+};
+
+/* So many in a minute, and so many at once. */
+void rate_init(struct rate *rate, unsigned int per_minute, unsigned int at_once);
+
+/* Takes the next place. Returns how long it is until then, 0: at once. */
+int64_t rate_take(struct rate *rate);
+
+/* The same, but takes no place that is not at once. */
+int64_t rate_try(struct rate *rate);
+
+struct quota {
+    const struct quota_limits *limits;
+    unsigned int channels;
+    uint64_t ring_bytes;
+    struct rate connects;
+    struct rate looks;
+    struct rate lines;
+    unsigned int unlogged; /* lines, since the last one that was */
+};
+
+/* The limits stay the caller's. */
+void quota_init(struct quota *quota, const struct quota_limits *limits);
+
+/* One more channel, or so many bytes more: false if that is over the limit, and nothing is taken. */
+bool quota_take_channel(struct quota *quota);
+bool quota_take_bytes(struct quota *quota, uint64_t bytes);
+void quota_give_channel(struct quota *quota);
+void quota_give_bytes(struct quota *quota, uint64_t bytes);
+
+/* Takes a place for a connection. As rate_take(). */
+int64_t quota_take_connect(struct quota *quota);
+
+/*
+ * Whether a line about this guest may be logged. *unlogged: how many before it were not, which is to be
+ * told with it.
+ */
+bool quota_take_line(struct quota *quota, unsigned int *unlogged);
+
+#endif
