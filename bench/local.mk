@@ -5,10 +5,14 @@ bench_peer_CPPFLAGS = $(AM_CPPFLAGS) $(XENVCHAN_CFLAGS)
 bench_peer_LDADD = libpvchan.la libstate.la $(XENVCHAN_LIBS) $(XENEVTCHN_LIBS)
 bench_peer_LDFLAGS = -no-install -rdynamic
 CLEANFILES += bench/peer
-EXTRA_DIST += bench/bench
+EXTRA_DIST += bench/attach bench/bench
 
 # On an idle machine; BENCH_OPTIONS=--quick is for a first look.
 bench: all bench/peer
 	PATH='$(abs_top_builddir):$(abs_top_builddir)/frontend':"$$PATH" \
 		xensim run -- $(abs_top_srcdir)/bench/bench $(BENCH_OPTIONS) bench/peer
 .PHONY: bench
+
+bench-attach: all
+	PATH='$(abs_top_builddir):$(abs_top_builddir)/frontend':"$$PATH" xensim run -- $(abs_top_srcdir)/bench/attach
+.PHONY: bench-attach

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "toolstack/command.h"
+#include "toolstack/hint.h"
 #include "toolstack/view.h"
 
 /* DOT's quoting, for what may be in a domain's name. */
@@ -47,11 +48,15 @@ static void print_domains(const struct views *views)
     }
 }
 
-static const char *color_of(const struct view *view)
+static const char *color_of(struct tool *tool, const struct view *view)
 {
+    struct hint hint;
     const char *frontend = view->texts[VIEW_FRONTEND_STATE];
     const char *backend = view->texts[VIEW_BACKEND_STATE];
 
+    hint_look(tool, view, &hint);
+    if (hint.trouble)
+        return "red";
     if (strcmp(frontend, "Connected") == 0 && strcmp(backend, "Connected") == 0)
         return "darkgreen";
     if (view->texts[VIEW_FRONTEND_ERROR][0] || view->texts[VIEW_BACKEND_ERROR][0])
@@ -59,8 +64,9 @@ static const char *color_of(const struct view *view)
     return "gray40";
 }
 
-static void print_channel(const struct view *view)
+static void print_channel(struct tool *tool, const struct view *view)
 {
+    const char *color = color_of(tool, view);
     char label[4 * VIEW_TEXT_MAX];
 
     if (view->id.backend == DEVICE_BACKEND_UNKNOWN)
@@ -69,22 +75,22 @@ static void print_channel(const struct view *view)
              view_text(view->texts[VIEW_CONNECTION]));
     printf("    d%u -> d%u [label=", view->id.frontend, view->id.backend);
     print_quoted(label);
-    printf(", color=%s, fontcolor=%s, tooltip=", color_of(view), color_of(view));
+    printf(", color=%s, fontcolor=%s, tooltip=", color, color);
     snprintf(label, sizeof(label), "%s/%s", view_text(view->texts[VIEW_FRONTEND_STATE]),
              view_text(view->texts[VIEW_BACKEND_STATE]));
     print_quoted(label);
     puts("];");
 }
 
-static void print_graph(const struct views *views)
+static void print_graph(struct tool *tool, const struct views *views)
 {
     puts("digraph vchan {\n"
          "    rankdir=LR;\n"
          "    node [shape=box, style=rounded, fontname=\"sans-serif\"];\n"
-         "    edge [dir=both, fontname=\"sans-serif\", fontsize=10];");
+         "    edge [dir=both, arrowtail=dot, fontname=\"sans-serif\", fontsize=10];");
     print_domains(views);
     for (size_t i = 0; i < views->count; i++)
-        print_channel(&views->items[i]);
+        print_channel(tool, &views->items[i]);
     puts("}");
 }
 
@@ -97,7 +103,7 @@ static int graph(struct tool *tool)
         tool_complain(tool, "%s", tool_why(rc));
         return rc;
     }
-    print_graph(&views);
+    print_graph(tool, &views);
     views_free(&views);
     return 0;
 }
@@ -118,7 +124,8 @@ static int run(const struct command *command, int argc, char **argv)
 
 const struct command command_graph = {"graph", "",
                                       "Print domains and channels as a graph for dot(1)",
-                                      "An arrow goes from the frontend's domain to the backend's: "
-                                      "green if Connected, red after an error.\n"
+                                      "A line goes from the frontend's domain (a dot) to the "
+                                      "backend's (an arrow): green if\nConnected, red if "
+                                      "something is wrong.\n"
                                       "  xl-vchan graph | dot -Tsvg > channels.svg\n",
                                       run};

@@ -52,3 +52,10 @@ systemdunit_DATA += toolstack/xl-vchan.service
 CLEANFILES += toolstack/xl-vchan.service
 toolstack/xl-vchan.service: $(srcdir)/toolstack/xl-vchan.service.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) toolstack && sed 's|@sbindir[@]|$(sbindir)|' $< > $@.tmp && mv $@.tmp $@
+
+# doc/channels.svg, made of what xl-vchan graph prints; wants dot (package graphviz).
+doc-graph: all
+	PATH='$(abs_top_builddir):$(abs_top_builddir)/frontend':"$$PATH" \
+		xensim run -- $(abs_top_srcdir)/doc/scene.sh xl-vchan graph > channels.dot
+	dot -Tsvg channels.dot > $(srcdir)/doc/channels.svg && rm channels.dot
+.PHONY: doc-graph
