@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 MAN_SOURCES = \
+	man/pvchan.3.scd \
 	man/pvchan.7.scd \
 	man/vchan.1.scd \
 	man/vchan-backend.8.scd \
