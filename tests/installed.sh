@@ -48,6 +48,8 @@ read -ra flags < <(pkg-config --cflags --libs pvchan)
 libdir=$PKG_CONFIG_SYSROOT_DIR$(PKG_CONFIG_SYSROOT_DIR='' pkg-config --variable=libdir pvchan)
 # A library that was built with AddressSanitizer brings its runtime along, which would come first.
 ASAN_OPTIONS=verify_asan_link_order=0 LD_LIBRARY_PATH=$libdir ./program || fail "the program does not run"
+"$CC" -std=c99 -pedantic-errors -Wall -Wextra -Werror "$srcdir/examples/echo.c" -o echo "${flags[@]}" ||
+    fail "examples/echo.c with ${flags[*]}"
 
 # The header's functions and the library's symbols are the same; none needs more than -lpvchan.
 grep -o '\bpvchan_[a-z_]*(' "$srcdir/vchan/pvchan.h" | tr -d '(' | sort -u > declared

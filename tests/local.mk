@@ -108,6 +108,13 @@ tests_lots_SOURCES = tests/lots.c
 tests_lots_LDADD = libpvchan.la
 tests_lots_LDFLAGS = -no-install
 
+# An example, which is the other end there.
+check_PROGRAMS += examples/echo
+examples_echo_SOURCES = examples/echo.c
+examples_echo_CPPFLAGS = -I$(top_srcdir)/vchan
+examples_echo_LDADD = libpvchan.la
+examples_echo_LDFLAGS = -no-install
+
 # The simulator itself.
 check_PROGRAMS += tests/sim-evtchn tests/sim-grants tests/sim-peer tests/sim-peer-asan
 tests_sim_evtchn_SOURCES = tests/sim-evtchn.c tests/sim-domain.h sim/client.c

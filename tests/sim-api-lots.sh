@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Many channels in one process, at both ends (tests/lots.c, and vchan echo with many names): 1024 plain ones; and as many
-# named ones in a guest as xenstored's quota of nodes (1000) lets it have, with its quota of watches (128).
+# Many channels in one process, at both ends (tests/lots.c, and vchan echo or examples/echo.c): 1024 plain ones; and as
+# many named ones in a guest as xenstored's quota of nodes (1000) lets it have, with its quota of watches (128).
 . "${srcdir:?}/tests/sim.sh"
 
 lots=$builddir/tests/lots
@@ -46,7 +46,7 @@ printf 'name = "%s"\nmemory = 64\nkernel = "/boot/vmlinuz"\nvchan = [ %s ]\n' ma
 xl-vchan create -q "$work/many.cfg"
 xensim exec many "$lots" 96 20000 named c > "$work/lots.log" 2>&1 &
 frontend=$!
-vchan echo --timeout 60 c{0..95} > "$work/echo.log" 2>&1 &
+"$builddir/examples/echo" c{0..95} > "$work/echo.log" 2>&1 &
 backend=$!
 ends 100 $frontend
 ends 100 $backend
