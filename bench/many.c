@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What open channels cost: some of them active, in a group that holds more and more.
+ *
+ *   many [--json] [--seconds SECS] [--open COUNT] DOMAIN DOMID
+ *
+ * Runs in domain 0 of a simulated host (`make bench-many`), where it offers 16, 64, 1024 and 4096 channels (or
+ * COUNT), whose rings are in their page, to that domain, in which it starts `vchan echo`. Then 16 of them
+ * send 64 bytes there and back, as fast as they can, in this one thread. A line for each count:
+ *
+ *   open                  channels that are open
+ *   messages_per_second   there and back, of all 16 together
+ *   cpu_us_per_message    of this process
+ *   idle_cpu              seconds of CPU in a second in which nothing happens
+ *   private_bytes         memory a channel, without and in the pages that it shares
+ *   shared_bytes
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vchan/pvchan.h"
+
+#define PATIENCE_MS 120000
+#define ACTIVE      16u
+#define MESSAGE     64
+
+/* A place in xenstore that a run has for itself: so many characters at most, with the number. */
+#define PATH_BYTES 48
+
+static struct pvchan_group *group;
+static double seconds = 2;
+static bool json;
+
+static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    fputs("many: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    exit(1);
+}
+
+static void check(const char *what, long rc)
+{
+    if (rc < 0)
+        die("%s: %s", what, strerror((int)-rc));
+}
+
+/* ---- measures ---- */
+
+static double now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static double cpu(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+/* A line of /proc/self/status, in bytes. */
+static long memory(const char *key)
+{
+    FILE *status = fopen("/proc/self/status", "r");
+    size_t length = strlen(key);
+    char line[128];
+    long kib = 0;
+
+    while (status && fgets(line, sizeof(line), status))
+        if (strncmp(line, key, length) == 0 && line[length] == ':')
+            kib = strtol(line + length + 1, NULL, 10);
+    if (status)
+        fclose(status);
+    return kib * 1024;
+}
+
+/* ---- channels ---- */
+
+/* The next channel that has something to do until then, or NULL. */
+static struct pvchan *next(double until)
+{
+    double left = until - now();
+    struct pvchan *channel;
+
+    check("pvchan_group_wait",
+          pvchan_group_wait(group, left > 0 ? (int)(left * 1000) : 0, &channel));
+    return channel;
+}
+
+static void path_of(char path[PATH_BYTES], unsigned int run, unsigned int number)
+{
+    snprintf(path, PATH_BYTES, "/local/domain/0/data/many/%u/%u", run, number);
+}
+
+static pid_t start_echo(const char *domain, unsigned int run, unsigned int count)
+{
+    const char *fixed[] = {"xensim", "exec", domain, "vchan", "echo", "--client", "0"};
+    const size_t words = sizeof(fixed) / sizeof(fixed[0]);
+    char **argv = calloc(words + count + 1, sizeof(*argv));
+    char(*paths)[PATH_BYTES] = calloc(count, PATH_BYTES);
+    pid_t pid;
+
+    if (!argv || !paths)
+        die("no memory");
+    memcpy(argv, fixed, sizeof(fixed));
+    for (unsigned int i = 0; i < count; i++) {
+        path_of(paths[i], run, i);
+        argv[words + i] = paths[i];
+    }
+    pid = fork();
+    if (pid == 0) {
+        execvp(argv[0], argv);
+        _exit(127);
+    }
+    free(argv);
+    free(paths);
+    return pid;
+}
+
+static void open_all(const char *domain, unsigned int domid, unsigned int count,
+                     struct pvchan **channels, pid_t *echo)
+{
+    double until = now() + PATIENCE_MS / 1000;
+    unsigned int connected = 0;
+    char path[PATH_BYTES];
+
+    for (unsigned int i = 0; i < count; i++) {
+        path_of(path, count, i);
+        check(path, pvchan_server_in(group, domid, path, 1, 1, &channels[i]));
+    }
+    *echo = start_echo(domain, count, count);
+    while (connected < count) {
+        struct pvchan *channel = next(until);
+
+        if (!channel)
+            die("%u of %u channels were not connected", count - connected, count);
+        if (pvchan_is_connected(channel) && !pvchan_data(channel)) {
+            pvchan_set_data(channel, &connected);
+            connected++;
+        }
+    }
+}
+
+/* ---- a run ---- */
+
+struct result {
+    unsigned int open;
+    double messages_per_second, cpu_us_per_message, idle_cpu;
+    long private_bytes, shared_bytes;
+};
+
+static void idle(struct result *result)
+{
+    double before;
+
+    while (next(now() + 0.2)) /* what opening has left to do */
+        ;
+    before = cpu();
+    while (next(now() + seconds))
+        ;
+    result->idle_cpu = (cpu() - before) / seconds;
+}
+
+/* One message comes back, if it is there. */
+static bool took(struct pvchan *channel)
+{
+    uint8_t message[MESSAGE];
+    ssize_t rc = pvchan_recv(channel, message, MESSAGE);
+
+    if (rc != -EAGAIN)
+        check("pvchan_recv", rc);
+    return rc > 0;
+}
+
+static void give(struct pvchan *channel)
+{
+    static const uint8_t message[MESSAGE];
+
+    check("pvchan_send", pvchan_send(channel, message, MESSAGE));
+    pvchan_again(channel); /* to read until -EAGAIN; but not now, or one would play alone */
+}
+
+static void play(struct result *result, struct pvchan **channels)
+{
+    double start = now(), until = start + seconds, before = cpu(), end;
+    unsigned int count = 0, away = 0;
+    struct pvchan *channel;
+
+    for (; away < ACTIVE; away++)
+        give(channels[away * (result->open / ACTIVE)]);
+    while (now() < until && (channel = next(until)) != NULL) {
+        if (!took(channel))
+            continue;
+        give(channel);
+        count++;
+    }
+    end = now();
+    result->messages_per_second = count / (end - start);
+    result->cpu_us_per_message = (cpu() - before) / (count ? count : 1) * 1e6;
+    while (away > 0 && (channel = next(end + PATIENCE_MS / 1000)) != NULL)
+        away -= took(channel);
+}
+
+static struct result run(const char *domain, unsigned int domid, unsigned int count)
+{
+    struct pvchan **channels = calloc(count, sizeof(struct pvchan *));
+    struct result result = {.open = count};
+    long all = memory("VmRSS"), shared = memory("RssShmem");
+    pid_t echo;
+    int status;
+
+    if (!channels)
+        die("no memory");
+    check("pvchan_group_open", pvchan_group_open(&group));
+    open_all(domain, domid, count, channels, &echo);
+    result.shared_bytes = (memory("RssShmem") - shared) / (long)count;
+    result.private_bytes = (memory("VmRSS") - all) / (long)count - result.shared_bytes;
+    idle(&result);
+    play(&result, channels);
+    pvchan_group_close(group);
+    free(channels);
+    if (waitpid(echo, &status, 0) != echo || status != 0)
+        die("vchan echo ended with status %d", status);
+    return result;
+}
+
+static void print(const struct result *result)
+{
+    printf(json ? "{\"open\": %u, \"active\": %u, \"messages_per_second\": %.0f, "
+                  "\"cpu_us_per_message\": %.2f, \"idle_cpu\": %.4f, \"private_bytes\": %ld, "
+                  "\"shared_bytes\": %ld}\n"
+                : "%6u open, %u active: %8.0f messages/s, %6.2f us of CPU a message; idle: %.4f s "
+                  "of CPU a second; memory a channel: %ld + %ld bytes\n",
+           result->open, ACTIVE, result->messages_per_second, result->cpu_us_per_message,
+           result->idle_cpu, result->private_bytes, result->shared_bytes);
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"seconds", required_argument, NULL, 's'},
+                                            {"open", required_argument, NULL, 'o'},
+                                            {0}};
+    static const unsigned int counts[] = {16, 64, 1024, 4096};
+    unsigned int only = 0;
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == '?')
+            return 2;
+        json |= option == 'j';
+        seconds = option == 's' ? strtod(optarg, NULL) : seconds;
+        only = option == 'o' ? (unsigned int)strtoul(optarg, NULL, 10) : only;
+    }
+    if (argc - optind != 2 || seconds <= 0 || (only > 0 && only < ACTIVE))
+        die("many [--json] [--seconds SECS] [--open COUNT] DOMAIN DOMID");
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        struct result result;
+
+        if (only && i > 0)
+            break;
+        result = run(argv[optind], (unsigned int)strtoul(argv[optind + 1], NULL, 10),
+                     only ? only : counts[i]);
+        print(&result);
+    }
+    return 0;
+}
