@@ -81,7 +81,7 @@ run 1 xensim exec guest xenstore-read "$S/0"
 
 part "they go with the device, and with the service"
 run 0 xl-vchan detach guest echo
-run 1 xenstore-read "$S/0"
+vanishes "$S/0"
 line 1 > /dev/null || fail "too much is gone"
 backend_stop
 run 1 xenstore-read "${S%/*}"
