@@ -43,6 +43,7 @@ struct device {
     bool opened;                        /* the connection is, since held */
     uint32_t ring_bytes;                /* taken from the quota */
     time_t connected;                   /* when it was last (monotonic); 0: not since it began */
+    bool retrying;                      /* its last life came to nothing, so that it is told less of */
 };
 
 /* The other side, and also the key that names its directory. */
@@ -94,7 +95,6 @@ static void device_plan(struct device *device)
         return;
     if (device->connected && seconds_now() - device->connected >= LASTED_SECONDS)
         device->pause_ms = 0;
-    device->connected = 0;
     device->pause_ms = device->pause_ms ? 2 * device->pause_ms : PAUSE_MIN_MS;
     if (device->pause_ms > most)
         device->pause_ms = most;
@@ -163,6 +163,7 @@ static void device_connected(void *arg)
     struct device *device = arg;
 
     device->connected = seconds_now();
+    device->retrying = false;
     account_begin(&device->connection.account, endpoint_channel(device->endpoint));
     device->connection.kind->start(&device->connection);
 }
@@ -211,24 +212,45 @@ static struct where where_of(const struct device *device)
 /* What has been explained already is only named. */
 static void log_own(const struct device *device)
 {
+    enum log_level level = device->retrying ? LOG_DETAILS : LOG_CHANGES;
     const struct connection *connection = &device->connection;
     const char *state = xenbus_state_name(device->own);
 
     if (device->own == XenbusStateUnknown)
         connection_log(connection, LOG_CHANGES, "removed");
     else if (device->told && device->own >= XenbusStateClosing)
-        connection_log(connection, LOG_CHANGES, "%s", state);
+        connection_log(connection, level, "%s", state);
     else
-        connection_log(connection, LOG_CHANGES, "%s%s", state, where_of(device).text);
+        connection_log(connection, level, "%s%s", state, where_of(device).text);
 }
 
-static void log_reason(struct device *device, bool own_moved)
+/* Why it is as it is: a frontend that was refused finds that with the backend. */
+struct reason {
+    char text[CONNECTION_WHY_MAX];
+};
+
+static struct reason reason_of(const struct device *device)
+{
+    const struct endpoint *endpoint = device->endpoint;
+    bool refused = device->role == MACHINE_FRONTEND && device->own == XenbusStateClosed;
+    struct reason reason;
+    char error[sizeof(reason.text) - 32];
+
+    snprintf(reason.text, sizeof(reason.text), "%s", endpoint_reason(endpoint));
+    if (refused && !reason.text[0] &&
+        store_read_text(device->host->store, endpoint_peer_dir(endpoint), "error", error,
+                        sizeof(error)) == 0)
+        snprintf(reason.text, sizeof(reason.text), "the backend says: %s", error);
+    return reason;
+}
+
+static void log_reason(struct device *device, const struct reason *reason, bool own_moved)
 {
     device->told = true;
-    snprintf(device->complaint, sizeof(device->complaint), "%s", endpoint_reason(device->endpoint));
+    memcpy(device->complaint, reason->text, sizeof(device->complaint));
     connection_log(&device->connection, LOG_ERRORS, "%s%s%s%s",
-             own_moved ? xenbus_state_name(device->own) : "", own_moved ? ": " : "",
-             device->complaint, where_of(device).text);
+                   own_moved ? xenbus_state_name(device->own) : "", own_moved ? ": " : "",
+                   device->complaint, where_of(device).text);
 }
 
 static void log_peer(const struct device *device)
@@ -241,21 +263,24 @@ static void log_peer(const struct device *device)
  * Whether the reason is to be told: when it comes up, and when the device closes for the one that
  * it closed for the last time.
  */
-static bool is_news(const struct device *device, bool own_moved)
+static bool is_news(const struct device *device, const struct reason *reason, bool own_moved)
 {
-    const char *reason = endpoint_reason(device->endpoint);
     bool closes = own_moved && device->own >= XenbusStateClosing;
+    bool again = closes && !device->told && !device->retrying;
 
-    return reason[0] && (strcmp(reason, device->complaint) != 0 || (closes && !device->told));
+    return reason->text[0] && (again || strcmp(reason->text, device->complaint) != 0);
 }
 
 static void log_news(struct device *device, bool own_moved)
 {
+    const struct reason reason = reason_of(device);
     bool removed = device->own == XenbusStateUnknown;
-    bool news = is_news(device, own_moved);
+    bool news = is_news(device, &reason, own_moved);
 
+    if (!reason.text[0] && !device->retrying)
+        device->complaint[0] = '\0';
     if (news)
-        log_reason(device, own_moved && !removed);
+        log_reason(device, &reason, own_moved && !removed);
     if (own_moved && (!news || removed))
         log_own(device);
 }
@@ -271,8 +296,6 @@ static void device_moved(void *arg)
     device->peer = endpoint_peer_state(endpoint);
     if (own_moved && device->own < XenbusStateClosing)
         device->told = false;
-    if (!endpoint_reason(endpoint)[0])
-        device->complaint[0] = '\0';
     device_mind(device);
     if (peer_moved)
         log_peer(device);
@@ -479,6 +502,8 @@ static void device_start_over(struct device *device)
     char why[CONNECTION_WHY_MAX];
     int rc;
 
+    device->retrying = !device->connected;
+    device->connected = 0;
     endpoint_close(device->endpoint);
     rc = device_open(device, why);
     if (rc == 0)

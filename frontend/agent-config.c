@@ -187,17 +187,27 @@ static int take_setting(struct reader *reader)
     return take_list(reader);
 }
 
+/* A setting ends with its line, or a semicolon. */
+static int take_end(struct reader *reader)
+{
+    skip(reader, false);
+    if (strchr("\n;", *reader->cursor)) /* or the file's end, the text's NUL */
+        return 0;
+    return refuse(reader, reader->line, "%s behind a setting", found_at(reader).text);
+}
+
 static int take_all(struct reader *reader)
 {
     int rc = 0;
 
     for (skip(reader, true); rc == 0 && *reader->cursor; skip(reader, true)) {
-        rc = take_setting(reader);
-        skip(reader, false);
-        if (rc == 0 && *reader->cursor == ';')
+        if (*reader->cursor == ';') {
             reader->cursor++;
-        else if (rc == 0 && *reader->cursor && *reader->cursor != '\n')
-            rc = refuse(reader, reader->line, "%s behind a setting", found_at(reader).text);
+            continue;
+        }
+        rc = take_setting(reader);
+        if (rc == 0)
+            rc = take_end(reader);
     }
     return rc;
 }

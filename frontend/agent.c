@@ -19,10 +19,11 @@
 #define ROOT "device/vchan"
 
 /*
- * Our statistics, and the mark of this life of the domain: what a guest wrote into data/ is not
- * restored with it.
+ * Our statistics, and by its value the mark of this life of the domain: what a guest wrote into data/ is
+ * not restored with it.
  */
-#define MARK "data/vchan-frontend"
+#define STATISTICS "data/vchan-frontend"
+#define MARK       "this life"
 
 /* A channel that was seen in the last scan has its generation; one that was not is gone. */
 struct slot {
@@ -48,7 +49,7 @@ struct agent {
     struct agent_config *config;
     unsigned int generation;
     bool rescan; /* a channel came or went, perhaps */
-    bool marked;   /* MARK was there, in this life */
+    bool marked;   /* this life is */
     bool reborn;   /* there is another */
     bool stopping; /* there would not be */
     SLIST_HEAD(, slot) slots;
@@ -57,6 +58,15 @@ struct agent {
 
 /* ---- another life of the domain ---- */
 
+/* What cannot be read now says nothing. */
+static bool life_goes_on(struct agent *agent)
+{
+    char text[sizeof(MARK)];
+    int rc = store_read_text(agent->host->store, NULL, STATISTICS, text, sizeof(text));
+
+    return rc == 0 ? strcmp(text, MARK) == 0 : rc != -ENOENT;
+}
+
 /*
  * After a restore, or in another host, all that we have of Xen is of a life that is over. It may not
  * even be given back.
@@ -64,11 +74,9 @@ struct agent {
 static void check_life(void *arg)
 {
     struct agent *agent = arg;
-    char text[2];
     int rc;
 
-    if (!agent->marked ||
-        store_read_text(agent->host->store, NULL, MARK, text, sizeof(text)) != -ENOENT)
+    if (!agent->marked || life_goes_on(agent))
         return;
     log_line(LOG_CHANGES, "the domain was restored or migrated: starting over");
     rc = stale_leave(agent->host->xen);
@@ -130,7 +138,12 @@ static struct connection_spec spec_of(const struct declaration *declared)
 
     copy(spec.kind, sizeof(spec.kind), declared->connection);
     copy(spec.path, sizeof(spec.path), declared->path);
+    copy(spec.address, sizeof(spec.address), declared->address);
     copy(spec.command, sizeof(spec.command), declared->command);
+    copy(spec.owner, sizeof(spec.owner), declared->owner);
+    copy(spec.group, sizeof(spec.group), declared->group);
+    copy(spec.mode, sizeof(spec.mode), declared->mode);
+    copy(spec.user, sizeof(spec.user), declared->user);
     return spec;
 }
 
@@ -354,7 +367,7 @@ static int agent_start(const struct host *host, void *arg)
     struct agent *agent = arg;
 
     agent->host = host;
-    agent->marked = store_exists(host->store, NULL, MARK);
+    agent->marked = store_write_text(host->store, NULL, STATISTICS, MARK) == 0;
     scan(agent);
     look_at_marked(agent);
     return 0;
@@ -449,7 +462,7 @@ int agent_run(const char *file, struct agent_config *config)
     static const struct host_ops ops = {
         .program = "vchan-frontend",
         .watch = ROOT,
-        .statistics = MARK,
+        .statistics = STATISTICS,
         .start = agent_start,
         .changed = agent_changed,
         .settle = agent_settle,

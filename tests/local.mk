@@ -12,7 +12,7 @@ AM_TESTS_ENVIRONMENT = \
 	export srcdir builddir PATH LSAN_OPTIONS;
 
 UNIT_TESTS = \
-	tests/fuzz-page tests/test-connection tests/test-command tests/test-config \
+	tests/fuzz-page tests/test-agent-config tests/test-connection tests/test-command tests/test-config \
 	tests/test-device tests/test-machine tests/test-ring
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
@@ -22,6 +22,7 @@ EXTRA_DIST += tests/include-graph.sh tests/installed.sh
 
 SIM_TESTS = \
 	tests/sim-agent.sh \
+	tests/sim-agent-life.sh \
 	tests/sim-api.sh \
 	tests/sim-api-lost.sh \
 	tests/sim-api-lots.sh \
@@ -56,6 +57,10 @@ check-valgrind: $(UNIT_TESTS)
 		LOG_COMPILER='$(LIBTOOL) --mode=execute $(VALGRIND) -q --error-exitcode=99 \
 		--leak-check=full --errors-for-leak-kinds=definite --child-silent-after-fork=no'
 .PHONY: check-valgrind
+
+tests_test_agent_config_SOURCES = tests/test-agent-config.c
+tests_test_agent_config_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+tests_test_agent_config_LDADD = libagent.la $(CHECK_LIBS)
 
 tests_test_connection_SOURCES = tests/test-connection.c
 tests_test_connection_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS)
