@@ -50,7 +50,7 @@ frontend=$!
 backend=$!
 ends 100 $frontend
 ends 100 $backend
-cat "$work/lots.log"
+with_descriptors "$work/lots.log" 20
 for i in {0..95}; do
     xl-vchan detach many "c$i"
 done

@@ -28,8 +28,7 @@ struct endpoint {
     char own_dir[STORE_PATH_MAX];
     char peer_dir[STORE_PATH_MAX];
     char name[DEVICE_NAME_MAX + 1];
-    char lock_name[64];
-    int lock;
+    off_t lock;
     domid_t peer;
     struct ring_orders orders; /* frontend only: what the config asks for */
 
@@ -645,15 +644,14 @@ static int read_device(struct endpoint *endpoint)
 static int take_lock(struct endpoint *endpoint)
 {
     const char *slash = strrchr(endpoint->own_dir, '/');
-    const char *devid = slash ? slash + 1 : endpoint->own_dir;
+    off_t side = endpoint->role == MACHINE_BACKEND ? endpoint->peer : STORE_NOBODY;
+    uint32_t devid;
+    int rc = parse_number(slash ? slash + 1 : endpoint->own_dir, DEVICE_ID_MAX, &devid);
 
-    if (endpoint->role == MACHINE_BACKEND)
-        snprintf(endpoint->lock_name, sizeof(endpoint->lock_name), "backend-%u-%.32s",
-                 endpoint->peer, devid);
-    else
-        snprintf(endpoint->lock_name, sizeof(endpoint->lock_name), "frontend-%.32s", devid);
-    endpoint->lock = lock_take(endpoint->lock_name);
-    return endpoint->lock < 0 ? endpoint->lock : 0;
+    if (rc < 0)
+        return -EINVAL;
+    endpoint->lock = side * (DEVICE_ID_MAX + 1) + devid;
+    return lock_number_take(endpoint->lock);
 }
 
 int endpoint_open(struct store *store, struct xen *xen, enum machine_role role,
@@ -692,7 +690,7 @@ void endpoint_close(struct endpoint *endpoint)
     endpoint_set_leaving(endpoint);
     if (endpoint->channel) /* xenstore did not answer: the rings go all the same */
         act_release(endpoint);
-    lock_release(endpoint->lock_name, endpoint->lock);
+    lock_number_release(endpoint->lock);
     free(endpoint);
 }
 
