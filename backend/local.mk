@@ -6,8 +6,7 @@ vchan_backend_LDADD = libconnection.la
 
 EXTRA_DIST += backend/vchan-backend.service.in
 
-systemdunitdir = $(prefix)/lib/systemd/system
-systemdunit_DATA = backend/vchan-backend.service
+systemdunit_DATA += backend/vchan-backend.service
 CLEANFILES += backend/vchan-backend.service
 backend/vchan-backend.service: $(srcdir)/backend/vchan-backend.service.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) backend && sed 's|@sbindir[@]|$(sbindir)|' $< > $@.tmp && mv $@.tmp $@

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The agent's configuration file: what this guest's channels are plugged into. Syntax and words are
- * those of the key vchan= in an xl config file: man/vchan-frontend.conf.5.scd. (libxlutil, which reads
+ * those of the key vchan= in an xl config file: man/vchan-frontend.8.scd. (libxlutil, which reads
  * that, would bring all of the toolstack into the guest.)
  */
 #ifndef FRONTEND_AGENT_CONFIG_H

@@ -40,6 +40,13 @@ vchan_frontend_SOURCES = frontend/vchan-frontend.c
 vchan_frontend_CPPFLAGS = $(AM_CPPFLAGS) -DSYSCONFDIR='"$(sysconfdir)"'
 vchan_frontend_LDADD = libagent.la
 
+EXTRA_DIST += frontend/vchan-frontend.service.in
+
+systemdunit_DATA += frontend/vchan-frontend.service
+CLEANFILES += frontend/vchan-frontend.service
+frontend/vchan-frontend.service: $(srcdir)/frontend/vchan-frontend.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) frontend && sed 's|@sbindir[@]|$(sbindir)|; s|@sysconfdir[@]|$(sysconfdir)|' $< > $@.tmp && mv $@.tmp $@
+
 # In the folder, since the build has a folder of the program's name.
 bin_PROGRAMS += frontend/vchan
 frontend_vchan_SOURCES = frontend/vchan.c

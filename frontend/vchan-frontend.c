@@ -114,7 +114,7 @@ int main(int argc, char **argv)
     }
     if (!request.check)
         return agent_run(request.file, &config);
-    printf("%s: %zu channels\n", request.file, config.count);
+    printf("%s: %zu channel%s\n", request.file, config.count, config.count == 1 ? "" : "s");
     agent_config_free(&config);
     return EXIT_DONE;
 }

@@ -45,7 +45,9 @@ run 3 vchan-frontend --check -c "$work/frontend.conf"
 complains "vchan-frontend: $work/frontend.conf:1: vchan entry 2: key \"name\": \"one\" is the name of an earlier entry"
 agent_config "name=one, connection=socket, path=$work/one"
 run 0 vchan-frontend --check -c "$work/frontend.conf"
-says "$work/frontend.conf: 1 channels"
+says "$work/frontend.conf: 1 channel"
+run 0 vchan-frontend -t -c "${srcdir:?}/examples/frontend.conf"
+says "$srcdir/examples/frontend.conf: 3 channels"
 for word in --loud -zv --verbose=1; do
     run 2 vchan-frontend -q "$word"
     [[ $err == 'vchan-frontend: "-'*'": no such option, or it takes no value (see vchan-frontend --help)' ]] ||
