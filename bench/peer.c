@@ -4,18 +4,22 @@
  *
  *   peer LIBRARY ROLE WORK SIZE TOTAL DOMID PLACE READ-RING WRITE-RING
  *
- * LIBRARY  pvchan, libxenvchan, unix, pipe (a pair of named pipes), memcpy (one process)
+ * LIBRARY  pvchan, libxenvchan, unix, pipe (a pair of named pipes), tcp (PLACE is an IPv4 address of
+ *          the server), memcpy (one process)
  * ROLE     server (offers the place, receives) or client (sends)
  * WORK     stream (read and write), message (all or nothing), echo (a message there and back)
  * SIZE     bytes a call; TOTAL bytes (stream, message) or rounds (echo); PLACE a path
  *
  * It prints one JSON object: seconds, CPU seconds, and calls that are system calls on Xen.
  */
+#include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <libxenvchan.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -124,23 +128,42 @@ static void open_real(const struct request *request, bool server)
     real->blocking = 1;
 }
 
-static void open_unix(const struct request *request, bool server)
+/* fd becomes a connection: the first that comes to address, or one to it once somebody listens. */
+static void join(int fd, bool server, const struct sockaddr *address, socklen_t size)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    const int on = 1;
 
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", request->place);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (server) {
-        if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 1) < 0)
+        if (bind(fd, address, size) < 0 || listen(fd, 1) < 0)
             die("listen", errno);
         fd = accept(fd, NULL, NULL);
     } else {
-        while (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+        while (connect(fd, address, size) < 0)
             poll(NULL, 0, 1);
     }
     if (fd < 0)
-        die("unix socket", errno);
+        die("socket", errno);
     in = out = fd;
+}
+
+static void open_unix(const struct request *request, bool server)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", request->place);
+    join(socket(AF_UNIX, SOCK_STREAM, 0), server, (struct sockaddr *)&address, sizeof(address));
+}
+
+static void open_tcp(const struct request *request, bool server)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(7777)};
+    const int on = 1;
+
+    if (inet_pton(AF_INET, request->place, &address.sin_addr) != 1)
+        die("address", EINVAL);
+    join(socket(AF_INET, SOCK_STREAM, 0), server, (struct sockaddr *)&address, sizeof(address));
+    setsockopt(in, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
 /* bench/bench has made PLACE.there and PLACE.back. */
@@ -211,20 +234,27 @@ static double cpu_seconds(void)
 
 static uint8_t *data;
 
-/* From the first byte to the last; then a byte back, so that the sender's time is the same. */
+static double began;
+
+static uint64_t receive_some(const struct request *request)
+{
+    long rc = request->size;
+
+    if (request->stream)
+        check("read", rc = take_some(data, request->size));
+    else
+        take(request, data);
+    return (uint64_t)rc;
+}
+
+/* The sender may come late: time runs from the first bytes. */
 static void receive(const struct request *request)
 {
-    for (uint64_t done = 0; done < request->total;) {
-        if (request->stream) {
-            long rc = take_some(data, request->size);
+    uint64_t done = receive_some(request);
 
-            check("read", rc);
-            done += (uint64_t)rc;
-        } else {
-            take(request, data);
-            done += request->size;
-        }
-    }
+    began = seconds();
+    while (done < request->total)
+        done += receive_some(request);
 }
 
 static void transmit(const struct request *request)
@@ -283,9 +313,10 @@ static void copy_memory(const struct request *request)
 
 static void run(const struct request *request, bool server)
 {
-    double start = seconds(), cpu = cpu_seconds();
+    double cpu = cpu_seconds();
     bool echo = strcmp(request->work, "echo") == 0;
 
+    began = seconds();
     if (strcmp(request->library, "memcpy") == 0)
         copy_memory(request);
     else if (echo)
@@ -296,7 +327,7 @@ static void run(const struct request *request, bool server)
         printf("{");
     printf("\"seconds\": %.9f, \"cpu\": %.6f, \"notifies\": %" PRIu64 ", \"waits\": %" PRIu64
            "}\n",
-           seconds() - start, cpu_seconds() - cpu, notifies, waits);
+           seconds() - began, cpu_seconds() - cpu, notifies, waits);
 }
 
 static bool open_library(const struct request *request, bool server)
@@ -309,6 +340,7 @@ static bool open_library(const struct request *request, bool server)
         {"libxenvchan", open_real},
         {"unix", open_unix},
         {"pipe", open_pipe},
+        {"tcp", open_tcp},
     };
 
     for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++) {

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What domain 0 does for lab/run, which asks for one of these:
-#   session.sh deliver       unpacks the product here and in the guests
-#   session.sh test NAME     runs a scenario between two looks at what is in use
-#   session.sh shell         a shell for a person
+#   session.sh deliver            unpacks the product here and in the guests
+#   session.sh test NAME SCRIPT   runs a scenario between two looks at what is in use
+#   session.sh shell              a shell for a person
 share=/share
 export VOCABULARY=$share/lab/on-xen.sh
 . "$VOCABULARY"
@@ -43,7 +43,7 @@ run_scenario()
 {
     host_mark
     LD_PRELOAD=${LAB_BREAK:+$share/break-handshake.so} \
-        timeout -k 5 "$LAB_SCENARIO_SECONDS" sh $share/lab/tests/"$1".sh
+        timeout -k 5 "$LAB_SCENARIO_SECONDS" "$share/lab/$1"
     code=$?
     case $code in
     124 | 143) echo "FAIL: the scenario did not end in $LAB_SCENARIO_SECONDS s" ;;
@@ -55,7 +55,7 @@ test_one()
 {
     mkdir -p /tmp/scenario
     cd /tmp/scenario || return 1
-    run_scenario "$1" </dev/null >$share/results/"$1.log" 2>&1
+    run_scenario "$2" </dev/null >$share/results/"$1.log" 2>&1
     code=$?
     cd /
     collect $share/results/"$1" 2>$share/results/"$1.collect"
@@ -73,6 +73,6 @@ shell()
 
 case $1 in
 deliver) deliver ;;
-test) test_one "$2" ;;
+test) test_one "$2" "$3" ;;
 shell) shell ;;
 esac
