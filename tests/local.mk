@@ -17,8 +17,8 @@ UNIT_TESTS = \
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 
-TESTS += tests/include-graph.sh tests/installed.sh
-EXTRA_DIST += tests/include-graph.sh tests/installed.sh
+TESTS += tests/completion.sh tests/include-graph.sh tests/installed.sh
+EXTRA_DIST += tests/completion.sh tests/include-graph.sh tests/installed.sh
 
 SIM_TESTS = \
 	tests/sim-agent.sh \

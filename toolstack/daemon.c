@@ -115,6 +115,15 @@ static int serve(struct daemon *daemon)
     return rc;
 }
 
+/* A directory that somebody named is meant to be there. */
+static void check_dirs(const struct declared_dirs *dirs)
+{
+    for (size_t i = 0; i < dirs->count; i++)
+        if (access(dirs->dirs[i], R_OK | X_OK) < 0)
+            fprintf(stderr, "xl-vchan: daemon: cannot read %s: %s (it goes on without)\n",
+                    dirs->dirs[i], strerror(errno));
+}
+
 static int daemon_run(struct daemon *daemon)
 {
     int rc = tool_open(&daemon->tool, "daemon", NULL);
@@ -153,6 +162,7 @@ static int run(const struct command *command, int argc, char **argv)
     }
     if (optind < argc)
         return command_usage(command, "takes no arguments");
+    check_dirs(&daemon.dirs);
     if (daemon.dirs.count == 0)
         daemon.dirs = (struct declared_dirs){.dirs = usual, .count = 2};
     return daemon_run(&daemon);

@@ -29,7 +29,8 @@ int command_usage(const struct command *command, const char *format, ...)
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
-    fprintf(stderr, " (usage: xl-vchan %s %s)\n", command->name, command->args);
+    fprintf(stderr, " (usage: xl-vchan %s%s%s)\n", command->name, command->args[0] ? " " : "",
+            command->args);
     return EXIT_USAGE;
 }
 
@@ -121,8 +122,8 @@ static void print_overview(FILE *to)
 
 static int print_help(const struct command *command)
 {
-    printf("Usage: xl-vchan %s %s\n\n%s.\n%s", command->name, command->args, command->summary,
-           command->help);
+    printf("Usage: xl-vchan %s%s%s\n\n%s.\n%s", command->name, command->args[0] ? " " : "",
+           command->args, command->summary, command->help);
     return EXIT_SUCCESS;
 }
 

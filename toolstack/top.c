@@ -73,12 +73,13 @@ static void cell_state(const struct monitored *channel, char *text, size_t size)
         [XenbusStateReconfigured] = "Reconf",
     };
     const enum xenbus_state *states = channel->states;
+    const char *mark = channel->trouble ? " !" : "";
 
     if (states[MONITOR_FRONTEND] == states[MONITOR_BACKEND])
-        snprintf(text, size, "%s", xenbus_state_name(states[MONITOR_FRONTEND]));
+        snprintf(text, size, "%s%s", xenbus_state_name(states[MONITOR_FRONTEND]), mark);
     else
-        snprintf(text, size, "%s/%s", words[states[MONITOR_FRONTEND]],
-                 words[states[MONITOR_BACKEND]]);
+        snprintf(text, size, "%s/%s%s", words[states[MONITOR_FRONTEND]],
+                 words[states[MONITOR_BACKEND]], mark);
 }
 
 static void cell_rate(const struct monitored *channel, enum traffic_count direction, char *text,
@@ -675,7 +676,8 @@ static int run(const struct command *command, int argc, char **argv)
 
 const struct command command_top = {
     "top", "", "Show all channels on the screen, as they change",
-    "  q  quit             up, down  select a channel: the line below tells more of it\n"
+    "A \"!\" behind the state: somebody should do something; the lines below the list tell what.\n"
+    "  q  quit             up, down  select a channel: the lines below tell more of it\n"
     "  s  sort by another column     r  backward\n"
     "  /  show only what has a text in it; Escape: all again\n",
     run};

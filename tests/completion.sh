@@ -1,0 +1,53 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# bash completion for xl-vchan: every command and every option of its help, domains and channels.
+set -u
+failures=0
+fail() { echo "FAIL: $*"; failures=$((failures + 1)); }
+
+# What the completion asks, answered as on a host with two domains.
+xl() {
+    printf '%s\n' 'Name                                        ID   Mem VCPUs	State	Time(s)' \
+        'Domain-0                                     0   512     1     r-----       1.0' \
+        'guest one                                    1    64     1     -b----       0.0' \
+        '$(touch evil)*                               2    64     1     -b----       0.0'
+}
+xl-vchan() {
+    [ "$3" = "guest one" ] || return 1
+    printf '  "name":"%s",\n' org.example.db org.example.log
+}
+compopt() { :; }
+. "${srcdir:-.}/toolstack/completion/xl-vchan"
+
+# offers EXPECTED WORD…: the last of them is completed to (at least) that.
+offers() {
+    local expected=$1 one
+    shift
+    COMP_WORDS=(xl-vchan "$@") COMP_CWORD=$# COMPREPLY=()
+    _xl_vchan
+    for one in "${COMPREPLY[@]}"; do
+        [ "$one" != "$expected" ] || return
+    done
+    fail "xl-vchan $*: no \"$expected\" but: ${COMPREPLY[*]-}"
+}
+
+program=${builddir:-.}/xl-vchan
+for command in $("$program" help | sed -n 's/^  \([a-z]*\) .*/\1/p'); do
+    offers "$command" "${command:0:1}"
+    offers "$command" help "${command:0:1}"
+    for option in $("$program" help "$command" | grep -oE -- '--[a-z-]+' | sort -u); do
+        offers "$option" "$command" "${option:0:3}"
+    done
+done
+for command in attach detach list show watch wait; do
+    offers 'guest\ one' "$command" g
+    offers 'guest\ one' "$command" 'guest\ '
+done
+for command in detach show watch wait; do
+    offers org.example.log "$command" 'guest\ one' org
+done
+offers Connected watch --until C
+offers Connected wait 'guest\ one' org.example.db C
+offers '\$\(touch\ evil\)\*' list '\$'
+[ ! -e evil ] || fail "it ran a domain's name"
+[ "$failures" = 0 ]
