@@ -87,11 +87,7 @@ check_leaks() {
 }
 
 backend_start
-deadline=$((SECONDS + 30))
-until xenstore-exists /local/domain/0/data/vchan-backend; do # which it makes when it starts
-    [ $SECONDS -lt $deadline ] || { fail "no directory for statistics"; break; }
-    read -rt 0.05 <> <(:)
-done
+backend_ready
 clean=$(snapshot)
 daemon_start
 

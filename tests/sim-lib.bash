@@ -56,6 +56,15 @@ backend_start() {
     backend=$!
 }
 
+# backend_ready: it has made what it keeps in xenstore as long as it runs.
+backend_ready() {
+    local deadline=$((SECONDS + 30))
+    until xenstore-exists /local/domain/0/data/vchan-backend; do
+        [ $SECONDS -lt $deadline ] || { fail "vchan-backend has no directory for statistics"; return; }
+        read -rt 0.05 <> <(:) || true
+    done
+}
+
 # await TEXT [SECONDS]: a line with it comes in the backend's log, none being later than that (10). The
 # line: $line.
 await() {

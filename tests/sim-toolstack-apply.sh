@@ -24,6 +24,7 @@ settled() {
 }
 
 backend_start
+backend_ready
 clean=$(snapshot)
 domain logger
 domain web "name=db, connection=echo" "name=log, backend=logger" "name=old"
