@@ -19,6 +19,7 @@ lab_break_handshake_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
 
 # The scenarios that need no more than xensim has run there too (tests/on-sim.sh).
 SCENARIOS = lab/tests/channel.sh lab/tests/daemon.sh lab/tests/deaths.sh lab/tests/domains.sh \
+	lab/tests/frontend.sh \
 	lab/tests/guest-to-guest.sh lab/tests/interop.sh lab/tests/libxenvchan.sh lab/tests/many.sh \
 	lab/tests/permissions.sh lab/tests/rings.sh
 TESTS += $(SCENARIOS)

@@ -173,7 +173,7 @@ for name in one two three late; do
 done
 vanishes "$work/three"
 agent_stop
-out=$(in_domain guest sh -c 'ls /run/pvchan; xenstore-ls data') || fail "ls: exit code $?"
+out=$(in_domain guest sh -c 'ls -I devices /run/pvchan; xenstore-ls data') || fail "ls: exit code $?"
 says ""
 in_domain guest pkill -KILL -x vchan-stale
 backend_stop
