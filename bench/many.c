@@ -2,18 +2,19 @@
 /*
  * What open channels cost: some of them active, in a group that holds more and more.
  *
- *   many [--json] [--seconds SECS] [--open COUNT] DOMAIN DOMID
+ * many [--json] [--seconds SECS] [--open COUNT] DOMAIN DOMID
  *
- * Runs in domain 0 of a simulated host (`make bench-many`), where it offers 16, 64, 1024 and 4096 channels (or
- * COUNT), whose rings are in their page, to that domain, in which it starts `vchan echo`. Then 16 of them
- * send 64 bytes there and back, as fast as they can, in this one thread. A line for each count:
+ * Runs in domain 0 of a simulated host (`make bench-many`), where it offers 16, 64, 1024 and 4096
+ * channels (or COUNT), whose rings are in their page, to that domain, in which it starts `vchan
+ * echo`. Then 16 of them send 64 bytes there and back, as fast as they can, in this one thread. A
+ * line for each count:
  *
- *   open                  channels that are open
- *   messages_per_second   there and back, of all 16 together
- *   cpu_us_per_message    of this process
- *   idle_cpu              seconds of CPU in a second in which nothing happens
- *   private_bytes         memory a channel, without and in the pages that it shares
- *   shared_bytes
+ * open                  channels that are open
+ * messages_per_second   there and back, of all 16 together
+ * cpu_us_per_message    of this process
+ * idle_cpu              seconds of CPU in a second in which nothing happens
+ * private_bytes         memory a channel, without and in the pages that it shares
+ * shared_bytes
  */
 #include <errno.h>
 #include <getopt.h>

@@ -39,14 +39,15 @@ struct channel_name {
 };
 
 /*
- * Their names, frontends first: one exchange with xenstored for each. 0, and the caller frees *names; or
- * -ENOMEM, and *names is NULL. Directories that this domain may not list have nothing in them.
+ * Their names, frontends first: one exchange with xenstored for each. 0, and the caller frees
+ * *names; or -ENOMEM, and *names is NULL. Directories that this domain may not list have nothing in
+ * them.
  */
 int channels_names(struct store *store, struct channel_name **names, size_t *count);
 
 /*
- * What xenstore shows of those that "NAME" or "DOMID/NAME" may mean (NULL: of all). 0, and the caller frees
- * *views; or -EINVAL, -ENOMEM, and *views is NULL.
+ * What xenstore shows of those that "NAME" or "DOMID/NAME" may mean (NULL: of all). 0, and the
+ * caller frees *views; or -EINVAL, -ENOMEM, and *views is NULL.
  */
 int channels_view(struct store *store, const struct channel_name *names, size_t names_count,
                   const char *name, struct channel_view **views, size_t *count);
@@ -58,9 +59,9 @@ int channels_view(struct store *store, const struct channel_name *names, size_t 
 int channels_list(struct store *store, struct channel_view **views, size_t *count);
 
 /*
- * Finds the one that "NAME" or "DOMID/NAME" means (DOMID is the domain at the other end). 0, -EINVAL if
- * it is neither form, -ENOENT, or -ENOTUNIQ if there are several. To open it, only those for programs
- * count; -EBUSY if there are only others.
+ * Finds the one that "NAME" or "DOMID/NAME" means (DOMID is the domain at the other end). 0,
+ * -EINVAL if it is neither form, -ENOENT, or -ENOTUNIQ if there are several. To open it, only those
+ * for programs count; -EBUSY if there are only others.
  */
 int channels_find(const struct channel_view *views, size_t count, const char *name, bool to_open,
                   const struct channel_view **found);

@@ -28,8 +28,9 @@ static int pick(const struct pvchan_group *group, const char *name, struct chann
 }
 
 /*
- * Which of this domain's devices is meant. To look through all of them takes long where there are many, so that who
- * opens many at once looks once; but that is not relied upon to say that there is none.
+ * Which of this domain's devices is meant. To look through all of them takes long where there are
+ * many, so that who opens many at once looks once; but that is not relied upon to say that there is
+ * none.
  */
 static int find(struct pvchan_group *group, const char *name, struct channel_view *device)
 {
@@ -42,7 +43,10 @@ static int find(struct pvchan_group *group, const char *name, struct channel_vie
     return rc < 0 ? rc : pick(group, name, device);
 }
 
-/* A frontend that is Closed was refused; a backend may be told so by its frontend, which starts over. */
+/*
+ * A frontend that is Closed was refused; a backend may be told so by its frontend, which starts
+ * over.
+ */
 static int refused(const struct pvchan *handle)
 {
     const struct endpoint *endpoint = handle->endpoint;
@@ -56,7 +60,10 @@ static int refused(const struct pvchan *handle)
     return handle->role == MACHINE_FRONTEND ? -ECONNREFUSED : 0;
 }
 
-/* A frontend still at Initialised has not seen us; if we came and went now, it would take that for a no. */
+/*
+ * A frontend still at Initialised has not seen us; if we came and went now, it would take that for
+ * a no.
+ */
 static bool both_connected(const struct endpoint *endpoint)
 {
     return endpoint_channel(endpoint) &&
@@ -74,8 +81,8 @@ static int connect_now(struct pvchan *handle)
 }
 
 /*
- * A handle is one connection: a backend's side would take the next frontend, and mix the two. (Before it
- * was connected there is nothing to mix.)
+ * A handle is one connection: a backend's side would take the next frontend, and mix the two.
+ * (Before it was connected there is nothing to mix.)
  */
 static void end_of_life(void *arg)
 {
@@ -92,8 +99,8 @@ static void stirred(void *arg)
 }
 
 /*
- * All that concerns a frontend shows at the backend's side: its state, an unplug, a removal by force. A backend has to
- * see the toolstack's unplug on its own side.
+ * All that concerns a frontend shows at the backend's side: its state, an unplug, a removal by
+ * force. A backend has to see the toolstack's unplug on its own side.
  */
 static int watch(struct pvchan *handle)
 {

@@ -12,8 +12,8 @@
 #include "frontend/vchan.h"
 
 /*
- * So many copies, then it is another channel's turn: enough for all that is there, over the ends of both rings, but a
- * peer that answers at once would go on for ever.
+ * So many copies, then it is another channel's turn: enough for all that is there, over the ends of
+ * both rings, but a peer that answers at once would go on for ever.
  */
 #define TURN_COPIES 4
 
@@ -31,12 +31,15 @@ struct line {
     struct echo *echo;
     int index; /* in the words */
     struct pvchan *channel;
-    int64_t deadline; /* by which a server's client has to come; negative: it came, or has all the time */
+    int64_t deadline; /* by which a server's client has to come; negative: none, or it came */
 };
 
 /* ---- bytes ---- */
 
-/* From one ring into the other as much as lies together in both. Returns how much, or as pvchan_peek(). */
+/*
+ * From one ring into the other as much as lies together in both. Returns how much, or as
+ * pvchan_peek().
+ */
 static ssize_t copy_span(struct pvchan *channel)
 {
     struct iovec in[2], out[2];

@@ -69,8 +69,9 @@ struct target_words {
 int target_parse(const struct options *options, int argc, char **argv, struct target_words *words);
 
 /*
- * Opens the channel that the arguments name (it must be one), non-blocking. EXIT_DONE, and the caller owns
- * *channel; or another exit code, after a line on standard error. A signal that stop_catch() catches ends it.
+ * Opens the channel that the arguments name (it must be one), non-blocking. EXIT_DONE, and the
+ * caller owns *channel; or another exit code, after a line on standard error. A signal that
+ * stop_catch() catches ends it.
  */
 int target_open(const struct options *options, int argc, char **argv, struct pvchan **channel);
 
@@ -78,13 +79,16 @@ int target_open(const struct options *options, int argc, char **argv, struct pvc
 int target_open_in(const struct options *options, const struct target_words *words, int index,
                    struct pvchan_group *group, struct pvchan **channel);
 
-/* Tells on standard error why one of them cannot be opened; returns the exit code that goes with it. */
+/*
+ * Tells on standard error why one of them cannot be opened; returns the exit code that goes with
+ * it.
+ */
 int target_complain(const struct options *options, const struct target_words *words, int index,
                     int error);
 
 /*
- * Tells on standard error what a channel's call ended with, and which one's if that is not NULL; returns the
- * exit code that goes with it.
+ * Tells on standard error what a channel's call ended with, and which one's if that is not NULL;
+ * returns the exit code that goes with it.
  */
 int channel_complain(const char *which, int error);
 

@@ -300,7 +300,10 @@ END_TEST
 
 /* ---- xenstore ---- */
 
-/* Three channels with one backend need two watches of the guest's, of which one is not for a single channel. */
+/*
+ * Three channels with one backend need two watches of the guest's, of which one is not for a single
+ * channel.
+ */
 static void open_three(struct peer *here)
 {
     restart_peer();
@@ -352,7 +355,10 @@ START_TEST(a_detach_in_a_group_is_an_end)
 }
 END_TEST
 
-/* What nobody is asked about: the directories of all of them go at once, with their backend's domain. */
+/*
+ * What nobody is asked about: the directories of all of them go at once, with their backend's
+ * domain.
+ */
 START_TEST(a_backend_domain_dies)
 {
     struct peer far;

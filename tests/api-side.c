@@ -120,8 +120,9 @@ ssize_t side_recvv(struct side *side, size_t size)
 }
 
 /*
- * What the two spans have to be: the first goes to the ring's end, since its beginning lies at a multiple of its size
- * in the pattern too; the second, if there is one, follows at the ring's start.
+ * What the two spans have to be: the first goes to the ring's end, since its beginning lies at a
+ * multiple of its size in the pattern too; the second, if there is one, follows at the ring's
+ * start.
  */
 static bool spans_are_right(const struct iovec spans[2], size_t size, size_t ring, uint32_t at)
 {
@@ -296,7 +297,10 @@ long peer_ask(const struct peer *peer, const char *format, ...)
     return peer_answer(peer);
 }
 
-/* A program may outlive its xensim a moment: its input stays open so long, or it would end in order. */
+/*
+ * A program may outlive its xensim a moment: its input stays open so long, or it would end in
+ * order.
+ */
 static int peer_wait(struct peer *peer)
 {
     struct pollfd pollfd = {.fd = peer->from, .events = POLLIN};

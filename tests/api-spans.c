@@ -57,8 +57,10 @@ START_TEST(reserve_gives_room_and_commit_sends)
 }
 END_TEST
 
-/* 333 has no divisor in common with the ring, so that after as many rounds as it has bytes each place was one where a
- * message begins. */
+/*
+ * 333 has no divisor in common with the ring, so that after as many rounds as it has bytes each
+ * place was one where a message begins.
+ */
 START_TEST(spans_wrap_wherever_it_is)
 {
     is(ask("server 0 data/api 1 1"), 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * For tests/api-*.c, the tests of vchan/pvchan.h: what they share, and the tables of tests that tests/api.c
- * runs. Each test is a process of its own in domain 0, with a time limit, which is the bound of every wait; the
- * other end is the same program, in a guest.
+ * For tests/api-*.c, the tests of vchan/pvchan.h: what they share, and the tables of tests that
+ * tests/api.c runs. Each test is a process of its own in domain 0, with a time limit, which is the
+ * bound of every wait; the other end is the same program, in a guest.
  *
  * Seen from the frontend, the guest web, its channel "app" reads 4096 bytes and writes 8192.
  */
@@ -43,7 +43,10 @@ int xopen(const char *name, int timeout_ms, unsigned int flags);
 int xserver(unsigned int peer, const char *path, size_t read_size, size_t write_size);
 int xclient(unsigned int peer, const char *path, int timeout_ms);
 
-/* The channel app, open on both sides; a plain vchan, its server in the guest, with the same sizes; either (0: named). */
+/*
+ * The channel app, open on both sides; a plain vchan, its server in the guest, with the same sizes;
+ * either (0: named).
+ */
 void meet(unsigned int flags);
 void meet_plain(unsigned int flags);
 void meet_either(int kind, unsigned int flags);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Many channels in one process, through one group (tests/sim-api-lots.sh). Somebody echoes at the other end.
+ * Many channels in one process, through one group (tests/sim-api-lots.sh). Somebody echoes at the
+ * other end.
  *
- *   lots COUNT BYTES server DOMID PREFIX     plain vchans at PREFIX0, PREFIX1, …
- *   lots COUNT BYTES client DOMID PREFIX
- *   lots COUNT BYTES named PREFIX            channels of these names
+ * lots COUNT BYTES server DOMID PREFIX     plain vchans at PREFIX0, PREFIX1, …
+ * lots COUNT BYTES client DOMID PREFIX
+ * lots COUNT BYTES named PREFIX            channels of these names
  *
- * It opens all, and prints "begun"; sends BYTES over each, and checks each byte that comes back; then plays
- * with 16 of them, and checks that each gets its turn; then closes them, some of them while their turn is due.
- * The end is "well", or a line on standard error.
+ * It opens all, and prints "begun"; sends BYTES over each, and checks each byte that comes back;
+ * then plays with 16 of them, and checks that each gets its turn; then closes them, some of them
+ * while their turn is due. The end is "well", or a line on standard error.
  */
 #include <dirent.h>
 #include <errno.h>

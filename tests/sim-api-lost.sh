@@ -17,6 +17,7 @@ fi
 # A program on each side, and what each answers.
 guest web
 xl-vchan attach web name=app > /dev/null
+xl-vchan attach web name=more > /dev/null
 coproc here { exec "$builddir/tests/api" peer; } 2> /dev/null
 exec {here_in}>&"${here[1]}" {here_out}<&"${here[0]}"
 { coproc there { exec xensim exec web "$builddir/tests/api" peer; }; } 2> /dev/null
@@ -36,6 +37,14 @@ here open app 5000
 there open app 5000
 says "$here_out" 0 open
 says "$there_out" 0 open
+here gopen 1 more 5000
+there gopen 1 more 5000
+says "$here_out" 0 gopen
+says "$there_out" 0 gopen
+here gopened 1
+there gopened 1
+says "$here_out" 1 gopened
+says "$there_out" 1 gopened
 there write 5
 says "$there_out" 5 write
 kill -9 "$(cat /run/xensim/xenstored.pid)"
@@ -54,6 +63,14 @@ for ((i = 0; i < 100 && answer != -5; i++)); do
     read -rt 0.02 < <(:) || true
 done
 [ "$answer" = -5 ] || fail "dispatch says $answer"
+answer=
+for ((i = 0; i < 100 && answer != -5; i++)); do
+    here gwait 20
+    read -rt 10 answer <&"$here_out"
+done
+[ "$answer" = -5 ] || fail "the group says $answer"
+here gclose
+says "$here_out" 0 gclose
 here close
 says "$here_out" 0 close
 here open app 100

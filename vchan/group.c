@@ -11,7 +11,10 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* Events of xenstore taken in one go, so that a peer that writes in a loop does not keep others waiting. */
+/*
+ * Events of xenstore taken in one go, so that a peer that writes in a loop does not keep others
+ * waiting.
+ */
 #define BATCH 256
 
 /* ---- time, in milliseconds ---- */
@@ -175,7 +178,10 @@ static void advance(struct pvchan *handle)
         opened(handle, rc);
 }
 
-/* Does what is to be done for a channel whose turn it is. Returns whether its program is to be told. */
+/*
+ * Does what is to be done for a channel whose turn it is. Returns whether its program is to be
+ * told.
+ */
 static bool take_turn(struct pvchan *handle)
 {
     bool news;
@@ -267,8 +273,8 @@ static void ring_alarm(struct pvchan_group *group)
 }
 
 /*
- * Waits for events for up to so long, and takes note of them. Xenstore is asked in any case, since only that tells
- * when it is gone. Returns 0, or a negative errno.
+ * Waits for events for up to so long, and takes note of them. Xenstore is asked in any case, since
+ * only that tells when it is gone. Returns 0, or a negative errno.
  */
 static int collect(struct pvchan_group *group, int timeout_ms)
 {

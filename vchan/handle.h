@@ -20,7 +20,7 @@ struct channel_name;
 struct pvchan_group {
     struct store *store;
     struct xen *xen;
-    int poll_fd;   /* what the program polls: an epoll over the event channels, xenstore and timer_fd */
+    int poll_fd;   /* what the program polls: an epoll over event channels, xenstore, timer_fd */
     int timer_fd;  /* for deadlines; -1: none was needed yet */
     int64_t alarm; /* when it goes off; negative: it does not */
     bool alone;    /* it is its only channel's, and goes with it */
@@ -81,9 +81,9 @@ int handle_make(unsigned int flags, struct pvchan **channel);
 int handle_make_in(struct pvchan_group *group, struct pvchan **channel);
 
 /*
- * The end of every call that opens: rc is how it began. 0: handle->advance says how to go on, and if it is
- * NULL all is done. Waits until that is over, or, in a group, leaves it to that. On failure the handle is
- * disposed of, and *channel not set.
+ * The end of every call that opens: rc is how it began. 0: handle->advance says how to go on, and
+ * if it is NULL all is done. Waits until that is over, or, in a group, leaves it to that. On
+ * failure the handle is disposed of, and *channel not set.
  */
 int handle_open(struct pvchan *channel, int rc, int timeout_ms, struct pvchan **out);
 
@@ -93,7 +93,10 @@ int handle_open(struct pvchan *channel, int rc, int timeout_ms, struct pvchan **
  */
 int handle_wait(struct pvchan *channel, int64_t deadline);
 
-/* Watches a directory for this handle: when it changes, the endpoint looks, and advance() is called. */
+/*
+ * Watches a directory for this handle: when it changes, the endpoint looks, and advance() is
+ * called.
+ */
 int handle_watch(struct pvchan *channel, const char *dir);
 void handle_unwatch(struct pvchan *channel);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One process at a time for a service, and for one side of a device: locks on files in /run/pvchan, which the
- * kernel gives back when the process dies.
+ * One process at a time for a service, and for one side of a device: locks on files in /run/pvchan,
+ * which the kernel gives back when the process dies.
  */
 #ifndef VCHAN_LOCK_H
 #define VCHAN_LOCK_H
@@ -20,9 +20,9 @@ int lock_take(const char *name);
 void lock_release(const char *name, int fd);
 
 /*
- * Takes the lock of that number, which is for one handle in one process, any number of them at the cost of one
- * fd (LOCK_DIR/devices, which stays). 0; -EBUSY: it is taken, be it by this process; or as lock_take(). For
- * any thread.
+ * Takes the lock of that number, which is for one handle in one process, any number of them at the
+ * cost of one fd (LOCK_DIR/devices, which stays). 0; -EBUSY: it is taken, be it by this process; or
+ * as lock_take(). For any thread.
  */
 int lock_number_take(off_t number);
 

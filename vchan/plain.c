@@ -85,8 +85,8 @@ static bool key_is(struct store *store, const char *dir, const char *key, uint32
 }
 
 /*
- * Only what is still ours goes: a successor may have taken the path over. With the keys go the directories
- * that came with them, if they are empty.
+ * Only what is still ours goes: a successor may have taken the path over. With the keys go the
+ * directories that came with them, if they are empty.
  */
 static int remove_keys(struct store *store, void *arg)
 {

@@ -147,7 +147,9 @@ static void look_at_all(struct watched *parent, void (*look)(void *owner))
         look(place->owner);
 }
 
-/* Whether a directory went, and another one of the same parent too: then perhaps all of them did. */
+/*
+ * Whether a directory went, and another one of the same parent too: then perhaps all of them did.
+ */
 static bool all_may_be_gone(struct watches *watches, const struct place *first)
 {
     const struct place *second = LIST_NEXT(first, sibling);

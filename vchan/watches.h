@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Watches for many directories with few of xenstored's: a guest may have 128 of those, but thousands of channels.
+ * Watches for many directories with few of xenstored's: a guest may have 128 of those, but
+ * thousands of channels.
  *
- * The first directory of a parent is watched itself. From the second on the parent is watched too, for all that lie
- * in it. (It need not be readable: an event comes for each change below it that is.) The watch on one of
- * the directories stays, since a parent that goes as a whole, with its domain, tells only those who may read
- * it; that one is readable, and who sees it gone looks at the others.
+ * The first directory of a parent is watched itself. From the second on the parent is watched too,
+ * for all that lie in it. (It need not be readable: an event comes for each change below it that
+ * is.) The watch on one of the directories stays, since a parent that goes as a whole, with its
+ * domain, tells only those who may read it; that one is readable, and who sees it gone looks at the
+ * others.
  */
 #ifndef VCHAN_WATCHES_H
 #define VCHAN_WATCHES_H
@@ -37,9 +39,9 @@ struct watches {
 };
 
 /*
- * Watches a directory (or a single node), relative or absolute, for owner. The event that xenstored sends at once
- * comes for some of them only: look at it after this call. 0, -ENOMEM, or as store_watch(); on
- * failure nothing is left.
+ * Watches a directory (or a single node), relative or absolute, for owner. The event that xenstored
+ * sends at once comes for some of them only: look at it after this call. 0, -ENOMEM, or as
+ * store_watch(); on failure nothing is left.
  */
 int watches_add(struct watches *watches, struct place *place, const char *dir, void *owner);
 
