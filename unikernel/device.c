@@ -22,7 +22,7 @@
 
 /* Where the number is in a path below each of the two watches. */
 #define OWN_DEPTH 2  /* device/vchan/N */
-#define PEER_DEPTH 6 /* /local/domain/B/backend/vchan/US/N, the part before the first / is empty */
+#define PEER_DEPTH 7 /* /local/domain/B/backend/vchan/US/N, the part before the first / is empty */
 
 /* A peer that rewrites its state in a loop gets this many answers, then it is the others' turn. */
 #define STEPS_MAX (2 * MACHINE_STEPS_MAX)
@@ -238,6 +238,8 @@ static int watch_peer(struct device *device)
 
 static void device_open(struct device *device)
 {
+    if (state_is_there(device) == -ENOENT)
+        return; /* not there: it was taken away */
     if (store_read_text(device->own_dir, "name", device->name, sizeof(device->name)) < 0)
         device->name[0] = '\0';
     device->opened = read_peer(device) == 0 && read_rings(device) == 0 && watch_peer(device) == 0;
@@ -502,14 +504,10 @@ static bool device_run(struct device *device, bool tick)
     return more || device->look;
 }
 
-/* Forgets one that was taken away. */
-static bool device_is_gone(struct device *device)
+/* Whether it was taken away, and can be forgotten. */
+static bool device_is_gone(const struct device *device)
 {
-    char state[16];
-
-    return !device->channel && !device->look &&
-           (device->opened ? device->view.own == XenbusStateUnknown
-                           : store_read_text(device->own_dir, "state", state, sizeof(state)) == -ENOENT);
+    return !device->channel && !device->look && device->view.own == XenbusStateUnknown;
 }
 
 bool devices_run(bool tick)
