@@ -13,7 +13,7 @@ AM_TESTS_ENVIRONMENT = \
 
 UNIT_TESTS = \
 	tests/fuzz-page tests/test-agent-config tests/test-connection tests/test-command tests/test-config \
-	tests/test-device tests/test-machine tests/test-ring
+	tests/test-device tests/test-machine tests/test-ring tests/test-unikernel
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 
@@ -87,6 +87,11 @@ tests_test_machine_LDADD = libstate.la $(CHECK_LIBS)
 tests_test_ring_SOURCES = tests/test-ring.c
 tests_test_ring_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_test_ring_LDADD = libvchan.la libstate.la $(CHECK_LIBS)
+
+tests_test_unikernel_SOURCES = tests/test-unikernel.c unikernel/channel.c unikernel/options.c \
+	unikernel/store.c unikernel/text.c state/device.c vchan/ring.c
+tests_test_unikernel_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) -D__XEN_INTERFACE_VERSION__=0x00040e00
+tests_test_unikernel_LDADD = $(CHECK_LIBS)
 
 # One end of the interoperation test (tests/sim-interop.sh, and the lab).
 check_PROGRAMS += tests/interop
