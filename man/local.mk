@@ -4,6 +4,7 @@ MAN_SOURCES = \
 	man/pvchan.7.scd \
 	man/vchan.1.scd \
 	man/vchan-backend.8.scd \
+	man/vchan-echo.7.scd \
 	man/vchan-frontend.8.scd \
 	man/xl-vchan.8.scd \
 	man/xl-vchan.cfg.5.scd
