@@ -94,8 +94,6 @@ EXPORT int pvchan_group_open(struct pvchan_group **out)
     group->watches.store = group->store;
     if (rc == 0)
         rc = xen_open(&group->xen);
-    if (rc == 0)
-        rc = poll_also(group, xen_fd(group->xen), READY_XEN);
     if (rc < 0) {
         pvchan_group_close(group);
         return rc;
@@ -104,9 +102,23 @@ EXPORT int pvchan_group_open(struct pvchan_group **out)
     return 0;
 }
 
+/*
+ * The event channels are polled from when somebody asks for that on: each signal would pay for it, and who waits
+ * inside of a read or write needs no such thing.
+ */
+static int poll_events(struct pvchan_group *group)
+{
+    int rc = group->polled ? 0 : poll_also(group, xen_fd(group->xen), READY_XEN);
+
+    group->polled |= rc == 0;
+    return rc;
+}
+
 EXPORT int pvchan_group_fd(struct pvchan_group *group)
 {
-    return group->poll_fd;
+    int rc = poll_events(group);
+
+    return rc < 0 ? rc : group->poll_fd;
 }
 
 /* ---- turns ---- */
@@ -279,9 +291,11 @@ static void ring_alarm(struct pvchan_group *group)
 static int collect(struct pvchan_group *group, int timeout_ms)
 {
     struct epoll_event events[READY_COUNT];
-    int count = epoll_wait(group->poll_fd, events, READY_COUNT, timeout_ms);
-    int rc = 0;
+    int count, rc = poll_events(group);
 
+    if (rc < 0)
+        return rc;
+    count = epoll_wait(group->poll_fd, events, READY_COUNT, timeout_ms);
     if (count < 0)
         return -errno;
     for (int i = 0; i < count && rc >= 0; i++) {
@@ -466,7 +480,7 @@ EXPORT int pvchan_opened(struct pvchan *handle)
 
 EXPORT int pvchan_fd(struct pvchan *handle)
 {
-    return handle->group->alone ? handle->group->poll_fd : -EINVAL;
+    return handle->group->alone ? pvchan_group_fd(handle->group) : -EINVAL;
 }
 
 EXPORT void *pvchan_data(struct pvchan *handle)

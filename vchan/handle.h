@@ -21,6 +21,7 @@ struct pvchan_group {
     struct store *store;
     struct xen *xen;
     int poll_fd;   /* what the program polls: an epoll over event channels, xenstore, timer_fd */
+    bool polled;   /* the event channels, too, are in it */
     int timer_fd;  /* for deadlines; -1: none was needed yet */
     int64_t alarm; /* when it goes off; negative: it does not */
     bool alone;    /* it is its only channel's, and goes with it */
