@@ -13,7 +13,7 @@
 /* What was seen at the last large copy. */
 struct past {
     uint64_t signals;
-    uint32_t peer; /* the reader's index */
+    uint32_t cons; /* the reader's index */
 };
 
 struct channel {
@@ -507,17 +507,18 @@ static bool copy_out(struct channel *channel, uint8_t *to, uint32_t bytes)
 
 /*
  * Whether the peer is at work on another CPU: it took bytes while we ran, and no signal went either way. (On one
- * CPU, past the caches would be past the peer's, too.)
+ * CPU, past our caches would be past the peer's, too.) What the page says is a hint here, and nothing else.
  */
 static bool peer_is_apart(struct channel *channel)
 {
-    uint64_t signals = channel->counts.wakes + channel->counts.sleeps;
+    struct past now = {.signals = channel->counts.wakes + channel->counts.sleeps,
+                       .cons = load_once(&channel->end.out.shared->cons)};
 
-    if (signals != channel->past.signals)
+    if (now.signals != channel->past.signals)
         channel->apart = false;
-    else if (channel->end.out.peer != channel->past.peer)
+    else if (now.cons != channel->past.cons)
         channel->apart = true;
-    channel->past = (struct past){.signals = signals, .peer = channel->end.out.peer};
+    channel->past = now;
     return channel->apart;
 }
 
