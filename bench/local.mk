@@ -1,33 +1,41 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-EXTRA_PROGRAMS = bench/peer
+EXTRA_PROGRAMS = bench/peer bench/limit bench/many
 bench_peer_SOURCES = bench/peer.c
 bench_peer_CPPFLAGS = $(AM_CPPFLAGS) $(XENVCHAN_CFLAGS)
 bench_peer_LDADD = libpvchan.la libstate.la $(XENVCHAN_LIBS) $(XENEVTCHN_LIBS)
 bench_peer_LDFLAGS = -no-install -rdynamic
-CLEANFILES += bench/peer
-EXTRA_DIST += bench/attach bench/bench
-
-# On an idle machine; BENCH_OPTIONS=--quick is for a first look.
-bench: all bench/peer
-	PATH='$(abs_top_builddir):$(abs_top_builddir)/frontend':"$$PATH" \
-		xensim run -- $(abs_top_srcdir)/bench/bench $(BENCH_OPTIONS) bench/peer
-.PHONY: bench
-
-bench-attach: all
-	PATH='$(abs_top_builddir):$(abs_top_builddir)/frontend':"$$PATH" xensim run -- $(abs_top_srcdir)/bench/attach
-.PHONY: bench-attach
-
-# What many open channels cost: bench/many.c.
-EXTRA_PROGRAMS += bench/many
+bench_limit_SOURCES = bench/limit.c
+bench_limit_LDADD = libstate.la
 bench_many_SOURCES = bench/many.c
 bench_many_LDADD = libpvchan.la
 bench_many_LDFLAGS = -no-install
-CLEANFILES += bench/many
+CLEANFILES += bench/peer bench/limit bench/many bench/run.json bench/many.json
+EXTRA_DIST += bench/attach bench/bench bench/report
+
+ON_SIM = PATH='$(abs_top_builddir):$(abs_top_builddir)/frontend':"$$PATH" xensim run
+
+# All of it, on an idle machine, in some six minutes; BENCH_OPTIONS=--quick is for a first look. Then bench-doc writes
+# what was found into doc/performance.md, and a plot of it, which needs gnuplot.
+bench: bench-run bench-many
+	$(top_srcdir)/bench/report --many bench/many.json bench/run.json
+bench-doc:
+	$(top_srcdir)/bench/report --many bench/many.json --plot $(top_srcdir)/doc/performance.svg \
+		--into $(top_srcdir)/doc/performance.md bench/run.json
+.PHONY: bench bench-doc
+
+bench-run: all bench/peer bench/limit
+	$(ON_SIM) -- $(abs_top_srcdir)/bench/bench $(BENCH_OPTIONS) --json bench/run.json bench/peer bench/limit
+.PHONY: bench-run
+
+bench-attach: all
+	$(ON_SIM) -- $(abs_top_srcdir)/bench/attach
+.PHONY: bench-attach
+
+# What many open channels cost: bench/many.c.
 bench-many: all bench/many
-	PATH='$(abs_top_builddir):$(abs_top_builddir)/frontend':"$$PATH" \
-		xensim run --keep-going -- sh -e -c 'xensim limit 0 8192; \
-			printf "name = \"echo\"\nmemory = 64\n" > bench/many.cfg; \
-			xl create -q bench/many.cfg; rm bench/many.cfg; \
-			bench/many $(BENCH_OPTIONS) echo $$(xl domid echo); \
-			xl destroy echo; xenstore-rm data'
+	$(ON_SIM) --keep-going -- sh -e -c 'xensim limit 0 8192; \
+		printf "name = \"echo\"\nmemory = 64\n" > bench/many.cfg; \
+		xl create -q bench/many.cfg; rm bench/many.cfg; \
+		bench/many --json $(MANY_OPTIONS) echo $$(xl domid echo) > bench/many.json; \
+		xl destroy echo; xenstore-rm data'
 .PHONY: bench-many

@@ -39,30 +39,27 @@
 
 #define PATIENCE_MS 30000
 
-/* ---- counting: these stand before the library's own, for both libraries ---- */
+/* ---- counting: these stand before the libraries' own. Each is one system call on Xen. ---- */
 
-static uint64_t notifies, waits;
+static uint64_t notifies, waits, others;
 
-__attribute__((visibility("default"))) int xenevtchn_notify(xenevtchn_handle *handle,
-                                                            evtchn_port_t port)
-{
-    static int (*next)(xenevtchn_handle *, evtchn_port_t);
+#define COUNTED(count, type, name, parameters, arguments)                                          \
+    __attribute__((visibility("default"))) type name parameters                                    \
+    {                                                                                              \
+        static type(*next) parameters;                                                             \
+                                                                                                   \
+        if (!next)                                                                                 \
+            *(void **)&next = dlsym(RTLD_NEXT, #name);                                             \
+        (count)++;                                                                                 \
+        return next arguments;                                                                     \
+    }
 
-    if (!next)
-        *(void **)&next = dlsym(RTLD_NEXT, "xenevtchn_notify");
-    notifies++;
-    return next(handle, port);
-}
-
-__attribute__((visibility("default"))) int xenevtchn_pending(xenevtchn_handle *handle)
-{
-    static int (*next)(xenevtchn_handle *);
-
-    if (!next)
-        *(void **)&next = dlsym(RTLD_NEXT, "xenevtchn_pending");
-    waits++;
-    return next(handle);
-}
+COUNTED(notifies, int, xenevtchn_notify, (xenevtchn_handle * handle, evtchn_port_t port),
+        (handle, port))
+COUNTED(waits, xenevtchn_port_or_error_t, xenevtchn_pending, (xenevtchn_handle * handle), (handle))
+COUNTED(others, int, xenevtchn_unmask, (xenevtchn_handle * handle, evtchn_port_t port),
+        (handle, port))
+COUNTED(others, int, poll, (struct pollfd * fds, nfds_t count, int timeout), (fds, count, timeout))
 
 /* ---- the libraries: every call moves all of size, or the program ends ---- */
 
@@ -166,7 +163,7 @@ static void open_tcp(const struct request *request, bool server)
     setsockopt(in, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
-/* bench/bench has made PLACE.there and PLACE.back. */
+/* The one who started us has made PLACE.there and PLACE.back. */
 static void open_pipe(const struct request *request, bool server)
 {
     char there[256], back[256];
@@ -234,27 +231,23 @@ static double cpu_seconds(void)
 
 static uint8_t *data;
 
-static double began;
-
-static uint64_t receive_some(const struct request *request)
+/* As much as one call takes, of at most size. */
+static uint32_t receive_once(const struct request *request)
 {
     long rc = request->size;
 
     if (request->stream)
-        check("read", rc = take_some(data, request->size));
+        rc = take_some(data, request->size);
     else
         take(request, data);
-    return (uint64_t)rc;
+    check("read", rc);
+    return (uint32_t)rc;
 }
 
-/* The sender may come late: time runs from the first bytes. */
-static void receive(const struct request *request)
+static void receive(const struct request *request, uint32_t done)
 {
-    uint64_t done = receive_some(request);
-
-    began = seconds();
-    while (done < request->total)
-        done += receive_some(request);
+    for (uint64_t sum = done; sum < request->total;)
+        sum += receive_once(request);
 }
 
 static void transmit(const struct request *request)
@@ -311,23 +304,32 @@ static void copy_memory(const struct request *request)
     free(to);
 }
 
-static void run(const struct request *request, bool server)
+static void work(const struct request *request, bool server, uint32_t done)
 {
-    double cpu = cpu_seconds();
-    bool echo = strcmp(request->work, "echo") == 0;
-
-    began = seconds();
     if (strcmp(request->library, "memcpy") == 0)
         copy_memory(request);
-    else if (echo)
+    else if (strcmp(request->work, "echo") == 0)
         (server ? echo_back : echo_there)(request);
+    else if (server)
+        receive(request, done);
     else
-        (server ? receive : transmit)(request);
+        transmit(request);
+}
+
+/* The receiver's clock begins with the first bytes: the sender may take its time to come. */
+static void run(const struct request *request, bool server)
+{
+    bool echo = strcmp(request->work, "echo") == 0;
+    uint32_t first = server && !echo ? receive_once(request) : 0;
+    double start = seconds(), cpu = cpu_seconds();
+
+    work(request, server, first);
     if (!echo || server)
         printf("{");
-    printf("\"seconds\": %.9f, \"cpu\": %.6f, \"notifies\": %" PRIu64 ", \"waits\": %" PRIu64
-           "}\n",
-           seconds() - began, cpu_seconds() - cpu, notifies, waits);
+    printf("\"bytes\": %" PRIu32 ", \"seconds\": %.9f, \"cpu\": %.6f, \"notifies\": %" PRIu64
+           ", \"calls\": %" PRIu64 "}\n",
+           request->total - first, seconds() - start, cpu_seconds() - cpu, notifies,
+           notifies + waits + others);
 }
 
 static bool open_library(const struct request *request, bool server)
