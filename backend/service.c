@@ -47,6 +47,7 @@ struct service {
     const struct host *host;
     const struct quota_limits *limits;
     unsigned int generation;
+    bool draining;
     bool rescan; /* a device came or went, perhaps */
     TAILQ_HEAD(, domain) domains;
     struct event *more; /* pending: there are more to look at */
@@ -414,10 +415,49 @@ static void service_settle(void *arg)
 {
     struct service *service = arg;
 
-    if (service->rescan)
+    if (service->rescan && !service->draining)
         scan(service);
     service->rescan = false;
     look_at_marked(service);
+}
+
+/* What comes now is for the next process. */
+static void service_drain(void *arg)
+{
+    struct service *service = arg;
+    struct domain *domain;
+
+    service->draining = true;
+    TAILQ_FOREACH (domain, &service->domains, next)
+        for (uint32_t i = 0; i < domain->room; i++)
+            if (domain->entries[i])
+                device_end(domain->entries[i]->device);
+}
+
+static bool service_drained(void *arg)
+{
+    struct service *service = arg;
+    struct domain *domain;
+
+    TAILQ_FOREACH (domain, &service->domains, next)
+        for (uint32_t i = 0; i < domain->room; i++)
+            if (domain->entries[i] && device_is_open(domain->entries[i]->device))
+                return false;
+    return true;
+}
+
+static void service_describe(void *arg, char *text, size_t size)
+{
+    struct service *service = arg;
+    struct domain *domain;
+    unsigned int channels = 0, connected = 0;
+
+    TAILQ_FOREACH (domain, &service->domains, next) {
+        channels += domain->quota.channels;
+        for (uint32_t i = 0; i < domain->room; i++)
+            connected += domain->entries[i] && device_is_open(domain->entries[i]->device);
+    }
+    snprintf(text, size, "%u channels, %u connected", channels, connected);
 }
 
 static void service_stop(void *arg)
@@ -437,6 +477,9 @@ int service_run(const struct quota_limits *limits)
         .start = service_start,
         .changed = service_changed,
         .settle = service_settle,
+        .drain = service_drain,
+        .drained = service_drained,
+        .describe = service_describe,
         .stop = service_stop,
     };
     struct service service = {.limits = limits};

@@ -148,19 +148,29 @@ bool connection_is_served(const struct connection *connection)
 void connection_log(const struct connection *connection, enum log_level level, const char *format,
                     ...)
 {
-    char text[CONNECTION_COMMAND_MAX];
+    const char *name = strchr(connection->label, ' ');
+    char text[CONNECTION_COMMAND_MAX], device[32];
+    const struct log_subject subject = {
+        .device = device,
+        .name = name ? name + 1 : NULL,
+        .state = connection->endpoint
+                     ? xenbus_state_name(endpoint_own_state(connection->endpoint))
+                     : NULL,
+    };
     unsigned int unlogged;
     va_list args;
 
     if (!log_shows(level) || !quota_take_line(connection->quota, &unlogged))
         return;
+    snprintf(device, sizeof(device), "%.*s", (int)strcspn(connection->label, " "),
+             connection->label);
     if (unlogged)
-        log_line(LOG_ERRORS, "%s: %u lines about this guest were not logged", connection->label,
+        log_about(&subject, LOG_ERRORS, "%s: %u lines about this guest were not logged", connection->label,
                  unlogged);
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    log_line(level, "%s: %s", connection->label, text);
+    log_about(&subject, level, "%s: %s", connection->label, text);
 }
 
 void connection_describe(const struct connection *connection, char *text, size_t size)

@@ -39,6 +39,7 @@ struct device {
     struct event *again;                /* pending: a frontend is about to start over */
     unsigned int pause_ms;              /* before that; 0: PAUSE_MIN_MS */
     struct event *turn;                 /* pending: the guest waits until it may connect */
+    bool ending;                        /* it is not to be taken over any more */
     bool has_turn;                      /* that is, when that is over */
     bool opened;                        /* the connection is, since held */
     uint32_t ring_bytes;                /* taken from the quota */
@@ -302,6 +303,8 @@ static void device_moved(void *arg)
     log_news(device, own_moved);
     if (own_moved && device->own == XenbusStateClosed && device->role == MACHINE_FRONTEND)
         device_plan(device);
+    if (own_moved)
+        host_moved(device->host);
 }
 
 static const struct endpoint_ops device_ops = {
@@ -480,7 +483,7 @@ static void device_take(struct device *device)
 /* Its endpoint is gone. */
 static void device_unplug(struct device *device)
 {
-    device->endpoint = NULL;
+    device->endpoint = device->connection.endpoint = NULL;
     event_del(device->turn);
     device->has_turn = false;
     device->connection.kind->unplug(&device->connection);
@@ -601,11 +604,23 @@ bool device_is_delivering(const struct device *device)
     return device->endpoint && endpoint_channel(device->endpoint);
 }
 
+void device_end(struct device *device)
+{
+    device->ending = true;
+    if (device->endpoint)
+        endpoint_set_ending(device->endpoint);
+}
+
+bool device_is_open(const struct device *device)
+{
+    return device->endpoint && endpoint_ring_bytes(device->endpoint) > 0;
+}
+
 void device_look(struct device *device)
 {
     if (device->endpoint && device_is_new(device))
         device_drop(device);
-    if (!device->endpoint)
+    if (!device->endpoint && !device->ending)
         device_take(device);
     if (!device->endpoint)
         return;

@@ -39,6 +39,15 @@ bool device_is_delivering(const struct device *device);
  */
 void device_look(struct device *device);
 
+/*
+ * Ends it in order: it delivers what its other side has sent, and is served no more. That is done
+ * when device_is_open() says no.
+ */
+void device_end(struct device *device);
+
+/* Whether it holds rings. */
+bool device_is_open(const struct device *device);
+
 /* Takes it to Closed in order and frees it. Not to be called from within device_look(). */
 void device_free(struct device *device);
 

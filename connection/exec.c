@@ -91,7 +91,7 @@ static void stop_program(struct exec *exec)
     close_fd(&exec->input);
     close_fd(&exec->output);
     if (exec->child)
-        child_leave(exec->child, exec->silent);
+        child_leave(exec->child, exec->silent || exec->drained);
     exec->child = NULL;
     account_set_peer(&exec->connection->account, "%s", "");
 }

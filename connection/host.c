@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,11 +19,29 @@
 /* Events taken in one turn, so that a guest that writes in a loop does not keep others waiting. */
 #define BATCH 256
 
-enum { ON_STORE, ON_XEN, ON_HEARTBEAT, ON_TERM, ON_INTERRUPT, ON_RELOAD, EVENT_COUNT };
+/* How long what is in the rings may take to be delivered when the service stops. */
+#define DRAIN_SECONDS 10
+
+/* The service manager is told this long after something changed, and only once of all that did. */
+#define STATUS_SECONDS 1
+
+enum {
+    ON_STORE,
+    ON_XEN,
+    ON_HEARTBEAT,
+    ON_TERM,
+    ON_INTERRUPT,
+    ON_RELOAD,
+    ON_WATCHDOG,
+    ON_STATUS,
+    ON_DRAINED,
+    EVENT_COUNT
+};
 
 struct server {
     struct host host;
     int lock;
+    bool draining;
     int error; /* why the loop ended: a negative errno, after a line in the log */
     struct event *events[EVENT_COUNT];
 };
@@ -61,13 +80,76 @@ static void on_xen(evutil_socket_t fd, short what, void *arg)
         give_up(server, rc, "lost the event channels");
 }
 
+static void wait_for_drain(struct server *server)
+{
+    static const struct timeval patience = {.tv_sec = DRAIN_SECONDS};
+
+    log_line(LOG_CHANGES, "stops when what is in the rings is delivered, or in %d seconds",
+             DRAIN_SECONDS);
+    event_add(server->events[ON_DRAINED], &patience);
+}
+
+/* From now on nothing is taken over. */
+static void drain(struct server *server)
+{
+    const struct host *host = &server->host;
+
+    notify_manager("STOPPING=1");
+    host->ops->drain(host->service);
+    server->draining = true;
+    if (host->ops->drained(host->service))
+        event_base_loopbreak(host->base);
+    else
+        wait_for_drain(server);
+}
+
 static void on_stop(evutil_socket_t fd, short what, void *arg)
 {
     struct server *server = arg;
 
     (void)fd, (void)what;
-    notify_manager("STOPPING=1");
+    if (server->draining || !server->host.ops->drain)
+        event_base_loopbreak(server->host.base);
+    else
+        drain(server);
+}
+
+static void on_drain_end(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *server = arg;
+
+    (void)fd, (void)what;
+    log_line(LOG_ERRORS, "bytes that nobody took within %d seconds are lost", DRAIN_SECONDS);
     event_base_loopbreak(server->host.base);
+}
+
+static void on_watchdog(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what, (void)arg;
+    notify_manager("WATCHDOG=1");
+}
+
+static void on_status(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *server = arg;
+    char text[128] = "STATUS=";
+    size_t length = strlen(text);
+
+    (void)fd, (void)what;
+    server->host.ops->describe(server->host.service, text + length, sizeof(text) - length);
+    notify_manager(text);
+}
+
+void host_moved(const struct host *host)
+{
+    static const struct timeval soon = {.tv_sec = STATUS_SECONDS};
+    struct server *server = (struct server *)((const char *)host - offsetof(struct server, host));
+    struct event *status = server->events[ON_STATUS];
+
+    if (status && !event_pending(status, EV_TIMEOUT, NULL))
+        event_add(status, &soon);
+    if (server->draining && host->ops->drained(host->service))
+        event_base_loopbreak(host->base);
 }
 
 static void on_reload(evutil_socket_t fd, short what, void *arg)
@@ -117,6 +199,28 @@ static int add_signals(struct server *server)
     return rc;
 }
 
+/* One that is not to be added to the loop yet. */
+static int make_timer(struct server *server, int which, event_callback_fn callback)
+{
+    server->events[which] = evtimer_new(server->host.base, callback, server);
+    return server->events[which] ? 0 : -ENOMEM;
+}
+
+/* What the service manager wants to hear: that it lives, at twice the rate that is asked for, and what it does. */
+static int add_manager(struct server *server)
+{
+    uint64_t period = notify_watchdog() / 2;
+    const struct timeval time = {.tv_sec = (time_t)(period / 1000000),
+                                 .tv_usec = (suseconds_t)(period % 1000000)};
+    int rc = make_timer(server, ON_DRAINED, on_drain_end);
+
+    if (rc == 0 && period > 0)
+        rc = add_event(server, ON_WATCHDOG, -1, 0, on_watchdog, &time);
+    if (rc == 0 && notify_is_wanted() && server->host.ops->describe)
+        rc = make_timer(server, ON_STATUS, on_status);
+    return rc;
+}
+
 static int open_ledger(struct server *server)
 {
     struct host *host = &server->host;
@@ -149,6 +253,7 @@ static const struct {
     {open_xen, "cannot open the event channels (/dev/xen/evtchn)"},
     {open_ledger, "cannot keep statistics"},
     {add_signals, "cannot set up signals"},
+    {add_manager, "cannot set up timers"},
     {add_watch, "cannot watch xenstore"},
 };
 

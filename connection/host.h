@@ -6,6 +6,9 @@
 #ifndef CONNECTION_HOST_H
 #define CONNECTION_HOST_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "state/store.h"
 #include "vchan/xen.h"
 
@@ -37,6 +40,14 @@ struct host_ops {
     void (*settle)(void *service);
     /* Lets go of all devices, in order. After start() only. */
     void (*stop)(void *service);
+    /*
+     * A signal to stop: ends all devices in order, and tells whether none holds rings any more. It stops
+     * then, or after 10 seconds, or at the next signal. NULL: at once.
+     */
+    void (*drain)(void *service);
+    bool (*drained)(void *service);
+    /* What it does at the moment, in a few words for the service manager. NULL: it does not tell. */
+    void (*describe)(void *service, char *text, size_t size);
     /* A device is about to give back what it has of Xen. NULL: that needs no thought. */
     void (*releasing)(void *service);
     /* SIGHUP. NULL: it ends the process, as it does where nobody asks for it. */
@@ -50,5 +61,8 @@ enum host_exit { HOST_STOPPED = 0, HOST_FAILED = 1 };
  * all commands that it started have ended. Gives the exit code.
  */
 enum host_exit host_serve(const struct host_ops *ops, void *service);
+
+/* For devices: the state of one is another. */
+void host_moved(const struct host *host);
 
 #endif

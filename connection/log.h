@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A service's log: whole lines on standard error, as systemd wants them. Times are systemd's.
+ * A service's log: whole lines on standard error; or, if that is systemd's journal, entries there with the
+ * fields PRIORITY, VCHAN_DEVICE, VCHAN_DOMAIN, VCHAN_NAME and VCHAN_STATE. Times are systemd's.
  */
 #ifndef CONNECTION_LOG_H
 #define CONNECTION_LOG_H
@@ -15,6 +16,17 @@ enum log_level {
 
 /* What is logged from now on: this level and those before it. At first LOG_CHANGES. */
 void log_set_level(enum log_level level);
+
+/* What a line is about, for a journal that can be searched for it; a text may be NULL or "". */
+struct log_subject {
+    const char *device; /* "5/0", or "0" in a guest */
+    const char *name;
+    const char *state;
+};
+
+/* As log_line(); subject may be NULL. */
+void log_about(const struct log_subject *subject, enum log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Whether lines of this level are logged. */
 bool log_shows(enum log_level level);

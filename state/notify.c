@@ -8,6 +8,23 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+bool notify_is_wanted(void)
+{
+    return getenv("NOTIFY_SOCKET") != NULL;
+}
+
+uint64_t notify_watchdog(void)
+{
+    const char *period = getenv("WATCHDOG_USEC"), *whose = getenv("WATCHDOG_PID");
+    char *end;
+    unsigned long long value;
+
+    if (!period || (whose && strtoll(whose, NULL, 10) != getpid()))
+        return 0;
+    value = strtoull(period, &end, 10);
+    return *end == '\0' ? value : 0;
+}
+
 void notify_manager(const char *state)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

@@ -41,6 +41,7 @@ struct endpoint {
     int error;
     char reason[256];
 
+    bool ending;  /* as if unplugged */
     bool running; /* in endpoint_run(): a callback that changes the view makes it go round again */
     bool again;
     bool told; /* the reason is news */
@@ -96,7 +97,7 @@ static void see_states(struct endpoint *endpoint)
     see_state(endpoint, endpoint->peer_dir, XenbusStateUnknown, &view->peer);
     rc = store_read_number(endpoint->store, backend_dir(endpoint), "online", 1, &online);
     if (rc == 0 || rc == -ENOENT || rc == -EACCES || rc == -EINVAL || rc == -ERANGE)
-        view->online = online;
+        view->online = online && !endpoint->ending;
 }
 
 /*
@@ -702,6 +703,12 @@ void endpoint_look(struct endpoint *endpoint)
 void endpoint_set_leaving(struct endpoint *endpoint)
 {
     endpoint->view.leaving = true;
+    endpoint_run(endpoint);
+}
+
+void endpoint_set_ending(struct endpoint *endpoint)
+{
+    endpoint->ending = true;
     endpoint_run(endpoint);
 }
 

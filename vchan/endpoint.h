@@ -78,6 +78,12 @@ void endpoint_set_ready(struct endpoint *endpoint);
 /* The endpoint wants to end, for good: it goes to Closed in order, and connects no more. */
 void endpoint_set_leaving(struct endpoint *endpoint);
 
+/*
+ * Ends it for good as an unplug does: what the peer has sent is delivered, then the endpoint goes to Closed, and
+ * stays there.
+ */
+void endpoint_set_ending(struct endpoint *endpoint);
+
 /* Nothing more will be written into the channel: half-close. */
 void endpoint_set_finished(struct endpoint *endpoint);
 

@@ -1,0 +1,127 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# vchan-backend as a service: what it tells systemd and its journal, and how it stops.
+set -u
+. "${srcdir:-.}/tests/sim-lib.bash" || exit 1
+
+# datagrams SOCKET FILE: a program ($receiver) that writes all datagrams that come there to the file.
+datagrams() {
+    socat -u "UNIX-RECV:$1" - > "$2" &
+    receiver=$!
+    until [ -S "$1" ]; do read -rt 0.02 <> <(:) || true; done
+}
+# told FILE TEXT: it comes into the file within 30 seconds.
+told() {
+    local deadline=$((SECONDS + 30))
+    until grep -qa -- "$2" "$1"; do
+        [ $SECONDS -lt $deadline ] || { fail "no \"$2\" in: $(cat "$1")"; return; }
+        read -rt 0.05 <> <(:) || true
+    done
+}
+# guest_start NAME: vchan cat in the guest ($guest), its input $in, its output in $work/back.
+guest_start() {
+    rm -f "$work/in"
+    mkfifo "$work/in"
+    in_domain guest vchan cat "$1" < "$work/in" > "$work/back" 2> "$work/said" &
+    guest=$!
+    exec {in}> "$work/in"
+}
+
+# received DEVID BYTES: so many came from the guest, by the statistics, which come late enough for what comes
+# then to be in the ring.
+received() {
+    local deadline=$((SECONDS + 30)) node
+    node=/local/domain/0/data/vchan-backend/$(xl domid guest)/$1
+    until [[ $(xenstore-read "$node" 2> /dev/null) == "received=$2 "*" since="[1-9]* ]]; do
+        [ $SECONDS -lt $deadline ] || { fail "not received=$2: $(xenstore-read "$node")"; return; }
+        read -rt 0.05 <> <(:) || true
+    done
+}
+
+datagrams "$work/notify" "$work/notified"
+manager=$receiver
+
+part "STATUS and WATCHDOG"
+NOTIFY_SOCKET=$work/notify WATCHDOG_USEC=200000 backend_start -v
+told "$work/notified" READY=1
+told "$work/notified" WATCHDOG=1
+domain guest "name=echo, connection=echo" "name=socket, ring=64K, connection=socket, path=$work/socket" \
+    "name=exec, connection=exec, ring=64K, command=read -r x < $work/go; cat > $work/out"
+told "$work/notified" "STATUS=3 channels, 0 connected"
+guest_start echo
+told "$work/notified" "STATUS=3 channels, 1 connected"
+
+part "SIGTERM: at once if there is nothing to be delivered"
+backend_stop
+told "$work/notified" STOPPING=1
+wait "$guest" || fail "vchan cat: exit code $?: $(cat "$work/said")"
+exec {in}>&-
+state "/local/domain/0/backend/vchan/$(xl domid guest)/0" 6
+
+part "SIGTERM: what is in the ring is delivered first"
+mkfifo "$work/go"
+# As much as the command's pipe holds, which it does not read before it is told to, and the ring.
+head -c 131072 /dev/urandom > "$work/data"
+backend_start -v
+guest_start exec
+await "exec: Connected" 30
+cat "$work/data" >&"$in"
+received 2 65536
+kill "$backend"
+await "stops when what is in the rings is delivered" 30
+echo > "$work/go"
+backend_end 0
+exec {in}>&-
+wait "$guest"
+same "$work/data" "$work/out"
+
+part "SIGTERM twice: at once"
+backend_start -v
+guest_start socket
+await "socket: Connected" 30
+echo "nobody will take this" >&"$in"
+received 1 0
+kill "$backend"
+await "stops when what is in the rings is delivered" 30
+backend_stop
+exec {in}>&-
+wait "$guest"
+
+part "SIGTERM: in the end without delivery"
+backend_start -v
+guest_start socket
+await "socket: Connected" 30
+echo "nor this" >&"$in"
+received 1 0
+kill "$backend"
+await "bytes that nobody took within 10 seconds are lost" 40
+backend_end 0
+exec {in}>&-
+wait "$guest"
+
+part "the journal"
+mkdir -p /run/systemd/journal
+datagrams /run/systemd/journal/socket "$work/journal"
+journal=$receiver
+: > "$work/stderr"
+exec {stderr}>> "$work/stderr"
+JOURNAL_STREAM=$(stat -Lc %d:%i "/proc/$$/fd/$stderr") vchan-backend 2>&"$stderr" &
+backend=$!
+guest_start echo
+told "$work/journal" "MESSAGE=$(xl domid guest)/0 echo: Connected (echo)"
+for text in PRIORITY=6 SYSLOG_IDENTIFIER=vchan-backend "VCHAN_DEVICE=$(xl domid guest)/0" \
+    "VCHAN_DOMAIN=$(xl domid guest)" VCHAN_NAME=echo VCHAN_STATE=Connected; do
+    told "$work/journal" "^$text$"
+done
+[ ! -s "$work/stderr" ] || fail "on standard error too: $(cat "$work/stderr")"
+exec {in}>&-
+wait "$guest"
+kill "$backend"
+wait "$backend" || fail "vchan-backend: exit code $?"
+
+kill "$manager" "$journal"
+wait "$manager" "$journal" 2> /dev/null
+rm -rf /run/systemd/journal
+for name in echo socket exec; do run 0 xl-vchan detach --force guest $name; done
+run 0 xl destroy guest
+finish
