@@ -7,22 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "connection/backoff.h"
 #include "connection/log.h"
 #include "state/device.h"
 
 /* How long the connection has for what a frontend that has gone left in the ring. */
 #define PATIENCE_SECONDS 10
-
-/*
- * A frontend that has come to its end starts over after a pause, which doubles each time until a
- * connection has lasted; after ends in order it stays short, since they may be all that a client wants.
- */
-#define PAUSE_MIN_MS   100
-#define PAUSE_ENDED_MS 1000
-#define PAUSE_MAX_MS   30000
-#define LASTED_SECONDS 5
 
 struct device {
     const struct host *host;
@@ -36,14 +27,14 @@ struct device {
     char complaint[CONNECTION_WHY_MAX]; /* as last logged */
     bool told;                          /* that is why it closes now */
     struct event *patience;             /* pending: the peer has gone, its bytes have not */
-    struct event *again;                /* pending: a frontend is about to start over */
-    unsigned int pause_ms;              /* before that; 0: PAUSE_MIN_MS */
+    struct backoff again;               /* a frontend's, until it starts over */
     struct event *turn;                 /* pending: the guest waits until it may connect */
     bool ending;                        /* it is not to be taken over any more */
     bool has_turn;                      /* that is, when that is over */
     bool opened;                        /* the connection is, since held */
     uint32_t ring_bytes;                /* taken from the quota */
-    time_t connected;                   /* when it was last (monotonic); 0: not since it began */
+    bool connected;                     /* it has been, since it began or started over */
+    bool useful;                        /* and bytes moved */
     bool retrying;                      /* its last life came to nothing, so that it is told less of */
 };
 
@@ -77,31 +68,12 @@ static void device_mind(struct device *device)
 
 /* ---- a frontend that has come to its end ---- */
 
-static time_t seconds_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
-}
-
-/* Has it start over, in a while. */
+/* Has it start over: soon, where a connection was of use, otherwise ever later. */
 static void device_plan(struct device *device)
 {
-    bool ended_well = device->endpoint && endpoint_ended_well(device->endpoint);
-    unsigned int most = ended_well ? PAUSE_ENDED_MS : PAUSE_MAX_MS;
-    struct timeval pause;
-
-    if (event_pending(device->again, EV_TIMEOUT, NULL))
-        return;
-    if (device->connected && seconds_now() - device->connected >= LASTED_SECONDS)
-        device->pause_ms = 0;
-    device->pause_ms = device->pause_ms ? 2 * device->pause_ms : PAUSE_MIN_MS;
-    if (device->pause_ms > most)
-        device->pause_ms = most;
-    pause.tv_sec = device->pause_ms / 1000;
-    pause.tv_usec = device->pause_ms % 1000 * 1000;
-    event_add(device->again, &pause);
+    if (device->endpoint && device->useful && endpoint_ended_well(device->endpoint))
+        backoff_reset(&device->again);
+    backoff_start(&device->again);
 }
 
 /* ---- what the endpoint tells ---- */
@@ -163,7 +135,7 @@ static void device_connected(void *arg)
 {
     struct device *device = arg;
 
-    device->connected = seconds_now();
+    device->connected = true;
     device->retrying = false;
     account_begin(&device->connection.account, endpoint_channel(device->endpoint));
     device->connection.kind->start(&device->connection);
@@ -176,12 +148,21 @@ static void device_stirred(void *arg)
     device->connection.kind->stir(&device->connection);
 }
 
+static bool has_moved_bytes(const struct device *device)
+{
+    const struct channel *channel = endpoint_channel(device->endpoint);
+    const struct channel_counts *counts = channel ? channel_counts(channel) : NULL;
+
+    return counts && (counts->received || counts->sent);
+}
+
 static void device_releasing(void *arg)
 {
     struct device *device = arg;
 
     if (device->host->ops->releasing)
         device->host->ops->releasing(device->host->service);
+    device->useful = has_moved_bytes(device);
     event_del(device->patience);
     quota_give_bytes(device->connection.quota, device->ring_bytes);
     device->ring_bytes = 0;
@@ -506,7 +487,7 @@ static void device_start_over(struct device *device)
     int rc;
 
     device->retrying = !device->connected;
-    device->connected = 0;
+    device->connected = device->useful = false;
     endpoint_close(device->endpoint);
     rc = device_open(device, why);
     if (rc == 0)
@@ -515,11 +496,10 @@ static void device_start_over(struct device *device)
     device_refuse(device, rc, why);
 }
 
-static void device_again(evutil_socket_t fd, short what, void *arg)
+static void device_again(void *arg)
 {
     struct device *device = arg;
 
-    (void)fd, (void)what;
     if (device->endpoint)
         device_start_over(device);
     device_look(device);
@@ -536,9 +516,9 @@ static struct device *device_new(const struct host *host, enum machine_role role
     device->host = host;
     device->role = role;
     device->patience = evtimer_new(host->base, device_impatient, device);
-    device->again = evtimer_new(host->base, device_again, device);
     device->turn = evtimer_new(host->base, device_has_turn, device);
-    if (device->patience && device->again && device->turn)
+    if (device->patience && device->turn &&
+        backoff_open(&device->again, host->base, device_again, device) == 0)
         return device;
     device_free(device);
     return NULL;
@@ -634,8 +614,7 @@ void device_free(struct device *device)
     device_drop(device);
     if (device->patience)
         event_free(device->patience);
-    if (device->again)
-        event_free(device->again);
+    backoff_close(&device->again);
     if (device->turn)
         event_free(device->turn);
     free(device);
