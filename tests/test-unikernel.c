@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The parts of the echo domain that need no Xen: its command line, its xenstore client against a xenstored that is
- * played here, its echo against a client that may be hostile, and when it gives memory back.
+ * The parts of the echo domain that need no Xen: its command line, its xenstore client against a
+ * xenstored that is played here, its echo against a client that may be hostile, and when it gives
+ * memory back.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -58,7 +59,8 @@ START_TEST(test_options)
     ck_assert_str_eq(options.servers[0].path, "data/vchan");
     ck_assert_uint_eq(options.read_ring, 65536);
 
-    ck_assert_int_eq(parse("  ring=1M  read-ring=4K server=7:data/vchan/7/a-b server=0:x ", &options), 0);
+    ck_assert_int_eq(
+        parse("  ring=1M  read-ring=4K server=7:data/vchan/7/a-b server=0:x ", &options), 0);
     ck_assert_uint_eq(options.read_ring, 4096);
     ck_assert_uint_eq(options.write_ring, 1048576);
     ck_assert_uint_eq(options.count, 2);
@@ -73,11 +75,31 @@ END_TEST
 START_TEST(test_options_wrong)
 {
     static const char *const lines[] = {
-        "ring=", "ring=0", "ring=64X", "ring=-1", "ring=2M", "ring=1048577", "ring=4096M", "ring=K",
-        "read-ring=1.5K", "write-ring=64 K", "server=", "server=0", "server=:x", "server=0:",
-        "server=x:y", "server=32752:x", "server=99999999999:x", "server=0:a.b", "server=0:a/",
-        "colour=red", "ring", "=", "server=none=",
-        "server=0:a server=0:b server=0:c server=0:d server=0:e server=0:f server=0:g server=0:h server=0:i",
+        "ring=",
+        "ring=0",
+        "ring=64X",
+        "ring=-1",
+        "ring=2M",
+        "ring=1048577",
+        "ring=4096M",
+        "ring=K",
+        "read-ring=1.5K",
+        "write-ring=64 K",
+        "server=",
+        "server=0",
+        "server=:x",
+        "server=0:",
+        "server=x:y",
+        "server=32752:x",
+        "server=99999999999:x",
+        "server=0:a.b",
+        "server=0:a/",
+        "colour=red",
+        "ring",
+        "=",
+        "server=none=",
+        "server=0:a server=0:b server=0:c server=0:d server=0:e server=0:f server=0:g server=0:h "
+        "server=0:i",
     };
     struct options options;
 
@@ -378,7 +400,8 @@ static void join(const struct channel *channel, struct ring_end *client)
 
     ck_assert_int_eq(ring_layout_read(page, &layout), 0);
     ck_assert_int_eq(ring_join(client, page, &layout, granted[page->grants[0]],
-                               granted[page->grants[layout.left_pages]]), 0);
+                               granted[page->grants[layout.left_pages]]),
+                     0);
 }
 
 /* Writes as much as there is room for, at most so many bytes of a pattern. Returns how many. */
@@ -416,7 +439,8 @@ static uint32_t client_read(struct ring_end *client)
     return (uint32_t)bytes;
 }
 
-static const struct ring_orders sizes[] = {{10, 11}, {11, 10}, {12, 12}, {11, 16}, {20, 12}, {20, 20}};
+static const struct ring_orders sizes[] = {{10, 11}, {11, 10}, {12, 12},
+                                           {11, 16}, {20, 12}, {20, 20}};
 
 /* Pieces of odd lengths, so that both rings are gone around at different places. */
 START_TEST(test_echo)

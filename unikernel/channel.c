@@ -18,7 +18,7 @@ struct channel {
     bool ended;
     bool gone;
     uint64_t bytes;
-    uint8_t *memory;      /* the shared page, the left ring's, the right ring's */
+    uint8_t *memory; /* the shared page, the left ring's, the right ring's */
     unsigned int pages;
     unsigned int granted; /* of them: refs has so many */
     grant_ref_t refs[1 + 2 * RING_PAGES_MAX];
@@ -220,7 +220,7 @@ static int writable(struct channel *channel)
     return room == 0 ? -EAGAIN : room;
 }
 
-/* Copies the first bytes of one ring into the other. Each of the two may go around its ring's end. */
+/* Copies the first bytes of one ring into the other. Both may go around their ring's end. */
 static void copy(const struct ring *in, const struct ring *out, uint32_t bytes)
 {
     struct ring_span from[2] = {{0}}, to[2] = {{0}};
@@ -257,10 +257,14 @@ static void move(struct channel *channel, uint32_t bytes)
 static enum echo why_not(int rc)
 {
     switch (rc) {
-    case 0: return ECHO_END;
-    case -EAGAIN: return ECHO_WAIT;
-    case -EPIPE: return ECHO_LEFT;
-    default: return ECHO_CORRUPT;
+    case 0:
+        return ECHO_END;
+    case -EAGAIN:
+        return ECHO_WAIT;
+    case -EPIPE:
+        return ECHO_LEFT;
+    default:
+        return ECHO_CORRUPT;
     }
 }
 

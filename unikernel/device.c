@@ -16,19 +16,21 @@
 #include "unikernel/store.h"
 #include "unikernel/text.h"
 
-#define DEVICES "device/vchan"
-#define TOKEN_OWN "frontend"
+#define DEVICES    "device/vchan"
+#define TOKEN_OWN  "frontend"
 #define TOKEN_PEER "backend"
 
 /* Where the number is in a path below each of the two watches. */
-#define OWN_DEPTH 2  /* device/vchan/N */
-#define PEER_DEPTH 7 /* /local/domain/B/backend/vchan/US/N, the part before the first / is empty */
+#define OWN_DEPTH 2 /* device/vchan/N */
+#define PEER_DEPTH                                                                                 \
+    7 /* /local/domain/B/backend/vchan/US/N, the part before the first / is empty                  \
+       */
 
 /* A peer that rewrites its state in a loop gets this many answers, then it is the others' turn. */
 #define STEPS_MAX (2 * MACHINE_STEPS_MAX)
 
 /* A channel that ended starts over, but not in a tight circle. */
-#define TICKS_AFTER_END 1
+#define TICKS_AFTER_END     1
 #define TICKS_AFTER_FAILURE (1000 / TICK_MS)
 
 struct device {
@@ -40,9 +42,9 @@ struct device {
     struct ring_orders orders;
     struct machine_view view;
     struct channel *channel;
-    bool connected; /* bytes may be moved */
-    bool over;      /* and all of them have been */
-    bool lost;      /* its last life ended badly, or did not come to anything */
+    bool connected;    /* bytes may be moved */
+    bool over;         /* and all of them have been */
+    bool lost;         /* its last life ended badly, or did not come to anything */
     unsigned int rest; /* ticks before it starts over */
     char own_dir[STORE_PATH_MAX];
     char peer_dir[STORE_PATH_MAX];
@@ -210,7 +212,8 @@ static int read_rings(struct device *device)
 static int read_peer(struct device *device)
 {
     uint32_t peer = 0;
-    int rc = store_read_text(device->own_dir, "backend", device->peer_dir, sizeof(device->peer_dir));
+    int rc =
+        store_read_text(device->own_dir, "backend", device->peer_dir, sizeof(device->peer_dir));
 
     if (rc < 0)
         return missing(device, "backend", rc);

@@ -55,8 +55,8 @@ bool port_fired(evtchn_port_t port)
 }
 
 /*
- * Xen sets a port's bit, then its word's bit in the selector, then the upcall; only a bit that was clear goes on to the
- * next. We clear them in the other order, and look at the ports after that.
+ * Xen sets a port's bit, then its word's bit in the selector, then the upcall; only a bit that was
+ * clear goes on to the next. We clear them in the other order, and look at the ports after that.
  */
 static bool upcall_take(void)
 {

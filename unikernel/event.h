@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Event channels. There are no handlers: an event ends a sleep, and then everybody looks whether their port
- * fired.
+ * Event channels. There are no handlers: an event ends a sleep, and then everybody looks whether
+ * their port fired.
  */
 #ifndef UNIKERNEL_EVENT_H
 #define UNIKERNEL_EVENT_H
@@ -24,8 +24,9 @@ void port_close(evtchn_port_t port);
 bool port_fired(evtchn_port_t port);
 
 /*
- * Sleeps until a port fires; not at all if one did since the last look_begin(). Whoever looks at a port in
- * between (to wait for an answer of xenstored) calls it too, and loses no event for the others.
+ * Sleeps until a port fires; not at all if one did since the last look_begin(). Whoever looks at a
+ * port in between (to wait for an answer of xenstored) calls it too, and loses no event for the
+ * others.
  */
 void event_wait(void);
 

@@ -10,7 +10,7 @@
 #include "vchan/barrier.h"
 
 #define ENTRIES_PER_FRAME (PAGE_SIZE / sizeof(struct grant_entry_v1))
-#define FRAMES_MAX 64u /* Xen's own default: 32768 pages, 128 MiB */
+#define FRAMES_MAX        64u /* Xen's own default: 32768 pages, 128 MiB */
 
 static struct grant_entry_v1 *const table = (struct grant_entry_v1 *)WINDOW_GRANTS;
 static unsigned int entries;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A call into Xen: the numbers and arguments are those of the headers in xen/. Returns what Xen returns, a
- * negative errno if it failed.
+ * A call into Xen: the numbers and arguments are those of the headers in xen/. Returns what Xen
+ * returns, a negative errno if it failed.
  */
 #ifndef UNIKERNEL_HYPERCALL_H
 #define UNIKERNEL_HYPERCALL_H

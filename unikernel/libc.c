@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The part of the C library that we and the compiler call. The prototypes are those of the host's headers.
+ * The part of the C library that we and the compiler call. The prototypes are those of the host's
+ * headers.
  */
 #include <stdarg.h>
 #include <stdbool.h>
@@ -115,13 +116,20 @@ int vsnprintf(char *restrict text, size_t size, const char *restrict format, va_
         }
         format += is_long ? 2 : 1;
         switch (*format) {
-        case 's': put_text(&out, va_arg(args, const char *)); break;
-        case 'c': put(&out, (char)va_arg(args, int)); break;
-        case 'd': put_signed(&out, va_arg(args, int)); break;
+        case 's':
+            put_text(&out, va_arg(args, const char *));
+            break;
+        case 'c':
+            put(&out, (char)va_arg(args, int));
+            break;
+        case 'd':
+            put_signed(&out, va_arg(args, int));
+            break;
         case 'u':
             put_number(&out, is_long ? va_arg(args, unsigned long) : va_arg(args, unsigned int));
             break;
-        default: put(&out, *format);
+        default:
+            put(&out, *format);
         }
     }
     if (size)

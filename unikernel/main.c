@@ -19,7 +19,7 @@
 #include "unikernel/store.h"
 #include "unikernel/text.h"
 
-#define CONTROL "control/shutdown"
+#define CONTROL       "control/shutdown"
 #define TOKEN_CONTROL "control"
 
 struct platform platform;
@@ -107,7 +107,8 @@ static void begin(void)
         die("%s", why);
     store_init(changed);
     check("xenstore: domid", store_read_number("domid", NULL, DOMID_FIRST_RESERVED - 1, &domid));
-    console_line("domain %u, %s, %u KiB free", domid, platform.name, pages_free() * (PAGE_SIZE / 1024));
+    console_line("domain %u, %s, %u KiB free", domid, platform.name,
+                 pages_free() * (PAGE_SIZE / 1024));
     check("xenstore: " CONTROL, store_watch(CONTROL, TOKEN_CONTROL));
     check("xenstore: device/vchan", devices_init((domid_t)domid));
     check("ring sizes", servers_init(&options, (domid_t)domid));

@@ -23,8 +23,9 @@ struct options {
 };
 
 /*
- * Parses a line, which is changed and kept: the options point into it. Returns 0, or -EINVAL and says why in
- * one line. Without server= there is one at data/vchan for domain 0; server=none is none.
+ * Parses a line, which is changed and kept: the options point into it. Returns 0, or -EINVAL and
+ * says why in one line. Without server= there is one at data/vchan for domain 0; server=none is
+ * none.
  */
 int options_parse(char *line, struct options *options, char *why, size_t size);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What Xen gave us at boot, and the few things that a PV and a PVH guest do in different ways. pv.c and pvh.c
- * fill it in; nothing else knows which of the two it is.
+ * What Xen gave us at boot, and the few things that a PV and a PVH guest do in different ways. pv.c
+ * and pvh.c fill it in; nothing else knows which of the two it is.
  */
 #ifndef UNIKERNEL_PLATFORM_H
 #define UNIKERNEL_PLATFORM_H
@@ -32,13 +32,13 @@ struct platform {
 
 extern struct platform platform;
 
-/* Memory beyond this is not used; from here on are the pages that Xen shares with us: the window. */
+/* Memory beyond this is not used. From here on are the pages that Xen shares with us. */
 #define MEMORY_MAX 0x20000000u
-#define WINDOW ((char *)(uintptr_t)MEMORY_MAX)
+#define WINDOW     ((char *)(uintptr_t)MEMORY_MAX)
 
 /* Places in the window. */
 #define WINDOW_SHARED_INFO WINDOW
-#define WINDOW_GRANTS (WINDOW + PAGE_SIZE)
+#define WINDOW_GRANTS      (WINDOW + PAGE_SIZE)
 
 #define PAGE_SIZE 4096u
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A PV guest. Its page tables map only the first few MiB, and cannot be written: Xen does that, on request.
+ * A PV guest. Its page tables map only the first few MiB, and cannot be written: Xen does that, on
+ * request.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -14,14 +15,14 @@
 #include "unikernel/platform.h"
 
 #define TABLE_ENTRIES 512u
-#define TABLE_SPAN (TABLE_ENTRIES * PAGE_SIZE) /* what a lowest table maps */
-#define ENTRY_READ 0x65u                       /* present, user, accessed, dirty */
-#define ENTRY_WRITE 0x67u
+#define TABLE_SPAN    (TABLE_ENTRIES * PAGE_SIZE) /* what a lowest table maps */
+#define ENTRY_READ    0x65u                       /* present, user, accessed, dirty */
+#define ENTRY_WRITE   0x67u
 
 extern char upcall_pv[];
 
-static xen_pfn_t *frames;     /* of our pages, by their number */
-static uint64_t *directory;   /* maps the first GiB, a lowest table per entry */
+static xen_pfn_t *frames;   /* of our pages, by their number */
+static uint64_t *directory; /* maps the first GiB, a lowest table per entry */
 
 static uint64_t entry_of(xen_pfn_t frame, unsigned int flags)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A PVH guest: start.S has made page tables that map 4 GiB one to one, and pages that Xen shares are put
- * anywhere in that.
+ * A PVH guest: start.S has made page tables that map 4 GiB one to one, and pages that Xen shares
+ * are put anywhere in that.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -15,9 +15,9 @@
 #include "unikernel/memory.h"
 #include "unikernel/platform.h"
 
-#define EVENT_VECTOR 0x20
+#define EVENT_VECTOR   0x20
 #define GATE_INTERRUPT 0x8e00u
-#define CODE_SELECTOR 8u
+#define CODE_SELECTOR  8u
 
 struct gate {
     uint32_t selector_offset;
@@ -74,7 +74,7 @@ static void block(void)
     __asm__ volatile("sti; hlt; cli" : : : "memory");
 }
 
-/* Xen interrupts with a vector of our choice. The handler is upcall_pvh; the others are left empty. */
+/* Xen interrupts with a vector of our choice, for upcall_pvh. The others are left empty. */
 static void events_init(void)
 {
     struct __attribute__((packed)) {

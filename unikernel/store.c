@@ -38,8 +38,8 @@ static uint32_t filled(uint32_t prod, uint32_t cons)
 }
 
 /*
- * Both of these forget that the port fired, then look at the ring, then sleep: a port that fired already would not
- * wake us.
+ * Both of these forget that the port fired, then look at the ring, then sleep: a port that fired
+ * already would not wake us.
  */
 
 static void send(const void *bytes, size_t size)
@@ -114,7 +114,8 @@ void store_dispatch(void)
     }
 }
 
-/* Sends the request with a body of so many bytes. 0, and the answer is in answer, or a negative errno. */
+/* Sends the request with a body of so many bytes. 0, and the answer is in answer, or a negative
+ * errno. */
 static int exchange(uint32_t type, size_t length)
 {
     if (length > XENSTORE_PAYLOAD_MAX)
@@ -138,7 +139,8 @@ static int exchange(uint32_t type, size_t length)
 static size_t put_path(const char *dir, const char *key)
 {
     return (size_t)snprintf(request.body, sizeof(request.body), "%s%s%s", dir, key ? "/" : "",
-                            key ? key : "") + 1;
+                            key ? key : "") +
+           1;
 }
 
 /* Adds a text after length bytes, without its NUL. Returns the new length. */
@@ -146,7 +148,8 @@ static size_t put_text(size_t length, const char *text)
 {
     if (length > sizeof(request.body))
         return length;
-    return length + (size_t)snprintf(request.body + length, sizeof(request.body) - length, "%s", text);
+    return length +
+           (size_t)snprintf(request.body + length, sizeof(request.body) - length, "%s", text);
 }
 
 /* ---- requests ---- */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A client of xenstored, over the ring that Xen gives every domain. Each call sends one request and waits for its
- * answer; watch events that come meanwhile are passed on. As in state/store.h, a path is a directory and a
- * key below it (or NULL), and a call returns 0 or a negative errno.
+ * A client of xenstored, over the ring that Xen gives every domain. Each call sends one request and
+ * waits for its answer; watch events that come meanwhile are passed on. As in state/store.h, a path
+ * is a directory and a key below it (or NULL), and a call returns 0 or a negative errno.
  */
 #ifndef UNIKERNEL_STORE_H
 #define UNIKERNEL_STORE_H
@@ -18,8 +18,8 @@
 #define STORE_PATH_MAX 256
 
 /*
- * Who is told that something below a watched path changed: the path as it was watched, and the watch's token. Called
- * in the middle of other calls, so it may only take note.
+ * Who is told that something below a watched path changed: the path as it was watched, and the
+ * watch's token. Called in the middle of other calls, so it may only take note.
  */
 typedef void store_changed(const char *path, const char *token);
 
@@ -52,8 +52,8 @@ int store_list(const char *dir, void (*each)(const char *name));
 int store_watch(const char *path, const char *token);
 
 /*
- * Runs fill in a transaction: its writes happen at once or not at all. It may run several times. It returns 0 to
- * commit, or a negative errno to abort, which is passed on.
+ * Runs fill in a transaction: its writes happen at once or not at all. It may run several times. It
+ * returns 0 to commit, or a negative errno to abort, which is passed on.
  */
 int store_transaction(int (*fill)(void *arg), void *arg);
 

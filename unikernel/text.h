@@ -8,7 +8,8 @@
 /* Parses digits only, at most max. 0, -EINVAL or -ERANGE; *value is set on success only. */
 int number_parse(const char *text, uint32_t max, uint32_t *value);
 
-/* The name of a negative errno ("ENOENT"), as xenstored spells it; "an unknown error" if it does not. */
+/* The name of a negative errno ("ENOENT"), as xenstored spells it; "an unknown error" if it does
+ * not. */
 const char *error_name(int error);
 
 /* The negative errno of such a name; -EIO if it is none. */
