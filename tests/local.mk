@@ -13,7 +13,8 @@ AM_TESTS_ENVIRONMENT = \
 
 UNIT_TESTS = \
 	tests/fuzz-page tests/test-agent-config tests/test-connection tests/test-command tests/test-config \
-	tests/test-device tests/test-machine tests/test-ring tests/test-unikernel
+	tests/test-device tests/test-machine tests/test-ring tests/test-unikernel \
+	tests/test-unikernel-device
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 
@@ -93,6 +94,12 @@ tests_test_unikernel_SOURCES = tests/test-unikernel.c unikernel/channel.c uniker
 	unikernel/store.c unikernel/text.c state/device.c vchan/ring.c
 tests_test_unikernel_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) -D__XEN_INTERFACE_VERSION__=0x00040e00
 tests_test_unikernel_LDADD = $(CHECK_LIBS)
+
+tests_test_unikernel_device_SOURCES = tests/test-unikernel-device.c unikernel/channel.c \
+	unikernel/device.c unikernel/text.c state/device.c state/machine.c state/xenbus.c vchan/ring.c
+tests_test_unikernel_device_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) \
+	-D__XEN_INTERFACE_VERSION__=0x00040e00
+tests_test_unikernel_device_LDADD = $(CHECK_LIBS)
 
 # One end of the interoperation test (tests/sim-interop.sh, and the lab).
 check_PROGRAMS += tests/interop
