@@ -113,7 +113,7 @@ run 0 xl-vchan wait --timeout 20 web db InitWait
 run 0 xl-vchan diff "$work/good.cfg"
 run 0 xl-vchan detach logger both
 config web "name=db, connection=echo" "name=log, backend=logger" "name=x, backend=logger, connection=echo"
-refuses "apply $cfg: channel \"x\": no backend took it within 1 s: is vchan-backend running in logger?"
+refuses "apply $cfg: channel \"x\": no backend took it within 1 s: no vchan-backend seems to run in logger (systemctl start vchan-backend there)"
 config nobody "name=x"
 run 1 xl-vchan apply "$work/nobody.cfg"
 complains "xl-vchan: apply $work/nobody.cfg: there is no domain \"nobody\" (xl-vchan create makes one)"

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "toolstack/traffic.h"
+
 /* Held by vchan-backend as long as it runs. */
 #define SERVICE_LOCK "/run/pvchan/vchan-backend"
 
@@ -36,8 +38,11 @@ static bool is_locked(const char *path)
 
 enum service_state service_look(const struct tool *tool, domid_t domid)
 {
+    char path[DEVICE_PATH_MAX];
+
+    snprintf(path, sizeof(path), "/local/domain/%u/" TRAFFIC_DIR, domid);
     if (domid != tool->own)
-        return SERVICE_UNKNOWN;
+        return store_exists(tool->store, NULL, path) ? SERVICE_UNKNOWN : SERVICE_UNSEEN;
     return is_locked(SERVICE_LOCK) ? SERVICE_UP : SERVICE_DOWN;
 }
 
@@ -47,6 +52,8 @@ void service_words(struct tool *tool, domid_t domid, char words[SERVICE_WORDS_MA
         const char *before, *after;
     } texts[] = {
         [SERVICE_UNKNOWN] = {"is vchan-backend running in ", "?"},
+        [SERVICE_UNSEEN] = {"no vchan-backend seems to run in ",
+                            " (systemctl start vchan-backend there)"},
         [SERVICE_DOWN] = {"no vchan-backend runs in ", " (systemctl start vchan-backend)"},
         [SERVICE_UP] = {"vchan-backend in ", " does not react (its log may tell why)"},
     };

@@ -8,10 +8,11 @@
 #include "toolstack/tool.h"
 
 /* Room for the words and their NUL. */
-#define SERVICE_WORDS_MAX (TOOL_NAME_MAX + 96)
+#define SERVICE_WORDS_MAX (TOOL_NAME_MAX + 128)
 
 enum service_state {
-    SERVICE_UNKNOWN, /* it is another domain's */
+    SERVICE_UNKNOWN, /* another domain's, which has been there: it may have died */
+    SERVICE_UNSEEN,  /* another domain's, which keeps no statistics: as a rule there is none */
     SERVICE_DOWN,
     SERVICE_UP,
 };
