@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Preloaded into a program: at its Nth step (AT_STEP), which is a call that changes xenstore or its files, something
- * happens (AT_STEP_DO), and AT_STEP_FILE is made: the call fails with an errno, if that is a number; else it is a shell command,
- * which runs to its end before the call.
+ * Preloaded into a program: at its Nth step (AT_STEP), which is a call that changes xenstore or its
+ * files, something happens (AT_STEP_DO), and AT_STEP_FILE is made: the call fails with an errno, if
+ * that is a number; else it is a shell command, which runs to its end before the call.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -36,7 +36,8 @@ static void run(const char *command)
     waitpid(pid, NULL, 0);
 }
 
-/* Whether it is now; then AT_STEP_FILE tells the test so. Not in the programs that this one runs. */
+/* Whether it is now; then AT_STEP_FILE tells the test so. Not in the programs that this one runs.
+ */
 static bool is_now(void)
 {
     const char *when = getenv("AT_STEP"), *file = getenv("AT_STEP_FILE");

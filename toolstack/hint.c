@@ -103,10 +103,9 @@ static bool is_untaken(const struct scene *scene)
 /* Both sides say that it is up, or nearly. */
 static bool is_up(const struct scene *scene)
 {
-    return (scene->backend == XenbusStateConnected ||
-            scene->backend == XenbusStateReconfiguring) &&
-           (scene->frontend == XenbusStateInitialised ||
-            scene->frontend == XenbusStateConnected || scene->frontend == XenbusStateClosing);
+    return (scene->backend == XenbusStateConnected || scene->backend == XenbusStateReconfiguring) &&
+           (scene->frontend == XenbusStateInitialised || scene->frontend == XenbusStateConnected ||
+            scene->frontend == XenbusStateClosing);
 }
 
 /* Whatever the states say, Xen tells when the backend's program has gone from the event channel. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a channel waits for, or what is wrong with it, in words: the states alone do not tell that nobody serves it.
+ * What a channel waits for, or what is wrong with it, in words: the states alone do not tell that
+ * nobody serves it.
  */
 #ifndef TOOLSTACK_HINT_H
 #define TOOLSTACK_HINT_H

@@ -29,9 +29,8 @@ enum column {
 };
 
 static const enum column usual[] = {
-    COLUMN_DOMAIN, COLUMN_DEVID,         COLUMN_BACKEND,  COLUMN_NAME,
-    COLUMN_STATE,  COLUMN_EVENT_CHANNEL, COLUMN_RING_REF, COLUMN_RINGS,
-    COLUMN_PATH,   COLUMN_COUNT,
+    COLUMN_DOMAIN,        COLUMN_DEVID,    COLUMN_BACKEND, COLUMN_NAME, COLUMN_STATE,
+    COLUMN_EVENT_CHANNEL, COLUMN_RING_REF, COLUMN_RINGS,   COLUMN_PATH, COLUMN_COUNT,
 };
 static const enum column longer[] = {
     COLUMN_DOMAIN,   COLUMN_DEVID, COLUMN_BACKEND, COLUMN_NAME, COLUMN_STATE, COLUMN_RINGS,
@@ -52,9 +51,9 @@ struct row {
     char cells[COLUMN_COUNT][CELL_MAX];
 };
 
-static const struct row header = {
-    {"Domain", "Idx", "BE", "Name", "FE/BE state", "evt-ch", "ring-ref", "r/w-ring", "BE-path",
-     "FE>BE", "BE>FE", "Connected since", "Peer"}};
+static const struct row header = {{"Domain", "Idx", "BE", "Name", "FE/BE state", "evt-ch",
+                                   "ring-ref", "r/w-ring", "BE-path", "FE>BE", "BE>FE",
+                                   "Connected since", "Peer"}};
 
 static void fill_traffic(const struct traffic *traffic, struct row *row)
 {

@@ -14,9 +14,9 @@
 static const struct command command_help;
 
 static const struct command *const commands[] = {
-    &command_create, &command_attach, &command_detach, &command_diff,
-    &command_apply,  &command_list,   &command_show,   &command_watch,
-    &command_wait, &command_top, &command_graph,   &command_daemon, &command_help,
+    &command_create, &command_attach, &command_detach, &command_diff, &command_apply,
+    &command_list,   &command_show,   &command_watch,  &command_wait, &command_top,
+    &command_graph,  &command_daemon, &command_help,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

@@ -41,7 +41,8 @@ static void look_side(struct monitor *monitor, struct monitored *channel, enum m
 
 /* --- traffic --- */
 
-/* How often a service tells, at most, in milliseconds; and after how long its silence means that nothing moves. */
+/* How often a service tells, at most, in milliseconds; and after how long its silence means that
+ * nothing moves. */
 #define TRAFFIC_PERIOD  2500
 #define TRAFFIC_SILENCE 5000
 

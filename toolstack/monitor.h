@@ -62,9 +62,9 @@ struct monitor_goal {
 };
 
 /*
- * Begins to watch, with the channels' statistics if wanted; then every state that is there already is a change, from
- * XenbusStateUnknown. 0 or a negative errno; monitor_close() is right in either case. The tool stays the caller's, and
- * its store belongs to the monitor until then.
+ * Begins to watch, with the channels' statistics if wanted; then every state that is there already
+ * is a change, from XenbusStateUnknown. 0 or a negative errno; monitor_close() is right in either
+ * case. The tool stays the caller's, and its store belongs to the monitor until then.
  */
 int monitor_open(struct monitor *monitor, struct tool *tool, bool with_traffic,
                  void (*changed)(const struct monitor_change *change, void *arg), void *arg);
@@ -84,7 +84,8 @@ bool monitor_goal_parse(const char *text, struct monitor_goal *goal);
 
 /*
  * Tells whether there is a channel that is meant and all of them have the state: at both sides, or
- * for InitWait and Reconfiguring at the backend, for Initialised at the frontend. Gone: there is none.
+ * for InitWait and Reconfiguring at the backend, for Initialised at the frontend. Gone: there is
+ * none.
  */
 bool monitor_reached(const struct monitor *monitor, const struct monitor_filter *filter,
                      const struct monitor_goal *goal);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What Xen says of an event channel of any domain. The kernel gives a dead program's ports back, so this tells
- * whether somebody is at the other end, whatever the nodes say.
+ * What Xen says of an event channel of any domain. The kernel gives a dead program's ports back, so
+ * this tells whether somebody is at the other end, whatever the nodes say.
  */
 #ifndef TOOLSTACK_PORT_H
 #define TOOLSTACK_PORT_H

@@ -13,8 +13,8 @@
 #define SERVICE_LOCK "/run/pvchan/vchan-backend"
 
 /*
- * The kernel's list tells who has a lock. Trying to take it would tell too, but a service that starts at that moment
- * would find it taken.
+ * The kernel's list tells who has a lock. Trying to take it would tell too, but a service that
+ * starts at that moment would find it taken.
  */
 static bool is_locked(const char *path)
 {

@@ -166,8 +166,8 @@ static void print_traffic(const struct traffic *traffic)
     line("peer", traffic->peer);
     line_bytes("from frontend", counts[TRAFFIC_RECEIVED]);
     line_bytes("to frontend", counts[TRAFFIC_SENT]);
-    printf("%-15s %" PRIu64 " from frontend, %" PRIu64 " to it\n", "signals", counts[TRAFFIC_SLEEPS],
-           counts[TRAFFIC_WAKES]);
+    printf("%-15s %" PRIu64 " from frontend, %" PRIu64 " to it\n", "signals",
+           counts[TRAFFIC_SLEEPS], counts[TRAFFIC_WAKES]);
 }
 
 static void print_text(const struct show *show)
@@ -203,9 +203,9 @@ static void print_json(const struct show *show)
         json_object_object_add(object, detail_keys[i],
                                show->details[i][0] ? json_object_new_string(show->details[i])
                                                    : NULL);
-    json_object_object_add(object, "reconnect", show->takes_reconnect
-                               ? json_object_new_boolean(show->reconnect != 0)
-                               : NULL);
+    json_object_object_add(object, "reconnect",
+                           show->takes_reconnect ? json_object_new_boolean(show->reconnect != 0)
+                                                 : NULL);
     json_object_object_add(object, "event_channel_status",
                            show->port[0] ? json_object_new_string(show->port) : NULL);
     json_object_object_add(object, "granted_pages",

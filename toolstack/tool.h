@@ -28,8 +28,8 @@ struct tool {
     xentoollog_logger *log;
     libxl_ctx *ctx;
     struct xc_interface_core *xc; /* port.c's; NULL: not needed so far */
-    domid_t own; /* the domain this runs in */
-    int signals; /* a signalfd, readable once the user wants it to end */
+    domid_t own;                  /* the domain this runs in */
+    int signals;                  /* a signalfd, readable once the user wants it to end */
 };
 
 /*

@@ -125,7 +125,8 @@ static bool is_connected(const struct monitored *channel)
            channel->states[MONITOR_BACKEND] == XenbusStateConnected;
 }
 
-/* Since when it is connected, if its service tells that, in milliseconds before tool_now(); or -1. */
+/* Since when it is connected, if its service tells that, in milliseconds before tool_now(); or -1.
+ */
 static int64_t connected_for(const struct monitored *channel)
 {
     uint64_t since = channel->traffic.counts[TRAFFIC_SINCE], now = (uint64_t)time(NULL);
@@ -139,7 +140,8 @@ static int64_t connected_for(const struct monitored *channel)
 static void cell_since(const struct monitored *channel, char *text, size_t size)
 {
     long long connected = (long long)connected_for(channel);
-    long long seconds = (connected >= 0 ? connected : (long long)(tool_now() - channel->since)) / 1000;
+    long long seconds =
+        (connected >= 0 ? connected : (long long)(tool_now() - channel->since)) / 1000;
 
     if (connected < 0 && channel->changes == 0 && size > 1) {
         *text++ = '>';
@@ -216,7 +218,8 @@ static const struct column {
 
 #define COLUMN_COUNT (sizeof(columns) / sizeof(columns[0]))
 
-/* Of DOMAIN and BACKEND: that of the longest name, so that there is room for the channels' names. */
+/* Of DOMAIN and BACKEND: that of the longest name, so that there is room for the channels' names.
+ */
 static int widths[COLUMN_COUNT];
 
 static bool column_holds_domains(const struct column *column)
@@ -240,8 +243,8 @@ static int longest_cell(const struct top *top, const struct column *column)
 static void measure(const struct top *top)
 {
     for (size_t i = 0; i < COLUMN_COUNT; i++)
-        widths[i] = column_holds_domains(&columns[i]) ? longest_cell(top, &columns[i])
-                                                           : columns[i].width;
+        widths[i] =
+            column_holds_domains(&columns[i]) ? longest_cell(top, &columns[i]) : columns[i].width;
 }
 
 static bool column_fits(const struct column *column)

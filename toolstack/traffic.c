@@ -10,8 +10,9 @@
 #include "toolstack/tool.h"
 
 const char *const traffic_names[TRAFFIC_COUNTS] = {
-    [TRAFFIC_RECEIVED] = "received", [TRAFFIC_SENT] = "sent",   [TRAFFIC_WAKES] = "wakes",
-    [TRAFFIC_SLEEPS] = "sleeps",     [TRAFFIC_SINCE] = "since", [TRAFFIC_CONNECTIONS] = "connections",
+    [TRAFFIC_RECEIVED] = "received", [TRAFFIC_SENT] = "sent",
+    [TRAFFIC_WAKES] = "wakes",       [TRAFFIC_SLEEPS] = "sleeps",
+    [TRAFFIC_SINCE] = "since",       [TRAFFIC_CONNECTIONS] = "connections",
 };
 
 void traffic_path(const struct device_id *id, char path[DEVICE_PATH_MAX])
@@ -34,7 +35,8 @@ static bool take_count(const char *text, struct traffic *traffic)
     uint64_t count;
     char *end;
 
-    if (length == 0 || text[length] != '=' || !parse_count(text + length + 1, &end, &count) || *end != ' ')
+    if (length == 0 || text[length] != '=' || !parse_count(text + length + 1, &end, &count) ||
+        *end != ' ')
         return false;
     for (size_t i = 0; i < TRAFFIC_COUNTS; i++)
         if (strlen(traffic_names[i]) == length && memcmp(traffic_names[i], text, length) == 0)
@@ -47,7 +49,8 @@ static bool parse(const char *text, struct traffic *traffic)
     for (; strncmp(text, "peer=", 5) != 0; text += strcspn(text, " ") + 1)
         if (!take_count(text, traffic))
             return false;
-    snprintf(traffic->peer, sizeof(traffic->peer), "%.*s", (int)sizeof(traffic->peer) - 1, text + 5);
+    snprintf(traffic->peer, sizeof(traffic->peer), "%.*s", (int)sizeof(traffic->peer) - 1,
+             text + 5);
     tool_clean(traffic->peer);
     return true;
 }

@@ -23,12 +23,12 @@ static int fill_offline(struct store *store, void *arg)
     if (rc == 0 && unplug->before == XenbusStateUnknown)
         return 0;
     /*
-     * A state that makes no sense is one to close. One that no backend has begun with stays, so that
-     * whoever has to finish this for us sees that too; a backend that begins now sees online=0.
+     * A state that makes no sense is one to close. One that no backend has begun with stays, so
+     * that whoever has to finish this for us sees that too; a backend that begins now sees
+     * online=0.
      */
     rc = store_write_number(store, unplug->dir, "online", 0);
-    if (rc == 0 && unplug->before != XenbusStateClosed &&
-        unplug->before != XenbusStateInitialising)
+    if (rc == 0 && unplug->before != XenbusStateClosed && unplug->before != XenbusStateInitialising)
         rc = store_write_number(store, unplug->dir, "state", XenbusStateClosing);
     return rc;
 }
@@ -90,8 +90,8 @@ static int look_frontend_closed(struct store *store, void *arg)
 }
 
 /*
- * The frontend had the rings too: it sees how it ends, and reads what is still there, before its directory
- * goes. It need not answer: it may be stopped, or dead.
+ * The frontend had the rings too: it sees how it ends, and reads what is still there, before its
+ * directory goes. It need not answer: it may be stopped, or dead.
  */
 static void let_frontend_finish(struct tool *tool, const struct device_id *id)
 {

@@ -47,8 +47,8 @@ struct views {
 void view_read(struct tool *tool, const struct device_id *id, struct view *view);
 
 /*
- * Reads all devices, or those of one frontend domain. 0, and the caller owns them: views_free(); or a
- * negative errno, and *views is empty. Says nothing.
+ * Reads all devices, or those of one frontend domain. 0, and the caller owns them: views_free(); or
+ * a negative errno, and *views is empty. Says nothing.
  */
 int views_read(struct tool *tool, const domid_t *only, struct views *views);
 void views_free(struct views *views);

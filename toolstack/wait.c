@@ -23,11 +23,10 @@ static void complain_channel(struct waiting *waiting, const struct monitored *ch
 
     view_read(&waiting->tool, &channel->id, &view);
     hint_look(&waiting->tool, &view, &hint);
-    tool_complain(&waiting->tool, "channel \"%s\": not %s in time (it is %s/%s)%s%s",
-                  waiting->filter.name, waiting->state,
-                  xenbus_state_name(channel->states[MONITOR_FRONTEND]),
-                  xenbus_state_name(channel->states[MONITOR_BACKEND]), hint.text[0] ? ": " : "",
-                  hint.text);
+    tool_complain(
+        &waiting->tool, "channel \"%s\": not %s in time (it is %s/%s)%s%s", waiting->filter.name,
+        waiting->state, xenbus_state_name(channel->states[MONITOR_FRONTEND]),
+        xenbus_state_name(channel->states[MONITOR_BACKEND]), hint.text[0] ? ": " : "", hint.text);
 }
 
 static void complain_timeout(struct waiting *waiting, const struct monitor *monitor)
