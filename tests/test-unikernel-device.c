@@ -28,7 +28,7 @@
 
 static struct {
     char path[128];
-    char text[128];
+    char text[256];
 } nodes[64];
 
 static int node_find(const char *path)
@@ -41,7 +41,7 @@ static int node_find(const char *path)
 
 static const char *path_of(const char *dir, const char *key)
 {
-    static char path[512];
+    static char path[128];
 
     snprintf(path, sizeof(path), "%s%s%s", dir, key ? "/" : "", key ? key : "");
     return path;

@@ -20,11 +20,12 @@
 #define TOKEN_OWN  "frontend"
 #define TOKEN_PEER "backend"
 
-/* Where the number is in a path below each of the two watches. */
-#define OWN_DEPTH 2 /* device/vchan/N */
-#define PEER_DEPTH                                                                                 \
-    7 /* /local/domain/B/backend/vchan/US/N, the part before the first / is empty                  \
-       */
+/*
+ * Where the number is in a path below each of the two watches: device/vchan/N, and
+ * /local/domain/B/backend/vchan/US/N, where the part before the first / is empty.
+ */
+#define OWN_DEPTH 2
+#define PEER_DEPTH 7
 
 /* A peer that rewrites its state in a loop gets this many answers, then it is the others' turn. */
 #define STEPS_MAX (2 * MACHINE_STEPS_MAX)
