@@ -265,7 +265,7 @@ static void connect(void)
 
 static void peer_writes(const char *text)
 {
-    struct ring_span spans[2];
+    struct ring_span spans[2] = {{0}};
 
     ck_assert_int_ge(ring_writable(&backend.out, 100), 100);
     ring_spans(&backend.out, (uint32_t)strlen(text), spans);
@@ -275,7 +275,7 @@ static void peer_writes(const char *text)
 
 static void peer_reads(const char *text)
 {
-    struct ring_span spans[2];
+    struct ring_span spans[2] = {{0}};
     int bytes = ring_readable(&backend.in, 100);
 
     ck_assert_int_eq(bytes, strlen(text));

@@ -24,7 +24,7 @@
  * Where the number is in a path below each of the two watches: device/vchan/N, and
  * /local/domain/B/backend/vchan/US/N, where the part before the first / is empty.
  */
-#define OWN_DEPTH 2
+#define OWN_DEPTH  2
 #define PEER_DEPTH 7
 
 /* A peer that rewrites its state in a loop gets this many answers, then it is the others' turn. */
