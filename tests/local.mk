@@ -101,6 +101,17 @@ tests_test_unikernel_device_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) \
 	-D__XEN_INTERFACE_VERSION__=0x00040e00
 tests_test_unikernel_device_LDADD = $(CHECK_LIBS)
 
+# The same with ThreadSanitizer: two threads at the two ends of a page, no access of which is a race. (It does not know
+# fences, but no data goes by one: they only decide on signals.)
+if !ASAN
+check_PROGRAMS += tests/test-ring-tsan
+TESTS += tests/test-ring-tsan
+endif
+tests_test_ring_tsan_SOURCES = tests/test-ring.c vchan/ring.c state/device.c
+tests_test_ring_tsan_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+tests_test_ring_tsan_CFLAGS = $(PVCHAN_CFLAGS) -Wno-tsan -fsanitize=thread
+tests_test_ring_tsan_LDADD = $(CHECK_LIBS)
+
 # One end of the interoperation test (tests/sim-interop.sh, and the lab).
 check_PROGRAMS += tests/interop
 tests_interop_SOURCES = tests/interop.c

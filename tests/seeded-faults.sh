@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What tests/fuzz-page and tests/steps-close are worth: each fault below, put into a copy of the code, has to be
+# What tests/fuzz-page, tests/steps-close and tests/test-ring-tsan are worth: each fault below, put into a copy of the code, has to be
 # found by the test that is named with it. A fault that cannot be put in any more (the line has changed) is a
 # failure too: rewrite it.
 set -euo pipefail
@@ -100,4 +100,31 @@ seed steps-close vchan/channel.c '/^int channel_writable/,/^}/s/channel_tell(cha
     "a writer waits and has not told what it read" "both rings full"
 seed steps-close vchan/relay.c 's/^    channel_tell(relay->channel);//' \
     "a relay waits for its sink and has not told what it read" "a relay whose sink is full"
+# seed_race SED-COMMAND WHAT: a fault in vchan/ring.h, for ThreadSanitizer.
+read -ra check <<< "$(pkg-config --cflags --libs check)"
+seed_race() {
+    sed "$1" vchan/ring.h > "$work/tree/vchan/ring.h"
+    if cmp -s vchan/ring.h "$work/tree/vchan/ring.h"; then
+        echo "seed \"$2\": vchan/ring.h has changed, and the fault does not fit in any more"
+        exit 1
+    fi
+    ${CC:-cc} -std=gnu11 -O1 -D_GNU_SOURCE -Wno-tsan -fsanitize=thread -I "$work/tree" -I . \
+        tests/test-ring.c vchan/ring.c state/device.c -o "$work/test-ring" "${check[@]}"
+    rm "$work/tree/vchan/ring.h"
+    if timeout 120 "$work/test-ring" > "$work/log" 2>&1 || ! grep -q "ThreadSanitizer: data race" "$work/log"; then
+        echo "test-ring-tsan does not find: $2"
+        cat "$work/log"
+        exit 1
+    fi
+    echo "found: $2 (data race)"
+    faults=$((faults + 1))
+}
+seed_race 's/store_release(&ring->shared->prod/store_once(\&ring->shared->prod/' \
+    "bytes are shown before they are written"
+seed_race 's/store_release(&ring->shared->cons/store_once(\&ring->shared->cons/' \
+    "bytes are given back before they are read"
+seed_race 's/prod = load_acquire(&ring->shared->prod)/prod = load_once(\&ring->shared->prod)/' \
+    "bytes are read before their index"
+seed_race 's/cons = load_acquire(&ring->shared->cons)/cons = load_once(\&ring->shared->cons)/' \
+    "bytes are overwritten before the reader's index is known"
 echo "$faults faults, all found"
