@@ -39,3 +39,9 @@ bench-many: all bench/many
 		bench/many --json $(MANY_OPTIONS) echo $$(xl domid echo) > bench/many.json; \
 		xl destroy echo; xenstore-rm data'
 .PHONY: bench-many
+
+# What a guest keeps beside one that does harm.
+bench-hostile: all tests/hostile
+	PATH='$(abs_top_builddir)/tests':"$$PATH" $(ON_SIM) -- $(abs_top_srcdir)/bench/hostile
+.PHONY: bench-hostile
+EXTRA_DIST += bench/hostile

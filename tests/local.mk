@@ -29,6 +29,7 @@ SIM_TESTS = \
 	tests/sim-api-lots.sh \
 	tests/sim-backend-crash.sh \
 	tests/sim-backend-errors.sh \
+	tests/sim-backend-hostile.sh \
 	tests/sim-backend-kinds.sh \
 	tests/sim-backend-limits.sh \
 	tests/sim-backend-many.sh \
@@ -143,6 +144,11 @@ examples_echo_SOURCES = examples/echo.c
 examples_echo_CPPFLAGS = -I$(top_srcdir)/vchan
 examples_echo_LDADD = libpvchan.la
 examples_echo_LDFLAGS = -no-install
+
+# A guest that does harm (tests/sim-backend-hostile.sh, bench/hostile).
+check_PROGRAMS += tests/hostile
+tests_hostile_SOURCES = tests/hostile.c
+tests_hostile_LDADD = $(XENSTORE_LIBS) $(XENEVTCHN_LIBS) $(XENGNTTAB_LIBS)
 
 # The simulator itself.
 check_PROGRAMS += tests/sim-evtchn tests/sim-grants tests/sim-peer tests/sim-peer-asan
