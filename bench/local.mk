@@ -45,3 +45,9 @@ bench-hostile: all tests/hostile
 	PATH='$(abs_top_builddir)/tests':"$$PATH" $(ON_SIM) -- $(abs_top_srcdir)/bench/hostile
 .PHONY: bench-hostile
 EXTRA_DIST += bench/hostile
+
+# What many channels in one vchan-backend cost.
+bench-scale: all
+	$(ON_SIM) -- $(abs_top_srcdir)/bench/scale
+.PHONY: bench-scale
+EXTRA_DIST += bench/scale

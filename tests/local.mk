@@ -34,6 +34,7 @@ SIM_TESTS = \
 	tests/sim-backend-limits.sh \
 	tests/sim-backend-many.sh \
 	tests/sim-backend-plugs.sh \
+	tests/sim-backend-scale.sh \
 	tests/sim-backend-service.sh \
 	tests/sim-backend-statistics.sh \
 	tests/sim-badpeer.sh \
