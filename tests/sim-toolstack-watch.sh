@@ -43,9 +43,13 @@ kill -CONT "$backend"
 wait "$creator"
 wait "$waiter" || fail "wait InitWait: $?"
 mkfifo "$work/in"
+kill -STOP "$backend" # and Initialised
 in_domain web vchan cat echo < "$work/in" > "$work/out" &
 cat=$!
 exec {in}> "$work/in"
+seen "$work/text" 'echo frontend: Initialising -> Initialised'
+seen "$work/json" '"from":"Initialising","to":"Initialised"'
+kill -CONT "$backend"
 wait "$json" || fail "watch --until Connected: $?"
 run 0 xl-vchan wait --timeout 0 web echo
 run 0 xl-vchan wait --timeout 0 "$(xl domid web)" 0 Connected
