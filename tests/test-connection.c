@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * connection/unix.h and connection/child.h: what they replace, refuse and leave; what a command's end
- * does.
+ * does. connection/dial.h: a server that is not there, and giving up. connection/quota.h: limits.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -10,11 +10,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/in.h>
 #include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "connection/child.h"
+#include "connection/dial.h"
 #include "connection/log.h"
+#include "connection/quota.h"
 #include "connection/rights.h"
 #include "connection/unix.h"
 #include "tests/check-main.h"
@@ -203,6 +207,146 @@ START_TEST(test_child_reads_and_writes)
 }
 END_TEST
 
+/* ---- TCP ---- */
+
+struct outcome {
+    int fd;
+    int times;
+    char why[128];
+};
+
+static void note_outcome(void *arg, int fd, const char *why)
+{
+    struct outcome *outcome = arg;
+
+    outcome->fd = fd;
+    outcome->times++;
+    snprintf(outcome->why, sizeof(outcome->why), "%s", why);
+}
+
+/* A server that listens at a port of its own. */
+static int serve_tcp(char address[32])
+{
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof(own);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&own, sizeof(own)), 0);
+    ck_assert_int_eq(listen(fd, 1), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&own, &length), 0);
+    snprintf(address, 32, "127.0.0.1:%u", ntohs(own.sin_port));
+    return fd;
+}
+
+START_TEST(test_dial)
+{
+    struct event_base *base = event_base_new();
+    struct outcome outcome = {.times = 0};
+    char address[32], peer[64];
+    int listener = serve_tcp(address), keepalive = 0;
+    socklen_t length = sizeof(keepalive);
+
+    ck_assert_ptr_nonnull(dial_start(base, address, note_outcome, &outcome));
+    ck_assert_int_eq(outcome.times, 0);
+    event_base_dispatch(base);
+    ck_assert_int_eq(outcome.times, 1);
+    ck_assert_int_ge(outcome.fd, 0);
+    ck_assert_int_ne(fcntl(outcome.fd, F_GETFL) & O_NONBLOCK, 0);
+    getsockopt(outcome.fd, SOL_SOCKET, SO_KEEPALIVE, &keepalive, &length);
+    ck_assert_int_eq(keepalive, 1);
+    dial_peer(outcome.fd, peer, sizeof(peer));
+    ck_assert_str_eq(peer, address);
+    close(outcome.fd);
+    close(listener);
+
+    ck_assert_ptr_nonnull(dial_start(base, address, note_outcome, &outcome));
+    event_base_dispatch(base);
+    ck_assert_int_eq(outcome.times, 2);
+    ck_assert_int_eq(outcome.fd, -ECONNREFUSED);
+    ck_assert_str_eq(outcome.why, "cannot connect to its address: Connection refused");
+    event_base_free(base);
+}
+END_TEST
+
+static const char *const no_addresses[] = {"", ":1", "host", "host:", "host:0", "host:65536", "[]:1"};
+
+START_TEST(test_no_address)
+{
+    struct event_base *base = event_base_new();
+    struct outcome outcome = {.times = 0};
+
+    ck_assert_ptr_null(dial_start(base, no_addresses[_i], note_outcome, &outcome));
+    event_base_dispatch(base);
+    ck_assert_int_eq(outcome.times, 0);
+    event_base_free(base);
+}
+END_TEST
+
+/* Before it has begun, and while a name server is asked. */
+START_TEST(test_dial_cancel)
+{
+    struct event_base *base = event_base_new();
+    struct outcome outcome = {.times = 0};
+    struct dial *dial;
+
+    dial_cancel(dial_start(base, "127.0.0.1:1", note_outcome, &outcome));
+    dial_cancel(NULL);
+    ck_assert_int_eq(event_base_dispatch(base), 1);
+    dial = dial_start(base, "no-such-host.invalid:1", note_outcome, &outcome);
+    event_base_loop(base, EVLOOP_ONCE);
+    if (outcome.times == 0)
+        dial_cancel(dial);
+    ck_assert_int_eq(event_base_dispatch(base), 1);
+    ck_assert_int_le(outcome.times, 1);
+    event_base_free(base);
+}
+END_TEST
+
+/* ---- limits ---- */
+
+START_TEST(test_rate)
+{
+    struct rate rate;
+
+    rate_init(&rate, 1, 3); /* a minute is longer than this test takes */
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(rate_try(&rate), 0);
+    ck_assert_int_gt(rate_try(&rate), 0);
+    ck_assert_int_le(rate_try(&rate), 60000000);
+    ck_assert_int_gt(rate_take(&rate), 0);
+    ck_assert_int_gt(rate_take(&rate), 60000000);
+}
+END_TEST
+
+START_TEST(test_quota)
+{
+    static const struct quota_limits limits = {.channels = 1, .connects = 1, .ring_bytes = 4096};
+    struct quota quota;
+    unsigned int unlogged;
+
+    quota_init(&quota, &limits);
+    ck_assert(quota_take_channel(&quota));
+    ck_assert(!quota_take_channel(&quota));
+    quota_give_channel(&quota);
+    ck_assert(quota_take_channel(&quota));
+    ck_assert(quota_take_bytes(&quota, 4095));
+    ck_assert(!quota_take_bytes(&quota, 2));
+    ck_assert(quota_take_bytes(&quota, 1));
+    quota_give_bytes(&quota, 4096);
+    ck_assert(!quota_take_bytes(&quota, UINT64_MAX));
+    ck_assert_int_eq(quota_take_connect(&quota), 0);
+    ck_assert_int_gt(quota_take_connect(&quota), 0);
+    ck_assert(quota_take_line(&quota, &unlogged));
+    rate_init(&quota.lines, 1, 0);
+    ck_assert(!quota_take_line(&quota, &unlogged));
+    ck_assert(!quota_take_line(&quota, &unlogged));
+    rate_init(&quota.lines, 1, 1);
+    ck_assert(quota_take_line(&quota, &unlogged));
+    ck_assert_uint_eq(unlogged, 2);
+    ck_assert(quota_take_channel(NULL) && quota_take_bytes(NULL, UINT64_MAX));
+}
+END_TEST
+
 static void add_commands(TCase *tcase)
 {
     int fd = pidfd_open(getpid(), 0);
@@ -233,6 +377,11 @@ int main(void)
     tcase_add_test(tcase, test_unlisten_leaves_a_successor);
     tcase_add_test(tcase, test_long_paths);
     tcase_add_test(tcase, test_full_queue);
+    tcase_add_test(tcase, test_dial);
+    tcase_add_loop_test(tcase, test_no_address, 0, sizeof(no_addresses) / sizeof(no_addresses[0]));
+    tcase_add_test(tcase, test_dial_cancel);
+    tcase_add_test(tcase, test_rate);
+    tcase_add_test(tcase, test_quota);
     add_commands(tcase);
     return check_main("connection", tcase);
 }
