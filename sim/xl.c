@@ -447,6 +447,17 @@ static int domain_wait(uint32_t domid)
     return reason == -2 ? -1 : reason;
 }
 
+/* It may have been renamed; what comes after it has its last name. */
+static void name_keep(struct creation *creation)
+{
+    char *name = libxl_domid_to_name(ctx, creation->domid);
+
+    if (!name)
+        return;
+    free(creation->config.c_info.name);
+    creation->config.c_info.name = name;
+}
+
 static int domain_watch(struct creation *creation)
 {
     for (;;) {
@@ -465,6 +476,7 @@ static int domain_watch(struct creation *creation)
                 reason, libxl_action_on_shutdown_to_string(action));
         if (action == LIBXL_ACTION_ON_SHUTDOWN_PRESERVE)
             return 0;
+        name_keep(creation);
         libxl_domain_destroy(ctx, creation->domid, NULL);
         if (!action_restarts(action))
             return 0;
