@@ -25,6 +25,10 @@ host_usage()
         lsevtchn "$_dom" | sed -n "s/^ *[0-9]*: VCPU [0-9]*: \(Interdomain.*[dD]omain [0-9]*\).*/domain $_dom: event channel: \1/p"
     done
     grants_in_use
+    for _dom in g1 g2; do
+        xl domid $_dom >/dev/null 2>&1 || continue
+        seq "$(guest-exec --wait 90 $_dom granted </dev/null)" | sed "s/^/domain $_dom: page granted: /"
+    done
     xl list | sed -n 's/^(null) .*/zombie domain/p'
 }
 
