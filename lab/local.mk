@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Helpers that run inside the lab's domains. They are not part of the product; lab/run uses them.
-noinst_PROGRAMS += lab/guest-agent lab/guest-exec lab/lvcat
+noinst_PROGRAMS += lab/granted lab/guest-agent lab/guest-exec lab/lvcat
+lab_granted_SOURCES = lab/granted.c
 lab_guest_agent_SOURCES = lab/guest-agent.c lab/exec-link.c lab/exec-link.h
 lab_guest_agent_LDADD = $(XENSTORE_LIBS)
 lab_guest_exec_SOURCES = lab/guest-exec.c lab/exec-link.c lab/exec-link.h
@@ -9,7 +10,8 @@ lab_lvcat_SOURCES = lab/lvcat.c
 lab_lvcat_LDADD = $(XENVCHAN_LIBS) $(XENSTORE_LIBS)
 
 EXTRA_DIST += lab/README.md lab/run lab/images lab/machine lab/dom0-init lab/guest-init \
-	lab/guest.cfg lab/session.sh lab/on-xen.sh lab/vocabulary.sh lab/tests
+	lab/guest.cfg lab/session.sh lab/on-xen.sh lab/on-xen.bash lab/vocabulary.sh lab/tests \
+	lab/bench lab/measure
 
 # A module that nobody installs; -rpath is what makes libtool build a shared one.
 noinst_LTLIBRARIES += lab/break-handshake.la
