@@ -215,6 +215,16 @@ static long do_gread(char **arg)
     }
 }
 
+/* gdrop NUMBER: closes a member. */
+static long do_gdrop(char **arg)
+{
+    struct pvchan **member = &members[number(arg[0]) % (MEMBERS_MAX + 1)];
+
+    pvchan_close(*member);
+    *member = NULL;
+    return 0;
+}
+
 static long do_gclose(char **arg)
 {
     (void)arg;
@@ -340,6 +350,7 @@ static const struct command {
     {"gwait", 1, do_gwait},
     {"gopened", 1, do_gopened},
     {"gread", 1, do_gread},
+    {"gdrop", 1, do_gdrop},
     {"gclose", 0, do_gclose},
     {"watches", 1, do_watches},
     {"fake", 2, do_fake},
