@@ -196,7 +196,7 @@ static void play(void)
         give(line, line->sent + BALL);
     }
     check_turns();
-    if (others > count)
+    if (others > 4 * count) /* what was left of sending, no more */
         die("%u times a channel was given that nothing happened to", others);
 }
 

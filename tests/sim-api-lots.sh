@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Many channels in one process, at both ends (tests/lots.c, and vchan echo or examples/echo.c): 1024 plain ones; and as
 # many named ones in a guest as xenstored's quota of nodes (1000) lets it have, with its quota of watches (128).
+TEST_SECONDS=${TEST_SECONDS:-400}
 . "${srcdir:?}/tests/sim.sh"
 
 lots=$builddir/tests/lots
