@@ -62,13 +62,11 @@ START_TEST(recv_and_send_do_all_or_nothing)
     is(side_send(&me, TO_WEB + 1), -EMSGSIZE);
     is(ask("send %u", FROM_WEB + 1), -EMSGSIZE);
     is(ask("write 100"), 100);
-    signal_soon();
-    is(side_recv(&me, 300), -EINTR);
+    is(interrupted(side_recv(&me, 300)), -EINTR);
     is(ask("write 200"), 200);
     is(side_recv(&me, 300), 300); /* the 100 are still there */
     is(side_send(&me, TO_WEB - 50), TO_WEB - 50);
-    signal_soon();
-    is(side_send(&me, 100), -EINTR);
+    is(interrupted(side_send(&me, 100)), -EINTR);
     is(ask("drain %u", TO_WEB - 50), TO_WEB - 50);
     is(side_send(&me, 100), 100);
     is(ask("drain 100"), 100); /* nothing of the one that was interrupted */
@@ -104,12 +102,9 @@ END_TEST
 START_TEST(a_signal_ends_a_call)
 {
     meet_either(_i, 0);
-    signal_soon();
-    is(side_read(&me, 1), -EINTR);
-    signal_soon();
-    is(side_write(&me, 10000), TO_WEB); /* something was moved */
-    signal_soon();
-    is(side_write(&me, 1), -EINTR);
+    is(interrupted(side_read(&me, 1)), -EINTR);
+    is(interrupted(side_write(&me, 10000)), TO_WEB); /* something was moved */
+    is(interrupted(side_write(&me, 1)), -EINTR);
     is(ask("drain %u", TO_WEB), TO_WEB);
     is(ask("write 1"), 1);
     is(side_read(&me, 1), 1);

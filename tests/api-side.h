@@ -12,7 +12,7 @@
 #include "vchan/pvchan.h"
 
 /* A call that is late by so much never comes back. */
-#define PATIENCE_MS 8000
+#define PATIENCE_MS 30000
 
 struct side {
     struct pvchan *channel;

@@ -66,8 +66,16 @@ void await_state(const char *dir, unsigned int state);
 /* Runs a shell command, which must succeed. */
 void run(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* A signal in 30 ms: by then the call that follows waits. */
-void signal_soon(void);
+/* What a call returns that a signal interrupts, once it waits. */
+#define interrupted(call)                                                                          \
+    ({                                                                                             \
+        long interrupted_rc;                                                                       \
+        signals(30);                                                                               \
+        interrupted_rc = (long)(call);                                                             \
+        signals(0);                                                                                \
+        interrupted_rc;                                                                            \
+    })
+void signals(int every_ms);
 
 /* Kills the peer, and starts another. */
 void restart_peer(void);

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # vchan/pvchan.h, promise by promise (tests/api.c); and what it says where there is no Xen, or not for us.
+TEST_SECONDS=${TEST_SECONDS:-400}
 . "${srcdir:?}/tests/sim.sh"
 
 api=$builddir/tests/api
