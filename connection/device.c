@@ -500,7 +500,7 @@ static void device_again(void *arg)
 {
     struct device *device = arg;
 
-    if (device->endpoint)
+    if (device->endpoint && device->own == XenbusStateClosed) /* it may be on its way already */
         device_start_over(device);
     device_look(device);
 }

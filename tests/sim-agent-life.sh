@@ -145,6 +145,7 @@ opens "$work/three"
 kill -9 "$backend"
 backend_end 137
 backend_start
+await "three: Connected" 30
 leaves
 talks "$work/three"
 
