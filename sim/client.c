@@ -100,15 +100,18 @@ int sim_receive(int conn, struct sim_message *message, void *payload, size_t siz
                             .msg_iovlen = 2,
                             .msg_control = &control,
                             .msg_controllen = sizeof(control)};
+    int room = nfds ? *nfds : 0;
     ssize_t got;
     int count;
 
+    if (nfds)
+        *nfds = 0;
     do
         got = recvmsg(conn, &header, MSG_CMSG_CLOEXEC);
     while (got < 0 && errno == EINTR);
     if (got < 0)
         return -errno;
-    count = fds_take(&header, fds, nfds ? *nfds : 0);
+    count = fds_take(&header, fds, room);
     if (nfds)
         *nfds = count;
     if (got == 0)
