@@ -25,22 +25,53 @@ uint64_t notify_watchdog(void)
     return *end == '\0' ? value : 0;
 }
 
-void notify_manager(const char *state)
+/* Where the manager listens, or a length of 0. */
+static socklen_t manager_address(struct sockaddr_un *address)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
     const char *path = getenv("NOTIFY_SOCKET");
     size_t length = path ? strlen(path) : 0;
+
+    if (length == 0 || length >= sizeof(address->sun_path) || (path[0] != '/' && path[0] != '@'))
+        return 0;
+    memset(address, 0, sizeof(*address));
+    address->sun_family = AF_UNIX;
+    memcpy(address->sun_path, path, length);
+    if (path[0] == '@')
+        address->sun_path[0] = '\0';
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+}
+
+void notify_manager_with(const char *state, int passed)
+{
+    struct sockaddr_un address;
+    struct iovec text = {.iov_base = (char *)state, .iov_len = strlen(state)};
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct msghdr message = {.msg_name = &address,
+                             .msg_namelen = manager_address(&address),
+                             .msg_iov = &text,
+                             .msg_iovlen = 1};
     int fd;
 
-    if (length == 0 || length >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@'))
+    if (message.msg_namelen == 0)
         return;
-    memcpy(address.sun_path, path, length);
-    if (path[0] == '@')
-        address.sun_path[0] = '\0';
+    if (passed >= 0) {
+        control.header = (struct cmsghdr){
+            .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.header), &passed, sizeof(passed));
+        message.msg_control = &control;
+        message.msg_controllen = sizeof(control);
+    }
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;
-    sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address,
-           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+    sendmsg(fd, &message, MSG_NOSIGNAL);
     close(fd);
+}
+
+void notify_manager(const char *state)
+{
+    notify_manager_with(state, -1);
 }

@@ -250,6 +250,16 @@ void channel_set_gone(struct channel *channel)
     channel->gone = true;
 }
 
+uint32_t channel_read_index(const struct channel *channel)
+{
+    return channel->end.in.own;
+}
+
+uint32_t channel_write_index(const struct channel *channel)
+{
+    return channel->end.out.own;
+}
+
 void channel_set_patient(struct channel *channel, bool patient)
 {
     channel->patient = patient;

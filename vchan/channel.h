@@ -62,6 +62,13 @@ void channel_set_ended(struct channel *channel);
 void channel_set_gone(struct channel *channel);
 
 /*
+ * Our indices (doc/protocol.md, "The shared page"), for a process that takes over when we die: what we have read
+ * and what we have written, in bytes from the beginning, modulo 2^32.
+ */
+uint32_t channel_read_index(const struct channel *channel);
+uint32_t channel_write_index(const struct channel *channel);
+
+/*
  * Tells the channel whether another process goes on if the peer's dies: then its live byte alone does not mean
  * that it has left, and who waits for it goes on waiting.
  */

@@ -54,8 +54,31 @@ static void await_sink(struct relay *relay, unsigned int *wait)
     *wait |= RELAY_SINK;
 }
 
-/* One writev() from the ring. Returns bytes, or -1 if there is nothing to do now; *wait says for what. */
-static ssize_t deliver(struct relay *relay, unsigned int *wait)
+ssize_t relay_sink_failed(struct relay *relay, unsigned int *wait)
+{
+    if (would_block(errno))
+        await_sink(relay, wait);
+    else
+        end_sink(relay, -errno, 0);
+    return -1;
+}
+
+ssize_t relay_source_failed(struct relay *relay, unsigned int *wait)
+{
+    if (would_block(errno))
+        *wait |= RELAY_SOURCE;
+    else
+        end_source(relay, -errno, 0);
+    return -1;
+}
+
+ssize_t relay_source_ended(struct relay *relay)
+{
+    end_source(relay, 0, 0);
+    return -1;
+}
+
+ssize_t relay_deliver(struct relay *relay, int fd, unsigned int *wait)
 {
     struct ring_span spans[2];
     struct iovec iov[2];
@@ -68,12 +91,10 @@ static ssize_t deliver(struct relay *relay, unsigned int *wait)
         end_sink(relay, 0, bytes);
     if (bytes <= 0)
         return -1;
-    taken = writev(relay->sink, iov,
+    taken = writev(fd, iov,
                    to_iovec(spans, channel_peek(relay->channel, (uint32_t)bytes, spans), iov));
-    if (taken < 0 && would_block(errno))
-        await_sink(relay, wait);
-    else if (taken < 0)
-        end_sink(relay, -errno, 0);
+    if (taken < 0)
+        return relay_sink_failed(relay, wait);
     if (taken > 0) {
         channel_consume(relay->channel, (uint32_t)taken);
         channel_record(relay->channel);
@@ -81,8 +102,7 @@ static ssize_t deliver(struct relay *relay, unsigned int *wait)
     return taken;
 }
 
-/* One readv() into the ring, likewise. */
-static ssize_t collect(struct relay *relay, unsigned int *wait)
+ssize_t relay_collect(struct relay *relay, int fd, unsigned int *wait)
 {
     struct ring_span spans[2];
     struct iovec iov[2];
@@ -93,18 +113,26 @@ static ssize_t collect(struct relay *relay, unsigned int *wait)
         end_source(relay, 0, room);
     if (room < 0)
         return -1;
-    got = readv(relay->source, iov,
+    got = readv(fd, iov,
                 to_iovec(spans, channel_reserve(relay->channel, (uint32_t)room, spans), iov));
-    if (got < 0 && would_block(errno)) {
-        *wait |= RELAY_SOURCE;
-        return -1;
-    }
-    if (got <= 0) {
-        end_source(relay, got < 0 ? -errno : 0, 0);
-        return -1;
-    }
+    if (got < 0)
+        return relay_source_failed(relay, wait);
+    if (got == 0)
+        return relay_source_ended(relay);
     channel_commit(relay->channel, (uint32_t)got);
     return got;
+}
+
+static ssize_t deliver(struct relay *relay, unsigned int *wait)
+{
+    return relay->way ? relay->way->deliver(relay, wait)
+                      : relay_deliver(relay, relay->sink, wait);
+}
+
+static ssize_t collect(struct relay *relay, unsigned int *wait)
+{
+    return relay->way ? relay->way->collect(relay, wait)
+                      : relay_collect(relay, relay->source, wait);
 }
 
 /* Repeats one direction until it has to wait, has ended, or had its share. */

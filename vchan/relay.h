@@ -23,10 +23,24 @@ enum relay_wait {
     RELAY_AGAIN = 4,  /* nothing: there is more to do, after others had their turn */
 };
 
+struct relay;
+
+/*
+ * How bytes pass, if not straight: each is one step in one direction, which returns how many bytes it moved, or -1
+ * if there is nothing to do now and *wait says for what (nothing, if that direction has ended).
+ */
+struct relay_way {
+    ssize_t (*deliver)(struct relay *relay, unsigned int *wait);
+    ssize_t (*collect)(struct relay *relay, unsigned int *wait);
+    void *arg;
+};
+
 struct relay {
     struct channel *channel;
     int source; /* read and sent to the peer; -1: nothing to send */
     int sink;   /* gets what the peer sent; -1: the peer's bytes stay in the ring */
+
+    const struct relay_way *way; /* NULL: straight; the caller may set it */
 
     bool source_done; /* end of file or an error: nothing more will be sent */
     bool sink_done;   /* the peer's last byte is delivered, or delivery failed */
@@ -48,5 +62,19 @@ void relay_init(struct relay *relay, struct channel *channel, int source, int si
  * SIGPIPE must be ignored.
  */
 unsigned int relay_step(struct relay *relay);
+
+/* For a way: a step from the ring into fd, and one from fd into the ring, which shows it to the peer. */
+ssize_t relay_deliver(struct relay *relay, int fd, unsigned int *wait);
+ssize_t relay_collect(struct relay *relay, int fd, unsigned int *wait);
+
+/*
+ * For a way, after a system call on the sink or the source said that it could not: waits or ends, as errno
+ * says. Returns -1.
+ */
+ssize_t relay_sink_failed(struct relay *relay, unsigned int *wait);
+ssize_t relay_source_failed(struct relay *relay, unsigned int *wait);
+
+/* For a way: the source is at its end. Returns -1. */
+ssize_t relay_source_ended(struct relay *relay);
 
 #endif
