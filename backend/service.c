@@ -471,6 +471,7 @@ static void service_stop(void *arg)
 int service_run(const struct quota_limits *limits)
 {
     static const struct host_ops ops = {
+        .keeps = true,
         .program = "vchan-backend",
         .watch = ROOT,
         .statistics = "data/vchan-backend",

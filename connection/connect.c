@@ -203,9 +203,16 @@ static void client_unplug(struct connection *connection)
 static void client_open(struct connection *connection)
 {
     struct client *client = connection->state;
+    int fd;
 
     client->started = false;
     party_open(&client->server);
+    fd = connection_take(connection, PARTY_KEPT);
+    if (fd >= 0) {
+        client_connected(client, fd);
+        return;
+    }
+    connection_mourn(connection);
     client_try(client);
 }
 
@@ -233,9 +240,7 @@ static void client_close(struct connection *connection)
     dial_cancel(client->dial);
     client->dial = NULL;
     party_close(&client->server);
-    if (client->fd >= 0)
-        close(client->fd);
-    client->fd = -1;
+    connection_let_go(connection, PARTY_KEPT, &client->fd);
 }
 
 const struct connection_kind connection_connect = {

@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "connection/log.h"
 
 static const struct connection_kind *const kinds[] = {
     &connection_app, &connection_echo, &connection_socket, &connection_connect,
@@ -138,6 +141,37 @@ int connection_choose(struct connection *connection, char why[CONNECTION_WHY_MAX
     if (rc < 0)
         connection->kind = NULL;
     return rc;
+}
+
+int connection_take(struct connection *connection, const char *what)
+{
+    if (!endpoint_resumed(connection->endpoint))
+        return -ENOENT;
+    return keep_take(connection->keep, connection->id, what);
+}
+
+void connection_keep(struct connection *connection, const char *what, int fd)
+{
+    if (keep_has(connection->keep, connection->id, what, fd))
+        return;
+    keep_forget(connection->keep, connection->id);
+    keep_add(connection->keep, connection->id, what, fd);
+}
+
+void connection_let_go(struct connection *connection, const char *what, int *fd)
+{
+    if (*fd < 0)
+        return;
+    keep_drop(connection->keep, connection->id, what);
+    close(*fd);
+    *fd = -1;
+}
+
+void connection_mourn(const struct connection *connection)
+{
+    if (endpoint_resumed(connection->endpoint))
+        connection_log(connection, LOG_CHANGES,
+                       "its connection went with the earlier process: a new one is opened");
 }
 
 bool connection_is_served(const struct connection *connection)

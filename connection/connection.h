@@ -15,6 +15,7 @@
 #include <sys/un.h>
 
 #include "connection/account.h"
+#include "connection/keep.h"
 #include "connection/log.h"
 #include "connection/quota.h"
 #include "state/store.h"
@@ -52,6 +53,8 @@ struct connection {
     struct connection_spec spec;
     struct event_base *base;
     struct endpoint *endpoint; /* set before open */
+    struct keep *keep;         /* what outlives the process, or NULL */
+    const char *id;            /* "5/0": who keeps it */
     char label[128];           /* "5/0 org.example.db", for the log */
     struct quota *quota;       /* of the guest; or NULL: there are no limits */
     struct account account;    /* the kind tells it who is at the other end */
@@ -99,6 +102,21 @@ int connection_read(struct store *store, const char *dir, struct connection_spec
  * not known here, or misses a key. kind is NULL then.
  */
 int connection_choose(struct connection *connection, char why[CONNECTION_WHY_MAX]);
+
+/*
+ * For a kind's open(): what an earlier process kept of the connection that this one goes on with, an fd that the
+ * caller owns; -ENOENT if there is none, or the connection is to be a new one.
+ */
+int connection_take(struct connection *connection, const char *what);
+
+/* Keeps a descriptor of a connection. If that is a new one, leftovers of an earlier one are closed. */
+void connection_keep(struct connection *connection, const char *what, int fd);
+
+/* Closes a descriptor, kept or not, and sets it to -1. One of -1 is none. */
+void connection_let_go(struct connection *connection, const char *what, int *fd);
+
+/* For the log: there was a connection, but it went with the process that had it. */
+void connection_mourn(const struct connection *connection);
 
 /* Whether the service opens such a connection (all but app). */
 bool connection_is_served(const struct connection *connection);

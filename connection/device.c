@@ -125,6 +125,8 @@ static void device_held(void *arg)
 {
     struct device *device = arg;
 
+    if (!endpoint_resumed(device->endpoint))
+        keep_forget(device->host->keep, device->id);
     if (!device_afford(device))
         return;
     device->opened = true;
@@ -450,6 +452,8 @@ static void device_take(struct device *device)
         return;
     set_label(device);
     connection->base = device->host->base;
+    connection->keep = device->host->keep;
+    connection->id = device->id;
     rc = device_choose(device, why);
     if (rc == 0 && !connection_is_served(connection))
         return;

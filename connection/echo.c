@@ -81,6 +81,25 @@ static void echo_unplug(struct connection *connection)
     event_free(connection->state);
 }
 
+/* What an earlier process wrote back and did not come to consume: with an echo, both indices go the same way. */
+static void echo_mend(struct channel *channel)
+{
+    uint32_t more = channel_write_index(channel) - channel_read_index(channel);
+
+    if (more == 0 || more > channel_read_size(channel) ||
+        channel_readable(channel, more) < (int)more)
+        return;
+    channel_consume(channel, more);
+    channel_record(channel);
+}
+
+static void echo_start(struct connection *connection)
+{
+    if (endpoint_resumed(connection->endpoint))
+        echo_mend(endpoint_channel(connection->endpoint));
+    echo_later(connection);
+}
+
 static void echo_open(struct connection *connection)
 {
     endpoint_set_ready(connection->endpoint);
@@ -96,7 +115,7 @@ const struct connection_kind connection_echo = {
     .plug = echo_plug,
     .unplug = echo_unplug,
     .open = echo_open,
-    .start = echo_later,
+    .start = echo_start,
     .stir = echo_stir,
     .close = echo_close,
 };

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "connection/account.h"
+#include "connection/keep.h"
 #include "connection/log.h"
 #include "state/notify.h"
 #include "vchan/lock.h"
@@ -157,7 +158,13 @@ static void on_reload(evutil_socket_t fd, short what, void *arg)
     struct server *server = arg;
 
     (void)fd, (void)what;
-    server->host.ops->reload(server->host.service);
+    if (server->host.ops->reload) {
+        server->host.ops->reload(server->host.service);
+        return;
+    }
+    log_line(LOG_CHANGES, "goes on as a new process");
+    notify_manager("RELOADING=1");
+    give_up(server, keep_hand_over(server->host.keep), "cannot go on as a new process");
 }
 
 /* ---- coming: each step returns 0 or a negative errno ---- */
@@ -178,6 +185,11 @@ static int take_lock(struct server *server)
     return server->lock < 0 ? server->lock : 0;
 }
 
+static int open_keep(struct server *server)
+{
+    return server->host.ops->keeps ? keep_open(&server->host.keep) : 0;
+}
+
 static int open_store(struct server *server)
 {
     return store_open(&server->host.store);
@@ -194,7 +206,7 @@ static int add_signals(struct server *server)
 
     if (rc == 0)
         rc = add_event(server, ON_INTERRUPT, SIGINT, EV_SIGNAL, on_stop, NULL);
-    if (rc == 0 && server->host.ops->reload)
+    if (rc == 0 && (server->host.ops->reload || server->host.ops->keeps))
         rc = add_event(server, ON_RELOAD, SIGHUP, EV_SIGNAL, on_reload, NULL);
     return rc;
 }
@@ -248,6 +260,7 @@ static const struct {
     int (*run)(struct server *server);
     const char *what;
 } steps[] = {
+    {open_keep, "cannot take over what an earlier process kept"},
     {take_lock, "cannot lock " LOCK_DIR},
     {open_store, "cannot connect to xenstored"},
     {open_xen, "cannot open the event channels (/dev/xen/evtchn)"},
@@ -270,7 +283,7 @@ static int server_open(struct server *server)
         if (rc < 0)
             return rc;
     }
-    return server->host.ops->start(&server->host, server->host.service);
+    return 0;
 }
 
 /* ---- going ---- */
@@ -283,14 +296,18 @@ static void server_close(struct server *server)
     ledger_close(server->host.ledger);
     xen_close(server->host.xen);
     store_close(server->host.store);
+    keep_close(server->host.keep);
     if (server->lock >= 0)
         lock_release(server->host.ops->program, server->lock);
 }
 
 static enum host_exit server_run(struct server *server)
 {
-    if (server_open(server) < 0)
+    const struct host *host = &server->host;
+
+    if (server_open(server) < 0 || host->ops->start(host, host->service) < 0)
         return HOST_FAILED;
+    keep_forget(host->keep, NULL); /* of devices that have gone meanwhile */
     notify_manager("READY=1");
     event_base_dispatch(server->host.base);
     server->host.ops->stop(server->host.service);

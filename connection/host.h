@@ -14,6 +14,7 @@
 
 struct event_base;
 struct host_ops;
+struct keep;
 struct ledger;
 
 /* What all devices of a service share. */
@@ -22,12 +23,14 @@ struct host {
     struct store *store;
     struct xen *xen;
     struct ledger *ledger; /* their statistics */
+    struct keep *keep;     /* what outlives the process; NULL if ops->keeps is false */
     const struct host_ops *ops;
     void *service;
 };
 
 /* A service. Its functions are called in the loop's thread; none may block. */
 struct host_ops {
+    bool keeps;             /* what its connections are made of goes on in its next process (keep.h) */
     const char *program;    /* its name in errors, and the lock's */
     const char *watch;      /* the directory in xenstore where its devices come and go */
     const char *statistics; /* the one where theirs are written */
@@ -50,7 +53,10 @@ struct host_ops {
     void (*describe)(void *service, char *text, size_t size);
     /* A device is about to give back what it has of Xen. NULL: that needs no thought. */
     void (*releasing)(void *service);
-    /* SIGHUP. NULL: it ends the process, as it does where nobody asks for it. */
+    /*
+     * SIGHUP. NULL: a service that keeps goes on as a new process; another is ended by it, as everything is
+     * that does not ask for it.
+     */
     void (*reload)(void *service);
 };
 

@@ -11,12 +11,14 @@ libconnection_la_SOURCES = \
 	connection/echo.c \
 	connection/exec.c \
 	connection/host.c connection/host.h \
+	connection/keep.c connection/keep.h \
 	connection/log.c connection/log.h \
 	connection/party.c connection/party.h \
 	connection/pty.c \
 	connection/quota.c connection/quota.h \
 	connection/rights.c connection/rights.h \
 	connection/socket.c \
+	connection/stage.c connection/stage.h \
 	connection/stream.c connection/stream.h \
 	connection/unix.c connection/unix.h
 libconnection_la_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)

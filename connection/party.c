@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,8 +19,8 @@ static struct endpoint *party_endpoint(const struct party *party)
 static void drop(struct party *party)
 {
     stream_stop(&party->stream);
-    if (party->fd >= 0 && !party->ops->terminal)
-        close(party->fd);
+    if (!party->ops->terminal)
+        connection_let_go(party->connection, PARTY_KEPT, &party->fd);
     if (party->nowhere >= 0)
         close(party->nowhere);
     party->fd = party->nowhere = -1;
@@ -134,16 +135,29 @@ void party_open(struct party *party)
     party->guest_ended = false;
 }
 
+/* A terminal goes with the process. */
+static int keep(struct party *party)
+{
+    if (party->ops->terminal)
+        return 0;
+    connection_keep(party->connection, PARTY_KEPT, party->fd);
+    return stream_keep(&party->stream, party->connection);
+}
+
 void party_come(struct party *party, int fd, const char *who)
 {
     struct connection *connection = party->connection;
+    int rc;
 
     party->fd = fd;
     account_set_peer(&connection->account, "%s", who);
     connection_log(connection, LOG_DETAILS, "%s came: %s", party->ops->noun, who);
-    if (stream_start(&party->stream, connection->base, endpoint_channel(connection->endpoint), fd,
-                     fd, stepped, party) < 0)
-        endpoint_fail(connection->endpoint, -ENOMEM, "no memory");
+    rc = stream_start(&party->stream, connection->base, endpoint_channel(connection->endpoint), fd,
+                      fd, stepped, party);
+    if (rc == 0)
+        rc = keep(party);
+    if (rc < 0)
+        endpoint_fail(connection->endpoint, rc, "cannot move bytes: %s", strerror(-rc));
 }
 
 void party_stir(struct party *party)

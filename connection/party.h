@@ -12,6 +12,9 @@
 #include "connection/connection.h"
 #include "connection/stream.h"
 
+/* What a party's descriptor is called while it is kept (connection_take). */
+#define PARTY_KEPT "party"
+
 /* How a kind's parties are. */
 struct party_ops {
     const char *noun; /* "client" */

@@ -34,11 +34,18 @@ static void server_want(void *arg)
 
 static const struct party_ops client_ops = {.noun = "client", .wanted = server_want};
 
+static void server_meet(struct server *server, int fd)
+{
+    char who[ACCOUNT_PEER_MAX];
+
+    unix_peer(fd, who, sizeof(who));
+    party_come(&server->client, fd, who);
+}
+
 static void server_accept(evutil_socket_t listener, short what, void *arg)
 {
     struct server *server = arg;
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    char who[ACCOUNT_PEER_MAX];
 
     (void)what;
     if (fd < 0) {
@@ -47,8 +54,7 @@ static void server_accept(evutil_socket_t listener, short what, void *arg)
         return; /* otherwise it has left already */
     }
     event_del(server->incoming);
-    unix_peer(fd, who, sizeof(who));
-    party_come(&server->client, fd, who);
+    server_meet(server, fd);
 }
 
 static const char *listen_error(int rc)
@@ -63,6 +69,40 @@ static const char *listen_error(int rc)
     }
 }
 
+/* The one that an earlier process had, if it still listens where it is wanted. */
+static int listen_again(struct server *server)
+{
+    struct connection *connection = server->connection;
+    int fd = keep_take(connection->keep, connection->id, "listener");
+
+    if (fd < 0 || unix_listens(fd, connection->spec.path, &server->file))
+        return fd;
+    connection_let_go(connection, "listener", &fd);
+    return -ENOENT;
+}
+
+static int server_bind(struct server *server, const struct rights *rights)
+{
+    struct connection *connection = server->connection;
+
+    server->listener = listen_again(server);
+    if (server->listener >= 0)
+        return 0;
+    server->listener = unix_listen(connection->spec.path, rights, &server->file);
+    if (server->listener < 0)
+        return server->listener;
+    keep_add(connection->keep, connection->id, "listener", server->listener);
+    return 0;
+}
+
+static void server_unbind(struct server *server)
+{
+    struct connection *connection = server->connection;
+
+    keep_drop(connection->keep, connection->id, "listener");
+    unix_unlisten(server->listener, connection->spec.path, &server->file);
+}
+
 static int server_listen(struct server *server, char why[CONNECTION_WHY_MAX])
 {
     struct connection *connection = server->connection;
@@ -71,7 +111,7 @@ static int server_listen(struct server *server, char why[CONNECTION_WHY_MAX])
 
     if (rc < 0)
         return rc;
-    rc = server->listener = unix_listen(connection->spec.path, &rights, &server->file);
+    rc = server_bind(server, &rights);
     if (rc < 0) {
         snprintf(why, CONNECTION_WHY_MAX, "cannot listen on its path: %s", listen_error(rc));
         return rc;
@@ -80,7 +120,7 @@ static int server_listen(struct server *server, char why[CONNECTION_WHY_MAX])
         event_new(connection->base, server->listener, EV_READ | EV_PERSIST, server_accept, server);
     if (server->incoming)
         return 0;
-    unix_unlisten(server->listener, connection->spec.path, &server->file);
+    server_unbind(server);
     snprintf(why, CONNECTION_WHY_MAX, "no memory");
     return -ENOMEM;
 }
@@ -109,7 +149,7 @@ static void server_unplug(struct connection *connection)
     struct server *server = connection->state;
 
     event_free(server->incoming);
-    unix_unlisten(server->listener, connection->spec.path, &server->file);
+    server_unbind(server);
     free(server);
 }
 
@@ -123,7 +163,13 @@ static void server_open(struct connection *connection)
 
 static void server_start(struct connection *connection)
 {
-    server_want(connection->state);
+    struct server *server = connection->state;
+    int fd = connection_take(connection, PARTY_KEPT);
+
+    if (fd >= 0)
+        server_meet(server, fd);
+    else
+        server_want(server);
 }
 
 static void server_stir(struct connection *connection)

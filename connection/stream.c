@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "connection/stage.h"
+
 static void on_event(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
@@ -51,6 +53,16 @@ int stream_start(struct stream *stream, struct event_base *base, struct channel 
     }
     stream_step_later(stream);
     return 0;
+}
+
+int stream_keep(struct stream *stream, struct connection *connection)
+{
+    int rc = stage_open(connection->keep, connection->id, stream->relay.channel, &stream->stage);
+
+    if (rc < 0)
+        stream_stop(stream);
+    stream->relay.way = stage_way(stream->stage);
+    return rc;
 }
 
 bool stream_is_on(const struct stream *stream)
@@ -125,4 +137,6 @@ void stream_stop(struct stream *stream)
     drop_event(&stream->source);
     drop_event(&stream->sink);
     drop_event(&stream->again);
+    stage_close(stream->stage);
+    stream->stage = NULL;
 }

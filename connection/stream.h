@@ -12,11 +12,13 @@
 
 #include <stdbool.h>
 
+#include "connection/connection.h"
 #include "vchan/endpoint.h"
 #include "vchan/relay.h"
 
 struct event;
 struct event_base;
+struct stage;
 
 struct stream {
     struct relay relay;
@@ -27,6 +29,7 @@ struct stream {
     bool sink_told;
     void (*stepped)(void *arg);
     void *arg;
+    struct stage *stage; /* NULL: bytes go straight */
 };
 
 /*
@@ -36,6 +39,13 @@ struct stream {
  */
 int stream_start(struct stream *stream, struct event_base *base, struct channel *channel,
                  int source, int sink, void (*stepped)(void *arg), void *arg);
+
+/*
+ * Has a stream that was just started go on, byte for byte, where the connection's earlier process was killed,
+ * and makes it such that a later process can do so: its descriptors are kept by the connection already. 0 or
+ * -errno; on failure the stream is off.
+ */
+int stream_keep(struct stream *stream, struct connection *connection);
 
 /* Whether it is on. */
 bool stream_is_on(const struct stream *stream);

@@ -134,6 +134,16 @@ void unix_peer(int fd, char *text, size_t size)
     snprintf(text, size, "pid %d uid %u%s%s", peer.pid, peer.uid, name[0] ? " " : "", name);
 }
 
+bool unix_listens(int fd, const char *path, struct stat *file)
+{
+    struct sockaddr_un address = {0};
+    socklen_t length = sizeof(address) - 1;
+
+    return getsockname(fd, (struct sockaddr *)&address, &length) == 0 &&
+           address.sun_family == AF_UNIX && strcmp(address.sun_path, path) == 0 &&
+           lstat(path, file) == 0 && S_ISSOCK(file->st_mode);
+}
+
 void unix_unlisten(int fd, const char *path, const struct stat *file)
 {
     struct stat now;

@@ -6,6 +6,7 @@
 #define CONNECTION_UNIX_H
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <sys/stat.h>
 
 struct rights;
@@ -17,6 +18,9 @@ struct rights;
  * says.
  */
 int unix_listen(const char *path, const struct rights *rights, struct stat *file);
+
+/* Whether fd listens at path, where a socket file is: then *file is set as unix_listen() does. */
+bool unix_listens(int fd, const char *path, struct stat *file);
 
 /* Stops listening, and removes the file if it still is the one that was made. */
 void unix_unlisten(int fd, const char *path, const struct stat *file);

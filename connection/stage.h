@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A way for a relay (vchan/relay.h) to move bytes such that a process that is killed at any moment
+ * neither loses nor repeats one: between the ring and the connection lie two pipes, which are kept as
+ * the connection is (connection/keep.h), with a journal beside them.
+ *
+ * To the connection: bytes are written into an empty pipe, consumed from the ring, then spliced on.
+ * From it: bytes are spliced into an empty pipe, copied from there into the ring (tee), shown, then
+ * thrown away. What a killed process did of that can be told from how much lies in the pipes, the
+ * indices in the shared page, and the journal, which says where they stood when it was begun.
+ */
+#ifndef CONNECTION_STAGE_H
+#define CONNECTION_STAGE_H
+
+#include "connection/keep.h"
+#include "vchan/relay.h"
+
+struct stage;
+
+/*
+ * Goes on with the owner's stage of an earlier process and mends what it left half done; or makes a new
+ * one, if what is kept outlives a kill. *stage is NULL if there is none and none is needed. The channel is
+ * connected, and the connection is kept already. On success the caller owns *stage. -errno: no
+ * memory, no descriptors, or an earlier stage that makes no sense.
+ */
+int stage_open(struct keep *keep, const char *owner, struct channel *channel, struct stage **stage);
+
+/* The way, for relay->way. Owned by the stage. */
+const struct relay_way *stage_way(const struct stage *stage);
+
+/* Gives it up, with what lies in it. NULL is allowed. */
+void stage_close(struct stage *stage);
+
+#endif
