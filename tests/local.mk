@@ -43,6 +43,7 @@ SIM_TESTS = \
 	tests/sim-drivers.sh \
 	tests/sim-host.sh \
 	tests/sim-interop.sh \
+	tests/sim-reattach.sh \
 	tests/sim-run.sh \
 	tests/sim-toolstack.sh \
 	tests/sim-toolstack-apply.sh \
@@ -121,6 +122,11 @@ tests_interop_CPPFLAGS = $(AM_CPPFLAGS) $(XENVCHAN_CFLAGS)
 tests_interop_LDADD = libpvchan.la libstate.la $(XENVCHAN_LIBS)
 tests_interop_LDFLAGS = -no-install
 EXTRA_DIST += tests/sim.sh tests/sim-lib.bash
+
+# Reattach (tests/sim-reattach.sh, and the lab): bytes that are counted, and a service manager that kills.
+check_PROGRAMS += tests/counted tests/manager
+tests_counted_SOURCES = tests/counted.c
+tests_manager_SOURCES = tests/manager.c
 
 # The public API (tests/sim-api.sh).
 check_PROGRAMS += tests/api

@@ -1,0 +1,119 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# vchan-backend is killed at random moments, KILLS times (100), under load in both directions, with a
+# service manager that holds its descriptors: no byte is lost, none comes twice.
+set -u
+kills=${KILLS:-100}
+limit=$((30 + kills / 2))
+. "${srcdir:-.}/tests/sim-lib.bash" || exit 1
+PATH=$PWD/tests:$PATH
+most=${KILL_MS:-120} # a life's length at most
+
+# managed KILLS: the service under a manager ($manager), what that says at $said.
+managed() {
+    rm -f "$work/said"
+    mkfifo "$work/said"
+    manager "$1" "$most" vchan-backend -v > "$work/said" 2>> "$work/backend.log" &
+    manager=$!
+    exec {said}< "$work/said"
+}
+# hears TEXT: the manager says that, within the time that all kills may take.
+hears() {
+    local text
+    while read -r -t $((120 + kills)) -u "$said" text; do
+        [[ $text != *"$1"* ]] || { heard=$text; return; }
+    done
+    fail "the manager does not say: $1"
+}
+# traffic NAME: counted bytes through a channel of the guest, both ways; what came is in $work/NAME.guest
+traffic() {
+    in_guest "$work/$1.guest" bash -c "counted send $work/stop | vchan cat $1 | counted check" &
+    jobs+=($!)
+}
+in_guest() { timeout "$limit" xensim exec guest "${@:2}" 2> "$1"; }
+# await_more TEXT COUNT: the log has it more than so many times, within 30 seconds.
+await_more() {
+    local deadline=$((SECONDS + 30))
+    until [ "$(grep -c "$1" "$work/backend.log")" -gt "$2" ]; do
+        [ $SECONDS -lt $deadline ] || { fail "not in the log again: $1"; return; }
+        read -rt 0.02 <> <(:) || true
+    done
+}
+# await_line TEXT FILE: it is there within 30 seconds.
+await_line() {
+    local deadline=$((SECONDS + 30))
+    until grep -q "$1" "$2"; do
+        [ $SECONDS -lt $deadline ] || { fail "no $1 in $2"; return; }
+        read -rt 0.02 <> <(:) || true
+    done
+}
+# unusual: what the log has besides what is expected.
+unusual() {
+    tail -n 3 "$@"
+    grep -nvE "(Reconfiguring|Connected|InitWait) \(|frontend |came: " "$work/backend.log" | tail -n 20
+}
+# counts FILE…: all that was sent arrived, and nothing came twice.
+counts() {
+    local file sent=0 received=0 lost=0 twice=0 a b c
+    for file; do
+        [ "$(grep -c '^sent' "$file")" = 1 ] && [ "$(grep -c '^received' "$file")" = 1 ] ||
+            { fail "$(unusual "$file")"; return; }
+        sent=$((sent + $(sed -n 's/^sent //p' "$file")))
+        read -r a b c < <(sed -n 's/^received \([0-9]*\) lost \([0-9]*\) duplicated \([0-9]*\)$/\1 \2 \3/p' "$file")
+        received=$((received + ${a:-0})) lost=$((lost + ${b:-0})) twice=$((twice + ${c:-0}))
+    done
+    echo "sent=$sent received=$received lost=$lost duplicated=$twice"
+    [ "$sent $lost $twice" = "$received 0 0" ] ||
+        fail "$(unusual "$@")"
+}
+
+part "$kills kills of the backend"
+managed "$kills"
+domain guest "name=socket, connection=socket, path=$work/socket" \
+    "name=connect, connection=connect, path=$work/connect, reconnect=0" \
+    "name=echo, connection=echo, ring=4K"
+jobs=()
+counted listen "$work/connect" "$work/stop" 2> "$work/connect.host" &
+jobs+=($!)
+await_line listens "$work/connect.host"
+for name in socket connect echo; do traffic $name; done
+counted connect "$work/socket" "$work/stop" 2> "$work/socket.host" &
+jobs+=($!)
+for name in socket connect echo; do run 0 vchan wait --timeout 30 "$(xl domid guest)/$name"; done
+kill -USR2 "$manager"
+hears "kills done"
+touch "$work/stop"
+for job in "${jobs[@]}"; do wait "$job" || fail "a job: exit code $?"; done
+counts "$work"/{connect,socket,echo}.guest "$work"/{connect,socket}.host
+echo "reattached=$(grep -c Reconfiguring "$work/backend.log") kills=$kills"
+
+part "SIGHUP: the same without a kill"
+rm "$work/stop"
+kill -USR1 "$manager" # it may not have been Connected when the last kill came
+jobs=()
+counted listen "$work/connect" "$work/stop" 2> "$work/connect.host" &
+jobs+=($!)
+await_line listens "$work/connect.host"
+for name in socket connect; do traffic $name; done
+counted connect "$work/socket" "$work/stop" 2> "$work/socket.host" &
+jobs+=($!)
+for name in socket connect; do run 0 vchan wait --timeout 30 "$(xl domid guest)/$name"; done
+for i in 1 2 3 4 5; do
+    before=$(grep -c "goes on as a new process" "$work/backend.log")
+    kill -HUP "$manager"
+    await_more "goes on as a new process" "$before"
+    for name in socket connect; do run 0 vchan wait --timeout 30 "$(xl domid guest)/$name"; done
+done
+touch "$work/stop"
+for job in "${jobs[@]}"; do wait "$job" || fail "a job: exit code $?"; done
+counts "$work"/{connect,socket}.guest "$work"/{connect,socket}.host
+
+part "nothing is left"
+kill "$manager"
+wait "$manager"
+hears "stored"
+[ "$heard" = "stored 0" ] || fail "descriptors are left: $heard"
+for name in socket connect echo; do run 0 xl-vchan detach guest $name; done
+run 0 xl destroy guest
+xenstore-rm data 2> /dev/null
+finish
