@@ -91,8 +91,10 @@ static int take_limit(int option, const char *text)
 static int parse_options(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"verbose", no_argument, NULL, 'v'},    {"quiet", no_argument, NULL, 'q'},
-        {"help", no_argument, NULL, 'h'},       {"version", no_argument, NULL, 'V'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
         {"foreground", no_argument, NULL, 'f'},
         {"max-channels", required_argument, NULL, OPTION_CHANNELS},
         {"max-connects", required_argument, NULL, OPTION_CONNECTS},

@@ -25,8 +25,7 @@ static const struct text {
         #field, offsetof(struct connection_spec, field),                                           \
             sizeof(((struct connection_spec *)0)->field)                                           \
     }
-    TEXT(path),  TEXT(address), TEXT(command), TEXT(owner),
-    TEXT(group), TEXT(mode),    TEXT(user),
+    TEXT(path), TEXT(address), TEXT(command), TEXT(owner), TEXT(group), TEXT(mode), TEXT(user),
 #undef TEXT
 };
 
@@ -133,8 +132,8 @@ int connection_choose(struct connection *connection, char why[CONNECTION_WHY_MAX
 
     connection->kind = kind_find(spec->kind);
     if (!connection->kind) {
-        snprintf(why, CONNECTION_WHY_MAX,
-                 "connection kind \"%s\" is not supported by this version", spec->kind);
+        snprintf(why, CONNECTION_WHY_MAX, "connection kind \"%s\" is not supported by this version",
+                 spec->kind);
         return -ENOTSUP;
     }
     rc = check_needs(connection, why);
@@ -187,9 +186,8 @@ void connection_log(const struct connection *connection, enum log_level level, c
     const struct log_subject subject = {
         .device = device,
         .name = name ? name + 1 : NULL,
-        .state = connection->endpoint
-                     ? xenbus_state_name(endpoint_own_state(connection->endpoint))
-                     : NULL,
+        .state = connection->endpoint ? xenbus_state_name(endpoint_own_state(connection->endpoint))
+                                      : NULL,
     };
     unsigned int unlogged;
     va_list args;
@@ -199,8 +197,8 @@ void connection_log(const struct connection *connection, enum log_level level, c
     snprintf(device, sizeof(device), "%.*s", (int)strcspn(connection->label, " "),
              connection->label);
     if (unlogged)
-        log_about(&subject, LOG_ERRORS, "%s: %u lines about this guest were not logged", connection->label,
-                 unlogged);
+        log_about(&subject, LOG_ERRORS, "%s: %u lines about this guest were not logged",
+                  connection->label, unlogged);
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);

@@ -116,7 +116,8 @@ static bool device_afford(struct device *device)
         device->ring_bytes = bytes;
         return true;
     }
-    endpoint_fail(device->endpoint, -ENOSPC, "its domain has more than %" PRIu64 "K of rings mapped",
+    endpoint_fail(device->endpoint, -ENOSPC,
+                  "its domain has more than %" PRIu64 "K of rings mapped",
                   quota->limits->ring_bytes >> 10);
     return false;
 }

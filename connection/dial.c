@@ -31,7 +31,7 @@ struct dial {
     void *arg;
     char host[HOST_MAX];
     char port[8];
-    struct event *step;    /* the next thing to do, and what it waits for at most */
+    struct event *step;     /* the next thing to do, and what it waits for at most */
     struct event *writable; /* of the socket that connects */
     int fd;
     struct evdns_base *dns;
@@ -128,8 +128,8 @@ static void connected(evutil_socket_t fd, short what, void *arg)
 static bool connect_to(struct dial *dial, const struct evutil_addrinfo *address)
 {
     dial->fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
-    if (dial->fd < 0 || (connect(dial->fd, address->ai_addr, address->ai_addrlen) < 0 &&
-                         errno != EINPROGRESS)) {
+    if (dial->fd < 0 ||
+        (connect(dial->fd, address->ai_addr, address->ai_addrlen) < 0 && errno != EINPROGRESS)) {
         drop_socket(dial, -errno);
         return false;
     }
@@ -182,8 +182,7 @@ static void resolve(struct dial *dial)
     }
     evdns_base_resolv_conf_parse(dial->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf");
     later(dial, RESOLVE_SECONDS);
-    dial->request =
-        evdns_getaddrinfo(dial->dns, dial->host, dial->port, &hints, resolved, dial);
+    dial->request = evdns_getaddrinfo(dial->dns, dial->host, dial->port, &hints, resolved, dial);
 }
 
 static void connect_first(struct dial *dial)

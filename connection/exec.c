@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * connection=exec: a program, started each time the guest opens the channel; with reconnect=1 again and
- * again, for as long as it has it open.
+ * connection=exec: a program, started each time the guest opens the channel; with reconnect=1 again
+ * and again, for as long as it has it open.
  */
 #include <errno.h>
 #include <event2/event.h>

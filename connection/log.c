@@ -117,7 +117,8 @@ static bool write_journal(const struct log_subject *subject, enum log_level leve
 static void write_line(const char *message)
 {
     char line[1024 + 70];
-    int length = snprintf(line, sizeof(line), "%.64s: %s\n", program_invocation_short_name, message);
+    int length =
+        snprintf(line, sizeof(line), "%.64s: %s\n", program_invocation_short_name, message);
     ssize_t ignored = write(STDERR_FILENO, line, (size_t)length);
 
     (void)ignored; /* a log that is gone has nobody to be told */

@@ -127,7 +127,8 @@ static void stepped(void *arg)
 void party_init(struct party *party, struct connection *connection, const struct party_ops *ops,
                 void *arg)
 {
-    *party = (struct party){.connection = connection, .ops = ops, .arg = arg, .fd = -1, .nowhere = -1};
+    *party =
+        (struct party){.connection = connection, .ops = ops, .arg = arg, .fd = -1, .nowhere = -1};
 }
 
 void party_open(struct party *party)

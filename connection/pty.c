@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * connection=pty: a pseudo terminal for as long as the device is there, and a link to it. Who has it
- * open is a client: the first to open it comes, the last to close it leaves.
+ * connection=pty: a pseudo terminal for as long as the device is there, and a link to it. Who has
+ * it open is a client: the first to open it comes, the last to close it leaves.
  *
- * While nobody has it open its master says "hung up". That it is opened again wakes nobody who polls;
- * inotify tells, through one instance for all terminals, of which a user may have few.
+ * While nobody has it open its master says "hung up". That it is opened again wakes nobody who
+ * polls; inotify tells, through one instance for all terminals, of which a user may have few.
  */
 #include <config.h>
 
@@ -151,7 +151,8 @@ static void remove_link(const struct pty *pty)
 
 /* ---- the terminal ---- */
 
-/* Raw, so that bytes pass as they are. (Who opens it may change that.) Linux lets the master do that. */
+/* Raw, so that bytes pass as they are. (Who opens it may change that.) Linux lets the master do
+ * that. */
 static int make_raw(int master)
 {
     struct termios modes;

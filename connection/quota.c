@@ -3,7 +3,8 @@
 
 #include <time.h>
 
-/* What no limit is for, since no honest guest comes near: the looks of 4096 channels that connect at once. */
+/* What no limit is for, since no honest guest comes near: the looks of 4096 channels that connect
+ * at once. */
 #define LOOKS_PER_MINUTE 30000
 #define LOOKS_AT_ONCE    32768
 #define LINES_PER_MINUTE 300
