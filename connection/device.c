@@ -505,6 +505,8 @@ static void device_again(void *arg)
 {
     struct device *device = arg;
 
+    if (device->ending)
+        return;
     if (device->endpoint && device->own == XenbusStateClosed) /* it may be on its way already */
         device_start_over(device);
     device_look(device);

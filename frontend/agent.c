@@ -219,7 +219,7 @@ static void slot_look(struct agent *agent, struct slot *slot)
 {
     const struct declaration *declared = declared_for(agent, slot);
 
-    if (!slot->device && declared)
+    if (!slot->device && declared && !agent->stopping)
         slot_plug(agent, slot, declared);
     if (slot->device)
         device_look(slot->device);
@@ -447,6 +447,41 @@ static void agent_reload(void *arg)
     agent_settle(agent);
 }
 
+static void agent_drain(void *arg)
+{
+    struct agent *agent = arg;
+    struct slot *slot;
+
+    agent->stopping = true;
+    SLIST_FOREACH (slot, &agent->slots, next)
+        if (slot->device)
+            device_end(slot->device);
+}
+
+static bool agent_drained(void *arg)
+{
+    const struct agent *agent = arg;
+    const struct slot *slot;
+
+    SLIST_FOREACH (slot, &agent->slots, next)
+        if (slot->device && device_is_open(slot->device))
+            return false;
+    return true;
+}
+
+static void agent_describe(void *arg, char *text, size_t size)
+{
+    const struct agent *agent = arg;
+    const struct slot *slot;
+    unsigned int plugged = 0, connected = 0;
+
+    SLIST_FOREACH (slot, &agent->slots, next) {
+        plugged += slot->device != NULL;
+        connected += slot->device && device_is_delivering(slot->device);
+    }
+    snprintf(text, size, "%u channels, %u connected", plugged, connected);
+}
+
 static void agent_stop(void *arg)
 {
     struct agent *agent = arg;
@@ -467,6 +502,9 @@ int agent_run(const char *file, struct agent_config *config)
         .changed = agent_changed,
         .settle = agent_settle,
         .stop = agent_stop,
+        .drain = agent_drain,
+        .drained = agent_drained,
+        .describe = agent_describe,
         .releasing = check_life,
         .reload = agent_reload,
     };
