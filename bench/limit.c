@@ -34,13 +34,22 @@ static double seconds(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-static void pin(int cpu)
+/* The other end runs on CPU 1 from its first instruction on, and we on CPU 0. */
+static int start_other(void *(*run)(void *), pthread_t *other)
 {
+    pthread_attr_t attributes;
     cpu_set_t set;
+    int error;
 
     CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    sched_setaffinity(0, sizeof(set), &set);
+    CPU_SET(1, &set);
+    pthread_attr_init(&attributes);
+    pthread_attr_setaffinity_np(&attributes, sizeof(set), &set);
+    error = pthread_create(other, &attributes, run, NULL);
+    pthread_attr_destroy(&attributes);
+    CPU_ZERO(&set);
+    CPU_SET(0, &set);
+    return error ? error : sched_setaffinity(0, sizeof(set), &set);
 }
 
 static void await_number(const uint32_t *at, uint32_t from, uint32_t distance)
@@ -54,7 +63,6 @@ static void *empty_ring(void *arg)
     uint8_t *to = calloc(1, work.size);
 
     (void)arg;
-    pin(1);
     for (uint32_t done = 0; to && done < work.total; done += work.size) {
         await_number(&work.prod, done, work.size);
         memcpy(to, work.data + done % work.ring, work.size);
@@ -82,9 +90,8 @@ static int run_ring(void)
     pthread_t other;
 
     work.data = calloc(1, work.ring);
-    pin(0);
     start = seconds();
-    if (!work.data || pthread_create(&other, NULL, empty_ring, NULL) != 0)
+    if (!work.data || start_other(empty_ring, &other) != 0)
         return 1;
     fill_ring();
     pthread_join(other, NULL);
@@ -96,7 +103,6 @@ static int run_ring(void)
 static void *answer(void *arg)
 {
     (void)arg;
-    pin(1);
     for (uint32_t i = 0; i < work.total; i++) {
         await_number(&work.prod, i, 1);
         store_release(&work.cons, i + 1);
@@ -116,8 +122,7 @@ static int run_echo(void)
     double *times = calloc(work.total, sizeof(times[0]));
     pthread_t other;
 
-    pin(0);
-    if (!times || pthread_create(&other, NULL, answer, NULL) != 0)
+    if (!times || start_other(answer, &other) != 0)
         return 1;
     for (uint32_t i = 0; i < work.total; i++) {
         double start = seconds();

@@ -149,7 +149,7 @@ START_TEST(test_a_claim_leaves_what_is_unread)
             memset(bytes, (int)step | 1, unread);
             ck_assert_int_eq(ring_writable(&pair.client.out, 2048), 2048);
             put(&pair.client.out, bytes, unread);
-            ring_claim(&pair.client.out, 1);
+            ring_claim(&pair.client.out, 1, true);
             ck_assert(!ring_unclaimed(&pair.client.out, unread < 2048));
             ring_readable(&pair.server.in, unread);
             get(&pair.server.in, got, unread);
@@ -364,7 +364,7 @@ static void *write_stream(void *arg)
         for (uint32_t i = 0; i < length; i++)
             bytes[i] = (uint8_t)((done + i) * 31);
         if (ring_unclaimed(&end->out, length))
-            ring_claim(&end->out, length);
+            ring_claim(&end->out, length, true);
         put(&end->out, bytes, length);
         done += length;
         if (ring_must_signal(end, VCHAN_NOTIFY_WRITE))

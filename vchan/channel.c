@@ -532,6 +532,15 @@ static bool peer_is_apart(struct channel *channel)
     return channel->apart;
 }
 
+/* Before any byte of them is filled. (On one CPU, there is nobody to take them from.) */
+static void claim(struct channel *channel, uint32_t bytes)
+{
+    struct ring *out = &channel->end.out;
+
+    if (ring_unclaimed(out, bytes))
+        ring_claim(out, bytes, peer_is_apart(channel));
+}
+
 static void copy_bytes(bool past, uint8_t *to, const uint8_t *from, uint32_t bytes)
 {
     if (past)
@@ -548,8 +557,8 @@ static void copy_in(struct channel *channel, const uint8_t *from, uint32_t bytes
     bool large = bytes >= COPY_PAST_MIN;
     bool past = large && peer_is_apart(channel);
 
-    if (!large && ring_unclaimed(out, bytes))
-        ring_claim(out, bytes); /* before any byte of it is filled */
+    if (!large)
+        claim(channel, bytes);
     for (unsigned int i = 0; i < count; from += spans[i].length, i++)
         copy_bytes(past, spans[i].base, from, spans[i].length);
     show(channel, bytes);
@@ -615,8 +624,7 @@ ssize_t channel_write_known(struct channel *channel, const void *data, size_t si
     if (channel->broken || !is_simple(out, size) || ring_room(out) < bytes ||
         channel_peer_left(channel))
         return 0;
-    if (ring_unclaimed(out, bytes))
-        ring_claim(out, bytes);
+    claim(channel, bytes);
     memcpy(out->data + (out->own & (out->size - 1)), data, bytes);
     show(channel, bytes);
     channel->spoke = true;

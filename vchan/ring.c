@@ -121,14 +121,14 @@ static uint32_t line_after(uint32_t index)
     return (index + COPY_LINE - 1) / COPY_LINE * COPY_LINE;
 }
 
-void ring_claim(struct ring *ring, uint32_t bytes)
+void ring_claim(struct ring *ring, uint32_t bytes, bool touch)
 {
     uint32_t from = ring_unclaimed(ring, 0) ? ring->own : ring->claimed;
     uint32_t length = bytes < CLAIM_MIN ? CLAIM_MIN : bytes;
     uint32_t room = ring_room(ring);
 
     ring->claimed = ring->own + (length < room ? length : room);
-    for (uint32_t at = line_after(from); (int32_t)(ring->claimed - at) > 0; at += COPY_LINE)
+    for (uint32_t at = line_after(from); touch && (int32_t)(ring->claimed - at) > 0; at += COPY_LINE)
         *(volatile uint8_t *)&ring->data[at & (ring->size - 1)] = 0;
 }
 

@@ -199,9 +199,9 @@ static inline bool ring_tell(struct ring *ring)
 /*
  * Before filling so many bytes of what was writable: takes them, and what follows up to a KiB, away from the
  * cache of the reader's CPU, many lines at once. One by one, and each with the fence of its message, they take
- * several times as long.
+ * several times as long. With touch false it only notes that it was here: for a reader on the same CPU.
  */
-void ring_claim(struct ring *ring, uint32_t bytes);
+void ring_claim(struct ring *ring, uint32_t bytes, bool touch);
 
 /* Whether ring_claim() has not been there yet. */
 static inline bool ring_unclaimed(const struct ring *ring, uint32_t bytes)
