@@ -202,6 +202,7 @@ static void exec_open(struct connection *connection)
 {
     int rc = start_program(connection->state);
 
+    connection_mourn(connection);
     if (rc < 0)
         endpoint_fail(connection->endpoint, rc, "cannot run its command: %s", strerror(-rc));
     else

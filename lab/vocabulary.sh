@@ -60,7 +60,7 @@ fails()
 # backend_start: vchan-backend in domain 0, its log in ./backend.log; backend_stop ends it in order.
 backend_start()
 {
-    vchan-backend -v 2>>backend.log &
+    vchan-backend -v 2>>backend.log 9>&- & # not the holder's input
     backend=$!
 }
 
