@@ -3,14 +3,16 @@
 
 #include <time.h>
 
-/* What no limit is for, since no honest guest comes near: the looks of 4096 channels that connect
- * at once. */
+/* What no option is for, since no honest guest comes near. */
 #define LOOKS_PER_MINUTE 30000
-#define LOOKS_AT_ONCE    32768
 #define LINES_PER_MINUTE 300
 #define LINES_AT_ONCE    16384
 
 #define MINUTE 60000000
+
+/* At once: what all of a guest's channels together need to connect, a few times over. */
+#define CONNECTS_AT_ONCE(channels) (16 + 4 * (channels))
+#define LOOKS_AT_ONCE(channels)    (256 + 32 * (channels))
 
 static int64_t microseconds_now(void)
 {
@@ -52,12 +54,23 @@ int64_t rate_try(struct rate *rate)
     return wait;
 }
 
+static void scale(struct quota *quota)
+{
+    unsigned int connects = CONNECTS_AT_ONCE(quota->channels);
+
+    if (connects > quota->limits->connects)
+        connects = quota->limits->connects;
+    quota->connects.burst = quota->connects.distance * connects;
+    quota->looks.burst = quota->looks.distance * LOOKS_AT_ONCE(quota->channels);
+}
+
 void quota_init(struct quota *quota, const struct quota_limits *limits)
 {
     *quota = (struct quota){.limits = limits};
-    rate_init(&quota->connects, limits->connects, limits->connects);
-    rate_init(&quota->looks, LOOKS_PER_MINUTE, LOOKS_AT_ONCE);
+    rate_init(&quota->connects, limits->connects, 0);
+    rate_init(&quota->looks, LOOKS_PER_MINUTE, 0);
     rate_init(&quota->lines, LINES_PER_MINUTE, LINES_AT_ONCE);
+    scale(quota);
 }
 
 bool quota_take_channel(struct quota *quota)
@@ -67,6 +80,7 @@ bool quota_take_channel(struct quota *quota)
     if (quota->channels >= quota->limits->channels)
         return false;
     quota->channels++;
+    scale(quota);
     return true;
 }
 
@@ -82,8 +96,10 @@ bool quota_take_bytes(struct quota *quota, uint64_t bytes)
 
 void quota_give_channel(struct quota *quota)
 {
-    if (quota)
-        quota->channels--;
+    if (!quota)
+        return;
+    quota->channels--;
+    scale(quota);
 }
 
 void quota_give_bytes(struct quota *quota, uint64_t bytes)

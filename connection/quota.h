@@ -12,7 +12,7 @@
 /* For each guest. */
 struct quota_limits {
     unsigned int channels;
-    unsigned int connects; /* in a minute; as many may come at once */
+    unsigned int connects; /* in a minute; at once what its channels need, but no more than this */
     uint64_t ring_bytes;
 };
 

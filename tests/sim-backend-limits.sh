@@ -37,7 +37,7 @@ wait "$guest" || fail "vchan cat: exit code $?"
 works one c
 
 part "connections in a minute"
-for i in {1..40}; do
+for i in {1..30}; do
     works one a
 done
 await "a: waits: its domain connects more than 30 times a minute" 30
