@@ -138,7 +138,7 @@ START_TEST(a_detach_is_an_end)
     is(answer(), 0);
     side_close(&me);
     is(ask("close"), 0);
-    run("while xl-vchan list %u | grep -q gone; do read -t 0.05 < /dev/zero; done", web_id);
+    run("exec xl-vchan wait --timeout 30 %u gone gone", web_id);
     run("exec xl-vchan attach %u name=gone,devid=3 > /dev/null", web_id);
 }
 END_TEST

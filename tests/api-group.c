@@ -344,8 +344,7 @@ START_TEST(a_detach_in_a_group_is_an_end)
     is(peer_answer(&here), 0);
     is(ask("gclose"), 0);
     peer_end(&here);
-    run("while xl-vchan list %u | grep -q '%s'; do read -t 0.05 < /dev/zero; done", web_id,
-        _i ? " gone " : " app ");
+    run("exec xl-vchan wait --timeout 30 %u %s gone", web_id, _i ? "gone" : "app");
     if (_i)
         run("exec xl-vchan attach %u name=gone,devid=3 > /dev/null", web_id);
     else
