@@ -2,7 +2,7 @@
 # For the scripts of tests/ that run on real Xen too: the words that tests/sim-lib.bash has for xensim.
 set -u
 . "$VOCABULARY"
-work=$PWD patience=90 moments=5 times=20 slower=20
+work=$PWD patience=90 moments=4 times=10 slower=20
 
 part() { step "$*"; }
 bare_config() { grep -v '^name' /lab/guest.cfg; }
