@@ -4,7 +4,7 @@
 #include <time.h>
 
 /* What no option is for, since no honest guest comes near. */
-#define LOOKS_PER_MINUTE 30000
+#define LOOKS_PER_MINUTE 12000
 #define LINES_PER_MINUTE 300
 #define LINES_AT_ONCE    16384
 
