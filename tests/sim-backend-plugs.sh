@@ -148,6 +148,7 @@ part "sockets: owner, group and mode"
 run 0 xl-vchan attach guest name=mine connection=socket path="$work/mine" owner=nobody group=3 mode=0620
 [ "$(stat -c '%U %g %a' "$work/mine")" = "nobody 3 620" ] || fail "$(stat -c '%U %g %a' "$work/mine")"
 run 0 xl-vchan detach guest mine
+vanishes "$work/mine"
 run 0 xl-vchan attach guest name=mine connection=socket path="$work/mine"
 [ "$(stat -c '%u %a' "$work/mine")" = "$(id -u) 600" ] || fail "$(stat -c '%u %a' "$work/mine")"
 run 0 xl-vchan detach guest mine
