@@ -90,14 +90,14 @@ static void see_states(struct endpoint *endpoint)
 {
     struct machine_view *view = &endpoint->view;
     uint32_t online = 0;
-    int rc;
+    /* First: where a backend's directory goes in between, its state goes too, and no unplug is seen. */
+    int rc = store_read_number(endpoint->store, backend_dir(endpoint), "online", 1, &online);
 
+    if (rc == 0 || rc == -ENOENT || rc == -EACCES || rc == -EINVAL || rc == -ERANGE)
+        view->online = online && !endpoint->ending;
     /* Our own node with nonsense in it is one to be written anew; a peer's is as good as none. */
     see_state(endpoint, endpoint->own_dir, XenbusStateClosed, &view->own);
     see_state(endpoint, endpoint->peer_dir, XenbusStateUnknown, &view->peer);
-    rc = store_read_number(endpoint->store, backend_dir(endpoint), "online", 1, &online);
-    if (rc == 0 || rc == -ENOENT || rc == -EACCES || rc == -EINVAL || rc == -ERANGE)
-        view->online = online && !endpoint->ending;
 }
 
 /*
