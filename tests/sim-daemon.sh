@@ -6,8 +6,9 @@ limit=${limit:-400}
 . "${WORDS:-$(dirname "$0")/sim-lib.bash}"
 
 # What a host may say of itself: how long to wait for anything, in seconds; how often to do what is done
-# again and again; by what factor it is slower than a machine; what a config needs besides.
-: "${patience:=20}" "${moments:=20}" "${times:=100}" "${slower:=1}"
+# again and again; by what factor it is slower than a machine; after how many scenarios to end; what a config needs
+# besides.
+: "${patience:=20}" "${moments:=20}" "${times:=100}" "${slower:=1}" "${scenarios:=1000}"
 declare -F bare_config > /dev/null || bare_config() { printf 'memory = 64\nkernel = "/none"\n'; }
 
 configs=$work/configs auto=$work/auto state=$work/state
@@ -42,6 +43,7 @@ daemon_stop() {
     kill -"${1:-TERM}" "$daemon"
     wait "$daemon" 2> /dev/null
     local got=$?
+    daemon=
     [ "${1:-TERM}" != TERM ] || [ $got = 0 ] || fail "daemon: exit code $got: $(cat "$work/daemon")"
 }
 
@@ -79,9 +81,16 @@ snapshot() { xenstore-ls -f | sort; }
 count=0
 scenario() {
     [ $count = 0 ] || check_leaks
+    [ $count -lt "$scenarios" ] || the_end
     count=$((count + 1))
     title="$count. $*"
     part "$title"
+}
+the_end() {
+    [ -z "$daemon" ] || daemon_stop
+    backend_stop
+    echo "$count scenarios"
+    finish
 }
 check_leaks() {
     local name
@@ -581,6 +590,4 @@ kill $socat
 [ "$(cat "$work/told")" = "READY=1STOPPING=1" ] || fail "told: $(cat "$work/told")"
 
 check_leaks
-backend_stop
-echo "$count scenarios"
-finish
+the_end
