@@ -81,7 +81,8 @@ fi
 
 step "end"
 guest-exec g3 sh -c 'kill $(pidof vchan-frontend)' || fail "vchan-frontend is gone"
-wait_for 90 "vchan-frontend does not end" guest-exec g3 sh -c '! pidof vchan-frontend >/dev/null'
+# Not by pidof: vchan-stale was vchan-frontend once, and pidof says that it still is.
+wait_for 90 "vchan-frontend does not end" guest-exec g3 sh -c '! grep -qx vchan-frontend /proc/[0-9]*/comm'
 xl-vchan detach --wait 90 g3 up || fail "detach"
 guest_destroy g3
 backend_stop
