@@ -98,6 +98,8 @@ seed steps-close vchan/channel.c '/^int channel_writable/,/^}/s/channel_tell(cha
     "a writer waits and has not told what it read" "both rings full"
 seed steps-close vchan/relay.c 's/^    channel_tell(relay->channel);//' \
     "a relay waits for its sink and has not told what it read" "a relay whose sink is full"
+seed steps-close vchan/relay.c 's/^    channel_tell(relay->channel);/    if (!relay->sink_done)\n    &/' \
+    "a relay has no sink any more and has not told what it read" "a relay whose sink breaks"
 # seed_ring FILE SED-COMMAND WHAT FOUND: a fault in the ring, for tests/test-ring-tsan, which says FOUND.
 read -ra check <<< "$(pkg-config --cflags --libs check)"
 seed_ring() {

@@ -374,9 +374,51 @@ static void relay_to_a_slow_sink(struct end *me, struct end *peer)
     leave(me);
 }
 
+/* A sink that takes 300 bytes, and breaks. */
+static ssize_t deliver_little(struct relay *relay, unsigned int *wait)
+{
+    struct end *me = relay->way->arg;
+    struct ring_span spans[2];
+
+    if (me->got == 0 && channel_readable(relay->channel, 300) < 300)
+        return -1;
+    if (me->got > 0) {
+        errno = EPIPE;
+        return relay_sink_failed(relay, wait);
+    }
+    channel_peek(relay->channel, 300, spans);
+    check_bytes(me, spans[0].base, 300);
+    channel_consume(relay->channel, 300);
+    channel_record(relay->channel);
+    return 300;
+}
+
+/* What is left is for the next sink, which may never come. */
+static void relay_to_a_sink_that_breaks(struct end *me, struct end *peer)
+{
+    const struct relay_way way = {.deliver = deliver_little, .arg = me};
+    struct relay relay;
+
+    relay_init(&relay, me->channel, -1, play.pipe[1]);
+    relay.way = &way;
+    do {
+        begin_again(me, relay_knows(&relay));
+        relay_step(&relay);
+        steps_saw(peer->shut);
+    } while (!peer->shut && steps_wait(me->port));
+    leave(me);
+}
+
 static void fill_then_shut_and_leave(struct end *me, struct end *peer)
 {
     if (put(me, play.script->to_second, 1u << 14, true))
+        shut(me, peer);
+    leave(me);
+}
+
+static void overfill_then_shut_and_leave(struct end *me, struct end *peer)
+{
+    if (put(me, 1024, 1024, true) && put(me, 1224, 200, true))
         shut(me, peer);
     leave(me);
 }
@@ -400,6 +442,8 @@ static const struct script scripts[] = {
     {"a relay reads", overfill_then_read, relay_to_the_end, 10, false, 1124, 0},
     {"a relay whose sink is full", fill_then_shut_and_leave, relay_to_a_slow_sink, 14, false, 16385,
      0},
+    {"a relay whose sink breaks", overfill_then_shut_and_leave, relay_to_a_sink_that_breaks, 10,
+     false, 300, 0},
 };
 
 /* ---- a run ---- */

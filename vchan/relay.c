@@ -47,17 +47,10 @@ static void end_source(struct relay *relay, int source_error, int ring_error)
         relay->ring_error = ring_error;
 }
 
-/* Before a wait for the sink, which may take long: the peer may be waiting for what it took already. */
-static void await_sink(struct relay *relay, unsigned int *wait)
-{
-    channel_tell(relay->channel);
-    *wait |= RELAY_SINK;
-}
-
 ssize_t relay_sink_failed(struct relay *relay, unsigned int *wait)
 {
     if (would_block(errno))
-        await_sink(relay, wait);
+        *wait |= RELAY_SINK;
     else
         end_sink(relay, -errno, 0);
     return -1;
@@ -161,5 +154,7 @@ unsigned int relay_step(struct relay *relay)
         relay->received += repeat(relay, deliver, &wait);
     if (relay->source >= 0 && !relay->source_done)
         relay->sent += repeat(relay, collect, &wait);
+    /* Before a wait for the sink, or for another one: the peer may wait for what was taken. */
+    channel_tell(relay->channel);
     return wait;
 }
