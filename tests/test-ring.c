@@ -160,6 +160,26 @@ START_TEST(test_a_claim_leaves_what_is_unread)
 }
 END_TEST
 
+/* As after 2 GiB and more of messages that are not claimed for. */
+START_TEST(test_a_claim_may_be_far_behind)
+{
+    struct pair pair;
+    struct ring *out = &pair.client.out;
+
+    pair_up(&pair, 12, 12);
+    ring_claim(out, 1, true);
+    ck_assert(!ring_unclaimed(out, 1024));
+    ck_assert(ring_unclaimed(out, 1025));
+    for (uint32_t i = 1; i < 8; i++) {
+        out->own = out->peer = i << 29;
+        ck_assert(ring_unclaimed(out, 1));
+        ring_claim(out, 4096, true);
+        ck_assert(!ring_unclaimed(out, 4096));
+        out->claimed = 1024;
+    }
+}
+END_TEST
+
 START_TEST(test_a_full_ring_is_legal)
 {
     struct pair pair;
@@ -414,6 +434,7 @@ int main(void)
     tcase_add_test(tcase, test_every_order_pair);
     tcase_add_test(tcase, test_bytes_wrap_over_every_order);
     tcase_add_test(tcase, test_a_claim_leaves_what_is_unread);
+    tcase_add_test(tcase, test_a_claim_may_be_far_behind);
     tcase_add_test(tcase, test_a_full_ring_is_legal);
     tcase_add_test(tcase, test_indices_run_over_2_to_the_32);
     tcase_add_test(tcase, test_a_client_continues_where_one_was);

@@ -203,10 +203,11 @@ static inline bool ring_tell(struct ring *ring)
  */
 void ring_claim(struct ring *ring, uint32_t bytes, bool touch);
 
-/* Whether ring_claim() has not been there yet. */
+/* Whether ring_claim() has not been there yet, for bytes up to the ring's size; or is behind,
+ * however far. */
 static inline bool ring_unclaimed(const struct ring *ring, uint32_t bytes)
 {
-    return (int32_t)(ring->claimed - ring->own) < (int32_t)bytes;
+    return ring->claimed - ring->own - bytes > ring->size - bytes;
 }
 
 /* Shows the first bytes of what was writable, now filled, to the reader. */
