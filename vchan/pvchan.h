@@ -15,8 +15,13 @@
  * which case it returns -EAGAIN. A signal handler that runs while a call waits ends it with -EINTR,
  * if it has moved nothing yet; but one installed with SA_RESTART may let it go on, as with read().
  *
- * Programs with an event loop: wait until pvchan_fd() is readable, call pvchan_dispatch(), then try
- * to read and write again until -EAGAIN. Programs with many channels: see struct pvchan_group.
+ * A handle that may wait tells the peer late of what was read, see pvchan_consume(). A program that
+ * waits elsewhere for something that the peer does only once it has room opens with
+ * PVCHAN_NONBLOCK.
+ *
+ * Programs with an event loop: read and write until -EAGAIN, also the first time (what came while
+ * the channel was opened was taken note of then); wait until pvchan_fd() is readable, call
+ * pvchan_dispatch(), and again. Programs with many channels: see struct pvchan_group.
  */
 #ifndef PVCHAN_H
 #define PVCHAN_H
@@ -291,8 +296,8 @@ void pvchan_again(struct pvchan *channel);
 
 /*
  * An fd to poll for reading in another event loop, owned by the group, the same for its whole life.
- * When it is readable, call pvchan_group_wait() with timeout 0 until it returns 0; and once before
- * the first poll.
+ * Before each poll, call pvchan_group_wait() with timeout 0 until it returns 0: what was opened
+ * since, or cannot be, and pvchan_again() do not make it readable.
  */
 int pvchan_group_fd(struct pvchan_group *group);
 
