@@ -353,13 +353,24 @@ static int act_reattach(struct endpoint *endpoint)
     return rc < 0 ? rc : act_map(endpoint);
 }
 
+/* The peer's error is what this side said itself: "the backend says: its command exited with 1". */
+static bool is_echo(const struct endpoint *endpoint, const char *error)
+{
+    const char *said = strstr(error, " says: ");
+
+    return said && endpoint->reason[0] && strcmp(said + strlen(" says: "), endpoint->reason) == 0;
+}
+
 /* The peer is over without having said so: why? */
 static void explain_loss(struct endpoint *endpoint)
 {
     const struct machine_view *view = &endpoint->view;
     char error[sizeof(endpoint->reason) - 32];
+    int rc = store_read_text(endpoint->store, endpoint->peer_dir, "error", error, sizeof(error));
 
-    if (store_read_text(endpoint->store, endpoint->peer_dir, "error", error, sizeof(error)) == 0)
+    if (rc == 0 && is_echo(endpoint, error))
+        endpoint->error = -ECONNRESET;
+    else if (rc == 0)
         explain(endpoint, -ECONNRESET, "the %s says: %s", peer_word(endpoint), error);
     else if (view->peer == XenbusStateUnknown)
         explain(endpoint, -ECONNRESET, "the %s's directory is gone (destroyed or detached by force)",
