@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "connection/backoff.h"
@@ -95,6 +96,17 @@ static void client_failed(struct client *client, int rc, const char *why)
 
 /* ---- a Unix socket ---- */
 
+static const char *why_not(const char *path, int rc)
+{
+    struct stat file;
+
+    if (rc == -EAGAIN)
+        return "too many clients wait there";
+    if (rc == -ECONNREFUSED && stat(path, &file) == 0 && !S_ISSOCK(file.st_mode))
+        return "there is a file that is no socket"; /* Linux does not tell the two apart */
+    return strerror(-rc);
+}
+
 static void try_path(struct client *client)
 {
     static const struct timeval pause = {.tv_usec = RETRY_MS * 1000};
@@ -107,7 +119,7 @@ static void try_path(struct client *client)
         event_add(client->retry, &pause);
     } else {
         snprintf(why, sizeof(why), "cannot connect to its path: %s",
-                 fd == -EAGAIN ? "too many clients wait there" : strerror(-fd));
+                 why_not(client->connection->spec.path, fd));
         client_failed(client, fd, why);
     }
 }
