@@ -23,7 +23,7 @@ xl-vchan watch --until gone --timeout 1 nobody none
 run 3 xl-vchan watch --until Connected --timeout 0 web
 complains 'xl-vchan: watch web: not Connected within 0 s'
 run 3 xl-vchan wait --timeout 0 web echo
-complains 'xl-vchan: wait web: channel "echo": not Connected in time (there is none)'
+complains 'xl-vchan: wait web: channel "echo": not Connected in time (there is no such domain)'
 run 0 xl-vchan watch --timeout 0
 says ""
 

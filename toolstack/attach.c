@@ -121,7 +121,7 @@ static int run(const struct command *command, int argc, char **argv)
             return command_usage(command, "--wait: \"%s\" is no number of seconds", optarg);
     }
     if (argc - optind < 2)
-        return command_usage(command, "%s missing", argc == optind ? "DOMAIN" : "SPEC");
+        return command_usage(command, "%s missing", argc == optind ? "DOMAIN" : "KEY=VALUE");
     spec = join_spec(argc - optind - 1, argv + optind + 1);
     code = attach_spec(argv[optind], spec, seconds);
     free(spec);

@@ -20,13 +20,23 @@ static void complain_channel(struct waiting *waiting, const struct monitored *ch
 {
     struct view view;
     struct hint hint;
+    const char *error = view.texts[VIEW_BACKEND_ERROR];
 
     view_read(&waiting->tool, &channel->id, &view);
     hint_look(&waiting->tool, &view, &hint);
-    tool_complain(
-        &waiting->tool, "channel \"%s\": not %s in time (it is %s/%s)%s%s", waiting->filter.name,
-        waiting->state, xenbus_state_name(channel->states[MONITOR_FRONTEND]),
-        xenbus_state_name(channel->states[MONITOR_BACKEND]), hint.text[0] ? ": " : "", hint.text);
+    tool_complain(&waiting->tool, "channel \"%s\": not %s in time (it is %s/%s%s%s)%s%s",
+                  waiting->filter.name, waiting->state,
+                  xenbus_state_name(channel->states[MONITOR_FRONTEND]),
+                  xenbus_state_name(channel->states[MONITOR_BACKEND]),
+                  error[0] ? "; backend: " : "", error, hint.text[0] ? ": " : "", hint.text);
+}
+
+static bool has_domain(struct waiting *waiting)
+{
+    domid_t domid;
+
+    return tool_find_domain(&waiting->tool, waiting->filter.domain, &domid) == 0 &&
+           tool_has_domain(&waiting->tool, domid);
 }
 
 static void complain_timeout(struct waiting *waiting, const struct monitor *monitor)
@@ -39,8 +49,9 @@ static void complain_timeout(struct waiting *waiting, const struct monitor *moni
         complain_channel(waiting, channel);
         return;
     }
-    tool_complain(&waiting->tool, "channel \"%s\": not %s in time (there is none)",
-                  waiting->filter.name, waiting->state);
+    tool_complain(&waiting->tool, "channel \"%s\": not %s in time (there is no such %s)",
+                  waiting->filter.name, waiting->state,
+                  has_domain(waiting) ? "channel" : "domain");
 }
 
 static int wait_goal(struct waiting *waiting)
