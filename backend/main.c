@@ -80,11 +80,16 @@ static bool take_size(const char *text, uint64_t *bytes)
 
 static int take_limit(int option, const char *text)
 {
+    static const char *const refusals[] = {
+        "is no number for --max-channels",
+        "is no number for --max-connects",
+        "is no size for --max-rings (bytes, or such as 256M)",
+    };
     bool good = option == OPTION_CHANNELS   ? take_count(text, &limits.channels)
                 : option == OPTION_CONNECTS ? take_count(text, &limits.connects)
                                             : take_size(text, &limits.ring_bytes);
 
-    return good ? -1 : complain_usage(text, "is no such limit");
+    return good ? -1 : complain_usage(text, refusals[option - OPTION_CHANNELS]);
 }
 
 /* Returns the exit code, or -1 to go on. */
