@@ -44,6 +44,7 @@ SIM_TESTS = \
 	tests/sim-host.sh \
 	tests/sim-interop.sh \
 	tests/sim-reattach.sh \
+	tests/sim-reattach-both.sh \
 	tests/sim-run.sh \
 	tests/sim-toolstack.sh \
 	tests/sim-toolstack-apply.sh \
@@ -123,9 +124,13 @@ tests_interop_LDADD = libpvchan.la libstate.la $(XENVCHAN_LIBS)
 tests_interop_LDFLAGS = -no-install
 EXTRA_DIST += tests/sim.sh tests/sim-lib.bash
 
-# Reattach (tests/sim-reattach.sh, and the lab): bytes that are counted, and a service manager that kills.
-check_PROGRAMS += tests/counted tests/manager
+# Reattach (tests/sim-reattach.sh, tests/sim-reattach-both.sh, and the lab): bytes that are counted, a service
+# manager that kills, and a frontend program that is killed.
+check_PROGRAMS += tests/counted tests/lives tests/manager
 tests_counted_SOURCES = tests/counted.c
+tests_lives_SOURCES = tests/lives.c
+tests_lives_LDADD = libpvchan.la
+tests_lives_LDFLAGS = -no-install
 tests_manager_SOURCES = tests/manager.c
 
 # The public API (tests/sim-api.sh).
