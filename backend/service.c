@@ -15,6 +15,7 @@
 #include "connection/log.h"
 #include "connection/quota.h"
 #include "state/device.h"
+#include "vchan/claims.h"
 
 #define ROOT "backend/vchan"
 
@@ -41,6 +42,7 @@ struct domain {
     uint32_t count;
     TAILQ_HEAD(, entry) marked; /* to look at */
     struct quota quota;
+    struct claims claims; /* listed in this turn, if a device had to know */
 };
 
 struct service {
@@ -138,7 +140,8 @@ static struct entry *entry_add(struct service *service, struct domain *domain, u
     if (!entry)
         return NULL;
     entry->devid = devid;
-    entry->device = device_new_backend(service->host, &domain->quota, domain->domid, devid);
+    entry->device = device_new_backend(service->host, &domain->quota, &domain->claims,
+                                       domain->domid, devid);
     if (!entry->device) {
         free(entry);
         return NULL;
@@ -162,6 +165,7 @@ static void domain_remove(struct service *service, struct domain *domain)
 {
     TAILQ_REMOVE(&service->domains, domain, next);
     store_unwatch(service->host->store, domain->watch, domain->token);
+    claims_forget(&domain->claims);
     free(domain->entries);
     free(domain);
 }
@@ -258,12 +262,21 @@ static int64_t look_at_some(struct domain *domain, bool taken)
     return -1;
 }
 
+/* One domain's turn. */
+static int64_t look_at_domain(struct domain *domain, bool taken)
+{
+    int64_t wait = look_at_some(domain, taken);
+
+    claims_forget(&domain->claims);
+    return wait;
+}
+
 static void look_at_those(struct service *service, bool taken, int64_t *soonest)
 {
     struct domain *domain;
 
     TAILQ_FOREACH (domain, &service->domains, next) {
-        int64_t wait = look_at_some(domain, taken);
+        int64_t wait = look_at_domain(domain, taken);
 
         if (wait >= 0 && (*soonest < 0 || wait < *soonest))
             *soonest = wait;

@@ -21,6 +21,7 @@ struct device {
     char dir[DEVICE_PATH_MAX]; /* our side's, relative */
     char id[32];               /* "5/0" */
     struct endpoint *endpoint; /* NULL: not taken over */
+    struct claims *claims;     /* of the frontend's domain; NULL for a frontend */
     struct connection connection;
     enum xenbus_state own; /* as last logged */
     enum xenbus_state peer;
@@ -367,6 +368,8 @@ static int device_open(struct device *device, char why[CONNECTION_WHY_MAX])
     device->connection.endpoint = device->endpoint;
     if (rc < 0)
         explain_open(device, rc, why);
+    else
+        endpoint_set_claims(device->endpoint, device->claims);
     return rc;
 }
 
@@ -531,14 +534,15 @@ static struct device *device_new(const struct host *host, enum machine_role role
     return NULL;
 }
 
-struct device *device_new_backend(const struct host *host, struct quota *quota, domid_t frontend,
-                                  uint32_t devid)
+struct device *device_new_backend(const struct host *host, struct quota *quota,
+                                  struct claims *claims, domid_t frontend, uint32_t devid)
 {
     struct device *device = device_new(host, MACHINE_BACKEND);
 
     if (!device)
         return NULL;
     device->connection.quota = quota;
+    device->claims = claims;
     snprintf(device->dir, sizeof(device->dir), "backend/vchan/%u/%" PRIu32, frontend, devid);
     snprintf(device->id, sizeof(device->id), "%u/%" PRIu32, frontend, devid);
     return device;

@@ -11,15 +11,16 @@
 #include "connection/connection.h"
 #include "connection/host.h"
 
+struct claims;
 struct device;
 
 /*
  * Makes a device for B = backend/vchan/frontend/devid, which says itself what it is plugged into.
- * quota is the frontend domain's, and outlives the device. NULL: no memory. It does nothing until
- * device_look().
+ * quota and claims are the frontend domain's, and outlive the device. NULL: no memory. It does nothing until
+ * device_look(); after that the caller forgets the claims before it waits for anything.
  */
-struct device *device_new_backend(const struct host *host, struct quota *quota, domid_t frontend,
-                                  uint32_t devid);
+struct device *device_new_backend(const struct host *host, struct quota *quota,
+                                  struct claims *claims, domid_t frontend, uint32_t devid);
 
 /* Makes a device for F = device/vchan/devid, plugged into what the spec (copied) says. As above. */
 struct device *device_new_frontend(const struct host *host, uint32_t devid,

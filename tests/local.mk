@@ -45,6 +45,7 @@ SIM_TESTS = \
 	tests/sim-interop.sh \
 	tests/sim-reattach.sh \
 	tests/sim-reattach-both.sh \
+	tests/sim-reattach-port.sh \
 	tests/sim-run.sh \
 	tests/sim-toolstack.sh \
 	tests/sim-toolstack-apply.sh \

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vchan/claims.h"
 #include "vchan/lock.h"
 
 /* What this backend offers: RING_SIZE_MAX. */
@@ -24,6 +25,7 @@ struct endpoint {
     enum machine_role role;
     const struct endpoint_ops *ops;
     void *arg;
+    struct claims *claims; /* the owner's; NULL: it has none */
 
     char own_dir[STORE_PATH_MAX];
     char peer_dir[STORE_PATH_MAX];
@@ -299,20 +301,15 @@ static int act_map(struct endpoint *endpoint)
     return rc;
 }
 
-/* Whether another channel of that guest has the port, and is not Closed on our side. */
-static bool claims(struct endpoint *endpoint, const char *dir, const char *devid, uint32_t port)
+/* The directory that a device's is in, and the device's number there. */
+static int split_dir(const char *dir, char parent[STORE_PATH_MAX], uint32_t *devid)
 {
-    size_t length = (size_t)(strrchr(endpoint->own_dir, '/') - endpoint->own_dir);
-    char other[STORE_PATH_MAX];
-    enum xenbus_state state;
-    uint32_t its;
+    const char *slash = strrchr(dir, '/');
 
-    snprintf(other, sizeof(other), "%.2000s/%.32s", dir, devid);
-    if (store_read_number(endpoint->store, other, "event-channel", INT32_MAX, &its) < 0 ||
-        its != port)
-        return false;
-    snprintf(other, sizeof(other), "%.*s/%.32s", (int)length, endpoint->own_dir, devid);
-    return store_read_state(endpoint->store, other, &state) < 0 || state != XenbusStateClosed;
+    if (!slash)
+        return -EINVAL;
+    snprintf(parent, STORE_PATH_MAX, "%.*s", (int)(slash - dir), dir);
+    return parse_number(slash + 1, DEVICE_ID_MAX, devid);
 }
 
 /*
@@ -321,24 +318,22 @@ static bool claims(struct endpoint *endpoint, const char *dir, const char *devid
  */
 static int check_claims(struct endpoint *endpoint)
 {
-    const char *slash = strrchr(endpoint->peer_dir, '/');
-    char parent[STORE_PATH_MAX];
-    unsigned int count;
-    uint32_t port;
-    char **names;
+    struct claims own = {0}, *claims = endpoint->claims ? endpoint->claims : &own;
+    char frontends[STORE_PATH_MAX], backends[STORE_PATH_MAX];
+    uint32_t port, devid;
     int rc = read_peer_number(endpoint, "event-channel", &port);
 
     if (rc < 0)
         return rc;
-    snprintf(parent, sizeof(parent), "%.*s", (int)(slash - endpoint->peer_dir), endpoint->peer_dir);
-    rc = store_list(endpoint->store, NULL, parent, &names, &count);
-    for (unsigned int i = 0; rc == 0 && i < count; i++)
-        if (strcmp(names[i], slash + 1) != 0 && claims(endpoint, parent, names[i], port))
-            rc = -EBUSY;
-    free(names);
+    rc = split_dir(endpoint->peer_dir, frontends, &devid);
+    if (rc == 0)
+        rc = split_dir(endpoint->own_dir, backends, &devid);
+    if (rc == 0)
+        rc = claims_check(claims, endpoint->store, frontends, backends, devid, port);
+    claims_forget(&own);
     if (rc < 0)
-        explain(endpoint, rc, "%s is not gone on with: its event-channel %u is another channel's, too",
-                endpoint->peer_dir, port);
+        explain(endpoint, rc, "%s is not gone on with: its event-channel %u is %s", endpoint->peer_dir,
+                port, rc == -EBUSY ? "another channel's, too" : strerror(-rc));
     return rc;
 }
 
@@ -704,6 +699,11 @@ void endpoint_close(struct endpoint *endpoint)
         act_release(endpoint);
     lock_number_release(endpoint->lock);
     free(endpoint);
+}
+
+void endpoint_set_claims(struct endpoint *endpoint, struct claims *claims)
+{
+    endpoint->claims = claims;
 }
 
 void endpoint_look(struct endpoint *endpoint)

@@ -17,6 +17,7 @@
 #include "vchan/channel.h"
 #include "vchan/xen.h"
 
+struct claims;
 struct endpoint;
 
 /*
@@ -65,6 +66,13 @@ int endpoint_open(struct store *store, struct xen *xen, enum machine_role role,
  * the ring stays readable for the peer. NULL is allowed.
  */
 void endpoint_close(struct endpoint *endpoint);
+
+/*
+ * As backend: what the frontend's domain claims, shared with the endpoints of its other devices, so that each
+ * does not list them anew. The caller's, who keeps it as long as the endpoint, and forgets what is in it before
+ * it waits for anything. Without it the endpoint lists them itself.
+ */
+void endpoint_set_claims(struct endpoint *endpoint, struct claims *claims);
 
 /* Looks at xenstore and does all that is to be done now. */
 void endpoint_look(struct endpoint *endpoint);

@@ -3,6 +3,7 @@ noinst_LTLIBRARIES += libvchan.la
 libvchan_la_SOURCES = \
 	vchan/barrier.h \
 	vchan/channel.c vchan/channel.h \
+	vchan/claims.c vchan/claims.h \
 	vchan/copy.c vchan/copy.h \
 	vchan/endpoint.c vchan/endpoint.h \
 	vchan/group.c vchan/handle.h \
