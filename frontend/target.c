@@ -86,24 +86,25 @@ static const char *cause_of(const struct options *options, int error)
     return strerror(-error);
 }
 
-/* Whether vchan-backend serves it, in its backend's domain: and what connection says there. */
-static bool is_served(const char *name, char connection[], size_t size)
+/* What xenstore shows of the channel of that name; false: there is none, or several. */
+static bool look_at(const char *name, struct channel_view *view)
 {
-    const struct channel_view *view;
+    const struct channel_view *found;
     struct channel_view *views;
     struct store *store;
-    bool served = false;
+    bool there = false;
     size_t count;
 
     if (store_open(&store) < 0)
         return false;
     if (channels_list(store, &views, &count) == 0) {
-        served = channels_find(views, count, name, false, &view) == 0 && !view->for_program;
-        snprintf(connection, size, "%s", served ? view->connection : "");
+        there = channels_find(views, count, name, false, &found) == 0;
+        if (there)
+            *view = *found;
         free(views);
     }
     store_close(store);
-    return served;
+    return there;
 }
 
 static int exit_code(int error)
@@ -155,12 +156,16 @@ int target_complain(const struct options *options, const struct target_words *wo
     static const char *const verbs[] = {
         [TARGET_NAMED] = "open", [TARGET_CLIENT] = "connect to", [TARGET_SERVER] = "offer"};
     const char *cause = cause_of(options, error), *path = words->paths[index];
-    char connection[CHANNELS_CONNECTION_MAX];
+    struct channel_view view;
 
-    if (options->target == TARGET_NAMED && error == -EBUSY &&
-        is_served(path, connection, sizeof(connection)))
+    if (options->target == TARGET_NAMED && error == -EBUSY && look_at(path, &view) &&
+        !view.for_program)
         return complain(EXIT_OPEN, "cannot open \"%s\": vchan-backend serves it (connection=%s)",
-                        path, connection);
+                        path, view.connection);
+    if (options->target == TARGET_NAMED && error == -ECONNREFUSED && look_at(path, &view) &&
+        view.role == MACHINE_FRONTEND && view.backend_error[0])
+        return complain(EXIT_OPEN, "cannot open \"%s\": the other side refused: %s", path,
+                        view.backend_error);
     if (options->target == TARGET_NAMED)
         return complain(exit_code(error), "cannot open \"%s\": %s", path, cause);
     return complain(exit_code(error), "cannot %s %s (domain %u): %s", verbs[options->target], path,

@@ -50,7 +50,7 @@ run 0 xl-vchan detach guest again
 part "a connection that fails"
 run 0 xl-vchan attach guest name=connect connection=connect path="$work/later"
 run 3 xensim exec guest vchan cat connect
-complains 'vchan: cannot open "connect": the other side refused (its error: vchan list)'
+complains 'vchan: cannot open "connect": the other side refused: cannot connect to its path: No such file or directory'
 await "connect: cannot connect to its path: No such file or directory (connect $work/later)"
 await "connect: Closed"
 [[ $line == *"connect: Closed" ]] || fail "the cause comes twice: $line"
