@@ -9,9 +9,15 @@ lab_guest_exec_LDADD = $(XENSTORE_LIBS)
 lab_lvcat_SOURCES = lab/lvcat.c
 lab_lvcat_LDADD = $(XENVCHAN_LIBS) $(XENSTORE_LIBS)
 
+# This one comes with each scenario, and not in the image: it needs the product's library.
+noinst_PROGRAMS += lab/echo-client
+lab_echo_client_SOURCES = lab/echo-client.c
+lab_echo_client_LDADD = libpvchan.la
+lab_echo_client_LDFLAGS = -no-install
+
 EXTRA_DIST += lab/README.md lab/run lab/images lab/machine lab/dom0-init lab/guest-init \
 	lab/guest.cfg lab/session.sh lab/on-xen.sh lab/on-xen.bash lab/vocabulary.sh lab/tests \
-	lab/bench lab/measure
+	lab/echo-domain.sh lab/bench lab/measure
 
 # A module that nobody installs; -rpath is what makes libtool build a shared one.
 noinst_LTLIBRARIES += lab/break-handshake.la

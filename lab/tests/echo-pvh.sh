@@ -1,0 +1,28 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The echo domain as a PVH guest. The emulator does not boot every one (lab/tests/pvh.sh): up to three tries.
+. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+. "${VOCABULARY%/*}/echo-domain.sh"
+
+host_can pvh || skip "no PVH guests here"
+echo_config "" >echo.cfg
+cat >>echo.cfg <<'CFG'
+type = "pvh"
+vcpus = 1
+tsc_mode = "native"
+CFG
+booted()
+{
+    grep -q "PVH" $console
+}
+for try in 1 2 3; do
+    step "try $try"
+    echo_start
+    (wait_for 30 "" booted) 2>/dev/null && break
+    [ $try -lt 3 ] || fail "it did not boot: $(xl dmesg | tail -n 20)"
+    xl destroy echo
+done
+clients 3 1000000
+xl shutdown -w echo >/dev/null || fail "xl shutdown"
+says poweroff
+said

@@ -1,0 +1,57 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The echo domain (unikernel/): a plain vchan for our clients and for Debian's, one after the other, and its end.
+. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+. "${VOCABULARY%/*}/echo-domain.sh"
+
+step "from xl create to the first byte back"
+echo_config "" >echo.cfg
+begin=$(milliseconds)
+echo_start
+clients 1 6
+echo "   the echo domain: $(($(milliseconds) - begin)) ms"
+
+step "what is typed comes back"
+echo hello >hello
+vchan cat --timeout 60 --linger 60 --client "$id" "$path" <hello >back &
+client=$!
+wait_for 60 "no echo" cmp -s hello back
+kill $client
+wait $client
+
+step "100 clients, one after the other"
+clients 100 1000
+
+step "Debian's libxenvchan"
+random_file mebibyte 1024 >/dev/null
+lvcat client "$id" "$path" <mebibyte >back &
+client=$!
+wait_for 60 "libxenvchan: no echo" cmp -s mebibyte back
+kill $client
+wait $client
+
+step "a client is killed in mid-stream; the next one is served"
+head -c 200000000 /dev/zero | vchan cat --timeout 60 --client "$id" "$path" >back &
+client=$!
+wait_for 60 "no stream" test -s back
+kill -9 $client
+wait $client
+clients 1 1000000
+
+step "idle, it takes no CPU" # for two seconds, twenty times what xl can tell
+cpu()
+{
+    xl list echo | awk '$1 == "echo" { print $6 }'
+}
+before=$(cpu)
+sleep 2
+same "CPU seconds" "$(cpu)" "$before"
+
+step "suspend is refused, and said so"
+xenstore-write "/local/domain/$id/control/shutdown" suspend
+says "'suspend' is not possible"
+clients 1 1000
+
+step "shutdown"
+xl shutdown -w echo >/dev/null || fail "xl shutdown"
+says poweroff
