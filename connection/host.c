@@ -262,7 +262,7 @@ static const struct {
 } steps[] = {
     {open_keep, "cannot take over what an earlier process kept"},
     {take_lock, "cannot lock " LOCK_DIR},
-    {open_store, "cannot connect to xenstored"},
+    {open_store, "cannot connect to xenstored (no Xen, or it does not run)"},
     {open_xen, "cannot open the event channels (/dev/xen/evtchn)"},
     {open_ledger, "cannot keep statistics"},
     {add_signals, "cannot set up signals"},

@@ -158,7 +158,8 @@ int list_run(const struct options *options, int argc, char **argv)
         return complain(EXIT_USAGE, "list: \"%s\": no arguments are taken", argv[0]);
     rc = store_open(&store);
     if (rc < 0)
-        return complain(EXIT_LOCAL, "cannot connect to xenstore: %s", strerror(-rc));
+        return complain(EXIT_LOCAL, "cannot connect to xenstore: %s (no Xen, or not root?)",
+                        strerror(-rc));
     rc = channels_list(store, &views, &count);
     store_close(store);
     if (rc < 0)

@@ -100,7 +100,8 @@ int wait_run(const struct options *options, int argc, char **argv)
         return complain(EXIT_USAGE, "wait: \"%s\" is not a channel's name", argv[0]);
     rc = store_open(&store);
     if (rc < 0)
-        return complain(EXIT_LOCAL, "cannot connect to xenstore: %s", strerror(-rc));
+        return complain(EXIT_LOCAL, "cannot connect to xenstore: %s (no Xen, or not root?)",
+                        strerror(-rc));
     stop_catch();
     rc = wait_state(store, argv[0], options);
     store_close(store);
