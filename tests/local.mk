@@ -13,7 +13,7 @@ AM_TESTS_ENVIRONMENT = \
 
 UNIT_TESTS = \
 	tests/fuzz-page tests/test-agent-config tests/test-connection tests/test-command tests/test-config \
-	tests/test-device tests/test-machine tests/test-ring tests/test-unikernel \
+	tests/test-device tests/test-endpoint tests/test-machine tests/test-ring tests/test-unikernel \
 	tests/test-unikernel-device
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
@@ -86,6 +86,11 @@ EXTRA_DIST += tests/check-main.h tests/lsan.supp
 tests_test_device_SOURCES = tests/test-device.c
 tests_test_device_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_test_device_LDADD = libstate.la $(CHECK_LIBS)
+
+tests_test_endpoint_SOURCES = tests/test-endpoint.c state/device.c state/machine.c state/xenbus.c \
+	vchan/endpoint.c
+tests_test_endpoint_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+tests_test_endpoint_LDADD = $(CHECK_LIBS)
 
 tests_test_machine_SOURCES = tests/test-machine.c tests/explore.c tests/explore.h
 tests_test_machine_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)

@@ -597,11 +597,20 @@ static void endpoint_run(struct endpoint *endpoint)
     endpoint->running = false;
 }
 
+/*
+ * While what is left is delivered, it makes no difference whether the peer's process is there: one that flips its
+ * live byte could otherwise have us ask xenstored without end.
+ */
+static bool minds_loss(const struct endpoint *endpoint)
+{
+    return !endpoint->view.draining || endpoint->view.drained;
+}
+
 static void fired(struct channel *channel, void *arg)
 {
     struct endpoint *endpoint = arg;
 
-    if (channel_peer_died(channel) != endpoint->view.lost)
+    if (channel_peer_died(channel) != endpoint->view.lost && minds_loss(endpoint))
         endpoint_run(endpoint);
     stir(endpoint);
 }

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vchan/endpoint.h: what a backend asks of xenstore when its frontend plays with the page. The rest is played here. */
+#include "vchan/endpoint.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/check-main.h"
+#include "vchan/lock.h"
+
+#define OWN "backend/vchan/5/0"
+
+/* xenstore, and the page. */
+static struct {
+    enum xenbus_state own, peer;
+    unsigned int reads;
+    bool died;
+    unsigned int open;
+    struct channel_owner owner;
+} host;
+
+/* ---- xenstore ---- */
+
+static enum xenbus_state *state_in(const char *dir)
+{
+    return strcmp(dir, OWN) == 0 ? &host.own : &host.peer;
+}
+
+int store_read_state(struct store *store, const char *dir, enum xenbus_state *state)
+{
+    (void)store;
+    host.reads++;
+    *state = *state_in(dir);
+    return 0;
+}
+
+int store_write_state(struct store *store, const char *dir, enum xenbus_state state)
+{
+    (void)store;
+    *state_in(dir) = state;
+    return 0;
+}
+
+int store_read_number(struct store *store, const char *dir, const char *key, uint32_t max,
+                      uint32_t *value)
+{
+    (void)store, (void)dir, (void)max;
+    host.reads++;
+    *value = strcmp(key, "frontend-id") == 0 ? 5 : 1;
+    return 0;
+}
+
+int store_write_number(struct store *store, const char *dir, const char *key, uint32_t value)
+{
+    if (strcmp(key, "state") == 0)
+        store_write_state(store, dir, value);
+    return 0;
+}
+
+int store_read_text(struct store *store, const char *dir, const char *key, char *text, size_t size)
+{
+    (void)store, (void)dir;
+    if (strcmp(key, "error") == 0)
+        return -ENOENT;
+    snprintf(text, size, "%s", strcmp(key, "name") == 0 ? "echo" : "/local/domain/5/device/vchan/0");
+    return 0;
+}
+
+int store_write_device(struct store *store, const char *dir, const char *key, const char *text)
+{
+    (void)store, (void)dir, (void)key, (void)text;
+    return 0;
+}
+
+bool store_exists(struct store *store, const char *dir, const char *key)
+{
+    (void)store, (void)dir;
+    return strcmp(key, "state") == 0;
+}
+
+int store_remove(struct store *store, const char *path)
+{
+    (void)store, (void)path;
+    return 0;
+}
+
+int store_list(struct store *store, const char *dir, const char *key, char ***names,
+               unsigned int *count)
+{
+    (void)store, (void)dir, (void)key;
+    *names = NULL;
+    *count = 0;
+    return 0;
+}
+
+int store_own_domid(struct store *store, domid_t *domid)
+{
+    (void)store;
+    *domid = 0;
+    return 0;
+}
+
+int store_transaction(struct store *store, int (*fill)(struct store *store, void *arg), void *arg)
+{
+    return fill(store, arg);
+}
+
+int parse_number(const char *text, uint32_t max, uint32_t *value)
+{
+    *value = (uint32_t)strtoul(text, NULL, 10);
+    return *value > max ? -ERANGE : 0;
+}
+
+int lock_number_take(off_t number)
+{
+    (void)number;
+    return 0;
+}
+
+void lock_number_release(off_t number)
+{
+    (void)number;
+}
+
+/* ---- the channel ---- */
+
+int channel_join(struct xen *xen, domid_t peer, uint32_t ring_ref, evtchn_port_t port,
+                 struct channel_owner owner, struct channel **channel)
+{
+    (void)xen, (void)peer, (void)ring_ref, (void)port;
+    host.owner = owner;
+    host.open++;
+    *channel = (struct channel *)&host;
+    return 0;
+}
+
+int channel_serve(struct xen *xen, domid_t peer, const struct ring_orders *orders,
+                  struct channel_owner owner, struct channel **channel)
+{
+    (void)orders;
+    return channel_join(xen, peer, 0, 0, owner, channel);
+}
+
+void channel_close(struct channel *channel)
+{
+    host.open -= channel != NULL;
+}
+
+bool channel_peer_died(const struct channel *channel)
+{
+    (void)channel;
+    return host.died;
+}
+
+void channel_set_ended(struct channel *channel)
+{
+    (void)channel;
+}
+
+void channel_set_gone(struct channel *channel)
+{
+    (void)channel;
+}
+
+void channel_set_patient(struct channel *channel, bool patient)
+{
+    (void)channel, (void)patient;
+}
+
+uint32_t channel_ring_ref(const struct channel *channel)
+{
+    (void)channel;
+    return 0;
+}
+
+evtchn_port_t channel_port(const struct channel *channel)
+{
+    (void)channel;
+    return 0;
+}
+
+uint32_t channel_read_size(const struct channel *channel)
+{
+    (void)channel;
+    return 4096;
+}
+
+uint32_t channel_write_size(const struct channel *channel)
+{
+    return channel_read_size(channel);
+}
+
+/* ---- */
+
+static void signal_it(bool died)
+{
+    host.died = died;
+    host.owner.fired((struct channel *)&host, host.owner.arg);
+}
+
+/* What is in the ring cannot be delivered at once, and the frontend goes on dying and living meanwhile. */
+START_TEST(test_a_live_byte_that_flips_is_not_asked_about)
+{
+    static const struct endpoint_ops ops = {0};
+    struct endpoint *endpoint;
+    unsigned int reads;
+
+    host.own = host.peer = XenbusStateInitialising;
+    ck_assert_int_eq(endpoint_open(NULL, NULL, MACHINE_BACKEND, OWN, &ops, NULL, &endpoint), 0);
+    endpoint_look(endpoint);
+    ck_assert_int_eq(host.own, XenbusStateInitWait);
+    host.peer = XenbusStateInitialised;
+    endpoint_look(endpoint);
+    host.peer = XenbusStateConnected;
+    endpoint_look(endpoint);
+    ck_assert_ptr_nonnull(endpoint_channel(endpoint));
+
+    signal_it(true);
+    reads = host.reads;
+    for (int i = 0; i < 1000; i++)
+        signal_it(i % 2);
+    ck_assert_uint_eq(host.reads, reads);
+    ck_assert_uint_eq(host.open, 1);
+    endpoint_set_drained(endpoint);
+    ck_assert_int_eq(host.own, XenbusStateClosed);
+    ck_assert_uint_eq(host.open, 0);
+    endpoint_close(endpoint);
+}
+END_TEST
+
+/* One that flips to life when all is delivered has to die once more. */
+START_TEST(test_a_frontend_that_died_after_all_is_seen)
+{
+    static const struct endpoint_ops ops = {0};
+    struct endpoint *endpoint;
+
+    memset(&host, 0, sizeof(host));
+    host.own = host.peer = XenbusStateInitialising;
+    ck_assert_int_eq(endpoint_open(NULL, NULL, MACHINE_BACKEND, OWN, &ops, NULL, &endpoint), 0);
+    endpoint_look(endpoint);
+    host.peer = XenbusStateInitialised;
+    endpoint_look(endpoint);
+    host.peer = XenbusStateConnected;
+    endpoint_look(endpoint);
+    signal_it(true);
+    signal_it(false);
+    endpoint_set_drained(endpoint);
+    ck_assert_int_eq(host.own, XenbusStateConnected);
+    signal_it(true);
+    ck_assert_int_eq(host.own, XenbusStateClosed);
+    ck_assert_uint_eq(host.open, 0);
+    endpoint_close(endpoint);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tcase = tcase_create("endpoint");
+
+    tcase_add_test(tcase, test_a_live_byte_that_flips_is_not_asked_about);
+    tcase_add_test(tcase, test_a_frontend_that_died_after_all_is_seen);
+    return check_main("endpoint", tcase);
+}
