@@ -111,21 +111,28 @@ static const struct party_ops user_ops = {.noun = "client", .wanted = pty_want, 
 
 /* ---- the link ---- */
 
-/* Whether all that is in its place is a link that leads nowhere, or to this very terminal. */
+static bool is_later(const struct timespec *one, const struct timespec *other)
+{
+    return one->tv_sec != other->tv_sec ? one->tv_sec > other->tv_sec
+                                        : one->tv_nsec > other->tv_nsec;
+}
+
+/*
+ * Whether all that is in its place is a link that leads nowhere, or to a terminal that was made after it: the
+ * one that the link was made for has gone, and its number was given again, to us or to somebody's shell.
+ */
 static int check_link(const struct pty *pty)
 {
-    char target[sizeof(pty->slave)];
-    struct stat file;
+    struct stat link, terminal;
     const char *path = pty->connection->spec.path;
-    ssize_t length;
 
-    if (lstat(path, &file) < 0)
+    if (lstat(path, &link) < 0)
         return errno == ENOENT ? 0 : -errno;
-    if (!S_ISLNK(file.st_mode))
+    if (!S_ISLNK(link.st_mode))
         return -EEXIST;
-    length = readlink(path, target, sizeof(target) - 1);
-    target[length > 0 ? length : 0] = '\0';
-    return strcmp(target, pty->slave) == 0 || stat(path, &file) < 0 ? 0 : -EADDRINUSE;
+    if (stat(path, &terminal) < 0)
+        return 0;
+    return S_ISCHR(terminal.st_mode) && is_later(&terminal.st_ctim, &link.st_ctim) ? 0 : -EADDRINUSE;
 }
 
 static int make_link(const struct pty *pty)

@@ -209,6 +209,12 @@ guest_ends 0
 part "pty: the link is replaced if it leads nowhere, and not otherwise"
 run 1 xl-vchan attach guest name=second connection=pty path="$work/tty"
 [[ $err == *": cannot make a link at its path: there is a link to something else" ]] || fail "$err"
+terminal=$(readlink "$work/tty")
+ln -s "$terminal" "$work/old" # of a killed process, whose terminal's number was given again
+until [[ $(stat -c %z "$terminal") > $(stat -c %z "$work/old") ]]; do chmod 666 "$terminal"; done
+run 0 xl-vchan attach guest name=second connection=pty path="$work/old"
+[ "$(readlink "$work/old")" != "$terminal" ] || fail "$work/old is as it was"
+run 0 xl-vchan detach guest second
 run 0 xl-vchan detach guest pty
 vanishes "$work/tty"
 [ ! -L "$work/tty" ] || fail "the link is left"
