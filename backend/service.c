@@ -12,6 +12,7 @@
 
 #include "connection/device.h"
 #include "connection/host.h"
+#include "connection/keep.h"
 #include "connection/log.h"
 #include "connection/quota.h"
 #include "state/device.h"
@@ -50,6 +51,7 @@ struct service {
     const struct quota_limits *limits;
     unsigned int generation;
     bool draining;
+    bool come;   /* all that was there at first had a look */
     bool rescan; /* a device came or went, perhaps */
     TAILQ_HEAD(, domain) domains;
     struct event *more; /* pending: there are more to look at */
@@ -293,6 +295,9 @@ static void look_at_marked(struct service *service)
         look_at_those(service, false, &soonest);
     if (soonest >= 0)
         look_later(service, soonest);
+    else if (!service->come)
+        keep_forget(service->host->keep, NULL); /* of devices that have gone meanwhile */
+    service->come |= soonest < 0;
 }
 
 static void look_at_more(evutil_socket_t fd, short what, void *arg)

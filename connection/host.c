@@ -307,7 +307,6 @@ static enum host_exit server_run(struct server *server)
 
     if (server_open(server) < 0 || host->ops->start(host, host->service) < 0)
         return HOST_FAILED;
-    keep_forget(host->keep, NULL); /* of devices that have gone meanwhile */
     notify_manager("READY=1");
     event_base_dispatch(server->host.base);
     server->host.ops->stop(server->host.service);

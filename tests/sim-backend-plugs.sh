@@ -233,6 +233,15 @@ guest_ends 0
 await "once: Closed" 30
 run 0 xl-vchan detach guest once
 
+part "SIGHUP: the sockets of many channels are listened at all the time"
+for i in {1..20}; do run 0 xl-vchan attach guest name=s$i connection=socket path="$work/s$i"; done
+before=$(stat -c "%n %i %z" "$work"/s?*)
+kill -HUP "$backend"
+await "goes on as a new process" 30
+for i in {1..20}; do await "InitWait" 30; done
+[ "$(stat -c "%n %i %z" "$work"/s?*)" = "$before" ] || fail "they were made anew"
+for i in {1..20}; do run 0 xl-vchan detach guest s$i; done
+
 run 0 xl destroy guest
 backend_stop
 finish
