@@ -41,6 +41,8 @@ struct domain {
     struct entry **entries; /* by devid; NULL: none */
     uint32_t room;
     uint32_t count;
+    char sample[DEVICE_PATH_MAX]; /* one device's directory, watched besides; "": none */
+    uint32_t sample_devid;
     TAILQ_HEAD(, entry) marked; /* to look at */
     struct quota quota;
     struct claims claims; /* listed in this turn, if a device had to know */
@@ -163,8 +165,47 @@ static void entry_remove(struct domain *domain, struct entry *entry)
     free(entry);
 }
 
+/*
+ * A domain that dies takes its nodes along, and of that xenstored tells only who may read the very node that is
+ * watched: in a driver domain not the directory of all devices, but that of each.
+ */
+static void domain_unwatch_sample(struct service *service, struct domain *domain)
+{
+    if (domain->sample[0])
+        store_unwatch(service->host->store, domain->sample, domain->token);
+    domain->sample[0] = '\0';
+}
+
+static void domain_watch_sample(struct service *service, struct domain *domain)
+{
+    struct device_id id = {.frontend = domain->domid};
+
+    if (domain->sample[0] && entry_find(domain, domain->sample_devid))
+        return;
+    domain_unwatch_sample(service, domain);
+    while (id.devid < domain->room && !domain->entries[id.devid])
+        id.devid++;
+    domain->sample_devid = id.devid;
+    device_frontend_path(&id, domain->sample);
+    if (store_watch(service->host->store, domain->sample, domain->token) < 0)
+        domain->sample[0] = '\0';
+}
+
+/* Its side of a device is gone, while ours was not unplugged. */
+static bool domain_has_ended(struct service *service, const struct domain *domain, const char *path)
+{
+    char dir[DEVICE_PATH_MAX];
+
+    if (strcmp(path, domain->sample) != 0 ||
+        store_exists(service->host->store, domain->sample, "state"))
+        return false;
+    snprintf(dir, sizeof(dir), ROOT "/%u/%" PRIu32, domain->domid, domain->sample_devid);
+    return store_exists(service->host->store, dir, "state");
+}
+
 static void domain_remove(struct service *service, struct domain *domain)
 {
+    domain_unwatch_sample(service, domain);
     TAILQ_REMOVE(&service->domains, domain, next);
     store_unwatch(service->host->store, domain->watch, domain->token);
     claims_forget(&domain->claims);
@@ -229,6 +270,8 @@ static void sweep(struct service *service, unsigned int generation)
                 entry_remove(domain, domain->entries[i]);
         if (domain->count == 0)
             domain_remove(service, domain);
+        else
+            domain_watch_sample(service, domain);
     }
 }
 
@@ -425,7 +468,9 @@ static void service_changed(void *arg, const char *path)
         return;
     }
     domain = domain_of(service, path, &below);
-    if (domain)
+    if (domain && domain_has_ended(service, domain, path))
+        domain_mark_all(domain);
+    else if (domain)
         frontend_changed(domain, below);
 }
 

@@ -394,9 +394,12 @@ static bool peer_is_gone(const struct device *device)
 {
     struct store *store = device->host->store;
     char dir[STORE_PATH_MAX], state[2];
+    int rc = store_read_text(store, device->dir, peer_word(device), dir, sizeof(dir));
 
-    return store_read_text(store, device->dir, peer_word(device), dir, sizeof(dir)) == 0 &&
-           store_read_text(store, dir, "state", state, sizeof(state)) == -ENOENT;
+    if (rc < 0)
+        return false;
+    rc = store_read_text(store, dir, "state", state, sizeof(state));
+    return rc == -ENOENT || rc == -EACCES; /* so a driver domain is told of what is not there */
 }
 
 /* What it is to be plugged into: a backend's nodes say it, a frontend's owner has said it. */

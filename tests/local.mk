@@ -28,6 +28,7 @@ SIM_TESTS = \
 	tests/sim-api-lost.sh \
 	tests/sim-api-lots.sh \
 	tests/sim-backend-crash.sh \
+	tests/sim-backend-driver.sh \
 	tests/sim-backend-errors.sh \
 	tests/sim-backend-hostile.sh \
 	tests/sim-backend-kinds.sh \

@@ -33,11 +33,13 @@ static void add_claim(struct claims *claims, struct store *store, const char *fr
         claims->count++;
 }
 
-static int list_claims(struct claims *claims, struct store *store, const char *frontends)
+/* By the backend's directory: the guest's is not a driver domain's to list. And it can bind no others' ports. */
+static int list_claims(struct claims *claims, struct store *store, const char *frontends,
+                       const char *backends)
 {
     unsigned int count;
     char **names;
-    int rc = store_list(store, NULL, frontends, &names, &count);
+    int rc = store_list(store, NULL, backends, &names, &count);
 
     if (rc < 0)
         return rc;
@@ -60,7 +62,7 @@ static bool is_closed(struct store *store, const char *backends, uint32_t devid)
 int claims_check(struct claims *claims, struct store *store, const char *frontends,
                  const char *backends, uint32_t devid, uint32_t port)
 {
-    int rc = claims->listed ? 0 : list_claims(claims, store, frontends);
+    int rc = claims->listed ? 0 : list_claims(claims, store, frontends, backends);
 
     for (unsigned int i = 0; rc == 0 && i < claims->count; i++) {
         const struct claim *claim = &claims->all[i];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which channels of a guest name which event channel: all that is in its directory of devices, listed once for all
- * devices of it that are asked about in one go.
+ * Which channels of a guest name which event channel: all that have this domain as
+ * their backend, listed once for all devices of it that are asked about in one go.
  */
 #ifndef VCHAN_CLAIMS_H
 #define VCHAN_CLAIMS_H
