@@ -371,6 +371,13 @@ xenstore-write "/local/domain/0/backend/vchan/$(domid web)/5/state" 1
 looked
 run 1 xenstore-read "/local/domain/0/backend/vchan/$(domid web)/5/state"
 has web db
+# Of a domain that had this id before, with another backend.
+xenstore-write "/libxl/$(domid web)/device/vchan/0/mark" 1
+xenstore-write "/local/domain/99/backend/vchan/$(domid web)/0/state" 4
+looked
+run 1 xenstore-read "/local/domain/99/backend/vchan/$(domid web)/0/state"
+run 0 xenstore-read "/libxl/$(domid web)/device/vchan/0/mark" # the same device as before
+xenstore-rm /local/domain/99
 # The backend may have made something of that; it is told to close it.
 run 0 xl-vchan wait --timeout $patience 77 x gone
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "toolstack/devices.h"
 #include "toolstack/service.h"
 
 /* How long the frontend may take to go down after the backend did. */
@@ -133,21 +134,32 @@ int plug_close(struct tool *tool, const struct device_id *id, const char *name,
     return rc < 0 ? rc : 0;
 }
 
-static int fill_removal(struct store *store, void *arg)
+/* F and T. */
+static int remove_frontend(struct store *store, const struct device_id *id)
 {
-    const struct device_id *id = arg;
     char path[DEVICE_PATH_MAX], stop[DEVICE_PATH_MAX];
     int rc;
 
     device_frontend_path(id, path);
     snprintf(stop, sizeof(stop), "/local/domain/%u/device", id->frontend);
     rc = store_remove_upward(store, path, stop);
-    device_backend_path(id, path);
-    snprintf(stop, sizeof(stop), "/local/domain/%u", id->backend);
-    if (rc == 0)
-        rc = store_remove_upward(store, path, stop);
     device_libxl_path(id, path);
     snprintf(stop, sizeof(stop), "/libxl/%u/device", id->frontend);
+    return rc == 0 ? store_remove_upward(store, path, stop) : rc;
+}
+
+/* What is left in B may be of an earlier domain of that id, whose successor has a device there with another backend. */
+static int fill_removal(struct store *store, void *arg)
+{
+    const struct device_id *id = arg;
+    domid_t backend = device_backend_of(store, id->frontend, id->devid);
+    char path[DEVICE_PATH_MAX], stop[DEVICE_PATH_MAX];
+    int rc = 0;
+
+    if (backend == id->backend || backend == DEVICE_BACKEND_UNKNOWN)
+        rc = remove_frontend(store, id);
+    device_backend_path(id, path);
+    snprintf(stop, sizeof(stop), "/local/domain/%u", id->backend);
     return rc == 0 ? store_remove_upward(store, path, stop) : rc;
 }
 
