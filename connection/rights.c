@@ -80,6 +80,14 @@ int rights_give(const struct rights *rights, const char *path)
     return lchown(path, rights->owner, rights->group) < 0 ? -errno : 0;
 }
 
+bool rights_are(const struct rights *rights, const struct stat *file)
+{
+    uid_t owner = rights->owner == (uid_t)-1 ? geteuid() : rights->owner;
+    gid_t group = rights->group == (gid_t)-1 ? file->st_gid : rights->group;
+
+    return file->st_uid == owner && file->st_gid == group && (file->st_mode & 0777) == rights->mode;
+}
+
 int user_read(const char *name, struct user *user, char why[CONNECTION_WHY_MAX])
 {
     const struct passwd *entry = find_user(name);

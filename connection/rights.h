@@ -5,7 +5,9 @@
 #ifndef CONNECTION_RIGHTS_H
 #define CONNECTION_RIGHTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "connection/connection.h"
@@ -26,6 +28,9 @@ int rights_read(const struct connection_spec *spec, struct rights *rights,
 
 /* Gives a file away, itself if it is a link; its mode is not touched. 0 or -errno. */
 int rights_give(const struct rights *rights, const char *path);
+
+/* Whether that is how a file is that was made with these. (Its group, if they name none, is not looked at.) */
+bool rights_are(const struct rights *rights, const struct stat *file);
 
 #define USER_GROUPS_MAX 256
 

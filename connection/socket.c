@@ -69,13 +69,14 @@ static const char *listen_error(int rc)
     }
 }
 
-/* The one that an earlier process had, if it still listens where it is wanted. */
-static int listen_again(struct server *server)
+/* The one that an earlier process had, if it still listens where it is wanted, for those who have the rights. */
+static int listen_again(struct server *server, const struct rights *rights)
 {
     struct connection *connection = server->connection;
     int fd = keep_take(connection->keep, connection->id, "listener");
 
-    if (fd < 0 || unix_listens(fd, connection->spec.path, &server->file))
+    if (fd < 0 || (unix_listens(fd, connection->spec.path, &server->file) &&
+                   rights_are(rights, &server->file)))
         return fd;
     connection_let_go(connection, "listener", &fd);
     return -ENOENT;
@@ -85,7 +86,7 @@ static int server_bind(struct server *server, const struct rights *rights)
 {
     struct connection *connection = server->connection;
 
-    server->listener = listen_again(server);
+    server->listener = listen_again(server, rights);
     if (server->listener >= 0)
         return 0;
     server->listener = unix_listen(connection->spec.path, rights, &server->file);
