@@ -156,6 +156,7 @@ void host_moved(const struct host *host)
 static void on_reload(evutil_socket_t fd, short what, void *arg)
 {
     struct server *server = arg;
+    int rc;
 
     (void)fd, (void)what;
     if (server->host.ops->reload) {
@@ -164,7 +165,9 @@ static void on_reload(evutil_socket_t fd, short what, void *arg)
     }
     log_line(LOG_CHANGES, "goes on as a new process");
     notify_manager("RELOADING=1");
-    give_up(server, keep_hand_over(server->host.keep), "cannot go on as a new process");
+    rc = keep_hand_over(server->host.keep);
+    log_line(LOG_ERRORS, "cannot go on as a new process: %s (it goes on as it is)", strerror(-rc));
+    notify_manager("READY=1");
 }
 
 /* ---- coming: each step returns 0 or a negative errno ---- */

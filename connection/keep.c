@@ -11,6 +11,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "connection/log.h"
 #include "state/notify.h"
 #include "state/store.h"
 
@@ -19,6 +20,9 @@
 #define FDS_MAX  65536u
 
 #define ARGUMENTS_MAX 64
+
+/* Linux takes 128K of one variable. */
+#define NAMES_MAX (120 * 1024)
 
 struct kept {
     SLIST_ENTRY(kept) next;
@@ -320,18 +324,34 @@ static int replace(const struct keep *keep)
     return -errno;
 }
 
+/* The names of all, and what separates them. */
+static size_t names_size(const struct keep *keep)
+{
+    const struct kept *kept;
+    size_t size = 1;
+
+    SLIST_FOREACH (kept, &keep->all, next)
+        size += strlen(kept->name) + 1;
+    return size;
+}
+
 int keep_hand_over(struct keep *keep)
 {
     uint32_t count = count_kept(keep);
-    char *names = calloc(count + 1, sizeof(((struct kept *)NULL)->name));
-    int rc = names ? 0 : -ENOMEM;
+    size_t size = names_size(keep);
+    char *names = size > NAMES_MAX ? NULL : malloc(size);
+    int rc;
 
-    if (rc == 0)
-        rc = move_up(keep, count);
+    if (!names)
+        return size > NAMES_MAX ? -E2BIG : -ENOMEM;
+    names[0] = '\0';
+    rc = move_up(keep, count);
     if (rc == 0)
         rc = place(keep, names);
     if (rc == 0)
         rc = set_environment(count, names);
-    free(names);
-    return rc < 0 ? rc : replace(keep);
+    if (rc == 0)
+        rc = replace(keep);
+    log_line(LOG_ERRORS, "cannot go on as a new process: %s", strerror(-rc));
+    _exit(1); /* as if killed: where xenstored was, a client may be */
 }

@@ -50,8 +50,8 @@ void keep_forget(struct keep *keep, const char *owner);
 
 /*
  * Replaces the process by a new one of the program that is at the same path now, with the same
- * arguments, which gets all that is kept. Returns only if that is not possible: a negative errno, and the
- * process has to end.
+ * arguments, which gets all that is kept. Returns only if nothing was done: -E2BIG, too much is kept for an
+ * environment variable; -ENOMEM. If it fails later it ends the process as a kill does, after a line in the log.
  */
 int keep_hand_over(struct keep *keep);
 

@@ -235,12 +235,15 @@ run 0 xl-vchan detach guest once
 
 part "SIGHUP: the sockets of many channels are listened at all the time"
 for i in {1..20}; do run 0 xl-vchan attach guest name=s$i connection=socket path="$work/s$i"; done
+run 0 xl-vchan attach guest name=mode devid=500 connection=socket path="$work/mode" mode=0666
+xenstore-write "/local/domain/0/backend/vchan/$(xl domid guest)/500/private/mode" 0600
 before=$(stat -c "%n %i %z" "$work"/s?*)
 kill -HUP "$backend"
 await "goes on as a new process" 30
-for i in {1..20}; do await "InitWait" 30; done
+for i in {1..21}; do await "InitWait" 30; done
 [ "$(stat -c "%n %i %z" "$work"/s?*)" = "$before" ] || fail "they were made anew"
-for i in {1..20}; do run 0 xl-vchan detach guest s$i; done
+[ "$(stat -c %a "$work/mode")" = 600 ] || fail "mode: $(stat -c %a "$work/mode")"
+for name in s{1..20} mode; do run 0 xl-vchan detach guest $name; done
 
 run 0 xl destroy guest
 backend_stop

@@ -17,6 +17,7 @@
 
 #include "connection/child.h"
 #include "connection/dial.h"
+#include "connection/keep.h"
 #include "connection/log.h"
 #include "connection/quota.h"
 #include "connection/rights.h"
@@ -347,6 +348,25 @@ START_TEST(test_quota)
 }
 END_TEST
 
+START_TEST(test_more_is_kept_than_can_be_handed_over)
+{
+    struct keep *keep;
+    char owner[41], what[16];
+
+    ck_assert_int_eq(keep_open(&keep), 0);
+    memset(owner, '5', 40);
+    owner[40] = '\0';
+    for (int i = 0; i < 3000; i++) {
+        snprintf(what, sizeof(what), "what%d", i);
+        keep_add(keep, owner, what, STDOUT_FILENO);
+    }
+    ck_assert_int_eq(keep_hand_over(keep), -E2BIG);
+    ck_assert(keep_has(keep, owner, "what0", STDOUT_FILENO));
+    ck_assert_ptr_null(getenv("LISTEN_FDS"));
+    keep_close(keep);
+}
+END_TEST
+
 static void add_commands(TCase *tcase)
 {
     int fd = pidfd_open(getpid(), 0);
@@ -382,6 +402,7 @@ int main(void)
     tcase_add_test(tcase, test_dial_cancel);
     tcase_add_test(tcase, test_rate);
     tcase_add_test(tcase, test_quota);
+    tcase_add_test(tcase, test_more_is_kept_than_can_be_handed_over);
     add_commands(tcase);
     return check_main("connection", tcase);
 }
