@@ -231,8 +231,11 @@ static int frontend(const char *name, struct record *record, uint32_t kills, lon
         __atomic_store_n(&record->lives, who + 1, __ATOMIC_RELEASE);
     }
     __atomic_store_n(&record->last, 1, __ATOMIC_RELEASE);
-    pid = life_start(record, name, kills, true);
-    waitpid(pid, &status, 0);
+    do {
+        record->life[kills].error = 0;
+        pid = life_start(record, name, kills, true);
+        waitpid(pid, &status, 0);
+    } while (record->life[kills].error == -ECONNREFUSED);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
