@@ -294,6 +294,7 @@ static void device_moved(void *arg)
 
 static const struct endpoint_ops device_ops = {
     .reattaches = true,
+    .discards = true,
     .admit = device_admit,
     .held = device_held,
     .connected = device_connected,
@@ -472,6 +473,13 @@ static void device_take(struct device *device)
         device_refuse(device, rc, why);
 }
 
+static void device_begin(struct device *device)
+{
+    device_take(device);
+    if (device->endpoint)
+        endpoint_look(device->endpoint);
+}
+
 /* Its endpoint is gone. */
 static void device_unplug(struct device *device)
 {
@@ -489,6 +497,15 @@ static void device_drop(struct device *device)
         return;
     endpoint_close(device->endpoint);
     device_unplug(device);
+}
+
+/* It was taken away, and another is in its place already, which this one may not close. */
+static void device_discard(struct device *device)
+{
+    endpoint_discard(device->endpoint);
+    device_unplug(device);
+    device->own = device->peer = XenbusStateUnknown;
+    log_own(device);
 }
 
 /* A frontend's next life, with what it is plugged into as it is. */
@@ -565,19 +582,6 @@ struct device *device_new_frontend(const struct host *host, uint32_t devid,
 }
 
 /*
- * Initialising is what the toolstack alone writes: this is another device in the place of the one
- * that was taken over, plugged into something else perhaps.
- */
-static bool device_is_new(const struct device *device)
-{
-    enum xenbus_state state;
-
-    return device->own > XenbusStateInitialising &&
-           store_read_state(device->host->store, device->dir, &state) == 0 &&
-           state == XenbusStateInitialising;
-}
-
-/*
  * The peer's domain ended, and all that it left is delivered: what this is plugged into (a path
  * that is listened on) may be wanted for the domain's successor. What is in xenstore is the
  * toolstack's.
@@ -612,14 +616,13 @@ bool device_is_open(const struct device *device)
 
 void device_look(struct device *device)
 {
-    if (device->endpoint && device_is_new(device))
-        device_drop(device);
+    if (device->endpoint)
+        endpoint_look(device->endpoint);
+    if (device->endpoint && endpoint_is_replaced(device->endpoint))
+        device_discard(device);
     if (!device->endpoint && !device->ending)
-        device_take(device);
-    if (!device->endpoint)
-        return;
-    endpoint_look(device->endpoint);
-    if (device_is_orphan(device))
+        device_begin(device);
+    if (device->endpoint && device_is_orphan(device))
         device_drop(device);
 }
 

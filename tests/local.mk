@@ -35,6 +35,7 @@ SIM_TESTS = \
 	tests/sim-backend-limits.sh \
 	tests/sim-backend-many.sh \
 	tests/sim-backend-plugs.sh \
+	tests/sim-backend-replaced.sh \
 	tests/sim-backend-scale.sh \
 	tests/sim-backend-service.sh \
 	tests/sim-backend-statistics.sh \

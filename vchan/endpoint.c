@@ -43,6 +43,8 @@ struct endpoint {
     int error;
     char reason[256];
 
+    bool replaced; /* what is in our directory now is another device */
+
     bool ending;  /* as if unplugged */
     bool running; /* in endpoint_run(): a callback that changes the view makes it go round again */
     bool again;
@@ -136,10 +138,14 @@ static bool peer_process_gone(const struct endpoint *endpoint)
 static void refresh(struct endpoint *endpoint)
 {
     struct machine_view *view = &endpoint->view;
+    enum xenbus_state own = view->own;
 
     /* Before the states: who leaves in order says so in xenstore first, and must not look dead. */
     view->lost = peer_process_gone(endpoint);
     see_states(endpoint);
+    /* Initialising is what the toolstack alone writes there: it plugged a new device. */
+    endpoint->replaced |= endpoint->ops->discards && own > XenbusStateInitialising &&
+                          view->own == XenbusStateInitialising;
     if (view->held || !view->begun)
         see_offer(endpoint);
     if (!view->held && view->own == XenbusStateClosed)
@@ -158,6 +164,8 @@ static void set_reason(struct endpoint *endpoint, int error, const char *format,
         return; /* said already: to write it again would only make us look again */
     memcpy(endpoint->reason, reason, sizeof(reason));
     endpoint->told = true;
+    if (endpoint->replaced)
+        return;
     store_write_device(endpoint->store, endpoint->own_dir, "error", endpoint->reason);
 }
 
@@ -422,18 +430,23 @@ static void remove_keys(struct endpoint *endpoint)
     }
 }
 
-static int act_release(struct endpoint *endpoint)
+static void release_channel(struct endpoint *endpoint)
 {
     struct machine_view *view = &endpoint->view;
 
     if (endpoint->ops->releasing)
         endpoint->ops->releasing(endpoint->arg);
-    if (endpoint->role == MACHINE_FRONTEND)
-        remove_keys(endpoint);
     channel_close(endpoint->channel);
     endpoint->channel = NULL;
     endpoint->connected = endpoint->gone = endpoint->resumed = false;
     view->held = view->ready = view->draining = view->drained = view->finished = false;
+}
+
+static int act_release(struct endpoint *endpoint)
+{
+    if (endpoint->role == MACHINE_FRONTEND)
+        remove_keys(endpoint);
+    release_channel(endpoint);
     return 0;
 }
 
@@ -575,6 +588,8 @@ static bool endpoint_step(struct endpoint *endpoint)
     bool more;
 
     refresh(endpoint);
+    if (endpoint->replaced)
+        return false;
     more = take_step(endpoint);
     resume(endpoint);
     pass_on_loss(endpoint);
@@ -584,6 +599,8 @@ static bool endpoint_step(struct endpoint *endpoint)
 
 static void endpoint_run(struct endpoint *endpoint)
 {
+    if (endpoint->replaced)
+        return;
     if (endpoint->running) {
         endpoint->again = true;
         return;
@@ -710,6 +727,15 @@ void endpoint_close(struct endpoint *endpoint)
     free(endpoint);
 }
 
+void endpoint_discard(struct endpoint *endpoint)
+{
+    endpoint->replaced = true; /* whatever the owner says now, nothing is looked at or written */
+    if (endpoint->channel)
+        release_channel(endpoint);
+    lock_number_release(endpoint->lock);
+    free(endpoint);
+}
+
 void endpoint_set_claims(struct endpoint *endpoint, struct claims *claims)
 {
     endpoint->claims = claims;
@@ -812,6 +838,11 @@ enum xenbus_state endpoint_peer_state(const struct endpoint *endpoint)
 bool endpoint_ended_well(const struct endpoint *endpoint)
 {
     return endpoint->ended_well;
+}
+
+bool endpoint_is_replaced(const struct endpoint *endpoint)
+{
+    return endpoint->replaced;
 }
 
 bool endpoint_present(const struct endpoint *endpoint)

@@ -31,6 +31,8 @@ struct endpoint_ops {
      * consumed and recorded (channel_record()), and none that is not.
      */
     bool reattaches;
+    /* The owner asks endpoint_is_replaced() after each endpoint_look(). */
+    bool discards;
     /*
      * Backend: whether the rings may be mapped now. If not, the endpoint stays where it is until the
      * owner has it look again. It may call endpoint_set_error().
@@ -66,6 +68,12 @@ int endpoint_open(struct store *store, struct xen *xen, enum machine_role role,
  * the ring stays readable for the peer. NULL is allowed.
  */
 void endpoint_close(struct endpoint *endpoint);
+
+/*
+ * Gives everything back and frees, but writes nothing: the device was taken away, and what is in its place by
+ * now is another.
+ */
+void endpoint_discard(struct endpoint *endpoint);
 
 /*
  * As backend: what the frontend's domain claims, shared with the endpoints of its other devices, so that each
@@ -142,6 +150,12 @@ enum xenbus_state endpoint_peer_state(const struct endpoint *endpoint);
 
 /* Whether the peer, having come to its end, did so in order: no crash, nothing torn away. */
 bool endpoint_ended_well(const struct endpoint *endpoint);
+
+/*
+ * Whether the device was taken away, and another put in its place: the endpoint does nothing any more, and is to be
+ * given to endpoint_discard(). Only with ops->discards.
+ */
+bool endpoint_is_replaced(const struct endpoint *endpoint);
 
 /* Whether the device is still there, in xenstore. */
 bool endpoint_present(const struct endpoint *endpoint);
