@@ -196,7 +196,20 @@ START_TEST(the_process_is_the_programs)
 }
 END_TEST
 
+/* A program that waits for something else now does not keep the peer waiting for room. */
+START_TEST(dispatch_tells_what_was_read)
+{
+    meet_either(_i, 0);
+    tell("write %u", FROM_WEB + 50);
+    is(side_recv(&me, 50), 50);
+    is(side_read(&me, 10), 10);
+    is(pvchan_dispatch(me.channel), 0);
+    is(answer(), FROM_WEB + 50);
+}
+END_TEST
+
 const struct api_row api_loop[] = {
+    {&dispatch_tells_what_was_read, 2},
     {&one_loop_serves_two_channels, 1},
     {&dispatch_empties_the_fd, 2},
     {&close_takes_anything, 1},

@@ -347,6 +347,8 @@ EXPORT int pvchan_dispatch(struct pvchan *handle)
         rc = heed_store(group);
     if (handle->queued)
         take_turn(handle);
+    if (handle_channel(handle)) /* the program is about to wait, maybe not here */
+        channel_tell(handle_channel(handle));
     return rc < 0 ? rc : 0;
 }
 

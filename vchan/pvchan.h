@@ -17,7 +17,7 @@
  *
  * A handle that may wait tells the peer late of what was read, see pvchan_consume(). A program that
  * waits elsewhere for something that the peer does only once it has room opens with
- * PVCHAN_NONBLOCK.
+ * PVCHAN_NONBLOCK, or calls pvchan_dispatch() before it waits.
  *
  * Programs with an event loop: read and write until -EAGAIN, also the first time (what came while
  * the channel was opened was taken note of then); wait until pvchan_fd() is readable, call
@@ -209,8 +209,8 @@ int pvchan_is_connected(struct pvchan *channel);
 int pvchan_fd(struct pvchan *channel);
 
 /*
- * Takes note of what made pvchan_fd() readable; never waits. 0, or a negative errno if the event
- * channel or xenstore is gone. -EINVAL: the channel is in a group, see pvchan_group_wait().
+ * Takes note of what made pvchan_fd() readable, and tells the peer what was read; never waits. 0, or
+ * a negative errno if the event channel or xenstore is gone. -EINVAL: the channel is in a group, see pvchan_group_wait().
  */
 int pvchan_dispatch(struct pvchan *channel);
 
