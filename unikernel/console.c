@@ -75,13 +75,12 @@ void console_drain(void)
 {
     struct xencons_interface *console = platform.console;
 
-    tick_want(true);
     for (int ticks = 0; ticks < DRAIN_TICKS; ticks += tick_came()) {
         port_fired(platform.console_port); /* it fires again only after that */
         console_flush();
         if (kept_length == 0 && load_once(&console->out_cons) == console->out_prod)
             break;
+        tick_want(true);
         event_wait();
     }
-    tick_want(false);
 }

@@ -10,7 +10,7 @@
 #include "vchan/barrier.h"
 
 static bool seen; /* an event that look_begin() has not asked for yet */
-static bool ticking;
+static bool tick_is_set;
 static evtchn_port_t tick_port;
 
 int port_offer(domid_t peer, evtchn_port_t *port)
@@ -87,10 +87,31 @@ bool look_again(void)
     return seen;
 }
 
+/* Nanoseconds since Xen booted: as of some time ago, with the time stamp counter as it was then. */
+static uint64_t now_ns(void)
+{
+    const struct vcpu_time_info *time = &platform.shared->vcpu_info[0].time;
+    uint32_t version, scale, low, high;
+    uint64_t ticks, begin;
+
+    do {
+        version = load_acquire(&time->version);
+        __asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
+        ticks = ((uint64_t)high << 32 | low) - time->tsc_timestamp;
+        ticks = time->tsc_shift < 0 ? ticks >> -time->tsc_shift : ticks << time->tsc_shift;
+        scale = time->tsc_to_system_mul;
+        begin = time->system_time;
+        full_fence();
+    } while ((version & 1) || load_once(&time->version) != version);
+    return begin + (uint64_t)((unsigned __int128)ticks * scale >> 32);
+}
+
+/* Every domain begins with a periodic timer. It does not go on while the domain sleeps: no use. */
 static void tick_bind(void)
 {
     struct evtchn_bind_virq bind = {.virq = VIRQ_TIMER};
 
+    hypercall3(__HYPERVISOR_vcpu_op, VCPUOP_stop_periodic_timer, 0, 0);
     if (hypercall(__HYPERVISOR_event_channel_op, EVTCHNOP_bind_virq, &bind) < 0)
         die("the timer cannot be bound");
     tick_port = bind.port;
@@ -99,19 +120,21 @@ static void tick_bind(void)
 
 void tick_want(bool wanted)
 {
-    struct vcpu_set_periodic_timer timer = {.period_ns = TICK_MS * 1000000ull};
+    struct vcpu_set_singleshot_timer timer;
 
     if (!tick_port)
         tick_bind();
-    else if (wanted == ticking)
+    if (!wanted || tick_is_set)
         return;
-    ticking = wanted;
-    hypercall3(__HYPERVISOR_vcpu_op,
-               wanted ? VCPUOP_set_periodic_timer : VCPUOP_stop_periodic_timer, 0,
-               (uintptr_t)&timer);
+    timer = (struct vcpu_set_singleshot_timer){.timeout_abs_ns = now_ns() + TICK_MS * 1000000ull};
+    hypercall3(__HYPERVISOR_vcpu_op, VCPUOP_set_singleshot_timer, 0, (uintptr_t)&timer);
+    tick_is_set = true;
 }
 
 bool tick_came(void)
 {
-    return port_fired(tick_port);
+    if (!port_fired(tick_port))
+        return false;
+    tick_is_set = false;
+    return true;
 }

@@ -36,7 +36,7 @@ void look_begin(void);
 /* Whether something may have fired since look_begin(). */
 bool look_again(void);
 
-/* Ticks, TICK_MS apart, end sleeps too, as long as they are wanted. */
+/* A tick ends a sleep, too, TICK_MS after it was wanted. For another one it is wanted again. */
 #define TICK_MS 100
 void tick_want(bool wanted);
 
