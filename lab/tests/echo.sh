@@ -10,6 +10,17 @@ begin=$(milliseconds)
 echo_start
 clients 1 6
 echo "   the echo domain: $(($(milliseconds) - begin)) ms"
+guest_config g3 >g3.cfg
+begin=$(milliseconds)
+xl create -q g3.cfg || fail "create g3"
+guest_wait g3
+guest-exec g3 vchan echo --once --server 0 data/vchan &
+linux=$!
+g3=$(xl domid g3)
+/share/echo-client 1 6 "$g3" "/local/domain/$g3/data/vchan" || fail "no echo from g3"
+echo "   a Linux guest of $(sed -n 's/^memory = //p' g3.cfg) MiB, without disk and services: $(($(milliseconds) - begin)) ms"
+wait $linux || fail "vchan echo in the guest: $?"
+guest_destroy g3
 
 step "what is typed comes back"
 echo hello >hello
