@@ -9,7 +9,6 @@ echo_config "" >echo.cfg
 cat >>echo.cfg <<'CFG'
 type = "pvh"
 vcpus = 1
-tsc_mode = "native"
 CFG
 booted()
 {
