@@ -11,9 +11,10 @@
 #include "backend/service.h"
 #include "connection/log.h"
 #include "connection/quota.h"
+#include "connection/usage.h"
 #include "state/store.h"
 
-enum { EXIT_STOPPED = 0, EXIT_USAGE = 2 };
+enum { EXIT_STOPPED = 0 };
 
 enum { OPTION_CHANNELS = 256, OPTION_CONNECTS, OPTION_RINGS };
 
@@ -30,20 +31,6 @@ static const char usage[] =
     "      --version  print the version\n"
     "\n"
     "SIGTERM stops it in order. See vchan-backend(8).\n";
-
-static int complain_usage(const char *word, const char *why)
-{
-    fprintf(stderr, "vchan-backend: \"%s\": %s (see vchan-backend --help)\n", word, why);
-    return EXIT_USAGE;
-}
-
-static const char *letter_text(int letter)
-{
-    static char text[3];
-
-    snprintf(text, sizeof(text), "-%c", letter);
-    return text;
-}
 
 static struct quota_limits limits = {
     .channels = 4096, .connects = 1200, .ring_bytes = UINT64_C(256) << 20};
@@ -89,7 +76,7 @@ static int take_limit(int option, const char *text)
                 : option == OPTION_CONNECTS ? take_count(text, &limits.connects)
                                             : take_size(text, &limits.ring_bytes);
 
-    return good ? -1 : complain_usage(text, refusals[option - OPTION_CHANNELS]);
+    return good ? -1 : usage_complain(text, refusals[option - OPTION_CHANNELS]);
 }
 
 /* Returns the exit code, or -1 to go on. */
@@ -131,14 +118,14 @@ static int parse_options(int argc, char **argv)
             puts(PACKAGE_STRING);
             return EXIT_STOPPED;
         default:
-            return complain_usage(optopt && optopt < OPTION_CHANNELS ? letter_text(optopt)
+            return usage_complain(optopt && optopt < OPTION_CHANNELS ? usage_letter(optopt)
                                                                      : argv[optind - 1],
                                   "no such option, or it takes no value");
         }
     }
     if (rc >= 0)
         return rc;
-    return optind == argc ? -1 : complain_usage(argv[optind], "no arguments are taken");
+    return optind == argc ? -1 : usage_complain(argv[optind], "no arguments are taken");
 }
 
 int main(int argc, char **argv)

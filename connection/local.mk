@@ -20,6 +20,7 @@ libconnection_la_SOURCES = \
 	connection/socket.c \
 	connection/stage.c connection/stage.h \
 	connection/stream.c connection/stream.h \
-	connection/unix.c connection/unix.h
+	connection/unix.c connection/unix.h \
+	connection/usage.c connection/usage.h
 libconnection_la_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 libconnection_la_LIBADD = libvchan.la libstate.la $(EVENT_LIBS)

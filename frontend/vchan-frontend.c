@@ -9,9 +9,10 @@
 #include <stdio.h>
 
 #include "connection/log.h"
+#include "connection/usage.h"
 #include "frontend/agent.h"
 
-enum { EXIT_DONE = 0, EXIT_USAGE = 2, EXIT_CONFIG = 3 };
+enum { EXIT_DONE = 0, EXIT_CONFIG = 3 };
 
 static const char usage[] =
     "Usage: vchan-frontend [-c FILE] [-v|-q]\n"
@@ -31,20 +32,6 @@ struct request {
     const char *file;
     bool check;
 };
-
-static int complain_usage(const char *word, const char *why)
-{
-    fprintf(stderr, "vchan-frontend: \"%s\": %s (see vchan-frontend --help)\n", word, why);
-    return EXIT_USAGE;
-}
-
-static const char *letter_text(int letter)
-{
-    static char text[3];
-
-    snprintf(text, sizeof(text), "-%c", letter);
-    return text;
-}
 
 /* Returns the exit code, or -1 to go on. */
 static int take_option(int option, struct request *request)
@@ -87,16 +74,16 @@ static int parse_options(int argc, char **argv, struct request *request)
     opterr = 0; /* it would not say where the options are */
     while (rc < 0 && (option = getopt_long(argc, argv, ":c:tvqh", options, NULL)) >= 0) {
         if (option == ':')
-            rc = complain_usage(argv[optind - 1], "needs a value");
+            rc = usage_complain(argv[optind - 1], "needs a value");
         else if (option == '?')
-            rc = complain_usage(optopt ? letter_text(optopt) : argv[optind - 1],
+            rc = usage_complain(optopt ? usage_letter(optopt) : argv[optind - 1],
                                 "no such option, or it takes no value");
         else
             rc = take_option(option, request);
     }
     if (rc >= 0 || optind == argc)
         return rc;
-    return complain_usage(argv[optind], "no arguments are taken");
+    return usage_complain(argv[optind], "no arguments are taken");
 }
 
 int main(int argc, char **argv)

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "connection/usage.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+int usage_complain(const char *word, const char *why)
+{
+    const char *program = program_invocation_short_name;
+
+    fprintf(stderr, "%s: \"%s\": %s (see %s --help)\n", program, word, why, program);
+    return EXIT_USAGE;
+}
+
+const char *usage_letter(int letter)
+{
+    static char text[3];
+
+    snprintf(text, sizeof(text), "-%c", letter);
+    return text;
+}

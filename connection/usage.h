@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A service's command line that makes no sense: one line on standard error. */
+#ifndef CONNECTION_USAGE_H
+#define CONNECTION_USAGE_H
+
+/* The exit code of who was called in a way that makes no sense. */
+#define EXIT_USAGE 2
+
+/* Says what is wrong with a word of the command line, and where to look. Gives EXIT_USAGE. */
+int usage_complain(const char *word, const char *why);
+
+/* An option's letter as a word, "-x". Valid until the next call. */
+const char *usage_letter(int letter);
+
+#endif
