@@ -53,6 +53,7 @@ SIM_TESTS = \
 	tests/sim-run.sh \
 	tests/sim-toolstack.sh \
 	tests/sim-toolstack-apply.sh \
+	tests/sim-toolstack-many.sh \
 	tests/sim-toolstack-screen.sh \
 	tests/sim-toolstack-steps.sh \
 	tests/sim-toolstack-traffic.sh \
@@ -196,6 +197,12 @@ tests_at_step_la_SOURCES = tests/at-step.c
 tests_at_step_la_CFLAGS = $(SIM_CFLAGS) -fvisibility=default
 # A -rpath makes it a shared object, though it is not installed.
 tests_at_step_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere -Wc,-fno-sanitize=all
+
+# Requests to xenstore counted (tests/sim-toolstack-many.sh).
+check_LTLIBRARIES += tests/requests.la
+tests_requests_la_SOURCES = tests/requests.c
+tests_requests_la_CFLAGS = $(SIM_CFLAGS) -fvisibility=default
+tests_requests_la_LDFLAGS = $(tests_at_step_la_LDFLAGS)
 
 # Tests that own each access to the page (tests/fuzz-barrier.h), with xen.c and spin.c played by fakes.
 SHARED_FILES = \

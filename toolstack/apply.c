@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "toolstack/command.h"
-#include "toolstack/devices.h"
 #include "toolstack/difference.h"
 #include "toolstack/hold.h"
 #include "toolstack/plug.h"
@@ -39,6 +38,7 @@ static int unplug_old(struct apply *apply)
 
 static int plug_new(struct apply *apply)
 {
+    struct roster roster = ROSTER_OF(apply->differences.domid);
     int rc = 0;
 
     for (size_t i = 0; i < apply->differences.count && rc == 0; i++) {
@@ -46,10 +46,11 @@ static int plug_new(struct apply *apply)
 
         if (!item->want)
             continue;
-        rc = plug_write(&apply->tool, item->want, apply->differences.domid, item->backend,
+        rc = plug_write(&apply->tool, item->want, &roster, item->backend,
                         &apply->written[apply->written_count]);
         apply->written_count += rc == 0;
     }
+    roster_free(&roster);
     return rc;
 }
 
@@ -68,16 +69,19 @@ static int await_new(struct apply *apply)
 static void take_back(struct apply *apply)
 {
     const struct plugged *had = &apply->differences.have;
+    struct roster roster = ROSTER_OF(apply->differences.domid);
     struct device_id id;
 
     while (apply->written_count > 0)
         plug_remove(&apply->tool, &apply->written[--apply->written_count], "new");
+    roster_update(&roster, apply->tool.store);
     for (size_t i = 0; i < had->config.count; i++) {
         const struct declaration *channel = &had->config.channels[i];
 
-        if (device_check_name(apply->tool.store, apply->differences.domid, channel->name) == 0)
-            plug_write(&apply->tool, channel, had->ids[i].frontend, had->ids[i].backend, &id);
+        if (!roster_has_name(&roster, channel->name))
+            plug_write(&apply->tool, channel, &roster, had->ids[i].backend, &id);
     }
+    roster_free(&roster);
 }
 
 static int change(struct apply *apply)

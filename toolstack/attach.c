@@ -29,12 +29,14 @@ static int settle(struct tool *tool, struct hold *hold, const struct declaration
 static int plug(struct tool *tool, struct hold *hold, const struct declaration *channel,
                 domid_t frontend, unsigned int seconds)
 {
+    struct roster roster = ROSTER_OF(frontend);
     domid_t backend;
     struct device_id id;
     int rc = plug_find_backend(tool, channel, frontend, &backend);
 
     if (rc == 0)
-        rc = plug_write(tool, channel, frontend, backend, &id);
+        rc = plug_write(tool, channel, &roster, backend, &id);
+    roster_free(&roster);
     if (rc < 0)
         return rc;
     rc = settle(tool, hold, channel, &id, seconds);

@@ -81,18 +81,20 @@ static int run_xl(struct creation *creation)
 
 static int plug_channels(struct creation *creation)
 {
-    domid_t frontend = (domid_t)creation->domid, backend;
+    struct roster roster = ROSTER_OF((domid_t)creation->domid);
+    domid_t backend;
     int rc = 0;
 
     while (rc == 0 && creation->plugged < creation->config.count) {
         const struct declaration *channel = &creation->config.channels[creation->plugged];
 
-        rc = plug_find_backend(&creation->tool, channel, frontend, &backend);
+        rc = plug_find_backend(&creation->tool, channel, roster.frontend, &backend);
         if (rc == 0)
-            rc = plug_write(&creation->tool, channel, frontend, backend,
+            rc = plug_write(&creation->tool, channel, &roster, backend,
                             &creation->ids[creation->plugged]);
         creation->plugged += rc == 0;
     }
+    roster_free(&roster);
     return rc;
 }
 

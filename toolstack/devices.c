@@ -156,28 +156,6 @@ int device_name_of(struct store *store, const struct device_id *id, char name[DE
     return -ENOENT;
 }
 
-int device_check_name(struct store *store, domid_t frontend, const char *wanted)
-{
-    char dir[DEVICE_PATH_MAX], name[DEVICE_NAME_MAX + 1];
-    struct device_id id = {.frontend = frontend};
-    char **names;
-    unsigned int count;
-    int rc;
-
-    snprintf(dir, sizeof(dir), "/libxl/%u/device/vchan", frontend);
-    rc = store_list(store, NULL, dir, &names, &count);
-    for (unsigned int i = 0; i < count && rc == 0; i++) {
-        if (parse_number(names[i], DEVICE_ID_MAX, &id.devid) < 0)
-            continue;
-        device_libxl_path(&id, dir);
-        if (store_read_text(store, dir, "name", name, sizeof(name)) == 0 &&
-            strcmp(name, wanted) == 0)
-            rc = -EEXIST;
-    }
-    free(names);
-    return rc;
-}
-
 static bool find_name(struct store *store, const struct devices *devices, domid_t frontend,
                       const char *text, struct device_id *id)
 {

@@ -33,9 +33,6 @@ domid_t device_backend_of(struct store *store, domid_t frontend, uint32_t devid)
 /* A device's name, as T, or else B or F has it. 0, or -ENOENT: none of them has a valid one. */
 int device_name_of(struct store *store, const struct device_id *id, char name[DEVICE_NAME_MAX + 1]);
 
-/* Tells whether T has a channel of that name in a domain. 0, -EEXIST, or another negative errno. */
-int device_check_name(struct store *store, domid_t frontend, const char *name);
-
 /* Finds a device of a domain by the channel's name, or else by its devid. 0 or a negative errno. */
 int device_find(struct store *store, domid_t frontend, const char *text, struct device_id *id);
 

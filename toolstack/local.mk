@@ -8,6 +8,7 @@ libtoolstack_la_SOURCES = \
 	toolstack/plugged.c toolstack/plugged.h \
 	toolstack/port.c toolstack/port.h \
 	toolstack/record.c toolstack/record.h \
+	toolstack/roster.c toolstack/roster.h \
 	toolstack/service.c toolstack/service.h \
 	toolstack/tool.c toolstack/tool.h \
 	toolstack/unplug.c

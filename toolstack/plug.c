@@ -32,6 +32,7 @@ int plug_find_backend(struct tool *tool, const struct declaration *channel, domi
 /* A device being written. */
 struct plug {
     const struct declaration *channel;
+    struct roster *roster; /* of the frontend */
     struct device_id *id;
     domid_t toolstack;
     char why[DEVICE_NAME_MAX + 128]; /* what fill found, if it returns -EEXIST or -ESRCH */
@@ -153,33 +154,43 @@ static int check_domain(struct store *store, struct plug *plug, domid_t domid)
 
 static int check_name(struct store *store, struct plug *plug)
 {
-    int rc = device_check_name(store, plug->id->frontend, plug->channel->name);
+    int rc = roster_update(plug->roster, store);
 
-    if (rc == -EEXIST)
-        snprintf(plug->why, sizeof(plug->why), "the domain already has a channel of that name");
-    return rc;
+    if (rc < 0 || !roster_has_name(plug->roster, plug->channel->name))
+        return rc;
+    snprintf(plug->why, sizeof(plug->why), "the domain already has a channel of that name");
+    return -EEXIST;
 }
 
-/* The same channel seen from the other side: two programs would wait for each other. */
-static int check_other_side(struct store *store, struct plug *plug)
+static bool is_other_side(struct store *store, const struct plug *plug,
+                          const struct device_id *other)
 {
     char dir[DEVICE_PATH_MAX], name[DEVICE_NAME_MAX + 1];
-    struct device_id other = {.frontend = plug->id->backend};
+
+    device_libxl_path(other, dir);
+    return device_backend_of(store, other->frontend, other->devid) == other->backend &&
+           store_read_text(store, dir, "name", name, sizeof(name)) == 0 &&
+           strcmp(name, plug->channel->name) == 0;
+}
+
+/*
+ * The same channel seen from the other side: two programs would wait for each other. Few domains
+ * are the backends of their own backends.
+ */
+static int check_other_side(struct store *store, struct plug *plug)
+{
+    struct device_id other = {.frontend = plug->id->backend, .backend = plug->id->frontend};
+    char dir[DEVICE_PATH_MAX];
     char **names;
     unsigned int count;
     int rc;
 
-    snprintf(dir, sizeof(dir), "/libxl/%u/device/vchan", other.frontend);
+    snprintf(dir, sizeof(dir), "/local/domain/%u/backend/vchan/%u", other.backend, other.frontend);
     rc = store_list(store, NULL, dir, &names, &count);
-    for (unsigned int i = 0; i < count && rc == 0; i++) {
-        if (parse_number(names[i], DEVICE_ID_MAX, &other.devid) < 0 ||
-            device_backend_of(store, other.frontend, other.devid) != plug->id->frontend)
-            continue;
-        device_libxl_path(&other, dir);
-        if (store_read_text(store, dir, "name", name, sizeof(name)) == 0 &&
-            strcmp(name, plug->channel->name) == 0)
+    for (unsigned int i = 0; i < count && rc == 0; i++)
+        if (parse_number(names[i], DEVICE_ID_MAX, &other.devid) == 0 &&
+            is_other_side(store, plug, &other))
             rc = -EEXIST;
-    }
     free(names);
     if (rc == -EEXIST)
         snprintf(plug->why, sizeof(plug->why),
@@ -214,11 +225,13 @@ static int check_devid(struct store *store, struct plug *plug)
 /* The first devid that is free, without leftovers even. */
 static int pick_devid(struct store *store, struct plug *plug)
 {
+    struct device_id *id = plug->id;
     char backend[DEVICE_PATH_MAX];
 
-    for (plug->id->devid = 0; plug->id->devid <= DEVICE_ID_MAX; plug->id->devid++) {
-        device_backend_path(plug->id, backend);
-        if (!devid_taken(store, plug->id) && !store_exists(store, NULL, backend))
+    for (id->devid = 0; (id->devid = roster_free_devid(plug->roster, id->devid)) <= DEVICE_ID_MAX;
+         id->devid++) {
+        device_backend_path(id, backend);
+        if (!devid_taken(store, id) && !store_exists(store, NULL, backend))
             return 0;
     }
     snprintf(plug->why, sizeof(plug->why), "every devid is taken");
@@ -262,10 +275,11 @@ static int fill_device(struct store *store, void *arg)
     return rc == 0 ? write_libxl(store, plug) : rc;
 }
 
-int plug_write(struct tool *tool, const struct declaration *channel, domid_t frontend,
+int plug_write(struct tool *tool, const struct declaration *channel, struct roster *roster,
                domid_t backend, struct device_id *id)
 {
-    struct plug plug = {.channel = channel, .id = id, .toolstack = tool->own};
+    struct plug plug = {.channel = channel, .roster = roster, .id = id, .toolstack = tool->own};
+    domid_t frontend = roster->frontend;
     int rc;
 
     *id = (struct device_id){.frontend = frontend, .backend = backend};

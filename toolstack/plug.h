@@ -8,6 +8,7 @@
 
 #include "state/declaration.h"
 #include "state/device.h"
+#include "toolstack/roster.h"
 #include "toolstack/tool.h"
 
 /*
@@ -18,10 +19,10 @@ int plug_find_backend(struct tool *tool, const struct declaration *channel, domi
                       domid_t *backend);
 
 /*
- * Writes the nodes of a new device in one transaction, and gives its id. On failure nothing is
- * written.
+ * Writes the nodes of a new device of the roster's domain in one transaction, and gives its id. On
+ * failure nothing is written. The roster stays the caller's, for the domain's next channel.
  */
-int plug_write(struct tool *tool, const struct declaration *channel, domid_t frontend,
+int plug_write(struct tool *tool, const struct declaration *channel, struct roster *roster,
                domid_t backend, struct device_id *id);
 
 /* Waits until the backend has taken the device; returns at once where no service is to take it. */

@@ -217,7 +217,7 @@ static bool backend_is_there(struct reconcile *reconcile, const struct declarati
             is_alive(reconcile, backend));
 }
 
-static void plug_missing(struct reconcile *reconcile, domid_t domid,
+static void plug_missing(struct reconcile *reconcile, struct roster *roster,
                          const struct declaration *channel, bool is_new)
 {
     struct device_id id;
@@ -228,17 +228,21 @@ static void plug_missing(struct reconcile *reconcile, domid_t domid,
             say_channel(reconcile, channel->name, "waits for its backend's domain");
         return;
     }
-    if (plug_find_backend(reconcile->tool, channel, domid, &backend) == 0 &&
-        plug_write(reconcile->tool, channel, domid, backend, &id) == 0)
+    if (plug_find_backend(reconcile->tool, channel, roster->frontend, &backend) == 0 &&
+        plug_write(reconcile->tool, channel, roster, backend, &id) == 0)
         say_channel(reconcile, channel->name, "attached");
 }
 
 static void plug_declared(struct reconcile *reconcile, domid_t domid, const struct config *config,
                           bool is_new)
 {
-    for (size_t i = 0; i < config->count; i++)
-        if (device_check_name(reconcile->tool->store, domid, config->channels[i].name) == 0)
-            plug_missing(reconcile, domid, &config->channels[i], is_new);
+    struct roster roster = ROSTER_OF(domid);
+
+    if (roster_update(&roster, reconcile->tool->store) == 0)
+        for (size_t i = 0; i < config->count; i++)
+            if (!roster_has_name(&roster, config->channels[i].name))
+                plug_missing(reconcile, &roster, &config->channels[i], is_new);
+    roster_free(&roster);
 }
 
 static void check_locked(struct reconcile *reconcile, domid_t domid, const char *name)

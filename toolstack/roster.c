@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "toolstack/roster.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int entry_compare(const void *a, const void *b)
+{
+    const struct roster_entry *x = a, *y = b;
+
+    return (x->devid > y->devid) - (x->devid < y->devid);
+}
+
+static void read_name(struct store *store, domid_t frontend, struct roster_entry *entry)
+{
+    struct device_id id = {.frontend = frontend, .devid = entry->devid};
+    char dir[DEVICE_PATH_MAX];
+
+    device_libxl_path(&id, dir);
+    if (store_read_text(store, dir, "name", entry->name, sizeof(entry->name)) < 0 ||
+        !device_name_valid(entry->name))
+        entry->name[0] = '\0';
+}
+
+/* One without a name may be one that is just going: it is looked at again each time. */
+static void take_entry(const struct roster *roster, struct store *store, struct roster_entry *entry)
+{
+    const struct roster_entry *known = NULL;
+
+    if (roster->count)
+        known = bsearch(entry, roster->entries, roster->count, sizeof(*entry), entry_compare);
+    if (known && known->name[0] != '\0')
+        *entry = *known;
+    else
+        read_name(store, roster->frontend, entry);
+}
+
+int roster_update(struct roster *roster, struct store *store)
+{
+    struct roster now = ROSTER_OF(roster->frontend);
+    char dir[DEVICE_PATH_MAX];
+    unsigned int listed;
+    char **names;
+    int rc;
+
+    snprintf(dir, sizeof(dir), "/libxl/%u/device/vchan", roster->frontend);
+    rc = store_list(store, NULL, dir, &names, &listed);
+    if (rc < 0)
+        return rc;
+    now.entries = calloc(listed + 1, sizeof(*now.entries));
+    for (unsigned int i = 0; i < listed && now.entries; i++)
+        if (parse_number(names[i], DEVICE_ID_MAX, &now.entries[now.count].devid) == 0)
+            take_entry(roster, store, &now.entries[now.count++]);
+    free(names);
+    if (!now.entries)
+        return -ENOMEM;
+    qsort(now.entries, now.count, sizeof(*now.entries), entry_compare);
+    roster_free(roster);
+    *roster = now;
+    return 0;
+}
+
+bool roster_has_name(const struct roster *roster, const char *name)
+{
+    for (size_t i = 0; i < roster->count; i++)
+        if (strcmp(roster->entries[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+uint32_t roster_free_devid(const struct roster *roster, uint32_t devid)
+{
+    for (size_t i = 0; i < roster->count; i++)
+        devid += roster->entries[i].devid == devid;
+    return devid;
+}
+
+void roster_free(struct roster *roster)
+{
+    free(roster->entries);
+    roster->entries = NULL;
+    roster->count = 0;
+}
