@@ -210,19 +210,26 @@ int store_write_state(struct store *store, const char *dir, enum xenbus_state st
     return store_write_device(store, dir, "state", text);
 }
 
-int store_make_directory(struct store *store, const char *path, domid_t owner, domid_t reader)
+int store_make_directory_for(struct store *store, const char *path, domid_t owner,
+                             const domid_t readers[2])
 {
-    struct xs_permissions perms[] = {
-        {.id = owner, .perms = XS_PERM_NONE}, /* the first entry: the owner, and all others' rights */
-        {.id = reader, .perms = XS_PERM_READ},
-    };
-    unsigned int count = reader == STORE_NOBODY ? 1 : 2;
+    /* The first entry: the owner, and all others' rights. */
+    struct xs_permissions perms[3] = {{.id = owner, .perms = XS_PERM_NONE}};
+    unsigned int count = 1;
 
+    for (int i = 0; i < 2; i++)
+        if (readers[i] != STORE_NOBODY && readers[i] != owner)
+            perms[count++] = (struct xs_permissions){.id = readers[i], .perms = XS_PERM_READ};
     if (!xs_mkdir(store->xs, store->transaction, path))
         return error();
     if (!xs_set_permissions(store->xs, store->transaction, path, perms, count))
         return error();
     return 0;
+}
+
+int store_make_directory(struct store *store, const char *path, domid_t owner, domid_t reader)
+{
+    return store_make_directory_for(store, path, owner, (domid_t[]){reader, STORE_NOBODY});
 }
 
 int store_remove(struct store *store, const char *path)

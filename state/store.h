@@ -88,6 +88,10 @@ int store_write_state(struct store *store, const char *dir, enum xenbus_state st
  */
 int store_make_directory(struct store *store, const char *path, domid_t owner, domid_t reader);
 
+/* The same with two readers: for what is between two domains, and neither may write. */
+int store_make_directory_for(struct store *store, const char *path, domid_t owner,
+                             const domid_t readers[2]);
+
 /* Removes a node and all below it. Removing what is not there succeeds. */
 int store_remove(struct store *store, const char *path);
 

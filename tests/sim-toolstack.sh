@@ -111,11 +111,11 @@ says "Idx BE       Name            FE/BE state               evt-ch ring-ref r/w
 [[ $(xl list web) != *--p--* ]] || fail "still paused: $(xl list web)"
 
 echo "--- nodes and permissions"
-is "$(xenstore-ls -fp "$F/0")" "$F/0/backend = \"$B/0\"   (n$web,r0)
-$F/0/backend-id = \"0\"   (n$web,r0)
-$F/0/name = \"org.example.db\"   (n$web,r0)
-$F/0/read-ring = \"8192\"   (n$web,r0)
-$F/0/write-ring = \"8192\"   (n$web,r0)
+is "$(xenstore-ls -fp "$F/0")" "$F/0/backend = \"$B/0\"   (n0,r$web)
+$F/0/backend-id = \"0\"   (n0,r$web)
+$F/0/name = \"org.example.db\"   (n0,r$web)
+$F/0/read-ring = \"8192\"   (n0,r$web)
+$F/0/write-ring = \"8192\"   (n0,r$web)
 $F/0/state = \"1\"   (n$web,r0)"
 is "$(xenstore-ls -fp "$B/0")" "$B/0/frontend = \"$F/0\"   (n0,r$web)
 $B/0/frontend-id = \"$web\"   (n0,r$web)
@@ -124,10 +124,10 @@ $B/0/connection = \"connect\"   (n0,r$web)
 $B/0/name = \"org.example.db\"   (n0,r$web)
 $B/0/read-ring = \"8192\"   (n0,r$web)
 $B/0/write-ring = \"8192\"   (n0,r$web)
-$B/0/state = \"2\"   (n0,r$web)
 $B/0/private = \"\"   (n0)
 $B/0/private/path = \"/run/db.sock\"   (n0)
-$B/0/private/reconnect = \"0\"   (n0)"
+$B/0/private/reconnect = \"0\"   (n0)
+$B/0/state = \"2\"   (n0,r$web)"
 is "$(xenstore-ls -fp "$T/0" | sed 's/.*(//' | sort -u)" "n0)"
 is "$(xenstore-read "$T/0/frontend" "$T/0/backend" "$T/0/private/path")" "$F/0
 $B/0
@@ -335,6 +335,10 @@ one=$(xl domid "guest one") two=$(xl domid "guest two")
 run 0 xl-vchan list "guest two"
 contains "0   guest one a    Initialising/Initialising -      -        64K/64K  /local/domain/$one/backend/vchan/$two/0"
 run 0 xensim exec "guest one" xenstore-read "backend/vchan/$two/0/private"
+run 1 xensim exec "guest one" xenstore-write "backend/vchan/$two/0/private/path" /x
+is "$(xenstore-ls -fp "/local/domain/$one/backend/vchan" | grep "(n$one," | sed 's/ .*//')" \
+    "/local/domain/$one/backend/vchan/$two/0
+/local/domain/$one/backend/vchan/$two/0/state"
 run 0 xl unpause "guest two"
 run 1 xensim exec "guest two" xenstore-read "/local/domain/$one/backend/vchan/$two/0/private"
 run 0 xensim exec "guest one" xenstore-write "backend/vchan/$two/0/state" 2

@@ -57,7 +57,19 @@ static void put_number(struct writer *writer, const char *key, uint32_t value)
         writer->rc = store_write_number(writer->store, writer->dir, key, value);
 }
 
-static void put_directory(struct writer *writer, domid_t owner, domid_t reader)
+/*
+ * Whose the nodes are that are put from now on, and those that others add. What no side has to write is the
+ * toolstack's: a side cannot change it, and it does not count to that side's quota of nodes.
+ */
+static void put_fixed(struct writer *writer, const struct plug *plug)
+{
+    const domid_t readers[] = {plug->id->frontend, plug->id->backend};
+
+    if (writer->rc == 0)
+        writer->rc = store_make_directory_for(writer->store, writer->dir, plug->toolstack, readers);
+}
+
+static void put_owned(struct writer *writer, domid_t owner, domid_t reader)
 {
     if (writer->rc == 0)
         writer->rc = store_make_directory(writer->store, writer->dir, owner, reader);
@@ -69,6 +81,10 @@ static void put_channel(struct writer *writer, const struct declaration *channel
     put_text(writer, "name", channel->name);
     put_number(writer, "read-ring", channel->read_ring);
     put_number(writer, "write-ring", channel->write_ring);
+}
+
+static void put_state(struct writer *writer)
+{
     put_number(writer, "state", XenbusStateInitialising);
 }
 
@@ -79,17 +95,20 @@ static int write_frontend(struct store *store, const struct plug *plug)
 
     device_frontend_path(plug->id, dir);
     device_backend_path(plug->id, backend);
-    put_directory(&writer, plug->id->frontend, plug->id->backend);
+    put_fixed(&writer, plug);
     put_text(&writer, "backend", backend);
     put_number(&writer, "backend-id", plug->id->backend);
     put_channel(&writer, plug->channel);
+    put_owned(&writer, plug->id->frontend, plug->id->backend);
+    put_state(&writer);
     return writer.rc;
 }
 
-/* What the backend plugs into the channel: none of the frontend's business. */
-static int write_private(struct store *store, const char *parent, domid_t owner,
-                         const struct declaration *channel)
+/* What the backend plugs into the channel: none of the frontend's business, and not the backend's to change. */
+static int write_private(struct store *store, const char *parent, const struct plug *plug,
+                         domid_t reader)
 {
+    const struct declaration *channel = plug->channel;
     const struct {
         const char *key, *text;
     } texts[] = {
@@ -101,7 +120,7 @@ static int write_private(struct store *store, const char *parent, domid_t owner,
     struct writer writer = {.store = store, .dir = dir};
 
     snprintf(dir, sizeof(dir), "%s/private", parent);
-    put_directory(&writer, owner, STORE_NOBODY);
+    put_owned(&writer, plug->toolstack, reader);
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         if (texts[i].text[0] != '\0')
             put_text(&writer, texts[i].key, texts[i].text);
@@ -110,23 +129,35 @@ static int write_private(struct store *store, const char *parent, domid_t owner,
     return writer.rc;
 }
 
-/* The backend's keys, and in T the toolstack's copy of them. */
-static int write_backend(struct store *store, const struct plug *plug, const char *dir,
-                         domid_t owner, domid_t reader)
+/* reader: who may read the details of its connection. */
+static void put_backend(struct writer *writer, const struct plug *plug, domid_t reader)
 {
     char frontend[DEVICE_PATH_MAX];
-    struct writer writer = {.store = store, .dir = dir};
 
     device_frontend_path(plug->id, frontend);
-    put_directory(&writer, owner, reader);
-    put_text(&writer, "frontend", frontend);
-    put_number(&writer, "frontend-id", plug->id->frontend);
-    put_number(&writer, "online", 1);
-    put_text(&writer, "connection", plug->channel->connection);
-    put_channel(&writer, plug->channel);
-    return writer.rc < 0 ? writer.rc : write_private(store, dir, owner, plug->channel);
+    put_text(writer, "frontend", frontend);
+    put_number(writer, "frontend-id", plug->id->frontend);
+    put_number(writer, "online", 1);
+    put_text(writer, "connection", plug->channel->connection);
+    put_channel(writer, plug->channel);
+    if (writer->rc == 0)
+        writer->rc = write_private(writer->store, writer->dir, plug, reader);
 }
 
+static int write_backend(struct store *store, const struct plug *plug)
+{
+    char dir[DEVICE_PATH_MAX];
+    struct writer writer = {.store = store, .dir = dir};
+
+    device_backend_path(plug->id, dir);
+    put_fixed(&writer, plug);
+    put_backend(&writer, plug, plug->id->backend);
+    put_owned(&writer, plug->id->backend, plug->id->frontend);
+    put_state(&writer);
+    return writer.rc;
+}
+
+/* The toolstack's copy of the backend's keys. */
 static int write_libxl(struct store *store, const struct plug *plug)
 {
     char dir[DEVICE_PATH_MAX], backend[DEVICE_PATH_MAX];
@@ -134,7 +165,9 @@ static int write_libxl(struct store *store, const struct plug *plug)
 
     device_libxl_path(plug->id, dir);
     device_backend_path(plug->id, backend);
-    writer.rc = write_backend(store, plug, dir, plug->toolstack, STORE_NOBODY);
+    put_owned(&writer, plug->toolstack, STORE_NOBODY);
+    put_backend(&writer, plug, STORE_NOBODY);
+    put_state(&writer);
     put_text(&writer, "backend", backend);
     put_number(&writer, "backend-id", plug->id->backend);
     return writer.rc;
@@ -271,7 +304,7 @@ static int fill_device(struct store *store, void *arg)
     if (rc == 0)
         rc = store_remove(store, backend);
     if (rc == 0)
-        rc = write_backend(store, plug, backend, plug->id->backend, plug->id->frontend);
+        rc = write_backend(store, plug);
     return rc == 0 ? write_libxl(store, plug) : rc;
 }
 

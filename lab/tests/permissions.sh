@@ -13,6 +13,15 @@ step "the frontend's domain reads its own nodes, and what it needs of the backen
 same "name" "$(guest-exec g1 xenstore-read device/vchan/0/name)" secret
 guest-exec g1 xenstore-read $back/state >/dev/null || fail "g1 cannot read $back/state"
 
+step "it owns what it writes, and no more: that is all that counts to its quota of nodes"
+for node in name backend backend-id read-ring write-ring; do
+    guest-exec g1 xenstore-read device/vchan/0/$node >/dev/null || fail "g1 cannot read $node"
+    fails "writing $node" guest-exec g1 xenstore-write device/vchan/0/$node 1
+    fails "removing $node" guest-exec g1 xenstore-rm device/vchan/0/$node
+done
+same "its nodes" "$(xenstore-ls -fp /local/domain/$g1/device/vchan | grep "(n$g1," | sed 's/ .*//' | tr '\n' ' ')" \
+    "$front $front/state "
+
 step "not the connection's details, and no writing to the backend"
 fails "private/command" guest-exec g1 xenstore-read $back/private/command
 fails "private" guest-exec g1 xenstore-ls $back/private
