@@ -13,10 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "connection/log.h"
+#include "connection/connection.h"
 #include "connection/rights.h"
 
 #define PATIENCE_SECONDS 5
@@ -29,7 +30,7 @@
 #define LAST_READS 16
 
 struct child {
-    pid_t pid;
+    pid_t pid; /* 0: not known */
     int pidfd;
     int stderr_fd;
     bool ended;
@@ -42,13 +43,17 @@ struct child {
     void (*told)(void *arg, int status);
     void *told_arg;
     char label[128];
+    struct quota *quota; /* the guest's; once the child is left, a copy */
+    struct quota own_quota;
+    struct keep *keep;
+    char owner[40]; /* who keeps it; "": nobody yet */
 };
 
 /* ---- the log ---- */
 
 static void log_child_line(struct child *child, const char *line)
 {
-    log_line(LOG_CHANGES, "%s: command: %s", child->label, line);
+    log_guest(child->label, child->quota, LOG_CHANGES, "command: %s", line);
 }
 
 static void log_rest(struct child *child)
@@ -89,16 +94,19 @@ static void on_said(evutil_socket_t fd, short what, void *arg)
     event_del(child->said);
 }
 
-static void log_end(const struct child *child, int status)
+static void log_end(struct child *child, int status)
 {
-    if (WIFSIGNALED(status))
-        log_line(child->left ? LOG_DETAILS : LOG_CHANGES,
-                 "%s: command was killed by signal %d (%s)", child->label, WTERMSIG(status),
-                 strsignal(WTERMSIG(status)));
-    else if (WEXITSTATUS(status))
-        log_line(LOG_CHANGES, "%s: command exited with %d", child->label, WEXITSTATUS(status));
+    if (!child->label[0])
+        return; /* it is a stranger */
+    if (status == CHILD_STATUS_UNKNOWN)
+        log_guest(child->label, child->quota, LOG_DETAILS, "command ended");
+    else if (WIFSIGNALED(status))
+        log_guest(child->label, child->quota, child->left ? LOG_DETAILS : LOG_CHANGES,
+                  "command was killed by signal %d (%s)", WTERMSIG(status),
+                  strsignal(WTERMSIG(status)));
     else
-        log_line(LOG_DETAILS, "%s: command exited with 0", child->label);
+        log_guest(child->label, child->quota, status ? LOG_CHANGES : LOG_DETAILS,
+                  "command exited with %d", WEXITSTATUS(status));
 }
 
 /* ---- its end ---- */
@@ -109,8 +117,18 @@ static void free_event(struct event *event)
         event_free(event);
 }
 
+static void unkeep(struct child *child)
+{
+    if (!child->owner[0])
+        return;
+    keep_drop(child->keep, child->owner, CHILD_KEPT); /* first: without it the rest is nothing */
+    keep_drop(child->keep, child->owner, CHILD_STDERR_KEPT);
+    child->owner[0] = '\0';
+}
+
 static void child_free(struct child *child)
 {
+    unkeep(child);
     free_event(child->exited);
     free_event(child->said);
     free_event(child->patience);
@@ -123,17 +141,36 @@ static void child_free(struct child *child)
     free(child);
 }
 
+/* Reaps it, if it is ours to be reaped. */
+static int take_status(const struct child *child)
+{
+    siginfo_t info = {0};
+
+    if (waitid(P_PIDFD, (id_t)child->pidfd, &info, WEXITED | WNOHANG) < 0)
+        return CHILD_STATUS_UNKNOWN;
+    return info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0) : info.si_status;
+}
+
+/*
+ * While there is a process, or a zombie, it has the group's id. (After the end of one that was not ours that may be
+ * another's.)
+ */
+static bool group_is_its_own(const struct child *child)
+{
+    return child->pid > 0 && syscall(SYS_pidfd_send_signal, child->pidfd, 0, NULL, 0) == 0;
+}
+
 static void on_exit_seen(evutil_socket_t fd, short what, void *arg)
 {
     struct child *child = arg;
-    int status = 0;
+    int status;
 
-    if (child->next_signal == SIGKILL)
-        kill(-child->pid, SIGKILL); /* while the zombie keeps the group's id: what the shell left behind */
-    waitpid(child->pid, &status, 0);
+    if (child->next_signal == SIGKILL && group_is_its_own(child))
+        kill(-child->pid, SIGKILL); /* what the shell left behind */
+    status = take_status(child);
     child->ended = true;
     event_del(child->patience);
-    for (int i = 0; i < LAST_READS && event_pending(child->said, EV_READ, NULL); i++)
+    for (int i = 0; i < LAST_READS && child->said && event_pending(child->said, EV_READ, NULL); i++)
         on_said(child->stderr_fd, what, child);
     (void)fd;
     if (child->left || status == 0 || !child->told)
@@ -151,7 +188,8 @@ static void signal_group(evutil_socket_t fd, short what, void *arg)
     struct child *child = arg;
 
     (void)fd, (void)what;
-    kill(-child->pid, child->next_signal);
+    if (group_is_its_own(child))
+        kill(-child->pid, child->next_signal);
     child->next_signal = SIGKILL;
     event_add(child->patience, &patience);
 }
@@ -161,17 +199,42 @@ pid_t child_pid(const struct child *child)
     return child->pid;
 }
 
+int child_pidfd(const struct child *child)
+{
+    return child->pidfd;
+}
+
+int child_stderr(const struct child *child)
+{
+    return child->stderr_fd;
+}
+
 void child_on_end(struct child *child, void (*ended)(void *arg, int status), void *arg)
 {
     child->told = ended;
     child->told_arg = arg;
 }
 
+/* From now on it belongs to no connection, and to no guest. */
+static void set_free(struct child *child)
+{
+    child->left = true;
+    if (child->quota) {
+        child->own_quota = *child->quota;
+        child->quota = &child->own_quota;
+    }
+    unkeep(child);
+    if (child->ended)
+        return;
+    snprintf(child->owner, sizeof(child->owner), "left-%d", child->pid);
+    keep_add(child->keep, child->owner, CHILD_KEPT, child->pidfd, keep_has_room(child->keep, 1));
+}
+
 void child_leave(struct child *child, bool about_to_end)
 {
     static const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
 
-    child->left = true;
+    set_free(child);
     if (child->ended)
         child_free(child);
     else if (about_to_end)
@@ -263,7 +326,7 @@ static int spawn_shell(const char *command, const struct user *user, const int f
     return rc;
 }
 
-static struct child *child_make(struct event_base *base, const char *label)
+static struct child *child_make(struct event_base *base, struct keep *keep, const char *label)
 {
     struct child *child = calloc(1, sizeof(*child));
 
@@ -271,6 +334,7 @@ static struct child *child_make(struct event_base *base, const char *label)
         return NULL;
     child->pidfd = child->stderr_fd = -1;
     child->next_signal = SIGTERM;
+    child->keep = keep;
     snprintf(child->label, sizeof(child->label), "%s", label);
     child->patience = evtimer_new(base, signal_group, child);
     child->lines = evbuffer_new();
@@ -280,30 +344,47 @@ static struct child *child_make(struct event_base *base, const char *label)
     return NULL;
 }
 
+/* Of a connection, whose it is until it is left. */
+static struct child *child_make_for(const struct connection *connection)
+{
+    struct child *child = child_make(connection->base, connection->keep, connection->label);
+
+    if (!child)
+        return NULL;
+    child->quota = connection->quota;
+    snprintf(child->owner, sizeof(child->owner), "%s", connection->id);
+    return child;
+}
+
+static int child_watch(struct event_base *base, struct child *child)
+{
+    child->exited = event_new(base, child->pidfd, EV_READ, on_exit_seen, child);
+    if (!child->exited || event_add(child->exited, NULL) < 0)
+        return -ENOMEM;
+    if (child->stderr_fd < 0)
+        return 0;
+    child->said = event_new(base, child->stderr_fd, EV_READ | EV_PERSIST, on_said, child);
+    return child->said && event_add(child->said, NULL) == 0 ? 0 : -ENOMEM;
+}
+
 /* The program runs already: if it cannot be followed it must not go on. */
 static int child_follow(struct event_base *base, struct child *child)
 {
-    int rc = -ENOMEM;
+    int rc;
 
     child->pidfd = pidfd_open(child->pid, 0);
-    if (child->pidfd < 0) {
-        rc = -errno;
-    } else {
-        child->exited = event_new(base, child->pidfd, EV_READ, on_exit_seen, child);
-        child->said = event_new(base, child->stderr_fd, EV_READ | EV_PERSIST, on_said, child);
-    }
-    if (child->exited && child->said && event_add(child->exited, NULL) == 0 &&
-        event_add(child->said, NULL) == 0)
+    rc = child->pidfd < 0 ? -errno : child_watch(base, child);
+    if (rc == 0)
         return 0;
     kill(-child->pid, SIGKILL);
     waitpid(child->pid, NULL, 0);
     return rc;
 }
 
-int child_start(struct event_base *base, const char *label, const char *command,
-                const struct user *user, int *input, int *output, struct child **out)
+int child_start(const struct connection *connection, const struct user *user, int *input,
+                int *output, struct child **out)
 {
-    struct child *child = child_make(base, label);
+    struct child *child = child_make_for(connection);
     struct pipes pipes;
     int rc;
 
@@ -311,12 +392,12 @@ int child_start(struct event_base *base, const char *label, const char *command,
         return -ENOMEM;
     rc = pipes_open(&pipes);
     if (rc == 0)
-        rc = spawn_shell(command, user, pipes.theirs, &child->pid);
+        rc = spawn_shell(connection->spec.command, user, pipes.theirs, &child->pid);
     close_all(pipes.theirs);
     if (rc == 0) {
         child->stderr_fd = pipes.ours[STDERR_FILENO];
         pipes.ours[STDERR_FILENO] = -1;
-        rc = child_follow(base, child);
+        rc = child_follow(connection->base, child);
     }
     if (rc < 0) {
         close_all(pipes.ours);
@@ -327,4 +408,75 @@ int child_start(struct event_base *base, const char *label, const char *command,
     *output = pipes.ours[STDOUT_FILENO];
     *out = child;
     return 0;
+}
+
+/* ---- one of an earlier process ---- */
+
+/* Linux says it in a line "Pid:\t812"; -1: it has been reaped. */
+static pid_t pid_of(int pidfd)
+{
+    static const char key[] = "Pid:\t";
+    uint32_t pid = 0;
+    char path[48], line[64];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+    file = fopen(path, "re");
+    if (!file)
+        return 0;
+    while (fgets(line, sizeof(line), file)) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strncmp(line, key, strlen(key)) == 0 &&
+            parse_number(line + strlen(key), INT32_MAX, &pid) < 0)
+            pid = 0;
+    }
+    fclose(file);
+    return (pid_t)pid;
+}
+
+static int child_take(const struct connection *connection, struct child *child, int pidfd)
+{
+    child->pidfd = pidfd;
+    child->pid = pid_of(pidfd);
+    child->stderr_fd = keep_take(child->keep, child->owner, CHILD_STDERR_KEPT);
+    return child_watch(connection->base, child);
+}
+
+int child_resume(struct connection *connection, int *input, int *output, struct child **out)
+{
+    int pidfd = connection_take(connection, CHILD_KEPT), rc;
+    struct child *child;
+
+    if (pidfd < 0)
+        return -ENOENT;
+    child = child_make_for(connection);
+    if (!child) {
+        connection_let_go(connection, CHILD_KEPT, &pidfd);
+        return -ENOMEM;
+    }
+    rc = child_take(connection, child, pidfd);
+    if (rc < 0) {
+        child_free(child);
+        return rc;
+    }
+    *input = keep_take(connection->keep, connection->id, CHILD_INPUT_KEPT);
+    *output = keep_take(connection->keep, connection->id, CHILD_OUTPUT_KEPT);
+    *out = child;
+    return 0;
+}
+
+void child_dismiss(struct event_base *base, struct keep *keep, int pidfd)
+{
+    struct child *child = child_make(base, keep, "");
+
+    if (!child) {
+        close(pidfd);
+        return;
+    }
+    child->pidfd = pidfd;
+    child->pid = pid_of(pidfd);
+    if (child_watch(base, child) < 0)
+        child_free(child);
+    else
+        child_leave(child, true);
 }

@@ -144,17 +144,13 @@ int connection_choose(struct connection *connection, char why[CONNECTION_WHY_MAX
 
 int connection_take(struct connection *connection, const char *what)
 {
-    if (!endpoint_resumed(connection->endpoint))
-        return -ENOENT;
-    return keep_take(connection->keep, connection->id, what);
-}
+    int fd = -ENOENT;
 
-void connection_keep(struct connection *connection, const char *what, int fd)
-{
-    if (keep_has(connection->keep, connection->id, what, fd))
-        return;
-    keep_forget(connection->keep, connection->id);
-    keep_add(connection->keep, connection->id, what, fd);
+    if (endpoint_resumed(connection->endpoint))
+        fd = keep_take(connection->keep, connection->id, what);
+    if (fd < 0)
+        keep_forget(connection->keep, connection->id);
+    return fd;
 }
 
 void connection_let_go(struct connection *connection, const char *what, int *fd)
@@ -178,31 +174,46 @@ bool connection_is_served(const struct connection *connection)
     return connection->kind->open != NULL;
 }
 
+static void log_with_label(const char *label, struct quota *quota, const char *state,
+                           enum log_level level, const char *format, va_list args)
+{
+    const char *name = strchr(label, ' ');
+    char text[CONNECTION_COMMAND_MAX], device[32];
+    const struct log_subject subject = {
+        .device = device, .name = name ? name + 1 : NULL, .state = state};
+    unsigned int unlogged;
+
+    if (!log_shows(level) || !quota_take_line(quota, &unlogged))
+        return;
+    snprintf(device, sizeof(device), "%.*s", (int)strcspn(label, " "), label);
+    if (unlogged)
+        log_about(&subject, LOG_ERRORS, "%s: %u lines about this guest were not logged", label,
+                  unlogged);
+    vsnprintf(text, sizeof(text), format, args);
+    log_about(&subject, level, "%s: %s", label, text);
+}
+
+void log_guest(const char *label, struct quota *quota, enum log_level level, const char *format,
+               ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    log_with_label(label, quota, NULL, level, format, args);
+    va_end(args);
+}
+
 void connection_log(const struct connection *connection, enum log_level level, const char *format,
                     ...)
 {
-    const char *name = strchr(connection->label, ' ');
-    char text[CONNECTION_COMMAND_MAX], device[32];
-    const struct log_subject subject = {
-        .device = device,
-        .name = name ? name + 1 : NULL,
-        .state = connection->endpoint ? xenbus_state_name(endpoint_own_state(connection->endpoint))
-                                      : NULL,
-    };
-    unsigned int unlogged;
+    const struct endpoint *endpoint = connection->endpoint;
     va_list args;
 
-    if (!log_shows(level) || !quota_take_line(connection->quota, &unlogged))
-        return;
-    snprintf(device, sizeof(device), "%.*s", (int)strcspn(connection->label, " "),
-             connection->label);
-    if (unlogged)
-        log_about(&subject, LOG_ERRORS, "%s: %u lines about this guest were not logged",
-                  connection->label, unlogged);
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    log_with_label(connection->label, connection->quota,
+                   endpoint ? xenbus_state_name(endpoint_own_state(endpoint)) : NULL, level, format,
+                   args);
     va_end(args);
-    log_about(&subject, level, "%s: %s", connection->label, text);
 }
 
 void connection_describe(const struct connection *connection, char *text, size_t size)

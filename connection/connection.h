@@ -105,12 +105,10 @@ int connection_choose(struct connection *connection, char why[CONNECTION_WHY_MAX
 
 /*
  * For a kind's open(): what an earlier process kept of the connection that this one goes on with, an fd that the
- * caller owns; -ENOENT if there is none, or the connection is to be a new one.
+ * caller owns; -ENOENT if there is none, or the connection is to be a new one: then whatever else is left of the
+ * earlier one is closed.
  */
 int connection_take(struct connection *connection, const char *what);
-
-/* Keeps a descriptor of a connection. If that is a new one, leftovers of an earlier one are closed. */
-void connection_keep(struct connection *connection, const char *what, int fd);
 
 /* Closes a descriptor, kept or not, and sets it to -1. One of -1 is none. */
 void connection_let_go(struct connection *connection, const char *what, int *fd);
@@ -127,6 +125,10 @@ bool connection_is_served(const struct connection *connection);
  */
 void connection_log(const struct connection *connection, enum log_level level, const char *format,
                     ...) __attribute__((format(printf, 3, 4)));
+
+/* As connection_log(), about what may outlive the connection: with its label and quota. */
+void log_guest(const char *label, struct quota *quota, enum log_level level, const char *format,
+               ...) __attribute__((format(printf, 4, 5)));
 
 /* For the log: "connect /run/db.sock", "echo"; what could not be read is left out. */
 void connection_describe(const struct connection *connection, char *text, size_t size);

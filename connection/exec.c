@@ -41,17 +41,15 @@ struct exec {
     struct stream stream;
 };
 
-static void close_fd(int *fd)
+static void close_input(struct exec *exec)
 {
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
+    connection_let_go(exec->connection, CHILD_INPUT_KEPT, &exec->input);
 }
 
 static void end_input(struct exec *exec)
 {
     stream_divert(&exec->stream, -1);
-    close_fd(&exec->input);
+    close_input(exec);
     exec->drained = true;
     endpoint_set_drained(exec->connection->endpoint);
 }
@@ -66,7 +64,7 @@ static void drop_input(struct exec *exec)
         return;
     }
     stream_divert(&exec->stream, fd);
-    close_fd(&exec->input);
+    close_input(exec);
     exec->input = fd;
 }
 
@@ -76,7 +74,10 @@ static void complain_status(struct exec *exec)
 {
     struct endpoint *endpoint = exec->connection->endpoint;
 
-    if (WIFSIGNALED(exec->status))
+    if (exec->status == CHILD_STATUS_UNKNOWN)
+        connection_log(exec->connection, LOG_CHANGES,
+                       "its command ended: how is not known, an earlier process had started it");
+    else if (WIFSIGNALED(exec->status))
         endpoint_set_error(endpoint, -EPIPE, "its command was killed by signal %d",
                            WTERMSIG(exec->status));
     else if (exec->status)
@@ -86,20 +87,23 @@ static void complain_status(struct exec *exec)
 
 static void stop_program(struct exec *exec)
 {
-    stream_stop(&exec->stream);
-    event_del(exec->patience);
-    close_fd(&exec->input);
-    close_fd(&exec->output);
     if (exec->child)
         child_leave(exec->child, exec->silent || exec->drained);
     exec->child = NULL;
+    stream_stop(&exec->stream);
+    event_del(exec->patience);
+    close_input(exec);
+    connection_let_go(exec->connection, CHILD_OUTPUT_KEPT, &exec->output);
     account_set_peer(&exec->connection->account, "%s", "");
 }
 
 /* What the guest sends from now on waits in the ring for the next one. */
 static void start_again_later(struct exec *exec)
 {
-    if (WIFSIGNALED(exec->status))
+    if (exec->status == CHILD_STATUS_UNKNOWN)
+        connection_log(exec->connection, LOG_CHANGES,
+                       "its command ended, and is started again");
+    else if (WIFSIGNALED(exec->status))
         connection_log(exec->connection, LOG_CHANGES,
                        "its command was killed by signal %d, and is started again",
                        WTERMSIG(exec->status));
@@ -182,31 +186,55 @@ static void exec_stepped(void *arg)
         output_ended(exec);
 }
 
-static int start_program(struct exec *exec)
+/* The program that an earlier process had, or a new one. */
+static int find_program(struct exec *exec, bool resumed)
 {
     struct connection *connection = exec->connection;
     const struct user *user = connection->spec.user[0] ? &exec->user : NULL;
-    int rc = child_start(connection->base, connection->label, connection->spec.command, user,
-                         &exec->input, &exec->output, &exec->child);
+
+    if (resumed)
+        return child_resume(connection, &exec->input, &exec->output, &exec->child);
+    return child_start(connection, user, &exec->input, &exec->output, &exec->child);
+}
+
+static int start_program(struct exec *exec, bool resumed)
+{
+    struct connection *connection = exec->connection;
+    int rc = find_program(exec, resumed);
 
     exec->silent = exec->ended = exec->finished = exec->drained = false;
     if (rc < 0)
         return rc;
     child_on_end(exec->child, program_ended, exec);
     account_set_peer(&connection->account, "pid %d", child_pid(exec->child));
-    connection_log(connection, LOG_DETAILS, "command started");
+    connection_log(connection, LOG_DETAILS, resumed ? "command goes on" : "command started");
     return 0;
 }
 
 static void exec_open(struct connection *connection)
 {
-    int rc = start_program(connection->state);
+    int rc = start_program(connection->state, true);
 
-    connection_mourn(connection);
+    if (rc == -ENOENT) {
+        connection_mourn(connection);
+        rc = start_program(connection->state, false);
+    }
     if (rc < 0)
         endpoint_fail(connection->endpoint, rc, "cannot run its command: %s", strerror(-rc));
     else
         endpoint_set_ready(connection->endpoint);
+}
+
+static int keep_program(struct exec *exec)
+{
+    const struct stream_end ends[] = {
+        {CHILD_INPUT_KEPT, exec->input},
+        {CHILD_OUTPUT_KEPT, exec->output},
+        {CHILD_STDERR_KEPT, child_stderr(exec->child)},
+        {CHILD_KEPT, child_pidfd(exec->child)},
+    };
+
+    return stream_keep(&exec->stream, exec->connection, ends, sizeof(ends) / sizeof(ends[0]));
 }
 
 static void exec_start(struct connection *connection)
@@ -215,15 +243,19 @@ static void exec_start(struct connection *connection)
     int rc = stream_start(&exec->stream, connection->base, endpoint_channel(connection->endpoint),
                           exec->output, exec->input, exec_stepped, exec);
 
+    if (rc == 0)
+        rc = keep_program(exec);
     if (rc < 0)
-        endpoint_fail(connection->endpoint, rc, "no memory");
+        endpoint_fail(connection->endpoint, rc, "cannot move bytes: %s", strerror(-rc));
+    else if (exec->input < 0)
+        drop_input(exec); /* an earlier process had closed it */
 }
 
 static void exec_again(void *arg)
 {
     struct exec *exec = arg;
 
-    if (start_program(exec) < 0)
+    if (start_program(exec, false) < 0)
         backoff_start(&exec->backoff);
     else
         exec_start(exec->connection);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "connection/account.h"
+#include "connection/child.h"
 #include "connection/keep.h"
 #include "connection/log.h"
 #include "state/notify.h"
@@ -188,9 +189,20 @@ static int take_lock(struct server *server)
     return server->lock < 0 ? server->lock : 0;
 }
 
+/* A command of an earlier process whose channel has gone, or that was to end anyway. */
+static void dismiss_command(void *arg, int pidfd)
+{
+    struct server *server = arg;
+
+    child_dismiss(server->host.base, server->host.keep, pidfd);
+}
+
 static int open_keep(struct server *server)
 {
-    return server->host.ops->keeps ? keep_open(&server->host.keep) : 0;
+    int rc = server->host.ops->keeps ? keep_open(&server->host.keep) : 0;
+
+    keep_set_farewell(server->host.keep, CHILD_KEPT, dismiss_command, server);
+    return rc;
 }
 
 static int open_store(struct server *server)
@@ -299,7 +311,6 @@ static void server_close(struct server *server)
     ledger_close(server->host.ledger);
     xen_close(server->host.xen);
     store_close(server->host.store);
-    keep_close(server->host.keep);
     if (server->lock >= 0)
         lock_release(server->host.ops->program, server->lock);
 }
@@ -330,6 +341,7 @@ enum host_exit host_serve(const struct host_ops *ops, void *service)
     rc = server_run(&server);
     server_close(&server);
     event_base_dispatch(server.host.base); /* what is left are commands that are to end */
+    keep_close(server.host.keep);
     event_base_free(server.host.base);
     return rc;
 }

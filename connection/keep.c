@@ -8,31 +8,39 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/queue.h>
 #include <unistd.h>
 
-#include "connection/log.h"
 #include "state/notify.h"
 #include "state/store.h"
 
-/* The first descriptor that a process is given (sd_listen_fds(3)). */
+/* The first descriptor that the manager gives (sd_listen_fds(3)). */
 #define FIRST_FD 3
 #define FDS_MAX  65536u
 
-#define ARGUMENTS_MAX 64
+/* What the manager holds at most, if it does not say so: as in vchan-backend.service. */
+#define STORED_MAX 7000
 
-/* Linux takes 128K of one variable. */
-#define NAMES_MAX (120 * 1024)
+/* The descriptor that a process which replaces itself describes all others in. */
+#define HANDED_OVER "PVCHAN_KEPT"
+
+#define ARGUMENTS_MAX 64
 
 struct kept {
     SLIST_ENTRY(kept) next;
     int fd;
-    bool taken; /* somebody here uses it */
+    bool taken;  /* somebody here uses it */
+    bool stored; /* the manager holds it, too */
     char name[64];
 };
 
 struct keep {
     SLIST_HEAD(, kept) all;
+    uint32_t stored, limit;
+    const char *farewell_what;
+    void (*farewell)(void *arg, int fd);
+    void *farewell_arg;
     char program[PATH_MAX];
 };
 
@@ -43,7 +51,7 @@ static void make_name(char name[64], const char *owner, const char *what)
     snprintf(name, 64, "%.40s.%.20s", owner, what);
 }
 
-static struct kept *find(struct keep *keep, const char *name)
+static struct kept *find(const struct keep *keep, const char *name)
 {
     struct kept *kept;
 
@@ -74,67 +82,100 @@ static void tell_manager(const char *what, const struct kept *kept, int fd)
     notify_manager_with(message, fd);
 }
 
-/* One that nobody here uses is also closed. */
+static void set_stored(struct keep *keep, struct kept *kept, bool stored)
+{
+    if (stored == kept->stored)
+        return;
+    kept->stored = stored;
+    keep->stored += stored ? 1u : -1u;
+    tell_manager(stored ? "FDSTORE" : "FDSTOREREMOVE", kept, stored ? kept->fd : -1);
+}
+
+/* One that nobody here uses is closed, or taken leave of. */
+static void dispose(struct keep *keep, const struct kept *kept)
+{
+    const char *what = strrchr(kept->name, '.');
+
+    if (kept->taken)
+        return;
+    if (what && keep->farewell && strcmp(what + 1, keep->farewell_what) == 0)
+        keep->farewell(keep->farewell_arg, kept->fd);
+    else
+        close(kept->fd);
+}
+
 static void discard(struct keep *keep, struct kept *kept)
 {
-    tell_manager("FDSTOREREMOVE", kept, -1);
-    if (!kept->taken)
-        close(kept->fd);
+    set_stored(keep, kept, false);
     SLIST_REMOVE(&keep->all, kept, kept, next);
+    dispose(keep, kept);
     free(kept);
 }
 
-bool keep_is_lasting(const struct keep *keep)
+void keep_set_farewell(struct keep *keep, const char *what, void (*farewell)(void *arg, int fd),
+                       void *arg)
 {
-    return keep && getenv("NOTIFY_SOCKET");
+    if (!keep)
+        return;
+    keep->farewell_what = what;
+    keep->farewell = farewell;
+    keep->farewell_arg = arg;
+}
+
+bool keep_has_room(const struct keep *keep, unsigned int count)
+{
+    return keep && notify_is_wanted() && keep->stored + count <= keep->limit;
+}
+
+static struct kept *look_up(const struct keep *keep, const char *owner, const char *what)
+{
+    char name[64];
+
+    make_name(name, owner, what);
+    return keep ? find(keep, name) : NULL;
 }
 
 int keep_take(struct keep *keep, const char *owner, const char *what)
 {
-    struct kept *kept;
-    char name[64];
+    struct kept *kept = look_up(keep, owner, what);
 
-    make_name(name, owner, what);
-    kept = keep ? find(keep, name) : NULL;
     if (!kept || kept->taken)
         return -ENOENT;
     kept->taken = true;
     return kept->fd;
 }
 
-void keep_add(struct keep *keep, const char *owner, const char *what, int fd)
+bool keep_is_left(const struct keep *keep, const char *owner, const char *what)
 {
-    struct kept *kept;
+    const struct kept *kept = look_up(keep, owner, what);
+
+    return kept && !kept->taken;
+}
+
+void keep_add(struct keep *keep, const char *owner, const char *what, int fd, bool lasting)
+{
+    struct kept *kept = look_up(keep, owner, what);
     char name[64];
 
     if (!keep)
         return;
-    keep_drop(keep, owner, what);
+    if (kept && (!kept->taken || kept->fd != fd)) {
+        discard(keep, kept);
+        kept = NULL;
+    }
     make_name(name, owner, what);
-    kept = insert(keep, name, fd);
+    if (!kept)
+        kept = insert(keep, name, fd);
     if (!kept)
         return;
     kept->taken = true;
-    tell_manager("FDSTORE", kept, fd);
-}
-
-bool keep_has(struct keep *keep, const char *owner, const char *what, int fd)
-{
-    struct kept *kept;
-    char name[64];
-
-    make_name(name, owner, what);
-    kept = keep ? find(keep, name) : NULL;
-    return kept && kept->taken && kept->fd == fd;
+    set_stored(keep, kept, lasting);
 }
 
 void keep_drop(struct keep *keep, const char *owner, const char *what)
 {
-    struct kept *kept;
-    char name[64];
+    struct kept *kept = look_up(keep, owner, what);
 
-    make_name(name, owner, what);
-    kept = keep ? find(keep, name) : NULL;
     if (kept)
         discard(keep, kept);
 }
@@ -167,20 +208,66 @@ static uint32_t number_of(const char *variable)
     return text && parse_number(text, INT32_MAX, &number) == 0 ? number : 0;
 }
 
-/* The names are separated by colons; who has none is called "". */
-static int take_given(struct keep *keep, uint32_t count, char *names)
+/* It is not for what this process runs. */
+static int take_in(struct keep *keep, int fd, const char *name, bool stored)
 {
+    struct kept *kept;
+
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        return 0; /* it is none */
+    kept = insert(keep, name, fd);
+    if (!kept)
+        return -ENOMEM;
+    kept->stored = stored;
+    keep->stored += stored;
+    return 0;
+}
+
+/* From the manager. The names are separated by colons; who has none is called "". */
+static int take_stored(struct keep *keep)
+{
+    const char *text = getenv("LISTEN_FDNAMES");
+    uint32_t count = number_of("LISTEN_FDS");
+    char *copy = strdup(text ? text : ""), *names = copy;
+    int rc = copy ? 0 : -ENOMEM;
+
+    if (number_of("LISTEN_PID") != (uint32_t)getpid() || count > FDS_MAX)
+        count = 0;
+    for (uint32_t i = 0; i < count && rc == 0; i++) {
+        const char *name = names ? strsep(&names, ":") : "";
+
+        rc = take_in(keep, FIRST_FD + (int)i, name, true);
+    }
+    free(copy);
+    return rc;
+}
+
+/* "FD STORED NAME" */
+static int take_line(struct keep *keep, char *line)
+{
+    const char *fd_text = strsep(&line, " "), *stored_text = strsep(&line, " ");
+    uint32_t fd, stored;
+
+    if (!line || parse_number(fd_text, INT32_MAX, &fd) < 0 ||
+        parse_number(stored_text, 1, &stored) < 0)
+        return -EINVAL;
+    line[strcspn(line, "\n")] = '\0';
+    return take_in(keep, (int)fd, line, stored);
+}
+
+/* From the process that this one was before. */
+static int take_handed_over(struct keep *keep)
+{
+    uint32_t fd = number_of(HANDED_OVER);
+    FILE *file = fd > 0 ? fdopen((int)fd, "re") : NULL;
+    char line[128];
     int rc = 0;
 
-    for (uint32_t i = 0; i < count; i++) {
-        const char *name = names ? strsep(&names, ":") : "";
-        int fd = FIRST_FD + (int)i;
-
-        if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-            continue;
-        if (!insert(keep, name, fd))
-            rc = -ENOMEM;
-    }
+    if (!file)
+        return 0;
+    while (rc == 0 && fgets(line, sizeof(line), file))
+        rc = take_line(keep, line);
+    fclose(file);
     return rc;
 }
 
@@ -189,36 +276,29 @@ static void forget_environment(void)
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");
     unsetenv("LISTEN_FDNAMES");
+    unsetenv(HANDED_OVER);
 }
 
 int keep_open(struct keep **out)
 {
     struct keep *keep = calloc(1, sizeof(*keep));
-    const char *names = getenv("LISTEN_FDNAMES");
-    uint32_t count = number_of("LISTEN_FDS");
-    char *copy = names ? strdup(names) : NULL;
-    int rc = -ENOMEM;
+    int rc;
 
     *out = NULL;
-    if (!keep || (names && !copy))
-        goto fail;
+    if (!keep)
+        return -ENOMEM;
     SLIST_INIT(&keep->all);
+    keep->limit = getenv("FDSTORE") ? number_of("FDSTORE") : STORED_MAX;
     if (readlink("/proc/self/exe", keep->program, sizeof(keep->program) - 1) < 0)
         keep->program[0] = '\0';
-    if (number_of("LISTEN_PID") == (uint32_t)getpid() && count <= FDS_MAX)
-        rc = take_given(keep, count, copy);
-    else
-        rc = 0;
+    rc = take_handed_over(keep);
+    if (rc == 0)
+        rc = take_stored(keep);
     forget_environment();
     if (rc < 0)
-        goto fail;
-    free(copy);
-    *out = keep;
-    return 0;
-
-fail:
-    free(copy);
-    keep_close(keep);
+        keep_close(keep);
+    else
+        *out = keep;
     return rc;
 }
 
@@ -237,61 +317,39 @@ void keep_close(struct keep *keep)
 
 /* ---- handing over ---- */
 
-static uint32_t count_kept(const struct keep *keep)
+/* All that is kept, in memory of its own: nothing in this process changes its place. */
+static int describe(const struct keep *keep)
+{
+    int fd = memfd_create("vchan-kept", MFD_CLOEXEC);
+    const struct kept *kept;
+
+    if (fd < 0)
+        return -errno;
+    SLIST_FOREACH (kept, &keep->all, next) {
+        if (dprintf(fd, "%d %d %s\n", kept->fd, kept->stored, kept->name) < 0) {
+            close(fd);
+            return -ENOMEM;
+        }
+    }
+    lseek(fd, 0, SEEK_SET);
+    return fd;
+}
+
+static int set_environment(int fd)
+{
+    char text[16];
+
+    snprintf(text, sizeof(text), "%d", fd);
+    return setenv(HANDED_OVER, text, 1) < 0 ? -errno : 0;
+}
+
+static void set_flags(const struct keep *keep, int described, int flags)
 {
     const struct kept *kept;
-    uint32_t count = 0;
 
+    fcntl(described, F_SETFD, flags);
     SLIST_FOREACH (kept, &keep->all, next)
-        count++;
-    return count;
-}
-
-/* Out of the way of where they all go to. */
-static int move_up(struct keep *keep, uint32_t count)
-{
-    struct kept *kept;
-
-    SLIST_FOREACH (kept, &keep->all, next) {
-        kept->fd = fcntl(kept->fd, F_DUPFD_CLOEXEC, FIRST_FD + (int)count);
-        if (kept->fd < 0)
-            return -errno;
-    }
-    return 0;
-}
-
-static int place(struct keep *keep, char *names)
-{
-    struct kept *kept;
-    int fd = FIRST_FD;
-
-    SLIST_FOREACH (kept, &keep->all, next) {
-        if (dup2(kept->fd, fd) < 0)
-            return -errno;
-        names = stpcpy(names, fd == FIRST_FD ? "" : ":");
-        names = stpcpy(names, kept->name);
-        fd++;
-    }
-    return 0;
-}
-
-static int set_number(const char *variable, unsigned long number)
-{
-    char text[24];
-
-    snprintf(text, sizeof(text), "%lu", number);
-    return setenv(variable, text, 1) < 0 ? -errno : 0;
-}
-
-static int set_environment(uint32_t count, const char *names)
-{
-    int rc = set_number("LISTEN_PID", (unsigned long)getpid());
-
-    if (rc == 0)
-        rc = set_number("LISTEN_FDS", count);
-    if (rc == 0 && setenv("LISTEN_FDNAMES", names, 1) < 0)
-        rc = -errno;
-    return rc;
+        fcntl(kept->fd, F_SETFD, flags);
 }
 
 /* The arguments that the process was started with, one after the other in text. */
@@ -314,44 +372,31 @@ static int read_arguments(char *text, size_t size, char *arguments[ARGUMENTS_MAX
 /* A second SIGHUP before the new process asks for it means nothing. */
 static int replace(const struct keep *keep)
 {
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
     char text[4096], *arguments[ARGUMENTS_MAX + 1];
     int rc = read_arguments(text, sizeof(text), arguments);
 
     if (rc < 0)
         return rc;
-    signal(SIGHUP, SIG_IGN);
+    sigaction(SIGHUP, &ignore, &before);
     execv(keep->program, arguments);
-    return -errno;
-}
-
-/* The names of all, and what separates them. */
-static size_t names_size(const struct keep *keep)
-{
-    const struct kept *kept;
-    size_t size = 1;
-
-    SLIST_FOREACH (kept, &keep->all, next)
-        size += strlen(kept->name) + 1;
-    return size;
+    rc = -errno;
+    sigaction(SIGHUP, &before, NULL);
+    return rc;
 }
 
 int keep_hand_over(struct keep *keep)
 {
-    uint32_t count = count_kept(keep);
-    size_t size = names_size(keep);
-    char *names = size > NAMES_MAX ? NULL : malloc(size);
-    int rc;
+    int described = describe(keep);
+    int rc = described < 0 ? described : set_environment(described);
 
-    if (!names)
-        return size > NAMES_MAX ? -E2BIG : -ENOMEM;
-    names[0] = '\0';
-    rc = move_up(keep, count);
-    if (rc == 0)
-        rc = place(keep, names);
-    if (rc == 0)
-        rc = set_environment(count, names);
-    if (rc == 0)
+    if (rc == 0) {
+        set_flags(keep, described, 0);
         rc = replace(keep);
-    log_line(LOG_ERRORS, "cannot go on as a new process: %s", strerror(-rc));
-    _exit(1); /* as if killed: where xenstored was, a client may be */
+        set_flags(keep, described, FD_CLOEXEC);
+    }
+    unsetenv(HANDED_OVER);
+    if (described >= 0)
+        close(described);
+    return rc;
 }

@@ -2,8 +2,8 @@
 /*
  * Descriptors that outlive the process, by the name of who owns them and what they are to it ("5/0",
  * "socket"). A process that is killed gets them back from the service manager, which holds them
- * (systemd's file descriptor store, sd_pid_notify_with_fds(3)); one that replaces itself hands them
- * over itself, in the same way (sd_listen_fds(3)).
+ * (systemd's file descriptor store, sd_pid_notify_with_fds(3), sd_listen_fds(3)); one that replaces
+ * itself hands them over itself.
  *
  * A keep closes nothing that it did not hand out. Belongs to one thread. NULL is a keep that has
  * nothing and keeps nothing.
@@ -24,8 +24,8 @@ int keep_open(struct keep **keep);
 /* Closes what was never taken, and frees. What is kept stays with the manager. */
 void keep_close(struct keep *keep);
 
-/* Whether descriptors are kept even if the process is killed: there is a manager that was asked to. */
-bool keep_is_lasting(const struct keep *keep);
+/* Whether so many more would be kept even if the process is killed: a manager has room for them. */
+bool keep_has_room(const struct keep *keep, unsigned int count);
 
 /*
  * Hands out what an earlier process kept. The caller owns the fd, which stays kept until keep_drop().
@@ -33,14 +33,15 @@ bool keep_is_lasting(const struct keep *keep);
  */
 int keep_take(struct keep *keep, const char *owner, const char *what);
 
-/*
- * Keeps a descriptor of the caller's; one of that name that was not taken is dropped. Without memory it is not
- * kept: it goes with the process.
- */
-void keep_add(struct keep *keep, const char *owner, const char *what, int fd);
+/* Whether an earlier process kept this, and it was not taken. */
+bool keep_is_left(const struct keep *keep, const char *owner, const char *what);
 
-/* Whether this descriptor is kept under that name. */
-bool keep_has(struct keep *keep, const char *owner, const char *what, int fd);
+/*
+ * Keeps a descriptor of the caller's, also if the process is killed (lasting: keep_has_room() said so), or only if it
+ * replaces itself. One of that name that was not taken is dropped. Without memory it is not kept: it goes with the
+ * process.
+ */
+void keep_add(struct keep *keep, const char *owner, const char *what, int fd, bool lasting);
 
 /* No longer keeps it. To be called before the fd is closed. Nothing happens if it is not kept. */
 void keep_drop(struct keep *keep, const char *owner, const char *what);
@@ -49,9 +50,15 @@ void keep_drop(struct keep *keep, const char *owner, const char *what);
 void keep_forget(struct keep *keep, const char *owner);
 
 /*
+ * From now on, what was kept under this name by an earlier process and was not taken is not closed, but given to
+ * farewell(), which owns it then.
+ */
+void keep_set_farewell(struct keep *keep, const char *what, void (*farewell)(void *arg, int fd),
+                       void *arg);
+
+/*
  * Replaces the process by a new one of the program that is at the same path now, with the same
- * arguments, which gets all that is kept. Returns only if nothing was done: -E2BIG, too much is kept for an
- * environment variable; -ENOMEM. If it fails later it ends the process as a kill does, after a line in the log.
+ * arguments, which gets all that is kept. Returns only if that cannot be, a negative errno, with all as it was.
  */
 int keep_hand_over(struct keep *keep);
 

@@ -18,6 +18,8 @@ static struct endpoint *party_endpoint(const struct party *party)
 
 static void drop(struct party *party)
 {
+    if (!party->ops->terminal)
+        keep_drop(party->connection->keep, party->connection->id, PARTY_KEPT);
     stream_stop(&party->stream);
     if (!party->ops->terminal)
         connection_let_go(party->connection, PARTY_KEPT, &party->fd);
@@ -136,13 +138,12 @@ void party_open(struct party *party)
     party->guest_ended = false;
 }
 
-/* A terminal goes with the process. */
 static int keep(struct party *party)
 {
-    if (party->ops->terminal)
-        return 0;
-    connection_keep(party->connection, PARTY_KEPT, party->fd);
-    return stream_keep(&party->stream, party->connection);
+    const struct stream_end end = {
+        .what = party->ops->terminal ? TERMINAL_KEPT : PARTY_KEPT, .fd = party->fd};
+
+    return stream_keep(&party->stream, party->connection, &end, 1);
 }
 
 void party_come(struct party *party, int fd, const char *who)

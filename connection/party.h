@@ -15,6 +15,9 @@
 /* What a party's descriptor is called while it is kept (connection_take). */
 #define PARTY_KEPT "party"
 
+/* What a terminal is, which is there without one, too. */
+#define TERMINAL_KEPT "terminal"
+
 /* How a kind's parties are. */
 struct party_ops {
     const char *noun; /* "client" */

@@ -24,6 +24,7 @@
 #include "connection/connection.h"
 #include "connection/party.h"
 #include "connection/rights.h"
+#include "connection/stage.h"
 
 struct pty {
     struct connection *connection;
@@ -146,13 +147,18 @@ static int make_link(const struct pty *pty)
     return symlink(pty->slave, path) < 0 ? -errno : 0;
 }
 
-static void remove_link(const struct pty *pty)
+static bool link_is_ours(const struct pty *pty)
 {
     char target[sizeof(pty->slave)];
     ssize_t length = readlink(pty->connection->spec.path, target, sizeof(target) - 1);
 
     target[length > 0 ? length : 0] = '\0';
-    if (strcmp(target, pty->slave) == 0)
+    return strcmp(target, pty->slave) == 0;
+}
+
+static void remove_link(const struct pty *pty)
+{
+    if (link_is_ours(pty))
         unlink(pty->connection->spec.path);
 }
 
@@ -188,7 +194,7 @@ static int set_rights(const struct pty *pty, const struct rights *rights)
     return rc == 0 && chmod(pty->slave, rights->mode) < 0 ? -errno : rc;
 }
 
-static int open_terminal(struct pty *pty, const struct rights *rights)
+static int make_terminal(struct pty *pty, const struct rights *rights)
 {
     int rc;
 
@@ -199,14 +205,22 @@ static int open_terminal(struct pty *pty, const struct rights *rights)
     rc = make_raw(pty->master);
     if (rc == 0)
         rc = set_rights(pty, rights);
-    if (rc == 0)
-        rc = hang_up(pty);
-    if (rc == 0)
-        rc = openings_open(pty->connection->base);
+    return rc < 0 ? rc : hang_up(pty);
+}
+
+static int watch_terminal(struct pty *pty)
+{
+    int rc = openings_open(pty->connection->base);
+
     if (rc < 0)
         return rc;
     pty->watch = inotify_add_watch(openings.fd, pty->slave, IN_OPEN);
     return pty->watch < 0 ? -errno : 0;
+}
+
+static void let_go_of_terminal(struct pty *pty)
+{
+    connection_let_go(pty->connection, TERMINAL_KEPT, &pty->master);
 }
 
 static void pty_free(struct pty *pty)
@@ -215,8 +229,7 @@ static void pty_free(struct pty *pty)
     if (pty->watch >= 0)
         inotify_rm_watch(openings.fd, pty->watch);
     openings_close();
-    if (pty->master >= 0)
-        close(pty->master);
+    let_go_of_terminal(pty);
     free(pty);
 }
 
@@ -232,14 +245,28 @@ static const char *link_error(int rc)
     }
 }
 
-static int pty_make(struct pty *pty, char why[CONNECTION_WHY_MAX])
+/* The one that an earlier process had, if the link leads there. Who has it open, or opens it, notices nothing. */
+static bool take_terminal(struct pty *pty, const struct rights *rights)
 {
-    struct rights rights;
-    int rc = rights_read(&pty->connection->spec, &rights, why);
+    struct connection *connection = pty->connection;
 
-    if (rc < 0)
-        return rc;
-    rc = open_terminal(pty, &rights);
+    pty->master = keep_take(connection->keep, connection->id, TERMINAL_KEPT);
+    if (pty->master < 0)
+        return false;
+    if (ptsname_r(pty->master, pty->slave, sizeof(pty->slave)) == 0 && link_is_ours(pty) &&
+        set_rights(pty, rights) == 0 && watch_terminal(pty) == 0)
+        return true;
+    let_go_of_terminal(pty);
+    return false;
+}
+
+static int make_all(struct pty *pty, const struct rights *rights, char why[CONNECTION_WHY_MAX])
+{
+    struct connection *connection = pty->connection;
+    int rc = make_terminal(pty, rights);
+
+    if (rc == 0)
+        rc = watch_terminal(pty);
     if (rc < 0) {
         snprintf(why, CONNECTION_WHY_MAX, "cannot make a terminal: %s", strerror(-rc));
         return rc;
@@ -247,7 +274,22 @@ static int pty_make(struct pty *pty, char why[CONNECTION_WHY_MAX])
     rc = make_link(pty);
     if (rc < 0)
         snprintf(why, CONNECTION_WHY_MAX, "cannot make a link at its path: %s", link_error(rc));
+    else
+        keep_add(connection->keep, connection->id, TERMINAL_KEPT, pty->master,
+                 keep_has_room(connection->keep, 1 + STAGE_DESCRIPTORS));
     return rc;
+}
+
+static int pty_make(struct pty *pty, char why[CONNECTION_WHY_MAX])
+{
+    struct connection *connection = pty->connection;
+    struct rights rights;
+    int rc = rights_read(&connection->spec, &rights, why);
+
+    if (rc < 0 || take_terminal(pty, &rights))
+        return rc;
+    keep_forget(connection->keep, connection->id);
+    return make_all(pty, &rights, why);
 }
 
 static int pty_plug(struct connection *connection, char why[CONNECTION_WHY_MAX])
@@ -285,9 +327,15 @@ static void pty_open(struct connection *connection)
     endpoint_set_ready(connection->endpoint);
 }
 
+/* Whom an earlier process served is there, if only for what it had taken from him. */
 static void pty_start(struct connection *connection)
 {
-    pty_want(connection->state);
+    struct pty *pty = connection->state;
+
+    if (stage_is_left(connection->keep, connection->id))
+        party_come(&pty->user, pty->master, pty->slave);
+    else
+        pty_want(pty);
 }
 
 static void pty_stir(struct connection *connection)

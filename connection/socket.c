@@ -92,7 +92,8 @@ static int server_bind(struct server *server, const struct rights *rights)
     server->listener = unix_listen(connection->spec.path, rights, &server->file);
     if (server->listener < 0)
         return server->listener;
-    keep_add(connection->keep, connection->id, "listener", server->listener);
+    keep_add(connection->keep, connection->id, "listener", server->listener,
+             keep_has_room(connection->keep, 1));
     return 0;
 }
 

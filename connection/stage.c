@@ -23,7 +23,7 @@ struct journal {
     uint32_t staged; /* with so many bytes; 0: they are being put in */
 };
 
-enum { TO, FROM, JOURNAL, KEPT_COUNT };
+enum { TO, FROM, JOURNAL, KEPT_COUNT = STAGE_DESCRIPTORS };
 static const char *const kept_names[KEPT_COUNT] = {"to", "from", "journal"};
 
 struct stage {
@@ -223,7 +223,7 @@ static int make_kept(struct stage *stage)
         stage->kept[i] = i == JOURNAL ? make_journal() : make_pipe();
         if (stage->kept[i] < 0)
             return stage->kept[i];
-        keep_add(stage->keep, stage->owner, kept_names[i], stage->kept[i]);
+        keep_add(stage->keep, stage->owner, kept_names[i], stage->kept[i], true);
     }
     return 0;
 }
@@ -287,14 +287,17 @@ static struct stage *stage_make(struct keep *keep, const char *owner)
     return stage;
 }
 
+bool stage_is_left(const struct keep *keep, const char *owner)
+{
+    return keep_is_left(keep, owner, kept_names[JOURNAL]);
+}
+
 int stage_open(struct keep *keep, const char *owner, struct channel *channel, struct stage **out)
 {
     struct stage *stage;
     int rc;
 
     *out = NULL;
-    if (!keep_is_lasting(keep))
-        return 0;
     stage = stage_make(keep, owner);
     rc = stage ? stage_start(stage, channel) : -ENOMEM;
     if (rc < 0)

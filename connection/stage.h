@@ -17,18 +17,24 @@
 
 struct stage;
 
+/* What each takes of a keep's room. */
+#define STAGE_DESCRIPTORS 3
+
+/* Whether an earlier process left one of this owner's. */
+bool stage_is_left(const struct keep *keep, const char *owner);
+
 /*
- * Goes on with the owner's stage of an earlier process and mends what it left half done; or makes a new
- * one, if what is kept outlives a kill. *stage is NULL if there is none and none is needed. The channel is
- * connected, and the connection is kept already. On success the caller owns *stage. -errno: no
- * memory, no descriptors, or an earlier stage that makes no sense.
+ * Goes on with the owner's stage of an earlier process and mends what it left half done; or makes a new one, for
+ * which the keep has room. The channel is connected, and the connection is to be kept after it: then whoever finds
+ * the connection finds the stage. On success the caller owns *stage. -errno: no memory, no
+ * descriptors, or an earlier stage that makes no sense.
  */
 int stage_open(struct keep *keep, const char *owner, struct channel *channel, struct stage **stage);
 
 /* The way, for relay->way. Owned by the stage. */
 const struct relay_way *stage_way(const struct stage *stage);
 
-/* Gives it up, with what lies in it. NULL is allowed. */
+/* Gives it up, with what lies in it: the connection is not kept any more. NULL is allowed. */
 void stage_close(struct stage *stage);
 
 #endif

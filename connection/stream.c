@@ -45,9 +45,9 @@ int stream_start(struct stream *stream, struct event_base *base, struct channel 
     stream->arg = arg;
     stream->again = evtimer_new(base, on_event, stream);
     stream->source = make_event(base, source, both, stream);
-    if (source != sink)
+    if (sink >= 0 && source != sink)
         stream->sink = make_event(base, sink, EV_WRITE, stream);
-    if (!stream->again || !stream->source || (source != sink && !stream->sink)) {
+    if (!stream->again || !stream->source || (sink >= 0 && source != sink && !stream->sink)) {
         stream_stop(stream);
         return -ENOMEM;
     }
@@ -55,14 +55,23 @@ int stream_start(struct stream *stream, struct event_base *base, struct channel 
     return 0;
 }
 
-int stream_keep(struct stream *stream, struct connection *connection)
+int stream_keep(struct stream *stream, struct connection *connection, const struct stream_end *ends,
+                unsigned int count)
 {
-    int rc = stage_open(connection->keep, connection->id, stream->relay.channel, &stream->stage);
+    struct keep *keep = connection->keep;
+    const char *id = connection->id;
+    bool lasting = stage_is_left(keep, id) || keep_has_room(keep, STAGE_DESCRIPTORS + count);
+    int rc = lasting ? stage_open(keep, id, stream->relay.channel, &stream->stage) : 0;
 
-    if (rc < 0)
+    if (rc < 0) {
         stream_stop(stream);
+        return rc;
+    }
     stream->relay.way = stage_way(stream->stage);
-    return rc;
+    for (unsigned int i = 0; i < count; i++)
+        if (ends[i].fd >= 0)
+            keep_add(keep, id, ends[i].what, ends[i].fd, lasting);
+    return 0;
 }
 
 bool stream_is_on(const struct stream *stream)

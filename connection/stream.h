@@ -33,19 +33,27 @@ struct stream {
 };
 
 /*
- * Turns a stream (zeroed, or stopped) on. The descriptors stay the caller's, are non-blocking, and
+ * Turns a stream (zeroed, or stopped) on; sink may be -1 (stream_divert()). The descriptors stay the caller's, are non-blocking, and
  * open until stream_stop(). stepped() is called after each step, from then on: it looks at
  * stream->relay. 0 or -ENOMEM; on failure the stream is off. The first step comes by itself.
  */
 int stream_start(struct stream *stream, struct event_base *base, struct channel *channel,
                  int source, int sink, void (*stepped)(void *arg), void *arg);
 
+/* A descriptor of a connection, and what it is called while it is kept. */
+struct stream_end {
+    const char *what;
+    int fd; /* -1: there is none */
+};
+
 /*
- * Has a stream that was just started go on, byte for byte, where the connection's earlier process was killed,
- * and makes it such that a later process can do so: its descriptors are kept by the connection already. 0 or
- * -errno; on failure the stream is off.
+ * Has a stream that was just started go on, byte for byte, where the connection's earlier process was killed, and
+ * makes it such that a later process can do so, with all of these descriptors; or, where the manager has no room
+ * for all, with none: then they outlive only a process that replaces itself. The last one tells the next process
+ * that all are there: it is kept last, and to be dropped first (keep_drop()). 0 or -errno; on failure the stream is off.
  */
-int stream_keep(struct stream *stream, struct connection *connection);
+int stream_keep(struct stream *stream, struct connection *connection, const struct stream_end *ends,
+                unsigned int count);
 
 /* Whether it is on. */
 bool stream_is_on(const struct stream *stream);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <netinet/in.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -146,14 +147,23 @@ END_TEST
 
 /* ---- commands ---- */
 
+static struct connection command_connection(struct event_base *base, const char *command)
+{
+    struct connection connection = {.base = base, .id = "5/0", .label = "5/0 test"};
+
+    snprintf(connection.spec.command, sizeof(connection.spec.command), "%s", command);
+    return connection;
+}
+
 /* Runs a command and leaves it at once, with its input closed; returns after its end. */
 static void run_and_leave(const char *command, bool about_to_end)
 {
     struct event_base *base = event_base_new();
+    struct connection connection = command_connection(base, command);
     struct child *child;
     int input, output;
 
-    ck_assert_int_eq(child_start(base, "5/0 test", command, NULL, &input, &output, &child), 0);
+    ck_assert_int_eq(child_start(&connection, NULL, &input, &output, &child), 0);
     close(input);
     child_leave(child, about_to_end);
     ck_assert_int_eq(event_base_dispatch(base), 1); /* no events are left */
@@ -187,13 +197,12 @@ END_TEST
 START_TEST(test_child_reads_and_writes)
 {
     struct event_base *base = event_base_new();
+    struct connection connection = command_connection(base, "read x; echo $x$x");
     struct child *child;
     int input, output;
     char answer[16] = "";
 
-    ck_assert_int_eq(child_start(base, "5/0 test", "read x; echo $x$x", NULL, &input,
-                                 &output, &child),
-                     0);
+    ck_assert_int_eq(child_start(&connection, NULL, &input, &output, &child), 0);
     ck_assert_int_ne(fcntl(input, F_GETFL) & O_NONBLOCK, 0);
     ck_assert_int_ne(fcntl(output, F_GETFL) & O_NONBLOCK, 0);
     ck_assert_int_eq(write(input, "ab\n", 3), 3);
@@ -348,22 +357,55 @@ START_TEST(test_quota)
 }
 END_TEST
 
-START_TEST(test_more_is_kept_than_can_be_handed_over)
+/* Without room for one more descriptor. */
+static int hand_over_poor(struct keep *keep)
 {
+    struct rlimit before, none = {0};
+    int rc;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none.rlim_max = before.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    rc = keep_hand_over(keep);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    return rc;
+}
+
+START_TEST(test_a_hand_over_that_cannot_be_leaves_all)
+{
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     struct keep *keep;
-    char owner[41], what[16];
 
     ck_assert_int_eq(keep_open(&keep), 0);
-    memset(owner, '5', 40);
-    owner[40] = '\0';
-    for (int i = 0; i < 3000; i++) {
-        snprintf(what, sizeof(what), "what%d", i);
-        keep_add(keep, owner, what, STDOUT_FILENO);
-    }
-    ck_assert_int_eq(keep_hand_over(keep), -E2BIG);
-    ck_assert(keep_has(keep, owner, "what0", STDOUT_FILENO));
-    ck_assert_ptr_null(getenv("LISTEN_FDS"));
+    keep_add(keep, "5/0", "what", fd, false);
+    ck_assert_int_eq(hand_over_poor(keep), -EMFILE);
+    ck_assert_int_ne(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+    ck_assert_ptr_null(getenv("PVCHAN_KEPT"));
     keep_close(keep);
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
+START_TEST(test_a_manager_takes_no_more_than_it_says)
+{
+    struct keep *keep;
+
+    setenv("FDSTORE", "2", 1);
+    ck_assert_int_eq(keep_open(&keep), 0);
+    ck_assert(!keep_has_room(keep, 1)); /* there is none to be told */
+    setenv("NOTIFY_SOCKET", "@nobody-listens", 1);
+    ck_assert(keep_has_room(keep, 2) && !keep_has_room(keep, 3));
+    keep_add(keep, "5/0", "one", STDOUT_FILENO, true);
+    keep_add(keep, "5/0", "other", STDOUT_FILENO, false);
+    ck_assert(keep_has_room(keep, 1) && !keep_has_room(keep, 2));
+    keep_add(keep, "5/0", "other", STDOUT_FILENO, true);
+    ck_assert(!keep_has_room(keep, 1));
+    keep_drop(keep, "5/0", "one");
+    keep_add(keep, "5/0", "other", STDOUT_FILENO, false);
+    ck_assert(keep_has_room(keep, 2));
+    keep_close(keep);
+    unsetenv("NOTIFY_SOCKET");
+    unsetenv("FDSTORE");
 }
 END_TEST
 
@@ -402,7 +444,8 @@ int main(void)
     tcase_add_test(tcase, test_dial_cancel);
     tcase_add_test(tcase, test_rate);
     tcase_add_test(tcase, test_quota);
-    tcase_add_test(tcase, test_more_is_kept_than_can_be_handed_over);
+    tcase_add_test(tcase, test_a_hand_over_that_cannot_be_leaves_all);
+    tcase_add_test(tcase, test_a_manager_takes_no_more_than_it_says);
     add_commands(tcase);
     return check_main("connection", tcase);
 }
