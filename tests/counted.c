@@ -7,8 +7,12 @@
  *   counted check                reads stdin to its end; "received N lost N duplicated N" on stderr
  *   counted connect PATH STOP    both over a Unix socket
  *   counted listen PATH STOP     likewise, for the first that connects
+ *   counted terminal PATH STOP ENOUGH   both on a terminal, which has no end: checks as many as the file ENOUGH says,
+ *                                once it is there
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,22 +113,59 @@ static void check_byte(struct check *check, uint8_t byte)
         resynchronize(check);
 }
 
-static void check_all(int fd)
+/* Returns whether it was not the end. */
+static int check_some(struct check *check, int fd)
 {
     static uint8_t block[BLOCK];
-    struct check check = {0};
-    ssize_t got;
+    ssize_t got = read(fd, block, sizeof(block));
 
-    while ((got = read(fd, block, sizeof(block))) != 0) {
-        if (got < 0 && errno != EINTR)
-            die("cannot read");
-        for (ssize_t i = 0; i < got; i++)
-            check_byte(&check, block[i]);
-        check.received += got > 0 ? (uint64_t)got : 0;
-    }
+    if (got < 0 && errno != EINTR)
+        die("cannot read");
+    for (ssize_t i = 0; i < got; i++)
+        check_byte(check, block[i]);
+    check->received += got > 0 ? (uint64_t)got : 0;
+    return got != 0;
+}
+
+static void check_report(const struct check *check)
+{
     fprintf(stderr, "received %llu lost %llu duplicated %llu%s\n",
-            (unsigned long long)check.received, (unsigned long long)check.lost,
-            (unsigned long long)check.duplicated, check.skipped ? " and ends in nonsense" : "");
+            (unsigned long long)check->received, (unsigned long long)check->lost,
+            (unsigned long long)check->duplicated, check->skipped ? " and ends in nonsense" : "");
+}
+
+static void check_all(int fd)
+{
+    struct check check = {0};
+
+    while (check_some(&check, fd))
+        ;
+    check_report(&check);
+}
+
+static int is_enough(const struct check *check, const char *path)
+{
+    FILE *file = fopen(path, "re");
+    char line[32] = "";
+    int enough;
+
+    if (!file)
+        return 0;
+    enough = fgets(line, sizeof(line), file) && strchr(line, '\n') &&
+             check->received >= strtoull(line, NULL, 10);
+    fclose(file);
+    return enough;
+}
+
+static void check_enough(int fd, const char *enough)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    struct check check = {0};
+
+    while (!is_enough(&check, enough))
+        if (poll(&poll_fd, 1, 20) > 0 && !check_some(&check, fd))
+            break;
+    check_report(&check);
 }
 
 /* ---- a socket ---- */
@@ -141,6 +182,21 @@ static void both(int fd, const char *stop)
         exit(0);
     }
     check_all(fd);
+    waitpid(sender, NULL, 0);
+}
+
+static void terminal(const char *path, const char *stop, const char *enough)
+{
+    int fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    pid_t sender = fd < 0 ? -1 : fork();
+
+    if (sender < 0)
+        die(path);
+    if (sender == 0) {
+        send_all(fd, stop);
+        exit(0);
+    }
+    check_enough(fd, enough);
     waitpid(sender, NULL, 0);
 }
 
@@ -181,6 +237,8 @@ int main(int argc, char **argv)
         both(open_socket(argv[2], connect), argv[3]);
     else if (argc == 4 && strcmp(argv[1], "listen") == 0)
         serve(argv[2], argv[3]);
+    else if (argc == 5 && strcmp(argv[1], "terminal") == 0)
+        terminal(argv[2], argv[3], argv[4]);
     else
         return 2;
     return 0;

@@ -30,6 +30,24 @@ traffic() {
     in_guest "$work/$1.guest" bash -c "counted send $work/stop | vchan cat $1 | counted check" &
     jobs+=($!)
 }
+# terminal_traffic: likewise over the terminal, whose channel ends when its other end is closed: with all that the
+# guest has sent.
+terminal_traffic() {
+    rm -f "$work/enough" "$work/hold"
+    mkfifo "$work/hold"
+    in_guest "$work/pty.guest" bash -c "{ counted send $work/stop; cat $work/hold; } |
+        vchan cat pty | counted check" &
+    jobs+=($!)
+    exec {hold}<> "$work/hold"
+    counted terminal "$work/pty" "$work/stop" "$work/enough" 2> "$work/pty.host" &
+    jobs+=($!)
+}
+terminal_end() {
+    await_line "^sent" "$work/pty.guest"
+    sed -n 's/^sent //p' "$work/pty.guest" > "$work/enough"
+    await_line "^received" "$work/pty.host"
+    exec {hold}>&-
+}
 in_guest() { timeout "$limit" xensim exec guest "${@:2}" 2> "$1"; }
 # await_more TEXT COUNT: the log has it more than so many times, within 30 seconds.
 await_more() {
@@ -67,53 +85,69 @@ counts() {
         fail "$(unusual "$@")"
 }
 
+# all_traffic: through all channels, until $work/stop is there.
+all_traffic() {
+    rm -f "$work/stop"
+    jobs=()
+    counted listen "$work/connect" "$work/stop" 2> "$work/connect.host" &
+    jobs+=($!)
+    await_line listens "$work/connect.host"
+    for name in socket connect echo exec; do traffic $name; done
+    counted connect "$work/socket" "$work/stop" 2> "$work/socket.host" &
+    jobs+=($!)
+    terminal_traffic
+    all_connected
+}
+all_connected() {
+    for name in socket connect echo exec pty; do
+        run 0 vchan wait --timeout 30 "$(xl domid guest)/$name"
+    done
+}
+all_traffic_ends() {
+    touch "$work/stop"
+    terminal_end
+    for job in "${jobs[@]}"; do wait "$job" || fail "a job: exit code $?"; done
+    counts "$work"/{connect,socket,echo,exec,pty}.guest "$work"/{connect,socket,exec,pty}.host
+}
+# service: the process of vchan-backend.
+service() { pgrep -P "$manager"; }
+
 part "$kills kills of the backend"
 managed "$kills"
 domain guest "name=socket, connection=socket, path=$work/socket" \
     "name=connect, connection=connect, path=$work/connect, reconnect=0" \
-    "name=echo, connection=echo, ring=4K"
-jobs=()
-counted listen "$work/connect" "$work/stop" 2> "$work/connect.host" &
-jobs+=($!)
-await_line listens "$work/connect.host"
-for name in socket connect echo; do traffic $name; done
-counted connect "$work/socket" "$work/stop" 2> "$work/socket.host" &
-jobs+=($!)
-for name in socket connect echo; do run 0 vchan wait --timeout 30 "$(xl domid guest)/$name"; done
+    "name=echo, connection=echo, ring=4K" \
+    "name=exec, connection=exec, reconnect=0, command={ counted send $work/stop & counted check; wait; } 2> $work/exec.host" \
+    "name=pty, connection=pty, path=$work/pty, reconnect=0"
+all_traffic
+link=$(readlink "$work/pty")
 kill -USR2 "$manager"
 hears "kills done"
-touch "$work/stop"
-for job in "${jobs[@]}"; do wait "$job" || fail "a job: exit code $?"; done
-counts "$work"/{connect,socket,echo}.guest "$work"/{connect,socket}.host
+all_traffic_ends
+[ "$(readlink "$work/pty")" = "$link" ] || fail "the link led to $link, and now to $(readlink "$work/pty")"
+[ "$(grep -c "exec: command started" "$work/backend.log")" = 1 ] || fail "another command was started"
 echo "reattached=$(grep -c Reconfiguring "$work/backend.log") kills=$kills"
 
 part "SIGHUP: the same without a kill"
-rm "$work/stop"
 kill -USR1 "$manager" # it may not have been Connected when the last kill came
-jobs=()
-counted listen "$work/connect" "$work/stop" 2> "$work/connect.host" &
-jobs+=($!)
-await_line listens "$work/connect.host"
-for name in socket connect; do traffic $name; done
-counted connect "$work/socket" "$work/stop" 2> "$work/socket.host" &
-jobs+=($!)
-for name in socket connect; do run 0 vchan wait --timeout 30 "$(xl domid guest)/$name"; done
+: > "$work/backend.log"
+all_traffic
 for i in 1 2 3 4 5; do
     before=$(grep -c "goes on as a new process" "$work/backend.log")
     kill -HUP "$manager"
     await_more "goes on as a new process" "$before"
-    for name in socket connect; do run 0 vchan wait --timeout 30 "$(xl domid guest)/$name"; done
+    all_connected
 done
-touch "$work/stop"
-for job in "${jobs[@]}"; do wait "$job" || fail "a job: exit code $?"; done
-counts "$work"/{connect,socket}.guest "$work"/{connect,socket}.host
+all_traffic_ends
+await_line "exec: command exited with 0" "$work/backend.log"
+[ -z "$(ps -o stat=,args= --ppid "$(service)")" ] || fail "left: $(ps -o stat=,args= --ppid "$(service)")"
 
 part "nothing is left"
 kill "$manager"
 wait "$manager"
 hears "stored"
 [ "$heard" = "stored 0" ] || fail "descriptors are left: $heard"
-for name in socket connect echo; do run 0 xl-vchan detach guest $name; done
+for name in socket connect echo exec pty; do run 0 xl-vchan detach guest $name; done
 run 0 xl destroy guest
 xenstore-rm data 2> /dev/null
 finish
