@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -16,7 +17,6 @@ struct parse {
     struct declaration *channel;
     unsigned int seen;    /* the keys so far: 1 << enum key_index */
     unsigned int foreign; /* those that are not this side's to say */
-    const struct key *swallowed; /* by command=, which takes all the rest: or NULL */
     char *why;
 };
 
@@ -74,6 +74,9 @@ static const struct kind {
 #define CONNECTION_KEYS                                                                            \
     (1 << KEY_PATH | 1 << KEY_ADDRESS | 1 << KEY_COMMAND | 1 << KEY_RECONNECT | FILE_KEYS |        \
      1 << KEY_USER)
+
+/* What the entry of a command may have, too, and need not: name and connection are there already. */
+#define COMMAND_KEYS (TOOLSTACK_KEYS | 1 << KEY_RECONNECT | 1 << KEY_USER)
 
 /* Says why, and gives what to return. */
 __attribute__((format(printf, 2, 3))) static int refuse(const struct parse *parse,
@@ -284,18 +287,31 @@ static const struct key *key_find(const char *name)
     return NULL;
 }
 
-/* The first "KEY=" behind a comma, of a key that there is; or NULL. */
-static const struct key *find_swallowed(const char *text)
+/* The key that "KEY=" at the beginning of the text is for; or NULL. */
+static const struct key *key_at(const char *text)
 {
-    while ((text = strchr(text, ','))) {
-        text += 1 + strspn(text + 1, " \t");
-        for (size_t i = 0; i < KEY_COUNT; i++) {
-            size_t length = strlen(keys[i].name);
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        size_t length = strlen(keys[i].name);
 
-            if (strncmp(text, keys[i].name, length) == 0 &&
-                text[length + strspn(text + length, " \t")] == '=')
-                return &keys[i];
-        }
+        if (strncmp(text, keys[i].name, length) == 0 &&
+            text[length + strspn(text + length, " \t")] == '=')
+            return &keys[i];
+    }
+    return NULL;
+}
+
+/*
+ * The first "KEY=" behind a comma and blanks, or with a key of the mask behind a comma alone, as
+ * within a word of a command; or NULL.
+ */
+static const struct key *find_swallowed(const char *command, unsigned int mask)
+{
+    while ((command = strchr(command, ','))) {
+        size_t blanks = strspn(++command, " \t");
+        const struct key *key = key_at(command + blanks);
+
+        if (key && (blanks || mask & 1u << (key - keys)))
+            return key;
     }
     return NULL;
 }
@@ -351,8 +367,6 @@ static int parse_pair(struct parse *parse, char **cursor)
     length = key->rest ? strlen(value) : strcspn(value, ",");
     *cursor = value[length] ? value + length + 1 : NULL;
     value[length] = '\0';
-    if (key->rest)
-        parse->swallowed = find_swallowed(value);
     return take_pair(parse, key, trim(value));
 }
 
@@ -405,13 +419,27 @@ static int check_whole(struct parse *parse)
 /* What is missing, or does not fit, may stand where it is part of a command. */
 static int hint_swallowed(const struct parse *parse)
 {
+    const struct key *key = find_swallowed(parse->channel->command, UINT_MAX);
     size_t length = strlen(parse->why);
 
-    if (parse->swallowed)
+    if (key)
         snprintf(parse->why + length, DECLARATION_WHY_MAX - length,
                  " (command= takes all that follows it, \"%s=\" too: write command= last)",
-                 parse->swallowed->name);
+                 key->name);
     return -EINVAL;
+}
+
+/* Nothing tells what was meant, and a command without its user= would run as root. */
+static int check_command(const struct parse *parse)
+{
+    const struct key *key = find_swallowed(parse->channel->command, COMMAND_KEYS);
+
+    if (!key)
+        return 0;
+    return refuse(parse,
+                  "key \"command\": takes all that follows it, \"%s=\" too (write %s= before "
+                  "command=; if the command is to have it, write ''%s=)",
+                  key->name, key->name, key->name);
 }
 
 static void set_defaults(struct parse *parse)
@@ -466,6 +494,8 @@ static int parse_all(const char *spec, unsigned int foreign, struct declaration 
         return rc;
     if (check_whole(&parse) < 0)
         return hint_swallowed(&parse);
+    if (check_command(&parse) < 0)
+        return -EINVAL;
     set_defaults(&parse);
     return round_rings(channel);
 }

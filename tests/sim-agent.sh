@@ -22,7 +22,7 @@ done
 backend_start
 domain guest "name=in, connection=connect, path=$work/server" \
     "name=out, connection=socket, path=$work/host, reconnect=0, ring=4K" \
-    "name=run, connection=exec, command=cat $work/down & cat > $work/host.out; wait, ring=1M" \
+    "name=run, ring=1M, connection=exec, command=cat $work/down & cat > $work/host.out; wait" \
     "name=echo, connection=echo" \
     "name=app" "name=free, connection=echo"
 

@@ -213,6 +213,8 @@ refuses 'attach 77: there is no such domain' xl-vchan attach 77 name=x
 refuses 'attach nowhere: there is no such domain' xl-vchan attach nowhere name=x
 refuses 'attach web: key "ring": 3G is larger than 1M (use at most ring=1M)' \
     xl-vchan attach web name=x ring=3G
+refuses "attach web: key \"command\": takes all that follows it, \"user=\" too (write user= before command=; if the command is to have it, write ''user=)" \
+    xl-vchan attach web name=x connection=exec command=logger user=nobody
 refuses 'detach web: it has no channel "x" (see xl-vchan list)' xl-vchan detach web x
 refuses 'detach nowhere: there is no such domain' xl-vchan detach nowhere x
 refuses 'list nowhere: there is no such domain' xl-vchan list nowhere

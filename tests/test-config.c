@@ -138,6 +138,25 @@ START_TEST(a_command_takes_the_rest)
 }
 END_TEST
 
+/* What looks like keys, but cannot be meant as those of the entry. */
+static const char *const commands[] = {
+    "socat - UNIX-LISTEN:/run/x,mode=0600,''user=web",
+    "qemu -chardev socket,path=/x,name=y",
+    "mount -o rw, ''group=5",
+    "a,users=1, x=name=",
+};
+
+START_TEST(a_command_has_what_looks_like_keys)
+{
+    struct declaration channel;
+    char why[DECLARATION_WHY_MAX], spec[256];
+
+    snprintf(spec, sizeof(spec), "name=x,connection=exec,command=%s", commands[_i]);
+    ck_assert_int_eq(declaration_parse(spec, &channel, why), 0);
+    ck_assert_str_eq(channel.command, commands[_i]);
+}
+END_TEST
+
 static const char *const addresses[] = {"10.0.0.1:5432", "db.example.org:1", "[::1]:65535"};
 
 START_TEST(an_address_is_read)
@@ -236,6 +255,15 @@ static const struct {
     {"connection=exec,command=cat,name = x",
      "key \"name\": missing (add name=NAME) (command= takes all that follows it, \"name=\" too: "
      "write command= last)"},
+    {"name=x,connection=exec,command=logger,user=nobody",
+     "key \"command\": takes all that follows it, \"user=\" too (write user= before command=; if the "
+     "command is to have it, write ''user=)"},
+    {"name=x,connection=exec,user=web,command=a,b, mode = 1",
+     "key \"command\": takes all that follows it, \"mode=\" too (write mode= before command=; if the "
+     "command is to have it, write ''mode=)"},
+    {"name=x,connection=exec,command=a,reconnect=1",
+     "key \"command\": takes all that follows it, \"reconnect=\" too (write reconnect= before "
+     "command=; if the command is to have it, write ''reconnect=)"},
     {"connection=exec,command=cat,names=x", "key \"name\": missing (add name=NAME)"},
     {"name=x,connection=socket,reconnect=yes", "key \"reconnect\": \"yes\" is neither 0 nor 1"},
     {"name=x,connection=pty,path=a",
@@ -570,6 +598,7 @@ int main(void)
     tcase_add_test(tcase, every_key_is_read);
     tcase_add_test(tcase, a_name_is_enough);
     tcase_add_test(tcase, a_command_takes_the_rest);
+    tcase_add_loop_test(tcase, a_command_has_what_looks_like_keys, 0, COUNT(commands));
     tcase_add_test(tcase, who_may_and_who_runs_is_read);
     tcase_add_loop_test(tcase, reconnect_is_by_kind, 0, COUNT(reconnects));
     tcase_add_loop_test(tcase, an_address_is_read, 0, COUNT(addresses));

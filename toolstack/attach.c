@@ -71,7 +71,7 @@ static int attach(struct tool *tool, const char *domain, const struct declaratio
     return rc;
 }
 
-/* All that is left on the command line, as one specification: "a=b c=d" is "a=b,c=d", as in xl. */
+/* All that is left on the command line, as one specification: "a=b c=d" is "a=b, c=d", as in xl. */
 static char *join_spec(int argc, char **argv)
 {
     char *text = NULL;
@@ -81,7 +81,7 @@ static char *join_spec(int argc, char **argv)
     if (!to)
         return NULL;
     for (int i = 0; i < argc; i++)
-        fprintf(to, "%s%s", i ? "," : "", argv[i]);
+        fprintf(to, "%s%s", i ? ", " : "", argv[i]);
     return fclose(to) == 0 ? text : NULL;
 }
 
