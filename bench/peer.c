@@ -10,7 +10,8 @@
  * WORK     stream (read and write), message (all or nothing), echo (a message there and back)
  * SIZE     bytes a call; TOTAL bytes (stream, message) or rounds (echo); PLACE a path
  *
- * It prints one JSON object: seconds, CPU seconds, and calls that are system calls on Xen.
+ * It prints one JSON object: seconds, CPU seconds, calls that are system calls on Xen, and how often the kernel
+ * switched away from it.
  */
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -21,6 +22,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -59,6 +61,7 @@ COUNTED(notifies, int, xenevtchn_notify, (xenevtchn_handle * handle, evtchn_port
 COUNTED(waits, xenevtchn_port_or_error_t, xenevtchn_pending, (xenevtchn_handle * handle), (handle))
 COUNTED(others, int, xenevtchn_unmask, (xenevtchn_handle * handle, evtchn_port_t port),
         (handle, port))
+COUNTED(others, int, sched_yield, (void), ())
 COUNTED(others, int, poll, (struct pollfd * fds, nfds_t count, int timeout), (fds, count, timeout))
 
 /* ---- the libraries: every call moves all of size, or the program ends ---- */
@@ -229,6 +232,15 @@ static double cpu_seconds(void)
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
+/* How often the CPU went to somebody else, because we slept or not. */
+static uint64_t switches(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (uint64_t)usage.ru_nvcsw + (uint64_t)usage.ru_nivcsw;
+}
+
 static uint8_t *data;
 
 /* As much as one call takes, of at most size. */
@@ -322,14 +334,15 @@ static void run(const struct request *request, bool server)
     bool echo = strcmp(request->work, "echo") == 0;
     uint32_t first = server && !echo ? receive_once(request) : 0;
     double start = seconds(), cpu = cpu_seconds();
+    uint64_t before = switches();
 
     work(request, server, first);
     if (!echo || server)
         printf("{");
     printf("\"bytes\": %" PRIu32 ", \"seconds\": %.9f, \"cpu\": %.6f, \"notifies\": %" PRIu64
-           ", \"calls\": %" PRIu64 "}\n",
+           ", \"calls\": %" PRIu64 ", \"switches\": %" PRIu64 "}\n",
            request->total - first, seconds() - start, cpu_seconds() - cpu, notifies,
-           notifies + waits + others);
+           notifies + waits + others, switches() - before);
 }
 
 static bool open_library(const struct request *request, bool server)

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a wait tries before it sleeps, and what is learned from it. The test stands in for the kernel's scheduler.
+ */
+#include <sched.h>
+#include <time.h>
+
+#include "tests/check-main.h"
+#include "vchan/spin.h"
+
+#define WAITS 20000
+
+static int yields;
+static long away_ns; /* how long others have the CPU then */
+
+int sched_yield(void)
+{
+    const struct timespec away = {.tv_nsec = away_ns};
+
+    yields++;
+    return away_ns ? nanosleep(&away, NULL) : 0;
+}
+
+static void wait_once(struct spin *spin, bool comes)
+{
+    struct spin_turn turn;
+
+    if (spin_yield(spin, &turn))
+        spin_yield_end(spin, &turn, comes);
+}
+
+static void setup(void)
+{
+    yields = 0;
+    away_ns = 0;
+}
+
+/* An idle peer: nobody takes the CPU that is given away, and nothing comes. */
+START_TEST(yields_seldom_in_vain)
+{
+    struct spin spin = {0};
+
+    for (int i = 0; i < WAITS; i++)
+        wait_once(&spin, false);
+    ck_assert_int_ge(yields, WAITS / 1024);
+    ck_assert_int_le(yields, WAITS / 1024 + 12);
+}
+END_TEST
+
+/* Whatever was before: where it helps it is done again at the next wait. */
+START_TEST(yields_again_once_it_helps)
+{
+    struct spin spin = {0};
+
+    for (int i = 0; i < WAITS; i++)
+        wait_once(&spin, false);
+    ck_assert_int_gt(spin.yield.interval, 1);
+    for (int i = 0; spin.yield.interval > 0; i++) { /* a trial may lose the CPU to others on a busy machine */
+        ck_assert_msg(i < 100 * WAITS, "it helped, and is done as seldom as before");
+        wait_once(&spin, true);
+    }
+    yields = 0;
+    wait_once(&spin, true);
+    ck_assert_int_eq(yields, 1);
+}
+END_TEST
+
+/* The peer's bytes are there, but others had the CPU for long: who sleeps gets it back sooner. */
+START_TEST(does_not_yield_to_others)
+{
+    struct spin spin = {0};
+
+    away_ns = 2000000;
+    for (int i = 0; i < 100; i++)
+        wait_once(&spin, true);
+    ck_assert_int_le(yields, 8);
+}
+END_TEST
+
+/* The two are learned apart: a peer on our own CPU is looked for in vain, and yielded to with success. */
+START_TEST(learns_each_by_itself)
+{
+    struct spin spin = {0};
+    struct spin_turn turn;
+
+    for (int i = 0; i < 100; i++) {
+        turn = (struct spin_turn){0};
+        spin_end(&spin, &turn, false);
+    }
+    ck_assert(!spin_pays(&spin));
+    ck_assert(!spin_start(&spin, &turn));
+    ck_assert(spin_yield(&spin, &turn));
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tcase = tcase_create("spin");
+
+    tcase_add_checked_fixture(tcase, setup, NULL);
+    tcase_add_test(tcase, yields_seldom_in_vain);
+    tcase_add_test(tcase, yields_again_once_it_helps);
+    tcase_add_test(tcase, does_not_yield_to_others);
+    tcase_add_test(tcase, learns_each_by_itself);
+    return check_main("spin", tcase);
+}
