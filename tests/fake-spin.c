@@ -30,3 +30,14 @@ void spin_end(struct spin *spin, const struct spin_turn *turn, bool came)
 {
     (void)spin, (void)turn, (void)came;
 }
+
+bool spin_yield(struct spin *spin, struct spin_turn *turn)
+{
+    (void)spin, (void)turn;
+    return true;
+}
+
+void spin_yield_end(struct spin *spin, const struct spin_turn *turn, bool came)
+{
+    (void)spin, (void)turn, (void)came;
+}

@@ -12,8 +12,8 @@
 
 /* What was seen at the last large copy. */
 struct past {
-    uint64_t signals;
-    uint32_t cons; /* the reader's index */
+    uint64_t turns; /* signals either way, and times that the CPU was given away */
+    uint32_t cons;  /* the reader's index */
 };
 
 struct channel {
@@ -34,6 +34,7 @@ struct channel {
     struct spin spin[2]; /* by enum channel_wait */
     bool apart; /* the peer is at work on another CPU */
     struct past past;
+    uint64_t yields; /* times that our CPU was given away */
     bool spoke; /* we wrote since we last waited for bytes: the peer answers us */
     struct channel_counts counts;
     void (*moved)(void *arg); /* to be told of the next byte, or NULL */
@@ -438,11 +439,31 @@ static bool look_for(struct channel *channel, enum channel_wait wait, uint32_t e
     return came;
 }
 
+/*
+ * A peer that has to wait for our CPU gets it: it goes on for as long as the ring lets it, and nobody has to be
+ * woken. Returns whether they came.
+ */
+static bool yield_for(struct channel *channel, enum channel_wait wait, uint32_t enough)
+{
+    struct spin *spin = &channel->spin[wait];
+    struct spin_turn turn;
+    bool came;
+
+    channel_tell(channel);
+    if (!spin_yield(spin, &turn))
+        return false;
+    channel->yields++;
+    came = has_enough(channel, wait, enough);
+    spin_yield_end(spin, &turn, came);
+    return came;
+}
+
 bool channel_spin(struct channel *channel, enum channel_wait wait, uint32_t enough)
 {
     if (wait == CHANNEL_READ)
         linger(channel, enough);
-    return channel->broken || has_enough(channel, wait, enough) || look_for(channel, wait, enough);
+    return channel->broken || has_enough(channel, wait, enough) ||
+           look_for(channel, wait, enough) || yield_for(channel, wait, enough);
 }
 
 unsigned int channel_peek(const struct channel *channel, uint32_t bytes, struct ring_span spans[2])
@@ -516,15 +537,17 @@ static bool copy_out(struct channel *channel, uint8_t *to, uint32_t bytes)
 }
 
 /*
- * Whether the peer is at work on another CPU: it took bytes while we ran, and no signal went either way. (On one
- * CPU, past our caches would be past the peer's, too.) What the page says is a hint here, and nothing else.
+ * Whether the peer is at work on another CPU: it took bytes while we ran, and neither did a signal go either way, nor
+ * did we give our CPU away. (On one CPU, past our caches would be past the peer's, too.) What the page says is a hint
+ * here, and nothing else.
  */
 static bool peer_is_apart(struct channel *channel)
 {
-    struct past now = {.signals = channel->counts.wakes + channel->counts.sleeps,
+    const struct channel_counts *counts = &channel->counts;
+    struct past now = {.turns = counts->wakes + counts->sleeps + channel->yields,
                        .cons = load_once(&channel->end.out.shared->cons)};
 
-    if (now.signals != channel->past.signals)
+    if (now.turns != channel->past.turns)
         channel->apart = false;
     else if (now.cons != channel->past.cons)
         channel->apart = true;

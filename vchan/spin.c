@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vchan/spin.h"
 
+#include <sched.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 
@@ -12,6 +13,9 @@
 /* When looking has not paid: how seldom it is tried, and which part of a full look a trial is. */
 #define INTERVAL_MAX 1024
 #define TRIAL_PART 4
+
+/* Who comes back later than this has lost the CPU to others than the peer, who fills or empties a ring in less. */
+#define AWAY_NS 1000000u
 
 #define LINGER_NS 500u
 #define LONG_NS 1000u
@@ -70,15 +74,28 @@ static bool is_alone(void)
     return load_once(&cpus) == 1;
 }
 
+static bool is_time(struct spin_luck *luck)
+{
+    if (luck->skip == 0)
+        return true;
+    luck->skip--;
+    return false;
+}
+
+static void learn(struct spin_luck *luck, bool came)
+{
+    if (came)
+        luck->interval = 0;
+    else if (luck->interval < INTERVAL_MAX)
+        luck->interval = luck->interval ? luck->interval * 2 : 1;
+    luck->skip = luck->interval;
+}
+
 bool spin_start(struct spin *spin, struct spin_turn *turn)
 {
-    if (spin->skip > 0) {
-        spin->skip--;
+    if (!is_time(&spin->look) || is_alone())
         return false;
-    }
-    if (is_alone())
-        return false;
-    turn->pauses = pauses_of_a_look() / (spin->interval > 1 ? TRIAL_PART : 1);
+    turn->pauses = pauses_of_a_look() / (spin->look.interval > 1 ? TRIAL_PART : 1);
     turn->step = 1;
     turn->spent = 0;
     turn->since = 0;
@@ -117,10 +134,19 @@ static bool was_interrupted(const struct spin_turn *turn)
 
 void spin_end(struct spin *spin, const struct spin_turn *turn, bool came)
 {
-    came = came && !was_interrupted(turn);
-    if (came)
-        spin->interval = 0;
-    else if (spin->interval < INTERVAL_MAX)
-        spin->interval = spin->interval ? spin->interval * 2 : 1;
-    spin->skip = came ? 0 : spin->interval;
+    learn(&spin->look, came && !was_interrupted(turn));
+}
+
+bool spin_yield(struct spin *spin, struct spin_turn *turn)
+{
+    if (!is_time(&spin->yield))
+        return false;
+    turn->since = nanoseconds();
+    sched_yield();
+    return true;
+}
+
+void spin_yield_end(struct spin *spin, const struct spin_turn *turn, bool came)
+{
+    learn(&spin->yield, came && nanoseconds() - turn->since < AWAY_NS);
 }

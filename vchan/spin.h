@@ -4,6 +4,9 @@
  * peer that is at work on another CPU answers in one or two. So it pays to look for about as long as a sleep
  * costs, as long as that finds something. Where it does not (the peer is idle, or waits for our CPU), it is tried
  * ever more seldom.
+ *
+ * A peer that waits for our CPU can have it: then it fills the ring, or empties it, as a whole, and nobody
+ * sleeps and is woken. That, too, is tried as long as it finds something.
  */
 #ifndef VCHAN_SPIN_H
 #define VCHAN_SPIN_H
@@ -11,11 +14,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* How well something has worked. */
+struct spin_luck {
+    uint16_t interval; /* of how many waits one is tried with it; 0 and 1: each */
+    uint16_t skip;     /* how many waits are still to come without */
+};
+
 /* What was learned: zero is a good beginning. */
 struct spin {
-    uint16_t interval; /* of how many waits one begins with a look; 0 and 1: each */
-    uint16_t skip;     /* how many waits are still to come without */
-    bool linger;       /* what came last was so little that more of it is better waited for */
+    struct spin_luck look;
+    struct spin_luck yield;
+    bool linger; /* what came last was so little that more of it is better waited for */
 };
 
 /* One time of looking. */
@@ -23,7 +32,7 @@ struct spin_turn {
     uint32_t pauses; /* left */
     uint32_t step;   /* between two looks; it grows, to leave the page to the peer */
     uint32_t spent;  /* pauses made */
-    uint64_t since;  /* when it had become long, in ns; 0: it has not */
+    uint64_t since;  /* when it had become long, or the CPU was given away, in ns; 0: neither */
 };
 
 /* Leaves the page to a peer that is writing one small message after the other: half a microsecond. */
@@ -44,10 +53,18 @@ bool spin_is_long(const struct spin_turn *turn);
  */
 void spin_end(struct spin *spin, const struct spin_turn *turn, bool came);
 
+/*
+ * After that: gives the CPU away once, to a peer that may wait for it. Returns false, at once, if that has not
+ * paid of late. spin_yield_end() is told whether what was waited for came; where others than the peer had the CPU
+ * meanwhile it does not count, since who sleeps gets it back sooner.
+ */
+bool spin_yield(struct spin *spin, struct spin_turn *turn);
+void spin_yield_end(struct spin *spin, const struct spin_turn *turn, bool came);
+
 /* Whether looking pays, by what was learned: if not, the peer is idle or has to wait for our CPU. */
 static inline bool spin_pays(const struct spin *spin)
 {
-    return spin->interval == 0;
+    return spin->look.interval == 0;
 }
 
 #endif
