@@ -67,8 +67,11 @@ START_TEST(test_options)
     ck_assert_uint_eq(options.servers[0].peer, 7);
     ck_assert_str_eq(options.servers[0].path, "data/vchan/7/a-b");
 
-    ck_assert_int_eq(parse("server=none", &options), 0);
+    ck_assert(!options.no_channels);
+
+    ck_assert_int_eq(parse("server=none channels=none", &options), 0);
     ck_assert_uint_eq(options.count, 0);
+    ck_assert(options.no_channels);
 }
 END_TEST
 
@@ -98,6 +101,8 @@ START_TEST(test_options_wrong)
         "ring",
         "=",
         "server=none=",
+        "channels=all",
+        "channels=",
         "server=0:a server=0:b server=0:c server=0:d server=0:e server=0:f server=0:g server=0:h "
         "server=0:i",
     };

@@ -110,7 +110,8 @@ static void begin(void)
     console_line("domain %u, %s, %u KiB free", domid, platform.name,
                  pages_free() * (PAGE_SIZE / 1024));
     check("xenstore: " CONTROL, store_watch(CONTROL, TOKEN_CONTROL));
-    check("xenstore: device/vchan", devices_init((domid_t)domid));
+    if (!options.no_channels)
+        check("xenstore: device/vchan", devices_init((domid_t)domid));
     check("ring sizes", servers_init(&options, (domid_t)domid));
 }
 

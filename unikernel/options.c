@@ -52,6 +52,13 @@ static void set_ring(struct parser *parser, char *value)
     parser->options->write_ring = parser->options->read_ring;
 }
 
+static void set_channels(struct parser *parser, char *value)
+{
+    parser->options->no_channels = true;
+    if (strcmp(value, "none") != 0)
+        parser->wrong = "it is channels=none, or nothing: all";
+}
+
 static bool path_valid(const char *path)
 {
     size_t length = strlen(path);
@@ -96,6 +103,7 @@ static const struct {
     {"ring=", set_ring},
     {"read-ring=", set_read_ring},
     {"write-ring=", set_write_ring},
+    {"channels=", set_channels},
 };
 
 static void word_parse(struct parser *parser, char *word)
@@ -108,7 +116,7 @@ static void word_parse(struct parser *parser, char *word)
             return;
         }
     }
-    parser->wrong = "there are server=, ring=, read-ring= and write-ring=";
+    parser->wrong = "there are server=, ring=, read-ring=, write-ring= and channels=";
 }
 
 /* Cuts the next word out of the line; NULL at its end. */

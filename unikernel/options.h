@@ -3,6 +3,7 @@
 #ifndef UNIKERNEL_OPTIONS_H
 #define UNIKERNEL_OPTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <xen/xen.h>
@@ -20,6 +21,7 @@ struct options {
     unsigned int count;
     uint32_t read_ring; /* bytes */
     uint32_t write_ring;
+    bool no_channels; /* channels=none: those of the xl config are left alone */
 };
 
 /*
