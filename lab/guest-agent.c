@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ARGS_MAX 64
+#define ARGS_MAX 4096 /* what a value in xenstore can hold, each argument being at least its NUL */
 
 struct session {
     struct xs_handle *xs;

@@ -8,6 +8,8 @@ same "signal" "$(guest-exec g1 sh -c 'kill -9 $$'; echo $?)" 137
 same "no such command" "$(guest-exec g1 /no/such 2>/dev/null; echo $?)" 127
 fails "no such guest" guest-exec nobody true
 same "arguments" "$(guest-exec g2 printf '%s|' 'a b' '' '$HOME')" 'a b||$HOME|'
+# shellcheck disable=SC2046
+same "many arguments" "$(guest-exec g2 sh -c 'echo $# ${500}' sh $(seq 500))" "500 500"
 same "stderr" "$(guest-exec g1 sh -c 'echo out; echo err >&2' 2>&1 >/dev/null)" err
 
 step "bytes in both directions"
