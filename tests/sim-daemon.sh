@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# xl-vchan daemon in one scenario after another; each must leave xenstore as it found it. lab/tests/toolstack.sh has the
-# same on real Xen, with words of its own for what is done here by xensim.
+# xl-vchan daemon in one scenario after another; each must leave xenstore as it found it. lab/on-xen.bash runs the same on
+# real Xen, some at a time, with words of its own for what is done here by xensim. So none rests on another.
 limit=${limit:-400}
 . "${WORDS:-$(dirname "$0")/sim-lib.bash}"
 
 # What a host may say of itself: how long to wait for anything, in seconds; how often to do what is done
-# again and again; by what factor it is slower than a machine; after how many scenarios to end; what a config needs
-# besides.
-: "${patience:=20}" "${moments:=20}" "${times:=100}" "${slower:=1}" "${scenarios:=1000}"
+# again and again; by what factor it is slower than a machine; how many scenarios were before the first one; what a
+# config needs besides, where $inhabited says whether the scenario runs programs in its domains.
+: "${patience:=20}" "${moments:=20}" "${times:=100}" "${slower:=1}" "${count:=0}"
 declare -F bare_config > /dev/null || bare_config() { printf 'memory = 64\nkernel = "/none"\n'; }
 
 configs=$work/configs auto=$work/auto state=$work/state
@@ -77,19 +77,28 @@ looked() {
 # moment N: lets others run for a time that differs with each N.
 moment() { read -rt "$(printf '0.%03d' $((2 * $1 * slower)))" < <(exec sleep 1); }
 
+# within MILLISECONDS COMMAND…
+within() {
+    local limit=$1 start=${EPOCHREALTIME/./}
+    shift
+    run 0 "$@"
+    local took=$(((${EPOCHREALTIME/./} - start) / 1000))
+    [ $took -lt $((limit * slower)) ] || fail "$took ms instead of $limit: $*"
+}
+
 snapshot() { xenstore-ls -f | sort; }
-count=0
+title=
 scenario() {
-    [ $count = 0 ] || check_leaks
-    [ $count -lt "$scenarios" ] || the_end
-    count=$((count + 1))
+    [ -z "$title" ] || check_leaks
+    count=$((count + 1)) inhabited=
     title="$count. $*"
     part "$title"
 }
 the_end() {
+    check_leaks
     [ -z "$daemon" ] || daemon_stop
     backend_stop
-    echo "$count scenarios"
+    echo "up to scenario $count"
     finish
 }
 check_leaks() {
@@ -306,16 +315,8 @@ is_up two b Initialising
 
 # --- how they go: survivors see it within a second
 
-# within MILLISECONDS COMMAND…
-within() {
-    local limit=$1 start=${EPOCHREALTIME/./}
-    shift
-    run 0 "$@"
-    local took=$(((${EPOCHREALTIME/./} - start) / 1000))
-    [ $took -lt $((limit * slower)) ] || fail "$took ms instead of $limit: $*"
-}
-
 scenario "the frontend's domain dies while connected"
+inhabited=1
 config web "name=db, connection=echo"
 plain web
 is_up web db
@@ -331,6 +332,7 @@ rm "$work/in"
 wait $!
 
 scenario "the backend's domain dies while connected"
+inhabited=1
 config logger
 plain logger
 config web "name=log, backend=logger"
@@ -596,5 +598,4 @@ daemon_stop
 kill $socat
 [ "$(cat "$work/told")" = "READY=1STOPPING=1" ] || fail "told: $(cat "$work/told")"
 
-check_leaks
 the_end
