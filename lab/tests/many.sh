@@ -46,7 +46,8 @@ for name in $names; do
     same "what came back on $name" "$(cat "out.$name")" "hello $name"
 done
 wait $echo || fail "vchan echo: $?"
+guest_config g3 >g3.cfg
+echo 'vchan = [ ]' >>g3.cfg
+xl-vchan apply g3.cfg || fail "apply"
+same "channels" "$(xl-vchan list g3 | wc -l)" 1
 guest_destroy g3
-for name in $names; do
-    xl-vchan detach "$g3" "$name" || fail "detach $name"
-done
