@@ -73,7 +73,7 @@ shell()
 {
     echo "Domain 0 on real Xen $(xl info xen_version). Guests g1 and g2; guest-exec g1 CMD runs CMD in one."
     echo "Files come and go through $share. exit ends the lab."
-    stty sane
+    stty sane rows "${LAB_SIZE% *}" cols "${LAB_SIZE#* }"
     cd /root && setsid cttyhack sh -i
     poweroff -f
 }

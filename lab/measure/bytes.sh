@@ -91,4 +91,4 @@ for ((round = 0; round < rounds; round++)); do
 done
 bytes_table
 xl network-detach g1 0 || fail "network-detach"
-cp samples /share/results/
+cp samples /share/results/bytes.samples
