@@ -53,6 +53,7 @@ SIM_TESTS = \
 	tests/sim-run.sh \
 	tests/sim-toolstack.sh \
 	tests/sim-toolstack-apply.sh \
+	tests/sim-toolstack-hints.sh \
 	tests/sim-toolstack-many.sh \
 	tests/sim-toolstack-screen.sh \
 	tests/sim-toolstack-steps.sh \

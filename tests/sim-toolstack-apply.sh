@@ -129,7 +129,7 @@ part "a backend that does not let go"
 config web "name=db, connection=echo, ring=4K" "name=log, backend=logger"
 kill -STOP "$backend"
 run 1 xl-vchan apply --quiet --wait 1 "$cfg"
-complains "xl-vchan: apply $cfg: channel \"db\": the backend did not close it within 1 s: vchan-backend in Domain-0 does not react (its log may tell why); --force removes it anyway"
+complains "xl-vchan: apply $cfg: channel \"db\": the backend did not close it within 1 s: vchan-backend in Domain-0 is stopped (kill -CONT $backend); --force removes it anyway"
 kill -CONT "$backend"
 apply --quiet --force
 settled

@@ -41,9 +41,9 @@ static bool blame(const struct scene *scene, const char *what)
     return say(scene, true, "%s: %s", what, words);
 }
 
-static bool is_down(const struct scene *scene)
+static bool service_is(const struct scene *scene, enum service_state state)
 {
-    return !scene->is_app && service_look(scene->tool, scene->view->id.backend) == SERVICE_DOWN;
+    return !scene->is_app && service_look(scene->tool, scene->view->id.backend) == state;
 }
 
 /* --- the rules --- */
@@ -79,15 +79,31 @@ static bool lost_part(const struct scene *scene)
                id->frontend, id->devid);
 }
 
+/* One that has ended and is kept does nothing any more, whatever its devices' states are. */
+static bool has_ended(const struct scene *scene)
+{
+    domid_t domid = scene->view->id.frontend;
+    enum tool_domain does = tool_look_domain(scene->tool, domid);
+
+    if (does == TOOL_DOMAIN_DYING)
+        return say(scene, false, "its domain is being destroyed");
+    return (does == TOOL_DOMAIN_SHUT_DOWN || does == TOOL_DOMAIN_CRASHED) &&
+           say(scene, true, "its domain has %s (xl destroy %u)",
+               does == TOOL_DOMAIN_CRASHED ? "crashed" : "shut down", domid);
+}
+
 static bool is_unplugged(const struct scene *scene)
 {
+    const struct device_id *id = &scene->view->id;
+
     if (strcmp(scene->view->texts[VIEW_ONLINE], "0") != 0)
         return false;
     if (scene->backend == XenbusStateClosed)
-        return say(scene, false, "being unplugged");
-    if (is_down(scene))
+        return say(scene, false, "being unplugged (if it stays, xl-vchan detach %u %u removes it)",
+                   id->frontend, id->devid);
+    if (!scene->is_app)
         return blame(scene, "being unplugged, but not closed");
-    return say(scene, false, "being unplugged: waits for the backend in %s to close it",
+    return say(scene, false, "being unplugged: waits for the program in %s to close it",
                scene->view->backend);
 }
 
@@ -124,7 +140,9 @@ static bool is_deserted(const struct scene *scene)
 
 static bool is_unserved(const struct scene *scene)
 {
-    return !is_up(scene) && is_down(scene) && blame(scene, "nobody serves it now");
+    return (service_is(scene, SERVICE_STOPPED) ||
+            (!is_up(scene) && service_is(scene, SERVICE_DOWN))) &&
+           blame(scene, "nobody serves it now");
 }
 
 static bool is_reattached(const struct scene *scene)
@@ -133,22 +151,88 @@ static bool is_reattached(const struct scene *scene)
            say(scene, false, "its backend in %s takes it up again", scene->view->backend);
 }
 
-static bool is_unopened(const struct scene *scene)
+/* What somebody has to do next, by the two states (doc/protocol.md, "Handshake"). */
+struct turn {
+    enum xenbus_state frontend, backend;
+    const char *before, *after;
+};
+
+static const struct turn *find_turn(const struct scene *scene, const struct turn *turns,
+                                    size_t count)
 {
-    return scene->backend == XenbusStateInitWait && scene->frontend == XenbusStateInitialising &&
-           say(scene, false, "waits for a program in %s to open it", scene->view->domain);
+    for (size_t i = 0; i < count; i++)
+        if (turns[i].frontend == scene->frontend && turns[i].backend == scene->backend)
+            return &turns[i];
+    return NULL;
 }
 
-static bool is_closed(const struct scene *scene)
+static bool waits_for_backend(const struct scene *scene)
 {
-    return scene->frontend == XenbusStateClosed &&
-           say(scene, false, "closed, until a program in %s opens it again", scene->view->domain);
+    static const struct turn turns[] = {
+        {XenbusStateInitialised, XenbusStateInitWait, "opened, but not connected", "connect it"},
+        {XenbusStateInitialising, XenbusStateConnected, "the frontend begins anew", "follow"},
+        {XenbusStateInitialising, XenbusStateClosing, "the frontend begins anew", "follow"},
+        {XenbusStateInitialising, XenbusStateClosed, "the frontend begins anew", "follow"},
+        {XenbusStateClosed, XenbusStateConnected, "the frontend has closed it", "close it, too"},
+        {XenbusStateClosed, XenbusStateClosing, "the frontend has closed it", "close it, too"},
+    };
+    const struct turn *turn = find_turn(scene, turns, sizeof(turns) / sizeof(turns[0]));
+
+    if (!turn)
+        return false;
+    if (!scene->is_app)
+        return blame(scene, turn->before);
+    return say(scene, false, "%s: waits for the program in %s to %s", turn->before,
+               scene->view->backend, turn->after);
+}
+
+static bool is_paused(const struct scene *scene)
+{
+    domid_t domid = scene->view->id.frontend;
+
+    return tool_look_domain(scene->tool, domid) == TOOL_DOMAIN_PAUSED &&
+           say(scene, false, "its domain is paused (xl unpause %u)", domid);
+}
+
+static bool waits_for_frontend(const struct scene *scene)
+{
+    static const struct turn turns[] = {
+        {XenbusStateInitialising, XenbusStateInitWait, "waits for a program in ", " to open it"},
+        {XenbusStateConnected, XenbusStateInitWait,
+         "the backend begins anew: waits for the program in ", " to follow"},
+        {XenbusStateInitialised, XenbusStateClosing,
+         "the backend closes it: waits for the program in ", " to close it, too"},
+        {XenbusStateInitialised, XenbusStateClosed,
+         "the backend has closed it: waits for the program in ", " to close it, too"},
+        {XenbusStateConnected, XenbusStateClosing,
+         "the backend sends no more: waits for the program in ", " to close it, too"},
+        {XenbusStateConnected, XenbusStateClosed,
+         "the backend has closed it: waits for the program in ", " to close it, too"},
+        {XenbusStateClosing, XenbusStateClosing, "being closed: waits for the program in ",
+         " to read what is left"},
+        {XenbusStateClosing, XenbusStateClosed,
+         "the backend has closed it: waits for the program in ", " to read what is left"},
+        {XenbusStateClosed, XenbusStateClosed, "closed, until a program in ", " opens it again"},
+        {XenbusStateClosed, XenbusStateInitWait, "closed, until a program in ", " opens it again"},
+    };
+    const struct turn *turn = find_turn(scene, turns, sizeof(turns) / sizeof(turns[0]));
+
+    return turn && say(scene, false, "%s%s%s", turn->before, scene->view->domain, turn->after);
+}
+
+/* The frontend's end of file; a backend that hangs leaves it at that. */
+static bool is_half_closed(const struct scene *scene)
+{
+    return scene->frontend == XenbusStateClosing && scene->backend == XenbusStateConnected &&
+           say(scene, false, "%s sends no more: the backend in %s has the rest to deliver",
+               scene->view->domain, scene->view->backend);
 }
 
 /* The first that finds something has the word. */
 static bool (*const rules[])(const struct scene *scene) = {
-    lost_frontend, lost_backend, lost_part,     is_unplugged, is_untaken,
-    is_deserted,   is_unserved,  is_reattached, is_unopened,  is_closed,
+    lost_frontend, lost_backend,  lost_part,         has_ended, is_unplugged,       is_untaken,
+    is_deserted,   is_unserved,   is_reattached,     waits_for_backend, is_paused,
+    waits_for_frontend, is_half_closed,
 };
 
 void hint_look(struct tool *tool, const struct view *view, struct hint *hint)

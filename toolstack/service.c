@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "toolstack/service.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,36 +15,86 @@
 
 /*
  * The kernel's list tells who has a lock. Trying to take it would tell too, but a service that
- * starts at that moment would find it taken.
+ * starts at that moment would find it taken. 0: nobody has it.
  */
-static bool is_locked(const char *path)
+static unsigned int find_holder(const char *path)
 {
     struct stat status;
     char place[64], line[256];
-    bool found = false;
+    unsigned int pid = 0;
     FILE *locks;
 
     if (stat(path, &status) < 0)
-        return false;
+        return 0;
     locks = fopen("/proc/locks", "re");
     if (!locks)
-        return false;
+        return 0;
     snprintf(place, sizeof(place), " %02x:%02x:%llu ", major(status.st_dev), minor(status.st_dev),
              (unsigned long long)status.st_ino);
-    while (!found && fgets(line, sizeof(line), locks))
-        found = strstr(line, " FLOCK ") && !strstr(line, " -> ") && strstr(line, place);
+    while (pid == 0 && fgets(line, sizeof(line), locks)) {
+        char *end = strstr(line, place);
+
+        if (!end || !strstr(line, " FLOCK ") || strstr(line, " -> "))
+            continue;
+        *end = '\0';
+        parse_number(strrchr(line, ' ') + 1, INT_MAX, &pid);
+    }
     fclose(locks);
-    return found;
+    return pid;
 }
 
-enum service_state service_look(const struct tool *tool, domid_t domid)
+/* Whether a process does nothing until it is sent SIGCONT. */
+static bool is_stopped(unsigned int pid)
+{
+    char path[32], line[512] = "", *state;
+    FILE *stat;
+
+    snprintf(path, sizeof(path), "/proc/%u/stat", pid);
+    stat = fopen(path, "re");
+    if (!stat)
+        return false;
+    if (!fgets(line, sizeof(line), stat))
+        line[0] = '\0';
+    fclose(stat);
+    state = strrchr(line, ')'); /* the end of its name */
+    return state && strncmp(state, ") T ", 4) == 0;
+}
+
+/* In another domain, statistics are what there is to see of it. */
+static enum service_state look_elsewhere(struct tool *tool, domid_t domid)
 {
     char path[DEVICE_PATH_MAX];
 
+    if (tool_look_domain(tool, domid) != TOOL_DOMAIN_RUNS)
+        return SERVICE_STOPPED;
     snprintf(path, sizeof(path), "/local/domain/%u/" TRAFFIC_DIR, domid);
+    return store_exists(tool->store, NULL, path) ? SERVICE_UNKNOWN : SERVICE_UNSEEN;
+}
+
+enum service_state service_look(struct tool *tool, domid_t domid)
+{
+    unsigned int pid;
+
     if (domid != tool->own)
-        return store_exists(tool->store, NULL, path) ? SERVICE_UNKNOWN : SERVICE_UNSEEN;
-    return is_locked(SERVICE_LOCK) ? SERVICE_UP : SERVICE_DOWN;
+        return look_elsewhere(tool, domid);
+    pid = find_holder(SERVICE_LOCK);
+    if (pid == 0)
+        return SERVICE_DOWN;
+    return is_stopped(pid) ? SERVICE_STOPPED : SERVICE_UP;
+}
+
+/* Why it does nothing. */
+static void stopped_words(struct tool *tool, domid_t domid, const char *domain,
+                          char words[SERVICE_WORDS_MAX])
+{
+    if (domid == tool->own)
+        snprintf(words, SERVICE_WORDS_MAX, "vchan-backend in %s is stopped (kill -CONT %u)", domain,
+                 find_holder(SERVICE_LOCK));
+    else if (tool_look_domain(tool, domid) == TOOL_DOMAIN_PAUSED)
+        snprintf(words, SERVICE_WORDS_MAX, "%s is paused (xl unpause %u)", domain, domid);
+    else
+        snprintf(words, SERVICE_WORDS_MAX, "%s does not run any more (xl destroy %u)", domain,
+                 domid);
 }
 
 void service_words(struct tool *tool, domid_t domid, char words[SERVICE_WORDS_MAX])
@@ -55,11 +106,15 @@ void service_words(struct tool *tool, domid_t domid, char words[SERVICE_WORDS_MA
         [SERVICE_UNSEEN] = {"no vchan-backend seems to run in ",
                             " (systemctl start vchan-backend there)"},
         [SERVICE_DOWN] = {"no vchan-backend runs in ", " (systemctl start vchan-backend)"},
-        [SERVICE_UP] = {"vchan-backend in ", " does not react (its log may tell why)"},
+        [SERVICE_UP] = {"vchan-backend in ", " has not reacted so far (its log may tell why)"},
     };
     enum service_state state = service_look(tool, domid);
     char domain[TOOL_NAME_MAX];
 
     tool_domain_name(tool, domid, domain);
-    snprintf(words, SERVICE_WORDS_MAX, "%s%s%s", texts[state].before, domain, texts[state].after);
+    if (state == SERVICE_STOPPED)
+        stopped_words(tool, domid, domain, words);
+    else
+        snprintf(words, SERVICE_WORDS_MAX, "%s%s%s", texts[state].before, domain,
+                 texts[state].after);
 }

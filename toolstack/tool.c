@@ -144,9 +144,31 @@ int tool_find_domain(struct tool *tool, const char *text, domid_t *domid)
     return 0;
 }
 
+static enum tool_domain domain_does(const libxl_dominfo *info)
+{
+    if (info->dying)
+        return TOOL_DOMAIN_DYING;
+    if (info->shutdown)
+        return info->shutdown_reason == LIBXL_SHUTDOWN_REASON_CRASH ? TOOL_DOMAIN_CRASHED
+                                                                    : TOOL_DOMAIN_SHUT_DOWN;
+    return info->paused ? TOOL_DOMAIN_PAUSED : TOOL_DOMAIN_RUNS;
+}
+
+enum tool_domain tool_look_domain(struct tool *tool, domid_t domid)
+{
+    enum tool_domain does = TOOL_DOMAIN_GONE;
+    libxl_dominfo info;
+
+    libxl_dominfo_init(&info);
+    if (libxl_domain_info(tool->ctx, &info, domid) == 0)
+        does = domain_does(&info);
+    libxl_dominfo_dispose(&info);
+    return does;
+}
+
 bool tool_has_domain(struct tool *tool, domid_t domid)
 {
-    return libxl_domain_info(tool->ctx, NULL, domid) == 0;
+    return tool_look_domain(tool, domid) != TOOL_DOMAIN_GONE;
 }
 
 void tool_domain_name(struct tool *tool, domid_t domid, char name[TOOL_NAME_MAX])

@@ -59,6 +59,19 @@ void tool_clean(char *text);
  */
 int tool_find_domain(struct tool *tool, const char *text, domid_t *domid);
 
+/* What a domain does. */
+enum tool_domain {
+    TOOL_DOMAIN_GONE, /* there is none */
+    TOOL_DOMAIN_RUNS, /* or waits for something to do */
+    TOOL_DOMAIN_PAUSED,
+    TOOL_DOMAIN_SHUT_DOWN, /* and is kept for somebody to look at, or is about to go */
+    TOOL_DOMAIN_CRASHED,   /* likewise */
+    TOOL_DOMAIN_DYING,
+};
+
+/* Asks Xen about a domain. Never waits. */
+enum tool_domain tool_look_domain(struct tool *tool, domid_t domid);
+
 /* Tells whether there is a domain with this id. */
 bool tool_has_domain(struct tool *tool, domid_t domid);
 

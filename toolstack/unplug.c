@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "toolstack/devices.h"
 #include "toolstack/service.h"
@@ -103,12 +104,34 @@ static void let_frontend_finish(struct tool *tool, const struct device_id *id)
     tool_wait(tool, paths, 1, FRONTEND_SECONDS, look_frontend_closed, dir);
 }
 
+/* Whether the backend is a program of somebody's, and no service. */
+static bool is_app(struct tool *tool, const struct device_id *id)
+{
+    char dir[DEVICE_PATH_MAX], connection[16];
+
+    device_backend_path(id, dir);
+    return store_read_text(tool->store, dir, "connection", connection, sizeof(connection)) == 0 &&
+           strcmp(connection, "app") == 0;
+}
+
+static void program_words(struct tool *tool, domid_t domid, char words[SERVICE_WORDS_MAX])
+{
+    char domain[TOOL_NAME_MAX];
+
+    tool_domain_name(tool, domid, domain);
+    snprintf(words, SERVICE_WORDS_MAX, "the program in %s that has it open has not reacted so far",
+             domain);
+}
+
 static void complain_open(struct tool *tool, const struct device_id *id, const char *name,
                           unsigned int seconds)
 {
     char words[SERVICE_WORDS_MAX];
 
-    service_words(tool, id->backend, words);
+    if (is_app(tool, id))
+        program_words(tool, id->backend, words);
+    else
+        service_words(tool, id->backend, words);
     tool_complain(tool,
                   "channel \"%s\": the backend did not close it within %u s: %s; "
                   "--force removes it anyway",

@@ -1,0 +1,117 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What xl-vchan says of a channel that is not up: who has to do what. The two states, whether its domains run, and
+# whether vchan-backend is stopped, hangs or is not there.
+. "$(dirname "$0")/sim-lib.bash"
+
+export PVCHAN_STATE_DIR=$work/state
+
+# hint DOMAIN NAME TEXT: show says that; list and top think it trouble if TEXT begins with "!".
+hint() {
+    local want=${3#!} state
+    run 0 xl-vchan show "$1" "$2"
+    got=$(sed -n 's/^hint  *//p' <<< "$out")
+    state=$(sed -n 's/^.* state  *//p' <<< "$out" | tr '\n' ' ')
+    [ "$got" = "$want" ] || fail "$1 $2, $state: the hint is $got"$'\n'"    not $want"
+    run 0 xl-vchan list "$1"
+    case $3 in
+    !*) [[ $out == *$'\n'"    $want"* ]] || fail "$1 $2, $state: list does not say so: $out" ;;
+    *) [[ $out != *$'\n'"    "* ]] || fail "$1 $2, $state: list says: $out" ;;
+    esac
+}
+
+backend_start
+domain web "name=db, connection=echo" "name=app"
+web=$(xl domid web)
+F=/local/domain/$web/device/vchan/0 B=/local/domain/0/backend/vchan/$web/0
+hint web db "waits for a program in web to open it"
+hint web app "waits for a program in Domain-0 to open it"
+
+part "a backend that is stopped"
+kill -STOP "$backend"
+hint web db "!nobody serves it now: vchan-backend in Domain-0 is stopped (kill -CONT $backend)"
+run 1 xl-vchan attach --wait 1 web name=x,connection=echo
+complains "xl-vchan: attach web: channel \"x\": no backend took it within 1 s: vchan-backend in Domain-0 is stopped (kill -CONT $backend)"
+kill -CONT "$backend"
+backend_stop
+hint web db "!nobody serves it now: no vchan-backend runs in Domain-0 (systemctl start vchan-backend)"
+
+part "a backend that hangs, in each state"
+# It runs, and that is all.
+mkfifo "$work/hold"
+flock -n /run/pvchan/vchan-backend cat "$work/hold" > /dev/null &
+until ! flock -n /run/pvchan/vchan-backend true; do read -rt 0.05 <> <(:) || true; done
+while read -r frontend backend_state text; do
+    xenstore-write $F/state "$frontend" $B/state "$backend_state"
+    hint web db "${text/HANGS/vchan-backend in Domain-0 has not reacted so far (its log may tell why)}"
+done << 'TABLE'
+1 1 !no backend took it: HANGS
+3 1 !no backend took it: HANGS
+1 2 waits for a program in web to open it
+3 2 !opened, but not connected: HANGS
+4 2 the backend begins anew: waits for the program in web to follow
+1 4 !the frontend begins anew: HANGS
+1 5 !the frontend begins anew: HANGS
+1 6 !the frontend begins anew: HANGS
+5 4 web sends no more: the backend in Domain-0 has the rest to deliver
+4 5 the backend sends no more: waits for the program in web to close it, too
+3 5 the backend closes it: waits for the program in web to close it, too
+5 5 being closed: waits for the program in web to read what is left
+5 6 the backend has closed it: waits for the program in web to read what is left
+4 6 the backend has closed it: waits for the program in web to close it, too
+3 6 the backend has closed it: waits for the program in web to close it, too
+6 4 !the frontend has closed it: HANGS
+6 5 !the frontend has closed it: HANGS
+6 6 closed, until a program in web opens it again
+6 2 closed, until a program in web opens it again
+4 7 its backend in Domain-0 takes it up again
+TABLE
+xenstore-write $F/state 4 $B/state 5 $B/online 0
+hint web db '!being unplugged, but not closed: vchan-backend in Domain-0 has not reacted so far (its log may tell why)'
+xenstore-write $B/state 6
+hint web db "being unplugged (if it stays, xl-vchan detach $web 0 removes it)"
+run 0 xl-vchan detach web db
+
+part "a program that hangs"
+F=/local/domain/$web/device/vchan/1 B=/local/domain/0/backend/vchan/$web/1
+while read -r frontend backend_state text; do
+    xenstore-write $F/state "$frontend" $B/state "$backend_state"
+    hint web app "$text"
+done << 'TABLE'
+3 2 opened, but not connected: waits for the program in Domain-0 to connect it
+6 5 the frontend has closed it: waits for the program in Domain-0 to close it, too
+TABLE
+xenstore-write $B/online 0
+hint web app "being unplugged: waits for the program in Domain-0 to close it"
+run 0 xl-vchan detach --force web app
+echo > "$work/hold"
+wait
+
+part "domains that do not run, and that are gone"
+printf 'name = "log ger"\nmemory = 64\nkernel = "/none"\non_poweroff = "preserve"\n' > "$work/logger.cfg"
+run 0 xl create -q "$work/logger.cfg"
+logger=$(xl domid "log ger")
+run 1 xl-vchan attach --wait 0 web "name=log, backend=log ger, connection=echo"
+complains 'xl-vchan: attach web: channel "log": no backend took it within 0 s: no vchan-backend seems to run in log ger (systemctl start vchan-backend there)'
+run 0 xl pause "log ger"
+run 1 xl-vchan attach --wait 0 web "name=log, backend=log ger, connection=echo"
+complains "xl-vchan: attach web: channel \"log\": no backend took it within 0 s: log ger is paused (xl unpause $logger)"
+run 0 xl-vchan attach web "name=log, backend=log ger"
+run 0 xl-vchan attach "log ger" "name=gol, backend=web"
+hint web log "waits for a program in log ger to open it"
+xenstore-write "/local/domain/$web/backend/vchan/$logger/0/state" 2
+hint "log ger" gol "its domain is paused (xl unpause $logger)"
+run 0 xl unpause "log ger"
+hint "log ger" gol "waits for a program in log ger to open it"
+run 0 xl shutdown -w "log ger"
+hint "log ger" gol "!its domain has shut down (xl destroy $logger)"
+run 0 xl destroy "log ger"
+hint web log "!its backend's domain is gone (xl-vchan detach $web 0 removes what is left)"
+run 0 xl-vchan list "$logger"
+[[ $out == *$'\n'"    its domain is gone (xl-vchan detach $logger 0 removes what is left)" ]] || fail "said: $out"
+run 1 xl-vchan detach --wait 0 "$logger" 0
+complains "xl-vchan: detach $logger: channel \"0\": the backend did not close it within 0 s: the program in web that has it open has not reacted so far; --force removes it anyway"
+run 0 xl-vchan detach --force "$logger" 0
+run 0 xl-vchan detach web log
+run 0 xl destroy web
+finish
