@@ -24,7 +24,8 @@ struct command {
 };
 
 extern const struct command command_apply, command_attach, command_create, command_daemon,
-    command_detach, command_diff, command_list, command_graph, command_show, command_top, command_wait, command_watch;
+    command_detach, command_diff, command_list, command_graph, command_show, command_top,
+    command_wait, command_watch;
 
 /*
  * Says what is wrong with the arguments, in one line with the synopsis; gives the exit code. For an
@@ -35,8 +36,8 @@ int command_usage(const struct command *command, const char *format, ...)
 int command_bad_option(const struct command *command, int answer, char **argv);
 
 /*
- * Takes the options of a command that has --json (-j) only; optind is then at the first argument. 0, or the
- * exit code after saying what is wrong.
+ * Takes the options of a command that has --json (-j) only; optind is then at the first argument.
+ * 0, or the exit code after saying what is wrong.
  */
 int command_take_json(const struct command *command, int argc, char **argv, bool *json);
 

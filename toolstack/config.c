@@ -169,8 +169,8 @@ static int read_string(struct reader *reader, const char *key, char **string)
 }
 
 /*
- * xl takes no notice of keys that it does not know. One that is nearly ours is a mistake, and its channels
- * would be taken for none at all.
+ * xl takes no notice of keys that it does not know. One that is nearly ours is a mistake, and its
+ * channels would be taken for none at all.
  */
 static int check_typos(const struct reader *reader, const char *text)
 {

@@ -18,8 +18,8 @@
 #define CONFIG_WHY_MAX (DECLARATION_WHY_MAX + 1024)
 
 struct config {
-    char *name; /* of the domain; NULL: it has none */
-    char *uuid; /* of the domain, as written; NULL: it has none */
+    char *name;    /* of the domain; NULL: it has none */
+    char *uuid;    /* of the domain, as written; NULL: it has none */
     bool declares; /* there is a vchan=, though it may be empty */
     struct declaration *channels;
     size_t count;
@@ -37,7 +37,8 @@ int config_read(const char *file, const char *extra, struct config *config,
 /* Reads name and uuid only, so that nothing else need be right. As config_read otherwise. */
 int config_read_identity(const char *file, struct config *config, char why[CONFIG_WHY_MAX]);
 
-/* Writes name and channels to a stream as a config file that config_read understands. 0 or -ENOMEM. */
+/* Writes name and channels to a stream as a config file that config_read understands. 0 or -ENOMEM.
+ */
 int config_write(const struct config *config, FILE *to);
 
 /* The channel of that name, or NULL. */

@@ -15,8 +15,8 @@
 struct difference {
     const struct declaration *want; /* NULL: it is not declared */
     const struct declaration *have; /* NULL: the domain does not have it */
-    const struct device_id *id; /* of what it has */
-    domid_t backend;            /* of what is declared */
+    const struct device_id *id;     /* of what it has */
+    domid_t backend;                /* of what is declared */
 };
 
 struct differences {
@@ -28,9 +28,9 @@ struct differences {
 };
 
 /*
- * Reads a config file and the domain that it is for: domain, or if that is NULL the one it names. 0, or a
- * negative errno after saying why: a mistake in the file, no such domain, a backend that is not there.
- * differences_free() is right in either case.
+ * Reads a config file and the domain that it is for: domain, or if that is NULL the one it names.
+ * 0, or a negative errno after saying why: a mistake in the file, no such domain, a backend that is
+ * not there. differences_free() is right in either case.
  */
 int differences_read(struct tool *tool, const char *file, const char *domain,
                      struct differences *differences);

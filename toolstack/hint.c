@@ -230,9 +230,9 @@ static bool is_half_closed(const struct scene *scene)
 
 /* The first that finds something has the word. */
 static bool (*const rules[])(const struct scene *scene) = {
-    lost_frontend, lost_backend,  lost_part,         has_ended, is_unplugged,       is_untaken,
-    is_deserted,   is_unserved,   is_reattached,     waits_for_backend, is_paused,
-    waits_for_frontend, is_half_closed,
+    lost_frontend, lost_backend,       lost_part,      has_ended,     is_unplugged,
+    is_untaken,    is_deserted,        is_unserved,    is_reattached, waits_for_backend,
+    is_paused,     waits_for_frontend, is_half_closed,
 };
 
 void hint_look(struct tool *tool, const struct view *view, struct hint *hint)

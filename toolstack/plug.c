@@ -58,8 +58,9 @@ static void put_number(struct writer *writer, const char *key, uint32_t value)
 }
 
 /*
- * Whose the nodes are that are put from now on, and those that others add. What no side has to write is the
- * toolstack's: a side cannot change it, and it does not count to that side's quota of nodes.
+ * Whose the nodes are that are put from now on, and those that others add. What no side has to
+ * write is the toolstack's: a side cannot change it, and it does not count to that side's quota of
+ * nodes.
  */
 static void put_fixed(struct writer *writer, const struct plug *plug)
 {
@@ -104,7 +105,8 @@ static int write_frontend(struct store *store, const struct plug *plug)
     return writer.rc;
 }
 
-/* What the backend plugs into the channel: none of the frontend's business, and not the backend's to change. */
+/* What the backend plugs into the channel: none of the frontend's business, and not the backend's
+ * to change. */
 static int write_private(struct store *store, const char *parent, const struct plug *plug,
                          domid_t reader)
 {

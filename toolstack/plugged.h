@@ -15,9 +15,9 @@ struct plugged {
 };
 
 /*
- * Reads the channels of a domain whose both ends are there. What T does not describe in full is left
- * out. 0, and the caller owns it: plugged_free(); or a negative errno, and *plugged is empty. Says
- * nothing.
+ * Reads the channels of a domain whose both ends are there. What T does not describe in full is
+ * left out. 0, and the caller owns it: plugged_free(); or a negative errno, and *plugged is empty.
+ * Says nothing.
  */
 int plugged_read(struct tool *tool, domid_t frontend, struct plugged *plugged);
 void plugged_free(struct plugged *plugged);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Making the world match what is declared: one look at all domains and devices, as often as anything
- * may have changed. It needs no history, so that nothing is lost that happened while nobody looked.
+ * Making the world match what is declared: one look at all domains and devices, as often as
+ * anything may have changed. It needs no history, so that nothing is lost that happened while
+ * nobody looked.
  */
 #ifndef TOOLSTACK_RECONCILE_H
 #define TOOLSTACK_RECONCILE_H
@@ -33,7 +34,8 @@ struct reconcile {
     bool deferred; /* somebody else has the lock of a domain that wants channels: look again then */
 };
 
-/* Looks, and does what is to be done, waiting for nobody. 0, or a negative errno after saying why. */
+/* Looks, and does what is to be done, waiting for nobody. 0, or a negative errno after saying why.
+ */
 int reconcile_look(struct reconcile *reconcile);
 
 /* When to look again though nothing happens: tool_now(), or -1 for never. */

@@ -30,12 +30,13 @@ void record_set_dir(const char *dir);
 /* --- locks --- */
 
 /*
- * Opens the file that holds all locks, making the directory first. Gives a descriptor, which the caller
- * closes; that gives up its locks, as the end of the process does.
+ * Opens the file that holds all locks, making the directory first. Gives a descriptor, which the
+ * caller closes; that gives up its locks, as the end of the process does.
  */
 int record_open_locks(struct tool *tool);
 
-/* Takes the lock of a domain's name, if nobody else has it. 0, -EBUSY (says nothing), or another. */
+/* Takes the lock of a domain's name, if nobody else has it. 0, -EBUSY (says nothing), or another.
+ */
 int record_try_lock(struct tool *tool, int locks, const char *domain);
 
 /* Gives one lock up. */
@@ -53,8 +54,8 @@ int record_lock(struct tool *tool, const char *domain);
 int record_uuid(struct tool *tool, domid_t domid, char uuid[RECORD_UUID_MAX]);
 
 /*
- * Reads a record. 0, and the caller owns the config: config_free(). -ENOENT (says nothing): there is
- * none. On failure *config is empty.
+ * Reads a record. 0, and the caller owns the config: config_free(). -ENOENT (says nothing): there
+ * is none. On failure *config is empty.
  */
 int record_read(struct tool *tool, const char *uuid, struct config *config);
 

@@ -21,7 +21,8 @@ enum service_state {
 /* Looks for the service that serves a domain's backends. Never blocks, and touches nothing. */
 enum service_state service_look(struct tool *tool, domid_t domid);
 
-/* What may be wrong where a backend does not do its part: "no vchan-backend runs in Domain-0 (…)". */
+/* What may be wrong where a backend does not do its part: "no vchan-backend runs in Domain-0 (…)".
+ */
 void service_words(struct tool *tool, domid_t domid, char words[SERVICE_WORDS_MAX]);
 
 #endif

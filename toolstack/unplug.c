@@ -171,7 +171,8 @@ static int remove_frontend(struct store *store, const struct device_id *id)
     return rc == 0 ? store_remove_upward(store, path, stop) : rc;
 }
 
-/* What is left in B may be of an earlier domain of that id, whose successor has a device there with another backend. */
+/* What is left in B may be of an earlier domain of that id, whose successor has a device there with
+ * another backend. */
 static int fill_removal(struct store *store, void *arg)
 {
     const struct device_id *id = arg;

@@ -50,8 +50,7 @@ static void complain_timeout(struct waiting *waiting, const struct monitor *moni
         return;
     }
     tool_complain(&waiting->tool, "channel \"%s\": not %s in time (there is no such %s)",
-                  waiting->filter.name, waiting->state,
-                  has_domain(waiting) ? "channel" : "domain");
+                  waiting->filter.name, waiting->state, has_domain(waiting) ? "channel" : "domain");
 }
 
 static int wait_goal(struct waiting *waiting)
