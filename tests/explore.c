@@ -19,6 +19,8 @@ struct side {
     uint8_t next : 4;       /* that state */
     uint8_t ring : 4;       /* which ring it holds */
     uint8_t index : 4;      /* its own index in the frontend's ring */
+    uint8_t has_tried : 1;  /* to map what was granted, since its last state */
+    uint8_t tried : 4;      /* which ring that was; 0: there were no keys */
 };
 
 struct world {
@@ -197,6 +199,8 @@ static bool map(struct search *search, struct world *world)
 /* The connection is a new one, which has got nothing yet. (Who meddles may well offer a used ring as a new one.) */
 static bool map_new(struct search *search, struct world *world)
 {
+    world->side[B].has_tried = 1;
+    world->side[B].tried = world->keys;
     if (!map(search, world))
         return false;
     if (!world->strange && world->used == world->keys)
@@ -298,6 +302,29 @@ static bool is_stale(const struct world *world, int me)
            (world->side[F].ring != world->side[B].ring || world->live[F] == 0);
 }
 
+/* A backend says Closed to the frontend that it has tried, not to the next one. */
+static bool is_late(const struct world *world, int me)
+{
+    const struct side *side = &world->side[B];
+    bool is_answer = world->online && !side->leaving && (side->has_tried || !side->failed);
+
+    if (me != B || side->next != XenbusStateClosed || world->state[B] != XenbusStateInitWait || !is_answer)
+        return false;
+    return world->state[F] == XenbusStateInitialising ||
+           (world->state[F] == XenbusStateInitialised &&
+            (!side->has_tried || world->keys != side->tried));
+}
+
+static void check_answer(struct search *search, const struct world *world)
+{
+    const struct side *f = &world->side[F], *b = &world->side[B];
+
+    if (b->next == XenbusStateClosed && world->state[B] == XenbusStateInitWait && world->online &&
+        !b->leaving && !world->strange && f->alive && f->held &&
+        world->state[F] == XenbusStateInitialised && f->ring != b->tried)
+        fault(search, "a frontend is refused because of what the one before it had granted");
+}
+
 static void move_publish(struct search *search, struct world world, int me)
 {
     struct side *side = &world.side[me];
@@ -306,8 +333,13 @@ static void move_publish(struct search *search, struct world world, int me)
     if (!side->alive || !side->publishing)
         return;
     side->publishing = 0;
-    if (world.state[me] != 0 && world.state[me] != side->next && !is_stale(&world, me)) {
+    if (is_late(&world, me)) {
+        side->failed = 0;
+    } else if (world.state[me] != 0 && world.state[me] != side->next && !is_stale(&world, me)) {
+        if (me == B)
+            check_answer(search, &world);
         world.state[me] = side->next;
+        side->has_tried = side->tried = 0;
         wake(&world, !me);
         if (me == B && side->held && side->next == XenbusStateConnected)
             world.used = side->ring;

@@ -234,11 +234,8 @@ static int frontend(const char *name, struct record *record, uint32_t kills, lon
         __atomic_store_n(&record->lives, who + 1, __ATOMIC_RELEASE);
     }
     __atomic_store_n(&record->last, 1, __ATOMIC_RELEASE);
-    do {
-        record->life[kills].error = 0;
-        pid = life_start(record, name, kills, true);
-        waitpid(pid, &status, 0);
-    } while (record->life[kills].error == -ECONNREFUSED);
+    pid = life_start(record, name, kills, true);
+    waitpid(pid, &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 

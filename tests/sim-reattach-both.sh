@@ -49,10 +49,10 @@ live() {
     echo "$1: $report"
     for pair in $report; do declare -g "${pair%=*}=${pair#*=}"; done
 }
-# unharmed: nothing came twice, or in another order; no program ended but by a kill. (One that starts while the
-# end of the one before it is dealt with may be refused.)
+# unharmed: nothing came twice, or in another order; no program ended but by a kill, or was refused since the one
+# before it was.
 unharmed() {
-    [ "$wrong $invented $again $failed $torn" = "0 0 0 0 0" ] ||
+    [ "$wrong $invented $again $refused $failed $torn" = "0 0 0 0 0 0" ] ||
         fail "$report"$'\n'"$(tail -n 5 "$work"/*.lost)"$'\n'"$(tail -n 40 "$work/backend.log")"
     [ "$lives_with_bytes" -gt 1 ] || fail "no life came to write"
 }

@@ -19,6 +19,12 @@
  */
 #define STEPS_MAX (2 * MACHINE_STEPS_MAX)
 
+/* A frontend's, as a backend reads them: 0 if there is none, or nonsense. */
+struct keys {
+    uint32_t ring_ref, port;
+    int ring_ref_error, port_error;
+};
+
 struct endpoint {
     struct store *store;
     struct xen *xen;
@@ -42,6 +48,9 @@ struct endpoint {
     bool ended_well;
     int error;
     char reason[256];
+
+    bool has_tried;    /* backend: to map, since its last state */
+    struct keys tried; /* what that was */
 
     bool replaced; /* what is in our directory now is another device */
 
@@ -267,15 +276,30 @@ static int act_grant(struct endpoint *endpoint)
     return rc;
 }
 
-/* A number that the peer wrote; explained if it is none. */
-static int read_peer_number(struct endpoint *endpoint, const char *key, uint32_t *value)
+/* A number that the peer wrote; 0 if it is none. */
+static int read_peer_number(struct store *store, const struct endpoint *endpoint, const char *key,
+                            uint32_t *value)
 {
-    int rc = store_read_number(endpoint->store, endpoint->peer_dir, key, INT32_MAX, value);
+    int rc = store_read_number(store, endpoint->peer_dir, key, INT32_MAX, value);
 
+    if (rc < 0)
+        *value = 0;
+    return rc;
+}
+
+static int explain_number(struct endpoint *endpoint, const char *key, int rc)
+{
     if (rc < 0)
         explain(endpoint, rc, "%s/%s: %s", endpoint->peer_dir, key,
                 rc == -EINVAL || rc == -ERANGE ? "not a number" : strerror(-rc));
     return rc;
+}
+
+/* What the frontend granted. As it is, for store (a transaction, maybe). */
+static void read_keys(struct store *store, const struct endpoint *endpoint, struct keys *keys)
+{
+    keys->ring_ref_error = read_peer_number(store, endpoint, "ring-ref", &keys->ring_ref);
+    keys->port_error = read_peer_number(store, endpoint, "event-channel", &keys->port);
 }
 
 static const char *join_error(int rc)
@@ -295,17 +319,21 @@ static const char *join_error(int rc)
 static int act_map(struct endpoint *endpoint)
 {
     struct channel_owner owner = {.fired = fired, .arg = endpoint};
-    uint32_t ring_ref, port;
-    int rc = read_peer_number(endpoint, "ring-ref", &ring_ref);
+    struct keys *keys = &endpoint->tried;
+    int rc;
 
+    read_keys(endpoint->store, endpoint, keys);
+    endpoint->has_tried = true;
+    rc = explain_number(endpoint, "ring-ref", keys->ring_ref_error);
     if (rc == 0)
-        rc = read_peer_number(endpoint, "event-channel", &port);
+        rc = explain_number(endpoint, "event-channel", keys->port_error);
     if (rc < 0)
         return rc;
-    rc = channel_join(endpoint->xen, endpoint->peer, ring_ref, port, owner, &endpoint->channel);
+    rc = channel_join(endpoint->xen, endpoint->peer, keys->ring_ref, keys->port, owner,
+                      &endpoint->channel);
     if (rc < 0)
         explain(endpoint, rc, "cannot map %s/ring-ref %u with event-channel %u: %s",
-                endpoint->peer_dir, ring_ref, port, join_error(rc));
+                endpoint->peer_dir, keys->ring_ref, keys->port, join_error(rc));
     return rc;
 }
 
@@ -329,7 +357,8 @@ static int check_claims(struct endpoint *endpoint)
     struct claims own = {0}, *claims = endpoint->claims ? endpoint->claims : &own;
     char frontends[STORE_PATH_MAX], backends[STORE_PATH_MAX];
     uint32_t port, devid;
-    int rc = read_peer_number(endpoint, "event-channel", &port);
+    int rc = explain_number(endpoint, "event-channel",
+                            read_peer_number(endpoint->store, endpoint, "event-channel", &port));
 
     if (rc < 0)
         return rc;
@@ -528,12 +557,57 @@ static int fill_connected(struct store *store, void *arg)
     return store_write_number(store, endpoint->own_dir, "state", XenbusStateConnected);
 }
 
+/* A next program of the frontend is on its way to rings of its own, or has granted them. */
+static bool frontend_started_over(struct store *store, const struct endpoint *endpoint)
+{
+    enum xenbus_state state;
+    struct keys keys;
+
+    if (store_read_state(store, endpoint->peer_dir, &state) < 0)
+        return false;
+    if (state != XenbusStateInitialised || !endpoint->has_tried)
+        return state == XenbusStateInitialising || state == XenbusStateInitialised;
+    read_keys(store, endpoint, &keys);
+    return keys.ring_ref != endpoint->tried.ring_ref || keys.port != endpoint->tried.port;
+}
+
+/* Closed is an answer to who granted what was tried, and may not be taken for one by the next. */
+static int fill_refusal(struct store *store, void *arg)
+{
+    struct endpoint *endpoint = arg;
+
+    if (!store_exists(store, endpoint->own_dir, "state"))
+        return -ENOENT;
+    if (frontend_started_over(store, endpoint))
+        return -ESTALE;
+    return store_write_number(store, endpoint->own_dir, "state", XenbusStateClosed);
+}
+
+/* Closed is said because of what the frontend did; not because of an unplug, say. */
+static bool is_answer(const struct endpoint *endpoint)
+{
+    const struct machine_view *view = &endpoint->view;
+
+    return view->online && !view->leaving && (endpoint->has_tried || !view->failed);
+}
+
 static int write_state(struct endpoint *endpoint, enum xenbus_state next)
 {
-    if (endpoint->role == MACHINE_BACKEND && endpoint->view.own == XenbusStateInitWait &&
-        next == XenbusStateConnected)
+    bool offers =
+        endpoint->role == MACHINE_BACKEND && endpoint->view.own == XenbusStateInitWait;
+
+    if (offers && next == XenbusStateConnected)
         return store_transaction(endpoint->store, fill_connected, endpoint);
+    if (offers && next == XenbusStateClosed && is_answer(endpoint))
+        return store_transaction(endpoint->store, fill_refusal, endpoint);
     return store_write_state(endpoint->store, endpoint->own_dir, next);
+}
+
+/* What went wrong was the last program's. */
+static void offer_again(struct endpoint *endpoint)
+{
+    endpoint->view.failed = false;
+    forget_reason(endpoint);
 }
 
 /* Returns false if that was not possible: trying again at once would not be either. */
@@ -544,14 +618,17 @@ static bool publish(struct endpoint *endpoint, enum xenbus_state next)
     if (endpoint->view.own == next)
         return true;
     rc = write_state(endpoint, next);
-    if (rc == -ENOENT)
-        return true; /* the device was removed, or its frontend died: the next look sees that */
+    if (rc == -ESTALE)
+        offer_again(endpoint);
+    if (rc == -ESTALE || rc == -ENOENT)
+        return true; /* the device was removed, its frontend died or began: the next look sees that */
     if (rc < 0) {
         explain(endpoint, rc, "cannot write the state %s: %s", xenbus_state_name(next),
                 strerror(-rc));
         return false;
     }
     endpoint->view.own = next;
+    endpoint->has_tried = false;
     if (next == XenbusStateConnected)
         now_connected(endpoint);
     return true;
