@@ -15,7 +15,7 @@ AM_TESTS_ENVIRONMENT = \
 
 UNIT_TESTS = \
 	tests/fuzz-page tests/test-agent-config tests/test-connection tests/test-command tests/test-config \
-	tests/test-device tests/test-endpoint tests/test-machine tests/test-ring tests/test-spin tests/test-unikernel \
+	tests/test-device tests/test-endpoint tests/test-machine tests/test-relay tests/test-ring tests/test-spin tests/test-unikernel \
 	tests/test-unikernel-device
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
@@ -220,6 +220,10 @@ tests_steps_close_CPPFLAGS = $(SHARED_CPPFLAGS)
 check_PROGRAMS += tests/steps-close
 TESTS += tests/steps-close tests/seeded-faults.sh
 EXTRA_DIST += tests/seeded-faults.sh
+
+tests_test_relay_SOURCES = tests/test-relay.c $(SHARED_FILES)
+tests_test_relay_CPPFLAGS = $(SHARED_CPPFLAGS) $(CHECK_CFLAGS)
+tests_test_relay_LDADD = $(CHECK_LIBS)
 
 # Hostile pages: scripts in tests/corpus/page, and random ones.
 tests_fuzz_page_SOURCES = tests/fuzz-page.c tests/fuzz-page.h tests/fuzz-replay.c $(SHARED_FILES)

@@ -26,9 +26,12 @@ static int to_iovec(const struct ring_span spans[2], unsigned int count, struct 
     return (int)count;
 }
 
-static bool would_block(int error)
+/* What to wait for after that error, if it is none; 0 if it is one. Nothing tells when to try a cut call again. */
+static unsigned int wait_after(int error, unsigned int fd)
 {
-    return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+    if (error == EINTR)
+        return RELAY_AGAIN;
+    return error == EAGAIN || error == EWOULDBLOCK ? fd : 0;
 }
 
 static void end_sink(struct relay *relay, int sink_error, int ring_error)
@@ -49,18 +52,20 @@ static void end_source(struct relay *relay, int source_error, int ring_error)
 
 ssize_t relay_sink_failed(struct relay *relay, unsigned int *wait)
 {
-    if (would_block(errno))
-        *wait |= RELAY_SINK;
-    else
+    unsigned int more = wait_after(errno, RELAY_SINK);
+
+    *wait |= more;
+    if (!more)
         end_sink(relay, -errno, 0);
     return -1;
 }
 
 ssize_t relay_source_failed(struct relay *relay, unsigned int *wait)
 {
-    if (would_block(errno))
-        *wait |= RELAY_SOURCE;
-    else
+    unsigned int more = wait_after(errno, RELAY_SOURCE);
+
+    *wait |= more;
+    if (!more)
         end_source(relay, -errno, 0);
     return -1;
 }
