@@ -78,6 +78,25 @@ run 2 xl-vchan wait web echo Half
 complains 'xl-vchan: wait: "Half" is no state (usage: xl-vchan wait [--timeout SECS] DOMAIN NAME [STATE])'
 run 2 xl-vchan watch --until Half
 
+part "all JSON is JSON, and what cannot be written is an error"
+xenstore-write "/local/domain/0/backend/vchan/$(xl domid web)/1/error" $'a "b" \\ c/d \303\244\t'
+run 0 xl-vchan attach web "name=json, connection=exec, command=echo \"\\\"\""
+echo 'vchan = [ "name=json, connection=exec, command=echo \\", "name=new" ]' > "$work/new.cfg"
+for command in "list" "list web" "show web app" "show web json" "watch --timeout 0" "diff $work/new.cfg web"; do
+    verb=${command%% *}
+    out=$(xl-vchan "$verb" --json ${command#"$verb"} | python3 -c '
+import json, sys
+lines = sys.stdin if sys.argv[1] == "watch" else [sys.stdin.read()]
+print(sum(len(json.loads(line)) for line in lines))' "$verb") || fail "$command: no JSON"
+    [ "$out" -gt 1 ] || fail "$command: JSON of $out"
+    run 1 sh -c "xl-vchan $command > /dev/full"
+    complains "xl-vchan: $verb: cannot write: No space left on device"
+done
+run 1 sh -c "xl-vchan watch > /dev/full" # it would not end
+run 1 sh -c "xl-vchan graph > /dev/full"
+complains "xl-vchan: graph: cannot write: No space left on device"
+run 0 xl-vchan detach web json
+
 part "its end"
 exec {in}>&-
 wait "$cat" || fail "vchan cat: $?"

@@ -87,7 +87,8 @@ int command_find_channel(struct tool *tool, const char *domain, const char *name
 
 int command_flush(const char *verb)
 {
-    if (fflush(stdout) == 0)
+    errno = EIO; /* of a write before this */
+    if (fflush(stdout) == 0 && !ferror(stdout))
         return EXIT_SUCCESS;
     fprintf(stderr, "xl-vchan: %s: cannot write: %s\n", verb, strerror(errno));
     return EXIT_FAILURE;

@@ -366,12 +366,14 @@ int monitor_run(struct monitor *monitor, const struct monitor_filter *filter,
                 const struct monitor_goal *goal, int64_t milliseconds)
 {
     int64_t deadline = milliseconds < 0 ? -1 : tool_now() + milliseconds;
-    int rc = 0;
+    int rc;
 
-    while (rc == 0 && !(goal && monitor_reached(monitor, filter, goal))) {
+    while ((rc = monitor->failed) == 0 && !(goal && monitor_reached(monitor, filter, goal))) {
         rc = tool_await(monitor->tool, deadline);
         if (rc == 0)
             rc = monitor_update(monitor);
+        if (rc < 0)
+            break;
     }
     return rc < 0 ? rc : 1;
 }

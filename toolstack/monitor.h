@@ -54,6 +54,7 @@ struct monitor {
     bool with_traffic;
     void (*changed)(const struct monitor_change *change, void *arg); /* may be NULL */
     void *arg;
+    int failed; /* for changed() to set: monitor_run() ends with this negative errno */
 };
 
 /* What to wait for: a state that counts at some of the sides, or that there is no such channel. */
@@ -92,7 +93,8 @@ bool monitor_reached(const struct monitor *monitor, const struct monitor_filter 
 
 /*
  * Updates until the goal (NULL: none) is reached. 1: it is; -ETIMEDOUT: not within so many
- * milliseconds (-1: no bound); -EINTR: tool_interrupted(); or another negative errno.
+ * milliseconds (-1: no bound); -EINTR: tool_interrupted(); or another negative errno, such as
+ * monitor->failed.
  */
 int monitor_run(struct monitor *monitor, const struct monitor_filter *filter,
                 const struct monitor_goal *goal, int64_t milliseconds);

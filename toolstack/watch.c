@@ -11,6 +11,8 @@
 
 struct watch {
     struct tool tool;
+    struct monitor monitor;
+    bool unwritten; /* nobody gets what it says: it has complained */
     struct monitor_filter filter;
     struct monitor_goal goal;
     const char *until, *timeout; /* as given */
@@ -109,34 +111,38 @@ static void print_json(const struct monitor_change *change, const char *error)
 
 static void on_change(const struct monitor_change *change, void *arg)
 {
-    const struct watch *watch = arg;
+    struct watch *watch = arg;
     char error[VIEW_TEXT_MAX];
 
-    if (!monitor_matches(change->channel, &watch->filter))
+    if (watch->unwritten || !monitor_matches(change->channel, &watch->filter))
         return;
     read_error(watch, change, error, sizeof(error));
     if (watch->json)
         print_json(change, error);
     else
         print_text(change, error);
-    fflush(stdout);
+    watch->unwritten = command_flush("watch") != EXIT_SUCCESS;
+    if (watch->unwritten)
+        watch->monitor.failed = -EIO;
 }
 
 static int watch_changes(struct watch *watch)
 {
-    struct monitor monitor;
-    int rc = monitor_open(&monitor, &watch->tool, false, on_change, watch);
+    struct monitor *monitor = &watch->monitor;
+    int rc = monitor_open(monitor, &watch->tool, false, on_change, watch);
 
     if (rc == 0)
-        rc = monitor_run(&monitor, &watch->filter, watch->until ? &watch->goal : NULL,
+        rc = monitor_run(monitor, &watch->filter, watch->until ? &watch->goal : NULL,
                          watch->milliseconds);
-    monitor_close(&monitor);
+    monitor_close(monitor);
     return rc;
 }
 
 /* The exit code. To be stopped is how a watch for nothing ends. */
 static int watch_end(struct watch *watch, int rc)
 {
+    if (watch->unwritten)
+        return EXIT_FAILURE;
     if (rc > 0 || (!watch->until && (rc == -EINTR || rc == -ETIMEDOUT)))
         return EXIT_SUCCESS;
     if (rc == -ETIMEDOUT) {
