@@ -25,6 +25,16 @@ part "top needs a terminal"
 run 1 xl-vchan top
 complains "xl-vchan: top: this is no terminal (use xl-vchan watch)"
 
+# terminal SETTING: top says that it cannot run there, and ends.
+terminal() {
+    run 1 script -qefc "env -u TERM ${1:+"$1"} xl-vchan top" /dev/null
+    [ "${out%$'\r'}" = "xl-vchan: top: $2" ] || fail "top on a terminal with $1 said: $out"
+}
+terminal "" "TERM is not set (try TERM=xterm, or use xl-vchan watch)"
+terminal TERM= "TERM is not set (try TERM=xterm, or use xl-vchan watch)"
+terminal TERM=banana "TERM=banana: nothing is known of this terminal (try TERM=xterm, or use xl-vchan watch)"
+terminal TERM=dumb "TERM=dumb: this terminal cannot do it (use xl-vchan watch)"
+
 # screen: top runs on a terminal that writes all it gets to $work/screen; keys go to $keys.
 screen_start() {
     rm -f "$work/keys"

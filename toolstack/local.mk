@@ -36,6 +36,7 @@ xl_vchan_SOURCES = \
 	toolstack/monitor.c toolstack/monitor.h \
 	toolstack/reconcile.c toolstack/reconcile.h \
 	toolstack/show.c \
+	toolstack/terminal.c toolstack/terminal.h \
 	toolstack/top.c \
 	toolstack/traffic.c toolstack/traffic.h \
 	toolstack/view.c toolstack/view.h \

@@ -14,6 +14,7 @@
 #include "toolstack/command.h"
 #include "toolstack/hint.h"
 #include "toolstack/monitor.h"
+#include "toolstack/terminal.h"
 #include "toolstack/view.h"
 
 /* Lines of the screen that are no channels: two above, three below. */
@@ -327,10 +328,11 @@ static void put_line(int line, const char *text)
     mvprintw(line, 0, "%-*.*s", COLS, COLS, text);
 }
 
-/* Numbers are at the right of their column. */
+/* Numbers are at the right of their column. What has no room on the line would go on on the next.
+ */
 static void put(int line, int x, const struct column *column, const char *text)
 {
-    int width = column_width(column);
+    int width = column_width(column) < COLS - x ? column_width(column) : COLS - x;
     char clean[TOOL_NAME_MAX * 2];
 
     snprintf(clean, sizeof(clean), "%s", text);
@@ -379,7 +381,7 @@ static void draw_row(const struct monitored *channel, int line, bool selected)
         attrset((int)(COLOR_PAIR(pair) | (selected ? A_REVERSE : A_NORMAL)));
         put(line, x, column, text);
         x += column_width(column) + 1;
-        if (x <= COLS)
+        if (x < COLS)
             addch(' ');
     }
     attrset(A_NORMAL);
@@ -475,11 +477,11 @@ static void judge(struct top *top, size_t visible)
 
 static void draw_keys(const struct top *top)
 {
+    char text[FILTER_MAX + 16] = "q quit   up/down select   s sort column   r reverse   / filter";
+
     if (top->typing || top->filter[0] != '\0')
-        mvprintw(LINES - 1, 0, "Filter: %.*s", COLS - 10, top->filter);
-    else
-        mvprintw(LINES - 1, 0, "%.*s", COLS - 1,
-                 "q quit   up/down select   s sort column   r reverse   / filter");
+        snprintf(text, sizeof(text), "Filter: %s", top->filter);
+    mvprintw(LINES - 1, 0, "%.*s", COLS - 1, text);
     curs_set(top->typing);
 }
 
@@ -491,21 +493,29 @@ static void keep_in_sight(struct top *top, size_t visible)
         top->first = top->selected;
     if (top->selected >= top->first + visible)
         top->first = top->selected - visible + 1;
+    /* The window may have grown. */
+    if (top->first + visible > top->count)
+        top->first = top->count > visible ? top->count - visible : 0;
+}
+
+/* How many rows there is room for. */
+static size_t count_visible(void)
+{
+    return LINES > LINES_ABOVE + LINES_BELOW ? (size_t)(LINES - LINES_ABOVE - LINES_BELOW) : 1;
 }
 
 static void draw(struct top *top)
 {
-    int visible = LINES - LINES_ABOVE - LINES_BELOW;
+    size_t visible = count_visible();
 
-    keep_in_sight(top, visible > 0 ? (size_t)visible : 1);
+    keep_in_sight(top, visible);
     measure(top);
-    judge(top, visible > 0 ? (size_t)visible : 1);
+    judge(top, visible);
     erase();
     draw_summary(top);
     draw_header(top);
-    for (int i = 0; i < visible && top->first + (size_t)i < top->count; i++)
-        draw_row(top->rows[top->first + (size_t)i], LINES_ABOVE + i,
-                 top->first + (size_t)i == top->selected);
+    for (size_t i = top->first; i < top->count && i < top->first + visible; i++)
+        draw_row(top->rows[i], LINES_ABOVE + (int)(i - top->first), i == top->selected);
     draw_detail(top);
     draw_keys(top);
     refresh();
@@ -529,6 +539,11 @@ static void take_filter_key(struct top *top, int key)
     }
 }
 
+static void select_up(struct top *top, size_t rows)
+{
+    top->selected -= top->selected < rows ? top->selected : rows;
+}
+
 static void take_key(struct top *top, int key)
 {
     switch (key) {
@@ -537,11 +552,23 @@ static void take_key(struct top *top, int key)
         break;
     case KEY_UP:
     case 'k':
-        top->selected -= top->selected > 0;
+        select_up(top, 1);
         break;
     case KEY_DOWN:
     case 'j':
         top->selected++;
+        break;
+    case KEY_PPAGE:
+        select_up(top, count_visible());
+        break;
+    case KEY_NPAGE:
+        top->selected += count_visible();
+        break;
+    case KEY_HOME:
+        top->selected = 0;
+        break;
+    case KEY_END:
+        top->selected = top->count;
         break;
     case 's':
         do
@@ -622,12 +649,13 @@ static void colors_begin(void)
 
 static int top_screen(struct top *top)
 {
-    SCREEN *screen = newterm(NULL, stdout, stdin);
-    int rc;
+    int rc = terminal_check(&top->tool);
+    SCREEN *screen = rc == 0 ? newterm(NULL, stdout, stdin) : NULL;
 
+    if (rc < 0)
+        return rc;
     if (!screen) {
-        tool_complain(&top->tool, "this terminal cannot do it (TERM=%s)",
-                      getenv("TERM") ? getenv("TERM") : "");
+        tool_complain(&top->tool, "cannot use this terminal (use xl-vchan watch)");
         return -ENOTTY;
     }
     cbreak();

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "toolstack/terminal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <curses.h>
+#include <term.h> /* whose macros, such as columns, are why this is a file of its own */
+
+int terminal_check(const struct tool *tool)
+{
+    const char *name = getenv("TERM");
+    int known;
+
+    if (!name || name[0] == '\0')
+        tool_complain(tool, "TERM is not set (try TERM=xterm, or use xl-vchan watch)");
+    else if (setupterm(name, STDOUT_FILENO, &known) != OK)
+        tool_complain(tool,
+                      "TERM=%s: nothing is known of this terminal "
+                      "(try TERM=xterm, or use xl-vchan watch)",
+                      name);
+    else if (!tigetstr("cup"))
+        tool_complain(tool, "TERM=%s: this terminal cannot do it (use xl-vchan watch)", name);
+    else
+        return 0;
+    return -ENOTTY;
+}
