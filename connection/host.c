@@ -24,6 +24,9 @@
 /* How long what is in the rings may take to be delivered when the service stops. */
 #define DRAIN_SECONDS 10
 
+/* How long a peer waits that signals without end. */
+#define MUTE_MICROSECONDS 10000
+
 /* The service manager is told this long after something changed, and only once of all that did. */
 #define STATUS_SECONDS 1
 
@@ -37,6 +40,7 @@ enum {
     ON_WATCHDOG,
     ON_STATUS,
     ON_DRAINED,
+    ON_UNMUTE,
     EVENT_COUNT
 };
 
@@ -80,6 +84,22 @@ static void on_xen(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     if (rc < 0)
         give_up(server, rc, "lost the event channels");
+}
+
+static void on_muted(void *arg)
+{
+    static const struct timeval pause = {.tv_usec = MUTE_MICROSECONDS};
+    struct server *server = arg;
+
+    event_add(server->events[ON_UNMUTE], &pause);
+}
+
+static void on_unmute(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *server = arg;
+
+    (void)fd, (void)what;
+    xen_unmute(server->host.xen);
 }
 
 static void wait_for_drain(struct server *server)
@@ -248,6 +268,15 @@ static int add_manager(struct server *server)
     return rc;
 }
 
+static int be_patient(struct server *server)
+{
+    int rc = make_timer(server, ON_UNMUTE, on_unmute);
+
+    if (rc == 0)
+        xen_set_patience(server->host.xen, on_muted, server);
+    return rc;
+}
+
 static int open_ledger(struct server *server)
 {
     struct host *host = &server->host;
@@ -282,6 +311,7 @@ static const struct {
     {open_ledger, "cannot keep statistics"},
     {add_signals, "cannot set up signals"},
     {add_manager, "cannot set up timers"},
+    {be_patient, "cannot set up timers"},
     {add_watch, "cannot watch xenstore"},
 };
 

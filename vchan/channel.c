@@ -37,6 +37,7 @@ struct channel {
     uint64_t yields; /* times that our CPU was given away */
     bool spoke; /* we wrote since we last waited for bytes: the peer answers us */
     struct channel_counts counts;
+    uint64_t bytes; /* sent and received, when the port fired last */
     void (*moved)(void *arg); /* to be told of the next byte, or NULL */
     void *moved_arg;
 };
@@ -49,8 +50,12 @@ static int error(void)
 static void port_fired(struct xen_port *port)
 {
     struct channel *channel = (struct channel *)((char *)port - offsetof(struct channel, port));
+    uint64_t bytes = channel->counts.received + channel->counts.sent;
 
     channel->counts.sleeps++;
+    if (bytes != channel->bytes)
+        port->idle = 0;
+    channel->bytes = bytes;
     channel->owner.fired(channel, channel->owner.arg);
 }
 

@@ -11,6 +11,9 @@
 /* So that a storm of events cannot keep a program from everything else that it waits for. */
 #define DISPATCH_MAX 256
 
+/* A peer in order signals because of bytes, or to tell of its coming or end. */
+#define IDLE_MAX 32
+
 struct xen {
     xenevtchn_handle *events;
     xengntshr_handle *granting;
@@ -20,6 +23,9 @@ struct xen {
     unsigned int bound;
     bool nonblocking; /* the fd's present mode */
     bool abandoned;
+    void (*later)(void *arg); /* NULL: all ports are served at once */
+    void *later_arg;
+    TAILQ_HEAD(, xen_port) muted;
 };
 
 static int error(void)
@@ -70,6 +76,7 @@ int xen_open(struct xen **out)
         free(xen);
         return rc;
     }
+    TAILQ_INIT(&xen->muted);
     *out = xen;
     return 0;
 }
@@ -98,14 +105,54 @@ int xen_fd(const struct xen *xen)
     return xenevtchn_fd(xen->events);
 }
 
+static void unmask_port(struct xen *xen, struct xen_port *port)
+{
+    xenevtchn_unmask(xen->events, port->number);
+    port->fired(port);
+}
+
+static void mute_port(struct xen *xen, struct xen_port *port)
+{
+    bool first = TAILQ_EMPTY(&xen->muted);
+
+    port->muted = true;
+    TAILQ_INSERT_TAIL(&xen->muted, port, next);
+    if (first)
+        xen->later(xen->later_arg);
+}
+
+static void unmute_port(struct xen *xen, struct xen_port *port)
+{
+    TAILQ_REMOVE(&xen->muted, port, next);
+    port->muted = false;
+}
+
 static void serve_port(struct xen *xen, evtchn_port_t number)
 {
     struct xen_port *port = number < xen->room ? xen->ports[number] : NULL;
 
     if (!port)
         return; /* unbound since it fired */
-    xenevtchn_unmask(xen->events, number);
-    port->fired(port);
+    if (xen->later && port->idle++ >= IDLE_MAX)
+        mute_port(xen, port);
+    else
+        unmask_port(xen, port);
+}
+
+void xen_set_patience(struct xen *xen, void (*later)(void *arg), void *arg)
+{
+    xen->later = later;
+    xen->later_arg = arg;
+}
+
+void xen_unmute(struct xen *xen)
+{
+    struct xen_port *port;
+
+    while ((port = TAILQ_FIRST(&xen->muted))) {
+        unmute_port(xen, port);
+        unmask_port(xen, port);
+    }
 }
 
 /* The driver's fd is ours alone, so that its mode is; it is changed when the other kind of call comes. */
@@ -189,6 +236,7 @@ static int keep_port(struct xen *xen, xenevtchn_port_or_error_t number, struct x
         return rc;
     }
     port->number = (evtchn_port_t)number;
+    port->idle = 0;
     xen->ports[number] = port;
     xen->bound++;
     return 0;
@@ -208,6 +256,8 @@ void xen_unbind_port(struct xen *xen, struct xen_port *port)
 {
     if (port->number == 0)
         return;
+    if (port->muted)
+        unmute_port(xen, port);
     xen->ports[port->number] = NULL;
     xen->bound--;
     if (!xen->abandoned)

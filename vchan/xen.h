@@ -8,7 +8,9 @@
 #ifndef VCHAN_XEN_H
 #define VCHAN_XEN_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <xenevtchn.h>
 #include <xengnttab.h>
 
@@ -21,6 +23,9 @@ struct xen;
 struct xen_port {
     evtchn_port_t number; /* 0: not bound */
     void (*fired)(struct xen_port *port);
+    unsigned int idle; /* how often it fired since its owner wrote 0 here: something came of it */
+    TAILQ_ENTRY(xen_port) next;
+    bool muted; /* it waits for xen_unmute() */
 };
 
 /*
@@ -46,6 +51,14 @@ int xen_fd(const struct xen *xen);
  * fd is readable then. Returns how many fired, or a negative errno.
  */
 int xen_dispatch(struct xen *xen);
+
+/*
+ * For a process that has other things to do: a port that fired 32 times and nothing came of it is not served, and
+ * stays masked, so that a peer that signals without end costs nothing. later() is told when one is; after a pause
+ * the caller has all of them served by xen_unmute(), once each.
+ */
+void xen_set_patience(struct xen *xen, void (*later)(void *arg), void *arg);
+void xen_unmute(struct xen *xen);
 
 /*
  * Waits for one port to fire, and serves it: one system call less than poll() and xen_dispatch(), for who
