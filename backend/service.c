@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "connection/backoff.h"
 #include "connection/device.h"
 #include "connection/host.h"
 #include "connection/keep.h"
@@ -23,18 +24,32 @@
 /* What one guest's devices may do in a turn: the next guest's are not kept waiting for long. */
 #define LOOKS_PER_TURN 16
 
+#define PAUSES_TOLD_PER_MINUTE 2
+
 /* A device that was seen in the last scan has its generation; one that was not is gone. */
 struct entry {
     TAILQ_ENTRY(entry) next; /* of those to look at */
     uint32_t devid;
     unsigned int generation;
     bool look;
+    bool looked; /* once, which the toolstack has called for, and not the guest */
     struct device *device;
 };
 
-/* A frontend domain, with one watch for all its devices. */
+/* What it has cost so far, for the log. */
+struct cost {
+    uint64_t events;
+    uint64_t exchanges;
+    unsigned int pauses;
+};
+
+/*
+ * A frontend domain, with one watch for all its devices. One that makes too much work is paused: it is not watched
+ * meanwhile, so that whatever it writes costs nothing here.
+ */
 struct domain {
     TAILQ_ENTRY(domain) next;
+    struct service *service;
     domid_t domid;
     char watch[DEVICE_PATH_MAX];
     char token[32];
@@ -45,6 +60,10 @@ struct domain {
     uint32_t sample_devid;
     TAILQ_HEAD(, entry) marked; /* to look at */
     struct quota quota;
+    struct cost cost;
+    bool paused;
+    struct backoff pause;
+    struct rate told; /* that it is paused */
     struct claims claims; /* listed in this turn, if a device had to know */
 };
 
@@ -90,28 +109,58 @@ static void entry_unmark(struct domain *domain, struct entry *entry)
     entry->look = false;
 }
 
+/* The frontend's side of it changed. */
+static void entry_mark_frontend(struct domain *domain, struct entry *entry)
+{
+    if (!device_is_others(entry->device))
+        entry_mark(domain, entry);
+}
+
 static void domain_mark_all(struct domain *domain)
 {
     for (uint32_t i = 0; i < domain->room; i++)
         if (domain->entries[i])
-            entry_mark(domain, domain->entries[i]);
+            entry_mark_frontend(domain, domain->entries[i]);
 }
 
-static struct domain *domain_add(struct service *service, uint32_t domid)
+static void domain_resume(void *arg);
+
+static struct domain *domain_new(struct service *service, uint32_t domid)
 {
     struct domain *domain = calloc(1, sizeof(*domain));
-    int rc;
 
     if (!domain)
         return NULL;
+    domain->service = service;
     domain->domid = (domid_t)domid;
     snprintf(domain->watch, sizeof(domain->watch), "/local/domain/%u/device/vchan", domid);
     snprintf(domain->token, sizeof(domain->token), "frontend/%u", domid);
     TAILQ_INIT(&domain->marked);
     quota_init(&domain->quota, service->limits);
-    rc = store_watch(service->host->store, domain->watch, domain->token);
-    if (rc < 0) {
+    rate_init(&domain->told, PAUSES_TOLD_PER_MINUTE, 1);
+    if (backoff_open(&domain->pause, service->host->base, domain_resume, domain) == 0)
+        return domain;
+    free(domain);
+    return NULL;
+}
+
+static int domain_watch(struct domain *domain)
+{
+    int rc = store_watch(domain->service->host->store, domain->watch, domain->token);
+
+    if (rc < 0)
         log_line(LOG_ERRORS, "cannot watch %s: %s", domain->watch, strerror(-rc));
+    return rc;
+}
+
+static struct domain *domain_add(struct service *service, uint32_t domid)
+{
+    struct domain *domain = domain_new(service, domid);
+
+    if (!domain)
+        return NULL;
+    if (domain_watch(domain) < 0) {
+        backoff_close(&domain->pause);
         free(domain);
         return NULL;
     }
@@ -180,7 +229,7 @@ static void domain_watch_sample(struct service *service, struct domain *domain)
 {
     struct device_id id = {.frontend = domain->domid};
 
-    if (domain->sample[0] && entry_find(domain, domain->sample_devid))
+    if (domain->paused || (domain->sample[0] && entry_find(domain, domain->sample_devid)))
         return;
     domain_unwatch_sample(service, domain);
     while (id.devid < domain->room && !domain->entries[id.devid])
@@ -203,11 +252,56 @@ static bool domain_has_ended(struct service *service, const struct domain *domai
     return store_exists(service->host->store, dir, "state");
 }
 
+/* ---- domains that make too much work ---- */
+
+static void domain_unwatch(struct domain *domain)
+{
+    domain_unwatch_sample(domain->service, domain);
+    store_unwatch(domain->service->host->store, domain->watch, domain->token);
+}
+
+static void domain_pause(struct domain *domain)
+{
+    domain->paused = true;
+    domain->cost.pauses++;
+    domain_unwatch(domain);
+    backoff_start(&domain->pause);
+    if (rate_try(&domain->told) == 0)
+        log_line(LOG_CHANGES, "domain %u changes its nodes too often: it is not watched for a while",
+                 domain->domid);
+}
+
+/* The first event of the new watch says to look at all of them. */
+static void domain_resume(void *arg)
+{
+    struct domain *domain = arg;
+
+    domain->paused = false;
+    quota_resume_work(&domain->quota);
+    if (domain_watch(domain) < 0)
+        domain_pause(domain);
+    else
+        domain_watch_sample(domain->service, domain);
+}
+
+static void domain_charge(struct domain *domain, uint64_t events, uint64_t exchanges)
+{
+    domain->cost.events += events;
+    domain->cost.exchanges += exchanges;
+    if (!quota_take_work(&domain->quota, events + exchanges) && !domain->paused)
+        domain_pause(domain);
+}
+
 static void domain_remove(struct service *service, struct domain *domain)
 {
-    domain_unwatch_sample(service, domain);
+    if (!domain->paused)
+        domain_unwatch(domain);
+    log_line(LOG_DETAILS,
+             "domain %u has no channels left: it cost %" PRIu64 " events, %" PRIu64
+             " exchanges with xenstore, %u pauses",
+             domain->domid, domain->cost.events, domain->cost.exchanges, domain->cost.pauses);
     TAILQ_REMOVE(&service->domains, domain, next);
-    store_unwatch(service->host->store, domain->watch, domain->token);
+    backoff_close(&domain->pause);
     claims_forget(&domain->claims);
     free(domain->entries);
     free(domain);
@@ -275,72 +369,83 @@ static void sweep(struct service *service, unsigned int generation)
     }
 }
 
-static void look_later(struct service *service, int64_t wait)
+/* What it costs is its guest's to bear, but for the first look. */
+static void entry_look(struct domain *domain, struct entry *entry)
 {
-    const struct timeval time = {.tv_sec = wait / 1000000, .tv_usec = wait % 1000000};
+    const struct store *store = domain->service->host->store;
+    uint64_t before = store_exchanges(store);
 
-    event_add(service->more, &time);
+    entry_unmark(domain, entry);
+    device_look(entry->device);
+    if (entry->looked)
+        domain_charge(domain, 0, store_exchanges(store) - before);
+    entry->looked = true;
 }
 
-/*
- * Looks at some of a domain's marked entries that are served, or that are not. Returns how long the rest
- * has to wait, or -1 if there is none.
- */
-static int64_t look_at_some(struct domain *domain, bool taken)
+/* What became of the marked entries that were to be looked at. */
+enum rest { REST_NONE, REST_PAUSED, REST_MORE };
+
+/* Looks at some of a domain's marked entries that are served, or that are not. */
+static enum rest look_at_some(struct domain *domain, bool taken)
 {
+    enum rest rest = REST_NONE;
     struct entry *entry, *next;
-    int64_t wait = 0;
     int looks = 0;
 
     for (entry = TAILQ_FIRST(&domain->marked); entry; entry = next) {
         next = TAILQ_NEXT(entry, next);
         if (device_is_taken(entry->device) != taken)
             continue;
-        if (looks++ == LOOKS_PER_TURN)
-            return 0;
-        wait = rate_try(&domain->quota.looks);
-        if (wait > 0)
-            return wait;
-        entry_unmark(domain, entry);
-        device_look(entry->device);
+        if (looks == LOOKS_PER_TURN)
+            return REST_MORE;
+        if (domain->paused && entry->looked) {
+            rest = REST_PAUSED;
+            continue;
+        }
+        looks++;
+        entry_look(domain, entry);
     }
-    return -1;
+    return rest;
 }
 
 /* One domain's turn. */
-static int64_t look_at_domain(struct domain *domain, bool taken)
+static enum rest look_at_domain(struct domain *domain, bool taken)
 {
-    int64_t wait = look_at_some(domain, taken);
+    enum rest rest = look_at_some(domain, taken);
 
     claims_forget(&domain->claims);
-    return wait;
+    return rest;
 }
 
-static void look_at_those(struct service *service, bool taken, int64_t *soonest)
+static enum rest look_at_those(struct service *service, bool taken)
 {
+    enum rest most = REST_NONE;
     struct domain *domain;
 
     TAILQ_FOREACH (domain, &service->domains, next) {
-        int64_t wait = look_at_domain(domain, taken);
+        enum rest rest = look_at_domain(domain, taken);
 
-        if (wait >= 0 && (*soonest < 0 || wait < *soonest))
-            *soonest = wait;
+        most = rest > most ? rest : most;
     }
+    return most;
 }
 
 /* First those that are served: what one lets go of may be what another, new one wants. */
 static void look_at_marked(struct service *service)
 {
-    int64_t soonest = -1;
+    static const struct timeval at_once;
+    enum rest rest = look_at_those(service, true);
 
-    look_at_those(service, true, &soonest);
-    if (soonest != 0)
-        look_at_those(service, false, &soonest);
-    if (soonest >= 0)
-        look_later(service, soonest);
-    else if (!service->come)
+    if (rest != REST_MORE) {
+        enum rest other = look_at_those(service, false);
+
+        rest = other > rest ? other : rest;
+    }
+    if (rest == REST_MORE)
+        event_add(service->more, &at_once);
+    else if (!service->come && rest == REST_NONE)
         keep_forget(service->host->keep, NULL); /* of devices that have gone meanwhile */
-    service->come |= soonest < 0;
+    service->come |= rest == REST_NONE;
 }
 
 static void look_at_more(evutil_socket_t fd, short what, void *arg)
@@ -422,7 +527,7 @@ static void frontend_changed(struct domain *domain, const char *below)
     if (take_number(&rest, &devid))
         entry = entry_find(domain, devid);
     if (entry)
-        entry_mark(domain, entry);
+        entry_mark_frontend(domain, entry);
 }
 
 /* The domain whose devices lie at the path, and where below its directory. */
@@ -457,6 +562,19 @@ static int service_start(const struct host *host, void *arg)
     return 0;
 }
 
+static void domain_changed(struct service *service, struct domain *domain, const char *path,
+                           const char *below)
+{
+    uint64_t before = store_exchanges(service->host->store);
+
+    if (domain_has_ended(service, domain, path))
+        domain_mark_all(domain);
+    else
+        frontend_changed(domain, below);
+    domain_charge(domain, 1, store_exchanges(service->host->store) - before);
+}
+
+/* Events that were under way when a domain was paused tell nothing: it will be looked at after that. */
 static void service_changed(void *arg, const char *path)
 {
     struct service *service = arg;
@@ -468,10 +586,8 @@ static void service_changed(void *arg, const char *path)
         return;
     }
     domain = domain_of(service, path, &below);
-    if (domain && domain_has_ended(service, domain, path))
-        domain_mark_all(domain);
-    else if (domain)
-        frontend_changed(domain, below);
+    if (domain && !domain->paused)
+        domain_changed(service, domain, path, below);
 }
 
 static void service_settle(void *arg)

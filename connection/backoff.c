@@ -33,12 +33,17 @@ void backoff_close(struct backoff *backoff)
     backoff->timer = NULL;
 }
 
+bool backoff_is_on(const struct backoff *backoff)
+{
+    return event_pending(backoff->timer, EV_TIMEOUT, NULL);
+}
+
 void backoff_start(struct backoff *backoff)
 {
     struct timespec now;
     struct timeval pause;
 
-    if (event_pending(backoff->timer, EV_TIMEOUT, NULL))
+    if (backoff_is_on(backoff))
         return;
     clock_gettime(CLOCK_MONOTONIC, &now);
     if (now.tv_sec - backoff->last.tv_sec > QUIET_SECONDS)

@@ -6,6 +6,7 @@
 #ifndef CONNECTION_BACKOFF_H
 #define CONNECTION_BACKOFF_H
 
+#include <stdbool.h>
 #include <time.h>
 
 struct event;
@@ -28,6 +29,9 @@ void backoff_close(struct backoff *backoff);
 
 /* Has again() called after a pause. Does nothing if that is so already. */
 void backoff_start(struct backoff *backoff);
+
+/* Whether again() is to come. */
+bool backoff_is_on(const struct backoff *backoff);
 
 /* again() does not come, and the next pause is short. */
 void backoff_reset(struct backoff *backoff);

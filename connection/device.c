@@ -28,7 +28,9 @@ struct device {
     char complaint[CONNECTION_WHY_MAX]; /* as last logged */
     bool told;                          /* that is why it closes now */
     struct event *patience;             /* pending: the peer has gone, its bytes have not */
-    struct backoff again;               /* a frontend's, until it starts over */
+    struct backoff again;               /* until a frontend starts over, or a refused device is tried again */
+    bool wanted;                        /* it was looked at meanwhile */
+    bool others;                        /* it is not for us to serve */
     struct event *turn;                 /* pending: the guest waits until it may connect */
     bool ending;                        /* it is not to be taken over any more */
     bool has_turn;                      /* that is, when that is over */
@@ -322,8 +324,7 @@ static int fill_refusal(struct store *store, void *arg)
  */
 static void device_refuse(struct device *device, int rc, const char *why)
 {
-    if (device->role == MACHINE_FRONTEND)
-        device_plan(device);
+    device_plan(device);
     if (strcmp(device->complaint, why) == 0)
         return;
     snprintf(device->complaint, sizeof(device->complaint), "%s", why);
@@ -463,7 +464,8 @@ static void device_take(struct device *device)
     connection->keep = device->host->keep;
     connection->id = device->id;
     rc = device_choose(device, why);
-    if (rc == 0 && !connection_is_served(connection))
+    device->others = rc == 0 && !connection_is_served(connection);
+    if (device->others)
         return;
     if (rc == 0)
         rc = check_peer(device, why);
@@ -473,8 +475,13 @@ static void device_take(struct device *device)
         device_refuse(device, rc, why);
 }
 
+/* To try costs more than to look, and what a guest writes can have it looked at without end. */
 static void device_begin(struct device *device)
 {
+    if (device->role == MACHINE_BACKEND && backoff_is_on(&device->again)) {
+        device->wanted = true;
+        return;
+    }
     device_take(device);
     if (device->endpoint)
         endpoint_look(device->endpoint);
@@ -527,8 +534,10 @@ static void device_start_over(struct device *device)
 static void device_again(void *arg)
 {
     struct device *device = arg;
+    bool wanted = device->wanted || device->role == MACHINE_FRONTEND;
 
-    if (device->ending)
+    device->wanted = false;
+    if (device->ending || !wanted)
         return;
     if (device->endpoint && device->own == XenbusStateClosed) /* it may be on its way already */
         device_start_over(device);
@@ -595,6 +604,11 @@ static bool device_is_orphan(const struct device *device)
 bool device_is_taken(const struct device *device)
 {
     return device->endpoint != NULL;
+}
+
+bool device_is_others(const struct device *device)
+{
+    return device->others;
 }
 
 bool device_is_delivering(const struct device *device)

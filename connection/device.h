@@ -29,12 +29,16 @@ struct device *device_new_frontend(const struct host *host, uint32_t devid,
 /* Whether it is served: it was taken over, and has not been let go of. */
 bool device_is_taken(const struct device *device);
 
+/* Whether it is for somebody else to serve (connection=app); only its own directory can change that. */
+bool device_is_others(const struct device *device);
+
 /* Whether it has rings, and so may have bytes to deliver. */
 bool device_is_delivering(const struct device *device);
 
 /*
  * Something below B or F changed, or may have: takes the device over if it can be, and does all
- * that is to be done now. What is wrong with it is logged once, and tried again each time. One
+ * that is to be done now. What is wrong with it is logged once, and tried again when it is looked at after a pause, which
+ * grows. One
  * whose other side's directory is gone is let go of, once what that side left is delivered. A frontend
  * that has come to its end starts over by itself, after a pause.
  */

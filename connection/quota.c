@@ -3,16 +3,22 @@
 
 #include <time.h>
 
-/* What no option is for, since no honest guest comes near. */
-#define LOOKS_PER_MINUTE 12000
+/* What no option is for, since no honest guest comes near. A connection takes some 70 of work, from 1 to 6. */
+#define WORK_PER_CONNECT 100u
+#define WORK_PER_MINUTE  12000u /* at least */
 #define LINES_PER_MINUTE 300
-#define LINES_AT_ONCE    16384
 
 #define MINUTE 60000000
 
 /* At once: what all of a guest's channels together need to connect, a few times over. */
 #define CONNECTS_AT_ONCE(channels) (16 + 4 * (channels))
-#define LOOKS_AT_ONCE(channels)    (256 + 32 * (channels))
+#define WORK_OF_CHANNEL            512
+#define WORK_AT_ONCE(channels)     (4096 + WORK_OF_CHANNEL * (channels))
+#define LINES_OF_CHANNEL           64
+#define LINES_AT_ONCE(channels)    (256 + LINES_OF_CHANNEL * (channels))
+
+/* After a pause. */
+#define WORK_ANEW(channels) (64 + 16 * (channels))
 
 static int64_t microseconds_now(void)
 {
@@ -54,6 +60,15 @@ int64_t rate_try(struct rate *rate)
     return wait;
 }
 
+static unsigned int work_per_minute(const struct quota_limits *limits)
+{
+    unsigned int most = MINUTE;
+
+    if (limits->connects < MINUTE / WORK_PER_CONNECT)
+        most = limits->connects * WORK_PER_CONNECT;
+    return most > WORK_PER_MINUTE ? most : WORK_PER_MINUTE;
+}
+
 static void scale(struct quota *quota)
 {
     unsigned int connects = CONNECTS_AT_ONCE(quota->channels);
@@ -61,15 +76,25 @@ static void scale(struct quota *quota)
     if (connects > quota->limits->connects)
         connects = quota->limits->connects;
     quota->connects.burst = quota->connects.distance * connects;
-    quota->looks.burst = quota->looks.distance * LOOKS_AT_ONCE(quota->channels);
+    quota->work.burst = quota->work.distance * WORK_AT_ONCE(quota->channels);
+    quota->lines.burst = quota->lines.distance * LINES_AT_ONCE(quota->channels);
 }
 
 void quota_init(struct quota *quota, const struct quota_limits *limits)
 {
     *quota = (struct quota){.limits = limits};
     rate_init(&quota->connects, limits->connects, 0);
-    rate_init(&quota->looks, LOOKS_PER_MINUTE, 0);
-    rate_init(&quota->lines, LINES_PER_MINUTE, LINES_AT_ONCE);
+    rate_init(&quota->work, work_per_minute(limits), 0);
+    rate_init(&quota->lines, LINES_PER_MINUTE, 0);
+    scale(quota);
+}
+
+/* With a channel comes at once what it needs, and with it goes that. */
+static void count_channel(struct quota *quota, int count)
+{
+    quota->channels += (unsigned int)count;
+    quota->work.next -= quota->work.distance * WORK_OF_CHANNEL * count;
+    quota->lines.next -= quota->lines.distance * LINES_OF_CHANNEL * count;
     scale(quota);
 }
 
@@ -79,8 +104,7 @@ bool quota_take_channel(struct quota *quota)
         return true;
     if (quota->channels >= quota->limits->channels)
         return false;
-    quota->channels++;
-    scale(quota);
+    count_channel(quota, 1);
     return true;
 }
 
@@ -96,10 +120,8 @@ bool quota_take_bytes(struct quota *quota, uint64_t bytes)
 
 void quota_give_channel(struct quota *quota)
 {
-    if (!quota)
-        return;
-    quota->channels--;
-    scale(quota);
+    if (quota)
+        count_channel(quota, -1);
 }
 
 void quota_give_bytes(struct quota *quota, uint64_t bytes)
@@ -111,6 +133,19 @@ void quota_give_bytes(struct quota *quota, uint64_t bytes)
 int64_t quota_take_connect(struct quota *quota)
 {
     return quota ? rate_take(&quota->connects) : 0;
+}
+
+bool quota_take_work(struct quota *quota, uint64_t count)
+{
+    bool within = look_up(&quota->work, microseconds_now()) == 0;
+
+    quota->work.next += quota->work.distance * (int64_t)count;
+    return within;
+}
+
+void quota_resume_work(struct quota *quota)
+{
+    quota->work.next = microseconds_now() - quota->work.distance * WORK_ANEW(quota->channels);
 }
 
 bool quota_take_line(struct quota *quota, unsigned int *unlogged)

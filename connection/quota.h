@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What one guest may have of this process, so that it costs nobody else: channels, connections and
- * looks at xenstore in a time, mapped memory, log lines. NULL as a quota: no limits.
+ * work in a time, mapped memory, log lines. NULL as a quota: no limits.
  */
 #ifndef CONNECTION_QUOTA_H
 #define CONNECTION_QUOTA_H
@@ -40,7 +40,7 @@ struct quota {
     unsigned int channels;
     uint64_t ring_bytes;
     struct rate connects;
-    struct rate looks;
+    struct rate work;
     struct rate lines;
     unsigned int unlogged; /* lines, since the last one that was */
 };
@@ -56,6 +56,15 @@ void quota_give_bytes(struct quota *quota, uint64_t bytes);
 
 /* Takes a place for a connection. As rate_take(). */
 int64_t quota_take_connect(struct quota *quota);
+
+/*
+ * So much more was done for it, in exchanges with xenstored and its events. False: that is more than its share, and
+ * nothing more is to be done for a while.
+ */
+bool quota_take_work(struct quota *quota, uint64_t count);
+
+/* That while is over: what it has now is enough for a look at each of its channels, and little more. */
+void quota_resume_work(struct quota *quota);
 
 /*
  * Whether a line about this guest may be logged. *unlogged: how many before it were not, which is to be

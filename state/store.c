@@ -16,7 +16,15 @@
 struct store {
     struct xs_handle *xs;
     xs_transaction_t transaction; /* what every call is part of; XBT_NULL outside */
+    uint64_t exchanges;
 };
+
+/* For an exchange with xenstored. */
+static struct xs_handle *ask(struct store *store)
+{
+    store->exchanges++;
+    return store->xs;
+}
 
 /* A connection that broke gives errors of its socket. */
 static int error(void)
@@ -50,7 +58,7 @@ void store_close(struct store *store)
     if (!store)
         return;
     if (store->transaction != XBT_NULL)
-        xs_transaction_end(store->xs, store->transaction, true);
+        xs_transaction_end(ask(store), store->transaction, true);
     xs_close(store->xs);
     free(store);
 }
@@ -58,6 +66,11 @@ void store_close(struct store *store)
 int store_fd(struct store *store)
 {
     return xs_fileno(store->xs);
+}
+
+uint64_t store_exchanges(const struct store *store)
+{
+    return store->exchanges;
 }
 
 int store_own_domid(struct store *store, domid_t *domid)
@@ -87,7 +100,7 @@ static int read_raw(struct store *store, const char *dir, const char *key, char 
 
     if (rc < 0)
         return rc;
-    *value = xs_read(store->xs, store->transaction, path, length);
+    *value = xs_read(ask(store), store->transaction, path, length);
     return *value ? 0 : error();
 }
 
@@ -169,7 +182,7 @@ int store_write_text(struct store *store, const char *dir, const char *key, cons
 
     if (rc < 0)
         return rc;
-    if (!xs_write(store->xs, store->transaction, path, text, (unsigned int)strlen(text)))
+    if (!xs_write(ask(store), store->transaction, path, text, (unsigned int)strlen(text)))
         return error();
     return 0;
 }
@@ -220,9 +233,9 @@ int store_make_directory_for(struct store *store, const char *path, domid_t owne
     for (int i = 0; i < 2; i++)
         if (readers[i] != STORE_NOBODY && readers[i] != owner)
             perms[count++] = (struct xs_permissions){.id = readers[i], .perms = XS_PERM_READ};
-    if (!xs_mkdir(store->xs, store->transaction, path))
+    if (!xs_mkdir(ask(store), store->transaction, path))
         return error();
-    if (!xs_set_permissions(store->xs, store->transaction, path, perms, count))
+    if (!xs_set_permissions(ask(store), store->transaction, path, perms, count))
         return error();
     return 0;
 }
@@ -234,7 +247,7 @@ int store_make_directory(struct store *store, const char *path, domid_t owner, d
 
 int store_remove(struct store *store, const char *path)
 {
-    if (xs_rm(store->xs, store->transaction, path) || errno == ENOENT)
+    if (xs_rm(ask(store), store->transaction, path) || errno == ENOENT)
         return 0;
     return error();
 }
@@ -242,7 +255,7 @@ int store_remove(struct store *store, const char *path)
 static bool is_empty(struct store *store, const char *path)
 {
     unsigned int count = 1;
-    char **names = xs_directory(store->xs, store->transaction, path, &count);
+    char **names = xs_directory(ask(store), store->transaction, path, &count);
 
     free(names);
     return names && count == 0;
@@ -278,7 +291,7 @@ int store_list(struct store *store, const char *dir, const char *key, char ***na
     *count = 0;
     if (rc < 0)
         return rc;
-    *names = xs_directory(store->xs, store->transaction, path, count);
+    *names = xs_directory(ask(store), store->transaction, path, count);
     if (*names || errno == ENOENT)
         return 0;
     *count = 0;
@@ -292,7 +305,7 @@ int store_list(struct store *store, const char *dir, const char *key, char ***na
 static xs_transaction_t start_transaction(struct store *store)
 {
     for (int try = 0; try < TRANSACTION_TRIES; try++) {
-        xs_transaction_t transaction = xs_transaction_start(store->xs);
+        xs_transaction_t transaction = xs_transaction_start(ask(store));
 
         if (transaction != XBT_NULL || errno != ENOSPC)
             return transaction;
@@ -326,7 +339,7 @@ int store_transaction(struct store *store, int (*fill)(struct store *store, void
         if (store->transaction == XBT_NULL)
             return error();
         rc = fill(store, arg);
-        committed = xs_transaction_end(store->xs, store->transaction, rc < 0);
+        committed = xs_transaction_end(ask(store), store->transaction, rc < 0);
         store->transaction = XBT_NULL;
         if (is_conflict(rc) && conflicts++ < CONFLICT_TRIES)
             continue;
@@ -340,14 +353,14 @@ int store_transaction(struct store *store, int (*fill)(struct store *store, void
 
 int store_watch(struct store *store, const char *path, const char *token)
 {
-    if (xs_watch(store->xs, path, token))
+    if (xs_watch(ask(store), path, token))
         return 0;
     return errno == E2BIG ? -ENOSPC : error(); /* xenstored's word for its quota */
 }
 
 int store_unwatch(struct store *store, const char *path, const char *token)
 {
-    return xs_unwatch(store->xs, path, token) ? 0 : error();
+    return xs_unwatch(ask(store), path, token) ? 0 : error();
 }
 
 int store_next_event(struct store *store, struct store_event *event)

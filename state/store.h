@@ -45,6 +45,9 @@ void store_close(struct store *store);
  */
 int store_fd(struct store *store);
 
+/* How many exchanges with xenstored there were: what the work so far has cost. */
+uint64_t store_exchanges(const struct store *store);
+
 /* The domain that this program runs in. */
 int store_own_domid(struct store *store, domid_t *domid);
 
