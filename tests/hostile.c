@@ -3,12 +3,12 @@
  * A guest that does harm: writes what it likes to its own nodes and pages, and connects in a loop. For
  * tests/sim-backend-hostile.sh, tests/sim-backend-quota.sh and bench/hostile.
  *
- *   hostile BACKEND DEVICES SEED [KIND [ROOT [WRITES]]]
+ *   hostile BACKEND DEVICES SEED [KIND [ROOT [ACTS]]]
  *
  * BACKEND is the domain id of the backend of its devices 0 to DEVICES-1. KIND is one of kinds[] below, by
  * default all of them. ROOT is where its devices are, by default device/vchan: elsewhere it does the same, but to
- * nobody. It goes on until SIGTERM, or until it has written so many nodes; then it says what it did. It never waits
- * for anybody for long.
+ * nobody. It goes on until SIGTERM, or until it has written or signalled so often; then it says what it did. It never
+ * waits for anybody for long.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -26,7 +26,7 @@
 
 static volatile sig_atomic_t stopped;
 static uint64_t seed;
-static unsigned long writes, connects, signals, writes_wanted = ULONG_MAX;
+static unsigned long writes, connects, signals, acts_wanted = ULONG_MAX;
 static const char *root = "device/vchan";
 
 /* What it has of Xen, and the page that it shares at the moment. */
@@ -115,8 +115,8 @@ static void await_offer(unsigned int device)
 
     snprintf(path, sizeof(path), "%s/%u/backend", root, device);
     dir = xs_read(guest.xs, XBT_NULL, path, NULL);
-    snprintf(path, sizeof(path), "%s/state", dir ? dir : "");
-    for (int try = 0; dir && !offered && try < 20; try++) {
+    snprintf(path, sizeof(path), "%s/state", dir ? dir : root);
+    for (int try = 0; !offered && try < 20; try++) {
         state = xs_read(guest.xs, XBT_NULL, path, NULL);
         offered = state && strcmp(state, "2") == 0;
         free(state);
@@ -299,7 +299,7 @@ int main(int argc, char **argv)
     unsigned int devices;
 
     if (argc < 4 || argc > 7 || !kind) {
-        fprintf(stderr, "usage: hostile BACKEND DEVICES SEED [KIND [ROOT [WRITES]]]\n");
+        fprintf(stderr, "usage: hostile BACKEND DEVICES SEED [KIND [ROOT [ACTS]]]\n");
         return 2;
     }
     sigaction(SIGTERM, &action, NULL);
@@ -309,12 +309,12 @@ int main(int argc, char **argv)
     if (argc > 5)
         root = argv[5];
     if (argc > 6)
-        writes_wanted = strtoul(argv[6], NULL, 10);
+        acts_wanted = strtoul(argv[6], NULL, 10);
     if (open_all() < 0 || devices == 0) {
         fprintf(stderr, "hostile: cannot open xenstore or Xen: %s\n", strerror(errno));
         return 1;
     }
-    while (!stopped && writes < writes_wanted)
+    while (!stopped && writes + signals < acts_wanted)
         do_harm(kind, devices);
     close_all(devices);
     printf("%lu writes, %lu connects, %lu signals\n", writes, connects, signals);

@@ -37,6 +37,7 @@ SIM_TESTS = \
 	tests/sim-backend-limits.sh \
 	tests/sim-backend-many.sh \
 	tests/sim-backend-plugs.sh \
+	tests/sim-backend-quota.sh \
 	tests/sim-backend-replaced.sh \
 	tests/sim-backend-scale.sh \
 	tests/sim-backend-service.sh \
