@@ -189,8 +189,12 @@ static int hang_up(const struct pty *pty)
 
 static int set_rights(const struct pty *pty, const struct rights *rights)
 {
-    int rc = rights_give(rights, pty->slave);
+    int file = open(pty->slave, O_PATH | O_NOFOLLOW | O_CLOEXEC), rc;
 
+    if (file < 0)
+        return -errno;
+    rc = rights_give(rights, file);
+    close(file);
     return rc == 0 && chmod(pty->slave, rights->mode) < 0 ? -errno : rc;
 }
 

@@ -73,11 +73,11 @@ int rights_read(const struct connection_spec *spec, struct rights *rights,
     return rc == 0 ? read_mode(spec->mode, &rights->mode, why) : rc;
 }
 
-int rights_give(const struct rights *rights, const char *path)
+int rights_give(const struct rights *rights, int file)
 {
     if (rights->owner == (uid_t)-1 && rights->group == (gid_t)-1)
         return 0;
-    return lchown(path, rights->owner, rights->group) < 0 ? -errno : 0;
+    return fchownat(file, "", rights->owner, rights->group, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
 bool rights_are(const struct rights *rights, const struct stat *file)

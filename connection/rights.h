@@ -26,8 +26,11 @@ struct rights {
 int rights_read(const struct connection_spec *spec, struct rights *rights,
                 char why[CONNECTION_WHY_MAX]);
 
-/* Gives a file away, itself if it is a link; its mode is not touched. 0 or -errno. */
-int rights_give(const struct rights *rights, const char *path);
+/*
+ * Gives a file away that is open, also with O_PATH; its mode is not touched. 0 or -errno. (By its path it could be another
+ * one by now.)
+ */
+int rights_give(const struct rights *rights, int file);
 
 /* Whether that is how a file is that was made with these. (Its group, if they name none, is not looked at.) */
 bool rights_are(const struct rights *rights, const struct stat *file);

@@ -46,13 +46,36 @@ int unix_connect(const char *path)
     return fd;
 }
 
-/* Makes room for a socket if all that is in its place is one that nobody listens on. */
-static int remove_stale(const char *path)
+static const char *base_of(const char *path)
 {
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+/*
+ * The directory of a path, as it is now: what is at a path's end is looked at, given away and removed only there. Who
+ * may write to a directory further up can have the path lead elsewhere meanwhile.
+ */
+static int open_parent(const char *path)
+{
+    const char *base = base_of(path);
+    char dir[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1];
+    int fd;
+
+    snprintf(dir, sizeof(dir), "%.*s%s", (int)(base - path), path, base == path ? "." : "");
+    fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+/* Makes room for a socket if all that is in its place is one that nobody listens on. */
+static int remove_stale(int dir, const char *path)
+{
+    const char *base = base_of(path);
     struct stat file;
     int fd;
 
-    if (lstat(path, &file) < 0)
+    if (fstatat(dir, base, &file, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? 0 : -errno;
     if (!S_ISSOCK(file.st_mode))
         return -EEXIST;
@@ -61,7 +84,7 @@ static int remove_stale(const char *path)
         close(fd);
     if (fd != -ECONNREFUSED)
         return fd == -ENOENT ? 0 : -EADDRINUSE;
-    return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+    return unlinkat(dir, base, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 /* The mask, and not a chmod(): what lies at a path can be replaced meanwhile. */
@@ -74,32 +97,63 @@ static int unix_bind(int fd, const struct sockaddr_un *address, mode_t mode)
     return rc;
 }
 
-static int finish_listening(int fd, const char *path, const struct rights *rights,
+/* A socket of ours that has no other name; -ESTALE: what is there is not what was just made. */
+static int open_made(int dir, const char *base, struct stat *file)
+{
+    int made = openat(dir, base, O_PATH | O_NOFOLLOW | O_CLOEXEC), rc = 0;
+
+    if (made < 0)
+        return errno == ENOENT ? -ESTALE : -errno;
+    if (fstat(made, file) < 0)
+        rc = -errno;
+    else if (!S_ISSOCK(file->st_mode) || file->st_uid != geteuid() || file->st_nlink != 1)
+        rc = -ESTALE;
+    if (rc < 0)
+        close(made);
+    return rc < 0 ? rc : made;
+}
+
+/* Gives the file away that bind() made, if that went into this directory. */
+static int finish_listening(int fd, int dir, const char *base, const struct rights *rights,
                             struct stat *file)
 {
-    int rc = rights_give(rights, path);
+    int made = open_made(dir, base, file), rc;
 
-    if (rc == 0 && (listen(fd, BACKLOG) < 0 || lstat(path, file) < 0))
+    if (made < 0)
+        return made;
+    rc = rights_give(rights, made);
+    close(made);
+    if (rc == 0 && listen(fd, BACKLOG) < 0)
         rc = -errno;
     if (rc < 0)
-        unlink(path);
+        unlinkat(dir, base, 0);
     return rc;
+}
+
+static int listen_in(int fd, int dir, const char *path, const struct sockaddr_un *address,
+                     const struct rights *rights, struct stat *file)
+{
+    int rc = remove_stale(dir, path);
+
+    if (rc == 0)
+        rc = unix_bind(fd, address, rights->mode);
+    return rc == 0 ? finish_listening(fd, dir, base_of(path), rights, file) : rc;
 }
 
 int unix_listen(const char *path, const struct rights *rights, struct stat *file)
 {
     struct sockaddr_un address;
-    int rc = set_address(&address, path);
-    int fd = rc < 0 ? rc : unix_socket();
+    int rc = set_address(&address, path), fd, dir;
 
-    if (fd < 0)
-        return fd;
-    rc = remove_stale(path);
-    if (rc == 0)
-        rc = unix_bind(fd, &address, rights->mode);
-    if (rc == 0)
-        rc = finish_listening(fd, path, rights, file);
     if (rc < 0)
+        return rc;
+    dir = open_parent(path);
+    if (dir < 0)
+        return dir;
+    fd = unix_socket();
+    rc = fd < 0 ? fd : listen_in(fd, dir, path, &address, rights, file);
+    close(dir);
+    if (rc < 0 && fd >= 0)
         close(fd);
     return rc < 0 ? rc : fd;
 }
@@ -146,9 +200,14 @@ bool unix_listens(int fd, const char *path, struct stat *file)
 
 void unix_unlisten(int fd, const char *path, const struct stat *file)
 {
+    int dir = open_parent(path);
+    const char *base = base_of(path);
     struct stat now;
 
-    if (lstat(path, &now) == 0 && now.st_dev == file->st_dev && now.st_ino == file->st_ino)
-        unlink(path);
+    if (dir >= 0 && fstatat(dir, base, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+        now.st_dev == file->st_dev && now.st_ino == file->st_ino)
+        unlinkat(dir, base, 0);
+    if (dir >= 0)
+        close(dir);
     close(fd);
 }

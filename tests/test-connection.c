@@ -14,6 +14,7 @@
 #include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "connection/child.h"
@@ -113,6 +114,66 @@ START_TEST(test_unlisten_leaves_a_successor)
     ck_assert_int_eq(access(path, F_OK), 0);
     unix_unlisten(second, path, &new);
     ck_assert_int_eq(access(path, F_OK), -1);
+}
+END_TEST
+
+START_TEST(test_rights_are_given_to_the_file)
+{
+    struct rights nobody = {.owner = 65534, .group = (gid_t)-1};
+    char other[80];
+    struct stat file;
+    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+    snprintf(other, sizeof(other), "%s.other", path);
+    close(open(other, O_CREAT | O_WRONLY, 0600));
+    ck_assert_int_eq(rename(other, path), 0); /* as who may write to its directory could */
+    ck_assert_int_eq(rights_give(&nobody, fd), geteuid() == 0 ? 0 : -EPERM);
+    close(fd);
+    ck_assert_int_eq(lstat(path, &file), 0);
+    ck_assert_uint_eq(file.st_uid, geteuid());
+}
+END_TEST
+
+/* Has the path lead to one directory and to the other, in turns, until it is killed. */
+static pid_t flip(const char *link, const char *a, const char *b)
+{
+    char next[80];
+    pid_t child = fork();
+
+    snprintf(next, sizeof(next), "%s.next", link);
+    for (unsigned int i = 0; child == 0; i++)
+        if (symlink(i % 2 ? a : b, next) < 0 || rename(next, link) < 0)
+            _exit(1);
+    return child;
+}
+
+START_TEST(test_listen_where_the_path_changes)
+{
+    struct rights nobody = {.owner = 65534, .group = (gid_t)-1, .mode = 0600};
+    char mine[64], theirs[64], link[64], at[80], victim[80];
+    struct stat file;
+    pid_t child;
+
+    snprintf(mine, sizeof(mine), "%s/mine", folder);
+    snprintf(theirs, sizeof(theirs), "%s/theirs", folder);
+    snprintf(link, sizeof(link), "%s/link", folder);
+    snprintf(at, sizeof(at), "%s/socket", link);
+    snprintf(victim, sizeof(victim), "%s/socket", theirs);
+    ck_assert(mkdir(mine, 0700) == 0 && mkdir(theirs, 0700) == 0 && symlink(mine, link) == 0);
+    close(open(victim, O_CREAT | O_WRONLY, 0600));
+    child = flip(link, mine, theirs);
+    for (int i = 0; i < 3000; i++) {
+        int listener = unix_listen(at, geteuid() == 0 ? &nobody : &private, &file);
+
+        if (listener >= 0)
+            unix_unlisten(listener, at, &file);
+    }
+    kill(child, SIGKILL);
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    ck_assert_int_eq(lstat(victim, &file), 0);
+    ck_assert(S_ISREG(file.st_mode) && file.st_uid == geteuid());
+    snprintf(at, sizeof(at), "rm -r %s/*", folder);
+    ck_assert_int_eq(system(at), 0);
 }
 END_TEST
 
@@ -437,6 +498,8 @@ int main(void)
     tcase_add_test(tcase, test_listen_leaves_what_is_in_use);
     tcase_add_test(tcase, test_listen_leaves_other_files);
     tcase_add_test(tcase, test_unlisten_leaves_a_successor);
+    tcase_add_test(tcase, test_rights_are_given_to_the_file);
+    tcase_add_test(tcase, test_listen_where_the_path_changes);
     tcase_add_test(tcase, test_long_paths);
     tcase_add_test(tcase, test_full_queue);
     tcase_add_test(tcase, test_dial);
