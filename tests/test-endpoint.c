@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vchan/endpoint.h: what a backend asks of xenstore when its frontend plays with the page. The rest is played here. */
+/*
+ * vchan/endpoint.h: what a backend asks of xenstore when its frontend plays with the page, and what a frontend
+ * believes of its ring sizes. The rest is played here.
+ */
 #include "vchan/endpoint.h"
 
 #include <check.h>
@@ -20,6 +23,8 @@ static struct {
     bool died;
     unsigned int open;
     struct channel_owner owner;
+    uint32_t ring; /* F/read-ring and F/write-ring */
+    struct ring_orders granted;
 } host;
 
 /* ---- xenstore ---- */
@@ -49,7 +54,7 @@ int store_read_number(struct store *store, const char *dir, const char *key, uin
 {
     (void)store, (void)dir, (void)max;
     host.reads++;
-    *value = strcmp(key, "frontend-id") == 0 ? 5 : 1;
+    *value = strcmp(key, "frontend-id") == 0 ? 5 : strstr(key, "-ring") ? host.ring : 1;
     return 0;
 }
 
@@ -140,7 +145,7 @@ int channel_join(struct xen *xen, domid_t peer, uint32_t ring_ref, evtchn_port_t
 int channel_serve(struct xen *xen, domid_t peer, const struct ring_orders *orders,
                   struct channel_owner owner, struct channel **channel)
 {
-    (void)orders;
+    host.granted = *orders;
     return channel_join(xen, peer, 0, 0, owner, channel);
 }
 
@@ -256,11 +261,33 @@ START_TEST(test_a_frontend_that_died_after_all_is_seen)
 }
 END_TEST
 
+/* The sizes are read once, when the device is taken over: what they become later is for its next life. */
+START_TEST(test_sizes_that_change_are_not_believed)
+{
+    static const struct endpoint_ops ops = {0};
+    struct endpoint *endpoint;
+
+    memset(&host, 0, sizeof(host));
+    host.own = host.peer = XenbusStateInitialising;
+    host.ring = 4096;
+    ck_assert_int_eq(endpoint_open(NULL, NULL, MACHINE_FRONTEND, OWN, &ops, NULL, &endpoint), 0);
+    endpoint_look(endpoint);
+    host.ring = RING_SIZE_MAX;
+    host.peer = XenbusStateInitWait;
+    endpoint_look(endpoint);
+    ck_assert_int_eq(host.own, XenbusStateInitialised);
+    ck_assert_uint_eq(host.granted.read, 12);
+    ck_assert_uint_eq(host.granted.write, 12);
+    endpoint_close(endpoint);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tcase = tcase_create("endpoint");
 
     tcase_add_test(tcase, test_a_live_byte_that_flips_is_not_asked_about);
     tcase_add_test(tcase, test_a_frontend_that_died_after_all_is_seen);
+    tcase_add_test(tcase, test_sizes_that_change_are_not_believed);
     return check_main("endpoint", tcase);
 }
