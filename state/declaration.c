@@ -521,10 +521,27 @@ bool declaration_takes_reconnect(const struct declaration *channel)
     return kind_of(channel)->takes & 1 << KEY_RECONNECT;
 }
 
+/* As a person would write it. */
+static void put_size(FILE *to, const char *key, uint32_t bytes)
+{
+    if (bytes % (1 << 20) == 0)
+        fprintf(to, ",%s=%uM", key, bytes >> 20);
+    else if (bytes % (1 << 10) == 0)
+        fprintf(to, ",%s=%uK", key, bytes >> 10);
+    else
+        fprintf(to, ",%s=%u", key, bytes);
+}
+
 static void put_rings(FILE *to, const struct declaration *channel)
 {
-    if (channel->read_ring != RING_SIZE_DEFAULT || channel->write_ring != RING_SIZE_DEFAULT)
-        fprintf(to, ",read-ring=%u,write-ring=%u", channel->read_ring, channel->write_ring);
+    if (channel->read_ring == RING_SIZE_DEFAULT && channel->write_ring == RING_SIZE_DEFAULT)
+        return;
+    if (channel->read_ring == channel->write_ring) {
+        put_size(to, "ring", channel->read_ring);
+        return;
+    }
+    put_size(to, "read-ring", channel->read_ring);
+    put_size(to, "write-ring", channel->write_ring);
 }
 
 static void put_text(FILE *to, const char *key, const char *text)

@@ -34,11 +34,11 @@ part "attach, detach, change"
 config web "name=db, connection=echo, ring=128K" "name=log, backend=logger" \
     "name=new, connection=exec, command=cat"
 run 3 xl-vchan diff "$cfg"
-says "~ name=db: read-ring: 65536 -> 131072, write-ring: 65536 -> 131072
+says "~ name=db: read-ring: 64K -> 128K, write-ring: 64K -> 128K
 + name=new,connection=exec,command=cat
 - name=old,devid=2"
 run 3 xl-vchan diff --json "$cfg"
-[[ ${out//[$' \n']/} == '[{"name":"db","declared":"name=db,devid=0,read-ring=131072,write-ring=131072,connection=echo","present":"name=db,devid=0,connection=echo"},'* ]] ||
+[[ ${out//[$' \n']/} == '[{"name":"db","declared":"name=db,devid=0,ring=128K,connection=echo","present":"name=db,devid=0,connection=echo"},'* ]] ||
     fail "JSON: $out"
 before=$(snapshot)
 apply --dry-run

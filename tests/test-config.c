@@ -420,6 +420,8 @@ static const struct {
      "@:3: vchans: unknown (write vchan = [ \"name=NAME, ...\" ])"},
     {"name = 'web'\n", "vchannel+=[ 'name=a' ]\n",
      "command line: vchannel: unknown (write vchan = [ \"name=NAME, ...\" ])"},
+    {"vchan = [ 'name=a' ]\nvchan += [ 'name=b' ]\n vchan=[ 'name=c' ]\n", "",
+     "@:3: vchan: is in line 1 already (write vchan += [ ... ] to add to that)"},
     {"vchan_2='x'\nvchan=['name=a']\n", "",
      "@:1: vchan_2: unknown (write vchan = [ \"name=NAME, ...\" ])"},
 };
@@ -485,7 +487,9 @@ static const struct {
 static const char *const specs[] = {
     "name=a",
     "name=b,backend=stor age,devid=7",
-    "name=c,read-ring=1024,write-ring=2048,connection=echo",
+    "name=c,read-ring=1K,write-ring=2K,connection=echo",
+    "name=j,ring=1M",
+    "name=k,ring=4K",
     "name=d,connection=socket,path=/run/a b.sock,reconnect=0",
     "name=e,connection=tcp,address=[::1]:5432",
     "name=g,connection=connect,path=/a,reconnect=1",

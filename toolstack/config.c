@@ -170,22 +170,41 @@ static int read_string(struct reader *reader, const char *key, char **string)
 
 /*
  * xl takes no notice of keys that it does not know. One that is nearly ours is a mistake, and its
- * channels would be taken for none at all.
+ * channels would be taken for none at all; as would those of the first of two keys in one file.
+ * *first is the line of that, or 0.
  */
-static int check_typos(const struct reader *reader, const char *text)
+static int check_key(const struct reader *reader, unsigned long line, const char *key,
+                     unsigned long *first)
 {
-    for (unsigned long line = 1; *text; line++) {
-        const char *key = text + strspn(text, " \t");
-        size_t length = strspn(key, KEY_LETTERS);
+    size_t length = strspn(key, KEY_LETTERS);
+    const char *sign = key + length + strspn(key + length, " \t");
 
-        if (length > 5 && memmem(key, length, "vchan", 5) &&
-            key[length + strspn(key + length, " \t+")] == '=')
-            return refuse(reader, line, "%.*s: unknown (write vchan = [ \"name=NAME, ...\" ])",
-                          (int)length, key);
+    if (!memmem(key, length, "vchan", 5) || sign[strspn(sign, "+")] != '=')
+        return 0;
+    if (length > 5)
+        return refuse(reader, line, "%.*s: unknown (write vchan = [ \"name=NAME, ...\" ])",
+                      (int)length, key);
+    if (*sign == '+' || line > reader->lines)
+        return 0;
+    if (*first)
+        return refuse(reader, line,
+                      "vchan: is in line %lu already (write vchan += [ ... ] to add to that)",
+                      *first);
+    *first = line;
+    return 0;
+}
+
+static int check_keys(const struct reader *reader, const char *text)
+{
+    unsigned long first = 0;
+    int rc = 0;
+
+    for (unsigned long line = 1; *text && rc == 0; line++) {
+        rc = check_key(reader, line, text + strspn(text, " \t"), &first);
         text += strcspn(text, "\n");
         text += *text == '\n';
     }
-    return 0;
+    return rc;
 }
 
 static int refuse_syntax(struct reader *reader)
@@ -209,7 +228,7 @@ static int read_text(struct reader *reader, const char *text, size_t size)
         rc = read_string(reader, "uuid", &reader->config->uuid);
     if (rc < 0 || reader->identity)
         return rc;
-    rc = check_typos(reader, text);
+    rc = check_keys(reader, text);
     return rc == 0 ? read_channels(reader) : rc;
 }
 

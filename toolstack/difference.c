@@ -29,6 +29,14 @@ static void format_number(const struct declaration *channel, size_t offset, char
     snprintf(text, VALUE_MAX, "%u", *(const uint32_t *)((const char *)channel + offset));
 }
 
+static void format_size(const struct declaration *channel, size_t offset, char *text)
+{
+    char bytes[VALUE_MAX];
+
+    format_number(channel, offset, bytes);
+    view_size(bytes, text, VALUE_MAX);
+}
+
 static void format_connection(const struct declaration *channel, size_t offset, char *text)
 {
     (void)offset;
@@ -47,8 +55,8 @@ static void format_reconnect(const struct declaration *channel, size_t offset, c
 static const struct key keys[] = {
     {"backend", format_text, offsetof(struct declaration, backend)},
     {"devid", format_number, offsetof(struct declaration, devid)},
-    {"read-ring", format_number, offsetof(struct declaration, read_ring)},
-    {"write-ring", format_number, offsetof(struct declaration, write_ring)},
+    {"read-ring", format_size, offsetof(struct declaration, read_ring)},
+    {"write-ring", format_size, offsetof(struct declaration, write_ring)},
     {"connection", format_connection, 0},
     {"path", format_text, offsetof(struct declaration, path)},
     {"address", format_text, offsetof(struct declaration, address)},
