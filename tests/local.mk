@@ -95,7 +95,7 @@ tests_test_device_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_test_device_LDADD = libstate.la $(CHECK_LIBS)
 
 tests_test_endpoint_SOURCES = tests/test-endpoint.c state/device.c state/machine.c state/xenbus.c \
-	vchan/claims.c vchan/endpoint.c
+	vchan/claims.c vchan/endpoint.c vchan/endpoint-acts.c
 tests_test_endpoint_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_test_endpoint_LDADD = $(CHECK_LIBS)
 

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "vchan/endpoint.h"
-
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "vchan/claims.h"
+#include "vchan/endpoint-own.h"
 #include "vchan/lock.h"
-
-/* What this backend offers: RING_SIZE_MAX. */
-#define MAX_RING_TEXT "1048576"
 
 /*
  * A peer that rewrites its state in a loop gets this many answers at a time, then its turn is over
@@ -19,56 +14,12 @@
  */
 #define STEPS_MAX (2 * MACHINE_STEPS_MAX)
 
-/* A frontend's, as a backend reads them: 0 if there is none, or nonsense. */
-struct keys {
-    uint32_t ring_ref, port;
-    int ring_ref_error, port_error;
-};
-
-struct endpoint {
-    struct store *store;
-    struct xen *xen;
-    enum machine_role role;
-    const struct endpoint_ops *ops;
-    void *arg;
-    struct claims *claims; /* the owner's; NULL: it has none */
-
-    char own_dir[STORE_PATH_MAX];
-    char peer_dir[STORE_PATH_MAX];
-    char name[DEVICE_NAME_MAX + 1];
-    off_t lock;
-    domid_t peer;
-    struct ring_orders orders; /* frontend only: what the config asks for */
-
-    struct machine_view view;
-    struct channel *channel;
-    bool connected; /* we said so: bytes may flow */
-    bool resumed;   /* the rings are those of an earlier process of this side */
-    bool gone;      /* the channel knows that the peer let go of it */
-    bool ended_well;
-    int error;
-    char reason[256];
-
-    bool has_tried;    /* backend: to map, since its last state */
-    struct keys tried; /* what that was */
-
-    bool replaced; /* what is in our directory now is another device */
-
-    bool ending;  /* as if unplugged */
-    bool running; /* in endpoint_run(): a callback that changes the view makes it go round again */
-    bool again;
-    bool told; /* the reason is news */
-};
-
-/* What an earlier process of the backend left can be gone on with by the next one. */
-#define OFFER "feature-reattach"
-
 static const char *backend_dir(const struct endpoint *endpoint)
 {
     return endpoint->role == MACHINE_BACKEND ? endpoint->own_dir : endpoint->peer_dir;
 }
 
-static const char *peer_word(const struct endpoint *endpoint)
+const char *endpoint_peer_word(const struct endpoint *endpoint)
 {
     return endpoint->role == MACHINE_BACKEND ? "frontend" : "backend";
 }
@@ -130,7 +81,7 @@ static bool peer_let_go(const struct machine_view *view)
 static void see_offer(struct endpoint *endpoint)
 {
     uint32_t offered = 0;
-    int rc = store_read_number(endpoint->store, backend_dir(endpoint), OFFER, 1, &offered);
+    int rc = store_read_number(endpoint->store, backend_dir(endpoint), ENDPOINT_OFFER, 1, &offered);
 
     if (rc == 0 || rc == -ENOENT || rc == -EINVAL || rc == -ERANGE)
         endpoint->view.reattach = offered && can_offer(endpoint);
@@ -161,351 +112,6 @@ static void refresh(struct endpoint *endpoint)
         view->failed = false; /* that life is over; the next may do better */
 }
 
-/* ---- why ---- */
-
-static void set_reason(struct endpoint *endpoint, int error, const char *format, va_list args)
-{
-    char reason[sizeof(endpoint->reason)];
-
-    vsnprintf(reason, sizeof(reason), format, args);
-    endpoint->error = error;
-    if (strcmp(reason, endpoint->reason) == 0)
-        return; /* said already: to write it again would only make us look again */
-    memcpy(endpoint->reason, reason, sizeof(reason));
-    endpoint->told = true;
-    if (endpoint->replaced)
-        return;
-    store_write_device(endpoint->store, endpoint->own_dir, "error", endpoint->reason);
-}
-
-static void __attribute__((format(printf, 3, 4)))
-explain(struct endpoint *endpoint, int error, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    set_reason(endpoint, error, format, args);
-    va_end(args);
-}
-
-static void forget_reason(struct endpoint *endpoint)
-{
-    char path[STORE_PATH_MAX + sizeof("/error")];
-
-    endpoint->reason[0] = '\0';
-    endpoint->error = 0;
-    snprintf(path, sizeof(path), "%s/error", endpoint->own_dir);
-    store_remove(endpoint->store, path);
-}
-
-/* ---- actions: each returns 0, or a negative errno after explain() ---- */
-
-static int write_offers(struct endpoint *endpoint)
-{
-    int rc = store_write_device(endpoint->store, endpoint->own_dir, "max-ring", MAX_RING_TEXT);
-
-    if (rc == 0)
-        rc = store_write_device(endpoint->store, endpoint->own_dir, OFFER,
-                                endpoint->ops->reattaches ? "1" : "0");
-    if (rc < 0)
-        explain(endpoint, rc, "cannot write the backend's offers: %s", strerror(-rc));
-    return rc;
-}
-
-static int act_begin(struct endpoint *endpoint)
-{
-    int rc = 0;
-
-    if (endpoint->view.own >= XenbusStateConnected && endpoint->view.own != XenbusStateClosed)
-        explain(endpoint, 0, "an earlier process of this side died"); /* which does not stop us */
-    else
-        forget_reason(endpoint);
-    if (endpoint->role == MACHINE_BACKEND)
-        rc = write_offers(endpoint);
-    endpoint->view.begun = rc == 0;
-    return rc;
-}
-
-static void fired(struct channel *channel, void *arg);
-
-static int fill_keys(struct store *store, void *arg)
-{
-    struct endpoint *endpoint = arg;
-    int rc;
-
-    if (!store_exists(store, endpoint->own_dir, "state"))
-        return -ENOENT;
-    rc = store_write_number(store, endpoint->own_dir, "ring-ref",
-                            channel_ring_ref(endpoint->channel));
-    if (rc < 0)
-        return rc;
-    return store_write_number(store, endpoint->own_dir, "event-channel",
-                              channel_port(endpoint->channel));
-}
-
-static const char *grant_advice(int rc)
-{
-    switch (rc) {
-    case -ENOSPC:
-        return " (raise /sys/module/xen_gntalloc/parameters/limit, or take smaller rings)";
-    case -ENODEV:
-        return " (modprobe xen-gntalloc)";
-    default:
-        return "";
-    }
-}
-
-static int act_grant(struct endpoint *endpoint)
-{
-    struct channel_owner owner = {.fired = fired, .arg = endpoint};
-    int rc = channel_serve(endpoint->xen, endpoint->peer, &endpoint->orders, owner,
-                           &endpoint->channel);
-
-    if (rc < 0) {
-        explain(endpoint, rc, "cannot grant rings of %u and %u bytes: %s%s",
-                1u << endpoint->orders.read, 1u << endpoint->orders.write, strerror(-rc),
-                grant_advice(rc));
-        return rc;
-    }
-    rc = store_transaction(endpoint->store, fill_keys, endpoint);
-    if (rc < 0) {
-        explain(endpoint, rc, "cannot write ring-ref and event-channel: %s", strerror(-rc));
-        channel_close(endpoint->channel);
-        endpoint->channel = NULL;
-    }
-    return rc;
-}
-
-/* A number that the peer wrote; 0 if it is none. */
-static int read_peer_number(struct store *store, const struct endpoint *endpoint, const char *key,
-                            uint32_t *value)
-{
-    int rc = store_read_number(store, endpoint->peer_dir, key, INT32_MAX, value);
-
-    if (rc < 0)
-        *value = 0;
-    return rc;
-}
-
-static int explain_number(struct endpoint *endpoint, const char *key, int rc)
-{
-    if (rc < 0)
-        explain(endpoint, rc, "%s/%s: %s", endpoint->peer_dir, key,
-                rc == -EINVAL || rc == -ERANGE ? "not a number" : strerror(-rc));
-    return rc;
-}
-
-/* What the frontend granted. As it is, for store (a transaction, maybe). */
-static void read_keys(struct store *store, const struct endpoint *endpoint, struct keys *keys)
-{
-    keys->ring_ref_error = read_peer_number(store, endpoint, "ring-ref", &keys->ring_ref);
-    keys->port_error = read_peer_number(store, endpoint, "event-channel", &keys->port);
-}
-
-static const char *join_error(int rc)
-{
-    switch (rc) {
-    case -EBUSY:
-        return "its event channel is not offered to us, or taken by another client";
-    case -ENODEV:
-        return "No such device (modprobe xen-gntdev)";
-    case -EPROTO:
-        return "its shared page makes no sense (ring orders, grants or indices)";
-    default:
-        return strerror(-rc);
-    }
-}
-
-static int act_map(struct endpoint *endpoint)
-{
-    struct channel_owner owner = {.fired = fired, .arg = endpoint};
-    struct keys *keys = &endpoint->tried;
-    int rc;
-
-    read_keys(endpoint->store, endpoint, keys);
-    endpoint->has_tried = true;
-    rc = explain_number(endpoint, "ring-ref", keys->ring_ref_error);
-    if (rc == 0)
-        rc = explain_number(endpoint, "event-channel", keys->port_error);
-    if (rc < 0)
-        return rc;
-    rc = channel_join(endpoint->xen, endpoint->peer, keys->ring_ref, keys->port, owner,
-                      &endpoint->channel);
-    if (rc < 0)
-        explain(endpoint, rc, "cannot map %s/ring-ref %u with event-channel %u: %s",
-                endpoint->peer_dir, keys->ring_ref, keys->port, join_error(rc));
-    return rc;
-}
-
-/* The directory that a device's is in, and the device's number there. */
-static int split_dir(const char *dir, char parent[STORE_PATH_MAX], uint32_t *devid)
-{
-    const char *slash = strrchr(dir, '/');
-
-    if (!slash)
-        return -EINVAL;
-    snprintf(parent, STORE_PATH_MAX, "%.*s", (int)(slash - dir), dir);
-    return parse_number(slash + 1, DEVICE_ID_MAX, devid);
-}
-
-/*
- * A frontend that died left its keys, and another channel of its domain may have been given the same port
- * since: it must not be taken away from that one. (Without a port, its grants are not mapped.)
- */
-static int check_claims(struct endpoint *endpoint)
-{
-    struct claims own = {0}, *claims = endpoint->claims ? endpoint->claims : &own;
-    char frontends[STORE_PATH_MAX], backends[STORE_PATH_MAX];
-    uint32_t port, devid;
-    int rc = explain_number(endpoint, "event-channel",
-                            read_peer_number(endpoint->store, endpoint, "event-channel", &port));
-
-    if (rc < 0)
-        return rc;
-    rc = split_dir(endpoint->peer_dir, frontends, &devid);
-    if (rc == 0)
-        rc = split_dir(endpoint->own_dir, backends, &devid);
-    if (rc == 0)
-        rc = claims_check(claims, endpoint->store, frontends, backends, devid, port);
-    claims_forget(&own);
-    if (rc < 0)
-        explain(endpoint, rc, "%s is not gone on with: its event-channel %u is %s", endpoint->peer_dir,
-                port, rc == -EBUSY ? "another channel's, too" : strerror(-rc));
-    return rc;
-}
-
-/* Begins, and maps what an earlier process had mapped. The error that it may have left is about its end. */
-static int act_reattach(struct endpoint *endpoint)
-{
-    int rc = write_offers(endpoint);
-
-    endpoint->view.begun = true;
-    if (rc == 0)
-        rc = check_claims(endpoint);
-    return rc < 0 ? rc : act_map(endpoint);
-}
-
-/* The peer's error is what this side said itself: "the backend says: its command exited with 1". */
-static bool is_echo(const struct endpoint *endpoint, const char *error)
-{
-    const char *said = strstr(error, " says: ");
-
-    return said && endpoint->reason[0] && strcmp(said + strlen(" says: "), endpoint->reason) == 0;
-}
-
-/* The peer is over without having said so: why? */
-static void explain_loss(struct endpoint *endpoint)
-{
-    const struct machine_view *view = &endpoint->view;
-    char error[sizeof(endpoint->reason) - 32];
-    int rc = store_read_text(endpoint->store, endpoint->peer_dir, "error", error, sizeof(error));
-
-    if (rc == 0 && is_echo(endpoint, error))
-        endpoint->error = -ECONNRESET;
-    else if (rc == 0)
-        explain(endpoint, -ECONNRESET, "the %s says: %s", peer_word(endpoint), error);
-    else if (view->peer == XenbusStateUnknown)
-        explain(endpoint, -ECONNRESET, "the %s's directory is gone (destroyed or detached by force)",
-                peer_word(endpoint));
-    else if (view->lost)
-        explain(endpoint, -ECONNRESET, "the %s's process died", peer_word(endpoint));
-    else
-        explain(endpoint, -ECONNRESET, "the %s went from Connected to %s", peer_word(endpoint),
-                xenbus_state_name(view->peer));
-}
-
-static void stir(struct endpoint *endpoint)
-{
-    if (endpoint_channel(endpoint) && endpoint->ops->stirred)
-        endpoint->ops->stirred(endpoint->arg);
-}
-
-/*
- * In order: it is at its end, or being unplugged, and has not written why it could not go on. (A state alone does
- * not tell: a backend that was killed and started again is Closed too.)
- */
-static bool peer_ended_well(const struct endpoint *endpoint)
-{
-    const struct machine_view *view = &endpoint->view;
-    bool at_end = view->peer == XenbusStateClosing || view->peer == XenbusStateClosed ||
-                  (!view->online && view->peer != XenbusStateUnknown);
-
-    return at_end && !store_exists(endpoint->store, endpoint->peer_dir, "error");
-}
-
-static int act_drain(struct endpoint *endpoint)
-{
-    struct machine_view *view = &endpoint->view;
-
-    view->draining = true;
-    if (!endpoint->connected)
-        view->drained = true; /* nothing was ever read, and nobody will */
-    endpoint->ended_well = peer_ended_well(endpoint);
-    if (!endpoint->ended_well)
-        explain_loss(endpoint);
-    channel_set_ended(endpoint->channel);
-    stir(endpoint);
-    return 0;
-}
-
-static void remove_keys(struct endpoint *endpoint)
-{
-    static const char *const keys[] = {"ring-ref", "event-channel"};
-    char path[STORE_PATH_MAX + 16];
-
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        snprintf(path, sizeof(path), "%s/%s", endpoint->own_dir, keys[i]);
-        store_remove(endpoint->store, path);
-    }
-}
-
-static void release_channel(struct endpoint *endpoint)
-{
-    struct machine_view *view = &endpoint->view;
-
-    if (endpoint->ops->releasing)
-        endpoint->ops->releasing(endpoint->arg);
-    channel_close(endpoint->channel);
-    endpoint->channel = NULL;
-    endpoint->connected = endpoint->gone = endpoint->resumed = false;
-    view->held = view->ready = view->draining = view->drained = view->finished = false;
-}
-
-static int act_release(struct endpoint *endpoint)
-{
-    if (endpoint->role == MACHINE_FRONTEND)
-        remove_keys(endpoint);
-    release_channel(endpoint);
-    return 0;
-}
-
-/* Rings are held now: the owner plugs its connection in. An earlier process at Closing had no more to send. */
-static void now_held(struct endpoint *endpoint, bool resumed)
-{
-    endpoint->view.held = true;
-    endpoint->resumed = resumed;
-    endpoint->view.finished = resumed && endpoint->view.own == XenbusStateClosing;
-    endpoint->ended_well = false;
-    if (endpoint->ops->held)
-        endpoint->ops->held(endpoint->arg);
-    else
-        endpoint->view.ready = true;
-}
-
-static int act(struct endpoint *endpoint, enum machine_action action)
-{
-    static int (*const actions[])(struct endpoint *) = {
-        [MACHINE_BEGIN] = act_begin,       [MACHINE_GRANT] = act_grant, [MACHINE_MAP] = act_map,
-        [MACHINE_REATTACH] = act_reattach, [MACHINE_DRAIN] = act_drain,
-        [MACHINE_RELEASE] = act_release,
-    };
-    int rc = actions[action] ? actions[action](endpoint) : 0;
-
-    if (rc == 0 && endpoint->channel && !endpoint->view.held)
-        now_held(endpoint, action == MACHINE_REATTACH);
-    return rc;
-}
-
 /* ---- the loop ---- */
 
 static void tell(struct endpoint *endpoint, enum xenbus_state own, enum xenbus_state peer)
@@ -521,7 +127,7 @@ static void now_connected(struct endpoint *endpoint)
 {
     endpoint->connected = true;
     if (endpoint->view.own == XenbusStateConnected)
-        forget_reason(endpoint);
+        endpoint_forget_reason(endpoint);
     if (endpoint->ops->connected)
         endpoint->ops->connected(endpoint->arg);
 }
@@ -534,8 +140,7 @@ static void resume(struct endpoint *endpoint)
 {
     const struct machine_view *view = &endpoint->view;
 
-    if (endpoint->resumed && view->ready && !endpoint->connected &&
-        view->own == XenbusStateClosing)
+    if (endpoint->resumed && view->ready && !endpoint->connected && view->own == XenbusStateClosing)
         now_connected(endpoint);
 }
 
@@ -567,7 +172,7 @@ static bool frontend_started_over(struct store *store, const struct endpoint *en
         return false;
     if (state != XenbusStateInitialised || !endpoint->has_tried)
         return state == XenbusStateInitialising || state == XenbusStateInitialised;
-    read_keys(store, endpoint, &keys);
+    endpoint_read_keys(store, endpoint, &keys);
     return keys.ring_ref != endpoint->tried.ring_ref || keys.port != endpoint->tried.port;
 }
 
@@ -593,8 +198,7 @@ static bool is_answer(const struct endpoint *endpoint)
 
 static int write_state(struct endpoint *endpoint, enum xenbus_state next)
 {
-    bool offers =
-        endpoint->role == MACHINE_BACKEND && endpoint->view.own == XenbusStateInitWait;
+    bool offers = endpoint->role == MACHINE_BACKEND && endpoint->view.own == XenbusStateInitWait;
 
     if (offers && next == XenbusStateConnected)
         return store_transaction(endpoint->store, fill_connected, endpoint);
@@ -607,7 +211,7 @@ static int write_state(struct endpoint *endpoint, enum xenbus_state next)
 static void offer_again(struct endpoint *endpoint)
 {
     endpoint->view.failed = false;
-    forget_reason(endpoint);
+    endpoint_forget_reason(endpoint);
 }
 
 /* Returns false if that was not possible: trying again at once would not be either. */
@@ -623,8 +227,8 @@ static bool publish(struct endpoint *endpoint, enum xenbus_state next)
     if (rc == -ESTALE || rc == -ENOENT)
         return true; /* the device was removed, its frontend died or began: the next look sees that */
     if (rc < 0) {
-        explain(endpoint, rc, "cannot write the state %s: %s", xenbus_state_name(next),
-                strerror(-rc));
+        endpoint_explain(endpoint, rc, "cannot write the state %s: %s", xenbus_state_name(next),
+                         strerror(-rc));
         return false;
     }
     endpoint->view.own = next;
@@ -643,7 +247,7 @@ static bool take_step(struct endpoint *endpoint)
         return false;
     if (step.action == MACHINE_MAP && endpoint->ops->admit && !endpoint->ops->admit(endpoint->arg))
         return false;
-    if (act(endpoint, step.action) == 0)
+    if (endpoint_act(endpoint, step.action) == 0)
         return publish(endpoint, step.next);
     endpoint->view.failed = true;
     return true;
@@ -656,7 +260,7 @@ static void pass_on_loss(struct endpoint *endpoint)
         return;
     endpoint->gone = true;
     channel_set_gone(endpoint->channel);
-    stir(endpoint);
+    endpoint_stir(endpoint);
 }
 
 static bool endpoint_step(struct endpoint *endpoint)
@@ -700,13 +304,13 @@ static bool minds_loss(const struct endpoint *endpoint)
     return !endpoint->view.draining || endpoint->view.drained;
 }
 
-static void fired(struct channel *channel, void *arg)
+void endpoint_fired(struct channel *channel, void *arg)
 {
     struct endpoint *endpoint = arg;
 
     if (channel_peer_died(channel) != endpoint->view.lost && minds_loss(endpoint))
         endpoint_run(endpoint);
-    stir(endpoint);
+    endpoint_stir(endpoint);
 }
 
 /* ---- coming and going ---- */
@@ -728,12 +332,12 @@ static int read_device(struct endpoint *endpoint)
     bool backend = endpoint->role == MACHINE_BACKEND;
     uint32_t peer;
     domid_t own;
-    int rc = store_read_number(endpoint->store, endpoint->own_dir,
-                               backend ? "frontend-id" : "backend-id", DOMID_FIRST_RESERVED - 1,
-                               &peer);
+    int rc =
+        store_read_number(endpoint->store, endpoint->own_dir,
+                          backend ? "frontend-id" : "backend-id", DOMID_FIRST_RESERVED - 1, &peer);
 
     if (rc == 0)
-        rc = store_read_text(endpoint->store, endpoint->own_dir, peer_word(endpoint),
+        rc = store_read_text(endpoint->store, endpoint->own_dir, endpoint_peer_word(endpoint),
                              endpoint->peer_dir, sizeof(endpoint->peer_dir));
     if (rc == 0)
         rc = store_read_text(endpoint->store, endpoint->own_dir, "name", endpoint->name,
@@ -764,9 +368,8 @@ static int take_lock(struct endpoint *endpoint)
     return lock_number_take(endpoint->lock);
 }
 
-int endpoint_open(struct store *store, struct xen *xen, enum machine_role role,
-                  const char *own_dir, const struct endpoint_ops *ops, void *arg,
-                  struct endpoint **out)
+int endpoint_open(struct store *store, struct xen *xen, enum machine_role role, const char *own_dir,
+                  const struct endpoint_ops *ops, void *arg, struct endpoint **out)
 {
     struct endpoint *endpoint = calloc(1, sizeof(*endpoint));
     int rc;
@@ -799,7 +402,7 @@ void endpoint_close(struct endpoint *endpoint)
         return;
     endpoint_set_leaving(endpoint);
     if (endpoint->channel) /* xenstore did not answer: the rings go all the same */
-        act_release(endpoint);
+        endpoint_act(endpoint, MACHINE_RELEASE);
     lock_number_release(endpoint->lock);
     free(endpoint);
 }
@@ -808,7 +411,7 @@ void endpoint_discard(struct endpoint *endpoint)
 {
     endpoint->replaced = true; /* whatever the owner says now, nothing is looked at or written */
     if (endpoint->channel)
-        release_channel(endpoint);
+        endpoint_release_channel(endpoint);
     lock_number_release(endpoint->lock);
     free(endpoint);
 }
@@ -858,7 +461,7 @@ void endpoint_fail(struct endpoint *endpoint, int error, const char *format, ...
     va_list args;
 
     va_start(args, format);
-    set_reason(endpoint, error, format, args);
+    endpoint_explain_args(endpoint, error, format, args);
     va_end(args);
     endpoint->view.failed = true;
     endpoint_run(endpoint);
@@ -866,7 +469,7 @@ void endpoint_fail(struct endpoint *endpoint, int error, const char *format, ...
 
 void endpoint_fail_corrupt(struct endpoint *endpoint)
 {
-    endpoint_fail(endpoint, -EPROTO, "the %s corrupted the ring", peer_word(endpoint));
+    endpoint_fail(endpoint, -EPROTO, "the %s corrupted the ring", endpoint_peer_word(endpoint));
 }
 
 void endpoint_set_error(struct endpoint *endpoint, int error, const char *format, ...)
@@ -874,7 +477,7 @@ void endpoint_set_error(struct endpoint *endpoint, int error, const char *format
     va_list args;
 
     va_start(args, format);
-    set_reason(endpoint, error, format, args);
+    endpoint_explain_args(endpoint, error, format, args);
     va_end(args);
     endpoint_run(endpoint);
 }
@@ -882,7 +485,7 @@ void endpoint_set_error(struct endpoint *endpoint, int error, const char *format
 void endpoint_clear_error(struct endpoint *endpoint)
 {
     if (endpoint->reason[0])
-        forget_reason(endpoint);
+        endpoint_forget_reason(endpoint);
 }
 
 struct channel *endpoint_channel(const struct endpoint *endpoint)

@@ -5,7 +5,7 @@ libvchan_la_SOURCES = \
 	vchan/channel.c vchan/channel.h \
 	vchan/claims.c vchan/claims.h \
 	vchan/copy.c vchan/copy.h \
-	vchan/endpoint.c vchan/endpoint.h \
+	vchan/endpoint.c vchan/endpoint.h vchan/endpoint-acts.c vchan/endpoint-own.h \
 	vchan/group.c vchan/handle.h \
 	vchan/lock.c vchan/lock.h \
 	vchan/plain.c \

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vchan/claims.h"
+#include "vchan/endpoint-own.h"
+
+/* What this backend offers: RING_SIZE_MAX. */
+#define MAX_RING_TEXT "1048576"
+
+/* ---- why ---- */
+
+void endpoint_explain_args(struct endpoint *endpoint, int error, const char *format, va_list args)
+{
+    char reason[sizeof(endpoint->reason)];
+
+    vsnprintf(reason, sizeof(reason), format, args);
+    endpoint->error = error;
+    if (strcmp(reason, endpoint->reason) == 0)
+        return; /* said already: to write it again would only make us look again */
+    memcpy(endpoint->reason, reason, sizeof(reason));
+    endpoint->told = true;
+    if (endpoint->replaced)
+        return;
+    store_write_device(endpoint->store, endpoint->own_dir, "error", endpoint->reason);
+}
+
+void endpoint_explain(struct endpoint *endpoint, int error, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    endpoint_explain_args(endpoint, error, format, args);
+    va_end(args);
+}
+
+void endpoint_forget_reason(struct endpoint *endpoint)
+{
+    char path[STORE_PATH_MAX + sizeof("/error")];
+
+    endpoint->reason[0] = '\0';
+    endpoint->error = 0;
+    snprintf(path, sizeof(path), "%s/error", endpoint->own_dir);
+    store_remove(endpoint->store, path);
+}
+
+/* ---- actions: each returns 0, or a negative errno after endpoint_explain() ---- */
+
+static int write_offers(struct endpoint *endpoint)
+{
+    int rc = store_write_device(endpoint->store, endpoint->own_dir, "max-ring", MAX_RING_TEXT);
+
+    if (rc == 0)
+        rc = store_write_device(endpoint->store, endpoint->own_dir, ENDPOINT_OFFER,
+                                endpoint->ops->reattaches ? "1" : "0");
+    if (rc < 0)
+        endpoint_explain(endpoint, rc, "cannot write the backend's offers: %s", strerror(-rc));
+    return rc;
+}
+
+static int act_begin(struct endpoint *endpoint)
+{
+    int rc = 0;
+
+    if (endpoint->view.own >= XenbusStateConnected && endpoint->view.own != XenbusStateClosed)
+        endpoint_explain(endpoint, 0,
+                         "an earlier process of this side died"); /* which does not stop us */
+    else
+        endpoint_forget_reason(endpoint);
+    if (endpoint->role == MACHINE_BACKEND)
+        rc = write_offers(endpoint);
+    endpoint->view.begun = rc == 0;
+    return rc;
+}
+
+static int fill_keys(struct store *store, void *arg)
+{
+    struct endpoint *endpoint = arg;
+    int rc;
+
+    if (!store_exists(store, endpoint->own_dir, "state"))
+        return -ENOENT;
+    rc = store_write_number(store, endpoint->own_dir, "ring-ref",
+                            channel_ring_ref(endpoint->channel));
+    if (rc < 0)
+        return rc;
+    return store_write_number(store, endpoint->own_dir, "event-channel",
+                              channel_port(endpoint->channel));
+}
+
+static const char *grant_advice(int rc)
+{
+    switch (rc) {
+    case -ENOSPC:
+        return " (raise /sys/module/xen_gntalloc/parameters/limit, or take smaller rings)";
+    case -ENODEV:
+        return " (modprobe xen-gntalloc)";
+    default:
+        return "";
+    }
+}
+
+static int act_grant(struct endpoint *endpoint)
+{
+    struct channel_owner owner = {.fired = endpoint_fired, .arg = endpoint};
+    int rc =
+        channel_serve(endpoint->xen, endpoint->peer, &endpoint->orders, owner, &endpoint->channel);
+
+    if (rc < 0) {
+        endpoint_explain(endpoint, rc, "cannot grant rings of %u and %u bytes: %s%s",
+                         1u << endpoint->orders.read, 1u << endpoint->orders.write, strerror(-rc),
+                         grant_advice(rc));
+        return rc;
+    }
+    rc = store_transaction(endpoint->store, fill_keys, endpoint);
+    if (rc < 0) {
+        endpoint_explain(endpoint, rc, "cannot write ring-ref and event-channel: %s",
+                         strerror(-rc));
+        channel_close(endpoint->channel);
+        endpoint->channel = NULL;
+    }
+    return rc;
+}
+
+/* A number that the peer wrote; 0 if it is none. */
+static int read_peer_number(struct store *store, const struct endpoint *endpoint, const char *key,
+                            uint32_t *value)
+{
+    int rc = store_read_number(store, endpoint->peer_dir, key, INT32_MAX, value);
+
+    if (rc < 0)
+        *value = 0;
+    return rc;
+}
+
+static int explain_number(struct endpoint *endpoint, const char *key, int rc)
+{
+    if (rc < 0)
+        endpoint_explain(endpoint, rc, "%s/%s: %s", endpoint->peer_dir, key,
+                         rc == -EINVAL || rc == -ERANGE ? "not a number" : strerror(-rc));
+    return rc;
+}
+
+void endpoint_read_keys(struct store *store, const struct endpoint *endpoint, struct keys *keys)
+{
+    keys->ring_ref_error = read_peer_number(store, endpoint, "ring-ref", &keys->ring_ref);
+    keys->port_error = read_peer_number(store, endpoint, "event-channel", &keys->port);
+}
+
+static const char *join_error(int rc)
+{
+    switch (rc) {
+    case -EBUSY:
+        return "its event channel is not offered to us, or taken by another client";
+    case -ENODEV:
+        return "No such device (modprobe xen-gntdev)";
+    case -EPROTO:
+        return "its shared page makes no sense (ring orders, grants or indices)";
+    default:
+        return strerror(-rc);
+    }
+}
+
+static int act_map(struct endpoint *endpoint)
+{
+    struct channel_owner owner = {.fired = endpoint_fired, .arg = endpoint};
+    struct keys *keys = &endpoint->tried;
+    int rc;
+
+    endpoint_read_keys(endpoint->store, endpoint, keys);
+    endpoint->has_tried = true;
+    rc = explain_number(endpoint, "ring-ref", keys->ring_ref_error);
+    if (rc == 0)
+        rc = explain_number(endpoint, "event-channel", keys->port_error);
+    if (rc < 0)
+        return rc;
+    rc = channel_join(endpoint->xen, endpoint->peer, keys->ring_ref, keys->port, owner,
+                      &endpoint->channel);
+    if (rc < 0)
+        endpoint_explain(endpoint, rc, "cannot map %s/ring-ref %u with event-channel %u: %s",
+                         endpoint->peer_dir, keys->ring_ref, keys->port, join_error(rc));
+    return rc;
+}
+
+/* The directory that a device's is in, and the device's number there. */
+static int split_dir(const char *dir, char parent[STORE_PATH_MAX], uint32_t *devid)
+{
+    const char *slash = strrchr(dir, '/');
+
+    if (!slash)
+        return -EINVAL;
+    snprintf(parent, STORE_PATH_MAX, "%.*s", (int)(slash - dir), dir);
+    return parse_number(slash + 1, DEVICE_ID_MAX, devid);
+}
+
+/*
+ * A frontend that died left its keys, and another channel of its domain may have been given the same port
+ * since: it must not be taken away from that one. (Without a port, its grants are not mapped.)
+ */
+static int check_claims(struct endpoint *endpoint)
+{
+    struct claims own = {0}, *claims = endpoint->claims ? endpoint->claims : &own;
+    char frontends[STORE_PATH_MAX], backends[STORE_PATH_MAX];
+    uint32_t port, devid;
+    int rc = explain_number(endpoint, "event-channel",
+                            read_peer_number(endpoint->store, endpoint, "event-channel", &port));
+
+    if (rc < 0)
+        return rc;
+    rc = split_dir(endpoint->peer_dir, frontends, &devid);
+    if (rc == 0)
+        rc = split_dir(endpoint->own_dir, backends, &devid);
+    if (rc == 0)
+        rc = claims_check(claims, endpoint->store, frontends, backends, devid, port);
+    claims_forget(&own);
+    if (rc < 0)
+        endpoint_explain(endpoint, rc, "%s is not gone on with: its event-channel %u is %s",
+                         endpoint->peer_dir, port,
+                         rc == -EBUSY ? "another channel's, too" : strerror(-rc));
+    return rc;
+}
+
+/* Begins, and maps what an earlier process had mapped. The error that it may have left is about its end. */
+static int act_reattach(struct endpoint *endpoint)
+{
+    int rc = write_offers(endpoint);
+
+    endpoint->view.begun = true;
+    if (rc == 0)
+        rc = check_claims(endpoint);
+    return rc < 0 ? rc : act_map(endpoint);
+}
+
+/* The peer's error is what this side said itself: "the backend says: its command exited with 1". */
+static bool is_echo(const struct endpoint *endpoint, const char *error)
+{
+    const char *said = strstr(error, " says: ");
+
+    return said && endpoint->reason[0] && strcmp(said + strlen(" says: "), endpoint->reason) == 0;
+}
+
+/* The peer is over without having said so: why? */
+static void explain_loss(struct endpoint *endpoint)
+{
+    const struct machine_view *view = &endpoint->view;
+    char error[sizeof(endpoint->reason) - 32];
+    int rc = store_read_text(endpoint->store, endpoint->peer_dir, "error", error, sizeof(error));
+
+    if (rc == 0 && is_echo(endpoint, error))
+        endpoint->error = -ECONNRESET;
+    else if (rc == 0)
+        endpoint_explain(endpoint, -ECONNRESET, "the %s says: %s", endpoint_peer_word(endpoint),
+                         error);
+    else if (view->peer == XenbusStateUnknown)
+        endpoint_explain(endpoint, -ECONNRESET,
+                         "the %s's directory is gone (destroyed or detached by force)",
+                         endpoint_peer_word(endpoint));
+    else if (view->lost)
+        endpoint_explain(endpoint, -ECONNRESET, "the %s's process died",
+                         endpoint_peer_word(endpoint));
+    else
+        endpoint_explain(endpoint, -ECONNRESET, "the %s went from Connected to %s",
+                         endpoint_peer_word(endpoint), xenbus_state_name(view->peer));
+}
+
+void endpoint_stir(struct endpoint *endpoint)
+{
+    if (endpoint_channel(endpoint) && endpoint->ops->stirred)
+        endpoint->ops->stirred(endpoint->arg);
+}
+
+/*
+ * In order: it is at its end, or being unplugged, and has not written why it could not go on. (A state alone does
+ * not tell: a backend that was killed and started again is Closed too.)
+ */
+static bool peer_ended_well(const struct endpoint *endpoint)
+{
+    const struct machine_view *view = &endpoint->view;
+    bool at_end = view->peer == XenbusStateClosing || view->peer == XenbusStateClosed ||
+                  (!view->online && view->peer != XenbusStateUnknown);
+
+    return at_end && !store_exists(endpoint->store, endpoint->peer_dir, "error");
+}
+
+static int act_drain(struct endpoint *endpoint)
+{
+    struct machine_view *view = &endpoint->view;
+
+    view->draining = true;
+    if (!endpoint->connected)
+        view->drained = true; /* nothing was ever read, and nobody will */
+    endpoint->ended_well = peer_ended_well(endpoint);
+    if (!endpoint->ended_well)
+        explain_loss(endpoint);
+    channel_set_ended(endpoint->channel);
+    endpoint_stir(endpoint);
+    return 0;
+}
+
+static void remove_keys(struct endpoint *endpoint)
+{
+    static const char *const keys[] = {"ring-ref", "event-channel"};
+    char path[STORE_PATH_MAX + 16];
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s", endpoint->own_dir, keys[i]);
+        store_remove(endpoint->store, path);
+    }
+}
+
+void endpoint_release_channel(struct endpoint *endpoint)
+{
+    struct machine_view *view = &endpoint->view;
+
+    if (endpoint->ops->releasing)
+        endpoint->ops->releasing(endpoint->arg);
+    channel_close(endpoint->channel);
+    endpoint->channel = NULL;
+    endpoint->connected = endpoint->gone = endpoint->resumed = false;
+    view->held = view->ready = view->draining = view->drained = view->finished = false;
+}
+
+static int act_release(struct endpoint *endpoint)
+{
+    if (endpoint->role == MACHINE_FRONTEND)
+        remove_keys(endpoint);
+    endpoint_release_channel(endpoint);
+    return 0;
+}
+
+/* Rings are held now: the owner plugs its connection in. An earlier process at Closing had no more to send. */
+static void now_held(struct endpoint *endpoint, bool resumed)
+{
+    endpoint->view.held = true;
+    endpoint->resumed = resumed;
+    endpoint->view.finished = resumed && endpoint->view.own == XenbusStateClosing;
+    endpoint->ended_well = false;
+    if (endpoint->ops->held)
+        endpoint->ops->held(endpoint->arg);
+    else
+        endpoint->view.ready = true;
+}
+
+int endpoint_act(struct endpoint *endpoint, enum machine_action action)
+{
+    static int (*const actions[])(struct endpoint *) = {
+        [MACHINE_BEGIN] = act_begin, [MACHINE_GRANT] = act_grant,
+        [MACHINE_MAP] = act_map,     [MACHINE_REATTACH] = act_reattach,
+        [MACHINE_DRAIN] = act_drain, [MACHINE_RELEASE] = act_release,
+    };
+    int rc = actions[action] ? actions[action](endpoint) : 0;
+
+    if (rc == 0 && endpoint->channel && !endpoint->view.held)
+        now_held(endpoint, action == MACHINE_REATTACH);
+    return rc;
+}
