@@ -14,8 +14,12 @@
 #define INTERVAL_MAX 1024
 #define TRIAL_PART 4
 
-/* Who comes back later than this has lost the CPU to others than the peer, who fills or empties a ring in less. */
+/*
+ * Who comes back later than this has lost the CPU to others than the peer, who fills or empties a ring in less. That
+ * costs as much as a thousand waits, so it has to be seldom.
+ */
 #define AWAY_NS 1000000u
+#define AWAY_SKIP 16384
 
 #define LINGER_NS 500u
 #define LONG_NS 1000u
@@ -148,5 +152,9 @@ bool spin_yield(struct spin *spin, struct spin_turn *turn)
 
 void spin_yield_end(struct spin *spin, const struct spin_turn *turn, bool came)
 {
-    learn(&spin->yield, came && nanoseconds() - turn->since < AWAY_NS);
+    bool others = nanoseconds() - turn->since > AWAY_NS;
+
+    learn(&spin->yield, came && !others);
+    if (others)
+        spin->yield.skip = AWAY_SKIP;
 }
