@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # tests/test-NAME: unit tests (Check), one per module. They need no Xen and run under valgrind too.
-# tests/sim-NAME.sh: whole programs, each script in a simulated host of its own (tests/sim.sh).
+# tests/sim-NAME.sh: whole programs, each script in a simulated host of its own (tests/sim-lib.bash).
 # Any other script checks the tree.
 
 TEST_EXTENSIONS = .sh
@@ -138,7 +138,7 @@ tests_interop_SOURCES = tests/interop.c
 tests_interop_CPPFLAGS = $(AM_CPPFLAGS) $(XENVCHAN_CFLAGS)
 tests_interop_LDADD = libpvchan.la libstate.la $(XENVCHAN_LIBS)
 tests_interop_LDFLAGS = -no-install
-EXTRA_DIST += tests/sim.sh tests/sim-lib.bash
+EXTRA_DIST += tests/sim-lib.bash
 
 # Reattach (tests/sim-reattach.sh, tests/sim-reattach-both.sh, and the lab): bytes that are counted, a service
 # manager that kills, and a frontend program that is killed.

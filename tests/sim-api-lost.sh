@@ -12,7 +12,8 @@ if [ -z "${XENSIM_DIR:-}" ]; then
     exit 1
 fi
 
-. "${srcdir:?}/tests/sim.sh"
+strict=yes
+. "${srcdir:?}/tests/sim-lib.bash"
 
 # A program on each side, and what each answers.
 guest web

@@ -2,16 +2,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Many channels in one process, at both ends (tests/lots.c, and vchan echo or examples/echo.c): 1024 plain ones; and as
 # many named ones in a guest as xenstored's quota of nodes (1000) lets it have, with its quota of watches (128).
-TEST_SECONDS=${TEST_SECONDS:-400}
-. "${srcdir:?}/tests/sim.sh"
+limit=400
+strict=yes
+. "${srcdir:?}/tests/sim-lib.bash"
 
 lots=$builddir/tests/lots
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 
 # ends SECONDS PID: its exit code is 0, in time.
 ends() {
-    await "$1" eval "! kill -0 $2"
+    within "$1" eval "! kill -0 $2"
     wait "$2" || fail "exit code $? of process $2: $(cat "$work"/*.log)"
 }
 
@@ -30,7 +29,7 @@ echo "1024 plain ones, the guest being client of all"
 xensim limit 0 2048
 "$lots" 1024 20000 server "$web" data/lots/ > "$work/lots.log" 2>&1 &
 server=$!
-await 60 grep -q begun "$work/lots.log"
+within 60 grep -q begun "$work/lots.log"
 paths=(/local/domain/0/data/lots/{0..1023})
 xensim exec web vchan echo --timeout 60 --client 0 "${paths[@]}" > "$work/echo.log" 2>&1 &
 client=$!

@@ -1,12 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # vchan/pvchan.h, promise by promise (tests/api.c); and what it says where there is no Xen, or not for us.
-TEST_SECONDS=${TEST_SECONDS:-400}
-. "${srcdir:?}/tests/sim.sh"
+limit=400
+strict=yes
+. "${srcdir:?}/tests/sim-lib.bash"
 
 api=$builddir/tests/api
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 
 # opens ERRNO COMMAND…: a program that this starts gets that from pvchan_open() and pvchan_server().
 opens() {

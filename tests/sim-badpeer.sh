@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # doc/protocol.md, "Errors": a frontend that writes nonsense gets a line in B/error and the log that names
 # the node, and Closed; nothing is mapped, nothing is lost, and a good frontend connects afterwards.
-. "${srcdir:?}/tests/sim.sh"
+strict=yes
+. "${srcdir:?}/tests/sim-lib.bash"
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+log=$work/log
 vchan-backend -v 2> "$log" &
 backend=$!
 guest web
@@ -24,12 +24,12 @@ b_is() { [ "$(xenstore-read "$B/state")" = "$1" ]; }
 # start_over: as a frontend does, and the backend offers again.
 start_over() {
     xensim exec web xenstore-write -- device/vchan/0/state 1
-    await 5 b_is 2
+    within 30 b_is 2
 }
 
 # refused TEXT: the backend says this and is Closed.
 refused() {
-    await 5 b_is 6
+    within 30 b_is 6
     expect "$1" xenstore-read "$B/error"
     expect "$1" cat "$log"
     expect "$1" xl-vchan list web
@@ -56,7 +56,7 @@ start_over
 # A ring-ref that is not granted, behind a port that is: a plain server's port, at another page.
 xensim exec web vchan echo --server 0 data/plain --once &
 plain=$!
-await 5 xenstore-read "/local/domain/$domid/data/plain/event-channel"
+within 30 xenstore-read "/local/domain/$domid/data/plain/event-channel"
 port=$(xenstore-read "/local/domain/$domid/data/plain/event-channel")
 pose 4000 "$port" 3
 refused "cannot map $F/ring-ref 4000"
@@ -73,20 +73,19 @@ xensim exec web vchan cat echo < "$log.in" > "$log.out" &
 cat=$!
 exec 9> "$log.in"
 printf 'one\n' >&9
-await 5 grep -qx one "$log.out"
+within 30 grep -qx one "$log.out"
 for state in 3 4 3 4; do
     xensim exec web xenstore-write -- device/vchan/0/state "$state"
 done
 printf 'two\n' >&9
-await 5 grep -qx two "$log.out"
+within 30 grep -qx two "$log.out"
 [ "$(grep -c 'Connected (echo)' "$log")" = 2 ] || fail "connected again for a state that flipped"
 # A second program in the guest is told that the channel is taken, and disturbs nobody.
 expect "another process has it open" xensim exec web vchan cat echo < /dev/null
 printf 'three\n' >&9
-await 5 grep -qx three "$log.out"
+within 30 grep -qx three "$log.out"
 exec 9>&-
 wait $cat
-rm -f "$log.in" "$log.out"
 
 xl-vchan detach web echo
 kill $backend

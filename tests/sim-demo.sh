@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The README's demo, to its end.
-. "${srcdir:?}/tests/sim.sh"
+strict=yes
+. "${srcdir:?}/tests/sim-lib.bash"
 
 out=$("$srcdir/examples/demo")
 for text in "web org.example.echo frontend: Initialised -> Connected" "InitWait -> Connected" \

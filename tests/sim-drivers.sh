@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Event channels and grants of the simulator, and with memory checkers around them.
-. "${srcdir:?}/tests/sim.sh"
+strict=yes
+. "${srcdir:?}/tests/sim-lib.bash"
 
 domid=0
 guest one && GUEST=$domid

@@ -1,19 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The simulated host as a user meets it: xl, xensim exec, domains' own views, xenstore's rules.
-. "${srcdir:?}/tests/sim.sh"
+strict=yes
+. "${srcdir:?}/tests/sim-lib.bash"
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 bin=/usr/lib/xen-4.17/bin
 
 config() { cat > "$work/$1.cfg"; }
 lines() { test "$("${@:2}" | wc -l)" = "$1"; }
-same() { [ "$1" = "$2" ] || fail "\"$1\" is not \"$2\""; }
+is() { [ "$1" = "$2" ] || fail "\"$1\" is not \"$2\""; }
 refused() { ! "$@" > "$work/refused" 2>&1; }
-state() { xl list "$1" | awk 'END { print $5 }'; }
+state_of() { xl list "$1" | awk 'END { print $5 }'; }
 
-echo "--- xl create, as the real one"
+part "xl create, as the real one"
 guest one
 one=$domid
 config one <<< 'name = "one"'
@@ -30,21 +29,21 @@ exits 3 xl create "$work/none.cfg" 2> "$work/err"
 exits 2 xl create 2> "$work/err"
 config bad <<< 'name = "bad"; on_poweroff = "rename-restart"'
 exits 1 xl create "$work/bad.cfg" 2> "$work/err"
-same "$(xenstore-ls -fp)" "$before"
+is "$(xenstore-ls -fp)" "$before"
 lines 3 xl list
 
-echo "--- what libxl makes"
-same "$(xenstore-ls -p "/local/domain/$one" |
+part "what libxl makes"
+is "$(xenstore-ls -p "/local/domain/$one" |
     sed -nE 's/^(data|device|name|control) .*\((.*)\)/\1 \2/p' | sort | tr '\n' ' ')" \
     "control n0,r$one data n$one device n0,r$one name n0,r$one "
-same "$(xenstore-read "$(xenstore-read "/local/domain/$one/vm")/name")" one
-same "$(xl domid one) $(xl domname "$one")" "$one one"
+is "$(xenstore-read "$(xenstore-read "/local/domain/$one/vm")/name")" one
+is "$(xl domid one) $(xl domname "$one")" "$one one"
 xl uptime one > "$work/out"
 xl rename one uno
-same "$(xensim exec uno xenstore-read name)" uno
+is "$(xensim exec uno xenstore-read name)" uno
 xl rename uno one
 
-echo "--- programs of domains"
+part "programs of domains"
 config two << 'END'
 name = "two"
 on_reboot = "restart"
@@ -52,34 +51,34 @@ xensim = "trap 'echo bye; exit' TERM; echo up $PPID; while :; do sleep 0.05; don
 END
 xl create -pq "$work/two.cfg"
 two=$(xl domid two)
-same "$(state two)" --p---
+is "$(state_of two)" --p---
 exits 125 xensim exec two true 2> "$work/err"
 grep -q 'does not run' "$work/err"
 xl unpause two
-await 5 grep -qx 'up 1' "$XENSIM_DIR/console-two.log"
+within 30 grep -qx 'up 1' "$XENSIM_DIR/console-two.log"
 xl pause two
-same "$(state two)" --p---
+is "$(state_of two)" --p---
 xl unpause two
 exec {events}< <(exec xenstore-watch @releaseDomain)
 read -rt 5 -u "$events"
 xl reboot two > "$work/out"
 again() { [ "$(xl domid two)" != "$two" ] && xl domid two; }
-await 10 again
+within 30 again
 twice() { [ "$(grep -cx 'up 1' "$XENSIM_DIR/console-two.log")" = 2 ]; }
-await 5 twice
+within 30 twice
 grep -qx bye "$XENSIM_DIR/console-two.log"
 read -rt 5 -u "$events" || fail "no @releaseDomain"
 exec {events}<&-
 xl shutdown -w two > "$work/out"
-await 5 refused xl domid two
+within 30 refused xl domid two
 config three << 'END'
 name = "three"
 xensim = "exit 3"
 on_poweroff = "preserve"
 END
 xl create -q "$work/three.cfg"
-preserved() { [ "$(state three)" = ---s-- ]; }
-await 5 preserved
+preserved() { [ "$(state_of three)" = ---s-- ]; }
+within 30 preserved
 exits 125 xensim exec three true 2> "$work/err"
 xl destroy three
 config three << END
@@ -87,34 +86,34 @@ name = "three"
 xensim = "pwd > $work/pwd; echo \$TESTED > $work/environment"
 END
 (cd "$work" && TESTED=yes xl create -q three.cfg)
-await 5 refused xl domid three
-same "$(cat "$work/pwd" "$work/environment")" "$work"$'\n'yes
+within 30 refused xl domid three
+is "$(cat "$work/pwd" "$work/environment")" "$work"$'\n'yes
 
-echo "--- xensim exec"
+part "xensim exec"
 exits 7 xensim exec one sh -c 'exit 7'
 exits 127 xensim exec one no-such-program 2> "$work/err"
 # shellcheck disable=SC2016
 exits 143 xensim exec one sh -c 'kill -TERM $$'
 exits 125 xensim exec nobody true 2> "$work/err"
-same "$(echo in | xensim exec one sh -c 'cat; echo err >&2' 2>&1)" in$'\n'err
-same "$(xensim exec "$one" xensim exec 0 xenstore-read name)" Domain-0
-same "$(cd "$work" && xensim exec one pwd)" "$work"
+is "$(echo in | xensim exec one sh -c 'cat; echo err >&2' 2>&1)" in$'\n'err
+is "$(xensim exec "$one" xensim exec 0 xenstore-read name)" Domain-0
+is "$(cd "$work" && xensim exec one pwd)" "$work"
 xensim exec one sh -c 'trap "echo got it; exit 4" USR1; echo up; while :; do sleep 0.02; done' \
     > "$work/out" &
 pid=$!
-await 5 grep -q up "$work/out"
+within 30 grep -q up "$work/out"
 kill -USR1 $pid
 exits 4 wait $pid
 grep -q 'got it' "$work/out"
 xensim exec one sleep 1234 &
 pid=$!
-await 5 xensim exec one pgrep -fx 'sleep 1234'
+within 30 xensim exec one pgrep -fx 'sleep 1234'
 kill -KILL $pid
 exits 137 wait $pid 2> "$work/err"
-await 5 refused xensim exec one pgrep -fx 'sleep 1234'
+within 30 refused xensim exec one pgrep -fx 'sleep 1234'
 
-echo "--- a domain's own view"
-same "$(xensim exec one sh -c 'touch /run/pvchan/x; ls /run/xensim' | tr '\n' ' ')" "broker dev "
+part "a domain's own view"
+is "$(xensim exec one sh -c 'touch /run/pvchan/x; ls /run/xensim' | tr '\n' ' ')" "broker dev "
 refused test -e /run/pvchan/x
 refused xensim exec one xl list
 refused xensim exec one "$bin/lsevtchn"
@@ -125,11 +124,11 @@ refused xensim exec one xenstore-write name x
 refused xensim exec one xenstore-write "/local/domain/$domid/data/x" 1
 refused xensim exec one xenstore-read "/local/domain/$domid/data"
 xensim exec one xenstore-write data/x 1
-same "$(xensim exec one xenstore-read "/local/domain/$one/data/x")" 1
+is "$(xensim exec one xenstore-read "/local/domain/$one/data/x")" 1
 refused xensim exec one pgrep -x xenstored
 xl destroy other
 
-echo "--- quotas"
+part "quotas"
 # shellcheck disable=SC2016
 refused xensim exec one sh -c 'for i in $(seq 1100); do xenstore-write data/n/$i x || exit 1; done'
 xensim exec one xenstore-rm data/n
@@ -139,23 +138,23 @@ xensim exec one xenstore-rm data/big data/x
 # shellcheck disable=SC2016
 refused xensim exec one sh -c 'xenstore-watch $(for i in $(seq 140); do echo data/w$i; done)'
 
-echo "--- watches of the dead are gone"
+part "watches of the dead are gone"
 # shellcheck disable=SC2016
 xensim exec one sh -c 'for i in $(seq 40); do
     timeout -s KILL 0.02 xenstore-watch data data/a data/b data/c; done; true' > "$work/out" 2>&1
-same "$(xensim exec one sh -c 'timeout 0.3 xenstore-watch data || true')" data
+is "$(xensim exec one sh -c 'timeout 0.3 xenstore-watch data || true')" data
 
-echo "--- the real tools"
+part "the real tools"
 "$bin/lsevtchn" 0 | grep -q "Interdomain (Connected) - Remote Domain $one"
 xl info > "$work/out" 2> "$work/err" || true
 grep -q '^nr_cpus' "$work/out"
 
-echo "--- real libxenvchan, plain, and under memory checkers"
+part "real libxenvchan, plain, and under memory checkers"
 peer=$builddir/tests/sim-peer
 vchan() { # SERVER CLIENT LEFT RIGHT PROGRAM…
     xensim exec "$1" "${@:5}" server "$2" data/v "$3" "$4" echo &
     local server=$!
-    same "$(xensim exec "$2" "${@:5}" client "$1" "/local/domain/$1/data/v" 0 0 send 300000)" 300000
+    is "$(xensim exec "$2" "${@:5}" client "$1" "/local/domain/$1/data/v" 0 0 send 300000)" 300000
     wait $server
 }
 vchan "$one" 0 1024 2048 "$peer"
@@ -168,12 +167,12 @@ if command -v valgrind > /dev/null; then
 fi
 xenstore-rm /local/domain/0/data
 
-echo "--- death of a domain in use"
+part "death of a domain in use"
 xensim exec "$one" "$peer" server "$domid" data/v 4096 4096 idle > "$work/out" &
 server=$!
 xensim exec "$domid" "$peer" client "$one" "/local/domain/$one/data/v" 0 0 idle > "$work/up" &
 client=$!
-await 5 grep -q up "$work/up"
+within 30 grep -q up "$work/up"
 xl destroy "$one"
 exits 137 wait $server
 xl list | grep -q "(null) *$one " || fail "no zombie: $(xl list)"

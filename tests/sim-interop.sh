@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # libpvchan and the real, unmodified libxenvchan, in both roles, through every pair of ring orders that
 # libxenvchan offers (101), in both directions at once; over 1 GiB in all.
-TEST_SECONDS=600
-. "${srcdir:?}/tests/sim.sh"
+limit=600
+strict=yes
+. "${srcdir:?}/tests/sim-lib.bash"
 
 bytes=${INTEROP_BYTES:-2800000}
 
@@ -13,18 +14,14 @@ base=/local/domain/$domid/data/i
 # pair SERVER CLIENT: the server in the guest, the client in domain 0.
 pair() {
     local server
-    xensim exec web interop "$1" server 0 "$base" "$bytes" > "$TMPDIR/server" &
+    xensim exec web interop "$1" server 0 "$base" "$bytes" > "$work/server" &
     server=$!
-    interop "$2" client "$domid" "$base" "$bytes" > "$TMPDIR/client"
+    interop "$2" client "$domid" "$base" "$bytes" > "$work/client"
     wait "$server"
-    cmp "$TMPDIR/server" "$TMPDIR/client"
-    [ "$(wc -l < "$TMPDIR/server")" = 101 ] || fail "not all order pairs were tried"
+    cmp "$work/server" "$work/client"
+    [ "$(wc -l < "$work/server")" = 101 ] || fail "not all order pairs were tried"
     echo "$1 server, $2 client: 101 order pairs, $((bytes * 2 * 101)) bytes, checksums equal"
 }
-
-TMPDIR=$(mktemp -d)
-trap 'rm -rf "$TMPDIR"' EXIT
-export TMPDIR
 
 pair real pvchan
 pair pvchan real

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # For tests of whole programs: source it first. The script runs in a simulated host of its own, from the
-# build folder, and ends with finish.
+# build folder, and ends with finish. One that has set strict=yes before ends at the first thing that fails,
+# be it a command, and need not end with finish.
 set -u
 
 if [ -z "${XENSIM_DIR:-}" ]; then
@@ -12,21 +13,63 @@ PATH=$PWD/frontend:$PWD:$PATH
 work=$(mktemp -d) || exit 1
 failures=0
 
-fail() { echo "FAIL: ${BASH_SOURCE[-1]##*/}:${BASH_LINENO[-2]}: $*"; failures=$((failures + 1)); }
+if [ "${strict:-}" ]; then
+    set -eo pipefail
+    trap 'echo "FAIL: ${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND"' ERR
+    trap 'rm -rf "$work"' EXIT
+fi
+
+fail() {
+    echo "FAIL: ${BASH_SOURCE[-1]##*/}:${BASH_LINENO[-2]}: $*"
+    failures=$((failures + 1))
+    [ -z "${strict:-}" ] || exit 1
+}
 part() { echo "--- $*"; }
 
 # run CODE CMD…: it ends with that code, within 60 seconds. What it said: $out (and $err).
 run() {
-    local code=$1 got
+    local code=$1 got=0
     shift
-    out=$(timeout 60 "$@" 2> "$work/err")
-    got=$?
+    out=$(timeout 60 "$@" 2> "$work/err") || got=$?
     err=$(cat "$work/err")
     [ "$got" = "$code" ] || fail "$*: exit code $got instead of $code: $out $err"
 }
 says() { [ "$out" = "$1" ] || fail "said: $out"$'\n'"    not: $1"; }
 complains() { [ "$err" = "$1" ] || fail "complained: $err"$'\n'"    not: $1"; }
 same() { cmp "$1" "$2" || fail "$1 and $2 differ"; }
+
+# exits CODE COMMAND…: it ends with that code; also for what is no program, such as wait.
+exits() {
+    local code=$1 got=0
+    shift
+    "$@" || got=$?
+    [ "$got" = "$code" ] || fail "exit code $got instead of $code from: $*"
+}
+
+# expect TEXT COMMAND…: its output (both streams) has TEXT in it, whatever its exit code.
+expect() {
+    local text=$1 output
+    shift
+    output=$("$@" 2>&1) || true
+    [[ $output == *"$text"* ]] || fail "expected \"$text\" from: $*; got: $output"
+}
+
+# within SECONDS COMMAND…: it succeeds by then. A poll, for what gives no event.
+within() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@" > /dev/null 2>&1; do
+        [ $SECONDS -lt $deadline ] || { fail "not within its time: $*"; return; }
+        read -rt 0.05 <> <(:) || true
+    done
+}
+
+# guest NAME: makes a running domain without channels, and without a program; its id is in $domid.
+guest() {
+    printf 'name = "%s"\nmemory = 64\nkernel = "/none"\n' "$1" > "$work/$1.cfg"
+    xl create "$work/$1.cfg" > /dev/null
+    domid=$(xl domid "$1")
+}
 
 # domain NAME ENTRY…: creates a domain with these channels. The backend must be there.
 domain() {
