@@ -288,7 +288,7 @@ static void domain_charge(struct domain *domain, uint64_t events, uint64_t excha
 {
     domain->cost.events += events;
     domain->cost.exchanges += exchanges;
-    if (!quota_take_work(&domain->quota, events + exchanges) && !domain->paused)
+    if (!quota_take_work(&domain->quota, events, exchanges) && !domain->paused)
         domain_pause(domain);
 }
 

@@ -3,8 +3,12 @@
 
 #include <time.h>
 
-/* What no option is for, since no honest guest comes near. A connection takes some 70 of work, from 1 to 6. */
-#define WORK_PER_CONNECT 100u
+/*
+ * What no option is for, since no honest guest comes near. A connection takes some 80 exchanges and 9 events, from its
+ * beginning to its end: many events of which little comes are of one that is not honest.
+ */
+#define WORK_OF_EVENT    8
+#define WORK_PER_CONNECT 160u
 #define WORK_PER_MINUTE  12000u /* at least */
 #define LINES_PER_MINUTE 300
 
@@ -12,7 +16,7 @@
 
 /* At once: what all of a guest's channels together need to connect, a few times over. */
 #define CONNECTS_AT_ONCE(channels) (16 + 4 * (channels))
-#define WORK_OF_CHANNEL            512
+#define WORK_OF_CHANNEL            768
 #define WORK_AT_ONCE(channels)     (4096 + WORK_OF_CHANNEL * (channels))
 #define LINES_OF_CHANNEL           64
 #define LINES_AT_ONCE(channels)    (256 + LINES_OF_CHANNEL * (channels))
@@ -135,8 +139,9 @@ int64_t quota_take_connect(struct quota *quota)
     return quota ? rate_take(&quota->connects) : 0;
 }
 
-bool quota_take_work(struct quota *quota, uint64_t count)
+bool quota_take_work(struct quota *quota, uint64_t events, uint64_t exchanges)
 {
+    uint64_t count = events * WORK_OF_EVENT + exchanges;
     bool within = look_up(&quota->work, microseconds_now()) == 0;
 
     quota->work.next += quota->work.distance * (int64_t)count;

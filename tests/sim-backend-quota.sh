@@ -74,8 +74,8 @@ part "what it cost"
 cost=$(grep "domain $bad has no channels left" "$work/log")
 echo "${cost#*: }"
 [[ $cost =~ cost\ ([0-9]+)\ events,\ ([0-9]+)\ exchanges ]] || fail "no cost in the log"
-# What it may at once, and 200 a second.
-[ $((BASH_REMATCH[1] + BASH_REMATCH[2])) -lt $((12000 + 200 * (SECONDS - started))) ] || fail "that is too much"
+# What it may at once, and 100 connections a minute.
+[ $((8 * BASH_REMATCH[1] + BASH_REMATCH[2])) -lt $((20000 + 300 * (SECONDS - started))) ] || fail "that is too much"
 
 run 0 xl destroy good
 run 0 xl destroy bad

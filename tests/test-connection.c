@@ -408,6 +408,12 @@ START_TEST(test_quota)
     ck_assert_int_eq(quota_take_connect(&quota), 0);
     ck_assert_int_gt(quota_take_connect(&quota), 0);
     ck_assert(quota_take_line(&quota, &unlogged));
+    rate_init(&quota.work, 1, 4864); /* a minute is longer than this test takes */
+    ck_assert(quota_take_work(&quota, 0, 4864));
+    ck_assert(!quota_take_work(&quota, 1, 0));
+    quota_resume_work(&quota);
+    ck_assert(quota_take_work(&quota, 10, 0)); /* that is the 80 that one with a channel has then */
+    ck_assert(!quota_take_work(&quota, 1, 0));
     rate_init(&quota.lines, 1, 0);
     ck_assert(!quota_take_line(&quota, &unlogged));
     ck_assert(!quota_take_line(&quota, &unlogged));
