@@ -38,6 +38,7 @@ collect()
     cp -r /lab/xen.log /var/log/xen/* /lab/cores "$out/"
     tar cf - -C /tmp scenario | tar xf - -C "$out"
     for guest in g1 g2; do
+        xl domid $guest >/dev/null || continue
         guest-exec --wait 5 $guest dmesg >"$out/$guest.dmesg"
         guest-exec --wait 5 $guest sh -c 'cd /cores && [ "$(ls)" ] && tar cf - .' \
             </dev/null 2>/dev/null | tar xf - -C "$out/cores" 2>/dev/null
@@ -65,7 +66,7 @@ test_one()
     run_scenario "$2" </dev/null >$share/results/"$1.log" 2>&1
     code=$?
     cd /
-    collect $share/results/"$1" 2>$share/results/"$1.collect"
+    [ $code -eq 0 ] && [ ! "$LAB_KEEP" ] || collect $share/results/"$1" 2>$share/results/"$1.collect"
     return $code
 }
 
