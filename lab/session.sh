@@ -46,17 +46,21 @@ collect()
     rmdir "$out/cores" 2>/dev/null
 }
 
-# Prints nothing but what the scenario and the leak check say, as it is said.
+# Prints what the scenario and the leak check say, as it is said.
 run_scenario()
 {
     host_mark
+    step "what is in use is known"
     LD_PRELOAD=${LAB_BREAK:+$share/break-handshake.so} \
         timeout -k 5 "$LAB_SCENARIO_SECONDS" "$share/lab/$1"
     code=$?
     case $code in
     124 | 143) echo "FAIL: the scenario did not end in $LAB_SCENARIO_SECONDS s" ;;
     esac
-    [ $code -eq 0 ] && host_leaks || return $((code ? code : 1))
+    [ $code -eq 0 ] || return $code
+    step "is nothing left?"
+    host_leaks || return 1
+    step "nothing"
 }
 
 test_one()

@@ -48,6 +48,7 @@ for name in $names; do
     echo >&8
 done
 wait $echo || fail "vchan echo: $?"
+step "unplugged"
 for name in $names; do
     same "what came back on $name" "$(cat "out.$name")" "hello $name"
 done
