@@ -80,7 +80,6 @@ shell()
     echo "Files come and go through $share. exit ends the lab."
     stty sane rows "${LAB_SIZE% *}" cols "${LAB_SIZE#* }"
     cd /root && setsid cttyhack sh -i
-    poweroff -f
 }
 
 case $1 in
