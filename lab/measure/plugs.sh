@@ -44,6 +44,7 @@ backend_start
 echo 'vchan = [ "name=plug, connection=exec, command=cat" ]' | guest-exec g1 sh -c 'cat >/run/frontend.conf'
 guest-exec g1 sh -c 'vchan-frontend -c /run/frontend.conf </dev/null >/run/frontend.log 2>&1 & echo $! >/run/frontend.pid'
 for ((round = 0; round < plugs; round++)); do
+    step "$((round + 1)) of $plugs" >&2
     plug vif xl network-attach g1 devid=5 script="$PWD/vif"
     xl network-detach g1 5 || fail "network-detach"
     plug vchan xl-vchan attach --wait 90 g1 name=plug connection=echo devid=5
