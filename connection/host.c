@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "connection/account.h"
 #include "connection/child.h"
@@ -34,9 +36,7 @@ enum {
     ON_STORE,
     ON_XEN,
     ON_HEARTBEAT,
-    ON_TERM,
-    ON_INTERRUPT,
-    ON_RELOAD,
+    ON_SIGNAL,
     ON_WATCHDOG,
     ON_STATUS,
     ON_DRAINED,
@@ -47,6 +47,7 @@ enum {
 struct server {
     struct host host;
     int lock;
+    int signals; /* they wait in the kernel: what this process has not taken is for the one that it replaces itself by */
     bool draining;
     int error; /* why the loop ended: a negative errno, after a line in the log */
     struct event *events[EVENT_COUNT];
@@ -125,11 +126,8 @@ static void drain(struct server *server)
         wait_for_drain(server);
 }
 
-static void on_stop(evutil_socket_t fd, short what, void *arg)
+static void stop(struct server *server)
 {
-    struct server *server = arg;
-
-    (void)fd, (void)what;
     if (server->draining || !server->host.ops->drain)
         event_base_loopbreak(server->host.base);
     else
@@ -174,21 +172,47 @@ void host_moved(const struct host *host)
         event_base_loopbreak(host->base);
 }
 
-static void on_reload(evutil_socket_t fd, short what, void *arg)
+static void go_on_anew(struct server *server)
 {
-    struct server *server = arg;
     int rc;
 
-    (void)fd, (void)what;
-    if (server->host.ops->reload) {
-        server->host.ops->reload(server->host.service);
-        return;
-    }
     log_line(LOG_CHANGES, "goes on as a new process");
     notify_manager("RELOADING=1");
     rc = keep_hand_over(server->host.keep);
     log_line(LOG_ERRORS, "cannot go on as a new process: %s (it goes on as it is)", strerror(-rc));
     notify_manager("READY=1");
+}
+
+/* A new process would not find all channels taken over yet, and so not stop them in order. */
+static bool is_to_stop(const struct server *server)
+{
+    sigset_t pending;
+
+    return server->draining || (sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) ||
+                                                              sigismember(&pending, SIGINT)));
+}
+
+static void reload(struct server *server)
+{
+    if (is_to_stop(server))
+        return;
+    if (server->host.ops->reload)
+        server->host.ops->reload(server->host.service);
+    else
+        go_on_anew(server);
+}
+
+static void on_signal(evutil_socket_t fd, short what, void *arg)
+{
+    struct signalfd_siginfo signal_info;
+
+    (void)what;
+    if (read(fd, &signal_info, sizeof(signal_info)) != (ssize_t)sizeof(signal_info))
+        return;
+    if (signal_info.ssi_signo == SIGHUP)
+        reload(arg);
+    else
+        stop(arg);
 }
 
 /* ---- coming: each step returns 0 or a negative errno ---- */
@@ -235,15 +259,31 @@ static int open_xen(struct server *server)
     return xen_open(&server->host.xen);
 }
 
+static sigset_t signals_wanted(const struct host_ops *ops)
+{
+    sigset_t wanted;
+
+    sigemptyset(&wanted);
+    sigaddset(&wanted, SIGTERM);
+    sigaddset(&wanted, SIGINT);
+    if (ops->reload || ops->keeps)
+        sigaddset(&wanted, SIGHUP);
+    return wanted;
+}
+
+/* First of all, and for good: none ends a process that has not come to its loop yet, or is about to leave it. */
+static int hold_signals(struct server *server)
+{
+    const sigset_t wanted = signals_wanted(server->host.ops);
+
+    sigprocmask(SIG_BLOCK, &wanted, NULL);
+    server->signals = signalfd(-1, &wanted, SFD_NONBLOCK | SFD_CLOEXEC);
+    return server->signals < 0 ? -errno : 0;
+}
+
 static int add_signals(struct server *server)
 {
-    int rc = add_event(server, ON_TERM, SIGTERM, EV_SIGNAL, on_stop, NULL);
-
-    if (rc == 0)
-        rc = add_event(server, ON_INTERRUPT, SIGINT, EV_SIGNAL, on_stop, NULL);
-    if (rc == 0 && (server->host.ops->reload || server->host.ops->keeps))
-        rc = add_event(server, ON_RELOAD, SIGHUP, EV_SIGNAL, on_reload, NULL);
-    return rc;
+    return add_event(server, ON_SIGNAL, server->signals, EV_READ, on_signal, NULL);
 }
 
 /* One that is not to be added to the loop yet. */
@@ -304,6 +344,7 @@ static const struct {
     int (*run)(struct server *server);
     const char *what;
 } steps[] = {
+    {hold_signals, "cannot hold signals"},
     {open_keep, "cannot take over what an earlier process kept"},
     {take_lock, "cannot lock " LOCK_DIR},
     {open_store, "cannot connect to xenstored (no Xen, or it does not run)"},
@@ -343,6 +384,8 @@ static void server_close(struct server *server)
     store_close(server->host.store);
     if (server->lock >= 0)
         lock_release(server->host.ops->program, server->lock);
+    if (server->signals >= 0)
+        close(server->signals);
 }
 
 static enum host_exit server_run(struct server *server)
@@ -360,7 +403,9 @@ static enum host_exit server_run(struct server *server)
 enum host_exit host_serve(const struct host_ops *ops, void *service)
 {
     struct server server = {
-        .host = {.base = event_base_new(), .ops = ops, .service = service}, .lock = -1};
+        .host = {.base = event_base_new(), .ops = ops, .service = service},
+        .lock = -1,
+        .signals = -1};
     enum host_exit rc;
 
     signal(SIGPIPE, SIG_IGN);

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -369,20 +368,15 @@ static int read_arguments(char *text, size_t size, char *arguments[ARGUMENTS_MAX
     return 0;
 }
 
-/* A second SIGHUP before the new process asks for it means nothing. */
 static int replace(const struct keep *keep)
 {
-    struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
     char text[4096], *arguments[ARGUMENTS_MAX + 1];
     int rc = read_arguments(text, sizeof(text), arguments);
 
     if (rc < 0)
         return rc;
-    sigaction(SIGHUP, &ignore, &before);
     execv(keep->program, arguments);
-    rc = -errno;
-    sigaction(SIGHUP, &before, NULL);
-    return rc;
+    return -errno;
 }
 
 int keep_hand_over(struct keep *keep)

@@ -87,6 +87,36 @@ backend_stop
 exec {in}>&-
 wait "$guest"
 
+part "SIGHUP does not undo SIGTERM, whichever comes first"
+# stops: the process does, and does not go on as a new one.
+stops() {
+    rest=$(timeout 30 cat <&"$log")
+    [[ $rest != *"goes on as a new process"* ]] || fail "SIGTERM was forgotten: $rest"
+    kill -KILL "$backend" 2> /dev/null
+    backend_end 0
+}
+backend_start -v
+guest_start socket
+await "socket: Connected" 30
+kill -STOP "$backend" # so that it finds both
+kill -HUP "$backend"
+kill -TERM "$backend"
+kill -CONT "$backend"
+stops
+exec {in}>&-
+wait "$guest"
+backend_start -v
+guest_start socket
+await "socket: Connected" 30
+echo "nor will this be taken" >&"$in"
+received 1 0
+kill "$backend"
+await "stops when what is in the rings is delivered" 30
+kill -HUP "$backend"
+stops
+exec {in}>&-
+wait "$guest"
+
 part "SIGTERM: in the end without delivery"
 backend_start -v
 guest_start socket
