@@ -634,7 +634,7 @@ static void service_describe(void *arg, char *text, size_t size)
     TAILQ_FOREACH (domain, &service->domains, next) {
         channels += domain->quota.channels;
         for (uint32_t i = 0; i < domain->room; i++)
-            connected += domain->entries[i] && device_is_open(domain->entries[i]->device);
+            connected += domain->entries[i] && device_is_delivering(domain->entries[i]->device);
     }
     snprintf(text, size, "%u channels, %u connected", channels, connected);
 }

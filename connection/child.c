@@ -288,7 +288,17 @@ static void become(const struct user *user)
     setenv("HOME", user->home, 1);
 }
 
-/* In the new process, where all signals are blocked: our handlers would tell our own event loop. */
+/* What the service manager says to this process is nothing to a command, which could take it as said to itself. */
+static void forget_manager(void)
+{
+    static const char *const variables[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
+                                            "FDSTORE"};
+
+    for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)
+        unsetenv(variables[i]);
+}
+
+/* In the new process, where all signals are blocked, until none of them is ours any more. */
 static void run_shell(const char *command, const struct user *user, const int fds[3])
 {
     static const int signals[] = {SIGPIPE, SIGTERM, SIGINT, SIGHUP};
@@ -301,6 +311,7 @@ static void run_shell(const char *command, const struct user *user, const int fd
         signal(signals[i], SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    forget_manager();
     if (user)
         become(user);
     execl("/bin/sh", "sh", "-c", command, NULL);

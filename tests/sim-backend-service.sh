@@ -46,10 +46,20 @@ NOTIFY_SOCKET=$work/notify WATCHDOG_USEC=200000 backend_start -v
 told "$work/notified" READY=1
 told "$work/notified" WATCHDOG=1
 domain guest "name=echo, connection=echo" "name=socket, ring=64K, connection=socket, path=$work/socket" \
-    "name=exec, connection=exec, ring=64K, command=read -r x < $work/go; cat > $work/out"
-told "$work/notified" "STATUS=3 channels, 0 connected"
+    "name=exec, connection=exec, ring=64K, command=read -r x < $work/go; cat > $work/out" \
+    "name=nobody, connection=connect, reconnect=1, path=$work/nobody" \
+    "name=env, connection=exec, command=env"
+told "$work/notified" "STATUS=5 channels, 0 connected"
+
+part "STATUS: who waits for a server is not connected; commands do not hear of the manager"
+in_domain guest vchan cat nobody < /dev/null &
+waiting=$!
+await "nobody: cannot connect to its path: No such file or directory (tried again)" 30
+in_domain guest vchan cat env < /dev/null > "$work/env"
+grep -E "^(NOTIFY|WATCHDOG|FDSTORE|LISTEN|PVCHAN_KEPT)" "$work/env" && fail "a command has this"
 guest_start echo
-told "$work/notified" "STATUS=3 channels, 1 connected"
+told "$work/notified" "STATUS=5 channels, [1-9] connected"
+grep -qa "STATUS=5 channels, 1 connected" "$work/notified" || fail "not 1 connected: $(cat "$work/notified")"
 
 part "SIGTERM: at once if there is nothing to be delivered"
 backend_stop
@@ -57,6 +67,21 @@ told "$work/notified" STOPPING=1
 wait "$guest" || fail "vchan cat: exit code $?: $(cat "$work/said")"
 exec {in}>&-
 state "/local/domain/0/backend/vchan/$(xl domid guest)/0" 6
+wait "$waiting" && fail "vchan cat without a server: exit code 0"
+
+part "started without standard descriptors"
+(exec vchan-backend <&- >&- 2>&-) &
+backend=$!
+guest_start echo
+state "/local/domain/0/backend/vchan/$(xl domid guest)/0" 4
+for i in 0 1 2; do
+    file=$(readlink "/proc/$backend/fd/$i")
+    [ "$file" = /dev/null ] || fail "descriptor $i is $file"
+done
+exec {in}>&-
+wait "$guest"
+kill "$backend"
+wait "$backend" || fail "vchan-backend: exit code $?"
 
 part "SIGTERM: what is in the ring is delivered first"
 mkfifo "$work/go"
@@ -152,6 +177,6 @@ wait "$backend" || fail "vchan-backend: exit code $?"
 kill "$manager" "$journal"
 wait "$manager" "$journal" 2> /dev/null
 rm -rf /run/systemd/journal
-for name in echo socket exec; do run 0 xl-vchan detach --force guest $name; done
+for name in echo socket exec nobody env; do run 0 xl-vchan detach --force guest $name; done
 run 0 xl destroy guest
 finish
