@@ -96,7 +96,7 @@ static int parse_options(int argc, char **argv)
     int option, rc = -1;
 
     opterr = 0; /* it would not say where the options are */
-    while (rc < 0 && (option = getopt_long(argc, argv, "vqh", options, NULL)) >= 0) {
+    while (rc < 0 && (option = getopt_long(argc, argv, ":vqh", options, NULL)) >= 0) {
         switch (option) {
         case 'v':
             log_set_level(LOG_DETAILS);
@@ -117,6 +117,8 @@ static int parse_options(int argc, char **argv)
         case 'V':
             puts(PACKAGE_STRING);
             return EXIT_STOPPED;
+        case ':':
+            return usage_complain(argv[optind - 1], "needs a value");
         default:
             return usage_complain(optopt && optopt < OPTION_CHANNELS ? usage_letter(optopt)
                                                                      : argv[optind - 1],

@@ -59,6 +59,7 @@ for option in --max-channels=0 --max-connects=x --max-rings=5T --max-rings= --ma
     run 2 vchan-backend "$option"
     [[ $err == "vchan-backend: "*"(see vchan-backend --help)" ]] || fail "$option: $err"
 done
+complains 'vchan-backend: "--max-rings": needs a value (see vchan-backend --help)'
 
 for name in a c; do run 0 xl-vchan detach one $name; done
 for name in a b; do run 0 xl-vchan detach two $name; done
