@@ -44,8 +44,8 @@ struct cost {
 };
 
 /*
- * A frontend domain, with one watch for all its devices. One that makes too much work is paused: it is not watched
- * meanwhile, so that whatever it writes costs nothing here.
+ * A frontend domain, with one watch for all its devices. One that makes too much work is paused: it
+ * is not watched meanwhile, so that whatever it writes costs nothing here.
  */
 struct domain {
     TAILQ_ENTRY(domain) next;

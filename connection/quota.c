@@ -4,8 +4,9 @@
 #include <time.h>
 
 /*
- * What no option is for, since no honest guest comes near. A connection takes some 80 exchanges and 9 events, from its
- * beginning to its end: many events of which little comes are of one that is not honest.
+ * What no option is for, since no honest guest comes near. A connection takes some 80 exchanges and 9
+ * events, from its beginning to its end: many events of which little comes are of one that is not
+ * honest.
  */
 #define WORK_OF_EVENT    8
 #define WORK_PER_CONNECT 160u
@@ -15,9 +16,8 @@
 #define MINUTE 60000000
 
 /* At once: what all of a guest's channels together need to connect, a few times over. */
-#define CONNECTS_AT_ONCE(channels) (16 + 4 * (channels))
-#define WORK_OF_CHANNEL            768
-#define WORK_AT_ONCE(channels)     (4096 + WORK_OF_CHANNEL * (channels))
+#define CONNECTS_OF_CHANNEL        4
+#define CONNECTS_AT_ONCE(channels) (16 + CONNECTS_OF_CHANNEL * (channels))
 #define LINES_OF_CHANNEL           64
 #define LINES_AT_ONCE(channels)    (256 + LINES_OF_CHANNEL * (channels))
 
@@ -80,7 +80,7 @@ static void scale(struct quota *quota)
     if (connects > quota->limits->connects)
         connects = quota->limits->connects;
     quota->connects.burst = quota->connects.distance * connects;
-    quota->work.burst = quota->work.distance * WORK_AT_ONCE(quota->channels);
+    quota->work.burst = quota->work.distance * WORK_PER_CONNECT * CONNECTS_AT_ONCE(quota->channels);
     quota->lines.burst = quota->lines.distance * LINES_AT_ONCE(quota->channels);
 }
 
@@ -97,7 +97,7 @@ void quota_init(struct quota *quota, const struct quota_limits *limits)
 static void count_channel(struct quota *quota, int count)
 {
     quota->channels += (unsigned int)count;
-    quota->work.next -= quota->work.distance * WORK_OF_CHANNEL * count;
+    quota->work.next -= quota->work.distance * WORK_PER_CONNECT * CONNECTS_OF_CHANNEL * count;
     quota->lines.next -= quota->lines.distance * LINES_OF_CHANNEL * count;
     scale(quota);
 }

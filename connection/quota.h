@@ -58,12 +58,12 @@ void quota_give_bytes(struct quota *quota, uint64_t bytes);
 int64_t quota_take_connect(struct quota *quota);
 
 /*
- * So many events of xenstored came because of it, and so many exchanges with it were made. False: that is more than its
- * share, and nothing more is to be done for a while.
+ * So many events of xenstored came because of it, and so many exchanges with it were made. False: that
+ * is more than its share, and nothing more is to be done for a while.
  */
 bool quota_take_work(struct quota *quota, uint64_t events, uint64_t exchanges);
 
-/* That while is over: what it has now is enough for a look at each of its channels, and little more. */
+/* That while is over: what it has now is enough for a look at each of its channels. */
 void quota_resume_work(struct quota *quota);
 
 /*

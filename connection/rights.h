@@ -27,8 +27,8 @@ int rights_read(const struct connection_spec *spec, struct rights *rights,
                 char why[CONNECTION_WHY_MAX]);
 
 /*
- * Gives a file away that is open, also with O_PATH; its mode is not touched. 0 or -errno. (By its path it could be another
- * one by now.)
+ * Gives a file away that is open, also with O_PATH; its mode is not touched. 0 or -errno. (By its path
+ * it could be another one by now.)
  */
 int rights_give(const struct rights *rights, int file);
 
