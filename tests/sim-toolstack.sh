@@ -165,7 +165,7 @@ unchanged "$before" "after detach and attach"
 
 echo "--- leftovers of a backend"
 xenstore-write "$B/1/junk" "" "$B/3/state" 4 "$B/3/private/path" /old
-run 0 xl-vchan attach web name=new,connection=echo
+run 0 xl-vchan attach web name=new, connection=echo
 run 1 xenstore-read "$B/1/frontend" # it went to devid 2
 run 0 xl-vchan attach web name=newer,connection=echo,devid=3
 run 1 xenstore-read "$B/3/private/path"
@@ -214,6 +214,10 @@ refuses 'attach nowhere: there is no such domain' xl-vchan attach nowhere name=x
 refuses 'attach web: key "ring": 3G is larger than 1M (use at most ring=1M)' \
     xl-vchan attach web name=x ring=3G
 refuses "attach web: key \"command\": takes all that follows it, \"user=\" too (write user= before command=; if the command is to have it, write ''user=)" \
+    xl-vchan attach web name=x connection=exec "command=logger, user=nobody"
+refuses 'attach web: "-t" is behind command=, which goes last (quote a command with blanks)' \
+    xl-vchan attach -- web name=x,connection=exec,command=logger -t web
+refuses 'attach web: "user=nobody" is behind command=, which goes last (quote a command with blanks)' \
     xl-vchan attach web name=x connection=exec command=logger user=nobody
 refuses 'detach web: it has no channel "x" (see xl-vchan list)' xl-vchan detach web x
 refuses 'detach nowhere: there is no such domain' xl-vchan detach nowhere x

@@ -80,9 +80,32 @@ static char *join_spec(int argc, char **argv)
 
     if (!to)
         return NULL;
-    for (int i = 0; i < argc; i++)
-        fprintf(to, "%s%s", i ? ", " : "", argv[i]);
+    for (int i = 0; i < argc; i++) {
+        size_t length = strlen(argv[i]);
+        bool comma = length > 0 && argv[i][length - 1] == ',';
+
+        fprintf(to, "%s%s", argv[i], i + 1 == argc ? "" : comma ? " " : ", ");
+    }
     return fclose(to) == 0 ? text : NULL;
+}
+
+static bool has_command(const char *text)
+{
+    static const char key[] = "command=";
+    const char *place = strstr(text, key);
+
+    while (place && place > text && !strchr(", ", place[-1]))
+        place = strstr(place + 1, key);
+    return place;
+}
+
+/* One behind the command, or NULL: command=ls /tmp without quotes would run "ls, /tmp". */
+static const char *find_unquoted(int argc, char **argv)
+{
+    for (int i = 0; i + 1 < argc; i++)
+        if (has_command(argv[i]))
+            return argv[i + 1];
+    return NULL;
 }
 
 static int attach_parsed(const char *domain, const struct declaration *channel,
@@ -109,12 +132,30 @@ static int attach_spec(const char *domain, char *spec, unsigned int seconds)
     return attach_parsed(domain, &channel, seconds);
 }
 
+static int attach_words(const char *domain, int argc, char **argv, unsigned int seconds)
+{
+    const char *unquoted = find_unquoted(argc, argv);
+    char *spec;
+    int code;
+
+    if (unquoted) {
+        fprintf(stderr,
+                "xl-vchan: attach %s: \"%s\" is behind command=, which goes last (quote a command "
+                "with blanks)\n",
+                domain, unquoted);
+        return EXIT_FAILURE;
+    }
+    spec = join_spec(argc, argv);
+    code = attach_spec(domain, spec, seconds);
+    free(spec);
+    return code;
+}
+
 static int run(const struct command *command, int argc, char **argv)
 {
     static const struct option options[] = {{"wait", required_argument, NULL, 'w'}, {0}};
     unsigned int seconds = TOOL_WAIT_DEFAULT;
-    char *spec;
-    int opt, code;
+    int opt;
 
     while ((opt = getopt_long(argc, argv, ":w:", options, NULL)) != -1) {
         if (opt != 'w')
@@ -124,10 +165,7 @@ static int run(const struct command *command, int argc, char **argv)
     }
     if (argc - optind < 2)
         return command_usage(command, "%s missing", argc == optind ? "DOMAIN" : "KEY=VALUE");
-    spec = join_spec(argc - optind - 1, argv + optind + 1);
-    code = attach_spec(argv[optind], spec, seconds);
-    free(spec);
-    return code;
+    return attach_words(argv[optind], argc - optind - 1, argv + optind + 1, seconds);
 }
 
 const struct command command_attach = {
