@@ -66,6 +66,27 @@ done << 'TABLE'
 6 2 closed, until a program in web opens it again
 4 7 its backend in Domain-0 takes it up again
 TABLE
+
+part "a backend that says why"
+T=/local/domain/0/data/vchan-backend/$web/0
+xenstore-write $B/error "no such path"
+while read -r frontend backend_state text; do
+    xenstore-write $F/state "$frontend" $B/state "$backend_state"
+    run 0 xl-vchan show web db
+    [[ $out == *$'\n'"hint            $text"$'\n'* ]] || fail "$frontend/$backend_state: $out"
+    run 0 xl-vchan list web
+    [[ $out == *$'\n    backend: no such path\n'* && $out != *"has not reacted"* ]] || fail "$frontend/$backend_state: $out"
+done << 'TABLE'
+1 6 the backend in Domain-0 refuses it (mend that, then detach and attach it)
+3 2 opened, but not connected: the backend in Domain-0 tells why
+TABLE
+xenstore-write "$T" "received=7 since=1 peer=somebody" $F/state 1 $B/state 6
+run 0 xl-vchan show web db
+[[ $out == *$'\nhint            the frontend begins anew: vchan-backend in Domain-0 has not reacted'* ]] || fail "$out"
+run 0 xl-vchan list --long web
+[[ $out == *" 7 "*" 0 "*" - "*"-"* && $out != *1970* && $out != *somebody* ]] || fail "not connected, but: $out"
+xenstore-rm /local/domain/0/data $B/error
+
 xenstore-write $F/state 4 $B/state 5 $B/online 0
 hint web db '!being unplugged, but not closed: vchan-backend in Domain-0 has not reacted so far (its log may tell why)'
 xenstore-write $B/state 6

@@ -145,6 +145,21 @@ static bool is_unserved(const struct scene *scene)
            blame(scene, "nobody serves it now");
 }
 
+/* It said why, which is shown beside. What it has never served has no statistics. */
+static bool is_refused(const struct scene *scene)
+{
+    const char *backend = scene->view->backend;
+
+    if (scene->is_app || scene->view->texts[VIEW_BACKEND_ERROR][0] == '\0')
+        return false;
+    if (scene->frontend == XenbusStateInitialised && scene->backend == XenbusStateInitWait)
+        return say(scene, false, "opened, but not connected: the backend in %s tells why", backend);
+    return scene->frontend == XenbusStateInitialising && scene->backend == XenbusStateClosed &&
+           !scene->view->traffic.known &&
+           say(scene, false, "the backend in %s refuses it (mend that, then detach and attach it)",
+               backend);
+}
+
 static bool is_reattached(const struct scene *scene)
 {
     return scene->backend == XenbusStateReconfiguring &&
@@ -230,9 +245,9 @@ static bool is_half_closed(const struct scene *scene)
 
 /* The first that finds something has the word. */
 static bool (*const rules[])(const struct scene *scene) = {
-    lost_frontend, lost_backend,       lost_part,      has_ended,     is_unplugged,
-    is_untaken,    is_deserted,        is_unserved,    is_reattached, waits_for_backend,
-    is_paused,     waits_for_frontend, is_half_closed,
+    lost_frontend,     lost_backend, lost_part,          has_ended,      is_unplugged,
+    is_untaken,        is_deserted,  is_unserved,        is_refused,     is_reattached,
+    waits_for_backend, is_paused,    waits_for_frontend, is_half_closed,
 };
 
 void hint_look(struct tool *tool, const struct view *view, struct hint *hint)

@@ -46,6 +46,18 @@ static void read_node(struct store *store, enum view_node node, struct view *vie
         snprintf(text, VIEW_TEXT_MAX, "?%.*s", VIEW_TEXT_MAX - 2, whole);
 }
 
+/* A service writes its statistics now and then: what its state says of now is newer. */
+static void settle_traffic(struct view *view)
+{
+    enum xenbus_state state = view_state(view, VIEW_BACKEND_STATE);
+
+    if (state != XenbusStateClosed && state != XenbusStateInitWait)
+        return;
+    view->traffic.counts[TRAFFIC_SINCE] = 0;
+    if (state == XenbusStateClosed)
+        view->traffic.peer[0] = '\0';
+}
+
 void view_read(struct tool *tool, const struct device_id *id, struct view *view)
 {
     *view = (struct view){.id = *id};
@@ -59,6 +71,7 @@ void view_read(struct tool *tool, const struct device_id *id, struct view *view)
             read_node(tool->store, node, view);
     if (id->backend != DEVICE_BACKEND_UNKNOWN)
         traffic_read(tool->store, id, &view->traffic);
+    settle_traffic(view);
 }
 
 int views_read(struct tool *tool, const domid_t *only, struct views *views)
