@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "connection/account.h"
@@ -32,6 +33,10 @@
 
 /* The service manager is told this long after something changed, and only once of all that did. */
 #define STATUS_SECONDS 1
+
+/* Nothing tells when a lock becomes free. */
+#define LOCK_PAUSE_MS 20
+#define LOCK_PAUSES   25
 
 enum {
     ON_STORE,
@@ -228,9 +233,16 @@ static int add_event(struct server *server, int which, int fd, short what,
     return event && event_add(event, time) == 0 ? 0 : -ENOMEM;
 }
 
+/* If an earlier process was killed while it started a command, that has the lock until it runs. */
 static int take_lock(struct server *server)
 {
+    static const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000};
+
     server->lock = lock_take(server->host.ops->program);
+    for (int i = 0; server->lock == -EBUSY && i < LOCK_PAUSES; i++) {
+        nanosleep(&pause, NULL);
+        server->lock = lock_take(server->host.ops->program);
+    }
     return server->lock < 0 ? server->lock : 0;
 }
 
