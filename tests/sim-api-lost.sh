@@ -70,6 +70,11 @@ for ((i = 0; i < 100 && answer != -5; i++)); do
     read -rt 10 answer <&"$here_out"
 done
 [ "$answer" = -5 ] || fail "the group says $answer"
+here gwait 20
+says "$here_out" 0 "the group, which has said so"
+kill -9 "$there_PID"
+here gwait 10000
+says "$here_out" 1 "the group, which goes on"
 here gclose
 says "$here_out" 0 gclose
 here close

@@ -233,17 +233,28 @@ static void look(void *owner)
     queue_add(handle);
 }
 
+/* Its channels go on, and who waits for them may not be told of it again and again. */
+static void lose_store(struct pvchan_group *group)
+{
+    group->store_lost = true;
+    epoll_ctl(group->poll_fd, EPOLL_CTL_DEL, store_fd(group->store), NULL);
+}
+
 static int heed_store(struct pvchan_group *group)
 {
     struct store_event event;
     int rc = 0;
 
+    if (group->store_lost)
+        return 0;
     for (int i = 0; i < BATCH && watches_any(&group->watches); i++) {
         rc = store_next_event(group->store, &event);
         if (rc <= 0)
             break;
         watches_heed(&group->watches, event.path, look);
     }
+    if (rc == -EIO && !group->alone)
+        lose_store(group);
     return rc < 0 ? rc : 0;
 }
 
@@ -328,10 +339,12 @@ EXPORT int pvchan_group_wait(struct pvchan_group *group, int timeout_ms, struct 
             return *out ? 1 : 0;
         left = time_left(deadline);
         rc = collect(group, TAILQ_EMPTY(&group->queue) ? left : 0);
-        if (rc < 0 && TAILQ_EMPTY(&group->queue))
-            return rc;
-        last = left == 0; /* also if there is always something: a peer may see to that */
         group->turns = group->queued;
+        last = left == 0 || rc < 0; /* also if there is always something: a peer may see to that */
+        if (rc < 0 && !(*out = next_told(group)))
+            return rc;
+        if (*out)
+            return 1;
     }
 }
 
