@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "connection/backoff.h"
 #include "connection/connection.h"
 #include "connection/party.h"
 #include "connection/rights.h"
@@ -22,6 +23,7 @@ struct server {
     int listener;
     struct stat file;
     struct event *incoming; /* pending while a client may come */
+    struct backoff backoff; /* until then, when one could not */
     struct party client;
 };
 
@@ -42,6 +44,15 @@ static void server_meet(struct server *server, int fd)
     party_come(&server->client, fd, who);
 }
 
+/* It waits in the queue, and would be told of without end. */
+static void accept_later(struct server *server, int error)
+{
+    event_del(server->incoming);
+    backoff_start(&server->backoff);
+    endpoint_set_error(server->connection->endpoint, -error, "cannot accept a client: %s (tried again)",
+                       strerror(error));
+}
+
 static void server_accept(evutil_socket_t listener, short what, void *arg)
 {
     struct server *server = arg;
@@ -49,11 +60,12 @@ static void server_accept(evutil_socket_t listener, short what, void *arg)
 
     (void)what;
     if (fd < 0) {
-        if (errno == EMFILE || errno == ENFILE)
-            endpoint_fail(server->connection->endpoint, -errno, "cannot accept a client: %m");
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+            accept_later(server, errno);
         return; /* otherwise it has left already */
     }
     event_del(server->incoming);
+    endpoint_clear_error(server->connection->endpoint);
     server_meet(server, fd);
 }
 
@@ -120,8 +132,11 @@ static int server_listen(struct server *server, char why[CONNECTION_WHY_MAX])
     }
     server->incoming =
         event_new(connection->base, server->listener, EV_READ | EV_PERSIST, server_accept, server);
-    if (server->incoming)
+    if (server->incoming &&
+        backoff_open(&server->backoff, connection->base, server_want, server) == 0)
         return 0;
+    if (server->incoming)
+        event_free(server->incoming);
     server_unbind(server);
     snprintf(why, CONNECTION_WHY_MAX, "no memory");
     return -ENOMEM;
@@ -151,6 +166,7 @@ static void server_unplug(struct connection *connection)
     struct server *server = connection->state;
 
     event_free(server->incoming);
+    backoff_close(&server->backoff);
     server_unbind(server);
     free(server);
 }
@@ -186,6 +202,7 @@ static void server_close(struct connection *connection)
     struct server *server = connection->state;
 
     event_del(server->incoming);
+    backoff_reset(&server->backoff);
     party_close(&server->client);
 }
 
