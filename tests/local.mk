@@ -29,6 +29,7 @@ SIM_TESTS = \
 	tests/sim-api.sh \
 	tests/sim-api-lost.sh \
 	tests/sim-api-lots.sh \
+	tests/sim-backend-commands.sh \
 	tests/sim-backend-crash.sh \
 	tests/sim-backend-driver.sh \
 	tests/sim-backend-errors.sh \

@@ -132,6 +132,40 @@ backend_end() {
     [ "$got" = "$1" ] || fail "vchan-backend: exit code $got instead of $1"
 }
 
+# manager_start KILLS MILLISECONDS [OPTION…]: vchan-backend under a manager ($manager, tests/manager.c), which says things
+# at $said; the log is $work/backend.log.
+manager_start() {
+    rm -f "$work/said"
+    mkfifo "$work/said"
+    tests/manager "$1" "$2" vchan-backend -v "${@:3}" > "$work/said" 2>> "$work/backend.log" &
+    manager=$!
+    exec {said}< "$work/said"
+}
+# manager_says TEXT [SECONDS]: it does, none being later than that (60). What: $heard.
+manager_says() {
+    while read -r -t "${2:-60}" -u "$said" heard; do
+        [[ $heard != *"$1"* ]] || return
+    done
+    fail "the manager does not say: $1"
+}
+# manager_end: the service ends, and has no descriptor stored.
+manager_end() {
+    kill "$manager"
+    wait "$manager"
+    manager_says stored
+    [ "$heard" = "stored 0" ] || fail "descriptors are left: $heard"
+    exec {said}<&-
+}
+# logged TEXT [COUNT]: the log has it so many times (1), within 30 seconds.
+logged() {
+    local deadline=$((SECONDS + 30))
+    until [ "$(grep -c -e "$1" "$work/backend.log")" -ge "${2:-1}" ]; do
+        [ $SECONDS -lt $deadline ] ||
+            { fail "not in the log: $1"$'\n'"$(tail -n 20 "$work/backend.log")"; return; }
+        read -rt 0.02 <> <(:) || true
+    done
+}
+
 # agent_config ENTRY…: what the next agent_start, or SIGHUP, reads.
 agent_config() {
     local entries

@@ -10,31 +10,6 @@ limit=$((90 + kills))
 PATH=$PWD/tests:$PATH
 most=${KILL_MS:-150} # a life's length at most
 
-# managed KILLS: the service under a manager ($manager), what that says at $said.
-managed() {
-    rm -f "$work/said"
-    mkfifo "$work/said"
-    manager "$1" "$most" vchan-backend -v --max-connects=1000000 > "$work/said" \
-        2>> "$work/backend.log" &
-    manager=$!
-    exec {said}< "$work/said"
-}
-# hears TEXT: the manager says that, within the time that all kills may take.
-hears() {
-    local text
-    while read -r -t $((60 + kills)) -u "$said" text; do
-        [[ $text != *"$1"* ]] || { heard=$text; return; }
-    done
-    fail "the manager does not say: $1"
-}
-# manager_end: the service ends, and has no descriptor stored.
-manager_end() {
-    kill "$manager"
-    wait "$manager"
-    hears stored
-    [ "$heard" = "stored 0" ] || fail "descriptors are left: $heard"
-    exec {said}<&-
-}
 # live NAME KILLS MILLISECONDS: so many lives of the program, and one more; what came of it: $report, and its values by name.
 live() {
     local file=$work/$1.lives pair
@@ -76,7 +51,7 @@ as_before() {
 }
 
 part "$kills kills of the frontend program"
-managed 0
+manager_start 0 "$most" --max-connects=1000000
 domain guest "name=name, connection=connect, path=$work/path"
 back=/local/domain/0/backend/vchan/$(xl domid guest)/0
 live first 1 1
@@ -90,13 +65,13 @@ manager_end
 # What is in the rings dies with the last of the two processes: it is lost if the one dies while the other is
 # dead, or is killed before it has delivered. Each such time the next backend says that it cannot go on.
 part "$kills kills of both"
-managed "$kills"
+manager_start "$kills" "$most" --max-connects=1000000
 live again 1 1
 belongings > "$work/before"
 : > "$work/backend.log"
 kill -USR2 "$manager"
 live both "$kills" $((most * 2))
-hears "kills done"
+manager_says "kills done" $((120 + kills))
 unharmed
 dead=$(grep -v "the frontend says" "$work/backend.log" | grep -cE "cannot map|an earlier process of this")
 echo "reattached=$(grep -c "Reconfiguring" "$work/backend.log") not_gone_on_with=$dead"

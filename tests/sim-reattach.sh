@@ -9,22 +9,6 @@ limit=$((30 + kills / 2))
 PATH=$PWD/tests:$PATH
 most=${KILL_MS:-120} # a life's length at most
 
-# managed KILLS: the service under a manager ($manager), what that says at $said.
-managed() {
-    rm -f "$work/said"
-    mkfifo "$work/said"
-    manager "$1" "$most" vchan-backend -v > "$work/said" 2>> "$work/backend.log" &
-    manager=$!
-    exec {said}< "$work/said"
-}
-# hears TEXT: the manager says that, within the time that all kills may take.
-hears() {
-    local text
-    while read -r -t $((120 + kills)) -u "$said" text; do
-        [[ $text != *"$1"* ]] || { heard=$text; return; }
-    done
-    fail "the manager does not say: $1"
-}
 # traffic NAME: counted bytes through a channel of the guest, both ways; what came is in $work/NAME.guest
 traffic() {
     in_guest "$work/$1.guest" bash -c "counted send $work/stop | vchan cat $1 | counted check" &
@@ -113,7 +97,7 @@ all_traffic_ends() {
 service() { pgrep -P "$manager"; }
 
 part "$kills kills of the backend"
-managed "$kills"
+manager_start "$kills" "$most"
 domain guest "name=socket, connection=socket, path=$work/socket" \
     "name=connect, connection=connect, path=$work/connect, reconnect=0" \
     "name=echo, connection=echo, ring=4K" \
@@ -122,7 +106,7 @@ domain guest "name=socket, connection=socket, path=$work/socket" \
 all_traffic
 link=$(readlink "$work/pty")
 kill -USR2 "$manager"
-hears "kills done"
+manager_says "kills done" $((120 + kills))
 all_traffic_ends
 [ "$(readlink "$work/pty")" = "$link" ] || fail "the link led to $link, and now to $(readlink "$work/pty")"
 [ "$(grep -c "exec: command started" "$work/backend.log")" = 1 ] || fail "another command was started"
@@ -143,10 +127,7 @@ await_line "exec: command exited with 0" "$work/backend.log"
 [ -z "$(ps -o stat=,args= --ppid "$(service)")" ] || fail "left: $(ps -o stat=,args= --ppid "$(service)")"
 
 part "nothing is left"
-kill "$manager"
-wait "$manager"
-hears "stored"
-[ "$heard" = "stored 0" ] || fail "descriptors are left: $heard"
+manager_end
 for name in socket connect echo exec pty; do run 0 xl-vchan detach guest $name; done
 run 0 xl destroy guest
 xenstore-rm data 2> /dev/null
