@@ -39,7 +39,7 @@ hint web db "!nobody serves it now: no vchan-backend runs in Domain-0 (systemctl
 part "a backend that hangs, in each state"
 # It runs, and that is all.
 mkfifo "$work/hold"
-flock -n /run/pvchan/vchan-backend cat "$work/hold" > /dev/null &
+flock /run/pvchan/vchan-backend cat "$work/hold" > /dev/null &
 until ! flock -n /run/pvchan/vchan-backend true; do read -rt 0.05 <> <(:) || true; done
 while read -r frontend backend_state text; do
     xenstore-write $F/state "$frontend" $B/state "$backend_state"
