@@ -107,7 +107,7 @@ tests_test_machine_LDADD = libstate.la $(CHECK_LIBS)
 tests_test_ring_SOURCES = tests/test-ring.c
 tests_test_ring_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_test_ring_LDADD = libvchan.la libstate.la $(CHECK_LIBS)
-tests_test_spin_SOURCES = tests/test-spin.c vchan/spin.c
+tests_test_spin_SOURCES = tests/test-spin.c vchan/spin.c vchan/trial.c
 tests_test_spin_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_test_spin_LDADD = $(CHECK_LIBS)
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a wait tries before it sleeps, and what is learned from it. The test stands in for the kernel's scheduler.
+ * What a wait tries before it sleeps, how a copy is made, and what is learned from both. The test stands in for the
+ * kernel's scheduler.
  */
 #include <sched.h>
 #include <time.h>
 
 #include "tests/check-main.h"
 #include "vchan/spin.h"
+#include "vchan/trial.h"
 
 #define WAITS 20000
 
@@ -93,6 +95,34 @@ START_TEST(learns_each_by_itself)
 }
 END_TEST
 
+/* So many copies, of which one of the two ways takes an hour longer. Returns how many went that way. */
+static int copies_by_the_slow_way(struct trial *trial, bool slow)
+{
+    int count = 0;
+
+    for (int i = 0; i < WAITS; i++) {
+        uint64_t since;
+        bool second = trial_begin(trial, &since);
+
+        if (since && second == slow)
+            since -= UINT64_C(3600) * 1000000000u;
+        trial_end(trial, second, 16384, since);
+        count += second == slow;
+    }
+    return count;
+}
+
+/* Whichever is faster, and also when that changes. */
+START_TEST(copies_the_faster_way)
+{
+    struct trial trial = {0};
+
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_le(copies_by_the_slow_way(&trial, i % 2 == 0), WAITS / 512 + 512);
+    ck_assert_int_le(copies_by_the_slow_way(&trial, false), WAITS / 512 + 1);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tcase = tcase_create("spin");
@@ -102,5 +132,6 @@ int main(void)
     tcase_add_test(tcase, yields_again_once_it_helps);
     tcase_add_test(tcase, does_not_yield_to_others);
     tcase_add_test(tcase, learns_each_by_itself);
+    tcase_add_test(tcase, copies_the_faster_way);
     return check_main("spin", tcase);
 }

@@ -9,6 +9,7 @@
 #include "vchan/barrier.h"
 #include "vchan/copy.h"
 #include "vchan/spin.h"
+#include "vchan/trial.h"
 
 /* What was seen at the last large copy. */
 struct past {
@@ -34,6 +35,7 @@ struct channel {
     struct spin spin[2]; /* by enum channel_wait */
     bool apart; /* the peer is at work on another CPU */
     struct past past;
+    struct trial trial; /* of copies past the caches */
     uint64_t yields; /* times that our CPU was given away */
     bool spoke; /* we wrote since we last waited for bytes: the peer answers us */
     struct channel_counts counts;
@@ -569,26 +571,35 @@ static void claim(struct channel *channel, uint32_t bytes)
         ring_claim(out, bytes, peer_is_apart(channel));
 }
 
-static void copy_bytes(bool past, uint8_t *to, const uint8_t *from, uint32_t bytes)
+static void copy_to(const struct ring_span *spans, unsigned int count, const uint8_t *from, bool past)
 {
-    if (past)
-        copy_past_caches(to, from, bytes);
-    else
-        memcpy(to, from, bytes);
+    for (unsigned int i = 0; i < count; from += spans[i].length, i++) {
+        if (past)
+            copy_past_caches(spans[i].base, from, spans[i].length);
+        else
+            memcpy(spans[i].base, from, spans[i].length);
+    }
 }
 
+/* Past the caches, if that is the faster way to a peer on another CPU. */
 static void copy_in(struct channel *channel, const uint8_t *from, uint32_t bytes)
 {
     struct ring *out = &channel->end.out;
     struct ring_span spans[2];
     unsigned int count = ring_spans(out, bytes, spans);
     bool large = bytes >= COPY_PAST_MIN;
-    bool past = large && peer_is_apart(channel);
+    uint64_t since;
+    bool past;
 
     if (!large)
         claim(channel, bytes);
-    for (unsigned int i = 0; i < count; from += spans[i].length, i++)
-        copy_bytes(past, spans[i].base, from, spans[i].length);
+    if (large && peer_is_apart(channel)) {
+        past = trial_begin(&channel->trial, &since);
+        copy_to(spans, count, from, past);
+        trial_end(&channel->trial, past, bytes, since);
+    } else {
+        copy_to(spans, count, from, false);
+    }
     show(channel, bytes);
 }
 

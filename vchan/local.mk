@@ -13,6 +13,7 @@ libvchan_la_SOURCES = \
 	vchan/relay.c vchan/relay.h \
 	vchan/ring.c vchan/ring.h \
 	vchan/spin.c vchan/spin.h \
+	vchan/trial.c vchan/trial.h \
 	vchan/watches.c vchan/watches.h \
 	vchan/xen.c vchan/xen.h
 libvchan_la_LIBADD = $(XENGNTTAB_LIBS) $(XENEVTCHN_LIBS)
