@@ -153,6 +153,26 @@ in_domain guest xenstore-write device/vchan/0/ring-ref 4000 device/vchan/0/event
 await "good: cannot map $F/ring-ref 4000 with event-channel 4000"
 works
 
+part "no descriptor for a client: it waits, and is served when there is one"
+run 0 xl-vchan attach guest name=few connection=socket path="$work/few"
+mkfifo "$work/open"
+exec {open}<> "$work/open"
+xensim exec guest vchan cat few < "$work/open" > "$work/heard" 2> /dev/null &
+guest=$!
+await "few: Connected" 30
+for ((fd = 3; ; fd++)); do [ -e "/proc/$backend/fd/$fd" ] || break; done
+prlimit --pid "$backend" --nofile="$fd:"
+socat -u - "UNIX-CONNECT:$work/few" <<< "at last" &
+client=$!
+await "few: cannot accept a client: Too many open files (tried again)" 30
+prlimit --pid "$backend" --nofile=1024:
+wait "$client"
+within 30 grep -qx "at last" "$work/heard"
+exec {open}>&-
+kill "$guest"
+wait "$guest"
+run 0 xl-vchan detach guest few
+
 for name in good connect fails long none half deaf; do
     run 0 xl-vchan detach guest "$name"
 done
