@@ -10,6 +10,7 @@
 int terminal_check(const struct tool *tool)
 {
     const char *name = getenv("TERM");
+    bool can;
     int known;
 
     if (!name || name[0] == '\0')
@@ -19,9 +20,12 @@ int terminal_check(const struct tool *tool)
                       "TERM=%s: nothing is known of this terminal "
                       "(try TERM=xterm, or use xl-vchan watch)",
                       name);
-    else if (!tigetstr("cup"))
+    else {
+        can = tigetstr("cup") != NULL;
+        del_curterm(cur_term);
+        if (can)
+            return 0;
         tool_complain(tool, "TERM=%s: this terminal cannot do it (use xl-vchan watch)", name);
-    else
-        return 0;
+    }
     return -ENOTTY;
 }
