@@ -85,12 +85,12 @@ static void complain_status(struct exec *exec)
                            WEXITSTATUS(exec->status));
 }
 
-static void stop_program(struct exec *exec)
+static void stop_program(struct exec *exec, void (*end)(struct stream *stream))
 {
     if (exec->child)
         child_leave(exec->child, exec->silent || exec->drained);
     exec->child = NULL;
-    stream_stop(&exec->stream);
+    end(&exec->stream);
     event_del(exec->patience);
     close_input(exec);
     connection_let_go(exec->connection, CHILD_OUTPUT_KEPT, &exec->output);
@@ -111,7 +111,7 @@ static void start_again_later(struct exec *exec)
         connection_log(exec->connection, LOG_CHANGES,
                        "its command exited with %d, and is started again",
                        WEXITSTATUS(exec->status));
-    stop_program(exec);
+    stop_program(exec, stream_pause);
     backoff_start(&exec->backoff);
 }
 
@@ -311,7 +311,7 @@ static void look_alone(struct exec *exec)
 
     if (bytes == -EPROTO) {
         endpoint_fail_corrupt(endpoint);
-    } else if (bytes == 0) {
+    } else if (bytes == 0 && stream_holds(&exec->stream) == 0) {
         endpoint_set_finished(endpoint);
         endpoint_set_drained(endpoint);
     }
@@ -332,7 +332,7 @@ static void exec_close(struct connection *connection)
     struct exec *exec = connection->state;
 
     backoff_reset(&exec->backoff);
-    stop_program(exec);
+    stop_program(exec, stream_stop);
 }
 
 const struct connection_kind connection_exec = {

@@ -16,11 +16,11 @@ static struct endpoint *party_endpoint(const struct party *party)
     return party->connection->endpoint;
 }
 
-static void drop(struct party *party)
+static void drop(struct party *party, void (*end)(struct stream *stream))
 {
     if (!party->ops->terminal)
         keep_drop(party->connection->keep, party->connection->id, PARTY_KEPT);
-    stream_stop(&party->stream);
+    end(&party->stream);
     if (!party->ops->terminal)
         connection_let_go(party->connection, PARTY_KEPT, &party->fd);
     if (party->nowhere >= 0)
@@ -36,6 +36,8 @@ static void wait_alone(struct party *party)
     struct channel *channel = endpoint_channel(endpoint);
     int bytes = party->guest_ended ? 0 : channel_readable(channel, 1);
 
+    if (bytes >= 0)
+        bytes += (int)stream_holds(&party->stream);
     if (bytes == 0) {
         endpoint_set_finished(endpoint);
         endpoint_set_drained(endpoint);
@@ -79,7 +81,7 @@ static void pass_guest_end(struct party *party)
 static void leave(struct party *party)
 {
     connection_log(party->connection, LOG_DETAILS, "%s left", party->ops->noun);
-    drop(party);
+    drop(party, stream_pause);
     wait_alone(party);
 }
 
@@ -172,5 +174,5 @@ void party_stir(struct party *party)
 
 void party_close(struct party *party)
 {
-    drop(party);
+    drop(party, stream_stop);
 }

@@ -312,6 +312,11 @@ const struct relay_way *stage_way(const struct stage *stage)
     return stage ? &stage->way : NULL;
 }
 
+uint32_t stage_holds(const struct stage *stage)
+{
+    return stage ? stage->to_bytes : 0;
+}
+
 void stage_close(struct stage *stage)
 {
     if (!stage)

@@ -34,6 +34,9 @@ int stage_open(struct keep *keep, const char *owner, struct channel *channel, st
 /* The way, for relay->way. Owned by the stage. */
 const struct relay_way *stage_way(const struct stage *stage);
 
+/* How many bytes of the guest's the connection has not taken: they are not in the ring any more. NULL: none. */
+uint32_t stage_holds(const struct stage *stage);
+
 /* Gives it up, with what lies in it: the connection is not kept any more. NULL is allowed. */
 void stage_close(struct stage *stage);
 

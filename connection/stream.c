@@ -60,8 +60,11 @@ int stream_keep(struct stream *stream, struct connection *connection, const stru
 {
     struct keep *keep = connection->keep;
     const char *id = connection->id;
-    bool lasting = stage_is_left(keep, id) || keep_has_room(keep, STAGE_DESCRIPTORS + count);
-    int rc = lasting ? stage_open(keep, id, stream->relay.channel, &stream->stage) : 0;
+    bool lasting = stage_is_left(keep, id) ||
+                   keep_has_room(keep, (stream->stage ? 0 : STAGE_DESCRIPTORS) + count);
+    int rc = lasting && !stream->stage
+                 ? stage_open(keep, id, stream->relay.channel, &stream->stage)
+                 : 0;
 
     if (rc < 0) {
         stream_stop(stream);
@@ -141,11 +144,29 @@ void stream_divert(struct stream *stream, int sink)
     stream_step_later(stream);
 }
 
-void stream_stop(struct stream *stream)
+static void turn_off(struct stream *stream)
 {
     drop_event(&stream->source);
     drop_event(&stream->sink);
     drop_event(&stream->again);
+}
+
+void stream_stop(struct stream *stream)
+{
+    turn_off(stream);
     stage_close(stream->stage);
     stream->stage = NULL;
+}
+
+void stream_pause(struct stream *stream)
+{
+    if (stream_holds(stream) > 0)
+        turn_off(stream);
+    else
+        stream_stop(stream);
+}
+
+uint32_t stream_holds(const struct stream *stream)
+{
+    return stage_holds(stream->stage);
 }

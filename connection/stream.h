@@ -79,4 +79,10 @@ void stream_divert(struct stream *stream, int sink);
 /* Turns it off. Allowed in stepped(), and if it is off. relay keeps what it counted. */
 void stream_stop(struct stream *stream);
 
+/* The same, but what the connection has not been given yet is for the next one, over the same channel. */
+void stream_pause(struct stream *stream);
+
+/* How many bytes those are. */
+uint32_t stream_holds(const struct stream *stream);
+
 #endif

@@ -126,6 +126,29 @@ all_traffic_ends
 await_line "exec: command exited with 0" "$work/backend.log"
 [ -z "$(ps -o stat=,args= --ppid "$(service)")" ] || fail "left: $(ps -o stat=,args= --ppid "$(service)")"
 
+part "a client that leaves: what it was not given is for the next one"
+# The first reads nothing until no more comes; then it says so, and takes what it was given.
+head -c 2000000 /dev/urandom > "$work/data"
+: > "$work/parts"
+in_guest "$work/said-guest" vchan cat socket < "$work/data" > /dev/null &
+guest=$!
+run 0 vchan wait --timeout 30 "$(xl domid guest)/socket"
+timeout 60 perl -MSocket -e '
+    socket(my $s, AF_UNIX, SOCK_STREAM, 0) || die;
+    connect($s, pack_sockaddr_un($ARGV[0])) || die;
+    my ($had, $has, $calm) = (-1, 0, 0);
+    for (; $calm < 10; select(undef, undef, undef, 0.1)) {
+        my $number = pack("i", 0);
+        ioctl($s, 0x541B, $number) || die; # FIONREAD
+        ($had, $has) = ($has, unpack("i", $number));
+        $calm = $has > 0 && $has == $had ? $calm + 1 : 0;
+    }
+    shutdown($s, 0);
+    print $_ while sysread($s, $_, 65536);' "$work/socket" >> "$work/parts" || fail "the first client"
+timeout 60 socat -u "UNIX-CONNECT:$work/socket" - >> "$work/parts"
+wait "$guest"
+same "$work/data" "$work/parts"
+
 part "nothing is left"
 manager_end
 for name in socket connect echo exec pty; do run 0 xl-vchan detach guest $name; done
