@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What domain 0 does for lab/run, which asks for one of these:
-#   session.sh deliver            unpacks the product and starts two guests that have it
-#   session.sh test NAME SCRIPT   runs a scenario between two looks at what is in use
+#   session.sh deliver            unpacks the product, starts two guests that have it, looks at what is in use
+#   session.sh test NAME SCRIPT   runs a scenario, and looks at what is in use then
 #   session.sh shell              a shell for a person
 share=/share
 export VOCABULARY=$share/lab/on-xen.sh
@@ -22,6 +22,7 @@ deliver()
         tail -n 30 /var/log/xen/console/guest-$guest.log
         return 125
     done
+    host_mark # every scenario begins here
 }
 
 # What may explain a failure: what there was at the end, the scenario's files, core files, the logs of
@@ -49,8 +50,6 @@ collect()
 # Prints what the scenario and the leak check say, as it is said.
 run_scenario()
 {
-    host_mark
-    step "what is in use is known"
     LD_PRELOAD=${LAB_BREAK:+$share/break-handshake.so} \
         timeout -k 5 "$LAB_SCENARIO_SECONDS" "$share/lab/$1"
     code=$?
