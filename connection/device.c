@@ -325,8 +325,9 @@ static int fill_refusal(struct store *store, void *arg)
 static void device_refuse(struct device *device, int rc, const char *why)
 {
     device_plan(device);
-    if (strcmp(device->complaint, why) == 0)
-        return;
+    if (strcmp(device->complaint, why) == 0 ||
+        !store_exists(device->host->store, device->dir, "state"))
+        return; /* it said so, or was removed while it was looked at: no error */
     snprintf(device->complaint, sizeof(device->complaint), "%s", why);
     connection_log(&device->connection, LOG_ERRORS, "%s%s", why, where_of(device).text);
     if (rc != -EBUSY)
