@@ -185,7 +185,7 @@ static int apply(const struct command *command, const struct row *row, struct op
 {
     if (row->set(options, optarg) == 0)
         return 0;
-    complain(EXIT_USAGE, "%s: --%s \"%s\": %s is needed", command->name, row->option.name, optarg,
+    complain(EXIT_USAGE, "%s: --%s \"%s\": give %s", command->name, row->option.name, optarg,
              row->wants);
     return -1;
 }

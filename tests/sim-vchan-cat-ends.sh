@@ -54,8 +54,8 @@ cat --client x y|"x": a domain id is needed
 cat --server 99999 y|"99999": a domain id is needed
 cat --loud x|cat: unknown option "--loud" (see vchan help cat)
 cat --timeout|cat: a value is needed for "--timeout" (see vchan help cat)
-cat --timeout -1 x|cat: --timeout "-1": a number of seconds, such as 10 or 0.5, or inf is needed
-cat --read-ring 2M x|cat: --read-ring "2M": bytes, such as 4096, 64K or 1M, at most 1M is needed
+cat --timeout -1 x|cat: --timeout "-1": give a number of seconds, such as 10 or 0.5, or inf
+cat --read-ring 2M x|cat: --read-ring "2M": give bytes, such as 4096, 64K or 1M, at most 1M
 cat --read-ring 4K x|cat: --read-ring does not go with a NAME (see vchan help cat)
 cat --write-ring 4K --client 1 /x|cat: --write-ring does not go with --client (see vchan help cat)
 cat -t 1 x|cat: --linger does not go with a NAME (see vchan help cat)
@@ -63,7 +63,7 @@ cat --client --server 1 x|cat: --client does not go with --server (see vchan hel
 echo --once x|echo: --once does not go with a NAME (see vchan help echo)
 cat --client 7 data/x|"data/x": --client needs an absolute path (/local/domain/7/data/x)
 cat --json x|cat: unknown option "--json" (see vchan help cat)
-wait --state connect x|wait: --state "connect": a state, such as Connected or Closed is needed
+wait --state connect x|wait: --state "connect": give a state, such as Connected or Closed
 wait a/b|wait: "a/b" is not a channel's name
 list all|list: "all": no arguments are taken
 END
