@@ -128,7 +128,7 @@ config web "name=db, connection=echo" "name=app, ring=1K"
 plain web
 is_up web db
 is_up web app Initialising
-told 'xl-vchan: daemon: web: channel "db": attached'
+told 'xl-vchan: daemon: web: channel "db": plugged'
 
 scenario "plain xl create -p, then unpause"
 config web "name=db, connection=echo"

@@ -230,7 +230,7 @@ static void plug_missing(struct reconcile *reconcile, struct roster *roster,
     }
     if (plug_find_backend(reconcile->tool, channel, roster->frontend, &backend) == 0 &&
         plug_write(reconcile->tool, channel, roster, backend, &id) == 0)
-        say_channel(reconcile, channel->name, "attached");
+        say_channel(reconcile, channel->name, "plugged");
 }
 
 static void plug_declared(struct reconcile *reconcile, domid_t domid, const struct config *config,
