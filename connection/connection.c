@@ -218,7 +218,10 @@ void connection_log(const struct connection *connection, enum log_level level, c
 
 void connection_describe(const struct connection *connection, char *text, size_t size)
 {
+    const struct connection_spec *spec = &connection->spec;
     const char *detail = connection->kind ? spec_needed(connection) : "";
 
-    snprintf(text, size, "%s%s%s", connection->spec.kind, detail[0] ? " " : "", detail);
+    snprintf(text, size, "%s%s%s%s%s%s%s%s%s", spec->kind, spec->owner[0] ? " owner=" : "",
+             spec->owner, spec->group[0] ? " group=" : "", spec->group,
+             spec->user[0] ? " user=" : "", spec->user, detail[0] ? " " : "", detail);
 }

@@ -143,6 +143,7 @@ says "nobody"$'\n'"$(id -G nobody)"$'\n'"$(getent passwd nobody | cut -d: -f6) n
 run 0 xl-vchan detach guest who
 run 1 xl-vchan attach guest name=none connection=exec user=no-such-user command=id
 [[ $err == *": there is no user for user= here" ]] || fail "none: $err"
+await "none: there is no user for user= here (exec user=no-such-user id)"
 
 part "sockets: owner, group and mode"
 run 0 xl-vchan attach guest name=mine connection=socket path="$work/mine" owner=nobody group=3 mode=0620
@@ -155,6 +156,7 @@ run 0 xl-vchan detach guest mine
 vanishes "$work/mine"
 run 1 xl-vchan attach guest name=none connection=socket path="$work/none" group=no-such-group
 [[ $err == *": there is no group for group= here" ]] || fail "none: $err"
+await "none: there is no group for group= here (socket group=no-such-group $work/none)"
 [ ! -e "$work/none" ] || fail "half-created"
 
 part "pty"
