@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <config.h>
-
 #include "frontend/stop.h"
 
 #include <errno.h>
@@ -8,8 +6,6 @@
 #include <stddef.h>
 #include <time.h>
 #include <unistd.h>
-
-static const int signals[] = {SIGHUP, SIGINT, SIGTERM};
 
 static volatile sig_atomic_t came;
 
@@ -22,19 +18,15 @@ static void note(int number)
 }
 
 /* A signal that was ignored (nohup) stays so. */
-static void catch (int number)
-{
-    struct sigaction action = {.sa_handler = note}, before;
-
-    if (sigaction(number, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-        sigaction(number, &action, NULL);
-}
-
 void stop_catch(void)
 {
+    static const int signals[] = {SIGHUP, SIGINT, SIGTERM};
+    struct sigaction action = {.sa_handler = note}, before;
+
+    sigaction(SIGALRM, &action, NULL);
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-        catch (signals[i]);
-    catch (SIGALRM);
+        if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+            sigaction(signals[i], &action, NULL);
 }
 
 bool stop_came(void)
@@ -44,20 +36,9 @@ bool stop_came(void)
 
 int stop_poll(struct pollfd *fds, unsigned int count, int timeout_ms)
 {
-    struct timespec time = {.tv_sec = timeout_ms / 1000,
-                            .tv_nsec = (long)(timeout_ms % 1000) * 1000000};
-    sigset_t caught, outside;
-    int rc;
+    int rc = came ? -EINTR : poll(fds, count, timeout_ms);
 
-    sigemptyset(&caught);
-    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-        sigaddset(&caught, signals[i]);
-    sigprocmask(SIG_BLOCK, &caught, &outside);
-    rc = came ? -EINTR : ppoll(fds, count, timeout_ms < 0 ? NULL : &time, &outside);
-    if (rc == -1)
-        rc = -errno;
-    sigprocmask(SIG_SETMASK, &outside, NULL);
-    return rc;
+    return rc == -1 ? -errno : rc;
 }
 
 void stop_die(void)

@@ -20,7 +20,7 @@ void stop_catch(void);
 bool stop_came(void);
 
 /*
- * poll(), which a signal ends at once, also if it came before. timeout_ms: -1 for ever. Returns as
+ * poll(), which such a signal ends, also if it came before. timeout_ms: -1 for ever. Returns as
  * poll(), or -EINTR (see stop_came()), or another negative errno.
  */
 int stop_poll(struct pollfd *fds, unsigned int count, int timeout_ms);
