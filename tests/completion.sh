@@ -48,6 +48,17 @@ for command in detach show watch wait; do
 done
 offers Connected watch --until C
 offers Connected wait 'guest\ one' org.example.db C
+for key in name backend devid ring read-ring write-ring connection path address command reconnect owner group mode user; do
+    offers $key= attach 'guest\ one' "${key:0:3}"
+done
+for attach in "attach --wait 5 1" "attach 1 name = x"; do
+    offers connection= $attach con
+    offers echo $attach connection =
+    offers exec $attach connection = ex
+    offers 'guest\ one' $attach backend = g
+done
+offers pty attach 1 name = x,connection = p
+offers 'guest\ one' attach --wait 5 g
 offers '\$\(touch\ evil\)\*' list '\$'
 [ ! -e evil ] || fail "it ran a domain's name"
 [ "$failures" = 0 ]
