@@ -92,6 +92,12 @@ print(sum(len(json.loads(line)) for line in lines))' "$verb") || fail "$command:
     run 1 sh -c "xl-vchan $command > /dev/full"
     complains "xl-vchan: $verb: cannot write: No space left on device"
 done
+run 1 sh -c "xl-vchan help > /dev/full"
+complains "xl-vchan: help: cannot write: No space left on device"
+for i in {1..8}; do run 0 xl-vchan attach web "name=full$i"; done # more than stdio keeps
+run 1 sh -c "xl-vchan list --json > /dev/full"
+complains "xl-vchan: list: cannot write: No space left on device"
+for i in {1..8}; do run 0 xl-vchan detach web "full$i"; done
 run 1 sh -c "xl-vchan watch > /dev/full" # it would not end
 run 1 sh -c "xl-vchan graph > /dev/full"
 complains "xl-vchan: graph: cannot write: No space left on device"

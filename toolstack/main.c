@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "toolstack/command.h"
 #include "toolstack/record.h"
@@ -87,9 +88,13 @@ int command_find_channel(struct tool *tool, const char *domain, const char *name
 
 int command_flush(const char *verb)
 {
-    errno = EIO; /* of a write before this */
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return EXIT_SUCCESS;
+    if (fflush(stdout) == 0) {
+        if (!ferror(stdout))
+            return EXIT_SUCCESS;
+        /* Nobody kept why a write before this failed: another one tells. */
+        if (write(STDOUT_FILENO, "\n", 1) == 1)
+            errno = EIO;
+    }
     fprintf(stderr, "xl-vchan: %s: cannot write: %s\n", verb, strerror(errno));
     return EXIT_FAILURE;
 }
@@ -125,7 +130,7 @@ static int print_help(const struct command *command)
 {
     printf("Usage: xl-vchan %s%s%s\n\n%s.\n%s", command->name, command->args[0] ? " " : "",
            command->args, command->summary, command->help);
-    return EXIT_SUCCESS;
+    return command_flush("help");
 }
 
 static int run_help(const struct command *command, int argc, char **argv)
@@ -136,7 +141,7 @@ static int run_help(const struct command *command, int argc, char **argv)
         return command_usage(command, "wants one COMMAND, or none");
     if (argc < 2) {
         print_overview(stdout);
-        return EXIT_SUCCESS;
+        return command_flush("help");
     }
     topic = command_find(argv[1]);
     return topic ? print_help(topic) : unknown(argv[1]);
@@ -170,7 +175,7 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--version") == 0) {
         printf("xl-vchan (%s) %s\n", PACKAGE_NAME, PACKAGE_VERSION);
-        return EXIT_SUCCESS;
+        return command_flush("--version");
     }
     if (is_help(argv[1]))
         return run_help(&command_help, 1, argv);
