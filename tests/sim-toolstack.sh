@@ -207,7 +207,7 @@ refuses 'attach web: channel "x": key "backend": there is no domain "nowhere"' \
     xl-vchan attach web name=x backend=nowhere
 refuses 'attach web: channel "x": key "backend": there is no domain "77"' \
     xl-vchan attach web name=x,backend=77
-refuses "attach web: channel \"x\": key \"backend\": domain $web would be both ends (name another domain)" \
+refuses 'attach web: channel "x": key "backend": domain "web" would be both ends (name another domain)' \
     xl-vchan attach web name=x backend=web
 refuses 'attach 77: there is no such domain' xl-vchan attach 77 name=x
 refuses 'attach nowhere: there is no such domain' xl-vchan attach nowhere name=x

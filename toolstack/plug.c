@@ -20,10 +20,13 @@ int plug_find_backend(struct tool *tool, const struct declaration *channel, domi
         return -ENOENT;
     }
     if (*backend == frontend) {
+        char name[TOOL_NAME_MAX];
+
+        tool_domain_name(tool, frontend, name);
         tool_complain(tool,
-                      "channel \"%s\": key \"backend\": domain %u would be both ends "
+                      "channel \"%s\": key \"backend\": domain \"%s\" would be both ends "
                       "(name another domain)",
-                      channel->name, frontend);
+                      channel->name, name);
         return -EINVAL;
     }
     return 0;
