@@ -217,6 +217,8 @@ refuses "attach web: key \"command\": takes all that follows it, \"user=\" too (
     xl-vchan attach web name=x connection=exec "command=logger, user=nobody"
 refuses 'attach web: "-t" is behind command=, which goes last (quote a command with blanks)' \
     xl-vchan attach -- web name=x,connection=exec,command=logger -t web
+run 2 xl-vchan attach web name=x connection=exec command=logger -t web
+contains 'xl-vchan: attach: "-t" is behind command=, which goes last (quote a command with blanks) (usage: '
 refuses 'attach web: "user=nobody" is behind command=, which goes last (quote a command with blanks)' \
     xl-vchan attach web name=x connection=exec command=logger user=nobody
 refuses 'detach web: it has no channel "x" (see xl-vchan list)' xl-vchan detach web x

@@ -99,6 +99,8 @@ static bool has_command(const char *text)
     return place;
 }
 
+#define UNQUOTED "\"%s\" is behind command=, which goes last (quote a command with blanks)"
+
 /* One behind the command, or NULL: command=ls /tmp without quotes would run "ls, /tmp". */
 static const char *find_unquoted(int argc, char **argv)
 {
@@ -139,10 +141,7 @@ static int attach_words(const char *domain, int argc, char **argv, unsigned int 
     int code;
 
     if (unquoted) {
-        fprintf(stderr,
-                "xl-vchan: attach %s: \"%s\" is behind command=, which goes last (quote a command "
-                "with blanks)\n",
-                domain, unquoted);
+        fprintf(stderr, "xl-vchan: attach %s: " UNQUOTED "\n", domain, unquoted);
         return EXIT_FAILURE;
     }
     spec = join_spec(argc, argv);
@@ -154,10 +153,13 @@ static int attach_words(const char *domain, int argc, char **argv, unsigned int 
 static int run(const struct command *command, int argc, char **argv)
 {
     static const struct option options[] = {{"wait", required_argument, NULL, 'w'}, {0}};
+    const char *unquoted = find_unquoted(argc, argv); /* before getopt sorts them */
     unsigned int seconds = TOOL_WAIT_DEFAULT;
     int opt;
 
     while ((opt = getopt_long(argc, argv, ":w:", options, NULL)) != -1) {
+        if (opt != 'w' && unquoted)
+            return command_usage(command, UNQUOTED, unquoted);
         if (opt != 'w')
             return command_bad_option(command, opt, argv);
         if (!command_seconds(optarg, &seconds))
