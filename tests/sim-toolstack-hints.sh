@@ -32,7 +32,9 @@ part "a backend that is stopped"
 kill -STOP "$backend"
 hint web db "!nobody serves it now: vchan-backend in Domain-0 is stopped (kill -CONT $backend)"
 run 1 xl-vchan attach --wait 1 web name=x,connection=echo
-complains "xl-vchan: attach web: channel \"x\": no backend took it within 1 s: vchan-backend in Domain-0 is stopped (kill -CONT $backend)"
+stopped="vchan-backend in Domain-0 is stopped (kill -CONT $backend)"
+complains "xl-vchan: attach web: channel \"x\": waits up to 1 s: $stopped
+xl-vchan: attach web: channel \"x\": no backend took it within 1 s: $stopped"
 kill -CONT "$backend"
 backend_stop
 hint web db "!nobody serves it now: no vchan-backend runs in Domain-0 (systemctl start vchan-backend)"

@@ -254,7 +254,8 @@ contains "hint            waits for a program in Domain-0 to open it"
 run 3 xl-vchan wait --timeout 0 web org.example.db
 says "xl-vchan: wait web: channel \"org.example.db\": not Connected in time (it is Initialising/InitWait): nobody serves it now: $nobody"
 config late <<< 'name = "late"; memory = 64; kernel = "/dev/null"'
-refuses 'attach web: channel "x": no backend took it within 1 s: no vchan-backend runs in Domain-0 (systemctl start vchan-backend)' \
+refuses "attach web: channel \"x\": waits up to 1 s: $nobody
+xl-vchan: attach web: channel \"x\": no backend took it within 1 s: $nobody" \
     xl-vchan attach --wait 1 web name=x,connection=echo
 before=$(snapshot)
 run 1 xl-vchan create --wait 1 "$work/late.cfg" 'vchan=["name=a","name=x,connection=echo"]'

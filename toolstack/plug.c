@@ -370,6 +370,19 @@ static void complain_untaken(struct tool *tool, const char *name, const struct d
         tool_complain(tool, "channel \"%s\": %s", name, tool_why(rc));
 }
 
+/* What is known to be in vain, so far: somebody may mend it in time. */
+static void warn_unserved(struct tool *tool, const struct declaration *channel, domid_t backend,
+                          unsigned int seconds)
+{
+    enum service_state state = service_look(tool, backend);
+    char words[SERVICE_WORDS_MAX];
+
+    if (seconds == 0 || (state != SERVICE_DOWN && state != SERVICE_STOPPED))
+        return;
+    service_words(tool, backend, words);
+    tool_complain(tool, "channel \"%s\": waits up to %u s: %s", channel->name, seconds, words);
+}
+
 int plug_await(struct tool *tool, const struct declaration *channel, const struct device_id *id,
                unsigned int seconds)
 {
@@ -382,6 +395,7 @@ int plug_await(struct tool *tool, const struct declaration *channel, const struc
         return 0;
     device_libxl_path(id, libxl);
     device_backend_path(id, backend);
+    warn_unserved(tool, channel, id->backend, seconds);
     rc = tool_wait(tool, paths, 2, seconds, look_taken, &copy);
     if (rc < 0)
         complain_untaken(tool, channel->name, id, seconds, rc);
