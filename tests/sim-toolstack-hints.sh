@@ -46,7 +46,7 @@ flock /run/pvchan/vchan-backend cat "$work/hold" > /dev/null &
 until ! flock -n /run/pvchan/vchan-backend true; do read -rt 0.05 <> <(:) || true; done
 while read -r frontend backend_state text; do
     xenstore-write $F/state "$frontend" $B/state "$backend_state"
-    hint web db "${text/HANGS/vchan-backend in Domain-0 has not reacted so far (its log may tell why)}"
+    hint web db "${text/HANGS/waits for vchan-backend in Domain-0 (if it stays so, see its log)}"
 done << 'TABLE'
 1 1 !no backend took it: HANGS
 3 1 !no backend took it: HANGS
@@ -78,20 +78,20 @@ while read -r frontend backend_state text; do
     run 0 xl-vchan show web db
     [[ $out == *$'\n'"hint            $text"$'\n'* ]] || fail "$frontend/$backend_state: $out"
     run 0 xl-vchan list web
-    [[ $out == *$'\n    backend: no such path\n'* && $out != *"has not reacted"* ]] || fail "$frontend/$backend_state: $out"
+    [[ $out == *$'\n    backend: no such path\n'* && $out != *"waits for vchan-backend"* ]] || fail "$frontend/$backend_state: $out"
 done << 'TABLE'
 1 6 the backend in Domain-0 refuses it (mend that, then detach and attach it)
 3 2 opened, but not connected: the backend in Domain-0 tells why
 TABLE
 xenstore-write "$T" "received=7 since=1 peer=somebody" $F/state 1 $B/state 6
 run 0 xl-vchan show web db
-[[ $out == *$'\nhint            the frontend begins anew: vchan-backend in Domain-0 has not reacted'* ]] || fail "$out"
+[[ $out == *$'\nhint            the frontend begins anew: waits for vchan-backend in Domain-0'* ]] || fail "$out"
 run 0 xl-vchan list --long web
 [[ $out == *" 7 "*" 0 "*" - "*"-"* && $out != *1970* && $out != *somebody* ]] || fail "not connected, but: $out"
 xenstore-rm /local/domain/0/data $B/error
 
 xenstore-write $F/state 4 $B/state 5 $B/online 0
-hint web db '!being unplugged, but not closed: vchan-backend in Domain-0 has not reacted so far (its log may tell why)'
+hint web db '!being unplugged, but not closed: waits for vchan-backend in Domain-0 (if it stays so, see its log)'
 xenstore-write $B/state 6
 hint web db "being unplugged (if it stays, xl-vchan detach $web 0 removes it)"
 run 0 xl-vchan detach web db

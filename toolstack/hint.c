@@ -29,21 +29,24 @@ __attribute__((format(printf, 3, 4))) static bool say(const struct scene *scene,
     return true;
 }
 
-/* The same, about whoever should serve it. */
+static bool service_is(const struct scene *scene, enum service_state state)
+{
+    return !scene->is_app && service_look(scene->tool, scene->view->id.backend) == state;
+}
+
+/* The same, about whoever should serve it. One that runs may be about to: nobody knows since when. */
 static bool blame(const struct scene *scene, const char *what)
 {
     char words[SERVICE_WORDS_MAX];
 
+    if (service_is(scene, SERVICE_UP))
+        return say(scene, true, "%s: waits for vchan-backend in %s (if it stays so, see its log)",
+                   what, scene->view->backend);
     if (scene->is_app)
         return say(scene, true, "%s: the program in %s that opened it is gone", what,
                    scene->view->backend);
     service_words(scene->tool, scene->view->id.backend, words);
     return say(scene, true, "%s: %s", what, words);
-}
-
-static bool service_is(const struct scene *scene, enum service_state state)
-{
-    return !scene->is_app && service_look(scene->tool, scene->view->id.backend) == state;
 }
 
 /* --- the rules --- */
