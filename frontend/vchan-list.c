@@ -2,7 +2,6 @@
 /*
  * vchan list: the channels of this domain, in a table or as JSON.
  */
-#include <errno.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,7 +165,5 @@ int list_run(const struct options *options, int argc, char **argv)
         return complain(EXIT_LOCAL, "cannot list the channels: %s", strerror(-rc));
     (options->json ? print_json : print_table)(views, count);
     free(views);
-    if (fflush(stdout) != 0)
-        return complain(EXIT_LOCAL, "cannot write to standard output: %s", strerror(errno));
-    return EXIT_DONE;
+    return output_end();
 }

@@ -61,13 +61,13 @@ static int help(int argc, char **argv)
 
     if (argc < 1) {
         print_all();
-        return EXIT_DONE;
+        return output_end();
     }
     command = command_find(argv[0]);
     if (!command)
         return EXIT_USAGE;
     print_command(command);
-    return EXIT_DONE;
+    return output_end();
 }
 
 static int run(const struct command *command, int argc, char **argv)
@@ -79,7 +79,7 @@ static int run(const struct command *command, int argc, char **argv)
         return EXIT_USAGE;
     if (taken == 0) {
         print_command(command);
-        return EXIT_DONE;
+        return output_end();
     }
     return command->run(&options, argc - taken, argv + taken);
 }
@@ -101,7 +101,7 @@ int main(int argc, char **argv)
         return help(argc - 2, argv + 2);
     if (is(argv[1], "--version", "version")) {
         puts(PACKAGE_STRING);
-        return EXIT_DONE;
+        return output_end();
     }
     command = command_find(argv[1]);
     return command ? run(command, argc - 1, argv + 1) : EXIT_USAGE;

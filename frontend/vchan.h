@@ -58,6 +58,9 @@ int wait_run(const struct options *options, int argc, char **argv);
 /* Prints "vchan: …" on standard error, one line, and returns code. */
 int complain(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* To be called last by what prints. EXIT_DONE, or EXIT_LOCAL after a line on standard error. */
+int output_end(void);
+
 /* The channels that arguments name: of each the path, which for TARGET_NAMED is the name. */
 struct target_words {
     char **paths;
