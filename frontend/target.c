@@ -150,22 +150,39 @@ int target_open_in(const struct options *options, const struct target_words *wor
     }
 }
 
+/* What xenstore shows of a channel of that name. 0: nothing better than the error itself. */
+static int explain_named(const char *path, int error)
+{
+    struct channel_view view;
+
+    if (!look_at(path, &view))
+        return 0;
+    if (error == -EBUSY && !view.for_program)
+        return complain(EXIT_OPEN, "cannot open \"%s\": vchan-backend serves it (connection=%s)",
+                        path, view.connection);
+    if (error != -ECONNREFUSED || view.role != MACHINE_FRONTEND)
+        return 0;
+    if (view.peer_state == XenbusStateUnknown)
+        return complain(EXIT_OPEN,
+                        "cannot open \"%s\": the other side, in domain %u, is not there any more "
+                        "(the host has to detach it and attach it again)",
+                        path, view.peer);
+    if (view.backend_error[0])
+        return complain(EXIT_OPEN, "cannot open \"%s\": the other side refused: %s", path,
+                        view.backend_error);
+    return 0;
+}
+
 int target_complain(const struct options *options, const struct target_words *words, int index,
                     int error)
 {
     static const char *const verbs[] = {
         [TARGET_NAMED] = "open", [TARGET_CLIENT] = "connect to", [TARGET_SERVER] = "offer"};
     const char *cause = cause_of(options, error), *path = words->paths[index];
-    struct channel_view view;
+    int code = options->target == TARGET_NAMED ? explain_named(path, error) : 0;
 
-    if (options->target == TARGET_NAMED && error == -EBUSY && look_at(path, &view) &&
-        !view.for_program)
-        return complain(EXIT_OPEN, "cannot open \"%s\": vchan-backend serves it (connection=%s)",
-                        path, view.connection);
-    if (options->target == TARGET_NAMED && error == -ECONNREFUSED && look_at(path, &view) &&
-        view.role == MACHINE_FRONTEND && view.backend_error[0])
-        return complain(EXIT_OPEN, "cannot open \"%s\": the other side refused: %s", path,
-                        view.backend_error);
+    if (code)
+        return code;
     if (options->target == TARGET_NAMED)
         return complain(exit_code(error), "cannot open \"%s\": %s", path, cause);
     return complain(exit_code(error), "cannot %s %s (domain %u): %s", verbs[options->target], path,

@@ -46,13 +46,15 @@ static void fill_peer(const struct channel_view *view, char *cell)
 static void fill_error(const struct channel_view *view, char *cell)
 {
     bool both = view->frontend_error[0] && view->backend_error[0];
+    const char *none = view->peer_state == XenbusStateUnknown ? "the other side is not there" : "-";
 
     if (both)
         snprintf(cell, CELL_BYTES, "frontend: %s; backend: %s", view->frontend_error,
                  view->backend_error);
     else
-        set_cell(cell,
-                 or_dash(view->frontend_error[0] ? view->frontend_error : view->backend_error));
+        set_cell(cell, view->frontend_error[0]  ? view->frontend_error
+                       : view->backend_error[0] ? view->backend_error
+                                                : none);
 }
 
 static void fill_row(const struct channel_view *view, char cells[COLUMNS][CELL_BYTES])

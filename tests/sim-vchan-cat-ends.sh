@@ -168,7 +168,25 @@ head -c 5242880 <&"$open" > "$work/out"
 wait "$stalled" || fail "exit code $?"
 same "$work/data" "$work/out"
 
-for name in echo app sink source hold held; do
+part "the other side is gone with its domain"
+domain driver
+driver=$(xl domid driver)
+run 0 xl-vchan attach guest "name=far, backend=driver"
+run 0 xl destroy driver
+run 0 xensim exec guest vchan list
+[[ $out == *$'\nfar '*" frontend  $driver "*"the other side is not there"* ]] || fail "list: $out"
+for i in 1 2; do # also what the first left there
+    run 3 "${cat[@]}" --timeout 20 far
+    complains "vchan: cannot open \"far\": the other side, in domain $driver, is not there any more (the host has to detach it and attach it again)"
+done
+
+part "output that cannot be written"
+for command in help "help cat" --version list; do
+    run 1 sh -c "vchan $command > /dev/full"
+    complains "vchan: cannot write to standard output: No space left on device"
+done
+
+for name in echo app sink source hold held far; do
     run 0 xl-vchan detach guest "$name"
 done
 run 0 xl-vchan detach other app
