@@ -106,7 +106,7 @@ int connection_choose(struct connection *connection, char why[CONNECTION_WHY_MAX
 /*
  * For a kind's open(): what an earlier process kept of the connection that this one goes on with, an fd that the
  * caller owns; -ENOENT if there is none, or the connection is to be a new one: then whatever else is left of the
- * earlier one is closed.
+ * earlier one, and was not taken (stream_adopt()), is closed.
  */
 int connection_take(struct connection *connection, const char *what);
 

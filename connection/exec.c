@@ -213,11 +213,14 @@ static int start_program(struct exec *exec, bool resumed)
 
 static void exec_open(struct connection *connection)
 {
-    int rc = start_program(connection->state, true);
+    struct exec *exec = connection->state;
+    int rc;
 
+    stream_adopt(&exec->stream, connection);
+    rc = start_program(exec, true);
     if (rc == -ENOENT) {
         connection_mourn(connection);
-        rc = start_program(connection->state, false);
+        rc = start_program(exec, false);
     }
     if (rc < 0)
         endpoint_fail(connection->endpoint, rc, "cannot run its command: %s", strerror(-rc));

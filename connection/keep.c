@@ -151,6 +151,13 @@ bool keep_is_left(const struct keep *keep, const char *owner, const char *what)
     return kept && !kept->taken;
 }
 
+bool keep_is_stored(const struct keep *keep, const char *owner, const char *what)
+{
+    const struct kept *kept = look_up(keep, owner, what);
+
+    return kept && kept->stored;
+}
+
 void keep_add(struct keep *keep, const char *owner, const char *what, int fd, bool lasting)
 {
     struct kept *kept = look_up(keep, owner, what);

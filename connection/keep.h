@@ -36,6 +36,9 @@ int keep_take(struct keep *keep, const char *owner, const char *what);
 /* Whether an earlier process kept this, and it was not taken. */
 bool keep_is_left(const struct keep *keep, const char *owner, const char *what);
 
+/* Whether this is kept even if the process is killed. */
+bool keep_is_stored(const struct keep *keep, const char *owner, const char *what);
+
 /*
  * Keeps a descriptor of the caller's, also if the process is killed (lasting: keep_has_room() said so), or only if it
  * replaces itself. One of that name that was not taken is dropped. Without memory it is not kept: it goes with the

@@ -138,6 +138,7 @@ void party_init(struct party *party, struct connection *connection, const struct
 void party_open(struct party *party)
 {
     party->guest_ended = false;
+    stream_adopt(&party->stream, party->connection);
 }
 
 static int keep(struct party *party)

@@ -45,7 +45,7 @@ struct party {
 void party_init(struct party *party, struct connection *connection, const struct party_ops *ops,
                 void *arg);
 
-/* The guest opens the channel. */
+/* The guest opens the channel: before connection_take(). */
 void party_open(struct party *party);
 
 /*

@@ -331,12 +331,23 @@ static void pty_open(struct connection *connection)
     endpoint_set_ready(connection->endpoint);
 }
 
-/* Whom an earlier process served is there, if only for what it had taken from him. */
+/*
+ * Whom an earlier process served is there, if only for what it had taken from him, or for his end. But where one
+ * comes after the other there may be only what the next is to be given.
+ */
+static bool is_served(const struct pty *pty)
+{
+    const struct stream *stream = &pty->user.stream;
+
+    return stream->stage &&
+           (!pty->connection->spec.reconnect || stream_brings(stream) > 0 || is_open(pty));
+}
+
 static void pty_start(struct connection *connection)
 {
     struct pty *pty = connection->state;
 
-    if (stage_is_left(connection->keep, connection->id))
+    if (is_served(pty))
         party_come(&pty->user, pty->master, pty->slave);
     else
         pty_want(pty);

@@ -239,15 +239,6 @@ static void drop_kept(struct stage *stage)
     }
 }
 
-/* One that was not complete was never used: the journal is kept last. Returns 1 for an earlier one. */
-static int find_kept(struct stage *stage)
-{
-    if (take_kept(stage) == KEPT_COUNT)
-        return 1;
-    drop_kept(stage);
-    return make_kept(stage);
-}
-
 static int prepare(struct stage *stage)
 {
     void *memory = mmap(NULL, sizeof(struct journal), PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -263,12 +254,14 @@ static int prepare(struct stage *stage)
     return stage->null < 0 ? -errno : 0;
 }
 
-static int stage_start(struct stage *stage, struct channel *channel)
+/* Nothing is to be mended in one that is in use. */
+static int start(struct stage *stage, struct channel *channel)
 {
-    int found = find_kept(stage);
-    int rc = found < 0 ? found : prepare(stage);
+    int rc = stage->kept[JOURNAL] < 0 ? make_kept(stage) : 0;
 
-    return rc == 0 && found ? mend(stage, channel) : rc;
+    if (rc == 0 && !stage->journal)
+        rc = prepare(stage);
+    return rc < 0 ? rc : mend(stage, channel);
 }
 
 static struct stage *stage_make(struct keep *keep, const char *owner)
@@ -287,23 +280,39 @@ static struct stage *stage_make(struct keep *keep, const char *owner)
     return stage;
 }
 
-bool stage_is_left(const struct keep *keep, const char *owner)
+static bool stage_is_left(const struct keep *keep, const char *owner)
 {
     return keep_is_left(keep, owner, kept_names[JOURNAL]);
 }
 
-int stage_open(struct keep *keep, const char *owner, struct channel *channel, struct stage **out)
+struct stage *stage_find(struct keep *keep, const char *owner)
 {
-    struct stage *stage;
+    struct stage *stage = stage_is_left(keep, owner) ? stage_make(keep, owner) : NULL;
+
+    if (stage && take_kept(stage) < KEPT_COUNT) {
+        stage_close(stage);
+        return NULL;
+    }
+    if (stage) {
+        stage->to_bytes = bytes_in(stage->kept[TO]);
+        stage->from_bytes = bytes_in(stage->kept[FROM]);
+    }
+    return stage;
+}
+
+int stage_open(struct keep *keep, const char *owner, struct channel *channel, struct stage **stage)
+{
     int rc;
 
-    *out = NULL;
-    stage = stage_make(keep, owner);
-    rc = stage ? stage_start(stage, channel) : -ENOMEM;
-    if (rc < 0)
-        stage_close(stage);
-    else
-        *out = stage;
+    if (!*stage)
+        *stage = stage_find(keep, owner);
+    if (!*stage)
+        *stage = stage_make(keep, owner);
+    rc = *stage ? start(*stage, channel) : -ENOMEM;
+    if (rc == 0)
+        return 0;
+    stage_close(*stage);
+    *stage = NULL;
     return rc;
 }
 
@@ -315,6 +324,11 @@ const struct relay_way *stage_way(const struct stage *stage)
 uint32_t stage_holds(const struct stage *stage)
 {
     return stage ? stage->to_bytes : 0;
+}
+
+uint32_t stage_brings(const struct stage *stage)
+{
+    return stage ? stage->from_bytes : 0;
 }
 
 void stage_close(struct stage *stage)

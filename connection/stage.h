@@ -20,14 +20,17 @@ struct stage;
 /* What each takes of a keep's room. */
 #define STAGE_DESCRIPTORS 3
 
-/* Whether an earlier process left one of this owner's. */
-bool stage_is_left(const struct keep *keep, const char *owner);
+/*
+ * The owner's stage of an earlier process, whatever became of the connection: from now on it is the caller's. NULL: there
+ * is none, or no memory, so that it is left.
+ */
+struct stage *stage_find(struct keep *keep, const char *owner);
 
 /*
- * Goes on with the owner's stage of an earlier process and mends what it left half done; or makes a new one, for
- * which the keep has room. The channel is connected, and the connection is to be kept after it: then whoever finds
- * the connection finds the stage. On success the caller owns *stage. -errno: no memory, no
- * descriptors, or an earlier stage that makes no sense.
+ * Makes *stage ready for a connection, and mends what an earlier process left half done. NULL: the one that is left
+ * of such a process, or a new one, for which the keep has room. The channel is connected, and the connection is to be
+ * kept after it: then whoever finds the connection finds the stage. On success the caller owns *stage. -errno: no
+ * memory, no descriptors, or an earlier stage that makes no sense; then it is closed, and *stage NULL.
  */
 int stage_open(struct keep *keep, const char *owner, struct channel *channel, struct stage **stage);
 
@@ -36,6 +39,9 @@ const struct relay_way *stage_way(const struct stage *stage);
 
 /* How many bytes of the guest's the connection has not taken: they are not in the ring any more. NULL: none. */
 uint32_t stage_holds(const struct stage *stage);
+
+/* How many bytes of the connection's are not in the ring yet. NULL: none. */
+uint32_t stage_brings(const struct stage *stage);
 
 /* Gives it up, with what lies in it: the connection is not kept any more. NULL is allowed. */
 void stage_close(struct stage *stage);

@@ -55,14 +55,20 @@ int stream_start(struct stream *stream, struct event_base *base, struct channel 
     return 0;
 }
 
+void stream_adopt(struct stream *stream, const struct connection *connection)
+{
+    stream->stage = stage_find(connection->keep, connection->id);
+}
+
 int stream_keep(struct stream *stream, struct connection *connection, const struct stream_end *ends,
                 unsigned int count)
 {
     struct keep *keep = connection->keep;
     const char *id = connection->id;
-    bool lasting = stage_is_left(keep, id) ||
-                   keep_has_room(keep, (stream->stage ? 0 : STAGE_DESCRIPTORS) + count);
-    int rc = lasting && !stream->stage
+    unsigned int anew = (stream->stage ? 0 : STAGE_DESCRIPTORS) +
+                        (keep_is_stored(keep, id, ends[count - 1].what) ? 0 : count);
+    bool lasting = keep_has_room(keep, anew);
+    int rc = lasting || stream->stage
                  ? stage_open(keep, id, stream->relay.channel, &stream->stage)
                  : 0;
 
@@ -169,4 +175,9 @@ void stream_pause(struct stream *stream)
 uint32_t stream_holds(const struct stream *stream)
 {
     return stage_holds(stream->stage);
+}
+
+uint32_t stream_brings(const struct stream *stream)
+{
+    return stage_brings(stream->stage);
 }

@@ -47,6 +47,12 @@ struct stream_end {
 };
 
 /*
+ * For a kind's open(), before connection_take(): what an earlier process had under way is for the connection that is
+ * there, or for the next one. The stream is off; stream_stop() gives it up.
+ */
+void stream_adopt(struct stream *stream, const struct connection *connection);
+
+/*
  * Has a stream that was just started go on, byte for byte, where the connection's earlier process was killed, and
  * makes it such that a later process can do so, with all of these descriptors; or, where the manager has no room
  * for all, with none: then they outlive only a process that replaces itself. The last one tells the next process
@@ -84,5 +90,8 @@ void stream_pause(struct stream *stream);
 
 /* How many bytes those are. */
 uint32_t stream_holds(const struct stream *stream);
+
+/* How many bytes of the connection's the channel has not taken. */
+uint32_t stream_brings(const struct stream *stream);
 
 #endif

@@ -4,7 +4,7 @@
 # service manager that holds its descriptors: no byte is lost, none comes twice.
 set -u
 kills=${KILLS:-100}
-limit=$((30 + kills / 2))
+limit=$((100 + kills / 2))
 . "${srcdir:-.}/tests/sim-lib.bash" || exit 1
 PATH=$PWD/tests:$PATH
 most=${KILL_MS:-120} # a life's length at most
@@ -126,32 +126,75 @@ all_traffic_ends
 await_line "exec: command exited with 0" "$work/backend.log"
 [ -z "$(ps -o stat=,args= --ppid "$(service)")" ] || fail "left: $(ps -o stat=,args= --ppid "$(service)")"
 
-part "a client that leaves: what it was not given is for the next one"
-# The first reads nothing until no more comes; then it says so, and takes what it was given.
-head -c 2000000 /dev/urandom > "$work/data"
-: > "$work/parts"
-in_guest "$work/said-guest" vchan cat socket < "$work/data" > /dev/null &
-guest=$!
-run 0 vchan wait --timeout 30 "$(xl domid guest)/socket"
-timeout 60 perl -MSocket -e '
-    socket(my $s, AF_UNIX, SOCK_STREAM, 0) || die;
-    connect($s, pack_sockaddr_un($ARGV[0])) || die;
-    my ($had, $has, $calm) = (-1, 0, 0);
-    for (; $calm < 10; select(undef, undef, undef, 0.1)) {
-        my $number = pack("i", 0);
-        ioctl($s, 0x541B, $number) || die; # FIONREAD
-        ($had, $has) = ($has, unpack("i", $number));
-        $calm = $has > 0 && $has == $had ? $calm + 1 : 0;
+part "a client, a server, a command that leaves: what it was not given is for the next one, through a kill too"
+# The first takes nothing until no more comes; then it says so, and takes what it was given: a command that is none.
+cat > "$work/first" << 'EOF'
+use Socket;
+my ($how, $path, $given) = @ARGV;
+my $end;
+if ($how eq "command") {
+    open($end, "<&", 0) || die;
+} else {
+    socket($end, AF_UNIX, SOCK_STREAM, 0) || die;
+    if ($how eq "client") {
+        connect($end, pack_sockaddr_un($path)) || die;
+    } else {
+        my $listener = $end;
+        bind($listener, pack_sockaddr_un($path)) && listen($listener, 1) || die;
+        accept($end, $listener) || die;
+        unlink($path);
     }
-    shutdown($s, 0);
-    print $_ while sysread($s, $_, 65536);' "$work/socket" >> "$work/parts" || fail "the first client"
-timeout 60 socat -u "UNIX-CONNECT:$work/socket" - >> "$work/parts"
-wait "$guest"
-same "$work/data" "$work/parts"
+}
+my ($had, $has, $calm) = (-1, 0, 0);
+for (; $calm < 10; select(undef, undef, undef, 0.1)) {
+    my $number = pack("i", 0);
+    ioctl($end, 0x541B, $number) || die; # FIONREAD
+    ($had, $has) = ($has, unpack("i", $number));
+    $calm = $has > 0 && $has == $had ? $calm + 1 : 0;
+}
+open(my $file, ">", $given) || die;
+if ($how eq "command") {
+    print $file "x" x $has;
+    close($file);
+    exit(0);
+}
+shutdown($end, 0);
+print $file $_ while sysread($end, $_, 65536);
+EOF
+head -c 2000000 /dev/urandom > "$work/data"
+
+# first_leaves HOW NAME [COUNT]: the guest sends all to it; it left, and the backend was killed.
+first_leaves() {
+    rm -f "$work/given"
+    in_guest "$work/said-guest" vchan cat "$2" < "$work/data" > /dev/null &
+    guest=$!
+    [ "$1" = command ] ||
+        timeout 60 perl "$work/first" "$1" "$work/$2" "$work/given" || fail "the first $1"
+    await_more "$2: .*\(left\|started again\)" 0
+    before=$(grep -c "$2: Reconfiguring" "$work/backend.log")
+    kill -USR1 "$manager"
+    await_more "$2: Reconfiguring" "$before"
+}
+# next_has FILE: the rest is there, to the last byte.
+next_has() {
+    wait "$guest" || fail "the guest: $(cat "$work/said-guest")"
+    tail -c +$(($(stat -c %s "$work/given") + 1)) "$work/data" | cmp - "$1" || fail "the next one was not given the rest"
+}
+: > "$work/backend.log"
+first_leaves client socket
+timeout 60 socat -u "UNIX-CONNECT:$work/socket" - > "$work/rest"
+next_has "$work/rest"
+run 0 xl-vchan attach guest "name=server, connection=connect, path=$work/server, reconnect=1"
+first_leaves server server
+timeout 60 socat -u "UNIX-LISTEN:$work/server" - > "$work/rest"
+next_has "$work/rest"
+run 0 xl-vchan attach guest "name=command, connection=exec, reconnect=1, command=[ -e $work/given ] || exec perl $work/first command none $work/given; exec cat > $work/rest"
+first_leaves command command
+next_has "$work/rest"
 
 part "nothing is left"
 manager_end
-for name in socket connect echo exec pty; do run 0 xl-vchan detach guest $name; done
+for name in socket connect echo exec pty server command; do run 0 xl-vchan detach guest $name; done
 run 0 xl destroy guest
 xenstore-rm data 2> /dev/null
 finish
