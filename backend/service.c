@@ -369,7 +369,10 @@ static void sweep(struct service *service, unsigned int generation)
     }
 }
 
-/* What it costs is its guest's to bear, but for the first look. */
+/*
+ * What it costs is its guest's to bear, but for the first look. What an earlier process had connected is taken over
+ * even if it is to end: its guest waits for that.
+ */
 static void entry_look(struct domain *domain, struct entry *entry)
 {
     const struct store *store = domain->service->host->store;
@@ -379,6 +382,8 @@ static void entry_look(struct domain *domain, struct entry *entry)
     device_look(entry->device);
     if (entry->looked)
         domain_charge(domain, 0, store_exchanges(store) - before);
+    else if (domain->service->draining)
+        device_end(entry->device);
     entry->looked = true;
 }
 
@@ -446,6 +451,8 @@ static void look_at_marked(struct service *service)
     else if (!service->come && rest == REST_NONE)
         keep_forget(service->host->keep, NULL); /* of devices that have gone meanwhile */
     service->come |= rest == REST_NONE;
+    if (service->draining)
+        host_moved(service->host);
 }
 
 static void look_at_more(evutil_socket_t fd, short what, void *arg)
@@ -600,7 +607,7 @@ static void service_settle(void *arg)
     look_at_marked(service);
 }
 
-/* What comes now is for the next process. */
+/* What comes now is for the next process. What is there, and was not looked at yet, ends after that. */
 static void service_drain(void *arg)
 {
     struct service *service = arg;
@@ -609,8 +616,13 @@ static void service_drain(void *arg)
     service->draining = true;
     TAILQ_FOREACH (domain, &service->domains, next)
         for (uint32_t i = 0; i < domain->room; i++)
-            if (domain->entries[i])
+            if (domain->entries[i] && domain->entries[i]->looked)
                 device_end(domain->entries[i]->device);
+}
+
+static bool entry_is_drained(const struct entry *entry)
+{
+    return entry->looked && !device_is_open(entry->device);
 }
 
 static bool service_drained(void *arg)
@@ -620,7 +632,7 @@ static bool service_drained(void *arg)
 
     TAILQ_FOREACH (domain, &service->domains, next)
         for (uint32_t i = 0; i < domain->room; i++)
-            if (domain->entries[i] && device_is_open(domain->entries[i]->device))
+            if (domain->entries[i] && !entry_is_drained(domain->entries[i]))
                 return false;
     return true;
 }

@@ -127,6 +127,39 @@ ends 0
 state "$B" 6
 state "$F" 6
 
+part "kill -9, and a next one that is told to stop before it has looked at all of its 40 channels: nobody waits"
+entries=()
+for i in {0..39}; do entries+=("name=c$i, ring=4K, connection=echo"); done
+backend_start -v
+mkfifo "$work/hold"
+exec {hold}<> "$work/hold"
+domain many "${entries[@]}"
+dir=/local/domain/0/backend/vchan/$(xl domid many)
+guests=()
+for i in {0..39}; do
+    in_domain many vchan cat c$i <&"$hold" > /dev/null 2> "$work/said$i" &
+    guests+=($!)
+done
+for i in {0..39}; do state "$dir/$i" 4; done
+kill -9 "$backend"
+backend_end 137
+exec {log}< <(exec perl -MPOSIX -e 'sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGTERM)); kill "TERM", $$; exec @ARGV' \
+    vchan-backend -v 2>&1)
+backend=$!
+await "stops when what is in the rings is delivered" 30
+backend_end 0
+for i in {0..39}; do
+    [ "$(xenstore-read "$dir/$i/state")" = 6 ] || fail "channel $i is at $(xenstore-read "$dir/$i/state"), not 6"
+done
+for guest in "${guests[@]}"; do
+    wait "$guest" || fail "a guest's program: exit code $?: $(cat "$work"/said*)"
+done
+exec {hold}>&-
+backend_start -q
+for i in {0..39}; do run 0 xl-vchan detach many c$i; done
+run 0 xl destroy many
+backend_stop
+
 part "a domain that ends: its successor finds the path free"
 backend_start -v
 # brief_ends: the domain goes, and then what it left in xenstore, which is the toolstack's to remove.
