@@ -622,7 +622,7 @@ static void service_drain(void *arg)
 
 static bool entry_is_drained(const struct entry *entry)
 {
-    return entry->looked && !device_is_open(entry->device);
+    return entry->looked && !device_has_rings(entry->device);
 }
 
 static bool service_drained(void *arg)
@@ -646,7 +646,7 @@ static void service_describe(void *arg, char *text, size_t size)
     TAILQ_FOREACH (domain, &service->domains, next) {
         channels += domain->quota.channels;
         for (uint32_t i = 0; i < domain->room; i++)
-            connected += domain->entries[i] && device_is_delivering(domain->entries[i]->device);
+            connected += domain->entries[i] && device_is_connected(domain->entries[i]->device);
     }
     snprintf(text, size, "%u channels, %u connected", channels, connected);
 }

@@ -612,7 +612,7 @@ bool device_is_others(const struct device *device)
     return device->others;
 }
 
-bool device_is_delivering(const struct device *device)
+bool device_is_connected(const struct device *device)
 {
     return device->endpoint && endpoint_channel(device->endpoint);
 }
@@ -624,7 +624,7 @@ void device_end(struct device *device)
         endpoint_set_ending(device->endpoint);
 }
 
-bool device_is_open(const struct device *device)
+bool device_has_rings(const struct device *device)
 {
     return device->endpoint && endpoint_ring_bytes(device->endpoint) > 0;
 }

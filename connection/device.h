@@ -32,8 +32,8 @@ bool device_is_taken(const struct device *device);
 /* Whether it is for somebody else to serve (connection=app); only its own directory can change that. */
 bool device_is_others(const struct device *device);
 
-/* Whether it has rings, and so may have bytes to deliver. */
-bool device_is_delivering(const struct device *device);
+/* Whether it has a channel, and so may have bytes to deliver. */
+bool device_is_connected(const struct device *device);
 
 /*
  * Something below B or F changed, or may have: takes the device over if it can be, and does all
@@ -46,12 +46,12 @@ void device_look(struct device *device);
 
 /*
  * Ends it in order: it delivers what its other side has sent, and is served no more. That is done
- * when device_is_open() says no.
+ * when device_has_rings() says no.
  */
 void device_end(struct device *device);
 
-/* Whether it holds rings. */
-bool device_is_open(const struct device *device);
+/* Whether it holds rings, connected or not yet. */
+bool device_has_rings(const struct device *device);
 
 /* Takes it to Closed in order and frees it. Not to be called from within device_look(). */
 void device_free(struct device *device);

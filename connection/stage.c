@@ -23,6 +23,7 @@ struct journal {
     uint32_t staged; /* with so many bytes; 0: they are being put in */
 };
 
+/* The journal is kept last: who finds it finds the pipes, too, also if the process was killed between the three. */
 enum { TO, FROM, JOURNAL, KEPT_COUNT = STAGE_DESCRIPTORS };
 static const char *const kept_names[KEPT_COUNT] = {"to", "from", "journal"};
 

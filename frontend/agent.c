@@ -309,7 +309,7 @@ static void sweep(struct agent *agent)
             continue;
         if (slot->device)
             device_look(slot->device);
-        if (slot->device && device_is_delivering(slot->device))
+        if (slot->device && device_is_connected(slot->device))
             agent->rescan = true;
         else
             slot_remove(agent, slot);
@@ -464,7 +464,7 @@ static bool agent_drained(void *arg)
     const struct slot *slot;
 
     SLIST_FOREACH (slot, &agent->slots, next)
-        if (slot->device && device_is_open(slot->device))
+        if (slot->device && device_has_rings(slot->device))
             return false;
     return true;
 }
@@ -477,7 +477,7 @@ static void agent_describe(void *arg, char *text, size_t size)
 
     SLIST_FOREACH (slot, &agent->slots, next) {
         plugged += slot->device != NULL;
-        connected += slot->device && device_is_delivering(slot->device);
+        connected += slot->device && device_is_connected(slot->device);
     }
     snprintf(text, size, "%u channels, %u connected", plugged, connected);
 }
