@@ -78,6 +78,23 @@ for name in in out run echo app free; do
     run 0 xl-vchan detach guest "$name"
 done
 agent_stop
+
+part "SIGTERM with bytes under way: what is in the ring is delivered"
+head -c 600K "$work/up" > "$work/bytes"
+run 0 xl-vchan attach guest "name=late, ring=1M, connection=exec, command=cat $work/bytes"
+mkfifo "$work/gate"
+agent_config "name=late, connection=exec, command=cat $work/gate; exec cat > $work/late.out"
+agent_start guest
+B=/local/domain/0/backend/vchan/$(xl domid guest)/$(xl-vchan list guest | awk '/ late /{print $1}')
+state "$B" 5 # all is in the ring
+kill "$agent"
+hears "stops when what is in the rings is delivered"
+timeout 30 cp /dev/null "$work/gate" || fail "its command does not wait"
+agent_end 0
+[ "$(sha256sum < "$work/bytes")" = "$(sha256sum < "$work/late.out")" ] ||
+    fail "of 614400 bytes $(stat -c %s "$work/late.out") came, or others"
+state "$B" 6
+run 0 xl-vchan detach guest late
 run 0 xl destroy guest
 
 part "32 at once"
