@@ -212,6 +212,18 @@ static void token_write(int fd)
         return;
 }
 
+/*
+ * Queues a port of a handle's, and pays. The eventfd comes first: a port that is queued and not paid for would
+ * be deaf, and so would whoever gets its number next.
+ */
+static void deliver(xenevtchn_handle *xce, evtchn_port_t own, uint32_t handle, uint32_t port)
+{
+    int fd = handle == xce->index ? xce->fd : peer_fd(xce, own, handle);
+
+    if (fd >= 0 && sim_handle_queue(&xce->control->handles[handle], port))
+        token_write(fd);
+}
+
 SIM_EXPORT int xenevtchn_notify(xenevtchn_handle *xce, evtchn_port_t port)
 {
     struct sim_port *own = handle_port(xce, port);
@@ -230,13 +242,8 @@ SIM_EXPORT int xenevtchn_notify(xenevtchn_handle *xce, evtchn_port_t port)
     index = (uint32_t)peer - 1;
     remote = &xce->control->ports[index];
     intent = sim_intent_open(handle_self(xce), index);
-    if (sim_port_pend(remote, sim_generation(peer)) && (handle = atomic_load(&remote->handle)) &&
-        sim_handle_queue(&xce->control->handles[handle - 1], index % SIM_PORTS)) {
-        int fd = handle - 1 == xce->index ? xce->fd : peer_fd(xce, port, handle - 1);
-
-        if (fd >= 0)
-            token_write(fd);
-    }
+    if (sim_port_pend(remote, sim_generation(peer)) && (handle = atomic_load(&remote->handle)))
+        deliver(xce, port, handle - 1, index % SIM_PORTS);
     sim_intent_close(intent);
     return 0;
 }

@@ -57,7 +57,10 @@ static void port_raise(struct domain *domain, uint32_t port)
         return; /* the kernel only refuses more than 2^64 tokens */
 }
 
-/* Lets a port's events go to a connection's handle. */
+/*
+ * Lets a port's events go to a connection's handle. Whoever was killed when he had queued the number for an earlier
+ * port has not paid; a token too many does no harm.
+ */
 static void port_attach(struct domain *domain, uint32_t port, struct conn *conn)
 {
     struct sim_handle *handle = &control->handles[conn->handle];
@@ -65,6 +68,7 @@ static void port_attach(struct domain *domain, uint32_t port, struct conn *conn)
 
     if (atomic_load(&handle->words) < words)
         atomic_store(&handle->words, words);
+    atomic_fetch_and(&handle->queue[port / 64], ~(UINT64_C(1) << (port % 64)));
     domain->ports[port].conn = conn;
     domain->ports[port].users++;
     atomic_store(&port_memory(domain, port)->handle, (uint32_t)conn->handle + 1);

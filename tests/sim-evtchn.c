@@ -2,6 +2,9 @@
 /* Event channels of a simulated host behave as Xen's and Linux's do. Run by sim-drivers.sh. */
 #include "tests/sim-domain.h"
 
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -232,6 +235,87 @@ START_TEST(a_notifier_dies_half_way)
 }
 END_TEST
 
+/* Whoever gets the number of a port next hears its events, and no others. */
+static void next_port_hears(xenevtchn_handle *server, uint32_t number)
+{
+    xenevtchn_handle *client = evtchn_of(0);
+    int port = xenevtchn_bind_unbound_port(server, 0), own;
+
+    ck_assert_int_eq(port, (int)number);
+    own = xenevtchn_bind_interdomain(client, guest, number);
+    ck_assert_int_gt(own, 0);
+    evtchn_expect_none(server);
+    ck_assert_int_eq(xenevtchn_notify(client, (uint32_t)own), 0);
+    evtchn_expect(server, number);
+    ck_assert_int_eq(xenevtchn_unbind(server, number), 0);
+    xenevtchn_close(client);
+}
+
+START_TEST(a_notifier_dies_half_way_after_the_port)
+{
+    xenevtchn_handle *server = evtchn_of(guest);
+    uint32_t port = (uint32_t)xenevtchn_bind_unbound_port(server, 0);
+    struct victim victim;
+
+    if (victim_fork(&victim)) {
+        notify_partly(guest, port, 2);
+        victim_wait(&victim, 0);
+    }
+    victim_ready(&victim);
+    ck_assert_int_eq(xenevtchn_unbind(server, port), 0);
+    victim_kill(&victim);
+    next_port_hears(server, port);
+    xenevtchn_close(server);
+}
+END_TEST
+
+struct first {
+    struct pair pair;
+    atomic_int ready;
+};
+
+/* Both begin at once: who sleeps until the other is there too comes too late. */
+static void meet(struct first *first)
+{
+    atomic_fetch_add(&first->ready, 1);
+    while (atomic_load(&first->ready) < 2)
+        sched_yield();
+}
+
+static void *notify_first(void *arg)
+{
+    struct first *first = arg;
+
+    meet(first);
+    xenevtchn_notify(first->pair.client, first->pair.client_port);
+    return NULL;
+}
+
+/* Its first event is when a handle asks for its peer's eventfd, and the port may be gone by then. */
+START_TEST(a_first_event_comes_as_the_port_goes)
+{
+    xenevtchn_handle *server = evtchn_of(guest);
+
+    for (int i = 0; i < 500; i++) {
+        struct first first = {.pair = {.server = server, .client = evtchn_of(0)}};
+        uint32_t port = (uint32_t)xenevtchn_bind_unbound_port(server, 0);
+        pthread_t thread;
+
+        first.pair.client_port =
+            (uint32_t)xenevtchn_bind_interdomain(first.pair.client, guest, port);
+        ck_assert_int_eq(pthread_create(&thread, NULL, notify_first, &first), 0);
+        meet(&first);
+        ck_assert_int_eq(xenevtchn_unbind(server, port), 0);
+        ck_assert_int_eq(pthread_join(thread, NULL), 0);
+        xenevtchn_close(first.pair.client);
+        while (xenevtchn_pending(server) >= 0)
+            continue;
+        next_port_hears(server, port);
+    }
+    xenevtchn_close(server);
+}
+END_TEST
+
 /* A notification that is under way while its port is closed and used again is for nobody. */
 START_TEST(a_late_notifier_misses)
 {
@@ -342,6 +426,8 @@ int main(void)
     tcase_add_test(tcase, close_leaves_the_peer_unbound);
     tcase_add_test(tcase, a_killed_process_lets_go);
     tcase_add_loop_test(tcase, a_notifier_dies_half_way, 0, 3);
+    tcase_add_test(tcase, a_notifier_dies_half_way_after_the_port);
+    tcase_add_test(tcase, a_first_event_comes_as_the_port_goes);
     tcase_add_test(tcase, a_late_notifier_misses);
     tcase_add_test(tcase, notifiers_killed_at_random);
     tcase_add_test(tcase, closing_leaves_no_descriptor);
