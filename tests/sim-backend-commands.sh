@@ -14,12 +14,6 @@ hold() {
     exec {input}> "$work/in"
     answers "are you there"
 }
-answers() {
-    local answer
-    echo "$1" >&"$input"
-    read -r -t 30 -u "$output" answer
-    [ "$answer" = "$1" ] || fail "no answer to $1 but \"$answer\""
-}
 # ends CODE: its input ends, and it does with that code.
 ends() {
     local got

@@ -35,13 +35,6 @@ domain guest "name=echo, connection=echo" "name=exec, connection=exec, command=c
 F=/local/domain/$(xl domid guest)/device/vchan/0
 B=/local/domain/0/backend/vchan/$(xl domid guest)/0
 
-# answers TEXT: the guest's program says it, and hears it again.
-answers() {
-    local answer
-    echo "$1" >&"$input"
-    read -r -t 30 -u "$output" answer
-    [ "$answer" = "$1" ] || fail "no answer but \"$answer\""
-}
 # start_again: the next process. It must not have the end of the guest's input.
 start_again() {
     exec {log}< <(exec {input}>&-; exec vchan-backend -v 2>&1)

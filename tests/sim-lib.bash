@@ -156,6 +156,14 @@ manager_end() {
     [ "$heard" = "stored 0" ] || fail "descriptors are left: $heard"
     exec {said}<&-
 }
+# answers TEXT: the guest's program at $input and $output says it, and hears it again.
+answers() {
+    local answer
+    echo "$1" >&"$input"
+    read -r -t 30 -u "$output" answer
+    [ "$answer" = "$1" ] || fail "no answer to $1 but \"$answer\""
+}
+
 # logged TEXT [COUNT]: the log has it so many times (1), within 30 seconds.
 logged() {
     local deadline=$((SECONDS + 30))
