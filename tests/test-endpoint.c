@@ -206,13 +206,13 @@ static void signal_it(bool died)
     host.owner.fired((struct channel *)&host, host.owner.arg);
 }
 
-/* What is in the ring cannot be delivered at once, and the frontend goes on dying and living meanwhile. */
-START_TEST(test_a_live_byte_that_flips_is_not_asked_about)
+/* A backend's side, led to Connected. */
+static struct endpoint *backend_connected(void)
 {
     static const struct endpoint_ops ops = {0};
     struct endpoint *endpoint;
-    unsigned int reads;
 
+    memset(&host, 0, sizeof(host));
     host.own = host.peer = XenbusStateInitialising;
     ck_assert_int_eq(endpoint_open(NULL, NULL, MACHINE_BACKEND, OWN, &ops, NULL, &endpoint), 0);
     endpoint_look(endpoint);
@@ -222,6 +222,14 @@ START_TEST(test_a_live_byte_that_flips_is_not_asked_about)
     host.peer = XenbusStateConnected;
     endpoint_look(endpoint);
     ck_assert_ptr_nonnull(endpoint_channel(endpoint));
+    return endpoint;
+}
+
+/* What is in the ring cannot be delivered at once, and the frontend goes on dying and living meanwhile. */
+START_TEST(test_a_live_byte_that_flips_is_not_asked_about)
+{
+    struct endpoint *endpoint = backend_connected();
+    unsigned int reads;
 
     signal_it(true);
     reads = host.reads;
@@ -239,17 +247,8 @@ END_TEST
 /* One that flips to life when all is delivered has to die once more. */
 START_TEST(test_a_frontend_that_died_after_all_is_seen)
 {
-    static const struct endpoint_ops ops = {0};
-    struct endpoint *endpoint;
+    struct endpoint *endpoint = backend_connected();
 
-    memset(&host, 0, sizeof(host));
-    host.own = host.peer = XenbusStateInitialising;
-    ck_assert_int_eq(endpoint_open(NULL, NULL, MACHINE_BACKEND, OWN, &ops, NULL, &endpoint), 0);
-    endpoint_look(endpoint);
-    host.peer = XenbusStateInitialised;
-    endpoint_look(endpoint);
-    host.peer = XenbusStateConnected;
-    endpoint_look(endpoint);
     signal_it(true);
     signal_it(false);
     endpoint_set_drained(endpoint);
