@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 sbin_PROGRAMS += vchan-backend
-vchan_backend_SOURCES = backend/main.c backend/service.c backend/service.h
+vchan_backend_SOURCES = backend/main.c backend/service.c backend/service.h backend/turns.c \
+	backend/turns.h
 vchan_backend_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 vchan_backend_LDADD = libconnection.la
 

@@ -5,11 +5,13 @@
 #include <event2/event.h>
 #include <inttypes.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
+#include "backend/turns.h"
 #include "connection/backoff.h"
 #include "connection/device.h"
 #include "connection/host.h"
@@ -21,17 +23,16 @@
 
 #define ROOT "backend/vchan"
 
-/* What one guest's devices may do in a turn: the next guest's are not kept waiting for long. */
-#define LOOKS_PER_TURN 16
+/* How many devices of each guest are looked at before what else is there to do has its turn, such as moving bytes. */
+#define ROUNDS_AT_ONCE 16
 
 #define PAUSES_TOLD_PER_MINUTE 2
 
 /* A device that was seen in the last scan has its generation; one that was not is gone. */
 struct entry {
-    TAILQ_ENTRY(entry) next; /* of those to look at */
+    struct turn turn; /* marked: it is to be looked at */
     uint32_t devid;
     unsigned int generation;
-    bool look;
     bool looked; /* once, which the toolstack has called for, and not the guest */
     struct device *device;
 };
@@ -49,6 +50,7 @@ struct cost {
  */
 struct domain {
     TAILQ_ENTRY(domain) next;
+    struct turns_guest guest; /* held: it is paused */
     struct service *service;
     domid_t domid;
     char watch[DEVICE_PATH_MAX];
@@ -58,13 +60,11 @@ struct domain {
     uint32_t count;
     char sample[DEVICE_PATH_MAX]; /* one device's directory, watched besides; "": none */
     uint32_t sample_devid;
-    TAILQ_HEAD(, entry) marked; /* to look at */
     struct quota quota;
     struct cost cost;
-    bool paused;
     struct backoff pause;
     struct rate told; /* that it is paused */
-    struct claims claims; /* listed in this turn, if a device had to know */
+    struct claims claims; /* listed in these rounds, if a device had to know */
 };
 
 struct service {
@@ -75,6 +75,7 @@ struct service {
     bool come;   /* all that was there at first had a look */
     bool rescan; /* a device came or went, perhaps */
     TAILQ_HEAD(, domain) domains;
+    struct turns turns;
     struct event *more; /* pending: there are more to look at */
 };
 
@@ -97,16 +98,7 @@ static struct entry *entry_find(struct domain *domain, uint32_t devid)
 
 static void entry_mark(struct domain *domain, struct entry *entry)
 {
-    if (!entry->look)
-        TAILQ_INSERT_TAIL(&domain->marked, entry, next);
-    entry->look = true;
-}
-
-static void entry_unmark(struct domain *domain, struct entry *entry)
-{
-    if (entry->look)
-        TAILQ_REMOVE(&domain->marked, entry, next);
-    entry->look = false;
+    turns_mark(&domain->guest, &entry->turn);
 }
 
 /* The frontend's side of it changed. */
@@ -135,7 +127,6 @@ static struct domain *domain_new(struct service *service, uint32_t domid)
     domain->domid = (domid_t)domid;
     snprintf(domain->watch, sizeof(domain->watch), "/local/domain/%u/device/vchan", domid);
     snprintf(domain->token, sizeof(domain->token), "frontend/%u", domid);
-    TAILQ_INIT(&domain->marked);
     quota_init(&domain->quota, service->limits);
     rate_init(&domain->told, PAUSES_TOLD_PER_MINUTE, 1);
     if (backoff_open(&domain->pause, service->host->base, domain_resume, domain) == 0)
@@ -165,6 +156,7 @@ static struct domain *domain_add(struct service *service, uint32_t domid)
         return NULL;
     }
     TAILQ_INSERT_TAIL(&service->domains, domain, next);
+    turns_add(&service->turns, &domain->guest);
     return domain;
 }
 
@@ -207,7 +199,7 @@ static struct entry *entry_add(struct service *service, struct domain *domain, u
 
 static void entry_remove(struct domain *domain, struct entry *entry)
 {
-    entry_unmark(domain, entry);
+    turns_unmark(&entry->turn);
     domain->entries[entry->devid] = NULL;
     domain->count--;
     device_free(entry->device);
@@ -229,7 +221,7 @@ static void domain_watch_sample(struct service *service, struct domain *domain)
 {
     struct device_id id = {.frontend = domain->domid};
 
-    if (domain->paused || (domain->sample[0] && entry_find(domain, domain->sample_devid)))
+    if (domain->guest.held || (domain->sample[0] && entry_find(domain, domain->sample_devid)))
         return;
     domain_unwatch_sample(service, domain);
     while (id.devid < domain->room && !domain->entries[id.devid])
@@ -262,7 +254,7 @@ static void domain_unwatch(struct domain *domain)
 
 static void domain_pause(struct domain *domain)
 {
-    domain->paused = true;
+    domain->guest.held = true;
     domain->cost.pauses++;
     domain_unwatch(domain);
     backoff_start(&domain->pause);
@@ -276,7 +268,7 @@ static void domain_resume(void *arg)
 {
     struct domain *domain = arg;
 
-    domain->paused = false;
+    domain->guest.held = false;
     quota_resume_work(&domain->quota);
     if (domain_watch(domain) < 0)
         domain_pause(domain);
@@ -288,19 +280,20 @@ static void domain_charge(struct domain *domain, uint64_t events, uint64_t excha
 {
     domain->cost.events += events;
     domain->cost.exchanges += exchanges;
-    if (!quota_take_work(&domain->quota, events, exchanges) && !domain->paused)
+    if (!quota_take_work(&domain->quota, events, exchanges) && !domain->guest.held)
         domain_pause(domain);
 }
 
 static void domain_remove(struct service *service, struct domain *domain)
 {
-    if (!domain->paused)
+    if (!domain->guest.held)
         domain_unwatch(domain);
     log_line(LOG_DETAILS,
              "domain %u has no channels left: it cost %" PRIu64 " events, %" PRIu64
              " exchanges with xenstore, %u pauses",
              domain->domid, domain->cost.events, domain->cost.exchanges, domain->cost.pauses);
     TAILQ_REMOVE(&service->domains, domain, next);
+    turns_remove(&service->turns, &domain->guest);
     backoff_close(&domain->pause);
     claims_forget(&domain->claims);
     free(domain->entries);
@@ -369,16 +362,33 @@ static void sweep(struct service *service, unsigned int generation)
     }
 }
 
+/* ---- looking ---- */
+
+static struct entry *entry_of(const struct turn *turn)
+{
+    return (struct entry *)((const char *)turn - offsetof(struct entry, turn));
+}
+
+static enum turns_rank entry_rank(const struct turn *turn)
+{
+    const struct entry *entry = entry_of(turn);
+
+    if (device_is_taken(entry->device))
+        return TURNS_SERVED;
+    return entry->looked ? TURNS_UNSERVED : TURNS_NEW;
+}
+
 /*
  * What it costs is its guest's to bear, but for the first look. What an earlier process had connected is taken over
  * even if it is to end: its guest waits for that.
  */
-static void entry_look(struct domain *domain, struct entry *entry)
+static void entry_look(struct turns_guest *guest, struct turn *turn)
 {
+    struct domain *domain = (struct domain *)((char *)guest - offsetof(struct domain, guest));
     const struct store *store = domain->service->host->store;
     uint64_t before = store_exchanges(store);
+    struct entry *entry = entry_of(turn);
 
-    entry_unmark(domain, entry);
     device_look(entry->device);
     if (entry->looked)
         domain_charge(domain, 0, store_exchanges(store) - before);
@@ -387,70 +397,28 @@ static void entry_look(struct domain *domain, struct entry *entry)
     entry->looked = true;
 }
 
-/* What became of the marked entries that were to be looked at. */
-enum rest { REST_NONE, REST_PAUSED, REST_MORE };
-
-/* Looks at some of a domain's marked entries that are served, or that are not. */
-static enum rest look_at_some(struct domain *domain, bool taken)
+static bool look_at_some(struct service *service)
 {
-    enum rest rest = REST_NONE;
-    struct entry *entry, *next;
-    int looks = 0;
-
-    for (entry = TAILQ_FIRST(&domain->marked); entry; entry = next) {
-        next = TAILQ_NEXT(entry, next);
-        if (device_is_taken(entry->device) != taken)
-            continue;
-        if (looks == LOOKS_PER_TURN)
-            return REST_MORE;
-        if (domain->paused && entry->looked) {
-            rest = REST_PAUSED;
-            continue;
-        }
-        looks++;
-        entry_look(domain, entry);
-    }
-    return rest;
-}
-
-/* One domain's turn. */
-static enum rest look_at_domain(struct domain *domain, bool taken)
-{
-    enum rest rest = look_at_some(domain, taken);
-
-    claims_forget(&domain->claims);
-    return rest;
-}
-
-static enum rest look_at_those(struct service *service, bool taken)
-{
-    enum rest most = REST_NONE;
     struct domain *domain;
+    bool more = true;
 
-    TAILQ_FOREACH (domain, &service->domains, next) {
-        enum rest rest = look_at_domain(domain, taken);
-
-        most = rest > most ? rest : most;
-    }
-    return most;
+    for (int round = 0; more && round < ROUNDS_AT_ONCE; round++)
+        more = turns_round(&service->turns);
+    TAILQ_FOREACH (domain, &service->domains, next)
+        claims_forget(&domain->claims);
+    return more;
 }
 
-/* First those that are served: what one lets go of may be what another, new one wants. */
 static void look_at_marked(struct service *service)
 {
     static const struct timeval at_once;
-    enum rest rest = look_at_those(service, true);
 
-    if (rest != REST_MORE) {
-        enum rest other = look_at_those(service, false);
-
-        rest = other > rest ? other : rest;
-    }
-    if (rest == REST_MORE)
+    if (look_at_some(service)) {
         event_add(service->more, &at_once);
-    else if (!service->come && rest == REST_NONE)
+    } else if (!service->come) {
+        service->come = true;
         keep_forget(service->host->keep, NULL); /* of devices that have gone meanwhile */
-    service->come |= rest == REST_NONE;
+    }
     if (service->draining)
         host_moved(service->host);
 }
@@ -593,7 +561,7 @@ static void service_changed(void *arg, const char *path)
         return;
     }
     domain = domain_of(service, path, &below);
-    if (domain && !domain->paused)
+    if (domain && !domain->guest.held)
         domain_changed(service, domain, path, below);
 }
 
@@ -677,5 +645,6 @@ int service_run(const struct quota_limits *limits)
     struct service service = {.limits = limits};
 
     TAILQ_INIT(&service.domains);
+    turns_init(&service.turns, entry_rank, entry_look);
     return host_serve(&ops, &service);
 }
