@@ -98,7 +98,7 @@ static struct entry *entry_find(struct domain *domain, uint32_t devid)
 
 static void entry_mark(struct domain *domain, struct entry *entry)
 {
-    turns_mark(&domain->guest, &entry->turn);
+    turns_mark(&domain->service->turns, &domain->guest, &entry->turn);
 }
 
 /* The frontend's side of it changed. */

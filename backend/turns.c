@@ -6,16 +6,14 @@
 void turns_init(struct turns *turns, enum turns_rank (*rank)(const struct turn *turn),
                 void (*look)(struct turns_guest *guest, struct turn *turn))
 {
+    *turns = (struct turns){.rank = rank, .look = look};
     TAILQ_INIT(&turns->guests);
-    turns->rank = rank;
-    turns->look = look;
 }
 
 void turns_add(struct turns *turns, struct turns_guest *guest)
 {
-    TAILQ_INIT(&guest->marked);
     for (int rank = 0; rank < TURNS_RANKS; rank++)
-        TAILQ_INIT(&guest->batch[rank]);
+        TAILQ_INIT(&guest->queues[rank]);
     TAILQ_INSERT_TAIL(&turns->guests, guest, next);
 }
 
@@ -24,16 +22,13 @@ void turns_remove(struct turns *turns, struct turns_guest *guest)
     TAILQ_REMOVE(&turns->guests, guest, next);
 }
 
-static void put(struct turns_queue *queue, struct turn *turn)
+void turns_mark(struct turns *turns, struct turns_guest *guest, struct turn *turn)
 {
-    turn->queue = queue;
-    TAILQ_INSERT_TAIL(queue, turn, next);
-}
-
-void turns_mark(struct turns_guest *guest, struct turn *turn)
-{
-    if (!turn->queue)
-        put(&guest->marked, turn);
+    if (turn->queue)
+        return;
+    turn->number = turns->marks++;
+    turn->queue = &guest->queues[turns->rank(turn)];
+    TAILQ_INSERT_TAIL(turn->queue, turn, next);
 }
 
 void turns_unmark(struct turn *turn)
@@ -43,36 +38,46 @@ void turns_unmark(struct turn *turn)
     turn->queue = NULL;
 }
 
-static void begin_batch(struct turns *turns)
+static struct turn *first(const struct turns_guest *guest, enum turns_rank rank)
 {
-    struct turns_guest *guest;
-    struct turn *turn;
-
-    TAILQ_FOREACH (guest, &turns->guests, next) {
-        while ((turn = TAILQ_FIRST(&guest->marked))) {
-            turns_unmark(turn);
-            put(&guest->batch[turns->rank(turn)], turn);
-        }
-    }
+    return guest->held && rank != TURNS_NEW ? NULL : TAILQ_FIRST(&guest->queues[rank]);
 }
 
-/* Of the batch: the guest's first one from a rank to another. */
-static struct turn *find(const struct turns_guest *guest, int from, int to)
+/* The number of the mark that is the oldest one of those that are served. */
+static uint64_t oldest_served(const struct turns *turns)
 {
-    struct turn *turn = NULL;
+    const struct turns_guest *guest;
+    uint64_t oldest = UINT64_MAX;
 
-    for (int rank = guest->held && from < TURNS_NEW ? TURNS_NEW : from; !turn && rank <= to; rank++)
-        turn = TAILQ_FIRST(&guest->batch[rank]);
+    TAILQ_FOREACH (guest, &turns->guests, next) {
+        const struct turn *turn = first(guest, TURNS_SERVED);
+
+        if (turn && turn->number < oldest)
+            oldest = turn->number;
+    }
+    return oldest;
+}
+
+static struct turn *pick(const struct turns_guest *guest, uint64_t oldest)
+{
+    struct turn *turn = first(guest, TURNS_SERVED);
+
+    for (int rank = TURNS_NEW; !turn && rank < TURNS_RANKS; rank++) {
+        turn = first(guest, rank);
+        if (turn && turn->number > oldest)
+            turn = NULL;
+    }
     return turn;
 }
 
-static bool look_at_each(struct turns *turns, enum turns_rank from, enum turns_rank to)
+bool turns_round(struct turns *turns)
 {
+    const uint64_t oldest = oldest_served(turns);
     struct turns_guest *guest;
     bool any = false;
 
     TAILQ_FOREACH (guest, &turns->guests, next) {
-        struct turn *turn = find(guest, from, to);
+        struct turn *turn = pick(guest, oldest);
 
         if (!turn)
             continue;
@@ -81,18 +86,4 @@ static bool look_at_each(struct turns *turns, enum turns_rank from, enum turns_r
         turns->look(guest, turn);
     }
     return any;
-}
-
-static bool go_round(struct turns *turns)
-{
-    return look_at_each(turns, TURNS_SERVED, TURNS_SERVED) ||
-           look_at_each(turns, TURNS_UNSERVED, TURNS_NEW);
-}
-
-bool turns_round(struct turns *turns)
-{
-    if (go_round(turns))
-        return true;
-    begin_batch(turns);
-    return go_round(turns);
 }

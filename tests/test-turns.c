@@ -32,7 +32,7 @@ static enum turns_rank rank_of(const struct turn *turn)
 static void mark_all_of_bad(void)
 {
     for (int i = 0; i < DEVICES; i++)
-        turns_mark(&bad, &of_bad[i].turn);
+        turns_mark(&turns, &bad, &of_bad[i].turn);
 }
 
 static void look(struct turns_guest *guest, struct turn *turn)
@@ -55,28 +55,31 @@ static void set_up(void)
 }
 
 /* What the bad guest has served is marked without end, and yet another's new device has its turn. */
-START_TEST(test_a_batch_ends)
-{
-    flaps = true;
-    mark_all_of_bad();
-    turns_mark(&good, &of_good[0].turn);
-    while (of_good[0].looked == 0 && looks <= DEVICES)
-        ck_assert(turns_round(&turns));
-    ck_assert_uint_eq(looks, DEVICES);
-}
-END_TEST
-
-/* One that comes in the middle of a batch waits for the rest of it, and for those of the next that are served. */
-START_TEST(test_two_batches_at_most)
+START_TEST(test_new_beside_flapping)
 {
     flaps = true;
     mark_all_of_bad();
     for (int i = 0; i < 10; i++)
         ck_assert(turns_round(&turns));
-    turns_mark(&good, &of_good[0].turn);
-    while (of_good[0].looked == 0 && looks <= 2 * DEVICES)
+    turns_mark(&turns, &good, &of_good[0].turn);
+    looks = 0;
+    while (of_good[0].looked == 0 && looks <= DEVICES)
         ck_assert(turns_round(&turns));
-    ck_assert_uint_eq(looks, 2 * DEVICES);
+    ck_assert_uint_eq(of_good[0].looked, 1);
+    ck_assert_uint_eq(looks, DEVICES + 1); /* one was in its own round */
+}
+END_TEST
+
+START_TEST(test_served_beside_flapping)
+{
+    flaps = true;
+    of_good[0].rank = TURNS_SERVED;
+    mark_all_of_bad();
+    for (int i = 0; i < 10; i++)
+        ck_assert(turns_round(&turns));
+    turns_mark(&turns, &good, &of_good[0].turn);
+    ck_assert(turns_round(&turns));
+    ck_assert_uint_eq(of_good[0].looked, 1);
 }
 END_TEST
 
@@ -84,8 +87,8 @@ START_TEST(test_one_each_in_a_round)
 {
     of_good[0].rank = of_good[1].rank = TURNS_SERVED;
     mark_all_of_bad();
-    turns_mark(&good, &of_good[0].turn);
-    turns_mark(&good, &of_good[1].turn);
+    turns_mark(&turns, &good, &of_good[0].turn);
+    turns_mark(&turns, &good, &of_good[1].turn);
     ck_assert(turns_round(&turns));
     ck_assert_uint_eq(of_good[0].looked, 1);
     ck_assert_uint_eq(of_good[1].looked, 0);
@@ -95,10 +98,12 @@ START_TEST(test_one_each_in_a_round)
 }
 END_TEST
 
+/* A device that is served may hold what a new one wants, but only if it was marked before. */
 START_TEST(test_served_first)
 {
-    turns_mark(&good, &of_good[0].turn);
-    turns_mark(&bad, &of_bad[0].turn);
+    turns_mark(&turns, &bad, &of_bad[0].turn);
+    turns_mark(&turns, &good, &of_good[0].turn);
+    turns_mark(&turns, &bad, &of_bad[1].turn);
     ck_assert(turns_round(&turns));
     ck_assert_uint_eq(of_bad[0].looked, 1);
     ck_assert_uint_eq(of_good[0].looked, 0);
@@ -112,8 +117,8 @@ START_TEST(test_held)
 {
     good.held = true;
     of_good[1].rank = TURNS_SERVED;
-    turns_mark(&good, &of_good[0].turn);
-    turns_mark(&good, &of_good[1].turn);
+    turns_mark(&turns, &good, &of_good[0].turn);
+    turns_mark(&turns, &good, &of_good[1].turn);
     ck_assert(turns_round(&turns));
     ck_assert(!turns_round(&turns));
     ck_assert_uint_eq(of_good[0].looked, 1);
@@ -125,20 +130,20 @@ START_TEST(test_held)
 }
 END_TEST
 
-/* Marked twice is looked at once; unmarked, before or in a batch, not at all. */
+/* Marked twice is looked at once; unmarked not at all. */
 START_TEST(test_marks)
 {
-    turns_mark(&bad, &of_bad[0].turn);
-    turns_mark(&bad, &of_bad[0].turn);
-    turns_mark(&bad, &of_bad[1].turn);
-    turns_mark(&bad, &of_bad[2].turn);
+    turns_mark(&turns, &bad, &of_bad[0].turn);
+    turns_mark(&turns, &bad, &of_bad[0].turn);
+    turns_mark(&turns, &bad, &of_bad[1].turn);
+    turns_mark(&turns, &bad, &of_bad[2].turn);
     turns_unmark(&of_bad[1].turn);
     ck_assert(turns_round(&turns));
     turns_unmark(&of_bad[2].turn);
     ck_assert(!turns_round(&turns));
     ck_assert_uint_eq(looks, 1);
     turns_remove(&turns, &bad);
-    turns_mark(&good, &of_good[0].turn);
+    turns_mark(&turns, &good, &of_good[0].turn);
     ck_assert(turns_round(&turns));
     ck_assert(!turns_round(&turns));
 }
@@ -149,8 +154,8 @@ int main(void)
     TCase *tcase = tcase_create("turns");
 
     tcase_add_checked_fixture(tcase, set_up, NULL);
-    tcase_add_test(tcase, test_a_batch_ends);
-    tcase_add_test(tcase, test_two_batches_at_most);
+    tcase_add_test(tcase, test_new_beside_flapping);
+    tcase_add_test(tcase, test_served_beside_flapping);
     tcase_add_test(tcase, test_one_each_in_a_round);
     tcase_add_test(tcase, test_served_first);
     tcase_add_test(tcase, test_held);
