@@ -60,6 +60,7 @@ struct domain {
     uint32_t count;
     char sample[DEVICE_PATH_MAX]; /* one device's directory, watched besides; "": none */
     uint32_t sample_devid;
+    bool stirred; /* the sample was: the domain may have ended */
     struct quota quota;
     struct cost cost;
     struct backoff pause;
@@ -233,12 +234,11 @@ static void domain_watch_sample(struct service *service, struct domain *domain)
 }
 
 /* Its side of a device is gone, while ours was not unplugged. */
-static bool domain_has_ended(struct service *service, const struct domain *domain, const char *path)
+static bool domain_has_ended(const struct service *service, const struct domain *domain)
 {
     char dir[DEVICE_PATH_MAX];
 
-    if (strcmp(path, domain->sample) != 0 ||
-        store_exists(service->host->store, domain->sample, "state"))
+    if (!domain->sample[0] || store_exists(service->host->store, domain->sample, "state"))
         return false;
     snprintf(dir, sizeof(dir), ROOT "/%u/%" PRIu32, domain->domid, domain->sample_devid);
     return store_exists(service->host->store, dir, "state");
@@ -537,18 +537,6 @@ static int service_start(const struct host *host, void *arg)
     return 0;
 }
 
-static void domain_changed(struct service *service, struct domain *domain, const char *path,
-                           const char *below)
-{
-    uint64_t before = store_exchanges(service->host->store);
-
-    if (domain_has_ended(service, domain, path))
-        domain_mark_all(domain);
-    else
-        frontend_changed(domain, below);
-    domain_charge(domain, 1, store_exchanges(service->host->store) - before);
-}
-
 /* Events that were under way when a domain was paused tell nothing: it will be looked at after that. */
 static void service_changed(void *arg, const char *path)
 {
@@ -561,14 +549,33 @@ static void service_changed(void *arg, const char *path)
         return;
     }
     domain = domain_of(service, path, &below);
-    if (domain && !domain->guest.held)
-        domain_changed(service, domain, path, below);
+    if (!domain || domain->guest.held)
+        return;
+    domain->stirred |= strcmp(path, domain->sample) == 0;
+    frontend_changed(domain, below);
+    domain_charge(domain, 1, 0);
+}
+
+/* However often its sample changed. */
+static void domain_settle(struct service *service, struct domain *domain)
+{
+    uint64_t before = store_exchanges(service->host->store);
+
+    if (!domain->stirred)
+        return;
+    domain->stirred = false;
+    if (domain_has_ended(service, domain))
+        domain_mark_all(domain);
+    domain_charge(domain, 0, store_exchanges(service->host->store) - before);
 }
 
 static void service_settle(void *arg)
 {
     struct service *service = arg;
+    struct domain *domain;
 
+    TAILQ_FOREACH (domain, &service->domains, next)
+        domain_settle(service, domain);
     if (service->rescan && !service->draining)
         scan(service);
     service->rescan = false;
