@@ -23,12 +23,17 @@ int sched_yield(void)
     return away_ns ? nanosleep(&away, NULL) : 0;
 }
 
-static void wait_once(struct spin *spin, bool comes)
+static void wait_for(struct spin *spin, uint32_t bytes)
 {
-    struct spin_turn turn;
+    struct spin_turn turn = {0};
 
     if (spin_yield(spin, &turn))
-        spin_yield_end(spin, &turn, comes);
+        spin_yield_end(spin, &turn, bytes > 0, bytes);
+}
+
+static void wait_once(struct spin *spin, bool comes)
+{
+    wait_for(spin, comes ? 64 : 0);
 }
 
 static void setup(void)
@@ -46,6 +51,20 @@ START_TEST(yields_seldom_in_vain)
         wait_once(&spin, false);
     ck_assert_int_ge(yields, 1);
     ck_assert_int_le(yields, WAITS / 1024 + 12);
+}
+END_TEST
+
+/* Who has used less of the CPU than the peer gets it back at once, for some time. */
+START_TEST(yields_more_than_once)
+{
+    struct spin spin = {0};
+    struct spin_turn turn = {0};
+
+    ck_assert(spin_yield(&spin, &turn));
+    for (int i = 0; spin_yield(&spin, &turn); i++) /* one that comes too late already, on a busy machine, is all right */
+        ck_assert_msg(i < 1000 * WAITS, "it yields in vain for ever");
+    spin_yield_end(&spin, &turn, false, 0);
+    ck_assert_int_eq(spin.yield.interval, 1);
 }
 END_TEST
 
@@ -72,9 +91,24 @@ START_TEST(does_not_yield_to_others)
 {
     struct spin spin = {0};
 
-    away_ns = 2000000;
+    away_ns = 200000000; /* so that WAITS waits do not take 16 times as long */
     for (int i = 0; i < WAITS; i++)
         wait_once(&spin, true);
+    ck_assert_int_eq(yields, 1);
+    spin.crowded = 1; /* long ago */
+    wait_once(&spin, true);
+    ck_assert_int_eq(yields, 2);
+}
+END_TEST
+
+/* A large ring takes the peer longer to fill. */
+START_TEST(yields_to_a_peer_that_has_much_to_do)
+{
+    struct spin spin = {0};
+
+    away_ns = 2000000;
+    wait_for(&spin, 1u << 30);
+    wait_for(&spin, 1u << 30);
     ck_assert_int_eq(yields, 2);
 }
 END_TEST
@@ -91,6 +125,7 @@ START_TEST(learns_each_by_itself)
     }
     ck_assert(!spin_pays(&spin));
     ck_assert(!spin_start(&spin, &turn));
+    turn = (struct spin_turn){0};
     ck_assert(spin_yield(&spin, &turn));
 }
 END_TEST
@@ -129,8 +164,10 @@ int main(void)
 
     tcase_add_checked_fixture(tcase, setup, NULL);
     tcase_add_test(tcase, yields_seldom_in_vain);
+    tcase_add_test(tcase, yields_more_than_once);
     tcase_add_test(tcase, yields_again_once_it_helps);
     tcase_add_test(tcase, does_not_yield_to_others);
+    tcase_add_test(tcase, yields_to_a_peer_that_has_much_to_do);
     tcase_add_test(tcase, learns_each_by_itself);
     tcase_add_test(tcase, copies_the_faster_way);
     return check_main("spin", tcase);

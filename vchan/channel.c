@@ -36,6 +36,7 @@ struct channel {
     bool apart; /* the peer is at work on another CPU */
     struct past past;
     struct trial trial; /* of copies past the caches */
+    uint64_t woken;  /* how often the peer had been signalled when we last had to wait for room */
     uint64_t yields; /* times that our CPU was given away */
     bool spoke; /* we wrote since we last waited for bytes: the peer answers us */
     struct channel_counts counts;
@@ -393,6 +394,14 @@ int channel_writable(struct channel *channel, uint32_t enough)
     return (uint32_t)room < enough ? -EAGAIN : room;
 }
 
+/* By the last look. */
+static uint32_t known(const struct channel *channel, enum channel_wait wait)
+{
+    const struct ring *in = &channel->end.in;
+
+    return wait == CHANNEL_READ ? in->peer - in->own : ring_room(&channel->end.out);
+}
+
 /* What there is, looked up without asking for a signal. */
 static bool has_enough(struct channel *channel, enum channel_wait wait, uint32_t enough)
 {
@@ -446,22 +455,32 @@ static bool look_for(struct channel *channel, enum channel_wait wait, uint32_t e
     return came;
 }
 
+/* Whether the peer had to be woken since we last asked: it sleeps for lack of bytes, and does not give way. */
+static bool peer_sleeps(struct channel *channel)
+{
+    bool sleeps = channel->counts.wakes != channel->woken;
+
+    channel->woken = channel->counts.wakes;
+    return sleeps;
+}
+
 /*
  * A peer that has to wait for our CPU gets it: it goes on for as long as the ring lets it, and nobody has to be
- * woken. Returns whether they came.
+ * woken. Returns whether they came. (A reader that sleeps each time it has read all is woken by our next byte, and
+ * takes the CPU at once from a writer that gave it away: then it is better to sleep, too.)
  */
 static bool yield_for(struct channel *channel, enum channel_wait wait, uint32_t enough)
 {
     struct spin *spin = &channel->spin[wait];
-    struct spin_turn turn;
-    bool came;
+    struct spin_turn turn = {0};
+    bool came = false, sleeps = wait == CHANNEL_WRITE && peer_sleeps(channel);
 
     channel_tell(channel);
-    if (!spin_yield(spin, &turn))
-        return false;
-    channel->yields++;
-    came = has_enough(channel, wait, enough);
-    spin_yield_end(spin, &turn, came);
+    while (!came && spin_yield(spin, &turn)) {
+        channel->yields++;
+        came = has_enough(channel, wait, enough);
+    }
+    spin_yield_end(spin, &turn, came && !sleeps, known(channel, wait));
     return came;
 }
 

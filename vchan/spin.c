@@ -15,11 +15,18 @@
 #define TRIAL_PART 4
 
 /*
- * Who comes back later than this has lost the CPU to others than the peer, who fills or empties a ring in less. That
- * costs as much as a thousand waits, so it has to be seldom.
+ * Who has used less of the CPU than the peer gets it back at once, from a scheduler that is fair, until it has used
+ * as much. That is seldom longer than this.
+ */
+#define YIELD_NS 50000u
+
+/*
+ * Who comes back later than this has lost the CPU to others than the peer, who moves a byte in less. That costs as
+ * much as a thousand waits: it may be tried again when so many times as long has passed.
  */
 #define AWAY_NS 1000000u
-#define AWAY_SKIP 16384
+#define AWAY_BYTE_NS 2u
+#define AWAY_REST 16
 
 #define LINGER_NS 500u
 #define LONG_NS 1000u
@@ -141,20 +148,33 @@ void spin_end(struct spin *spin, const struct spin_turn *turn, bool came)
     learn(&spin->look, came && !was_interrupted(turn));
 }
 
+/* Whether to begin. */
+static bool yield_pays(struct spin *spin, uint64_t now)
+{
+    return now >= spin->crowded && is_time(&spin->yield);
+}
+
 bool spin_yield(struct spin *spin, struct spin_turn *turn)
 {
-    if (!is_time(&spin->yield))
+    uint64_t now = nanoseconds();
+
+    if (turn->since == 0 && !yield_pays(spin, now))
         return false;
-    turn->since = nanoseconds();
+    if (turn->since == 0)
+        turn->since = now;
+    if (now - turn->since > YIELD_NS)
+        return false;
     sched_yield();
     return true;
 }
 
-void spin_yield_end(struct spin *spin, const struct spin_turn *turn, bool came)
+void spin_yield_end(struct spin *spin, const struct spin_turn *turn, bool good, uint32_t bytes)
 {
-    bool others = nanoseconds() - turn->since > AWAY_NS;
+    uint64_t now = nanoseconds(), away = now - turn->since;
 
-    learn(&spin->yield, came && !others);
-    if (others)
-        spin->yield.skip = AWAY_SKIP;
+    if (turn->since == 0)
+        return;
+    learn(&spin->yield, good);
+    if (away > AWAY_NS + (uint64_t)bytes * AWAY_BYTE_NS)
+        spin->crowded = now + away * AWAY_REST;
 }

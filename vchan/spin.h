@@ -24,6 +24,7 @@ struct spin_luck {
 struct spin {
     struct spin_luck look;
     struct spin_luck yield;
+    uint64_t crowded; /* until then others than the peer want the CPU, in ns; 0: nobody seen */
     bool linger; /* what came last was so little that more of it is better waited for */
 };
 
@@ -54,12 +55,13 @@ bool spin_is_long(const struct spin_turn *turn);
 void spin_end(struct spin *spin, const struct spin_turn *turn, bool came);
 
 /*
- * After that: gives the CPU away once, to a peer that may wait for it. Returns false, at once, if that has not
- * paid of late. spin_yield_end() is told whether what was waited for came; where others than the peer had the CPU
- * meanwhile it does not count, since who sleeps gets it back sooner.
+ * After that: gives the CPU away, to a peer that may wait for it; with a turn of zeros first, and again as long as it
+ * did not bring what is waited for. Returns false when that was tried for long enough, at once if it has not
+ * paid of late. spin_yield_end() is told whether it was good, and how many bytes there are now: if it took far longer than a peer
+ * takes for those, others had the CPU, and who sleeps gets it back sooner.
  */
 bool spin_yield(struct spin *spin, struct spin_turn *turn);
-void spin_yield_end(struct spin *spin, const struct spin_turn *turn, bool came);
+void spin_yield_end(struct spin *spin, const struct spin_turn *turn, bool good, uint32_t bytes);
 
 /* Whether looking pays, by what was learned: if not, the peer is idle or has to wait for our CPU. */
 static inline bool spin_pays(const struct spin *spin)
