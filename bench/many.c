@@ -2,12 +2,12 @@
 /*
  * What open channels cost: some of them active, in a group that holds more and more.
  *
- * many [--json] [--seconds SECS] [--open COUNT] DOMAIN DOMID
+ * many [--json] [--seconds SECS] [--rounds COUNT] DOMAIN DOMID
  *
- * Runs in domain 0 of a simulated host (`make bench-many`), where it offers 16, 64, 1024 and 4096
- * channels (or COUNT), whose rings are in their page, to that domain, in which it starts `vchan
- * echo`. Then 16 of them send 64 bytes there and back, as fast as they can, in this one thread. A
- * line for each count:
+ * Runs in domain 0 of a simulated host (`make bench-many`). For each of 16, 64, 1024 and 4096 a process offers so many
+ * channels, whose rings are in their page, to that domain, in which it starts `vchan echo`. Then, one process after the
+ * other, in rounds, 16 of them send 64 bytes there and back, as fast as they can, in its one thread. A line for each
+ * count, with medians:
  *
  * open                  channels that are open
  * messages_per_second   there and back, of all 16 together
@@ -17,6 +17,7 @@
  * shared_bytes
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
 #include <signal.h>
@@ -37,11 +38,13 @@
 #define ACTIVE      16u
 #define MESSAGE     64
 
+#define ROUNDS_MAX  99u
+
 /* A place in xenstore that a run has for itself: so many characters at most, with the number. */
 #define PATH_BYTES 48
 
 static struct pvchan_group *group;
-static double seconds = 2;
+static double seconds = 0.5;
 static bool json;
 
 static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *format, ...)
@@ -164,15 +167,20 @@ static void open_all(const char *domain, unsigned int domid, unsigned int count,
     }
 }
 
-/* ---- a run ---- */
+/* ---- one process ---- */
 
-struct result {
-    unsigned int open;
-    double messages_per_second, cpu_us_per_message, idle_cpu;
+/* What opening cost, and what happens then if nothing does. */
+struct opened {
+    double idle_cpu;
     long private_bytes, shared_bytes;
 };
 
-static void idle(struct result *result)
+/* One round. */
+struct played {
+    double messages_per_second, cpu_us_per_message;
+};
+
+static double idle(void)
 {
     double before;
 
@@ -181,7 +189,7 @@ static void idle(struct result *result)
     before = cpu();
     while (next(now() + seconds))
         ;
-    result->idle_cpu = (cpu() - before) / seconds;
+    return (cpu() - before) / seconds;
 }
 
 /* One message comes back, if it is there. */
@@ -203,89 +211,177 @@ static void give(struct pvchan *channel)
     pvchan_again(channel); /* to read until -EAGAIN; but not now, or one would play alone */
 }
 
-static void play(struct result *result, struct pvchan **channels)
+static struct played play(struct pvchan **channels, unsigned int open)
 {
-    double start = now(), until = start + seconds, before = cpu(), end;
+    double start = now(), until = start + seconds, before = cpu(), took_seconds, took_cpu;
     unsigned int count = 0, away = 0;
     struct pvchan *channel;
 
     for (; away < ACTIVE; away++)
-        give(channels[away * (result->open / ACTIVE)]);
+        give(channels[away * (open / ACTIVE)]);
     while (now() < until && (channel = next(until)) != NULL) {
         if (!took(channel))
             continue;
         give(channel);
         count++;
     }
-    end = now();
-    result->messages_per_second = count / (end - start);
-    result->cpu_us_per_message = (cpu() - before) / (count ? count : 1) * 1e6;
-    while (away > 0 && (channel = next(end + PATIENCE_MS / 1000)) != NULL)
+    took_seconds = now() - start;
+    took_cpu = cpu() - before;
+    while (away > 0 && (channel = next(start + PATIENCE_MS / 1000)) != NULL)
         away -= took(channel);
+    return (struct played){.messages_per_second = count / took_seconds,
+                           .cpu_us_per_message = took_cpu / (count ? count : 1) * 1e6};
 }
 
-static struct result run(const char *domain, unsigned int domid, unsigned int count)
+static void say(int fd, const void *data, size_t size)
+{
+    if (write(fd, data, size) != (ssize_t)size)
+        die("cannot tell: %s", strerror(errno));
+}
+
+/* What the process of one count does: it opens, says so, and plays whenever it is its turn. */
+static void serve(const char *domain, unsigned int domid, unsigned int count, int turns, int results)
 {
     struct pvchan **channels = calloc(count, sizeof(struct pvchan *));
-    struct result result = {.open = count};
     long all = memory("VmRSS"), shared = memory("RssShmem");
-    pid_t echo;
+    struct opened opened = {0};
     int status;
+    pid_t echo;
+    char turn;
 
     if (!channels)
         die("no memory");
     check("pvchan_group_open", pvchan_group_open(&group));
     open_all(domain, domid, count, channels, &echo);
-    result.shared_bytes = (memory("RssShmem") - shared) / (long)count;
-    result.private_bytes = (memory("VmRSS") - all) / (long)count - result.shared_bytes;
-    idle(&result);
-    play(&result, channels);
+    opened.shared_bytes = (memory("RssShmem") - shared) / (long)count;
+    opened.private_bytes = (memory("VmRSS") - all) / (long)count - opened.shared_bytes;
+    opened.idle_cpu = idle();
+    say(results, &opened, sizeof(opened));
+    while (read(turns, &turn, 1) == 1) {
+        struct played played = play(channels, count);
+
+        say(results, &played, sizeof(played));
+    }
     pvchan_group_close(group);
     free(channels);
     if (waitpid(echo, &status, 0) != echo || status != 0)
         die("vchan echo ended with status %d", status);
-    return result;
 }
 
-static void print(const struct result *result)
+/* ---- all of them ---- */
+
+struct player {
+    unsigned int open;
+    pid_t pid;
+    int turns, results;
+    struct opened opened;
+    double rates[ROUNDS_MAX], costs[ROUNDS_MAX];
+};
+
+static void hear(const struct player *player, void *data, size_t size)
+{
+    if (read(player->results, data, size) != (ssize_t)size)
+        die("the process with %u channels ended", player->open);
+}
+
+static void start(struct player *player, const char *domain, unsigned int domid)
+{
+    int turns[2], results[2];
+
+    if (pipe2(turns, O_CLOEXEC) < 0 || pipe2(results, O_CLOEXEC) < 0)
+        die("no pipe: %s", strerror(errno));
+    player->pid = fork();
+    if (player->pid < 0)
+        die("cannot fork: %s", strerror(errno));
+    if (player->pid == 0) {
+        close(turns[1]);
+        close(results[0]);
+        serve(domain, domid, player->open, turns[0], results[1]);
+        exit(0);
+    }
+    close(turns[0]);
+    close(results[1]);
+    player->turns = turns[1];
+    player->results = results[0];
+    hear(player, &player->opened, sizeof(player->opened));
+}
+
+static void take_turn(struct player *player, unsigned int round)
+{
+    struct played played;
+
+    say(player->turns, "", 1);
+    hear(player, &played, sizeof(played));
+    player->rates[round] = played.messages_per_second;
+    player->costs[round] = played.cpu_us_per_message;
+}
+
+static void stop(struct player *player)
+{
+    int status;
+
+    close(player->turns);
+    if (waitpid(player->pid, &status, 0) != player->pid || status != 0)
+        die("the process with %u channels ended with status %d", player->open, status);
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, unsigned int count)
+{
+    qsort(values, count, sizeof(*values), compare);
+    return values[count / 2];
+}
+
+static void print(struct player *player, unsigned int rounds)
 {
     printf(json ? "{\"open\": %u, \"active\": %u, \"messages_per_second\": %.0f, "
                   "\"cpu_us_per_message\": %.2f, \"idle_cpu\": %.4f, \"private_bytes\": %ld, "
                   "\"shared_bytes\": %ld}\n"
                 : "%6u open, %u active: %8.0f messages/s, %6.2f us of CPU a message; idle: %.4f s "
                   "of CPU a second; memory a channel: %ld + %ld bytes\n",
-           result->open, ACTIVE, result->messages_per_second, result->cpu_us_per_message,
-           result->idle_cpu, result->private_bytes, result->shared_bytes);
-    fflush(stdout);
+           player->open, ACTIVE, median(player->rates, rounds), median(player->costs, rounds),
+           player->opened.idle_cpu, player->opened.private_bytes, player->opened.shared_bytes);
+}
+
+static void __attribute__((noreturn)) usage(void)
+{
+    die("many [--json] [--seconds SECS] [--rounds COUNT] DOMAIN DOMID");
 }
 
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"json", no_argument, NULL, 'j'},
                                             {"seconds", required_argument, NULL, 's'},
-                                            {"open", required_argument, NULL, 'o'},
+                                            {"rounds", required_argument, NULL, 'r'},
                                             {0}};
-    static const unsigned int counts[] = {16, 64, 1024, 4096};
-    unsigned int only = 0;
+    static struct player players[] = {{.open = 16}, {.open = 64}, {.open = 1024}, {.open = 4096}};
+    const size_t count = sizeof(players) / sizeof(players[0]);
+    unsigned int rounds = 9;
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == '?')
-            return 2;
+            usage();
         json |= option == 'j';
         seconds = option == 's' ? strtod(optarg, NULL) : seconds;
-        only = option == 'o' ? (unsigned int)strtoul(optarg, NULL, 10) : only;
+        rounds = option == 'r' ? (unsigned int)strtoul(optarg, NULL, 10) : rounds;
     }
-    if (argc - optind != 2 || seconds <= 0 || (only > 0 && only < ACTIVE))
-        die("many [--json] [--seconds SECS] [--open COUNT] DOMAIN DOMID");
-    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
-        struct result result;
-
-        if (only && i > 0)
-            break;
-        result = run(argv[optind], (unsigned int)strtoul(argv[optind + 1], NULL, 10),
-                     only ? only : counts[i]);
-        print(&result);
-    }
+    if (argc - optind != 2 || seconds <= 0 || rounds == 0 || rounds > ROUNDS_MAX)
+        usage();
+    for (size_t i = 0; i < count; i++)
+        start(&players[i], argv[optind], (unsigned int)strtoul(argv[optind + 1], NULL, 10));
+    for (unsigned int round = 0; round < rounds; round++)
+        for (size_t i = 0; i < count; i++)
+            take_turn(&players[i], round);
+    for (size_t i = count; i-- > 0;) /* the later ones hold what the earlier ones' end is to be told by */
+        stop(&players[i]);
+    for (size_t i = 0; i < count; i++)
+        print(&players[i], rounds);
     return 0;
 }
