@@ -417,7 +417,8 @@ static void look_at_marked(struct service *service)
         event_add(service->more, &at_once);
     } else if (!service->come) {
         service->come = true;
-        keep_forget(service->host->keep, NULL); /* of devices that have gone meanwhile */
+        /* Of devices that have gone meanwhile: who goes on took its own at the first look, which no budget puts off. */
+        keep_forget(service->host->keep, NULL);
     }
     if (service->draining)
         host_moved(service->host);

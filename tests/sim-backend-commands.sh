@@ -111,6 +111,31 @@ answers "the new one"
 ends 5
 manager_end
 
+part "the next process has a budget for fewer connections than there are: all go on, none being a new one"
+unset FDSTORE
+mkdir "$work/bin"
+: > "$work/options"
+printf '#!/bin/sh\nexec %s "$@" $(cat %s)\n' "$PWD/vchan-backend" "$work/options" > "$work/bin/vchan-backend"
+chmod +x "$work/bin/vchan-backend"
+PATH=$work/bin:$PATH manager_start 0 0
+inputs=() outputs=() guests=()
+for i in 1 2 3; do
+    run 0 xl-vchan attach guest "name=go$i, connection=exec, reconnect=0, command=cat"
+    hold go$i
+    inputs+=("$input") outputs+=("$output") guests+=("$guest")
+done
+echo --max-connects=1 > "$work/options"
+: > "$work/backend.log"
+kill_service go3
+for i in 2 1 0; do # a later one has the earlier ones' inputs open, too
+    input=${inputs[i]} output=${outputs[i]} guest=${guests[i]}
+    answers "gone on with"
+    ends 0
+done
+! grep -E "waits: |went with|command started" "$work/backend.log" || fail "one was not gone on with"
+manager_end
+for i in 1 2 3; do run 0 xl-vchan detach guest go$i; done
+
 part "nothing is left"
 for name in answer stubborn loud; do run 0 xl-vchan detach guest $name; done
 run 0 xl destroy guest
