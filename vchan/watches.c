@@ -12,8 +12,9 @@
 
 struct watched {
     SLIST_ENTRY(watched) next;
-    LIST_HEAD(, place) places; /* the first one is watched itself */
-    bool wide;                 /* so is the parent */
+    LIST_HEAD(, place) places;
+    bool exact; /* the first of them is watched itself */
+    bool wide;  /* so is the parent */
     char path[];
 };
 
@@ -71,6 +72,7 @@ static int watch_first(struct watches *watches, struct watched *parent, struct p
 {
     int rc = store_watch(watches->store, place->dir, AT);
 
+    parent->exact = rc == 0;
     if (rc == 0)
         LIST_INSERT_HEAD(&parent->places, place, sibling);
     return rc;
@@ -84,6 +86,18 @@ static int watch_another(struct watches *watches, struct watched *parent, struct
     if (rc == 0)
         LIST_INSERT_AFTER(LIST_FIRST(&parent->places), place, sibling);
     return rc;
+}
+
+/*
+ * After the first has gone: another one is watched itself, whose first event tells if it is gone meanwhile. If that
+ * cannot be (another process of the domain has taken the last watch of its quota), it is tried again with each event.
+ */
+static void watch_next(struct watches *watches, struct watched *parent)
+{
+    const struct place *next = LIST_FIRST(&parent->places);
+
+    if (next && !parent->exact)
+        parent->exact = store_watch(watches->store, next->dir, AT) == 0;
 }
 
 int watches_add(struct watches *watches, struct place *place, const char *dir, void *owner)
@@ -114,21 +128,24 @@ int watches_add(struct watches *watches, struct place *place, const char *dir, v
     return 0;
 }
 
+static void unwatch_first(struct watches *watches, struct watched *parent)
+{
+    if (parent->exact)
+        store_unwatch(watches->store, LIST_FIRST(&parent->places)->dir, AT);
+    parent->exact = false;
+}
+
 void watches_remove(struct watches *watches, struct place *place)
 {
     struct watched *parent = place->parent;
-    bool first;
 
     if (!parent)
         return;
-    first = LIST_FIRST(&parent->places) == place;
+    if (LIST_FIRST(&parent->places) == place)
+        unwatch_first(watches, parent);
     LIST_REMOVE(place, sibling);
     LIST_REMOVE(place, bucket);
-    if (first) {
-        store_unwatch(watches->store, place->dir, AT);
-        if (!LIST_EMPTY(&parent->places))
-            store_watch(watches->store, LIST_FIRST(&parent->places)->dir, AT);
-    }
+    watch_next(watches, parent);
     parent_remove_empty(watches, parent);
     free(place->dir);
     *place = (struct place){0};
@@ -183,9 +200,11 @@ void watches_heed(struct watches *watches, const char *path, void (*look)(void *
     struct watched *parent;
     bool exact = true;
 
-    SLIST_FOREACH (parent, &watches->parents, next)
+    SLIST_FOREACH (parent, &watches->parents, next) {
+        watch_next(watches, parent);
         if (strcmp(parent->path, path) == 0)
             look_at_all(parent, look);
+    }
     snprintf(dir, sizeof(dir), "%s", path);
     while (!look_at(watches, dir, exact, look) && dir[0]) {
         dir[parent_length(dir)] = '\0';
