@@ -4,13 +4,13 @@
  *
  * many [--json] [--seconds SECS] [--rounds COUNT] DOMAIN DOMID
  *
- * Runs in domain 0 of a simulated host (`make bench-many`). For each of 16, 64, 1024 and 4096 a process offers so many
+ * Runs in domain 0 of a simulated host (`make bench-many`). For each of 1, 16, 64, 1024 and 4096 a process offers so many
  * channels, whose rings are in their page, to that domain, in which it starts `vchan echo`. Then, one process after the
- * other, in rounds, 16 of them send 64 bytes there and back, as fast as they can, in its one thread. A line for each
+ * other, in rounds, 16 of them (or the one) send 64 bytes there and back, as fast as they can, in its one thread. A line for each
  * count, with medians:
  *
  * open                  channels that are open
- * messages_per_second   there and back, of all 16 together
+ * messages_per_second   there and back, of all that are active together
  * cpu_us_per_message    of this process
  * idle_cpu              seconds of CPU in a second in which nothing happens
  * private_bytes         memory a channel, without and in the pages that it shares
@@ -35,7 +35,7 @@
 #include "vchan/pvchan.h"
 
 #define PATIENCE_MS 120000
-#define ACTIVE      16u
+#define ACTIVE_MAX  16u
 #define MESSAGE     64
 
 #define ROUNDS_MAX  99u
@@ -211,14 +211,19 @@ static void give(struct pvchan *channel)
     pvchan_again(channel); /* to read until -EAGAIN; but not now, or one would play alone */
 }
 
+static unsigned int active(unsigned int open)
+{
+    return open < ACTIVE_MAX ? open : ACTIVE_MAX;
+}
+
 static struct played play(struct pvchan **channels, unsigned int open)
 {
     double start = now(), until = start + seconds, before = cpu(), took_seconds, took_cpu;
     unsigned int count = 0, away = 0;
     struct pvchan *channel;
 
-    for (; away < ACTIVE; away++)
-        give(channels[away * (open / ACTIVE)]);
+    for (; away < active(open); away++)
+        give(channels[away * (open / active(open))]);
     while (now() < until && (channel = next(until)) != NULL) {
         if (!took(channel))
             continue;
@@ -240,7 +245,8 @@ static void say(int fd, const void *data, size_t size)
 }
 
 /* What the process of one count does: it opens, says so, and plays whenever it is its turn. */
-static void serve(const char *domain, unsigned int domid, unsigned int count, int turns, int results)
+static void serve(const char *domain, unsigned int domid, unsigned int count, int turns,
+                  int results)
 {
     struct pvchan **channels = calloc(count, sizeof(struct pvchan *));
     long all = memory("VmRSS"), shared = memory("RssShmem");
@@ -345,8 +351,9 @@ static void print(struct player *player, unsigned int rounds)
                   "\"shared_bytes\": %ld}\n"
                 : "%6u open, %u active: %8.0f messages/s, %6.2f us of CPU a message; idle: %.4f s "
                   "of CPU a second; memory a channel: %ld + %ld bytes\n",
-           player->open, ACTIVE, median(player->rates, rounds), median(player->costs, rounds),
-           player->opened.idle_cpu, player->opened.private_bytes, player->opened.shared_bytes);
+           player->open, active(player->open), median(player->rates, rounds),
+           median(player->costs, rounds), player->opened.idle_cpu, player->opened.private_bytes,
+           player->opened.shared_bytes);
 }
 
 static void __attribute__((noreturn)) usage(void)
@@ -360,7 +367,8 @@ int main(int argc, char **argv)
                                             {"seconds", required_argument, NULL, 's'},
                                             {"rounds", required_argument, NULL, 'r'},
                                             {0}};
-    static struct player players[] = {{.open = 16}, {.open = 64}, {.open = 1024}, {.open = 4096}};
+    static struct player players[] = {
+        {.open = 1}, {.open = 16}, {.open = 64}, {.open = 1024}, {.open = 4096}};
     const size_t count = sizeof(players) / sizeof(players[0]);
     unsigned int rounds = 9;
     int option;
@@ -379,7 +387,7 @@ int main(int argc, char **argv)
     for (unsigned int round = 0; round < rounds; round++)
         for (size_t i = 0; i < count; i++)
             take_turn(&players[i], round);
-    for (size_t i = count; i-- > 0;) /* the later ones hold what the earlier ones' end is to be told by */
+    for (size_t i = count; i-- > 0;) /* a later one holds its copies of the earlier ones' pipes */
         stop(&players[i]);
     for (size_t i = 0; i < count; i++)
         print(&players[i], rounds);
