@@ -11,8 +11,12 @@
 
 static void on_event(evutil_socket_t fd, short what, void *arg)
 {
-    (void)fd, (void)what;
-    stream_step(arg);
+    struct stream *stream = arg;
+
+    (void)fd;
+    if (what & EV_READ)
+        stream->relay.source_dry = false;
+    stream_step(stream);
 }
 
 static struct event *make_event(struct event_base *base, int fd, short what, struct stream *stream)
@@ -90,9 +94,13 @@ bool stream_is_on(const struct stream *stream)
 
 void stream_step(struct stream *stream)
 {
+    unsigned int wait;
+
     if (!stream_is_on(stream))
         return;
-    if (relay_step(&stream->relay) & RELAY_AGAIN)
+    wait = relay_step(&stream->relay);
+    stream->relay.source_dry = wait & RELAY_SOURCE;
+    if (wait & RELAY_AGAIN)
         stream_step_later(stream);
     stream->stepped(stream->arg);
 }

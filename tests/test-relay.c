@@ -375,6 +375,29 @@ static void check_both_ended(void)
     ck_assert_uint_eq(source.calls + sink.calls, calls); /* what has ended is left alone */
 }
 
+/* It is spared the system call, but neither what comes then nor the peer's end is missed. */
+START_TEST(a_dry_source_is_not_asked)
+{
+    ck_assert_uint_eq(relay_step(&relay), RELAY_SOURCE);
+    relay.source_dry = true;
+    source.calls = 0;
+    peer_gives(100);
+    ck_assert_uint_eq(relay_step(&relay), RELAY_SOURCE);
+    ck_assert_uint_eq(source.calls, 0);
+    ck_assert_uint_eq(sink.moved, 100);
+    source.room = 10;
+    relay.source_dry = false;
+    relay_step(&relay);
+    ck_assert_uint_eq(source.moved, 10);
+    relay.source_dry = true;
+    channel_close(peer);
+    peer = NULL;
+    relay_step(&relay);
+    ck_assert(relay.source_done);
+    ck_assert_int_eq(relay.ring_error, -EPIPE);
+}
+END_TEST
+
 START_TEST(source_ends_first)
 {
     check_first_end(end_source, &relay.source_done, &relay.sink_done);
@@ -482,6 +505,7 @@ int main(void)
     tcase_add_test(tcase, an_interrupted_call_is_made_again);
     tcase_add_test(tcase, a_step_has_its_share);
     tcase_add_test(tcase, a_ring_takes_one_call);
+    tcase_add_test(tcase, a_dry_source_is_not_asked);
     tcase_add_test(tcase, source_ends_first);
     tcase_add_test(tcase, peer_ends_first);
     tcase_add_test(tcase, both_end_at_once);

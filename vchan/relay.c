@@ -133,6 +133,15 @@ static ssize_t collect(struct relay *relay, unsigned int *wait)
                       : relay_collect(relay, relay->source, wait);
 }
 
+/* The source has nothing. But whoever the peer is, its end is seen. */
+static ssize_t collect_nothing(struct relay *relay, unsigned int *wait)
+{
+    if (channel_writable(relay->channel, 0) < 0)
+        return collect(relay, wait);
+    *wait |= RELAY_SOURCE;
+    return -1;
+}
+
 /* Repeats one direction until it has to wait, has ended, or had its share. */
 static uint64_t repeat(struct relay *relay, ssize_t (*once)(struct relay *, unsigned int *),
                        unsigned int *wait)
@@ -158,7 +167,7 @@ unsigned int relay_step(struct relay *relay)
     if (relay->sink >= 0 && !relay->sink_done)
         relay->received += repeat(relay, deliver, &wait);
     if (relay->source >= 0 && !relay->source_done)
-        relay->sent += repeat(relay, collect, &wait);
+        relay->sent += repeat(relay, relay->source_dry ? collect_nothing : collect, &wait);
     /* Before a wait for the sink, or for another one: the peer may wait for what was taken. */
     channel_tell(relay->channel);
     return wait;

@@ -42,6 +42,12 @@ struct relay {
 
     const struct relay_way *way; /* NULL: straight; the caller may set it */
 
+    /*
+     * The caller may set it when a step said RELAY_SOURCE: until it clears it, because the source
+     * is readable, steps do not ask the source in vain.
+     */
+    bool source_dry;
+
     bool source_done; /* end of file or an error: nothing more will be sent */
     bool sink_done;   /* the peer's last byte is delivered, or delivery failed */
 
