@@ -192,9 +192,75 @@ run 0 xl-vchan attach guest "name=command, connection=exec, reconnect=1, command
 first_leaves command command
 next_has "$work/rest"
 
+part "a terminal: one that has it open after the other (reconnect=1), through kills between them and of both"
+# The first takes nothing until no more comes; then, of a service that is stopped, what it was given, and leaves. The
+# second takes COUNT bytes, and says so when it has half of them.
+cat > "$work/user" << 'EOF'
+use Fcntl;
+my ($path, $given, $count) = @ARGV;
+sysopen(my $end, $path, O_RDWR | O_NOCTTY) || die;
+open(my $file, ">", $given) || die;
+$| = 1;
+my ($had, $has, $calm) = (0, 0, 0);
+if ($count) {
+    for (; $had < $count; $had += length) {
+        my $want = $count - $had < 4096 ? $count - $had : 4096;
+        sysread($end, $_, $want) || die;
+        print $file $_;
+        next if $had >= $count / 2 || $had + length() < $count / 2;
+        syswrite($end, "second");
+        print "half\n";
+    }
+    exit(0);
+}
+syswrite($end, "first ");
+for (; $calm < 10; select(undef, undef, undef, 0.1)) {
+    my $number = pack("i", 0);
+    ioctl($end, 0x541B, $number) || die; # FIONREAD
+    ($had, $has) = ($has, unpack("i", $number));
+    $calm = $has > 0 && $has == $had ? $calm + 1 : 0;
+}
+print "calm\n";
+<STDIN>;
+fcntl($end, F_SETFL, O_NONBLOCK);
+for ($calm = 0; $calm < 10; select(undef, undef, undef, 0.05)) {
+    for ($calm++; sysread($end, $_, 65536); $calm = 0) {
+        print $file $_;
+    }
+}
+EOF
+# at_terminal GIVEN COUNT: who has it open ($user), and has come to the point that it tells.
+at_terminal() {
+    exec {said_user}< <(exec timeout 100 perl "$work/user" "$work/next" "$1" "$2" < "$work/go")
+    user=$!
+    read -r -t 60 -u "$said_user" line || fail "who has the terminal open says nothing"
+}
+leaves_terminal() {
+    wait "$user" || fail "who had the terminal open: exit code $?"
+    exec {said_user}<&-
+}
+run 0 xl-vchan attach guest "name=next, connection=pty, path=$work/next, reconnect=1"
+mkfifo "$work/go"
+exec {go}<> "$work/go"
+in_guest "$work/said-guest" vchan cat next < "$work/data" > "$work/answers" &
+guest=$!
+at_terminal "$work/given" 0
+kill -STOP "$(service)"
+echo >&"$go"
+leaves_terminal
+before=$(grep -c "next: Reconfiguring" "$work/backend.log")
+kill -USR1 "$manager"
+await_more "next: Reconfiguring" "$before"
+at_terminal "$work/rest" $((2000000 - $(stat -c %s "$work/given")))
+kill -USR1 "$manager"
+leaves_terminal
+exec {go}>&-
+next_has "$work/rest"
+[ "$(cat "$work/answers")" = "first second" ] || fail "the guest was given: $(cat "$work/answers")"
+
 part "nothing is left"
 manager_end
-for name in socket connect echo exec pty server command; do run 0 xl-vchan detach guest $name; done
+for name in socket connect echo exec pty server command next; do run 0 xl-vchan detach guest $name; done
 run 0 xl destroy guest
 xenstore-rm data 2> /dev/null
 finish
