@@ -204,8 +204,34 @@ done
 run 2 vchan-backend more
 complains 'vchan-backend: "more": no arguments are taken (see vchan-backend --help)'
 
+part "the next service, while the last command of the one before has not ended: neither disturbs the other"
+run 0 xl-vchan attach guest "name=slow, connection=exec, command=trap '' TERM; echo up; until [ -e $work/go ]; do sleep 0.05; done"
+mkfifo "$work/open"
+exec {open}<> "$work/open"
+in_domain guest vchan cat slow < "$work/open" > "$work/slow" 2>&1 &
+guest=$!
+await "slow: Connected" 30
+first=$backend first_log=$log
+kill "$first"
+vanishes /run/pvchan/vchan-backend # it is done, but for the command
+kill -STOP "$first"
+kill -0 "$first" || fail "the first did not wait for its command"
+backend_start -v
+backend_ready
+touch "$work/go"
+kill -CONT "$first"
+wait "$first" || fail "the first: exit code $?"
+exec {first_log}<&- {open}>&-
+wait "$guest"
+xenstore-exists /local/domain/0/data/vchan-backend || fail "the first has removed the second's statistics"
+run 1 vchan-backend
+complains "vchan-backend: cannot lock /run/pvchan: another vchan-backend runs in this domain"
+hold echo
+exec {input}>&-
+ends 0
+
 part "nothing is left"
-for name in echo exec more; do
+for name in echo exec more slow; do
     run 0 xl-vchan detach guest "$name"
 done
 backend_stop
