@@ -3,6 +3,18 @@
 #include "tests/api.h"
 
 #include <errno.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Stands before libc's, for libpvchan, too. */
+static unsigned int yields;
+
+__attribute__((visibility("default"))) int sched_yield(void)
+{
+    yields++;
+    return (int)syscall(SYS_sched_yield);
+}
 
 START_TEST(read_takes_what_is_there)
 {
@@ -39,6 +51,15 @@ START_TEST(nonblocking_calls_never_wait)
     is(until(side_read, 11), 10);
     is(pvchan_read(me.channel, &byte, 1), -EAGAIN);
     is(ask("drain 4096"), TO_WEB);
+}
+END_TEST
+
+START_TEST(a_wait_gives_the_cpu_away_unless_told_not_to)
+{
+    meet(_i ? PVCHAN_NOSPIN : 0);
+    yields = 0;
+    is(interrupted(side_read(&me, 1)), -EINTR);
+    ck_assert_int_eq(yields == 0, _i);
 }
 END_TEST
 
@@ -114,6 +135,7 @@ END_TEST
 const struct api_row api_bytes[] = {
     {&read_takes_what_is_there, 2},
     {&nonblocking_calls_never_wait, 2},
+    {&a_wait_gives_the_cpu_away_unless_told_not_to, 2},
     {&write_waits_until_all_is_in_the_ring, 2},
     {&recv_and_send_do_all_or_nothing, 2},
     {&recv_and_send_go_over_the_rings_end, 2},

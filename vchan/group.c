@@ -408,7 +408,7 @@ int handle_make(unsigned int flags, struct pvchan **out)
     int rc;
 
     *out = NULL;
-    if (flags & ~(unsigned int)PVCHAN_NONBLOCK)
+    if (flags & ~(unsigned int)(PVCHAN_NONBLOCK | PVCHAN_NOSPIN))
         return -EINVAL;
     rc = pvchan_group_open(&group);
     if (rc < 0)
@@ -420,6 +420,7 @@ int handle_make(unsigned int flags, struct pvchan **out)
     }
     group->alone = true;
     (*out)->nonblock = flags & PVCHAN_NONBLOCK;
+    (*out)->nospin = flags & PVCHAN_NOSPIN;
     return 0;
 }
 

@@ -59,6 +59,7 @@ struct pvchan {
     int opened; /* 0, -EINPROGRESS, or why it is not */
 
     bool nonblock;
+    bool nospin;
     unsigned int peer;
     void *data; /* the program's */
 

@@ -107,7 +107,7 @@ static void look(struct pvchan *handle, enum channel_wait wait, size_t enough)
 {
     struct channel *channel = handle_channel(handle);
 
-    if (!handle->nonblock && channel)
+    if (!handle->nonblock && !handle->nospin && channel)
         channel_spin(channel, wait, (uint32_t)enough);
 }
 

@@ -15,6 +15,10 @@
  * which case it returns -EAGAIN. A signal handler that runs while a call waits ends it with -EINTR,
  * if it has moved nothing yet; but one installed with SA_RESTART may let it go on, as with read().
  *
+ * Before it sleeps, a call that waits looks for up to some 50 us whether the peer is just answering,
+ * and gives its CPU away for as long; each ever more seldom where that finds nothing. With
+ * PVCHAN_NOSPIN it does neither: for programs that have no CPU time to spare, or a battery.
+ *
  * A handle that may wait tells the peer late of what was read, see pvchan_consume(). A program that
  * waits elsewhere for something that the peer does only once it has room opens with
  * PVCHAN_NONBLOCK, or calls pvchan_dispatch() before it waits.
@@ -40,7 +44,8 @@ struct pvchan;
 
 /* Any other bit is refused: -EINVAL. */
 enum pvchan_flags {
-    PVCHAN_NONBLOCK = 1 << 0 /* calls never wait: -EAGAIN */
+    PVCHAN_NONBLOCK = 1 << 0, /* calls never wait: -EAGAIN */
+    PVCHAN_NOSPIN = 1 << 1,   /* calls that wait sleep at once, see above */
 };
 
 /* A channel's ring may hold at most this many bytes. */
