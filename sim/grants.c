@@ -240,10 +240,10 @@ static struct grant *grant_find(struct domain *mapper, const struct sim_ref *ref
     struct domain *owner = domain_find(ref->domid);
     struct grant *grant;
 
-    if (!owner || owner == mapper || owner->dying || ref->ref >= REFS)
+    if (!owner || owner == mapper || ref->ref >= REFS)
         return NULL;
     grant = &owner->grants[ref->ref];
-    if (!grant->share || grant->share->remote != mapper->domid || grant->share->revoked ||
+    if (!grant->share || grant->share->remote != mapper->domid ||
         (writable && !grant->share->writable))
         return NULL;
     return grant;
