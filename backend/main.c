@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "backend/service.h"
+#include "connection/holder.h"
 #include "connection/log.h"
 #include "connection/quota.h"
 #include "connection/usage.h"
@@ -132,7 +133,10 @@ static int parse_options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    int rc = parse_options(argc, argv);
+    int rc;
 
+    if (argc > 0 && strcmp(argv[0], HOLDER_NAME) == 0)
+        return holder_serve();
+    rc = parse_options(argc, argv);
     return rc >= 0 ? rc : service_run(&limits);
 }

@@ -14,6 +14,7 @@
 #include "backend/turns.h"
 #include "connection/backoff.h"
 #include "connection/device.h"
+#include "connection/holder.h"
 #include "connection/host.h"
 #include "connection/keep.h"
 #include "connection/log.h"
@@ -419,6 +420,7 @@ static void look_at_marked(struct service *service)
         service->come = true;
         /* Of devices that have gone meanwhile: who goes on took its own at the first look, which no budget puts off. */
         keep_forget(service->host->keep, NULL);
+        holder_forget(service->host->holder);
     }
     if (service->draining)
         host_moved(service->host);

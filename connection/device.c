@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "connection/backoff.h"
+#include "connection/holder.h"
 #include "connection/log.h"
 #include "state/device.h"
 
@@ -62,10 +63,8 @@ static void device_impatient(evutil_socket_t fd, short what, void *arg)
 static void device_mind(struct device *device)
 {
     static const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
-    const struct channel *channel = endpoint_channel(device->endpoint);
-    bool gone = channel && (channel_peer_left(channel) || device->peer == XenbusStateUnknown);
 
-    if (gone && !event_pending(device->patience, EV_TIMEOUT, NULL))
+    if (endpoint_is_deserted(device->endpoint) && !event_pending(device->patience, EV_TIMEOUT, NULL))
         event_add(device->patience, &patience);
 }
 
@@ -125,6 +124,27 @@ static bool device_afford(struct device *device)
     return false;
 }
 
+static bool device_kept(void *arg, struct endpoint_rings *rings)
+{
+    const struct device *device = arg;
+
+    return holder_find(device->host->holder, device->id, rings);
+}
+
+/* Before any byte moves. */
+static void device_hold(const struct device *device)
+{
+    struct endpoint_rings rings;
+    int rc;
+
+    endpoint_rings(device->endpoint, &rings);
+    rc = holder_hold(device->host->holder, device->id, &rings);
+    if (rc < 0)
+        connection_log(&device->connection, LOG_ERRORS,
+                       HOLDER_NAME " cannot map its rings: %s (they go with the two processes)",
+                       strerror(-rc));
+}
+
 static void device_held(void *arg)
 {
     struct device *device = arg;
@@ -133,6 +153,8 @@ static void device_held(void *arg)
         keep_forget(device->host->keep, device->id);
     if (!device_afford(device))
         return;
+    device_hold(device);
+    device_mind(device);
     device->opened = true;
     device->connection.kind->open(&device->connection);
 }
@@ -176,6 +198,7 @@ static void device_releasing(void *arg)
         device->connection.kind->close(&device->connection);
     device->opened = false;
     account_end(&device->connection.account);
+    holder_let_go(device->host->holder, device->id);
 }
 
 /*
@@ -297,6 +320,7 @@ static void device_moved(void *arg)
 static const struct endpoint_ops device_ops = {
     .reattaches = true,
     .discards = true,
+    .kept = device_kept,
     .admit = device_admit,
     .held = device_held,
     .connected = device_connected,
@@ -392,14 +416,15 @@ static int device_plug(struct device *device, char why[CONNECTION_WHY_MAX])
     return 0;
 }
 
-/* Where our side says that the other is, there is no device any more, or not yet. */
+/* Where our side says that the other is, there is no device any more, or not yet; and nothing of it is left. */
 static bool peer_is_gone(const struct device *device)
 {
     struct store *store = device->host->store;
     char dir[STORE_PATH_MAX], state[2];
+    struct endpoint_rings rings;
     int rc = store_read_text(store, device->dir, peer_word(device), dir, sizeof(dir));
 
-    if (rc < 0)
+    if (rc < 0 || holder_find(device->host->holder, device->id, &rings))
         return false;
     rc = store_read_text(store, dir, "state", state, sizeof(state));
     return rc == -ENOENT || rc == -EACCES; /* so a driver domain is told of what is not there */
@@ -598,7 +623,7 @@ struct device *device_new_frontend(const struct host *host, uint32_t devid,
  */
 static bool device_is_orphan(const struct device *device)
 {
-    return device->peer == XenbusStateUnknown && !endpoint_channel(device->endpoint) &&
+    return device->peer == XenbusStateUnknown && !device_has_rings(device) &&
            peer_is_gone(device);
 }
 

@@ -14,6 +14,7 @@
 
 #include "connection/account.h"
 #include "connection/child.h"
+#include "connection/holder.h"
 #include "connection/keep.h"
 #include "connection/log.h"
 #include "state/notify.h"
@@ -275,6 +276,11 @@ static int open_xen(struct server *server)
     return xen_open(&server->host.xen);
 }
 
+static int open_holder(struct server *server)
+{
+    return holder_open(server->host.base, server->host.keep, &server->host.holder);
+}
+
 static sigset_t signals_wanted(const struct host_ops *ops)
 {
     sigset_t wanted;
@@ -365,6 +371,7 @@ static const struct {
     {take_lock, "cannot lock " LOCK_DIR},
     {open_store, "cannot connect to xenstored (no Xen, or it does not run)"},
     {open_xen, "cannot open the event channels (/dev/xen/evtchn)"},
+    {open_holder, "cannot keep rings"},
     {open_ledger, "cannot keep statistics"},
     {add_signals, "cannot set up signals"},
     {add_manager, "cannot set up timers"},
@@ -397,6 +404,7 @@ static void server_close(struct server *server)
         if (server->events[i])
             event_free(server->events[i]);
     ledger_close(server->host.ledger);
+    holder_close(server->host.holder);
     xen_close(server->host.xen);
     store_close(server->host.store);
     if (server->lock >= 0)
@@ -414,6 +422,7 @@ static enum host_exit server_run(struct server *server)
     notify_manager("READY=1");
     event_base_dispatch(server->host.base);
     server->host.ops->stop(server->host.service);
+    holder_dismiss(server->host.holder);
     return server->error < 0 ? HOST_FAILED : HOST_STOPPED;
 }
 

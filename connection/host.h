@@ -13,6 +13,7 @@
 #include "vchan/xen.h"
 
 struct event_base;
+struct holder;
 struct host_ops;
 struct keep;
 struct ledger;
@@ -24,6 +25,7 @@ struct host {
     struct xen *xen;
     struct ledger *ledger; /* their statistics */
     struct keep *keep;     /* what outlives the process; NULL if ops->keeps is false */
+    struct holder *holder; /* which has rings that outlive it; NULL: none */
     const struct host_ops *ops;
     void *service;
 };

@@ -10,6 +10,7 @@ libconnection_la_SOURCES = \
 	connection/device.c connection/device.h \
 	connection/echo.c \
 	connection/exec.c \
+	connection/holder.c connection/holder-process.c connection/holder.h connection/holder-own.h \
 	connection/host.c connection/host.h \
 	connection/keep.c connection/keep.h \
 	connection/log.c connection/log.h \

@@ -44,7 +44,10 @@ static enum xenbus_state backend_rest(const struct machine_view *view)
     return fresh && view->peer != XenbusStateClosed ? XenbusStateInitWait : XenbusStateClosed;
 }
 
-/* An earlier process died with the rings in use, and the frontend waits for one that goes on. */
+/*
+ * An earlier process died with the rings in use, and the frontend waits for one that goes on; or what it wrote is
+ * still there, though it has gone.
+ */
 static bool can_reattach(const struct machine_view *view)
 {
     bool used = view->own == XenbusStateConnected || view->own == XenbusStateReconfiguring ||
@@ -52,7 +55,7 @@ static bool can_reattach(const struct machine_view *view)
     bool awaited = view->peer == XenbusStateInitialised || view->peer == XenbusStateConnected ||
                    view->peer == XenbusStateClosing;
 
-    return view->reattach && !view->begun && used && awaited;
+    return view->reattach && !view->begun && used && (awaited || view->kept);
 }
 
 /* What has ended stays so; anything else is busy until the connection is open. */

@@ -21,6 +21,7 @@ struct machine_view {
     enum xenbus_state peer; /* the other side's; Unknown: gone, or nonsense */
     bool online;            /* B/online: the toolstack wants this device */
     bool reattach;          /* B/feature-reattach; on the backend's side only if it is able to, too */
+    bool kept;              /* backend: an earlier process's rings can be mapped, whatever became of the frontend */
 
     bool begun;    /* this process has taken the device over (MACHINE_BEGIN was carried out) */
     bool held;     /* it holds the rings: granted as frontend, mapped as backend */

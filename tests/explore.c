@@ -13,6 +13,7 @@ struct side {
     uint8_t alive : 1;
     uint8_t begun : 1, held : 1, ready : 1, draining : 1, drained : 1, finished : 1;
     uint8_t leaving : 1, failed : 1;
+    uint8_t connected : 1;  /* backend: it has said so of this ring, and goes on delivering whatever its state is */
     uint8_t had_ring : 1;   /* it came so far in this life */
     uint8_t dirty : 1;      /* something told it to look */
     uint8_t publishing : 1; /* between its action and the write of its state */
@@ -33,6 +34,8 @@ struct world {
     uint8_t keys : 4;     /* the ring that ring-ref names; 0: none */
     uint8_t rings : 4;    /* made so far */
     uint8_t used : 4;     /* the ring through which bytes went last */
+    uint8_t kept : 4;     /* the ring that is there whatever becomes of its two processes; 0: none */
+    uint8_t written : 4;  /* the ring that page[] is of: the last one that was granted */
     uint8_t live[2];      /* per side, of the frontend's present ring: 0 left, 1 here, 2 awaited */
     uint8_t page[2];      /* the indices in it: what the frontend wrote, what the backend took */
     uint8_t delivered;    /* bytes that the backend's connection has: it outlives the backend's process */
@@ -131,6 +134,7 @@ static void view_of(const struct search *search, const struct world *world, int 
         .peer = seen(world->state[!me], XenbusStateUnknown),
         .online = world->online,
         .reattach = search->limits->reattach,
+        .kept = me == B && !side->begun && world->kept,
         .begun = side->begun,
         .held = side->held,
         .ready = side->ready,
@@ -158,7 +162,7 @@ static void let_go(struct world *world, int me)
         wake(world, !me);
     }
     side->held = side->ready = side->draining = side->drained = side->finished = 0;
-    side->ring = side->index = 0;
+    side->connected = side->ring = side->index = 0;
 }
 
 /* Both tell whether they succeeded. */
@@ -172,7 +176,7 @@ static bool grant(struct search *search, struct world *world)
         return false; /* the device was taken away meanwhile: the keys' transaction says so */
     world->rings++;
     side->held = side->ready = side->had_ring = 1;
-    side->ring = world->keys = world->rings;
+    side->ring = world->keys = world->written = world->rings;
     world->live[F] = 1;
     world->live[B] = 2;
     world->page[F] = world->page[B] = 0;
@@ -180,20 +184,39 @@ static bool grant(struct search *search, struct world *world)
 }
 
 /* Indices are taken over as they are in the page. */
-static bool map(struct search *search, struct world *world)
+static bool map(struct search *search, struct world *world, uint8_t ring)
 {
     struct side *side = &world->side[B];
 
     if (side->held)
         fault(search, "the backend maps while it has a ring mapped");
-    if (world->keys == 0 || world->side[F].ring != world->keys)
+    if (ring == 0 || (world->side[F].ring != ring && world->kept != ring))
         return false; /* nothing is granted there any more */
     side->held = 1;
-    side->ring = world->keys;
+    side->ring = ring & 15;
     side->index = world->page[B] & 15;
-    world->live[B] = 1;
+    world->kept = search->limits->keeps ? side->ring : 0;
+    if (world->side[F].ring == ring)
+        world->live[B] = 1;
     wake(world, F);
     return true;
+}
+
+/* What a frontend wrote, and nobody has delivered. */
+static bool is_unread(const struct world *world, uint8_t ring)
+{
+    return ring == world->written && world->page[F] != world->page[B];
+}
+
+/* A service that begins anew lets go of what was kept for an earlier one. */
+static void begin(struct search *search, struct world *world, int me)
+{
+    world->side[me].begun = 1;
+    if (me == F || world->kept == 0)
+        return;
+    if (world->online && !world->strange && is_unread(world, world->kept))
+        fault(search, "the backend begins anew, and there are bytes that were kept for it");
+    world->kept = 0;
 }
 
 /* The connection is a new one, which has got nothing yet. (Who meddles may well offer a used ring as a new one.) */
@@ -201,8 +224,8 @@ static bool map_new(struct search *search, struct world *world)
 {
     world->side[B].has_tried = 1;
     world->side[B].tried = world->keys;
-    if (!map(search, world))
-        return false;
+    if (world->side[F].ring != world->keys || !map(search, world, world->keys))
+        return false; /* the port has gone with the frontend */
     if (!world->strange && world->used == world->keys)
         fault(search, "a ring is mapped as a new one after bytes went through it");
     world->delivered = 0;
@@ -213,13 +236,14 @@ static bool map_new(struct search *search, struct world *world)
 static bool reattach(struct search *search, struct world *world)
 {
     struct side *side = &world->side[B];
+    uint8_t ring = world->kept ? world->kept : world->keys;
 
     side->begun = 1;
     if (!search->limits->reattach)
         fault(search, "the backend reattaches, and has not offered it");
-    if (!map(search, world))
+    if (!map(search, world, ring))
         return false;
-    if (!world->strange && world->used != world->keys)
+    if (!world->strange && world->used != ring)
         fault(search, "the backend reattaches to a frontend that has started over");
     side->finished = world->state[B] == XenbusStateClosing;
     return true;
@@ -230,7 +254,7 @@ static void release(struct search *search, struct world *world, int me)
 {
     const struct side *side = &world->side[me];
     bool wanted = !side->leaving && !side->failed && world->online && !world->strange;
-    bool unread = world->page[F] != world->page[B] && world->side[F].ring == side->ring;
+    bool unread = is_unread(world, side->ring);
 
     if (!side->held)
         fault(search, "a side gives up a ring that it does not hold");
@@ -241,6 +265,8 @@ static void release(struct search *search, struct world *world, int me)
         fault(search, "the frontend gives up bytes that a backend will come back for");
     if (me == F)
         world->keys = 0;
+    else
+        world->kept = 0;
     let_go(world, me);
 }
 
@@ -250,7 +276,7 @@ static bool act(struct search *search, struct world *world, int me, enum machine
 
     switch (action) {
     case MACHINE_BEGIN:
-        side->begun = 1;
+        begin(search, world, me);
         return true;
     case MACHINE_GRANT:
         return grant(search, world);
@@ -260,6 +286,7 @@ static bool act(struct search *search, struct world *world, int me, enum machine
         return reattach(search, world);
     case MACHINE_DRAIN:
         side->draining = 1;
+        side->drained |= me == B && !side->connected && (world->used != side->ring || !world->online);
         return true;
     case MACHINE_RELEASE:
         release(search, world, me);
@@ -267,6 +294,15 @@ static bool act(struct search *search, struct world *world, int me, enum machine
     default:
         return true;
     }
+}
+
+/* What was gone on with, and is over, is not said to be Connected again. */
+static void resume(struct world *world)
+{
+    struct side *side = &world->side[B];
+    bool over = world->state[B] == XenbusStateClosing || (side->draining && world->used == side->ring);
+
+    side->connected |= side->held && side->ready && over;
 }
 
 /* A side looks: refresh, decide, act. The write of its state is a step of its own. */
@@ -281,6 +317,7 @@ static void move_look(struct search *search, struct world world, int me)
         return;
     if (!side->held && world.state[me] == XenbusStateClosed)
         side->failed = 0;
+    resume(&world);
     view_of(search, &world, me, &view);
     step = search->step((enum machine_role)me, &view);
     side->dirty = step.action != MACHINE_WAIT;
@@ -341,8 +378,10 @@ static void move_publish(struct search *search, struct world world, int me)
         world.state[me] = side->next;
         side->has_tried = side->tried = 0;
         wake(&world, !me);
-        if (me == B && side->held && side->next == XenbusStateConnected)
+        if (me == B && side->held && side->next == XenbusStateConnected) {
             world.used = side->ring;
+            side->connected = 1;
+        }
     }
     snprintf(text, sizeof(text), "%s: writes %s", side_name[me], xenbus_state_name(side->next));
     side->next = 0;
@@ -355,16 +394,15 @@ static bool all_read(const struct world *world, int me)
 {
     const struct side *side = &world->side[me];
 
-    return me == F || world->side[F].ring != side->ring || side->index == world->page[F];
+    return me == F || world->written != side->ring || side->index == world->page[F];
 }
 
 /* The backend's process moves a byte on: into its connection, and only then out of the ring. */
 static void move_deliver(struct search *search, struct world world)
 {
     struct side *side = &world.side[B];
-    bool up = world.state[B] == XenbusStateConnected || world.state[B] == XenbusStateClosing;
 
-    if (!side->alive || !side->held || !side->ready || !up || all_read(&world, B))
+    if (!side->alive || !side->connected || all_read(&world, B))
         return;
     if (side->index != world.delivered && !world.strange)
         fault(search, "the connection gets a byte again, or misses one");
@@ -387,6 +425,7 @@ static void moves_of_connection(struct search *search, const struct world *world
     view_of(search, world, me, &view);
     if (!side->ready) {
         next.side[me].ready = 1;
+        resume(&next);
         wake(&next, me);
         reach(search, &next, me == F ? "frontend: ready" : "backend: ready");
     }

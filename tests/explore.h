@@ -29,6 +29,7 @@ struct explore_limits {
     unsigned int meddles;   /* states that the meddler's guest writes into its own node, at any moment */
     enum machine_role meddler;
     bool reattach;          /* the backend offers it */
+    bool keeps;             /* and rings outlive both of the processes */
 };
 
 /* Explores all that can happen within the limits. Single threaded; takes some hundred MB at most; seconds. */

@@ -142,6 +142,12 @@ int channel_join(struct xen *xen, domid_t peer, uint32_t ring_ref, evtchn_port_t
     return 0;
 }
 
+int channel_adopt(struct xen *xen, domid_t peer, uint32_t ring_ref, struct channel_owner owner,
+                  struct channel **channel)
+{
+    return channel_join(xen, peer, ring_ref, 0, owner, channel);
+}
+
 int channel_serve(struct xen *xen, domid_t peer, const struct ring_orders *orders,
                   struct channel_owner owner, struct channel **channel)
 {
@@ -158,6 +164,11 @@ bool channel_peer_died(const struct channel *channel)
 {
     (void)channel;
     return host.died;
+}
+
+bool channel_peer_left(const struct channel *channel)
+{
+    return channel_peer_died(channel);
 }
 
 void channel_set_ended(struct channel *channel)

@@ -60,6 +60,16 @@ static const struct row rows[] = {
     {BACK, V(Reconfiguring, Closed, .begun = false, .reattach = true), MACHINE_BEGIN, S(Closed)},
     {BACK, V(Closing, Closing, .begun = false, .reattach = true, .online = false), MACHINE_MOVE,
      S(Closed)},
+    /* If the rings are kept, whatever became of the frontend. */
+    {BACK, V(Connected, Initialising, .begun = false, .reattach = true, .kept = true), MACHINE_MOVE,
+     S(Reconfiguring)},
+    {BACK, V(Reconfiguring, Unknown, .begun = false, .reattach = true, .kept = true),
+     MACHINE_REATTACH, S(Reconfiguring)},
+    {BACK, V(Closing, Closed, .begun = false, .reattach = true, .kept = true), MACHINE_REATTACH,
+     S(Closing)},
+    {BACK, V(InitWait, Initialised, .begun = false, .reattach = true, .kept = true), MACHINE_BEGIN,
+     S(InitWait)},
+    {BACK, V(Connected, Initialising, .begun = false, .kept = true), MACHINE_BEGIN, S(InitWait)},
     {BACK, V(Reconfiguring, Connected, .reattach = true, .held = true), MACHINE_WAIT,
      S(Reconfiguring)},
     {BACK, V(Reconfiguring, Connected, .reattach = true, HELD), MACHINE_MOVE, S(Connected)},
@@ -142,9 +152,12 @@ static unsigned int crashes(unsigned int most)
 static const struct explore_limits worlds[] = {
     {.crashes = 3, .restarts = 2, .reattach = false},
     {.crashes = 3, .restarts = 2, .reattach = true},
+    {.crashes = 3, .restarts = 2, .reattach = true, .keeps = true},
     {.crashes = 1, .restarts = 1, .reattach = false, .meddles = 2, .meddler = MACHINE_FRONTEND},
     {.crashes = 1, .restarts = 1, .reattach = true, .meddles = 2, .meddler = MACHINE_FRONTEND},
     {.crashes = 1, .restarts = 1, .reattach = true, .meddles = 2, .meddler = MACHINE_BACKEND},
+    {.crashes = 1, .restarts = 1, .reattach = true, .keeps = true, .meddles = 2,
+     .meddler = MACHINE_FRONTEND},
 };
 
 START_TEST(test_every_interleaving)
@@ -263,6 +276,24 @@ static struct machine_step stays_reconfiguring(enum machine_role role,
     return machine_step(role, view);
 }
 
+static struct machine_step forgets_kept(enum machine_role role, const struct machine_view *view)
+{
+    struct machine_view forgetful = *view;
+
+    forgetful.kept = false;
+    return machine_step(role, &forgetful);
+}
+
+/* A frontend's next program is served before what the last one wrote. */
+static struct machine_step serves_the_next_first(enum machine_role role,
+                                                 const struct machine_view *view)
+{
+    struct machine_view hurried = *view;
+
+    hurried.kept &= view->peer != XenbusStateInitialising;
+    return machine_step(role, &hurried);
+}
+
 static struct machine_step gives_up_undelivered(enum machine_role role,
                                                 const struct machine_view *view)
 {
@@ -275,6 +306,7 @@ static struct machine_step gives_up_undelivered(enum machine_role role,
 #define CRASH_OFF {.crashes = 1, .restarts = 2, .reattach = false}
 #define CRASH_ON  {.crashes = 1, .restarts = 2, .reattach = true}
 #define CRASHES_ON {.crashes = 2, .restarts = 2, .reattach = true}
+#define CRASHES_KEPT {.crashes = 2, .restarts = 2, .reattach = true, .keeps = true}
 #define MEDDLED   {.restarts = 1, .reattach = true, .meddles = 2, .meddler = MACHINE_FRONTEND}
 
 static const struct {
@@ -287,7 +319,8 @@ static const struct {
     {reattaches_as_new, CRASH_ON},     {reattaches_unasked, CRASH_OFF},
     {grants_unasked, CRASHES_ON},      {impatient_frontend, CRASH_ON},
     {leaves_too_soon, CRASH_ON},       {stays_reconfiguring, CRASH_ON},
-    {gives_up_undelivered, CRASH_ON},
+    {gives_up_undelivered, CRASH_ON},  {gives_up_undelivered, CRASHES_KEPT},
+    {forgets_kept, CRASHES_KEPT},      {serves_the_next_first, CRASHES_KEPT},
 };
 
 START_TEST(test_seeded_fault_is_found)

@@ -29,7 +29,7 @@ struct channel {
     uint32_t ring_ref;
     bool server;
     bool ended;  /* the peer said that it sends no more */
-    bool gone;   /* the peer let go of the rings, by what xenstore says */
+    bool gone;   /* the peer let go of the rings, by what xenstore says, or there was none */
     bool patient; /* its process may die, and another one goes on */
     bool broken; /* the peer's index made no sense once */
     struct spin spin[2]; /* by enum channel_wait */
@@ -172,18 +172,39 @@ static int map_rings(struct channel *channel, xengnttab_handle *mapping, domid_t
     return 0;
 }
 
-/* The page first, alone: the live byte is cleared for us only once its mapping says so. */
+/*
+ * The page first, alone: the live byte is cleared for us only once its mapping says so. (libxengnttab takes -1 for no
+ * port.)
+ */
 static int map_page(struct channel *channel, xengnttab_handle *mapping, domid_t peer)
 {
+    evtchn_port_t port = channel->port.number ? channel->port.number : (evtchn_port_t)-1;
+
     channel->page = xengnttab_map_grant_ref_notify(mapping, peer, channel->ring_ref,
                                                    PROT_READ | PROT_WRITE,
-                                                   offsetof(struct vchan_interface, cli_live),
-                                                   channel->port.number);
+                                                   offsetof(struct vchan_interface, cli_live), port);
     return channel->page ? 0 : error();
 }
 
-int channel_join(struct xen *xen, domid_t peer, uint32_t ring_ref, evtchn_port_t port,
-                 struct channel_owner owner, struct channel **out)
+static int map_all(struct channel *channel, xengnttab_handle *mapping, domid_t peer)
+{
+    int rc;
+
+    errno = 0;
+    rc = map_page(channel, mapping, peer);
+    if (rc == 0)
+        rc = ring_layout_read(channel->page, &channel->layout);
+    if (rc == 0)
+        rc = map_rings(channel, mapping, peer);
+    if (rc == 0)
+        rc = ring_join(&channel->end, channel->page, &channel->layout, channel->left,
+                       channel->right);
+    return rc;
+}
+
+/* port NULL: without one. */
+static int join(struct xen *xen, domid_t peer, uint32_t ring_ref, const evtchn_port_t *port,
+                struct channel_owner owner, struct channel **out)
 {
     struct channel *channel = channel_make(xen, owner);
     xengnttab_handle *mapping;
@@ -194,31 +215,32 @@ int channel_join(struct xen *xen, domid_t peer, uint32_t ring_ref, evtchn_port_t
         return -ENOMEM;
     channel->ring_ref = ring_ref;
     mapping = xen_mapping(xen, &rc);
-    if (!mapping)
-        goto fail;
-    rc = xen_bind_port(xen, peer, port, &channel->port);
+    if (mapping && port)
+        rc = xen_bind_port(xen, peer, *port, &channel->port);
+    if (rc == -EINVAL)
+        rc = -EBUSY;
+    if (rc == 0)
+        rc = map_all(channel, mapping, peer);
     if (rc < 0) {
-        rc = rc == -EINVAL ? -EBUSY : rc;
-        goto fail;
+        channel_close(channel);
+        return rc;
     }
-    errno = 0;
-    rc = map_page(channel, mapping, peer);
-    if (rc == 0)
-        rc = ring_layout_read(channel->page, &channel->layout);
-    if (rc == 0)
-        rc = map_rings(channel, mapping, peer);
-    if (rc == 0)
-        rc = ring_join(&channel->end, channel->page, &channel->layout, channel->left,
-                       channel->right);
-    if (rc < 0)
-        goto fail;
+    channel->gone = !port;
     xen_signal(xen, &channel->port);
     *out = channel;
     return 0;
+}
 
-fail:
-    channel_close(channel);
-    return rc;
+int channel_join(struct xen *xen, domid_t peer, uint32_t ring_ref, evtchn_port_t port,
+                 struct channel_owner owner, struct channel **channel)
+{
+    return join(xen, peer, ring_ref, &port, owner, channel);
+}
+
+int channel_adopt(struct xen *xen, domid_t peer, uint32_t ring_ref, struct channel_owner owner,
+                  struct channel **channel)
+{
+    return join(xen, peer, ring_ref, NULL, owner, channel);
 }
 
 static void give_back(struct channel *channel, void *pages, uint32_t count)
@@ -281,7 +303,7 @@ bool channel_peer_left(const struct channel *channel)
 
 bool channel_peer_died(const struct channel *channel)
 {
-    return ring_peer_left(&channel->end);
+    return channel->port.number == 0 || ring_peer_left(&channel->end);
 }
 
 bool channel_peer_here(const struct channel *channel)

@@ -47,6 +47,13 @@ int channel_join(struct xen *xen, domid_t peer, uint32_t ring_ref, evtchn_port_t
                  struct channel_owner owner, struct channel **channel);
 
 /*
+ * Client: the same, of a server that has gone, and whose pages are there since somebody else maps them: without a
+ * port. Nobody is signalled, and channel_peer_died() is true.
+ */
+int channel_adopt(struct xen *xen, domid_t peer, uint32_t ring_ref, struct channel_owner owner,
+                  struct channel **channel);
+
+/*
  * Leaves: bytes written so far stay readable for the peer, who learns at once that we are gone. NULL
  * is allowed.
  */

@@ -198,26 +198,57 @@ static int split_dir(const char *dir, char parent[STORE_PATH_MAX], uint32_t *dev
  * A frontend that died left its keys, and another channel of its domain may have been given the same port
  * since: it must not be taken away from that one. (Without a port, its grants are not mapped.)
  */
-static int check_claims(struct endpoint *endpoint)
+static int check_claims(struct endpoint *endpoint, uint32_t port)
 {
     struct claims own = {0}, *claims = endpoint->claims ? endpoint->claims : &own;
     char frontends[STORE_PATH_MAX], backends[STORE_PATH_MAX];
-    uint32_t port, devid;
-    int rc = explain_number(endpoint, "event-channel",
-                            read_peer_number(endpoint->store, endpoint, "event-channel", &port));
+    uint32_t devid;
+    int rc = split_dir(endpoint->peer_dir, frontends, &devid);
 
-    if (rc < 0)
-        return rc;
-    rc = split_dir(endpoint->peer_dir, frontends, &devid);
     if (rc == 0)
         rc = split_dir(endpoint->own_dir, backends, &devid);
     if (rc == 0)
         rc = claims_check(claims, endpoint->store, frontends, backends, devid, port);
     claims_forget(&own);
+    return rc;
+}
+
+/* Maps what F's keys name, whose frontend waits. */
+static int go_on(struct endpoint *endpoint)
+{
+    uint32_t port;
+    int rc = explain_number(endpoint, "event-channel",
+                            read_peer_number(endpoint->store, endpoint, "event-channel", &port));
+
     if (rc < 0)
+        return rc;
+    rc = check_claims(endpoint, port);
+    if (rc < 0) {
         endpoint_explain(endpoint, rc, "%s is not gone on with: its event-channel %u is %s",
                          endpoint->peer_dir, port,
                          rc == -EBUSY ? "another channel's, too" : strerror(-rc));
+        return rc;
+    }
+    return act_map(endpoint);
+}
+
+/* Maps what was kept: if its frontend is not there any more, what that wrote is. */
+static int go_on_with_kept(struct endpoint *endpoint)
+{
+    struct channel_owner owner = {.fired = endpoint_fired, .arg = endpoint};
+    const struct endpoint_rings *kept = &endpoint->kept;
+    int rc = check_claims(endpoint, kept->port);
+
+    endpoint->tried = (struct keys){.ring_ref = kept->ring_ref, .port = kept->port};
+    if (rc == 0)
+        rc = channel_join(endpoint->xen, endpoint->peer, kept->ring_ref, kept->port, owner,
+                          &endpoint->channel);
+    if (rc < 0)
+        rc = channel_adopt(endpoint->xen, endpoint->peer, kept->ring_ref, owner,
+                           &endpoint->channel);
+    if (rc < 0)
+        endpoint_explain(endpoint, rc, "cannot map the rings of an earlier process again: %s",
+                         join_error(rc));
     return rc;
 }
 
@@ -227,9 +258,9 @@ static int act_reattach(struct endpoint *endpoint)
     int rc = write_offers(endpoint);
 
     endpoint->view.begun = true;
-    if (rc == 0)
-        rc = check_claims(endpoint);
-    return rc < 0 ? rc : act_map(endpoint);
+    if (rc < 0)
+        return rc;
+    return endpoint->view.kept ? go_on_with_kept(endpoint) : go_on(endpoint);
 }
 
 /* The peer's error is what this side said itself: "the backend says: its command exited with 1". */
@@ -288,7 +319,7 @@ static int act_drain(struct endpoint *endpoint)
     struct machine_view *view = &endpoint->view;
 
     view->draining = true;
-    if (!endpoint->connected)
+    if (!endpoint->connected && !(endpoint->resumed && view->online))
         view->drained = true; /* nothing was ever read, and nobody will */
     endpoint->ended_well = peer_ended_well(endpoint);
     if (!endpoint->ended_well)

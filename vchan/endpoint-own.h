@@ -41,7 +41,8 @@ struct endpoint {
     char reason[256];
 
     bool has_tried;    /* backend: to map, since its last state */
-    struct keys tried; /* what that was */
+    struct keys tried; /* what that was, or what is mapped */
+    struct endpoint_rings kept; /* if view.kept */
 
     bool replaced; /* what is in our directory now is another device */
 

@@ -108,6 +108,8 @@ static void refresh(struct endpoint *endpoint)
                           view->own == XenbusStateInitialising;
     if (view->held || !view->begun)
         see_offer(endpoint);
+    view->kept = !view->begun && endpoint->ops->kept &&
+                 endpoint->ops->kept(endpoint->arg, &endpoint->kept);
     if (!view->held && view->own == XenbusStateClosed)
         view->failed = false; /* that life is over; the next may do better */
 }
@@ -139,8 +141,9 @@ static void now_connected(struct endpoint *endpoint)
 static void resume(struct endpoint *endpoint)
 {
     const struct machine_view *view = &endpoint->view;
+    bool over = view->own == XenbusStateClosing || view->draining;
 
-    if (endpoint->resumed && view->ready && !endpoint->connected && view->own == XenbusStateClosing)
+    if (endpoint->resumed && view->ready && !endpoint->connected && over)
         now_connected(endpoint);
 }
 
@@ -496,6 +499,32 @@ struct channel *endpoint_channel(const struct endpoint *endpoint)
 bool endpoint_resumed(const struct endpoint *endpoint)
 {
     return endpoint->resumed;
+}
+
+bool endpoint_is_deserted(const struct endpoint *endpoint)
+{
+    bool used = endpoint->connected || endpoint->resumed;
+
+    return used && (channel_peer_left(endpoint->channel) ||
+                    endpoint->view.peer == XenbusStateUnknown);
+}
+
+/* Rings of less than a page are in the shared one. */
+static uint32_t own_pages(uint32_t size)
+{
+    return size / RING_PAGE_SIZE;
+}
+
+void endpoint_rings(const struct endpoint *endpoint, struct endpoint_rings *rings)
+{
+    const struct channel *channel = endpoint->channel;
+
+    *rings = (struct endpoint_rings){
+        .peer = endpoint->peer,
+        .ring_ref = endpoint->tried.ring_ref,
+        .port = endpoint->tried.port,
+        .pages = own_pages(channel_read_size(channel)) + own_pages(channel_write_size(channel)),
+    };
 }
 
 uint32_t endpoint_ring_bytes(const struct endpoint *endpoint)

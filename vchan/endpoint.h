@@ -20,6 +20,14 @@
 struct claims;
 struct endpoint;
 
+/* What it takes to map a frontend's rings: where its page is, and how many pages of their own the rings have. */
+struct endpoint_rings {
+    uint32_t peer; /* all of one size: compared as they lie in memory */
+    uint32_t ring_ref;
+    uint32_t port;
+    uint32_t pages;
+};
+
 /*
  * What the owner is told; each may be NULL. They may call endpoint_set_…() and use the channel, but
  * not close the endpoint.
@@ -31,6 +39,11 @@ struct endpoint_ops {
      * consumed and recorded (channel_record()), and none that is not.
      */
     bool reattaches;
+    /*
+     * Backend: whether the rings that an earlier process had can still be mapped, whatever became of the frontend, and
+     * which these are.
+     */
+    bool (*kept)(void *arg, struct endpoint_rings *rings);
     /* The owner asks endpoint_is_replaced() after each endpoint_look(). */
     bool discards;
     /*
@@ -140,6 +153,14 @@ struct channel *endpoint_channel(const struct endpoint *endpoint);
  * the connection is one to be gone on with, and not a new one.
  */
 bool endpoint_resumed(const struct endpoint *endpoint);
+
+/*
+ * Whether the peer has left rings that may hold bytes of its: those that are connected, or have been in an earlier process.
+ */
+bool endpoint_is_deserted(const struct endpoint *endpoint);
+
+/* Backend: the rings that are mapped, for ops->kept in a later process. From held to releasing. */
+void endpoint_rings(const struct endpoint *endpoint, struct endpoint_rings *rings);
 
 /* What the rings take of memory, in bytes: from held to releasing, and 0 otherwise. */
 uint32_t endpoint_ring_bytes(const struct endpoint *endpoint);
