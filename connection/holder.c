@@ -270,10 +270,21 @@ void holder_forget(struct holder *holder)
 
 /* ---- coming and going ---- */
 
+/* Another one is told what this process has. */
+static void hold_again(struct holder *holder)
+{
+    struct record *record;
+    unsigned int count = 0;
+
+    TAILQ_FOREACH (record, &holder->records, next)
+        count += record->ours && exchange(holder, HOLDER_HOLD, record) == 0;
+    if (count > 0 && holder->fd >= 0)
+        log_line(LOG_CHANGES, HOLDER_NAME " has the rings of %u channels again", count);
+}
+
 static void start_again(void *arg)
 {
     struct holder *holder = arg;
-    struct record *record;
     int fd = start(), rc = fd < 0 ? fd : take_socket(holder, fd);
 
     if (rc < 0) {
@@ -281,9 +292,7 @@ static void start_again(void *arg)
         backoff_start(&holder->again);
         return;
     }
-    TAILQ_FOREACH (record, &holder->records, next)
-        if (record->ours)
-            exchange(holder, HOLDER_HOLD, record);
+    hold_again(holder);
 }
 
 /* What the earlier process's holder has. Returns whether it is there. */

@@ -50,6 +50,7 @@ SIM_TESTS = \
 	tests/sim-drivers.sh \
 	tests/sim-host.sh \
 	tests/sim-interop.sh \
+	tests/sim-holder.sh \
 	tests/sim-reattach.sh \
 	tests/sim-reattach-both.sh \
 	tests/sim-reattach-port.sh \
