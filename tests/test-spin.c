@@ -90,14 +90,17 @@ END_TEST
 START_TEST(does_not_yield_to_others)
 {
     struct spin spin = {0};
+    unsigned int first;
 
-    away_ns = 200000000; /* so that WAITS waits do not take 16 times as long */
+    away_ns = 200000000; /* so that WAITS waits do not take 8 times as long */
     for (int i = 0; i < WAITS; i++)
         wait_once(&spin, true);
     ck_assert_int_eq(yields, 1);
+    first = spin.rest;
     spin.crowded = 1; /* long ago */
     wait_once(&spin, true);
     ck_assert_int_eq(yields, 2);
+    ck_assert_int_gt(spin.rest, first);
 }
 END_TEST
 

@@ -22,11 +22,13 @@
 
 /*
  * Who comes back later than this has lost the CPU to others than the peer, who moves a byte in less. That costs as
- * much as a thousand waits: it may be tried again when so many times as long has passed.
+ * much as a thousand waits: it may be tried again when so many times as long has passed, or twice as many if it was no
+ * better then, and so on.
  */
 #define AWAY_NS 1000000u
 #define AWAY_BYTE_NS 2u
-#define AWAY_REST 16
+#define AWAY_REST_MIN 8
+#define AWAY_REST_MAX 256
 
 #define LINGER_NS 500u
 #define LONG_NS 1000u
@@ -175,6 +177,9 @@ void spin_yield_end(struct spin *spin, const struct spin_turn *turn, bool good, 
     if (turn->since == 0)
         return;
     learn(&spin->yield, good);
-    if (away > AWAY_NS + (uint64_t)bytes * AWAY_BYTE_NS)
-        spin->crowded = now + away * AWAY_REST;
+    if (away <= AWAY_NS + (uint64_t)bytes * AWAY_BYTE_NS)
+        spin->rest = 0;
+    else if (spin->rest < AWAY_REST_MAX)
+        spin->rest = spin->rest ? spin->rest * 2 : AWAY_REST_MIN;
+    spin->crowded = now + away * spin->rest;
 }

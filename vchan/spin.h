@@ -25,6 +25,7 @@ struct spin {
     struct spin_luck look;
     struct spin_luck yield;
     uint64_t crowded; /* until then others than the peer want the CPU, in ns; 0: nobody seen */
+    uint16_t rest;    /* that was so many times as long as they had it */
     bool linger; /* what came last was so little that more of it is better waited for */
 };
 
