@@ -4,10 +4,10 @@
 #include "connection/child.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
 #include <event2/event.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +39,6 @@ struct child {
     struct event *exited;
     struct event *said;
     struct event *patience;
-    struct evbuffer *lines;
     void (*told)(void *arg, int status);
     void *told_arg;
     char label[128];
@@ -51,47 +50,78 @@ struct child {
 
 /* ---- the log ---- */
 
-static void log_child_line(struct child *child, const char *line)
+/* A pipe for the process: what lies in a command's is looked at in a copy. */
+static int copies[2] = {-1, -1};
+
+static int copies_open(void)
 {
-    log_guest(child->label, child->quota, LOG_CHANGES, "command: %s", line);
+    return copies[0] >= 0 || pipe2(copies, O_CLOEXEC | O_NONBLOCK) == 0 ? 0 : -errno;
 }
 
-static void log_rest(struct child *child)
+/* As read(), but the bytes stay where they are. 0: none is left, and none will come. */
+static ssize_t look_into(int fd, char *text, size_t size)
 {
-    char text[LINE_MAX_BYTES + 1];
-    ev_ssize_t bytes = evbuffer_remove(child->lines, text, LINE_MAX_BYTES);
+    ssize_t bytes = tee(fd, copies[1], size, SPLICE_F_NONBLOCK);
 
-    if (bytes > 0) {
-        text[bytes] = '\0';
-        log_child_line(child, text);
+    return bytes > 0 ? read(copies[0], text, (size_t)bytes) : bytes;
+}
+
+static bool is_end_of_line(char c)
+{
+    return c == '\n' || c == '\r';
+}
+
+/* Nobody will write the rest of a line any more. */
+static bool is_closed(int fd)
+{
+    struct pollfd pollfd = {.fd = fd};
+
+    return poll(&pollfd, 1, 0) > 0 && pollfd.revents & POLLHUP;
+}
+
+static void log_child_line(struct child *child, const char *text, size_t length)
+{
+    log_guest(child->label, child->quota, LOG_CHANGES, "command: %.*s", (int)length, text);
+}
+
+/* Logs the lines that are whole, and what is too long for one. Returns how many bytes those are. */
+static size_t log_lines(struct child *child, const char *text, size_t length)
+{
+    size_t begin = 0;
+
+    for (size_t i = 0; i < length; i++) {
+        bool ends = is_end_of_line(text[i]);
+
+        if (!ends && i - begin < LINE_MAX_BYTES)
+            continue;
+        log_child_line(child, text + begin, i - begin);
+        while (ends && i + 1 < length && is_end_of_line(text[i + 1]))
+            i++;
+        begin = ends ? i + 1 : i;
     }
+    return begin;
 }
 
-static void log_lines(struct child *child)
-{
-    char *line;
-
-    while ((line = evbuffer_readln(child->lines, NULL, EVBUFFER_EOL_ANY))) {
-        log_child_line(child, line);
-        free(line);
-    }
-    while (evbuffer_get_length(child->lines) >= LINE_MAX_BYTES)
-        log_rest(child);
-}
-
+/* Half a line stays in the pipe: if this process is killed, the next one has it. (A whole one may be logged twice then.) */
 static void on_said(evutil_socket_t fd, short what, void *arg)
 {
     struct child *child = arg;
-    int bytes = evbuffer_read(child->lines, fd, READ_BYTES);
+    char text[READ_BYTES];
+    bool closed = is_closed(fd); /* before the look, so that nothing comes after it */
+    ssize_t bytes = look_into(fd, text, sizeof(text));
+    size_t used;
 
     (void)what;
-    if (bytes < 0 && (errno == EAGAIN || errno == EINTR))
+    if (bytes < 0)
         return;
-    log_lines(child);
-    if (bytes > 0)
-        return;
-    log_rest(child);
-    event_del(child->said);
+    used = log_lines(child, text, (size_t)bytes);
+    if (used > 0 && read(fd, text, used) > 0) {
+        event_active(child->said, EV_READ, 0); /* it does not tell again of what is there */
+    } else if (closed) {
+        if (bytes > 0)
+            log_child_line(child, text, (size_t)bytes);
+        event_del(child->said);
+    }
 }
 
 static void log_end(struct child *child, int status)
@@ -132,8 +162,6 @@ static void child_free(struct child *child)
     free_event(child->exited);
     free_event(child->said);
     free_event(child->patience);
-    if (child->lines)
-        evbuffer_free(child->lines);
     if (child->pidfd >= 0)
         close(child->pidfd);
     if (child->stderr_fd >= 0)
@@ -348,8 +376,7 @@ static struct child *child_make(struct event_base *base, struct keep *keep, cons
     child->keep = keep;
     snprintf(child->label, sizeof(child->label), "%s", label);
     child->patience = evtimer_new(base, signal_group, child);
-    child->lines = evbuffer_new();
-    if (child->patience && child->lines)
+    if (child->patience)
         return child;
     child_free(child);
     return NULL;
@@ -369,12 +396,18 @@ static struct child *child_make_for(const struct connection *connection)
 
 static int child_watch(struct event_base *base, struct child *child)
 {
+    int rc;
+
     child->exited = event_new(base, child->pidfd, EV_READ, on_exit_seen, child);
     if (!child->exited || event_add(child->exited, NULL) < 0)
         return -ENOMEM;
     if (child->stderr_fd < 0)
         return 0;
-    child->said = event_new(base, child->stderr_fd, EV_READ | EV_PERSIST, on_said, child);
+    rc = copies_open();
+    if (rc < 0)
+        return rc;
+    child->said =
+        event_new(base, child->stderr_fd, EV_READ | EV_PERSIST | EV_ET, on_said, child);
     return child->said && event_add(child->said, NULL) == 0 ? 0 : -ENOMEM;
 }
 

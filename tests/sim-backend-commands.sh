@@ -40,7 +40,8 @@ kill_service() {
     kill -USR1 "$manager"
     logged "$1: Connected" $((count + 1))
 }
-echo 'while read -r line; do echo "$line"; echo "heard $line" >&2; done' > "$work/answer"
+# Half a line of its errors is there before each kill.
+echo 'while read -r line; do echo "heard $line" >&2; printf "then " >&2; echo "$line"; done' > "$work/answer"
 
 part "a kill: it goes on, and its errors are logged; nobody learns how it ended"
 manager_start 0 0
@@ -52,7 +53,7 @@ hold answer
 for i in 1 2 3; do
     kill_service answer
     answers "after kill $i"
-    logged "answer: command: heard after kill $i"
+    logged "answer: command: then heard after kill $i"
 done
 ends 0
 logged "answer: its command ended: how is not known, an earlier process had started it"
