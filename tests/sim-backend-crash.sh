@@ -210,7 +210,7 @@ mkfifo "$work/open"
 exec {open}<> "$work/open"
 in_domain guest vchan cat slow < "$work/open" > "$work/slow" 2>&1 &
 guest=$!
-await "slow: Connected" 30
+within 30 grep up "$work/slow"
 first=$backend first_log=$log
 kill "$first"
 vanishes /run/pvchan/vchan-backend # it is done, but for the command
