@@ -4,6 +4,7 @@
 # word is a program, so that it can be killed: guest-exec DOM CMD…, which runs CMD in the guest with
 # stdin, stdout, stderr and exit code as here.
 . "${VOCABULARY%/*}/vocabulary.sh"
+PATH=$PATH:${VOCABULARY%/lab/*} # programs of the scenarios' own
 
 # guest_config NAME: an xl config for a guest of that name, without channels, on stdout.
 guest_config()

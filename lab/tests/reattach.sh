@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The backend is killed again and again while a guest has a channel open: the next process goes on with the
-# same rings, and what the guest wrote meanwhile comes back, once.
+# same rings, and what the guest wrote meanwhile comes back, once. Then the guest's program is, and both are.
 . "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
 
 kills=${KILLS:-20}
@@ -36,3 +36,38 @@ wait_for 90 "the backend did not close" state_is g1 echo Connected/Closed
 same "afterwards" "$(echo again | guest-exec g1 vchan cat --timeout 90 echo)" again
 xl-vchan detach --wait 90 g1 echo || fail "detach"
 backend_stop
+
+# The pages that hold what it wrote are the guest's program's, and go when no process maps them.
+step "$kills kills of the guest's program, and $kills of both, with 32 KiB in the ring"
+manager 0 0 vchan-backend -v >manager.out 2>backend.log 9>&- &
+manager=$!
+: >want
+: >got
+xl-vchan attach --wait 90 g1 name=log connection=exec command="cat >>$PWD/got" || fail "attach"
+
+# service: the process that the manager runs.
+service()
+{
+    cut -d ' ' -f 1 /proc/$manager/task/$manager/children
+}
+
+# What is to be killed is stopped first, and the manager with it, so that all that is written stays in the ring.
+for i in $(seq $((2 * kills))); do
+    hold_open g1 log
+    service=$(service)
+    kill -STOP $manager "$service"
+    seq $((i * 10000 + 1)) $((i * 10000 + 5000)) | tee -a want >&9
+    exec 9>&-
+    wait_for 90 "kill $i: it is not all written" state_is g1 log Closing/Connected
+    [ "$i" -le "$kills" ] || kill -9 "$service"
+    hold_kill g1
+    wait $holder && fail "kill $i: the program ended in order"
+    kill -CONT "$service" $manager
+    wait_for 90 "kill $i: bytes are lost" cmp -s want got
+done
+same "reattached" "$(grep -c Reconfiguring backend.log)" "$kills"
+xl-vchan detach --wait 90 g1 log || fail "detach"
+kill $manager
+wait $manager || fail "vchan-backend ended with $?: $(tail -n 3 backend.log)"
+same "descriptors left" "$(cat manager.out)" "stored 0"
+! pidof vchan-holder || fail "vchan-holder is left"
