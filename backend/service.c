@@ -24,7 +24,10 @@
 
 #define ROOT "backend/vchan"
 
-/* How many devices of each guest are looked at before what else is there to do has its turn, such as moving bytes. */
+/*
+ * How many devices of each guest are looked at before what else is there to do has its turn, such
+ * as moving bytes.
+ */
 #define ROUNDS_AT_ONCE 16
 
 #define PAUSES_TOLD_PER_MINUTE 2
@@ -209,8 +212,8 @@ static void entry_remove(struct domain *domain, struct entry *entry)
 }
 
 /*
- * A domain that dies takes its nodes along, and of that xenstored tells only who may read the very node that is
- * watched: in a driver domain not the directory of all devices, but that of each.
+ * A domain that dies takes its nodes along, and of that xenstored tells only who may read the very
+ * node that is watched: in a driver domain not the directory of all devices, but that of each.
  */
 static void domain_unwatch_sample(struct service *service, struct domain *domain)
 {
@@ -380,8 +383,8 @@ static enum turns_rank entry_rank(const struct turn *turn)
 }
 
 /*
- * What it costs is its guest's to bear, but for the first look. What an earlier process had connected is taken over
- * even if it is to end: its guest waits for that.
+ * What it costs is its guest's to bear, but for the first look. What an earlier process had
+ * connected is taken over even if it is to end: its guest waits for that.
  */
 static void entry_look(struct turns_guest *guest, struct turn *turn)
 {
@@ -418,7 +421,10 @@ static void look_at_marked(struct service *service)
         event_add(service->more, &at_once);
     } else if (!service->come) {
         service->come = true;
-        /* Of devices that have gone meanwhile: who goes on took its own at the first look, which no budget puts off. */
+        /*
+         * Of devices that have gone meanwhile: who goes on took its own at the first look, which no
+         * budget puts off.
+         */
         keep_forget(service->host->keep, NULL);
         holder_forget(service->host->holder);
     }
@@ -466,8 +472,8 @@ static const char *path_below(const char *path, const char *dir)
 }
 
 /*
- * Something of a device of ours changed, which it looks at; or one of them came or went, as far as we can
- * tell.
+ * Something of a device of ours changed, which it looks at; or one of them came or went, as far as
+ * we can tell.
  */
 static void backend_changed(struct service *service, const char *below)
 {
@@ -487,8 +493,8 @@ static void backend_changed(struct service *service, const char *below)
 }
 
 /*
- * A frontend domain that ends takes all of its nodes along, and the one event is for the directory that is
- * watched. What a guest writes where no device of ours is calls for nothing.
+ * A frontend domain that ends takes all of its nodes along, and the one event is for the directory
+ * that is watched. What a guest writes where no device of ours is calls for nothing.
  */
 static void frontend_changed(struct domain *domain, const char *below)
 {
@@ -540,7 +546,10 @@ static int service_start(const struct host *host, void *arg)
     return 0;
 }
 
-/* Events that were under way when a domain was paused tell nothing: it will be looked at after that. */
+/*
+ * Events that were under way when a domain was paused tell nothing: it will be looked at after
+ * that.
+ */
 static void service_changed(void *arg, const char *path)
 {
     struct service *service = arg;
@@ -585,7 +594,10 @@ static void service_settle(void *arg)
     look_at_marked(service);
 }
 
-/* What comes now is for the next process. What is there, and was not looked at yet, ends after that. */
+/*
+ * What comes now is for the next process. What is there, and was not looked at yet, ends after
+ * that.
+ */
 static void service_drain(void *arg)
 {
     struct service *service = arg;

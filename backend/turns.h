@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whose turn it is to be looked at, so that no guest holds up another, whatever it does: in a round each guest has one
- * of its devices looked at, be it of one or of hundreds that are marked.
+ * Whose turn it is to be looked at, so that no guest holds up another, whatever it does: in a round
+ * each guest has one of its devices looked at, be it of one or of hundreds that are marked.
  *
- * What one device lets go of (a path) may be what another wants. So one that is not served waits until all are looked at
- * that are served and were marked before it. Those that are marked again later do not count: it has its turn, even
- * beside a guest whose devices are never quiet.
+ * What one device lets go of (a path) may be what another wants. So one that is not served waits
+ * until all are looked at that are served and were marked before it. Those that are marked again
+ * later do not count: it has its turn, even beside a guest whose devices are never quiet.
  */
 #ifndef BACKEND_TURNS_H
 #define BACKEND_TURNS_H
@@ -41,7 +41,9 @@ struct turns {
     TAILQ_HEAD(, turns_guest) guests;
     uint64_t marks;
     enum turns_rank (*rank)(const struct turn *turn);
-    /* The turn is not marked any more. It may mark and unmark any, but adds and removes no guest. */
+    /*
+     * The turn is not marked any more. It may mark and unmark any, but adds and removes no guest.
+     */
     void (*look)(struct turns_guest *guest, struct turn *turn);
 };
 
@@ -57,7 +59,9 @@ void turns_remove(struct turns *turns, struct turns_guest *guest);
 void turns_mark(struct turns *turns, struct turns_guest *guest, struct turn *turn);
 void turns_unmark(struct turn *turn);
 
-/* A round. False: nothing is left to look at, but for what guests that are held have to wait for. */
+/*
+ * A round. False: nothing is left to look at, but for what guests that are held have to wait for.
+ */
 bool turns_round(struct turns *turns);
 
 #endif

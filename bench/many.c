@@ -4,10 +4,11 @@
  *
  * many [--json] [--seconds SECS] [--rounds COUNT] DOMAIN DOMID
  *
- * Runs in domain 0 of a simulated host (`make bench-many`). For each of 1, 16, 64, 1024 and 4096 a process offers so many
- * channels, whose rings are in their page, to that domain, in which it starts `vchan echo`. Then, one process after the
- * other, in rounds, 16 of them (or the one) send 64 bytes there and back, as fast as they can, in its one thread. A line for each
- * count, with medians:
+ * Runs in domain 0 of a simulated host (`make bench-many`). For each of 1, 16, 64, 1024 and 4096 a
+ * process offers so many channels, whose rings are in their page, to that domain, in which it
+ * starts `vchan echo`. Then, one process after the other, in rounds, 16 of them (or the one) send
+ * 64 bytes there and back, as fast as they can, in its one thread. A line for each count, with
+ * medians:
  *
  * open                  channels that are open
  * messages_per_second   there and back, of all that are active together

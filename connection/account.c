@@ -113,7 +113,10 @@ static void ledger_write(evutil_socket_t fd, short what, void *arg)
 
 /* ---- all of them ---- */
 
-/* Nobody but this domain and the privileged ones may read them: they tell what the guest is plugged into. */
+/*
+ * Nobody but this domain and the privileged ones may read them: they tell what the guest is plugged
+ * into.
+ */
 static int make_root(struct ledger *ledger)
 {
     int rc = store_remove(ledger->store, ledger->root);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Statistics: what each channel has moved, written where the toolstack can read it without asking the
- * guest or this process (doc/protocol.md, "Statistics").
+ * Statistics: what each channel has moved, written where the toolstack can read it without asking
+ * the guest or this process (doc/protocol.md, "Statistics").
  *
- * A channel is written when it changed, at most every two seconds, and so many of them at a time; where nothing
- * changes there is no timer. All functions belong to the thread of the event loop; an account without a
- * ledger (the side of a channel whose statistics nobody keeps) is allowed everywhere and does nothing.
+ * A channel is written when it changed, at most every two seconds, and so many of them at a time;
+ * where nothing changes there is no timer. All functions belong to the thread of the event loop; an
+ * account without a ledger (the side of a channel whose statistics nobody keeps) is allowed
+ * everywhere and does nothing.
  */
 #ifndef CONNECTION_ACCOUNT_H
 #define CONNECTION_ACCOUNT_H
@@ -25,9 +26,9 @@ struct event_base;
 struct ledger;
 
 /*
- * All accounts of a process, below a directory (not copied) such as "data/vchan-backend": removes what
- * an earlier process left. NULL: no memory. That they cannot be written is logged once, and nothing
- * else suffers from it.
+ * All accounts of a process, below a directory (not copied) such as "data/vchan-backend": removes
+ * what an earlier process left. NULL: no memory. That they cannot be written is logged once, and
+ * nothing else suffers from it.
  */
 struct ledger *ledger_open(struct event_base *base, struct store *store, const char *root);
 

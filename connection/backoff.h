@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Trying again: after 0.1 s, then after twice as long each time, up to 5 s; from the start again once
- * there was nothing to be tried again for 10 s.
+ * Trying again: after 0.1 s, then after twice as long each time, up to 5 s; from the start again
+ * once there was nothing to be tried again for 10 s.
  */
 #ifndef CONNECTION_BACKOFF_H
 #define CONNECTION_BACKOFF_H

@@ -102,7 +102,10 @@ static size_t log_lines(struct child *child, const char *text, size_t length)
     return begin;
 }
 
-/* Half a line stays in the pipe: if this process is killed, the next one has it. (A whole one may be logged twice then.) */
+/*
+ * Half a line stays in the pipe: if this process is killed, the next one has it. (A whole one may
+ * be logged twice then.)
+ */
 static void on_said(evutil_socket_t fd, short what, void *arg)
 {
     struct child *child = arg;
@@ -180,8 +183,8 @@ static int take_status(const struct child *child)
 }
 
 /*
- * While there is a process, or a zombie, it has the group's id. (After the end of one that was not ours that may be
- * another's.)
+ * While there is a process, or a zombie, it has the group's id. (After the end of one that was not
+ * ours that may be another's.)
  */
 static bool group_is_its_own(const struct child *child)
 {
@@ -316,7 +319,10 @@ static void become(const struct user *user)
     setenv("HOME", user->home, 1);
 }
 
-/* What the service manager says to this process is nothing to a command, which could take it as said to itself. */
+/*
+ * What the service manager says to this process is nothing to a command, which could take it as
+ * said to itself.
+ */
 static void forget_manager(void)
 {
     static const char *const variables[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
@@ -360,7 +366,7 @@ static int spawn_shell(const char *command, const struct user *user, const int f
     if (*pid < 0)
         rc = -errno;
     else
-        setpgid(*pid, *pid); /* here too: whichever comes first, nobody signals a group that is not */
+        setpgid(*pid, *pid); /* here too: nobody is to signal a group that is not yet */
     sigprocmask(SIG_SETMASK, &before, NULL);
     return rc;
 }

@@ -35,7 +35,10 @@ struct event_base;
  */
 #define CONNECTION_WHY_MAX 256
 
-/* What it is to be: in B/connection and B/private, for a backend. A text that is not there is empty. */
+/*
+ * What it is to be: in B/connection and B/private, for a backend. A text that is not there is
+ * empty.
+ */
 struct connection_spec {
     char kind[16];
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
@@ -98,15 +101,15 @@ int connection_read(struct store *store, const char *dir, struct connection_spec
                     char why[CONNECTION_WHY_MAX]);
 
 /*
- * Finds the kind that the connection's spec asks for. 0, or a negative errno with one line in why: it is
- * not known here, or misses a key. kind is NULL then.
+ * Finds the kind that the connection's spec asks for. 0, or a negative errno with one line in why:
+ * it is not known here, or misses a key. kind is NULL then.
  */
 int connection_choose(struct connection *connection, char why[CONNECTION_WHY_MAX]);
 
 /*
- * For a kind's open(): what an earlier process kept of the connection that this one goes on with, an fd that the
- * caller owns; -ENOENT if there is none, or the connection is to be a new one: then whatever else is left of the
- * earlier one, and was not taken (stream_adopt()), is closed.
+ * For a kind's open(): what an earlier process kept of the connection that this one goes on with,
+ * an fd that the caller owns; -ENOENT if there is none, or the connection is to be a new one: then
+ * whatever else is left of the earlier one, and was not taken (stream_adopt()), is closed.
  */
 int connection_take(struct connection *connection, const char *what);
 
@@ -120,8 +123,8 @@ void connection_mourn(const struct connection *connection);
 bool connection_is_served(const struct connection *connection);
 
 /*
- * Logs a line that begins with the connection's label, unless its guest has had too many lines logged lately:
- * then they are counted.
+ * Logs a line that begins with the connection's label, unless its guest has had too many lines
+ * logged lately: then they are counted.
  */
 void connection_log(const struct connection *connection, enum log_level level, const char *format,
                     ...) __attribute__((format(printf, 3, 4)));

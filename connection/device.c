@@ -29,7 +29,7 @@ struct device {
     char complaint[CONNECTION_WHY_MAX]; /* as last logged */
     bool told;                          /* that is why it closes now */
     struct event *patience;             /* pending: the peer has gone, its bytes have not */
-    struct backoff again;               /* until a frontend starts over, or a refused device is tried again */
+    struct backoff again;               /* until it starts over, or is tried again */
     bool wanted;                        /* it was looked at meanwhile */
     bool others;                        /* it is not for us to serve */
     struct event *turn;                 /* pending: the guest waits until it may connect */
@@ -39,7 +39,7 @@ struct device {
     uint32_t ring_bytes;                /* taken from the quota */
     bool connected;                     /* it has been, since it began or started over */
     bool useful;                        /* and bytes moved */
-    bool retrying;                      /* its last life came to nothing, so that it is told less of */
+    bool retrying;                      /* its last life came to nothing: told less of */
 };
 
 /* The other side, and also the key that names its directory. */
@@ -80,7 +80,10 @@ static void device_plan(struct device *device)
 
 /* ---- what the endpoint tells ---- */
 
-/* A guest that connects too often waits for its turn, which it has then, whatever it does meanwhile. */
+/*
+ * A guest that connects too often waits for its turn, which it has then, whatever it does
+ * meanwhile.
+ */
 static bool device_admit(void *arg)
 {
     struct device *device = arg;
@@ -416,7 +419,10 @@ static int device_plug(struct device *device, char why[CONNECTION_WHY_MAX])
     return 0;
 }
 
-/* Where our side says that the other is, there is no device any more, or not yet; and nothing of it is left. */
+/*
+ * Where our side says that the other is, there is no device any more, or not yet; and nothing of it
+ * is left.
+ */
 static bool peer_is_gone(const struct device *device)
 {
     struct store *store = device->host->store;

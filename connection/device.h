@@ -16,8 +16,9 @@ struct device;
 
 /*
  * Makes a device for B = backend/vchan/frontend/devid, which says itself what it is plugged into.
- * quota and claims are the frontend domain's, and outlive the device. NULL: no memory. It does nothing until
- * device_look(); after that the caller forgets the claims before it waits for anything.
+ * quota and claims are the frontend domain's, and outlive the device. NULL: no memory. It does
+ * nothing until device_look(); after that the caller forgets the claims before it waits for
+ * anything.
  */
 struct device *device_new_backend(const struct host *host, struct quota *quota,
                                   struct claims *claims, domid_t frontend, uint32_t devid);
@@ -29,7 +30,10 @@ struct device *device_new_frontend(const struct host *host, uint32_t devid,
 /* Whether it is served: it was taken over, and has not been let go of. */
 bool device_is_taken(const struct device *device);
 
-/* Whether it is for somebody else to serve (connection=app); only its own directory can change that. */
+/*
+ * Whether it is for somebody else to serve (connection=app); only its own directory can change
+ * that.
+ */
 bool device_is_others(const struct device *device);
 
 /* Whether it has a channel, and so may have bytes to deliver. */
@@ -37,10 +41,10 @@ bool device_is_connected(const struct device *device);
 
 /*
  * Something below B or F changed, or may have: takes the device over if it can be, and does all
- * that is to be done now. What is wrong with it is logged once, and tried again when it is looked at after a pause, which
- * grows. One
- * whose other side's directory is gone is let go of, once what that side left is delivered. A frontend
- * that has come to its end starts over by itself, after a pause.
+ * that is to be done now. What is wrong with it is logged once, and tried again when it is looked
+ * at after a pause, which grows. One whose other side's directory is gone is let go of, once what
+ * that side left is delivered. A frontend that has come to its end starts over by itself, after a
+ * pause.
  */
 void device_look(struct device *device);
 

@@ -12,10 +12,10 @@ struct dial;
 struct event_base;
 
 /*
- * Connects to HOST:PORT, or [V6]:PORT. done() is called once, later, unless dial_cancel() comes before:
- * with a socket that is the caller's (non-blocking, keepalive, no delay), or a negative errno and one line in
- * why, which does not name the address. That takes at most 15 s for the name and 10 s for each address.
- * NULL: no memory, or an address that makes no sense.
+ * Connects to HOST:PORT, or [V6]:PORT. done() is called once, later, unless dial_cancel() comes
+ * before: with a socket that is the caller's (non-blocking, keepalive, no delay), or a negative
+ * errno and one line in why, which does not name the address. That takes at most 15 s for the name
+ * and 10 s for each address. NULL: no memory, or an address that makes no sense.
  */
 struct dial *dial_start(struct event_base *base, const char *address,
                         void (*done)(void *arg, int fd, const char *why), void *arg);

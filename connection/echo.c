@@ -81,7 +81,10 @@ static void echo_unplug(struct connection *connection)
     event_free(connection->state);
 }
 
-/* What an earlier process wrote back and did not come to consume: with an echo, both indices go the same way. */
+/*
+ * What an earlier process wrote back and did not come to consume: with an echo, both indices go the
+ * same way.
+ */
 static void echo_mend(struct channel *channel)
 {
     uint32_t more = channel_write_index(channel) - channel_read_index(channel);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the service and its holder say to each other: one of these each way, and after HOLDER_LIST any number of answers
- * HOLDER_HOLD before the last.
+ * What the service and its holder say to each other: one of these each way, and after HOLDER_LIST
+ * any number of answers HOLDER_HOLD before the last.
  */
 #ifndef CONNECTION_HOLDER_OWN_H
 #define CONNECTION_HOLDER_OWN_H
@@ -12,7 +12,7 @@ enum holder_request { HOLDER_HOLD, HOLDER_LET_GO, HOLDER_LIST, HOLDER_REQUESTS }
 
 struct holder_message {
     uint32_t request; /* enum holder_request */
-    uint32_t tag;     /* the answer has the request's: one that a process was killed before is passed over */
+    uint32_t tag;     /* the answer's is the request's: older ones are passed over */
     int32_t result;   /* 0 or a negative errno */
     char owner[32];
     struct endpoint_rings rings;

@@ -45,7 +45,10 @@ static struct held *find(struct process *process, const char *owner)
     return NULL;
 }
 
-/* The page names the grants. A frontend that has changed them by now loses what it wrote itself, and no more is mapped. */
+/*
+ * The page names the grants. A frontend that has changed them by now loses what it wrote itself,
+ * and no more is mapped.
+ */
 static int map_own(struct process *process, struct held *held)
 {
     uint32_t refs[PAGES_MAX];
@@ -161,7 +164,10 @@ static bool next_request(struct holder_message *message)
     return got == (ssize_t)sizeof(*message);
 }
 
-/* Whoever wants to stop the service, and signals all of its processes: it ends this one, when it is done. */
+/*
+ * Whoever wants to stop the service, and signals all of its processes: it ends this one, when it is
+ * done.
+ */
 static void ignore_signals(void)
 {
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP};

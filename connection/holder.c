@@ -43,7 +43,10 @@ struct holder {
 
 /* ---- the process ---- */
 
-/* Nothing of the service's goes along: whoever waits for the end of a pipe is not to wait for this process. */
+/*
+ * Nothing of the service's goes along: whoever waits for the end of a pipe is not to wait for this
+ * process.
+ */
 static void become(int fd)
 {
     char *const arguments[] = {HOLDER_NAME, NULL};
@@ -62,7 +65,10 @@ static void become(int fd)
     _exit(1);
 }
 
-/* By a process in between, so that it is nobody's child here: the next process of the service cannot wait for it. */
+/*
+ * By a process in between, so that it is nobody's child here: the next process of the service
+ * cannot wait for it.
+ */
 static int spawn(int fd)
 {
     int status;
@@ -179,7 +185,10 @@ static bool ask(struct holder *holder, struct holder_message *message)
     return sent == (ssize_t)sizeof(*message);
 }
 
-/* The answer's result; 0 if there is no holder at the moment, or none any more: the next one is told it all. */
+/*
+ * The answer's result; 0 if there is no holder at the moment, or none any more: the next one is
+ * told it all.
+ */
 static int exchange(struct holder *holder, enum holder_request request, const struct record *record)
 {
     struct holder_message message = {.request = request, .rings = record->rings};

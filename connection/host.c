@@ -24,8 +24,9 @@
 #define HEARTBEAT_SECONDS 5
 
 /*
- * Events taken in one turn: all that there are, so that behind those that a guest causes in a loop none of another's waits
- * while what they call for is done. To take one costs a few microseconds, and xenstored is slower to send them.
+ * Events taken in one turn: all that there are, so that behind those that a guest causes in a loop
+ * none of another's waits while what they call for is done. To take one costs a few microseconds,
+ * and xenstored is slower to send them.
  */
 #define EVENTS_AT_ONCE 4096
 
@@ -57,7 +58,8 @@ enum {
 struct server {
     struct host host;
     int lock;
-    int signals; /* they wait in the kernel: what this process has not taken is for the one that it replaces itself by */
+    /* They wait in the kernel: what is not taken is for whom this process replaces itself by. */
+    int signals;
     bool draining;
     int error; /* why the loop ended: a negative errno, after a line in the log */
     struct event *events[EVENT_COUNT];
@@ -293,7 +295,10 @@ static sigset_t signals_wanted(const struct host_ops *ops)
     return wanted;
 }
 
-/* First of all, and for good: none ends a process that has not come to its loop yet, or is about to leave it. */
+/*
+ * First of all, and for good: none ends a process that has not come to its loop yet, or is about to
+ * leave it.
+ */
 static int hold_signals(struct server *server)
 {
     const sigset_t wanted = signals_wanted(server->host.ops);
@@ -315,7 +320,10 @@ static int make_timer(struct server *server, int which, event_callback_fn callba
     return server->events[which] ? 0 : -ENOMEM;
 }
 
-/* What the service manager wants to hear: that it lives, at twice the rate that is asked for, and what it does. */
+/*
+ * What the service manager wants to hear: that it lives, at twice the rate that is asked for, and
+ * what it does.
+ */
 static int add_manager(struct server *server)
 {
     uint64_t period = notify_watchdog() / 2;

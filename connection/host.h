@@ -32,7 +32,7 @@ struct host {
 
 /* A service. Its functions are called in the loop's thread; none may block. */
 struct host_ops {
-    bool keeps;             /* what its connections are made of goes on in its next process (keep.h) */
+    bool keeps;             /* its connections go on in its next process (keep.h) */
     const char *program;    /* its name in errors, and the lock's */
     const char *watch;      /* the directory in xenstore where its devices come and go */
     const char *statistics; /* the one where theirs are written */
@@ -46,18 +46,20 @@ struct host_ops {
     /* Lets go of all devices, in order. After start() only. */
     void (*stop)(void *service);
     /*
-     * A signal to stop: ends all devices in order, and tells whether none holds rings any more. It stops
-     * then, or after 10 seconds, or at the next signal. NULL: at once.
+     * A signal to stop: ends all devices in order, and tells whether none holds rings any more. It
+     * stops then, or after 10 seconds, or at the next signal. NULL: at once.
      */
     void (*drain)(void *service);
     bool (*drained)(void *service);
-    /* What it does at the moment, in a few words for the service manager. NULL: it does not tell. */
+    /*
+     * What it does at the moment, in a few words for the service manager. NULL: it does not tell.
+     */
     void (*describe)(void *service, char *text, size_t size);
     /* A device is about to give back what it has of Xen. NULL: that needs no thought. */
     void (*releasing)(void *service);
     /*
-     * SIGHUP. NULL: a service that keeps goes on as a new process; another is ended by it, as everything is
-     * that does not ask for it.
+     * SIGHUP. NULL: a service that keeps goes on as a new process; another is ended by it, as
+     * everything is that does not ask for it.
      */
     void (*reload)(void *service);
 };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Descriptors that outlive the process, by the name of who owns them and what they are to it ("5/0",
- * "socket"). A process that is killed gets them back from the service manager, which holds them
- * (systemd's file descriptor store, sd_pid_notify_with_fds(3), sd_listen_fds(3)); one that replaces
- * itself hands them over itself.
+ * Descriptors that outlive the process, by the name of who owns them and what they are to it
+ * ("5/0", "socket"). A process that is killed gets them back from the service manager, which holds
+ * them (systemd's file descriptor store, sd_pid_notify_with_fds(3), sd_listen_fds(3)); one that
+ * replaces itself hands them over itself.
  *
  * A keep closes nothing that it did not hand out. Belongs to one thread. NULL is a keep that has
  * nothing and keeps nothing.
@@ -16,8 +16,8 @@
 struct keep;
 
 /*
- * Takes over what the process was given at its start: to be called before anything is opened or run.
- * On success the caller owns *keep. -ENOMEM.
+ * Takes over what the process was given at its start: to be called before anything is opened or
+ * run. On success the caller owns *keep. -ENOMEM.
  */
 int keep_open(struct keep **keep);
 
@@ -28,8 +28,8 @@ void keep_close(struct keep *keep);
 bool keep_has_room(const struct keep *keep, unsigned int count);
 
 /*
- * Hands out what an earlier process kept. The caller owns the fd, which stays kept until keep_drop().
- * -ENOENT: there is none.
+ * Hands out what an earlier process kept. The caller owns the fd, which stays kept until
+ * keep_drop(). -ENOENT: there is none.
  */
 int keep_take(struct keep *keep, const char *owner, const char *what);
 
@@ -40,9 +40,9 @@ bool keep_is_left(const struct keep *keep, const char *owner, const char *what);
 bool keep_is_stored(const struct keep *keep, const char *owner, const char *what);
 
 /*
- * Keeps a descriptor of the caller's, also if the process is killed (lasting: keep_has_room() said so), or only if it
- * replaces itself. One of that name that was not taken is dropped. Without memory it is not kept: it goes with the
- * process.
+ * Keeps a descriptor of the caller's, also if the process is killed (lasting: keep_has_room() said
+ * so), or only if it replaces itself. One of that name that was not taken is dropped. Without
+ * memory it is not kept: it goes with the process.
  */
 void keep_add(struct keep *keep, const char *owner, const char *what, int fd, bool lasting);
 
@@ -53,15 +53,16 @@ void keep_drop(struct keep *keep, const char *owner, const char *what);
 void keep_forget(struct keep *keep, const char *owner);
 
 /*
- * From now on, what was kept under this name by an earlier process and was not taken is not closed, but given to
- * farewell(), which owns it then.
+ * From now on, what was kept under this name by an earlier process and was not taken is not closed,
+ * but given to farewell(), which owns it then.
  */
 void keep_set_farewell(struct keep *keep, const char *what, void (*farewell)(void *arg, int fd),
                        void *arg);
 
 /*
  * Replaces the process by a new one of the program that is at the same path now, with the same
- * arguments, which gets all that is kept. Returns only if that cannot be, a negative errno, with all as it was.
+ * arguments, which gets all that is kept. Returns only if that cannot be, a negative errno, with
+ * all as it was.
  */
 int keep_hand_over(struct keep *keep);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A service's log: whole lines on standard error; or, if that is systemd's journal, entries there with the
- * fields PRIORITY, VCHAN_DEVICE, VCHAN_DOMAIN, VCHAN_NAME and VCHAN_STATE. Times are systemd's.
+ * A service's log: whole lines on standard error; or, if that is systemd's journal, entries there
+ * with the fields PRIORITY, VCHAN_DEVICE, VCHAN_DOMAIN, VCHAN_NAME and VCHAN_STATE. Times are
+ * systemd's.
  */
 #ifndef CONNECTION_LOG_H
 #define CONNECTION_LOG_H

@@ -29,7 +29,9 @@ static void drop(struct party *party, void (*end)(struct stream *stream))
     account_set_peer(&party->connection->account, "%s", "");
 }
 
-/* What the guest sent waits for the next one, and so does its end; but not once the guest has gone. */
+/*
+ * What the guest sent waits for the next one, and so does its end; but not once the guest has gone.
+ */
 static void wait_alone(struct party *party)
 {
     struct endpoint *endpoint = party_endpoint(party);
@@ -94,7 +96,10 @@ static void end_together(struct party *party)
     stream_pass_ends(&party->stream, party_endpoint(party), noun);
 }
 
-/* A terminal that was hung up is an end like any other; what the guest goes on to send is not wanted. */
+/*
+ * A terminal that was hung up is an end like any other; what the guest goes on to send is not
+ * wanted.
+ */
 static void end_terminal(struct party *party)
 {
     struct endpoint *endpoint = party_endpoint(party);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whoever a channel is plugged into over one descriptor: a client, a server, who has a terminal open.
- * Either it and the guest's channel end together (reconnect=0), or one such party comes after the
- * other while the channel stays (reconnect=1).
+ * Whoever a channel is plugged into over one descriptor: a client, a server, who has a terminal
+ * open. Either it and the guest's channel end together (reconnect=0), or one such party comes after
+ * the other while the channel stays (reconnect=1).
  */
 #ifndef CONNECTION_PARTY_H
 #define CONNECTION_PARTY_H

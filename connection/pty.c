@@ -119,8 +119,9 @@ static bool is_later(const struct timespec *one, const struct timespec *other)
 }
 
 /*
- * Whether all that is in its place is a link that leads nowhere, or to a terminal that was made after it: the
- * one that the link was made for has gone, and its number was given again, to us or to somebody's shell.
+ * Whether all that is in its place is a link that leads nowhere, or to a terminal that was made
+ * after it: the one that the link was made for has gone, and its number was given again, to us or
+ * to somebody's shell.
  */
 static int check_link(const struct pty *pty)
 {
@@ -249,7 +250,10 @@ static const char *link_error(int rc)
     }
 }
 
-/* The one that an earlier process had, if the link leads there. Who has it open, or opens it, notices nothing. */
+/*
+ * The one that an earlier process had, if the link leads there. Who has it open, or opens it,
+ * notices nothing.
+ */
 static bool take_terminal(struct pty *pty, const struct rights *rights)
 {
     struct connection *connection = pty->connection;
@@ -332,8 +336,8 @@ static void pty_open(struct connection *connection)
 }
 
 /*
- * Whom an earlier process served is there, if only for what it had taken from him, or for his end. But where one
- * comes after the other there may be only what the next is to be given.
+ * Whom an earlier process served is there, if only for what it had taken from him, or for his end.
+ * But where one comes after the other there may be only what the next is to be given.
  */
 static bool is_served(const struct pty *pty)
 {

@@ -4,8 +4,8 @@
 #include <time.h>
 
 /*
- * What no option is for, since no honest guest comes near. A connection takes some 80 exchanges and 9
- * events, from its beginning to its end: many events of which little comes are of one that is not
+ * What no option is for, since no honest guest comes near. A connection takes some 80 exchanges and
+ * 9 events, from its beginning to its end: many events of which little comes are of one that is not
  * honest.
  */
 #define WORK_OF_EVENT    8

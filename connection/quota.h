@@ -17,8 +17,8 @@ struct quota_limits {
 };
 
 /*
- * So many in a time: each takes a place in a row of places with a distance between them; the row may be
- * behind the time by a burst. Times are microseconds of the monotonic clock.
+ * So many in a time: each takes a place in a row of places with a distance between them; the row
+ * may be behind the time by a burst. Times are microseconds of the monotonic clock.
  */
 struct rate {
     int64_t distance;
@@ -48,7 +48,9 @@ struct quota {
 /* The limits stay the caller's. */
 void quota_init(struct quota *quota, const struct quota_limits *limits);
 
-/* One more channel, or so many bytes more: false if that is over the limit, and nothing is taken. */
+/*
+ * One more channel, or so many bytes more: false if that is over the limit, and nothing is taken.
+ */
 bool quota_take_channel(struct quota *quota);
 bool quota_take_bytes(struct quota *quota, uint64_t bytes);
 void quota_give_channel(struct quota *quota);
@@ -58,8 +60,8 @@ void quota_give_bytes(struct quota *quota, uint64_t bytes);
 int64_t quota_take_connect(struct quota *quota);
 
 /*
- * So many events of xenstored came because of it, and so many exchanges with it were made. False: that
- * is more than its share, and nothing more is to be done for a while.
+ * So many events of xenstored came because of it, and so many exchanges with it were made. False:
+ * that is more than its share, and nothing more is to be done for a while.
  */
 bool quota_take_work(struct quota *quota, uint64_t events, uint64_t exchanges);
 
@@ -67,8 +69,8 @@ bool quota_take_work(struct quota *quota, uint64_t events, uint64_t exchanges);
 void quota_resume_work(struct quota *quota);
 
 /*
- * Whether a line about this guest may be logged. *unlogged: how many before it were not, which is to be
- * told with it.
+ * Whether a line about this guest may be logged. *unlogged: how many before it were not, which is
+ * to be told with it.
  */
 bool quota_take_line(struct quota *quota, unsigned int *unlogged);
 

@@ -20,19 +20,22 @@ struct rights {
 };
 
 /*
- * Looks up what the spec says; a mode that it does not have is 0600. 0, or a negative errno with one line in
- * why. It blocks as long as the system's user database does.
+ * Looks up what the spec says; a mode that it does not have is 0600. 0, or a negative errno with
+ * one line in why. It blocks as long as the system's user database does.
  */
 int rights_read(const struct connection_spec *spec, struct rights *rights,
                 char why[CONNECTION_WHY_MAX]);
 
 /*
- * Gives a file away that is open, also with O_PATH; its mode is not touched. 0 or -errno. (By its path
- * it could be another one by now.)
+ * Gives a file away that is open, also with O_PATH; its mode is not touched. 0 or -errno. (By its
+ * path it could be another one by now.)
  */
 int rights_give(const struct rights *rights, int file);
 
-/* Whether that is how a file is that was made with these. (Its group, if they name none, is not looked at.) */
+/*
+ * Whether that is how a file is that was made with these. (Its group, if they name none, is not
+ * looked at.)
+ */
 bool rights_are(const struct rights *rights, const struct stat *file);
 
 #define USER_GROUPS_MAX 256

@@ -81,7 +81,10 @@ static const char *listen_error(int rc)
     }
 }
 
-/* The one that an earlier process had, if it still listens where it is wanted, for those who have the rights. */
+/*
+ * The one that an earlier process had, if it still listens where it is wanted, for those who have
+ * the rights.
+ */
 static int listen_again(struct server *server, const struct rights *rights)
 {
     struct connection *connection = server->connection;

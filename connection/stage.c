@@ -17,13 +17,16 @@
 
 /* In memory that is kept, too. Written in program order, which is all that a kill can cut. */
 struct journal {
-    uint32_t filling; /* 1: the pipe to the connection is being filled, from this index of the ring on */
+    uint32_t filling; /* 1: the pipe to the connection is being filled, from cons on */
     uint32_t cons;
     uint32_t prod;   /* our index when the pipe from the connection was filled last, from empty */
     uint32_t staged; /* with so many bytes; 0: they are being put in */
 };
 
-/* The journal is kept last: who finds it finds the pipes, too, also if the process was killed between the three. */
+/*
+ * The journal is kept last: who finds it finds the pipes, too, also if the process was killed
+ * between the three.
+ */
 enum { TO, FROM, JOURNAL, KEPT_COUNT = STAGE_DESCRIPTORS };
 static const char *const kept_names[KEPT_COUNT] = {"to", "from", "journal"};
 
@@ -153,7 +156,9 @@ static int mend_to(struct stage *stage, struct channel *channel)
     return 0;
 }
 
-/* Killed between showing bytes to the peer and throwing them away: what of those is left goes now. */
+/*
+ * Killed between showing bytes to the peer and throwing them away: what of those is left goes now.
+ */
 static int mend_from(struct stage *stage, const struct channel *channel)
 {
     struct journal *journal = stage->journal;

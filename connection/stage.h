@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A way for a relay (vchan/relay.h) to move bytes such that a process that is killed at any moment
- * neither loses nor repeats one: between the ring and the connection lie two pipes, which are kept as
- * the connection is (connection/keep.h), with a journal beside them.
+ * neither loses nor repeats one: between the ring and the connection lie two pipes, which are kept
+ * as the connection is (connection/keep.h), with a journal beside them.
  *
  * To the connection: bytes are written into an empty pipe, consumed from the ring, then spliced on.
  * From it: bytes are spliced into an empty pipe, copied from there into the ring (tee), shown, then
@@ -21,23 +21,27 @@ struct stage;
 #define STAGE_DESCRIPTORS 3
 
 /*
- * The owner's stage of an earlier process, whatever became of the connection: from now on it is the caller's. NULL: there
- * is none, or no memory, so that it is left.
+ * The owner's stage of an earlier process, whatever became of the connection: from now on it is the
+ * caller's. NULL: there is none, or no memory, so that it is left.
  */
 struct stage *stage_find(struct keep *keep, const char *owner);
 
 /*
- * Makes *stage ready for a connection, and mends what an earlier process left half done. NULL: the one that is left
- * of such a process, or a new one, for which the keep has room. The channel is connected, and the connection is to be
- * kept after it: then whoever finds the connection finds the stage. On success the caller owns *stage. -errno: no
- * memory, no descriptors, or an earlier stage that makes no sense; then it is closed, and *stage NULL.
+ * Makes *stage ready for a connection, and mends what an earlier process left half done. NULL: the
+ * one that is left of such a process, or a new one, for which the keep has room. The channel is
+ * connected, and the connection is to be kept after it: then whoever finds the connection finds the
+ * stage. On success the caller owns *stage. -errno: no memory, no descriptors, or an earlier stage
+ * that makes no sense; then it is closed, and *stage NULL.
  */
 int stage_open(struct keep *keep, const char *owner, struct channel *channel, struct stage **stage);
 
 /* The way, for relay->way. Owned by the stage. */
 const struct relay_way *stage_way(const struct stage *stage);
 
-/* How many bytes of the guest's the connection has not taken: they are not in the ring any more. NULL: none. */
+/*
+ * How many bytes of the guest's the connection has not taken: they are not in the ring any more.
+ * NULL: none.
+ */
 uint32_t stage_holds(const struct stage *stage);
 
 /* How many bytes of the connection's are not in the ring yet. NULL: none. */

@@ -33,9 +33,10 @@ struct stream {
 };
 
 /*
- * Turns a stream (zeroed, or stopped) on; sink may be -1 (stream_divert()). The descriptors stay the caller's, are non-blocking, and
- * open until stream_stop(). stepped() is called after each step, from then on: it looks at
- * stream->relay. 0 or -ENOMEM; on failure the stream is off. The first step comes by itself.
+ * Turns a stream (zeroed, or stopped) on; sink may be -1 (stream_divert()). The descriptors stay
+ * the caller's, are non-blocking, and open until stream_stop(). stepped() is called after each
+ * step, from then on: it looks at stream->relay. 0 or -ENOMEM; on failure the stream is off. The
+ * first step comes by itself.
  */
 int stream_start(struct stream *stream, struct event_base *base, struct channel *channel,
                  int source, int sink, void (*stepped)(void *arg), void *arg);
@@ -47,16 +48,17 @@ struct stream_end {
 };
 
 /*
- * For a kind's open(), before connection_take(): what an earlier process had under way is for the connection that is
- * there, or for the next one. The stream is off; stream_stop() gives it up.
+ * For a kind's open(), before connection_take(): what an earlier process had under way is for the
+ * connection that is there, or for the next one. The stream is off; stream_stop() gives it up.
  */
 void stream_adopt(struct stream *stream, const struct connection *connection);
 
 /*
- * Has a stream that was just started go on, byte for byte, where the connection's earlier process was killed, and
- * makes it such that a later process can do so, with all of these descriptors; or, where the manager has no room
- * for all, with none: then they outlive only a process that replaces itself. The last one tells the next process
- * that all are there: it is kept last, and to be dropped first (keep_drop()). 0 or -errno; on failure the stream is off.
+ * Has a stream that was just started go on, byte for byte, where the connection's earlier process
+ * was killed, and makes it such that a later process can do so, with all of these descriptors; or,
+ * where the manager has no room for all, with none: then they outlive only a process that replaces
+ * itself. The last one tells the next process that all are there: it is kept last, and to be
+ * dropped first (keep_drop()). 0 or -errno; on failure the stream is off.
  */
 int stream_keep(struct stream *stream, struct connection *connection, const struct stream_end *ends,
                 unsigned int count);
@@ -85,7 +87,10 @@ void stream_divert(struct stream *stream, int sink);
 /* Turns it off. Allowed in stepped(), and if it is off. relay keeps what it counted. */
 void stream_stop(struct stream *stream);
 
-/* The same, but what the connection has not been given yet is for the next one, over the same channel. */
+/*
+ * The same, but what the connection has not been given yet is for the next one, over the same
+ * channel.
+ */
 void stream_pause(struct stream *stream);
 
 /* How many bytes those are. */

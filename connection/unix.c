@@ -54,8 +54,9 @@ static const char *base_of(const char *path)
 }
 
 /*
- * The directory of a path, as it is now: what is at a path's end is looked at, given away and removed
- * only there. Who may write to a directory further up can have the path lead elsewhere meanwhile.
+ * The directory of a path, as it is now: what is at a path's end is looked at, given away and
+ * removed only there. Who may write to a directory further up can have the path lead elsewhere
+ * meanwhile.
  */
 static int open_parent(const char *path)
 {

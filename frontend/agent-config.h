@@ -20,9 +20,9 @@ struct agent_config {
 };
 
 /*
- * Reads a file. 0, and the caller owns the content: agent_config_free(). -EINVAL: something is wrong
- * in it; another negative errno: it cannot be read. On failure *config is empty, and why holds one line
- * that names file, line, entry and key, as far as there are any.
+ * Reads a file. 0, and the caller owns the content: agent_config_free(). -EINVAL: something is
+ * wrong in it; another negative errno: it cannot be read. On failure *config is empty, and why
+ * holds one line that names file, line, entry and key, as far as there are any.
  */
 int agent_config_read(const char *file, struct agent_config *config,
                       char why[AGENT_CONFIG_WHY_MAX]);

@@ -19,8 +19,8 @@
 #define ROOT "device/vchan"
 
 /*
- * Our statistics, and by its value the mark of this life of the domain: what a guest wrote into data/ is
- * not restored with it.
+ * Our statistics, and by its value the mark of this life of the domain: what a guest wrote into
+ * data/ is not restored with it.
  */
 #define STATISTICS "data/vchan-frontend"
 #define MARK       "this life"
@@ -68,8 +68,8 @@ static bool life_goes_on(struct agent *agent)
 }
 
 /*
- * After a restore, or in another host, all that we have of Xen is of a life that is over. It may not
- * even be given back.
+ * After a restore, or in another host, all that we have of Xen is of a life that is over. It may
+ * not even be given back.
  */
 static void check_life(void *arg)
 {
@@ -196,8 +196,8 @@ static const struct declaration *declared_for(const struct agent *agent, const s
 }
 
 /*
- * Lets go of what is not the same channel any more, or is to be something else. (One whose nodes are
- * gone has time to deliver what is left.)
+ * Lets go of what is not the same channel any more, or is to be something else. (One whose nodes
+ * are gone has time to deliver what is left.)
  */
 static void slot_review(struct agent *agent, struct slot *slot)
 {
@@ -298,7 +298,10 @@ static void see(struct agent *agent, uint32_t devid)
         slot->generation = agent->generation;
 }
 
-/* Removes those that are gone, once they have delivered what was left: asked again at the next turn. */
+/*
+ * Removes those that are gone, once they have delivered what was left: asked again at the next
+ * turn.
+ */
 static void sweep(struct agent *agent)
 {
     struct slot *slot, *next;
@@ -390,7 +393,9 @@ static bool devid_in(const char *path, const char *dir, uint32_t *devid)
     return parse_number(part, DEVICE_ID_MAX, devid) == 0;
 }
 
-/* The channel that a path lies in, on either side (it has the same number on both), if we know it. */
+/*
+ * The channel that a path lies in, on either side (it has the same number on both), if we know it.
+ */
 static struct slot *slot_of(struct agent *agent, const char *path)
 {
     const struct backends *backends;

@@ -9,8 +9,8 @@
 #include "frontend/agent-config.h"
 
 /*
- * Serves them until a signal. file is read again on SIGHUP; *config is what it said at first, and is
- * the agent's from now on. Gives the exit code (connection/host.h).
+ * Serves them until a signal. file is read again on SIGHUP; *config is what it said at first, and
+ * is the agent's from now on. Gives the exit code (connection/host.h).
  */
 int agent_run(const char *file, struct agent_config *config);
 

@@ -71,7 +71,10 @@ static _Noreturn void fork_keeper(void)
     _exit(pid < 0 ? errno : 0);
 }
 
-/* Returns when the keeper has closed what is ours alone (locks, sockets), and so its end of the pipe. */
+/*
+ * Returns when the keeper has closed what is ours alone (locks, sockets), and so its end of the
+ * pipe.
+ */
 static void await_close(int fd)
 {
     char byte;

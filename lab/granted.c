@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Prints how many pages this domain has granted through /dev/xen/gntalloc. Linux tells nobody, but refuses a page more
- * when that number has reached the module's limit: so the limit is moved for a moment until one fits just so.
+ * Prints how many pages this domain has granted through /dev/xen/gntalloc. Linux tells nobody, but
+ * refuses a page more when that number has reached the module's limit: so the limit is moved for a
+ * moment until one fits just so.
  */
 #include <fcntl.h>
 #include <stdbool.h>

@@ -115,7 +115,9 @@ static void command_kill(struct session *s)
     free(text);
 }
 
-/* The watch fires for the session itself when it is set: what came before that is looked for then. */
+/*
+ * The watch fires for the session itself when it is set: what came before that is looked for then.
+ */
 static void session_changed(struct session *s, const char *path)
 {
     const char *name = strrchr(path, '/');

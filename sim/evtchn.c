@@ -213,8 +213,8 @@ static void token_write(int fd)
 }
 
 /*
- * Queues a port of a handle's, and pays. The eventfd comes first: a port that is queued and not paid for would
- * be deaf, and so would whoever gets its number next.
+ * Queues a port of a handle's, and pays. The eventfd comes first: a port that is queued and not
+ * paid for would be deaf, and so would whoever gets its number next.
  */
 static void deliver(xenevtchn_handle *xce, evtchn_port_t own, uint32_t handle, uint32_t port)
 {

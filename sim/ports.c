@@ -58,8 +58,8 @@ static void port_raise(struct domain *domain, uint32_t port)
 }
 
 /*
- * Lets a port's events go to a connection's handle. Whoever was killed when he had queued the number for an earlier
- * port has not paid; a token too many does no harm.
+ * Lets a port's events go to a connection's handle. Whoever was killed when he had queued the
+ * number for an earlier port has not paid; a token too many does no harm.
  */
 static void port_attach(struct domain *domain, uint32_t port, struct conn *conn)
 {

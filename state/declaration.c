@@ -75,7 +75,9 @@ static const struct kind {
     (1 << KEY_PATH | 1 << KEY_ADDRESS | 1 << KEY_COMMAND | 1 << KEY_RECONNECT | FILE_KEYS |        \
      1 << KEY_USER)
 
-/* What the entry of a command may have, too, and need not: name and connection are there already. */
+/*
+ * What the entry of a command may have, too, and need not: name and connection are there already.
+ */
 #define COMMAND_KEYS (TOOLSTACK_KEYS | 1 << KEY_RECONNECT | 1 << KEY_USER)
 
 /* Says why, and gives what to return. */

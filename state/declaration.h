@@ -50,8 +50,8 @@ struct declaration {
 int declaration_parse(const char *spec, struct declaration *channel, char why[DECLARATION_WHY_MAX]);
 
 /*
- * As above, for what a guest says of its own side: backend, devid and the rings' sizes are not its to
- * say, and connection is not to be left out.
+ * As above, for what a guest says of its own side: backend, devid and the rings' sizes are not its
+ * to say, and connection is not to be left out.
  */
 int declaration_parse_guest(const char *spec, struct declaration *channel,
                             char why[DECLARATION_WHY_MAX]);

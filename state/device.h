@@ -20,7 +20,9 @@
 /* The largest devid: what fits every decimal parser in the field. */
 #define DEVICE_ID_MAX 65535
 
-/* Ring orders on the wire (xen/io/libxenvchan.h): in the page at 1024 or 2048, or pages of its own. */
+/*
+ * Ring orders on the wire (xen/io/libxenvchan.h): in the page at 1024 or 2048, or pages of its own.
+ */
 #define RING_ORDER_MIN 10
 #define RING_ORDER_MAX 20
 #define RING_ORDER_PAGE 12

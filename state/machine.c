@@ -34,7 +34,9 @@ static struct machine_step frontend_idle(const struct machine_view *view)
     return nothing(view);
 }
 
-/* Where the backend belongs while no rings are granted: it offers, unless the frontend is Closed. */
+/*
+ * Where the backend belongs while no rings are granted: it offers, unless the frontend is Closed.
+ */
 static enum xenbus_state backend_rest(const struct machine_view *view)
 {
     bool fresh = view->own == XenbusStateInitialising || view->own == XenbusStateInitWait;
@@ -45,8 +47,8 @@ static enum xenbus_state backend_rest(const struct machine_view *view)
 }
 
 /*
- * An earlier process died with the rings in use, and the frontend waits for one that goes on; or what it wrote is
- * still there, though it has gone.
+ * An earlier process died with the rings in use, and the frontend waits for one that goes on; or
+ * what it wrote is still there, though it has gone.
  */
 static bool can_reattach(const struct machine_view *view)
 {
@@ -87,7 +89,7 @@ static struct machine_step backend_idle(const struct machine_view *view)
 static struct machine_step idle(enum machine_role role, const struct machine_view *view)
 {
     if (view->own == XenbusStateUnknown)
-        return nothing(view); /* a device that was taken away is not written to: that would remake it */
+        return nothing(view); /* not written to when taken away: that would remake it */
     if (view->leaving || view->failed || !view->online)
         return stay_closed(view);
     return role == MACHINE_FRONTEND ? frontend_idle(view) : backend_idle(view);
@@ -140,7 +142,9 @@ static struct machine_step connecting(enum machine_role role, const struct machi
 static struct machine_step connected(const struct machine_view *view, bool peer_here)
 {
     bool peer_ended = !peer_here || view->peer == XenbusStateClosing || !view->online;
-    /* A backend that died at the end may not have read all: another one has to map what there is. */
+    /*
+     * A backend that died at the end may not have read all: another one has to map what there is.
+     */
     bool we_ended = view->own == XenbusStateClosing && view->finished && !view->lost;
 
     if (peer_ended && !view->draining)
@@ -153,8 +157,8 @@ static struct machine_step connected(const struct machine_view *view, bool peer_
 }
 
 /*
- * A frontend that was offered reattach goes by the backend's state alone: where the process died, another
- * one will go on.
+ * A frontend that was offered reattach goes by the backend's state alone: where the process died,
+ * another one will go on.
  */
 static bool peer_is_here(enum machine_role role, const struct machine_view *view)
 {
@@ -170,7 +174,7 @@ static struct machine_step held(enum machine_role role, const struct machine_vie
     if (view->leaving || view->failed)
         return release(view);
     switch (view->own) {
-    case XenbusStateReconfiguring: /* as Connected, but that bytes have to wait for the connection */
+    case XenbusStateReconfiguring: /* as Connected, but bytes wait for the connection */
         return view->ready ? step(MACHINE_MOVE, XenbusStateConnected) : nothing(view);
     case XenbusStateInitWait:
     case XenbusStateInitialised:

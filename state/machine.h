@@ -3,8 +3,8 @@
  * The life of a device, as a pure function: what one side does next, given what it knows now.
  *
  * There are no events, only a view. Whatever happens (a watch fires, a port fires, a connection
- * opens or ends), the caller refreshes its view and asks machine_step() until it answers "nothing to
- * do". So a lost, late or merged notice loses nothing. doc/protocol.md, "Life of a device".
+ * opens or ends), the caller refreshes its view and asks machine_step() until it answers "nothing
+ * to do". So a lost, late or merged notice loses nothing. doc/protocol.md, "Life of a device".
  */
 #ifndef STATE_MACHINE_H
 #define STATE_MACHINE_H
@@ -20,8 +20,8 @@ struct machine_view {
     enum xenbus_state own;  /* our state node; Unknown: the device is gone */
     enum xenbus_state peer; /* the other side's; Unknown: gone, or nonsense */
     bool online;            /* B/online: the toolstack wants this device */
-    bool reattach;          /* B/feature-reattach; on the backend's side only if it is able to, too */
-    bool kept;              /* backend: an earlier process's rings can be mapped, whatever became of the frontend */
+    bool reattach;          /* B/feature-reattach; backend: and it is able to */
+    bool kept;              /* backend: an earlier process's rings can be mapped all the same */
 
     bool begun;    /* this process has taken the device over (MACHINE_BEGIN was carried out) */
     bool held;     /* it holds the rings: granted as frontend, mapped as backend */
@@ -41,8 +41,9 @@ enum machine_action {
     MACHINE_GRANT,   /* frontend: grant the rings, bind a port, write ring-ref and event-channel */
     MACHINE_MAP,     /* backend: bind the port, map the rings, start opening the connection */
     /*
-     * backend: instead of BEGIN, go on where an earlier process died: write the offers, bind and map
-     * what that one had mapped, start opening the connection; at Closing it has finished already
+     * backend: instead of BEGIN, go on where an earlier process died: write the offers, bind and
+     * map what that one had mapped, start opening the connection; at Closing it has finished
+     * already
      */
     MACHINE_REATTACH,
     MACHINE_DRAIN,   /* the peer sends no more: deliver what is in the ring, then set drained */
@@ -56,10 +57,10 @@ struct machine_step {
 };
 
 /*
- * What the side does next. Pure: the same view gives the same answer. An action that succeeds changes
- * the view (BEGIN: begun; GRANT, MAP: held; REATTACH: both; DRAIN: draining; RELEASE: !held,
- * !draining), one that fails sets failed (and BEGIN and REATTACH begun); so asking again ends, at
- * MACHINE_WAIT, after at most MACHINE_STEPS_MAX answers.
+ * What the side does next. Pure: the same view gives the same answer. An action that succeeds
+ * changes the view (BEGIN: begun; GRANT, MAP: held; REATTACH: both; DRAIN: draining; RELEASE:
+ * !held, !draining), one that fails sets failed (and BEGIN and REATTACH begun); so asking again
+ * ends, at MACHINE_WAIT, after at most MACHINE_STEPS_MAX answers.
  */
 struct machine_step machine_step(enum machine_role role, const struct machine_view *view);
 

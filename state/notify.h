@@ -17,7 +17,9 @@ bool notify_is_wanted(void);
 /* Within how many microseconds it wants to hear WATCHDOG=1 again, or 0: it does not. */
 uint64_t notify_watchdog(void);
 
-/* The same with a descriptor, which the manager gets a duplicate of ("FDSTORE=1…"); -1: with none. */
+/*
+ * The same with a descriptor, which the manager gets a duplicate of ("FDSTORE=1…"); -1: with none.
+ */
 void notify_manager_with(const char *state, int fd);
 
 #endif

@@ -316,8 +316,8 @@ static xs_transaction_t start_transaction(struct store *store)
 }
 
 /*
- * A transaction sees each node as it is when it first looks there. If others change two meanwhile, these do not fit
- * together, and xenstored answers these: a conflict, before the end.
+ * A transaction sees each node as it is when it first looks there. If others change two meanwhile,
+ * these do not fit together, and xenstored answers these: a conflict, before the end.
  */
 static bool is_conflict(int rc)
 {

@@ -5,9 +5,9 @@
  *
  * Every path is given as a directory and a key below it; a NULL directory makes the key the whole
  * path. Relative paths are the calling domain's own (they survive a change of its domid). Functions
- * return 0 or a negative errno unless they say otherwise: -ENOENT (no such node), -EACCES (not
- * ours to touch), -ENOSPC or -E2BIG (a quota), -ENAMETOOLONG, -EIO (xenstored is gone). They block for one
- * exchange with xenstored. A store belongs to one thread, and does not survive fork().
+ * return 0 or a negative errno unless they say otherwise: -ENOENT (no such node), -EACCES (not ours
+ * to touch), -ENOSPC or -E2BIG (a quota), -ENAMETOOLONG, -EIO (xenstored is gone). They block for
+ * one exchange with xenstored. A store belongs to one thread, and does not survive fork().
  */
 #ifndef STATE_STORE_H
 #define STATE_STORE_H
@@ -31,8 +31,8 @@
 struct store;
 
 /*
- * Connects to xenstored. -ENODEV: there is none here, or not for this user. On success the caller owns *store;
- * on failure *store is NULL.
+ * Connects to xenstored. -ENODEV: there is none here, or not for this user. On success the caller
+ * owns *store; on failure *store is NULL.
  */
 int store_open(struct store **store);
 
@@ -77,8 +77,8 @@ int store_write_text(struct store *store, const char *dir, const char *key, cons
 int store_write_number(struct store *store, const char *dir, const char *key, uint32_t value);
 
 /*
- * Writes a key of a device's directory, but only if that still has a state: one that was taken away stays
- * away (-ENOENT). Takes a transaction of its own, so it may not be called in one.
+ * Writes a key of a device's directory, but only if that still has a state: one that was taken away
+ * stays away (-ENOENT). Takes a transaction of its own, so it may not be called in one.
  */
 int store_write_device(struct store *store, const char *dir, const char *key, const char *text);
 

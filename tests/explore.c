@@ -219,7 +219,10 @@ static void begin(struct search *search, struct world *world, int me)
     world->kept = 0;
 }
 
-/* The connection is a new one, which has got nothing yet. (Who meddles may well offer a used ring as a new one.) */
+/*
+ * The connection is a new one, which has got nothing yet. (Who meddles may well offer a used ring
+ * as a new one.)
+ */
 static bool map_new(struct search *search, struct world *world)
 {
     world->side[B].has_tried = 1;
@@ -249,7 +252,9 @@ static bool reattach(struct search *search, struct world *world)
     return true;
 }
 
-/* Nothing that was sent is given up, as long as somebody is there who could deliver it, or will be. */
+/*
+ * Nothing that was sent is given up, as long as somebody is there who could deliver it, or will be.
+ */
 static void release(struct search *search, struct world *world, int me)
 {
     const struct side *side = &world->side[me];
@@ -331,7 +336,10 @@ static void move_look(struct search *search, struct world world, int me)
     reach(search, &world, text);
 }
 
-/* A backend says Connected of the rings that it has, not of those that a new frontend has granted since. */
+/*
+ * A backend says Connected of the rings that it has, not of those that a new frontend has granted
+ * since.
+ */
 static bool is_stale(const struct world *world, int me)
 {
     return me == B && world->side[B].held && world->side[B].next == XenbusStateConnected &&
@@ -605,7 +613,8 @@ static void expand(struct search *search)
 
 /*
  * By the bound on rings and lives, the only way to go on for ever is to rewrite states in a circle.
- * From every state, both sides are run in turn; they must come to rest in a bounded number of turns.
+ * From every state, both sides are run in turn; they must come to rest in a bounded number of
+ * turns.
  */
 static void check_settles(struct search *search, const struct world *from)
 {

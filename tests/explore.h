@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A model of a device's whole world (xenstore, the shared page, a frontend, a backend and what it is
- * plugged into, a toolstack) in which the shipped machine_step() is explored: every interleaving,
- * with crashes and restarts of either side at any step, watches that are late or merged, and a
- * guest that writes anything into its own state.
+ * A model of a device's whole world (xenstore, the shared page, a frontend, a backend and what it
+ * is plugged into, a toolstack) in which the shipped machine_step() is explored: every
+ * interleaving, with crashes and restarts of either side at any step, watches that are late or
+ * merged, and a guest that writes anything into its own state.
  */
 #ifndef TESTS_EXPLORE_H
 #define TESTS_EXPLORE_H
@@ -32,7 +32,10 @@ struct explore_limits {
     bool keeps;             /* and rings outlive both of the processes */
 };
 
-/* Explores all that can happen within the limits. Single threaded; takes some hundred MB at most; seconds. */
+/*
+ * Explores all that can happen within the limits. Single threaded; takes some hundred MB at most;
+ * seconds.
+ */
 void explore(explore_step_fn *step, const struct explore_limits *limits,
              struct explore_result *result);
 

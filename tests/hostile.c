@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A guest that does harm: writes what it likes to its own nodes and pages, and connects in a loop. For
- * tests/sim-backend-hostile.sh, tests/sim-backend-quota.sh and bench/hostile.
+ * A guest that does harm: writes what it likes to its own nodes and pages, and connects in a loop.
+ * For tests/sim-backend-hostile.sh, tests/sim-backend-quota.sh and bench/hostile.
  *
  *   hostile BACKEND DEVICES SEED [KIND [ROOT [ACTS]]]
  *
- * BACKEND is the domain id of the backend of its devices 0 to DEVICES-1. KIND is one of kinds[] below, by
- * default all of them. ROOT is where its devices are, by default device/vchan: elsewhere it does the same, but to
- * nobody. It goes on until SIGTERM, or until it has written or signalled so often; then it says what it did. It never
- * waits for anybody for long.
+ * BACKEND is the domain id of the backend of its devices 0 to DEVICES-1. KIND is one of kinds[]
+ * below, by default all of them. ROOT is where its devices are, by default device/vchan: elsewhere
+ * it does the same, but to nobody. It goes on until SIGTERM, or until it has written or signalled
+ * so often; then it says what it did. It never waits for anybody for long.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -201,7 +201,10 @@ static void flip_states(unsigned int device)
     put(device, "state", states[pick(5)]);
 }
 
-/* Whether the backend has mapped the page; if it does not come for seconds, or has gone, there is a new page. */
+/*
+ * Whether the backend has mapped the page; if it does not come for seconds, or has gone, there is a
+ * new page.
+ */
 static bool is_served(unsigned int device)
 {
     static time_t last;

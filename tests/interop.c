@@ -4,10 +4,10 @@
  *
  *   interop real|pvchan server|client DOMID BASE BYTES
  *
- * Two of these, in two domains, go through every pair of ring orders that libxenvchan offers. For each
- * they meet at BASE/<n>, and send each other BYTES pseudo-random bytes in messages of random size, both
- * ways at once. Each end checks every byte, prints checksums, and the one that did not close first
- * has to see the other's close. Exit code 0: all was well.
+ * Two of these, in two domains, go through every pair of ring orders that libxenvchan offers. For
+ * each they meet at BASE/<n>, and send each other BYTES pseudo-random bytes in messages of random
+ * size, both ways at once. Each end checks every byte, prints checksums, and the one that did not
+ * close first has to see the other's close. Exit code 0: all was well.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -26,7 +26,9 @@
 #define MESSAGE_MAX 70000
 #define PATIENCE_MS 60000
 
-/* ---- the two libraries behind one face; calls give bytes, 0 for "not now", or -1 for "over" ---- */
+/*
+ * ---- the two libraries behind one face; calls give bytes, 0 for "not now", or -1 for "over" ----
+ */
 
 struct end {
     struct pvchan *pvchan;
@@ -306,7 +308,10 @@ static bool hear_done(const struct library *library, struct end *end)
     return rc == 1 ? true : fail("no word from the peer that it has got all");
 }
 
-/* A plain vchan has no half-close: who closes first does so when the other has said that it has all. */
+/*
+ * A plain vchan has no half-close: who closes first does so when the other has said that it has
+ * all.
+ */
 static bool part(const struct library *library, struct end *end, bool close_first)
 {
     if (close_first)
@@ -344,7 +349,9 @@ static bool meet(const struct meeting *meeting, unsigned int n, size_t read, siz
     return well;
 }
 
-/* Every pair of sizes that gives other orders than the pairs before: all that libxenvchan offers. */
+/*
+ * Every pair of sizes that gives other orders than the pairs before: all that libxenvchan offers.
+ */
 static bool meet_with_all_orders(const struct meeting *meeting)
 {
     bool seen[RING_ORDER_MAX + 1][RING_ORDER_MAX + 1] = {{false}};

@@ -33,7 +33,10 @@
 #define BLOCK      (64u << 10)
 #define LIVES_MAX  65536u
 
-/* The server takes a rest after each block, so that there are bytes in the ring when a program dies. */
+/*
+ * The server takes a rest after each block, so that there are bytes in the ring when a program
+ * dies.
+ */
 #define SLOW_NS 5000000
 
 /* What the last life and its connection send at least. */

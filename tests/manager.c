@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Plays the part of systemd for one service: runs it, takes its notifications, holds the descriptors
- * that it stores, and starts it again with them when it was killed.
+ * Plays the part of systemd for one service: runs it, takes its notifications, holds the
+ * descriptors that it stores, and starts it again with them when it was killed.
  *
  *   manager KILLS MILLISECONDS PROGRAM [ARGUMENT…]
  *
- * From SIGUSR2 on it is killed KILLS times, each at a random moment within so many milliseconds of its
- * start; then "kills done" on stdout. SIGUSR1 kills it once more, SIGHUP and SIGTERM are passed on. When it ends
- * by itself: "stored N" on stdout (descriptors that it left), and its exit code.
+ * From SIGUSR2 on it is killed KILLS times, each at a random moment within so many milliseconds of
+ * its start; then "kills done" on stdout. SIGUSR1 kills it once more, SIGHUP and SIGTERM are passed
+ * on. When it ends by itself: "stored N" on stdout (descriptors that it left), and its exit code.
  */
 #include <errno.h>
 #include <fcntl.h>

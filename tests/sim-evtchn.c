@@ -291,7 +291,9 @@ static void *notify_first(void *arg)
     return NULL;
 }
 
-/* Its first event is when a handle asks for its peer's eventfd, and the port may be gone by then. */
+/*
+ * Its first event is when a handle asks for its peer's eventfd, and the port may be gone by then.
+ */
 START_TEST(a_first_event_comes_as_the_port_goes)
 {
     xenevtchn_handle *server = evtchn_of(guest);

@@ -204,7 +204,10 @@ START_TEST(gntdev_has_a_limit)
 }
 END_TEST
 
-/* Given up while mapped: the mapper keeps them and may map them again, nobody gets the refs, and they count. */
+/*
+ * Given up while mapped: the mapper keeps them and may map them again, nobody gets the refs, and
+ * they count.
+ */
 START_TEST(revoked_pages_live_while_mapped)
 {
     static uint32_t refs[LIMIT], again[LIMIT];

@@ -76,7 +76,10 @@ static void begin_again(const struct end *me, uint64_t loop)
     steps_forget(steps_hash(knows, me->channel, malloc_usable_size(me->channel)));
 }
 
-/* Tries to write the next piece, up to so many bytes in all: as pvchan_write(), the short way first. */
+/*
+ * Tries to write the next piece, up to so many bytes in all: as pvchan_write(), the short way
+ * first.
+ */
 static ssize_t put_piece(struct end *me, uint32_t total, uint32_t piece, bool whole)
 {
     uint32_t size = smaller(piece, total - me->sent);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What vchan-frontend understands, and what it says about what it does not. man/vchan-frontend.8.scd. */
+/*
+ * What vchan-frontend understands, and what it says about what it does not.
+ * man/vchan-frontend.8.scd.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

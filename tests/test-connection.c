@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * connection/unix.h and connection/child.h: what they replace, refuse and leave; what a command's end
- * does. connection/dial.h: a server that is not there, and giving up. connection/quota.h: limits.
+ * connection/unix.h and connection/child.h: what they replace, refuse and leave; what a command's
+ * end does. connection/dial.h: a server that is not there, and giving up. connection/quota.h:
+ * limits.
  */
 #include <errno.h>
 #include <event2/event.h>

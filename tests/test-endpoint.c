@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vchan/endpoint.h: what a backend asks of xenstore when its frontend plays with the page, and what a frontend
- * believes of its ring sizes. The rest is played here.
+ * vchan/endpoint.h: what a backend asks of xenstore when its frontend plays with the page, and what
+ * a frontend believes of its ring sizes. The rest is played here.
  */
 #include "vchan/endpoint.h"
 
@@ -236,7 +236,10 @@ static struct endpoint *backend_connected(void)
     return endpoint;
 }
 
-/* What is in the ring cannot be delivered at once, and the frontend goes on dying and living meanwhile. */
+/*
+ * What is in the ring cannot be delivered at once, and the frontend goes on dying and living
+ * meanwhile.
+ */
 START_TEST(test_a_live_byte_that_flips_is_not_asked_about)
 {
     struct endpoint *endpoint = backend_connected();
@@ -271,7 +274,10 @@ START_TEST(test_a_frontend_that_died_after_all_is_seen)
 }
 END_TEST
 
-/* The sizes are read once, when the device is taken over: what they become later is for its next life. */
+/*
+ * The sizes are read once, when the device is taken over: what they become later is for its next
+ * life.
+ */
 START_TEST(test_sizes_that_change_are_not_believed)
 {
     static const struct endpoint_ops ops = {0};

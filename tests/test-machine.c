@@ -259,7 +259,9 @@ static struct machine_step impatient_frontend(enum machine_role role,
     return machine_step(role, &impatient);
 }
 
-/* A frontend at its end that does not look whether the backend's process is there to read the rest. */
+/*
+ * A frontend at its end that does not look whether the backend's process is there to read the rest.
+ */
 static struct machine_step leaves_too_soon(enum machine_role role, const struct machine_view *view)
 {
     struct machine_view blind = *view;

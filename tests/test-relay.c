@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The relay, step by step: what stands still, what goes on, and in which order it ends. The other domain is played
- * here, and so are the system calls on its descriptors, which take what a test says and no more.
+ * The relay, step by step: what stands still, what goes on, and in which order it ends. The other
+ * domain is played here, and so are the system calls on its descriptors, which take what a test
+ * says and no more.
  */
 #include <errno.h>
 #include <string.h>
@@ -314,7 +315,10 @@ START_TEST(a_step_has_its_share)
 }
 END_TEST
 
-/* Bytes that come in large pieces take a call a ring and one that finds nothing, each way: no copy, no other call. */
+/*
+ * Bytes that come in large pieces take a call a ring and one that finds nothing, each way: no copy,
+ * no other call.
+ */
 START_TEST(a_ring_takes_one_call)
 {
     for (int i = 0; i < 16; i++) {
@@ -473,7 +477,9 @@ START_TEST(broken_source_ends_only_its_direction)
 }
 END_TEST
 
-/* The peer leaves with bytes of its own in the ring, which arrive, and without ours, which it says. */
+/*
+ * The peer leaves with bytes of its own in the ring, which arrive, and without ours, which it says.
+ */
 START_TEST(peer_leaves)
 {
     source.room = LOT;

@@ -337,8 +337,8 @@ END_TEST
 #define STREAM_BYTES (1u << 20)
 
 /*
- * These order nothing, so that ThreadSanitizer sees what the ring alone orders: a mutex would hide a race
- * wherever the two threads take turns.
+ * These order nothing, so that ThreadSanitizer sees what the ring alone orders: a mutex would hide
+ * a race wherever the two threads take turns.
  */
 static bool bells[2];
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a wait tries before it sleeps, how a copy is made, and what is learned from both. The test stands in for the
- * kernel's scheduler.
+ * What a wait tries before it sleeps, how a copy is made, and what is learned from both. The test
+ * stands in for the kernel's scheduler.
  */
 #include <sched.h>
 #include <time.h>
@@ -61,7 +61,7 @@ START_TEST(yields_more_than_once)
     struct spin_turn turn = {0};
 
     ck_assert(spin_yield(&spin, &turn));
-    for (int i = 0; spin_yield(&spin, &turn); i++) /* one that comes too late already, on a busy machine, is all right */
+    for (int i = 0; spin_yield(&spin, &turn); i++) /* none, on a busy machine */
         ck_assert_msg(i < 1000 * WAITS, "it yields in vain for ever");
     spin_yield_end(&spin, &turn, false, 0);
     ck_assert_int_eq(spin.yield.interval, 1);
@@ -76,7 +76,7 @@ START_TEST(yields_again_once_it_helps)
     for (int i = 0; i < WAITS; i++)
         wait_once(&spin, false);
     ck_assert_int_gt(spin.yield.interval, 1);
-    for (int i = 0; spin.yield.interval > 0; i++) { /* a trial may lose the CPU to others on a busy machine */
+    for (int i = 0; spin.yield.interval > 0; i++) { /* others may have the CPU, too */
         ck_assert_msg(i < 1000 * WAITS, "it helped, and is done as seldom as before");
         wait_once(&spin, true);
     }
@@ -116,7 +116,10 @@ START_TEST(yields_to_a_peer_that_has_much_to_do)
 }
 END_TEST
 
-/* The two are learned apart: a peer on our own CPU is looked for in vain, and yielded to with success. */
+/*
+ * The two are learned apart: a peer on our own CPU is looked for in vain, and yielded to with
+ * success.
+ */
 START_TEST(learns_each_by_itself)
 {
     struct spin spin = {0};
@@ -133,7 +136,10 @@ START_TEST(learns_each_by_itself)
 }
 END_TEST
 
-/* So many copies, of which one of the two ways takes an hour longer. Returns how many went that way. */
+/*
+ * So many copies, of which one of the two ways takes an hour longer. Returns how many went that
+ * way.
+ */
 static int copies_by_the_slow_way(struct trial *trial, bool slow)
 {
     int count = 0;

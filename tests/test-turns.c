@@ -54,7 +54,9 @@ static void set_up(void)
     of_good[0].rank = of_good[1].rank = TURNS_NEW;
 }
 
-/* What the bad guest has served is marked without end, and yet another's new device has its turn. */
+/*
+ * What the bad guest has served is marked without end, and yet another's new device has its turn.
+ */
 START_TEST(test_new_beside_flapping)
 {
     flaps = true;

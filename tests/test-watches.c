@@ -103,7 +103,10 @@ START_TEST(test_the_next_is_watched)
 }
 END_TEST
 
-/* The domain that ends tells only who watches a directory itself: it is watched as soon as there is a watch to be had. */
+/*
+ * The domain that ends tells only who watches a directory itself: it is watched as soon as there is
+ * a watch to be had.
+ */
 START_TEST(test_no_watch_for_the_next)
 {
     const char *dir;

@@ -34,7 +34,9 @@ static bool service_is(const struct scene *scene, enum service_state state)
     return !scene->is_app && service_look(scene->tool, scene->view->id.backend) == state;
 }
 
-/* The same, about whoever should serve it. One that runs may be about to: nobody knows since when. */
+/*
+ * The same, about whoever should serve it. One that runs may be about to: nobody knows since when.
+ */
 static bool blame(const struct scene *scene, const char *what)
 {
     char words[SERVICE_WORDS_MAX];

@@ -173,8 +173,8 @@ static int map_rings(struct channel *channel, xengnttab_handle *mapping, domid_t
 }
 
 /*
- * The page first, alone: the live byte is cleared for us only once its mapping says so. (libxengnttab takes -1 for no
- * port.)
+ * The page first, alone: the live byte is cleared for us only once its mapping says so.
+ * (libxengnttab takes -1 for no port.)
  */
 static int map_page(struct channel *channel, xengnttab_handle *mapping, domid_t peer)
 {
@@ -434,8 +434,8 @@ static bool has_enough(struct channel *channel, enum channel_wait wait, uint32_t
 }
 
 /*
- * A reader of many small messages that looks for each takes the page from the writer each time, and both
- * crawl. It reads more of them at a time if it waits a little first; but not for an answer.
+ * A reader of many small messages that looks for each takes the page from the writer each time, and
+ * both crawl. It reads more of them at a time if it waits a little first; but not for an answer.
  */
 static void linger(struct channel *channel, uint32_t enough)
 {
@@ -477,7 +477,10 @@ static bool look_for(struct channel *channel, enum channel_wait wait, uint32_t e
     return came;
 }
 
-/* Whether the peer had to be woken since we last asked: it sleeps for lack of bytes, and does not give way. */
+/*
+ * Whether the peer had to be woken since we last asked: it sleeps for lack of bytes, and does not
+ * give way.
+ */
 static bool peer_sleeps(struct channel *channel)
 {
     bool sleeps = channel->counts.wakes != channel->woken;
@@ -487,9 +490,10 @@ static bool peer_sleeps(struct channel *channel)
 }
 
 /*
- * A peer that has to wait for our CPU gets it: it goes on for as long as the ring lets it, and nobody has to be
- * woken. Returns whether they came. (A reader that sleeps each time it has read all is woken by our next byte, and
- * takes the CPU at once from a writer that gave it away: then it is better to sleep, too.)
+ * A peer that has to wait for our CPU gets it: it goes on for as long as the ring lets it, and
+ * nobody has to be woken. Returns whether they came. (A reader that sleeps each time it has read
+ * all is woken by our next byte, and takes the CPU at once from a writer that gave it away: then it
+ * is better to sleep, too.)
  */
 static bool yield_for(struct channel *channel, enum channel_wait wait, uint32_t enough)
 {
@@ -561,9 +565,10 @@ static uint32_t smaller(uint32_t bytes, size_t size)
 }
 
 /*
- * A large copy is made and shown in parts, so that a peer that looks copies at the same time: a quarter of
- * the ring is small enough for that, and large enough to be worth its look. One that sleeps is woken once, at the
- * end: on one CPU, each wake-up before would only make the two take turns.
+ * A large copy is made and shown in parts, so that a peer that looks copies at the same time: a
+ * quarter of the ring is small enough for that, and large enough to be worth its look. One that
+ * sleeps is woken once, at the end: on one CPU, each wake-up before would only make the two take
+ * turns.
  */
 static uint32_t part_of(const struct ring *ring)
 {
@@ -585,9 +590,9 @@ static bool copy_out(struct channel *channel, uint8_t *to, uint32_t bytes)
 }
 
 /*
- * Whether the peer is at work on another CPU: it took bytes while we ran, and neither did a signal go either way, nor
- * did we give our CPU away. (On one CPU, past our caches would be past the peer's, too.) What the page says is a hint
- * here, and nothing else.
+ * Whether the peer is at work on another CPU: it took bytes while we ran, and neither did a signal
+ * go either way, nor did we give our CPU away. (On one CPU, past our caches would be past the
+ * peer's, too.) What the page says is a hint here, and nothing else.
  */
 static bool peer_is_apart(struct channel *channel)
 {
@@ -612,7 +617,8 @@ static void claim(struct channel *channel, uint32_t bytes)
         ring_claim(out, bytes, peer_is_apart(channel));
 }
 
-static void copy_to(const struct ring_span *spans, unsigned int count, const uint8_t *from, bool past)
+static void copy_to(const struct ring_span *spans, unsigned int count, const uint8_t *from,
+                    bool past)
 {
     for (unsigned int i = 0; i < count; from += spans[i].length, i++) {
         if (past)

@@ -37,25 +37,25 @@ uint32_t channel_ring_ref(const struct channel *channel);
 evtchn_port_t channel_port(const struct channel *channel);
 
 /*
- * Client: binds to the server's port, maps its page and rings, takes its place and signals.
- * -EBUSY: the port is not offered to us or taken (another client, or the server is gone);
- * -ESRCH: no such domain; -EINVAL: no such grant for us (the server is gone or lies); -EPROTO: the page
- * is not sound; -ENODEV as for channel_serve(). On failure nothing is left. A server whose port was
- * bound is told that its client left, since the kernel says so when the page is unmapped.
+ * Client: binds to the server's port, maps its page and rings, takes its place and signals. -EBUSY:
+ * the port is not offered to us or taken (another client, or the server is gone); -ESRCH: no such
+ * domain; -EINVAL: no such grant for us (the server is gone or lies); -EPROTO: the page is not
+ * sound; -ENODEV as for channel_serve(). On failure nothing is left. A server whose port was bound
+ * is told that its client left, since the kernel says so when the page is unmapped.
  */
 int channel_join(struct xen *xen, domid_t peer, uint32_t ring_ref, evtchn_port_t port,
                  struct channel_owner owner, struct channel **channel);
 
 /*
- * Client: the same, of a server that has gone, and whose pages are there since somebody else maps them: without a
- * port. Nobody is signalled, and channel_peer_died() is true.
+ * Client: the same, of a server that has gone, and whose pages are there since somebody else maps
+ * them: without a port. Nobody is signalled, and channel_peer_died() is true.
  */
 int channel_adopt(struct xen *xen, domid_t peer, uint32_t ring_ref, struct channel_owner owner,
                   struct channel **channel);
 
 /*
- * Leaves: bytes written so far stay readable for the peer, who learns at once that we are gone. NULL
- * is allowed.
+ * Leaves: bytes written so far stay readable for the peer, who learns at once that we are gone.
+ * NULL is allowed.
  */
 void channel_close(struct channel *channel);
 
@@ -63,27 +63,27 @@ void channel_close(struct channel *channel);
 void channel_set_ended(struct channel *channel);
 
 /*
- * Tells the channel that its peer holds the rings no more, whatever its live byte says: a domain that was
- * destroyed cannot clear it. What it wrote can still be read.
+ * Tells the channel that its peer holds the rings no more, whatever its live byte says: a domain
+ * that was destroyed cannot clear it. What it wrote can still be read.
  */
 void channel_set_gone(struct channel *channel);
 
 /*
- * Our indices (doc/protocol.md, "The shared page"), for a process that takes over when we die: what we have read
- * and what we have written, in bytes from the beginning, modulo 2^32.
+ * Our indices (doc/protocol.md, "The shared page"), for a process that takes over when we die: what
+ * we have read and what we have written, in bytes from the beginning, modulo 2^32.
  */
 uint32_t channel_read_index(const struct channel *channel);
 uint32_t channel_write_index(const struct channel *channel);
 
 /*
- * Tells the channel whether another process goes on if the peer's dies: then its live byte alone does not mean
- * that it has left, and who waits for it goes on waiting.
+ * Tells the channel whether another process goes on if the peer's dies: then its live byte alone
+ * does not mean that it has left, and who waits for it goes on waiting.
  */
 void channel_set_patient(struct channel *channel, bool patient);
 
 /*
- * Whether the peer has left, in order or not; what it wrote is still in the ring. One that is waited for
- * patiently has left only once channel_set_gone() says so.
+ * Whether the peer has left, in order or not; what it wrote is still in the ring. One that is
+ * waited for patiently has left only once channel_set_gone() says so.
  */
 bool channel_peer_left(const struct channel *channel);
 
@@ -95,17 +95,20 @@ bool channel_peer_here(const struct channel *channel);
 
 /*
  * Bytes that can be read now, 0 at the end (the peer left or ended, and nothing is in the ring any
- * more), -EAGAIN if fewer than enough are there yet and more may come, or -EPROTO (a corrupt ring, for
- * good). With -EAGAIN the peer was asked to signal. At the end fewer than enough may be returned.
+ * more), -EAGAIN if fewer than enough are there yet and more may come, or -EPROTO (a corrupt ring,
+ * for good). With -EAGAIN the peer was asked to signal. At the end fewer than enough may be
+ * returned.
  */
 int channel_readable(struct channel *channel, uint32_t enough);
 
-/* Whether enough bytes are there, by what was seen last: it looks at nothing, and asks for nothing. */
+/*
+ * Whether enough bytes are there, by what was seen last: it looks at nothing, and asks for nothing.
+ */
 bool channel_has(const struct channel *channel, uint32_t enough);
 
 /*
- * Room that can be written now, -EAGAIN if less than enough (the peer was asked to signal), -EPIPE if
- * the peer left, -EPROTO.
+ * Room that can be written now, -EAGAIN if less than enough (the peer was asked to signal), -EPIPE
+ * if the peer left, -EPROTO.
  */
 int channel_writable(struct channel *channel, uint32_t enough);
 
@@ -113,9 +116,10 @@ int channel_writable(struct channel *channel, uint32_t enough);
 enum channel_wait { CHANNEL_READ, CHANNEL_WRITE };
 
 /*
- * Looks for a short while (at most some 50 us; ever more seldom where that finds nothing; never where there
- * is one CPU only) whether enough bytes or enough room appear. Returns false if they did not: then it is
- * time to sleep. It asks for no signal: channel_readable() and channel_writable() do.
+ * Looks for a short while (at most some 50 us; ever more seldom where that finds nothing; never
+ * where there is one CPU only) whether enough bytes or enough room appear. Returns false if they
+ * did not: then it is time to sleep. It asks for no signal: channel_readable() and
+ * channel_writable() do.
  */
 bool channel_spin(struct channel *channel, enum channel_wait wait, uint32_t enough);
 
@@ -128,21 +132,22 @@ unsigned int channel_reserve(const struct channel *channel, uint32_t bytes,
                              struct ring_span spans[2]);
 
 /*
- * Takes bytes that were peeked out of the ring. A peer that waits for room is woken when half the ring
- * is free, when all that was there is read, or when this side is about to wait itself: not for every read.
+ * Takes bytes that were peeked out of the ring. A peer that waits for room is woken when half the
+ * ring is free, when all that was there is read, or when this side is about to wait itself: not for
+ * every read.
  */
 void channel_consume(struct channel *channel, uint32_t bytes);
 
 /*
- * Tells the peer what was consumed, and wakes it if it waits for that. To be called before this side waits
- * for anything but the channel: or two sides could wait for what the other has, but did not tell.
- * (channel_readable() and channel_writable() do so with -EAGAIN.)
+ * Tells the peer what was consumed, and wakes it if it waits for that. To be called before this
+ * side waits for anything but the channel: or two sides could wait for what the other has, but did
+ * not tell. (channel_readable() and channel_writable() do so with -EAGAIN.)
  */
 void channel_tell(struct channel *channel);
 
 /*
- * Notes in the shared page how far this side has read, for a process that takes the channel over should this
- * one die. (channel_consume() does so only when it wakes the peer.)
+ * Notes in the shared page how far this side has read, for a process that takes the channel over
+ * should this one die. (channel_consume() does so only when it wakes the peer.)
  */
 void channel_record(struct channel *channel);
 
@@ -161,8 +166,9 @@ struct channel_counts {
 const struct channel_counts *channel_counts(const struct channel *channel);
 
 /*
- * Has moved(arg) called once, when the next byte has moved: so that who shows the counts looks only where there
- * is something new. It is called in the middle of a read or a write, and only takes a note.
+ * Has moved(arg) called once, when the next byte has moved: so that who shows the counts looks only
+ * where there is something new. It is called in the middle of a read or a write, and only takes a
+ * note.
  */
 void channel_on_traffic(struct channel *channel, void (*moved)(void *arg), void *arg);
 
@@ -180,8 +186,8 @@ ssize_t channel_read(struct channel *channel, void *data, size_t size, uint32_t 
 ssize_t channel_write(struct channel *channel, const void *data, size_t size, uint32_t enough);
 
 /*
- * The most frequent case of these two: a small message, and by the last look at the other's index there is enough.
- * They return 0 where it is not that case: then do what else is to be done.
+ * The most frequent case of these two: a small message, and by the last look at the other's index
+ * there is enough. They return 0 where it is not that case: then do what else is to be done.
  */
 ssize_t channel_read_known(struct channel *channel, void *data, size_t size, uint32_t enough);
 ssize_t channel_write_known(struct channel *channel, const void *data, size_t size);

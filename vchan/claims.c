@@ -33,7 +33,10 @@ static void add_claim(struct claims *claims, struct store *store, const char *fr
         claims->count++;
 }
 
-/* By the backend's directory: the guest's is not a driver domain's to list. And it can bind no others' ports. */
+/*
+ * By the backend's directory: the guest's is not a driver domain's to list. And it can bind no
+ * others' ports.
+ */
 static int list_claims(struct claims *claims, struct store *store, const char *frontends,
                        const char *backends)
 {

@@ -20,9 +20,9 @@ struct claims {
 };
 
 /*
- * Whether a device of the guest other than devid names the port, and is not Closed on the backend's side. Both are
- * parents of the devices' directories: frontends "/local/domain/5/device/vchan", backends
- * "backend/vchan/5". 0: none does; -EBUSY: one does; or another negative errno.
+ * Whether a device of the guest other than devid names the port, and is not Closed on the backend's
+ * side. Both are parents of the devices' directories: frontends "/local/domain/5/device/vchan",
+ * backends "backend/vchan/5". 0: none does; -EBUSY: one does; or another negative errno.
  */
 int claims_check(struct claims *claims, struct store *store, const char *frontends,
                  const char *backends, uint32_t devid, uint32_t port);

@@ -195,8 +195,9 @@ static int split_dir(const char *dir, char parent[STORE_PATH_MAX], uint32_t *dev
 }
 
 /*
- * A frontend that died left its keys, and another channel of its domain may have been given the same port
- * since: it must not be taken away from that one. (Without a port, its grants are not mapped.)
+ * A frontend that died left its keys, and another channel of its domain may have been given the
+ * same port since: it must not be taken away from that one. (Without a port, its grants are not
+ * mapped.)
  */
 static int check_claims(struct endpoint *endpoint, uint32_t port)
 {
@@ -252,7 +253,10 @@ static int go_on_with_kept(struct endpoint *endpoint)
     return rc;
 }
 
-/* Begins, and maps what an earlier process had mapped. The error that it may have left is about its end. */
+/*
+ * Begins, and maps what an earlier process had mapped. The error that it may have left is about its
+ * end.
+ */
 static int act_reattach(struct endpoint *endpoint)
 {
     int rc = write_offers(endpoint);
@@ -302,8 +306,8 @@ void endpoint_stir(struct endpoint *endpoint)
 }
 
 /*
- * In order: it is at its end, or being unplugged, and has not written why it could not go on. (A state alone does
- * not tell: a backend that was killed and started again is Closed too.)
+ * In order: it is at its end, or being unplugged, and has not written why it could not go on. (A
+ * state alone does not tell: a backend that was killed and started again is Closed too.)
  */
 static bool peer_ended_well(const struct endpoint *endpoint)
 {
@@ -360,7 +364,10 @@ static int act_release(struct endpoint *endpoint)
     return 0;
 }
 
-/* Rings are held now: the owner plugs its connection in. An earlier process at Closing had no more to send. */
+/*
+ * Rings are held now: the owner plugs its connection in. An earlier process at Closing had no more
+ * to send.
+ */
 static void now_held(struct endpoint *endpoint, bool resumed)
 {
     endpoint->view.held = true;

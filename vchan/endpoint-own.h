@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the files of an endpoint share, and nobody else: endpoint.c looks, decides and writes the states,
- * endpoint-acts.c does what was decided.
+ * What the files of an endpoint share, and nobody else: endpoint.c looks, decides and writes the
+ * states, endpoint-acts.c does what was decided.
  */
 #ifndef VCHAN_ENDPOINT_OWN_H
 #define VCHAN_ENDPOINT_OWN_H

@@ -33,8 +33,9 @@ static bool can_offer(const struct endpoint *endpoint)
 /* ---- what is known ---- */
 
 /*
- * What cannot be read now (xenstored is busy or gone) stays as it was; nonsense counts as given. Where a
- * directory above is nobody's business, xenstored does not say that there is nothing, but that we may not look.
+ * What cannot be read now (xenstored is busy or gone) stays as it was; nonsense counts as given.
+ * Where a directory above is nobody's business, xenstored does not say that there is nothing, but
+ * that we may not look.
  */
 static void see_state(struct endpoint *endpoint, const char *dir, enum xenbus_state nonsense,
                       enum xenbus_state *state)
@@ -54,7 +55,10 @@ static void see_states(struct endpoint *endpoint)
 {
     struct machine_view *view = &endpoint->view;
     uint32_t online = 0;
-    /* First: where a backend's directory goes in between, its state goes too, and no unplug is seen. */
+    /*
+     * First: where a backend's directory goes in between, its state goes too, and no unplug is
+     * seen.
+     */
     int rc = store_read_number(endpoint->store, backend_dir(endpoint), "online", 1, &online);
 
     if (rc == 0 || rc == -ENOENT || rc == -EACCES || rc == -EINVAL || rc == -ERANGE)
@@ -65,8 +69,8 @@ static void see_states(struct endpoint *endpoint)
 }
 
 /*
- * Whether the peer holds the rings no more, by its state. Its live byte says so too if its process died,
- * but not if its domain was destroyed.
+ * Whether the peer holds the rings no more, by its state. Its live byte says so too if its process
+ * died, but not if its domain was destroyed.
  */
 static bool peer_let_go(const struct machine_view *view)
 {
@@ -75,8 +79,8 @@ static bool peer_let_go(const struct machine_view *view)
 }
 
 /*
- * Whether the backend has offered that another process of it goes on if one dies. What cannot be read now
- * stays as it was.
+ * Whether the backend has offered that another process of it goes on if one dies. What cannot be
+ * read now stays as it was.
  */
 static void see_offer(struct endpoint *endpoint)
 {
@@ -135,8 +139,8 @@ static void now_connected(struct endpoint *endpoint)
 }
 
 /*
- * An earlier process had come to Closing, or the toolstack wants us there: there is no Connected to come to
- * any more, but still what the peer sent.
+ * An earlier process had come to Closing, or the toolstack wants us there: there is no Connected to
+ * come to any more, but still what the peer sent.
  */
 static void resume(struct endpoint *endpoint)
 {
@@ -148,8 +152,8 @@ static void resume(struct endpoint *endpoint)
 }
 
 /*
- * The frontend's state and life are looked at in the transaction: Connected may not be said of the rings that
- * a next program of it has granted meanwhile. (tests/explore.c found that it would be.)
+ * The frontend's state and life are looked at in the transaction: Connected may not be said of the
+ * rings that a next program of it has granted meanwhile. (tests/explore.c found that it would be.)
  */
 static int fill_connected(struct store *store, void *arg)
 {
@@ -228,7 +232,7 @@ static bool publish(struct endpoint *endpoint, enum xenbus_state next)
     if (rc == -ESTALE)
         offer_again(endpoint);
     if (rc == -ESTALE || rc == -ENOENT)
-        return true; /* the device was removed, its frontend died or began: the next look sees that */
+        return true; /* removed, or its frontend died or began: the next look sees it */
     if (rc < 0) {
         endpoint_explain(endpoint, rc, "cannot write the state %s: %s", xenbus_state_name(next),
                          strerror(-rc));
@@ -299,8 +303,8 @@ static void endpoint_run(struct endpoint *endpoint)
 }
 
 /*
- * While what is left is delivered, it makes no difference whether the peer's process is there: one that flips its
- * live byte could otherwise have us ask xenstored without end.
+ * While what is left is delivered, it makes no difference whether the peer's process is there: one
+ * that flips its live byte could otherwise have us ask xenstored without end.
  */
 static bool minds_loss(const struct endpoint *endpoint)
 {

@@ -20,7 +20,10 @@
 struct claims;
 struct endpoint;
 
-/* What it takes to map a frontend's rings: where its page is, and how many pages of their own the rings have. */
+/*
+ * What it takes to map a frontend's rings: where its page is, and how many pages of their own the
+ * rings have.
+ */
 struct endpoint_rings {
     uint32_t peer; /* all of one size: compared as they lie in memory */
     uint32_t ring_ref;
@@ -34,33 +37,39 @@ struct endpoint_rings {
  */
 struct endpoint_ops {
     /*
-     * As backend: offer that rings in use survive the process. If it dies, the next one is told held with
-     * endpoint_resumed(), and goes on where this one was: each byte that is delivered has been
-     * consumed and recorded (channel_record()), and none that is not.
+     * As backend: offer that rings in use survive the process. If it dies, the next one is told
+     * held with endpoint_resumed(), and goes on where this one was: each byte that is delivered has
+     * been consumed and recorded (channel_record()), and none that is not.
      */
     bool reattaches;
     /*
-     * Backend: whether the rings that an earlier process had can still be mapped, whatever became of the frontend, and
-     * which these are.
+     * Backend: whether the rings that an earlier process had can still be mapped, whatever became
+     * of the frontend, and which these are.
      */
     bool (*kept)(void *arg, struct endpoint_rings *rings);
     /* The owner asks endpoint_is_replaced() after each endpoint_look(). */
     bool discards;
     /*
-     * Backend: whether the rings may be mapped now. If not, the endpoint stays where it is until the
-     * owner has it look again. It may call endpoint_set_error().
+     * Backend: whether the rings may be mapped now. If not, the endpoint stays where it is until
+     * the owner has it look again. It may call endpoint_set_error().
      */
     bool (*admit)(void *arg);
     /*
      * The rings are there. Open what is plugged in, then call endpoint_set_ready() (at once or
-     * later), or endpoint_fail(). Without it the endpoint is ready at once. No byte may be moved yet.
+     * later), or endpoint_fail(). Without it the endpoint is ready at once. No byte may be moved
+     * yet.
      */
     void (*held)(void *arg);
     /* Our side is Connected: endpoint_channel() is there, bytes may flow. */
     void (*connected)(void *arg);
-    /* Since connected: the peer signalled, there may be bytes, room, or the end. Also when draining begins. */
+    /*
+     * Since connected: the peer signalled, there may be bytes, room, or the end. Also when draining
+     * begins.
+     */
     void (*stirred)(void *arg);
-    /* The rings go, maybe before we were connected: unplug. The channel is gone once this returns. */
+    /*
+     * The rings go, maybe before we were connected: unplug. The channel is gone once this returns.
+     */
     void (*releasing)(void *arg);
     /* One of the two states, or why they are as they are, changed. For logs and for who waits. */
     void (*moved)(void *arg);
@@ -69,8 +78,9 @@ struct endpoint_ops {
 /*
  * Takes over one side of a device. own_dir is the directory of that side, relative or absolute
  * ("device/vchan/0", "backend/vchan/5/0"). A lock makes sure that one process only plays it.
- * -ENOENT: there is no such device; -EBUSY: another process has it; -EINVAL: its nodes make no sense;
- * -ELOOP: both ends are the same domain. It does nothing more until endpoint_look(). On failure *endpoint is NULL.
+ * -ENOENT: there is no such device; -EBUSY: another process has it; -EINVAL: its nodes make no
+ * sense; -ELOOP: both ends are the same domain. It does nothing more until endpoint_look(). On
+ * failure *endpoint is NULL.
  */
 int endpoint_open(struct store *store, struct xen *xen, enum machine_role role,
                   const char *own_dir, const struct endpoint_ops *ops, void *arg,
@@ -83,15 +93,15 @@ int endpoint_open(struct store *store, struct xen *xen, enum machine_role role,
 void endpoint_close(struct endpoint *endpoint);
 
 /*
- * Gives everything back and frees, but writes nothing: the device was taken away, and what is in its place by
- * now is another.
+ * Gives everything back and frees, but writes nothing: the device was taken away, and what is in
+ * its place by now is another.
  */
 void endpoint_discard(struct endpoint *endpoint);
 
 /*
- * As backend: what the frontend's domain claims, shared with the endpoints of its other devices, so that each
- * does not list them anew. The caller's, who keeps it as long as the endpoint, and forgets what is in it before
- * it waits for anything. Without it the endpoint lists them itself.
+ * As backend: what the frontend's domain claims, shared with the endpoints of its other devices, so
+ * that each does not list them anew. The caller's, who keeps it as long as the endpoint, and
+ * forgets what is in it before it waits for anything. Without it the endpoint lists them itself.
  */
 void endpoint_set_claims(struct endpoint *endpoint, struct claims *claims);
 
@@ -99,8 +109,8 @@ void endpoint_set_claims(struct endpoint *endpoint, struct claims *claims);
 void endpoint_look(struct endpoint *endpoint);
 
 /*
- * The connection is open: the endpoint may go to Connected. This and the two below concern the rings that
- * are held now: between releasing and held they do nothing.
+ * The connection is open: the endpoint may go to Connected. This and the two below concern the
+ * rings that are held now: between releasing and held they do nothing.
  */
 void endpoint_set_ready(struct endpoint *endpoint);
 
@@ -108,8 +118,8 @@ void endpoint_set_ready(struct endpoint *endpoint);
 void endpoint_set_leaving(struct endpoint *endpoint);
 
 /*
- * Ends it for good as an unplug does: what the peer has sent is delivered, then the endpoint goes to Closed, and
- * stays there.
+ * Ends it for good as an unplug does: what the peer has sent is delivered, then the endpoint goes
+ * to Closed, and stays there.
  */
 void endpoint_set_ending(struct endpoint *endpoint);
 
@@ -130,9 +140,9 @@ void endpoint_fail(struct endpoint *endpoint, int error, const char *format, ...
 void endpoint_fail_corrupt(struct endpoint *endpoint);
 
 /*
- * The end that is to come is not one in order: says why, as endpoint_fail() does, but the endpoint goes on, to
- * deliver what is under way. To be called before endpoint_set_finished(), so that the peer, when it has
- * read all, learns that something went wrong.
+ * The end that is to come is not one in order: says why, as endpoint_fail() does, but the endpoint
+ * goes on, to deliver what is under way. To be called before endpoint_set_finished(), so that the
+ * peer, when it has read all, learns that something went wrong.
  */
 void endpoint_set_error(struct endpoint *endpoint, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -143,19 +153,20 @@ void endpoint_clear_error(struct endpoint *endpoint);
 /*
  * The channel, or NULL before connected and after releasing. Owned by the endpoint.
  *
- * A backend that dies before it is Connected has moved no byte, so that the next process can map the
- * same rings from the start (tests/explore.c found that it will).
+ * A backend that dies before it is Connected has moved no byte, so that the next process can map
+ * the same rings from the start (tests/explore.c found that it will).
  */
 struct channel *endpoint_channel(const struct endpoint *endpoint);
 
 /*
- * From held to releasing: whether the rings are those of an earlier process of this side that died, so that
- * the connection is one to be gone on with, and not a new one.
+ * From held to releasing: whether the rings are those of an earlier process of this side that died,
+ * so that the connection is one to be gone on with, and not a new one.
  */
 bool endpoint_resumed(const struct endpoint *endpoint);
 
 /*
- * Whether the peer has left rings that may hold bytes of its: those that are connected, or have been in an earlier process.
+ * Whether the peer has left rings that may hold bytes of its: those that are connected, or have
+ * been in an earlier process.
  */
 bool endpoint_is_deserted(const struct endpoint *endpoint);
 
@@ -173,8 +184,8 @@ enum xenbus_state endpoint_peer_state(const struct endpoint *endpoint);
 bool endpoint_ended_well(const struct endpoint *endpoint);
 
 /*
- * Whether the device was taken away, and another put in its place: the endpoint does nothing any more, and is to be
- * given to endpoint_discard(). Only with ops->discards.
+ * Whether the device was taken away, and another put in its place: the endpoint does nothing any
+ * more, and is to be given to endpoint_discard(). Only with ops->discards.
  */
 bool endpoint_is_replaced(const struct endpoint *endpoint);
 

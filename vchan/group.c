@@ -103,8 +103,8 @@ EXPORT int pvchan_group_open(struct pvchan_group **out)
 }
 
 /*
- * The event channels are polled from when somebody asks for that on: each signal would pay for it, and who waits
- * inside of a read or write needs no such thing.
+ * The event channels are polled from when somebody asks for that on: each signal would pay for it,
+ * and who waits inside of a read or write needs no such thing.
  */
 static int poll_events(struct pvchan_group *group)
 {

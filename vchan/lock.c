@@ -84,7 +84,10 @@ static off_t *number_find(off_t number)
     return NULL;
 }
 
-/* Not F_OFD_SETLK: a child that is about to run a program would have such a lock, too, for a moment. */
+/*
+ * Not F_OFD_SETLK: a child that is about to run a program would have such a lock, too, for a
+ * moment.
+ */
 static int set_lock(off_t number, short type)
 {
     struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = number, .l_len = 1};

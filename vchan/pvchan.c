@@ -55,8 +55,8 @@ EXPORT int pvchan_is_connected(struct pvchan *handle)
 /* ---- reading ---- */
 
 /*
- * The channel came to its end: for good, so it is remembered. A named one knows from xenstore whether
- * that was meant, and may now let go of its rings.
+ * The channel came to its end: for good, so it is remembered. A named one knows from xenstore
+ * whether that was meant, and may now let go of its rings.
  */
 static ssize_t reach_end(struct pvchan *handle, ssize_t end)
 {
@@ -165,7 +165,10 @@ static ssize_t try_write(struct pvchan *handle, const void *data, size_t size, s
     return rc == -EPROTO ? reach_end(handle, rc) : rc;
 }
 
-/* A stream waits for room that is worth it, not for the first byte: half the ring, or all that is left. */
+/*
+ * A stream waits for room that is worth it, not for the first byte: half the ring, or all that is
+ * left.
+ */
 static size_t worth_waiting(const struct pvchan *handle, size_t left)
 {
     return left < handle->write_size / 2 ? left : handle->write_size / 2;

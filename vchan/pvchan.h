@@ -15,9 +15,9 @@
  * which case it returns -EAGAIN. A signal handler that runs while a call waits ends it with -EINTR,
  * if it has moved nothing yet; but one installed with SA_RESTART may let it go on, as with read().
  *
- * Before it sleeps, a call that waits looks for up to some 50 us whether the peer is just answering,
- * and gives its CPU away for as long; each ever more seldom where that finds nothing. With
- * PVCHAN_NOSPIN it does neither: for programs that have no CPU time to spare, or a battery.
+ * Before it sleeps, a call that waits looks for up to some 50 us whether the peer is just
+ * answering, and gives its CPU away for as long; each ever more seldom where that finds nothing.
+ * With PVCHAN_NOSPIN it does neither: for programs that have no CPU time to spare, or a battery.
  *
  * A handle that may wait tells the peer late of what was read, see pvchan_consume(). A program that
  * waits elsewhere for something that the peer does only once it has room opens with
@@ -214,8 +214,9 @@ int pvchan_is_connected(struct pvchan *channel);
 int pvchan_fd(struct pvchan *channel);
 
 /*
- * Takes note of what made pvchan_fd() readable, and tells the peer what was read; never waits. 0, or
- * a negative errno if the event channel or xenstore is gone. -EINVAL: the channel is in a group, see pvchan_group_wait().
+ * Takes note of what made pvchan_fd() readable, and tells the peer what was read; never waits. 0,
+ * or a negative errno if the event channel or xenstore is gone. -EINVAL: the channel is in a group,
+ * see pvchan_group_wait().
  */
 int pvchan_dispatch(struct pvchan *channel);
 
@@ -288,8 +289,8 @@ int pvchan_opened(struct pvchan *channel);
  * calls any channel of the group may be closed, and others opened.
  *
  * Returns 1; 0 if the time was over, and *channel is NULL; -EINTR; -EIO: xenstored went away, and
- * no channel has anything to do; that is said once, call again: the channels that are open go on; or another negative errno if the
- * event channels are gone.
+ * no channel has anything to do; that is said once, call again: the channels that are open go on;
+ * or another negative errno if the event channels are gone.
  */
 int pvchan_group_wait(struct pvchan_group *group, int timeout_ms, struct pvchan **channel);
 

@@ -26,7 +26,10 @@ static int to_iovec(const struct ring_span spans[2], unsigned int count, struct 
     return (int)count;
 }
 
-/* What to wait for after that error, if it is none; 0 if it is one. Nothing tells when to try a cut call again. */
+/*
+ * What to wait for after that error, if it is none; 0 if it is one. Nothing tells when to try a cut
+ * call again.
+ */
 static unsigned int wait_after(int error, unsigned int fd)
 {
     if (error == EINTR)

@@ -2,8 +2,8 @@
 /*
  * Bytes between a channel and file descriptors, straight from and into the ring: readv() fills what
  * the ring has free, writev() empties what it holds, and only what the sink took is consumed. So a
- * full sink stops the peer, a full ring stops the source, and a process that dies loses no byte that
- * it did not deliver.
+ * full sink stops the peer, a full ring stops the source, and a process that dies loses no byte
+ * that it did not deliver.
  *
  * A relay never blocks (its descriptors are non-blocking, or regular files) and owns nothing: it is
  * called whenever something may have changed, and tells what to wait for.
@@ -26,8 +26,9 @@ enum relay_wait {
 struct relay;
 
 /*
- * How bytes pass, if not straight: each is one step in one direction, which returns how many bytes it moved, or -1
- * if there is nothing to do now and *wait says for what (nothing, if that direction has ended).
+ * How bytes pass, if not straight: each is one step in one direction, which returns how many bytes
+ * it moved, or -1 if there is nothing to do now and *wait says for what (nothing, if that direction
+ * has ended).
  */
 struct relay_way {
     ssize_t (*deliver)(struct relay *relay, unsigned int *wait);
@@ -69,13 +70,16 @@ void relay_init(struct relay *relay, struct channel *channel, int source, int si
  */
 unsigned int relay_step(struct relay *relay);
 
-/* For a way: a step from the ring into fd, and one from fd into the ring, which shows it to the peer. */
+/*
+ * For a way: a step from the ring into fd, and one from fd into the ring, which shows it to the
+ * peer.
+ */
 ssize_t relay_deliver(struct relay *relay, int fd, unsigned int *wait);
 ssize_t relay_collect(struct relay *relay, int fd, unsigned int *wait);
 
 /*
- * For a way, after a system call on the sink or the source said that it could not: waits or ends, as errno
- * says. Returns -1.
+ * For a way, after a system call on the sink or the source said that it could not: waits or ends,
+ * as errno says. Returns -1.
  */
 ssize_t relay_sink_failed(struct relay *relay, unsigned int *wait);
 ssize_t relay_source_failed(struct relay *relay, unsigned int *wait);

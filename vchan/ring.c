@@ -128,7 +128,8 @@ void ring_claim(struct ring *ring, uint32_t bytes, bool touch)
     uint32_t room = ring_room(ring);
 
     ring->claimed = ring->own + (length < room ? length : room);
-    for (uint32_t at = line_after(from); touch && (int32_t)(ring->claimed - at) > 0; at += COPY_LINE)
+    for (uint32_t at = line_after(from); touch && (int32_t)(ring->claimed - at) > 0;
+         at += COPY_LINE)
         *(volatile uint8_t *)&ring->data[at & (ring->size - 1)] = 0;
 }
 

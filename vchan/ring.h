@@ -24,7 +24,9 @@
 /* Where the lists of grants may go up to, if a ring lies in the page: that ring's offset. */
 #define RING_GRANTS_MAX 512u
 
-/* cli_live and srv_live. A client that never says PRESENT (libxenvchan before 4.14) stays AWAITED. */
+/*
+ * cli_live and srv_live. A client that never says PRESENT (libxenvchan before 4.14) stays AWAITED.
+ */
 enum ring_live { RING_LEFT = 0, RING_PRESENT = 1, RING_AWAITED = 2 };
 
 /* One direction, as one side of it sees it. */
@@ -38,7 +40,10 @@ struct ring {
     uint32_t claimed;           /* writer: up to here the room was claimed */
 };
 
-/* A side of the page: what it reads, what it writes, and the bytes by which the two wake each other. */
+/*
+ * A side of the page: what it reads, what it writes, and the bytes by which the two wake each
+ * other.
+ */
 struct ring_end {
     struct vchan_interface *page;
     struct ring in;
@@ -55,7 +60,9 @@ struct ring_span {
     uint32_t length;
 };
 
-/* Where things lie: pages of their own for the client-to-server (left) and the other (right) ring. */
+/*
+ * Where things lie: pages of their own for the client-to-server (left) and the other (right) ring.
+ */
 struct ring_layout {
     uint16_t left_order;
     uint16_t right_order;
@@ -163,10 +170,10 @@ static inline unsigned int ring_spans(const struct ring *ring, uint32_t bytes,
 }
 
 /*
- * Takes the first bytes of what was readable out. The writer is not told yet, so that it and we do not
- * fight for the page with every small message. Returns true if it is time: half a ring is free that it
- * does not know of, or an eighth and we have read all that we know of. Then, and in any case before
- * sleeping, the caller calls ring_tell().
+ * Takes the first bytes of what was readable out. The writer is not told yet, so that it and we do
+ * not fight for the page with every small message. Returns true if it is time: half a ring is free
+ * that it does not know of, or an eighth and we have read all that we know of. Then, and in any
+ * case before sleeping, the caller calls ring_tell().
  */
 static inline bool ring_consume(struct ring *ring, uint32_t bytes)
 {
@@ -178,15 +185,17 @@ static inline bool ring_consume(struct ring *ring, uint32_t bytes)
 }
 
 /*
- * Writes our index of what was consumed into the page, for a process that takes over when we die; for
- * the writer the time may not have come yet.
+ * Writes our index of what was consumed into the page, for a process that takes over when we die;
+ * for the writer the time may not have come yet.
  */
 static inline void ring_record(struct ring *ring)
 {
     store_release(&ring->shared->cons, ring->own); /* pairs with ring_writable() */
 }
 
-/* Tells the writer what was consumed. Returns whether that was news: then see ring_must_signal(). */
+/*
+ * Tells the writer what was consumed. Returns whether that was news: then see ring_must_signal().
+ */
 static inline bool ring_tell(struct ring *ring)
 {
     if (ring->told == ring->own)
@@ -197,9 +206,10 @@ static inline bool ring_tell(struct ring *ring)
 }
 
 /*
- * Before filling so many bytes of what was writable: takes them, and what follows up to a KiB, away from the
- * cache of the reader's CPU, many lines at once. One by one, and each with the fence of its message, they take
- * several times as long. With touch false it only notes that it was here: for a reader on the same CPU.
+ * Before filling so many bytes of what was writable: takes them, and what follows up to a KiB, away
+ * from the cache of the reader's CPU, many lines at once. One by one, and each with the fence of
+ * its message, they take several times as long. With touch false it only notes that it was here:
+ * for a reader on the same CPU.
  */
 void ring_claim(struct ring *ring, uint32_t bytes, bool touch);
 

@@ -15,15 +15,15 @@
 #define TRIAL_PART 4
 
 /*
- * Who has used less of the CPU than the peer gets it back at once, from a scheduler that is fair, until it has used
- * as much. That is seldom longer than this.
+ * Who has used less of the CPU than the peer gets it back at once, from a scheduler that is fair,
+ * until it has used as much. That is seldom longer than this.
  */
 #define YIELD_NS 50000u
 
 /*
- * Who comes back later than this has lost the CPU to others than the peer, who moves a byte in less. That costs as
- * much as a thousand waits: it may be tried again when so many times as long has passed, or twice as many if it was no
- * better then, and so on.
+ * Who comes back later than this has lost the CPU to others than the peer, who moves a byte in
+ * less. That costs as much as a thousand waits: it may be tried again when so many times as long
+ * has passed, or twice as many if it was no better then, and so on.
  */
 #define AWAY_NS 1000000u
 #define AWAY_BYTE_NS 2u

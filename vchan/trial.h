@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which of two ways to copy is the faster one: it depends on where the host runs the two CPUs at present (two
- * threads of a core, two cores of a cache, or far apart), which nobody tells. So both are tried, now and then.
+ * Which of two ways to copy is the faster one: it depends on where the host runs the two CPUs at
+ * present (two threads of a core, two cores of a cache, or far apart), which nobody tells. So both
+ * are tried, now and then.
  */
 #ifndef VCHAN_TRIAL_H
 #define VCHAN_TRIAL_H

@@ -89,8 +89,9 @@ static int watch_another(struct watches *watches, struct watched *parent, struct
 }
 
 /*
- * After the first has gone: another one is watched itself, whose first event tells if it is gone meanwhile. If that
- * cannot be (another process of the domain has taken the last watch of its quota), it is tried again with each event.
+ * After the first has gone: another one is watched itself, whose first event tells if it is gone
+ * meanwhile. If that cannot be (another process of the domain has taken the last watch of its
+ * quota), it is tried again with each event.
  */
 static void watch_next(struct watches *watches, struct watched *parent)
 {

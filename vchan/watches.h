@@ -7,7 +7,8 @@
  * for all that lie in it. (It need not be readable: an event comes for each change below it that
  * is.) The watch on one of the directories stays, since a parent that goes as a whole, with its
  * domain, tells only those who may read it; that one is readable, and who sees it gone looks at the
- * others. If no watch is to be had for another one when that one goes, it is tried again with each event.
+ * others. If no watch is to be had for another one when that one goes, it is tried again with each
+ * event.
  */
 #ifndef VCHAN_WATCHES_H
 #define VCHAN_WATCHES_H

@@ -56,7 +56,9 @@ static void drop_logger(xentoollog_logger *logger)
     (void)logger;
 }
 
-/* The Xen libraries would write to stderr; what failed is told once, by who knows what it was for. */
+/*
+ * The Xen libraries would write to stderr; what failed is told once, by who knows what it was for.
+ */
 static xentoollog_logger silence = {
     .vmessage = drop_message, .progress = drop_progress, .destroy = drop_logger,
 };
@@ -155,7 +157,10 @@ void xen_unmute(struct xen *xen)
     }
 }
 
-/* The driver's fd is ours alone, so that its mode is; it is changed when the other kind of call comes. */
+/*
+ * The driver's fd is ours alone, so that its mode is; it is changed when the other kind of call
+ * comes.
+ */
 static int set_nonblocking(struct xen *xen, bool nonblocking)
 {
     int fd = xenevtchn_fd(xen->events), flags;
@@ -205,7 +210,9 @@ int xen_await(struct xen *xen)
     return 0;
 }
 
-/* Room in the table, before the hypervisor is asked: so that a bound port is never without a place. */
+/*
+ * Room in the table, before the hypervisor is asked: so that a bound port is never without a place.
+ */
 static int make_room(struct xen *xen, size_t wanted)
 {
     size_t room = xen->room ? xen->room : 64;

@@ -34,12 +34,14 @@ struct xen_port {
  */
 int xen_open(struct xen **xen);
 
-/* Closes all handles. Every port must be unbound and every mapping undone before. NULL is allowed. */
+/*
+ * Closes all handles. Every port must be unbound and every mapping undone before. NULL is allowed.
+ */
 void xen_close(struct xen *xen);
 
 /*
- * All that it has is void, since the domain began another life (it was restored, or migrated): from now
- * on no port is unbound or signalled. It is to be closed all the same.
+ * All that it has is void, since the domain began another life (it was restored, or migrated): from
+ * now on no port is unbound or signalled. It is to be closed all the same.
  */
 void xen_abandon(struct xen *xen);
 
@@ -53,16 +55,16 @@ int xen_fd(const struct xen *xen);
 int xen_dispatch(struct xen *xen);
 
 /*
- * For a process that has other things to do: a port that fired 32 times and nothing came of it is not served, and
- * stays masked, so that a peer that signals without end costs nothing. later() is told when one is; after a pause
- * the caller has all of them served by xen_unmute(), once each.
+ * For a process that has other things to do: a port that fired 32 times and nothing came of it is
+ * not served, and stays masked, so that a peer that signals without end costs nothing. later() is
+ * told when one is; after a pause the caller has all of them served by xen_unmute(), once each.
  */
 void xen_set_patience(struct xen *xen, void (*later)(void *arg), void *arg);
 void xen_unmute(struct xen *xen);
 
 /*
- * Waits for one port to fire, and serves it: one system call less than poll() and xen_dispatch(), for who
- * waits for nothing else. 0, -EINTR, or another negative errno.
+ * Waits for one port to fire, and serves it: one system call less than poll() and xen_dispatch(),
+ * for who waits for nothing else. 0, -EINTR, or another negative errno.
  */
 int xen_await(struct xen *xen);
 
@@ -82,8 +84,8 @@ void xen_unbind_port(struct xen *xen, struct xen_port *port);
 void xen_signal(struct xen *xen, const struct xen_port *port);
 
 /*
- * The handle for granting (gntalloc), or NULL with *rc the negative errno, -ENODEV if the driver is not
- * loaded. Owned by xen.
+ * The handle for granting (gntalloc), or NULL with *rc the negative errno, -ENODEV if the driver is
+ * not loaded. Owned by xen.
  */
 xengntshr_handle *xen_granting(struct xen *xen, int *rc);
 
