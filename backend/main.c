@@ -28,6 +28,7 @@ static const char usage[] =
     "      --max-channels=N   serve at most N channels of one guest (4096)\n"
     "      --max-connects=N   let a guest connect N times a minute, more often slowly (1200)\n"
     "      --max-rings=SIZE   map at most SIZE of one guest's memory (256M)\n"
+    "      --foreground       as it does anyway\n"
     "  -h, --help     print this\n"
     "      --version  print the version\n"
     "\n"

@@ -23,6 +23,7 @@ static const char usage[] =
     "  -t, --check        test that file and exit\n"
     "  -v, --verbose      log also the backends' states, clients and commands\n"
     "  -q, --quiet        log only what went wrong\n"
+    "      --foreground   as it does anyway\n"
     "  -h, --help         print this\n"
     "      --version      print the version\n"
     "\n"

@@ -55,3 +55,9 @@ ASAN_OPTIONS=verify_asan_link_order=0 LD_LIBRARY_PATH=$libdir ./program || fail 
 grep -o '\bpvchan_[a-z_]*(' "$srcdir/vchan/pvchan.h" | tr -d '(' | sort -u > declared
 nm -D --defined-only "$libdir/libpvchan.so" | sed -n 's/.* T \([a-z_]*\)@.*/\1/p' | sort -u > exported
 diff declared exported || fail "declared (<) and exported (>) differ"
+
+# The echo domain's kernel is for a minute's test, not a download.
+if [ -e "$builddir/unikernel/vchan-echo.elf" ]; then
+    strip -o image "$builddir/unikernel/vchan-echo.elf"
+    [ "$(stat -c %s image)" -le 65536 ] || fail "the echo domain's image has $(stat -c %s image) bytes"
+fi

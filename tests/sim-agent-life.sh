@@ -38,7 +38,7 @@ backend_start
 domain guest "name=one, connection=echo" "name=two, connection=echo" "name=three, connection=echo"
 
 part "what is no configuration"
-run 3 vchan-frontend -c "$work/none.conf"
+run 3 vchan-frontend --foreground -c "$work/none.conf"
 complains "vchan-frontend: $work/none.conf: No such file or directory"
 agent_config "name=one, connection=echo" "name=one, connection=app"
 run 3 vchan-frontend --check -c "$work/frontend.conf"

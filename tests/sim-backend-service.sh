@@ -70,7 +70,7 @@ state "/local/domain/0/backend/vchan/$(xl domid guest)/0" 6
 wait "$waiting" && fail "vchan cat without a server: exit code 0"
 
 part "started without standard descriptors"
-(exec vchan-backend <&- >&- 2>&-) &
+(exec vchan-backend --foreground <&- >&- 2>&-) &
 backend=$!
 guest_start echo
 state "/local/domain/0/backend/vchan/$(xl domid guest)/0" 4

@@ -4,6 +4,7 @@
  * stands in for the kernel's scheduler.
  */
 #include <sched.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 
 #include "tests/check-main.h"
@@ -12,8 +13,14 @@
 
 #define WAITS 20000
 
+static int cpus;
 static int yields;
 static long away_ns; /* how long others have the CPU then */
+
+int get_nprocs(void)
+{
+    return cpus;
+}
 
 int sched_yield(void)
 {
@@ -38,9 +45,66 @@ static void wait_once(struct spin *spin, bool comes)
 
 static void setup(void)
 {
+    cpus = 2;
     yields = 0;
     away_ns = 0;
 }
+
+/* One wait: how many looks it took, of which the last one found something or, if not, none did. */
+static unsigned int looks(struct spin *spin, bool comes)
+{
+    struct spin_turn turn;
+    unsigned int count = 0;
+
+    if (!spin_start(spin, &turn))
+        return 0;
+    while (spin_again(&turn) && ++count < WAITS && !comes)
+        ;
+    spin_end(spin, &turn, comes);
+    return count;
+}
+
+/* With one CPU, nobody can answer meanwhile. */
+START_TEST(does_not_look_on_one_cpu)
+{
+    struct spin spin = {0};
+
+    cpus = 1;
+    ck_assert_uint_eq(looks(&spin, true), 0);
+}
+END_TEST
+
+/* A look is bounded, and where it finds nothing it is tried ever more seldom. */
+START_TEST(looks_seldom_in_vain)
+{
+    struct spin spin = {0};
+    unsigned int tried = 0, count;
+
+    for (int i = 0; i < WAITS; i++) {
+        count = looks(&spin, false);
+        ck_assert_uint_lt(count, WAITS);
+        tried += count > 0;
+    }
+    ck_assert_uint_ge(tried, 1);
+    ck_assert_uint_le(tried, WAITS / 1024 + 12);
+    ck_assert(!spin_pays(&spin));
+}
+END_TEST
+
+/* One success, and each wait looks again. */
+START_TEST(looks_again_once_it_finds)
+{
+    struct spin spin = {0};
+
+    for (int i = 0; i < 10; i++)
+        looks(&spin, false);
+    for (int i = 0; !spin_pays(&spin); i++) {
+        ck_assert_msg(i < 1000 * WAITS, "it found something, and is done as seldom as before");
+        looks(&spin, true);
+    }
+    ck_assert_uint_ge(looks(&spin, true), 1);
+}
+END_TEST
 
 /* An idle peer: nobody takes the CPU that is given away, and nothing comes. */
 START_TEST(yields_seldom_in_vain)
@@ -172,6 +236,9 @@ int main(void)
     TCase *tcase = tcase_create("spin");
 
     tcase_add_checked_fixture(tcase, setup, NULL);
+    tcase_add_test(tcase, does_not_look_on_one_cpu);
+    tcase_add_test(tcase, looks_seldom_in_vain);
+    tcase_add_test(tcase, looks_again_once_it_finds);
     tcase_add_test(tcase, yields_seldom_in_vain);
     tcase_add_test(tcase, yields_more_than_once);
     tcase_add_test(tcase, yields_again_once_it_helps);

@@ -16,7 +16,7 @@ static char kept[4096];
 static size_t kept_length;
 static unsigned int lost;
 
-/* Moves what fits into the ring. Returns how much. */
+/* Moves what fits into the ring. Returns how much. The orders pair with xenconsoled's. */
 static size_t put(const char *text, size_t length)
 {
     struct xencons_interface *console = platform.console;

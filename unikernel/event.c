@@ -94,6 +94,7 @@ static uint64_t now_ns(void)
     uint32_t version, scale, low, high;
     uint64_t ticks, begin;
 
+    /* Both orders pair with Xen's: version is odd while it writes the rest. */
     do {
         version = load_acquire(&time->version);
         __asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");

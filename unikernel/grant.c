@@ -62,6 +62,6 @@ bool grant_end(grant_ref_t ref)
 {
     uint16_t *flags = &table[ref].flags;
 
-    fetch_and(flags, GTF_reading | GTF_writing);
+    fetch_and(flags, GTF_reading | GTF_writing); /* pairs with Xen's, which adds them with one */
     return load_acquire(flags) == 0;
 }

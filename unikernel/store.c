@@ -47,6 +47,8 @@ static void send(const void *bytes, size_t size)
     struct xenstore_domain_interface *ring = platform.store;
     const char *from = bytes;
 
+    /* Both orders pair with xenstored's: bytes and index are passed on as in a vchan. */
+
     while (size > 0) {
         uint32_t prod = ring->req_prod, room;
 

@@ -45,7 +45,7 @@ struct pvchan;
 /* Any other bit is refused: -EINVAL. */
 enum pvchan_flags {
     PVCHAN_NONBLOCK = 1 << 0, /* calls never wait: -EAGAIN */
-    PVCHAN_NOSPIN = 1 << 1,   /* calls that wait sleep at once, see above */
+    PVCHAN_NOSPIN = 1 << 1    /* calls that wait sleep at once, see above */
 };
 
 /* A channel's ring may hold at most this many bytes. */

@@ -99,7 +99,7 @@ int ring_join(struct ring_end *end, struct vchan_interface *page, const struct r
     if (rc < 0)
         return rc;
     end->live = &page->cli_live;
-    store_release(end->live, RING_PRESENT);
+    store_once(end->live, RING_PRESENT); /* a peer that sees it relies on nothing before it */
     ring_request(end, VCHAN_NOTIFY_WRITE);
     return 0;
 }
@@ -113,7 +113,8 @@ void ring_leave(struct ring_end *end)
 void ring_request(struct ring_end *end, uint8_t what)
 {
     fetch_or(end->want, what);
-    full_fence(); /* where an atomic does not order the loads after it */
+    /* Where an atomic does not order the loads after it. Pairs with that in ring_must_signal(). */
+    full_fence();
 }
 
 static uint32_t line_after(uint32_t index)

@@ -246,7 +246,7 @@ void ring_request(struct ring_end *end, uint8_t what);
  */
 static inline bool ring_must_signal(struct ring_end *end, uint8_t what)
 {
-    full_fence();
+    full_fence(); /* pairs with ring_request() */
     if (!(load_once(end->asked) & what)) /* the common case: one locked instruction, not two */
         return false;
     return fetch_and(end->asked, (uint8_t)~what) & what;

@@ -13,6 +13,20 @@ for ring in 4K 64K 1M; do
     guest_destroy echo
 done
 
+step "in the least memory that there is for a PV domain"
+echo_config "" | sed "s/^memory.*/memory = 4/" >echo.cfg
+echo_start
+clients 1 100000
+guest_destroy echo
+
+step "three servers with rings of 1M, in 8 MiB"
+echo_config "server=0:data/a server=0:data/b server=0:data/c ring=1M" >echo.cfg
+echo_start
+for server in a b c; do
+    clients 1 100000 "/local/domain/$id/data/$server"
+done
+guest_destroy echo
+
 step "a server for another domain, at a path of its own; rings that differ"
 g1=$(xl domid g1)
 echo_config "server=$g1:data/vchan/$g1/a server=0:data/other read-ring=1K write-ring=128K" >echo.cfg

@@ -4,8 +4,8 @@
 . "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
 . "${VOCABULARY%/*}/echo-domain.sh"
 
-step "from xl create to the first byte back"
-echo_config "" >echo.cfg
+step "from xl create examples/echo.cfg to the first byte back"
+cp "${VOCABULARY%/*}/echo.cfg" . || fail "examples/echo.cfg"
 begin=$(milliseconds)
 echo_start
 clients 1 6
