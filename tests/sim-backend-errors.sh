@@ -146,6 +146,7 @@ state "/local/domain/0/backend/vchan/$domid/0" 2
 in_domain guest xenstore-write device/vchan/0/ring-ref "8; rm" device/vchan/0/event-channel x \
     device/vchan/0/state 3
 await "good: $F/ring-ref: not a number (echo)"
+state "/local/domain/0/backend/vchan/$domid/0" 6 # or it would stay at 2
 in_domain guest xenstore-write device/vchan/0/state 1
 await "good: InitWait"
 in_domain guest xenstore-write device/vchan/0/ring-ref 4000 device/vchan/0/event-channel 4000 \
