@@ -15,7 +15,7 @@ AM_TESTS_ENVIRONMENT = \
 
 UNIT_TESTS = \
 	tests/fuzz-page tests/test-agent-config tests/test-connection tests/test-command tests/test-config \
-	tests/test-device tests/test-endpoint tests/test-machine tests/test-relay tests/test-ring tests/test-spin tests/test-turns \
+	tests/test-device tests/test-endpoint tests/test-machine tests/test-pace tests/test-relay tests/test-ring tests/test-spin tests/test-turns \
 	tests/test-unikernel \
 	tests/test-unikernel-device tests/test-watches
 check_PROGRAMS += $(UNIT_TESTS)
@@ -109,6 +109,10 @@ tests_test_machine_LDADD = libstate.la $(CHECK_LIBS)
 tests_test_ring_SOURCES = tests/test-ring.c
 tests_test_ring_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_test_ring_LDADD = libvchan.la libstate.la $(CHECK_LIBS)
+tests_test_pace_SOURCES = tests/test-pace.c vchan/pace.c
+tests_test_pace_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+tests_test_pace_LDADD = $(CHECK_LIBS)
+
 tests_test_spin_SOURCES = tests/test-spin.c vchan/spin.c vchan/trial.c
 tests_test_spin_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_test_spin_LDADD = $(CHECK_LIBS)

@@ -15,6 +15,17 @@ hostile_does() {
     wait "$hostile" || fail "hostile $1: exit code $?"
     echo "$1: $(cat "$work/did")"
 }
+# heard: $sleeps, the signals that the service saw, once the channel's last connection has ended that it counts.
+heard() {
+    local deadline=$((SECONDS + 60)) statistics
+    until statistics=$(xenstore-read "/local/domain/0/data/vchan-backend/$bad/0" 2>&1) &&
+        [[ $statistics == *"since=0 connections="[1-9]* && ${statistics%% peer=*} != "${counted:-}" ]]; do
+        [ $SECONDS -lt $deadline ] || { fail "the statistics: $statistics"; break; }
+        read -rt 0.1 <> <(:) || true
+    done
+    counted=${statistics%% peer=*}
+    sleeps=${statistics#*sleeps=} sleeps=${sleeps%% *}
+}
 # refused_at: a listener ($listener) at a path, so that no channel can have it; a line in $work/tries for each try.
 refused_at() {
     : > "$work/tries"
@@ -40,15 +51,18 @@ state $B 6
 
 part "a storm of signals"
 hostile_does signals 200000000
-deadline=$((SECONDS + 60))
-until statistics=$(xenstore-read "/local/domain/0/data/vchan-backend/$bad/0" 2>&1) &&
-    [[ $statistics == *"since=0 connections="[1-9]* ]]; do
-    [ $SECONDS -lt $deadline ] || { fail "the statistics: $statistics"; break; }
-    read -rt 0.1 <> <(:) || true
-done
-sleeps=${statistics#*sleeps=} sleeps=${sleeps%% *}
+heard
 echo "of them it saw $sleeps"
 [ "$sleeps" -lt 20000 ] || fail "it saw $sleeps signals"
+
+part "bytes, one at a time"
+before=$sleeps begin=${EPOCHREALTIME/./}
+hostile_does bytes 100000000
+took=$((${EPOCHREALTIME/./} - begin))
+heard
+echo "of their signals it saw $((sleeps - before)) in $((took / 1000)) ms"
+[ $((sleeps - before)) -gt 1000 ] || fail "that is none"
+[ $((sleeps - before)) -lt $((2000 + took / 9)) ] || fail "that is too much" # 1000 in 10 ms: 0.1 a microsecond
 
 part "a flood of states, also for a channel that cannot be served"
 hostile_does states 30000

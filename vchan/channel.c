@@ -8,6 +8,7 @@
 
 #include "vchan/barrier.h"
 #include "vchan/copy.h"
+#include "vchan/pace.h"
 #include "vchan/spin.h"
 #include "vchan/trial.h"
 
@@ -58,6 +59,7 @@ static void port_fired(struct xen_port *port)
     channel->counts.sleeps++;
     if (bytes != channel->bytes)
         port->idle = 0;
+    port->little = bytes - channel->bytes < PACE_LITTLE;
     channel->bytes = bytes;
     channel->owner.fired(channel, channel->owner.arg);
 }

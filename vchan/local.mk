@@ -8,6 +8,7 @@ libvchan_la_SOURCES = \
 	vchan/endpoint.c vchan/endpoint.h vchan/endpoint-acts.c vchan/endpoint-own.h \
 	vchan/group.c vchan/handle.h \
 	vchan/lock.c vchan/lock.h \
+	vchan/pace.c vchan/pace.h \
 	vchan/plain.c \
 	vchan/pvchan.c \
 	vchan/relay.c vchan/relay.h \

@@ -6,13 +6,24 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <xentoollog.h>
+
+#include "vchan/pace.h"
 
 /* So that a storm of events cannot keep a program from everything else that it waits for. */
 #define DISPATCH_MAX 256
 
 /* A peer in order signals because of bytes, or to tell of its coming or end. */
 #define IDLE_MAX 32
+
+/* A domain at the other end of some of our ports. */
+struct xen_peer {
+    LIST_ENTRY(xen_peer) next;
+    uint32_t domid;
+    unsigned int ports;
+    struct pace pace;
+};
 
 struct xen {
     xenevtchn_handle *events;
@@ -26,6 +37,7 @@ struct xen {
     void (*later)(void *arg); /* NULL: all ports are served at once */
     void *later_arg;
     TAILQ_HEAD(, xen_port) muted;
+    LIST_HEAD(, xen_peer) peers;
 };
 
 static int error(void)
@@ -79,6 +91,7 @@ int xen_open(struct xen **out)
         return rc;
     }
     TAILQ_INIT(&xen->muted);
+    LIST_INIT(&xen->peers);
     *out = xen;
     return 0;
 }
@@ -129,13 +142,28 @@ static void unmute_port(struct xen *xen, struct xen_port *port)
     port->muted = false;
 }
 
+static uint64_t milliseconds(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+    return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
+}
+
+/* Whether a port that fired is to wait. */
+static bool is_too_much(struct xen_port *port)
+{
+    return port->idle++ >= IDLE_MAX ||
+           (port->little && pace_is_hasty(&port->peer->pace, milliseconds()));
+}
+
 static void serve_port(struct xen *xen, evtchn_port_t number)
 {
     struct xen_port *port = number < xen->room ? xen->ports[number] : NULL;
 
     if (!port)
         return; /* unbound since it fired */
-    if (xen->later && port->idle++ >= IDLE_MAX)
+    if (xen->later && is_too_much(port))
         mute_port(xen, port);
     else
         unmask_port(xen, port);
@@ -231,19 +259,46 @@ static int make_room(struct xen *xen, size_t wanted)
     return 0;
 }
 
-static int keep_port(struct xen *xen, xenevtchn_port_or_error_t number, struct xen_port *port)
+static struct xen_peer *peer_find(struct xen *xen, uint32_t domid)
+{
+    struct xen_peer *peer;
+
+    LIST_FOREACH (peer, &xen->peers, next)
+        if (peer->domid == domid)
+            return peer;
+    peer = calloc(1, sizeof(*peer));
+    if (!peer)
+        return NULL;
+    peer->domid = domid;
+    LIST_INSERT_HEAD(&xen->peers, peer, next);
+    return peer;
+}
+
+static void peer_drop(struct xen_peer *peer)
+{
+    if (--peer->ports > 0)
+        return;
+    LIST_REMOVE(peer, next);
+    free(peer);
+}
+
+static int keep_port(struct xen *xen, uint32_t domid, xenevtchn_port_or_error_t number,
+                     struct xen_port *port)
 {
     int rc;
 
     if (number < 0)
         return error();
     rc = make_room(xen, (size_t)number);
-    if (rc < 0) {
+    port->peer = rc < 0 ? NULL : peer_find(xen, domid);
+    if (!port->peer) {
         xenevtchn_unbind(xen->events, (evtchn_port_t)number);
-        return rc;
+        return -ENOMEM;
     }
+    port->peer->ports++;
     port->number = (evtchn_port_t)number;
     port->idle = 0;
+    port->little = false;
     xen->ports[number] = port;
     xen->bound++;
     return 0;
@@ -251,12 +306,12 @@ static int keep_port(struct xen *xen, xenevtchn_port_or_error_t number, struct x
 
 int xen_offer_port(struct xen *xen, uint32_t peer, struct xen_port *port)
 {
-    return keep_port(xen, xenevtchn_bind_unbound_port(xen->events, peer), port);
+    return keep_port(xen, peer, xenevtchn_bind_unbound_port(xen->events, peer), port);
 }
 
 int xen_bind_port(struct xen *xen, uint32_t peer, evtchn_port_t remote, struct xen_port *port)
 {
-    return keep_port(xen, xenevtchn_bind_interdomain(xen->events, peer, remote), port);
+    return keep_port(xen, peer, xenevtchn_bind_interdomain(xen->events, peer, remote), port);
 }
 
 void xen_unbind_port(struct xen *xen, struct xen_port *port)
@@ -267,6 +322,7 @@ void xen_unbind_port(struct xen *xen, struct xen_port *port)
         unmute_port(xen, port);
     xen->ports[port->number] = NULL;
     xen->bound--;
+    peer_drop(port->peer);
     if (!xen->abandoned)
         xenevtchn_unbind(xen->events, port->number);
     port->number = 0;

@@ -24,6 +24,8 @@ struct xen_port {
     evtchn_port_t number; /* 0: not bound */
     void (*fired)(struct xen_port *port);
     unsigned int idle; /* how often it fired since its owner wrote 0 here: something came of it */
+    bool little;       /* its owner says: not much came of the last time */
+    struct xen_peer *peer;
     TAILQ_ENTRY(xen_port) next;
     bool muted; /* it waits for xen_unmute() */
 };
@@ -55,7 +57,8 @@ int xen_fd(const struct xen *xen);
 int xen_dispatch(struct xen *xen);
 
 /*
- * For a process that has other things to do: a port that fired 32 times and nothing came of it is
+ * For a process that has other things to do: a port that fired 32 times and nothing came of it, or
+ * one whose peer has it look too often for next to nothing (vchan/pace.h), is
  * not served, and stays masked, so that a peer that signals without end costs nothing. later() is
  * told when one is; after a pause the caller has all of them served by xen_unmute(), once each.
  */
