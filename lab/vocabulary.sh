@@ -34,6 +34,18 @@ wait_for()
     done
 }
 
+# freeze PID…: stops them. Who is stopped within a request holds up xenstored, which reads each as a
+# whole: then they go on, and are stopped again.
+freeze()
+{
+    _tries=0
+    while kill -STOP "$@" && ! timeout 5 xenstore-exists /; do
+        kill -CONT "$@"
+        _tries=$((_tries + 1))
+        [ $_tries -lt 30 ] || fail "xenstored does not answer while $* is stopped"
+    done
+}
+
 # same WHAT A B: two words are equal.
 same()
 {

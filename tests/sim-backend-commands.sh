@@ -73,7 +73,7 @@ exec {open}<> "$work/open" # whose end never comes
 in_domain guest vchan cat deaf < "$work/open" > /dev/null 2>&1 &
 logged "deaf: Connected"
 appears "$work/deaf"
-kill -STOP "$(service)"
+freeze "$(service)"
 run 0 xl-vchan detach --force guest deaf
 kill -USR1 "$manager"
 gone "$work/deaf"

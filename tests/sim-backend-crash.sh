@@ -214,7 +214,7 @@ within 30 grep up "$work/slow"
 first=$backend first_log=$log
 kill "$first"
 vanishes /run/pvchan/vchan-backend # it is done, but for the command
-kill -STOP "$first"
+freeze "$first"
 kill -0 "$first" || fail "the first did not wait for its command"
 backend_start -v
 backend_ready

@@ -7,7 +7,7 @@ set -u
 
 # replace ENTRY: while the service does not run, what has number 0 becomes that.
 replace() {
-    kill -STOP "$backend"
+    freeze "$backend"
     run 0 xl-vchan detach --force guest first
     xl-vchan attach --wait 60 guest "$@" 2> "$work/attach.err" &
     attach=$!

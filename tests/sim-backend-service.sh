@@ -123,7 +123,7 @@ stops() {
 backend_start -v
 guest_start socket
 await "socket: Connected" 30
-kill -STOP "$backend" # so that it finds both
+freeze "$backend" # so that it finds both
 kill -HUP "$backend"
 kill -TERM "$backend"
 kill -CONT "$backend"

@@ -359,7 +359,7 @@ scenario "a backend that hangs when the frontend dies: it has 10 s"
 config web "name=db, connection=echo"
 plain web
 is_up web db
-kill -STOP "$backend"
+freeze "$backend"
 run 0 xl destroy web
 run 3 xl-vchan watch --timeout 3 --until gone
 run 0 xl-vchan watch --timeout $patience --until gone
@@ -491,7 +491,7 @@ run 0 xl-vchan diff "$configs/web.cfg"
 scenario "destroyed while an attach waits"
 config web
 plain web
-kill -STOP "$backend"
+freeze "$backend"
 xl-vchan attach --wait 30 web "name=x, connection=echo" 2> "$work/err" &
 attach=$!
 is_up web x Initialising
@@ -515,7 +515,7 @@ done
 scenario "an attach that is killed while it waits"
 config web
 plain web
-kill -STOP "$backend"
+freeze "$backend"
 xl-vchan attach web "name=x, connection=echo" &
 attach=$!
 is_up web x Initialising
@@ -527,7 +527,7 @@ run 0 xl-vchan detach web x
 
 scenario "a xl-vchan create that is killed while its backend hangs"
 config web "name=x, connection=echo"
-kill -STOP "$backend"
+freeze "$backend"
 xl-vchan create --wait 30 "$configs/web.cfg" &
 create=$!
 is_up web x Initialising

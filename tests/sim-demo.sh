@@ -6,7 +6,7 @@ strict=yes
 
 out=$("$srcdir/examples/demo")
 for text in "web org.example.echo frontend: Initialised -> Connected" "InitWait -> Connected" \
-    "hello from web" "org.example.date backend: - -> Initialising" "Connected/Connected"; do
+    "hello from web" "org.example.date backend: - -> Init" "Connected/Connected"; do
     [[ $out == *"$text"* ]] || fail "the demo does not show \"$text\": $out"
 done
 [ "${out##*$'\n'}" = nothing ] || fail "the demo does not end with nothing left: $out"

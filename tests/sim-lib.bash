@@ -26,6 +26,18 @@ fail() {
 }
 part() { echo "--- $*"; }
 
+# freeze PID…: stops them. Who is stopped within a request holds up xenstored, which reads each as a whole: then
+# they go on, and are stopped again.
+freeze() {
+    local tries
+    for tries in {1..30}; do
+        kill -STOP "$@"
+        timeout 5 xenstore-exists / && return
+        kill -CONT "$@"
+    done
+    fail "xenstored does not answer while $* is stopped, $tries times"
+}
+
 # run CODE CMD…: it ends with that code, within 60 seconds. What it said: $out (and $err).
 run() {
     local code=$1 got=0

@@ -245,7 +245,7 @@ exec {go}<> "$work/go"
 in_guest "$work/said-guest" vchan cat next < "$work/data" > "$work/answers" &
 guest=$!
 at_terminal "$work/given" 0
-kill -STOP "$(service)"
+freeze "$(service)"
 echo >&"$go"
 leaves_terminal
 before=$(grep -c "next: Reconfiguring" "$work/backend.log")

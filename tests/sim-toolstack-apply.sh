@@ -127,7 +127,7 @@ complains "xl-vchan: diff $work/nameless.cfg: the file has no name= (say which D
 
 part "a backend that does not let go"
 config web "name=db, connection=echo, ring=4K" "name=log, backend=logger"
-kill -STOP "$backend"
+freeze "$backend"
 run 1 xl-vchan apply --quiet --wait 1 "$cfg"
 complains "xl-vchan: apply $cfg: channel \"db\": the backend did not close it within 1 s: vchan-backend in Domain-0 is stopped (kill -CONT $backend); --force removes it anyway"
 kill -CONT "$backend"

@@ -29,7 +29,7 @@ hint web db "waits for a program in web to open it"
 hint web app "waits for a program in Domain-0 to open it"
 
 part "a backend that is stopped"
-kill -STOP "$backend"
+freeze "$backend"
 hint web db "!nobody serves it now: vchan-backend in Domain-0 is stopped (kill -CONT $backend)"
 run 1 xl-vchan attach --wait 1 web name=x,connection=echo
 stopped="vchan-backend in Domain-0 is stopped (kill -CONT $backend)"

@@ -34,7 +34,7 @@ xl-vchan watch --json --until Connected --timeout 60 web echo > "$work/json" &
 json=$!
 xl-vchan wait --timeout 60 web echo initwait &
 waiter=$!
-kill -STOP "$backend" # so that both watches see Initialising, which would be short
+freeze "$backend" # so that both watches see Initialising, which would be short
 domain web "name=echo, connection=echo" "name=app, ring=1K" &
 creator=$!
 seen "$work/text" 'echo backend: - -> Initialising'
@@ -43,7 +43,7 @@ kill -CONT "$backend"
 wait "$creator"
 wait "$waiter" || fail "wait InitWait: $?"
 mkfifo "$work/in"
-kill -STOP "$backend" # and Initialised
+freeze "$backend" # and Initialised
 in_domain web vchan cat echo < "$work/in" > "$work/out" &
 cat=$!
 exec {in}> "$work/in"

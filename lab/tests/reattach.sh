@@ -56,7 +56,7 @@ service()
 for i in $(seq $((2 * each))); do
     hold_open g1 log
     service=$(service)
-    kill -STOP $manager "$service"
+    freeze $manager "$service"
     seq $((i * 10000 + 1)) $((i * 10000 + 5000)) | tee -a want >&9
     exec 9>&-
     wait_for 90 "kill $i: it is not all written" state_is g1 log Closing/Connected
