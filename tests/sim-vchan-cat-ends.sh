@@ -168,6 +168,22 @@ head -c 5242880 <&"$open" > "$work/out"
 wait "$stalled" || fail "exit code $?"
 same "$work/data" "$work/out"
 
+part "the other side has no more to say, and its process dies: the next one takes what comes"
+"${cat[@]}" sink <&"$open" 2> "$work/err" &
+waiting=$!
+state "/local/domain/0/backend/vchan/$guest/2" 5
+echo before >&"$open"
+within 30 grep -qx before "$work/sunk"
+kill -9 "$backend"
+wait "$backend" 2> /dev/null
+exec {log}<&-
+echo meanwhile >&"$open"
+backend_start
+within 30 grep -qx meanwhile "$work/sunk"
+kill -0 "$waiting" || fail "it has ended: $(cat "$work/err")"
+kill "$waiting"
+wait "$waiting"
+
 part "the other side is gone with its domain"
 domain driver
 driver=$(xl domid driver)

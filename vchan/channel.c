@@ -310,7 +310,10 @@ bool channel_peer_died(const struct channel *channel)
 
 bool channel_peer_here(const struct channel *channel)
 {
-    return !channel->gone && ring_peer_present(&channel->end);
+    const struct ring_end *end = &channel->end;
+
+    return !channel->gone &&
+           (ring_peer_present(end) || (channel->patient && ring_peer_left(end)));
 }
 
 /* What made no sense once is not believed again, whatever the peer writes then. */

@@ -90,7 +90,10 @@ bool channel_peer_left(const struct channel *channel);
 /* Whether the peer's process is gone, by its live byte alone. One that did not come yet is not. */
 bool channel_peer_died(const struct channel *channel);
 
-/* Whether the peer is there: it came and has not left. */
+/*
+ * Whether the peer is there: it came and has not left. One that is waited for patiently is there
+ * while its process is not.
+ */
 bool channel_peer_here(const struct channel *channel);
 
 /*

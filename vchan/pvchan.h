@@ -204,6 +204,7 @@ int pvchan_shutdown(struct pvchan *channel);
 
 /*
  * Whether the peer is there: 1, or 0 if it did not come yet or has left. Bytes may still be there.
+ * One whose process died, and whose next one is waited for, has not left (pvchan(3)).
  */
 int pvchan_is_connected(struct pvchan *channel);
 
