@@ -627,18 +627,16 @@ static bool service_drained(void *arg)
     return true;
 }
 
-static void service_describe(void *arg, char *text, size_t size)
+static void service_count(void *arg, unsigned int *channels, unsigned int *connected)
 {
     struct service *service = arg;
     struct domain *domain;
-    unsigned int channels = 0, connected = 0;
 
     TAILQ_FOREACH (domain, &service->domains, next) {
-        channels += domain->quota.channels;
+        *channels += domain->quota.channels;
         for (uint32_t i = 0; i < domain->room; i++)
-            connected += domain->entries[i] && device_is_connected(domain->entries[i]->device);
+            *connected += domain->entries[i] && device_is_connected(domain->entries[i]->device);
     }
-    snprintf(text, size, "%u channels, %u connected", channels, connected);
 }
 
 static void service_stop(void *arg)
@@ -661,7 +659,7 @@ int service_run(const struct quota_limits *limits)
         .settle = service_settle,
         .drain = service_drain,
         .drained = service_drained,
-        .describe = service_describe,
+        .count = service_count,
         .stop = service_stop,
     };
     struct service service = {.limits = limits};

@@ -288,7 +288,8 @@ static void hold_again(struct holder *holder)
     TAILQ_FOREACH (record, &holder->records, next)
         count += record->ours && exchange(holder, HOLDER_HOLD, record) == 0;
     if (count > 0 && holder->fd >= 0)
-        log_line(LOG_CHANGES, HOLDER_NAME " has the rings of %u channels again", count);
+        log_line(LOG_CHANGES, HOLDER_NAME " has the rings of %u channel%s again", count,
+                 count == 1 ? "" : "s");
 }
 
 static void start_again(void *arg)

@@ -161,15 +161,21 @@ static void on_watchdog(evutil_socket_t fd, short what, void *arg)
     notify_manager("WATCHDOG=1");
 }
 
+static void tell_status(const struct server *server)
+{
+    unsigned int channels = 0, connected = 0;
+    char text[64];
+
+    server->host.ops->count(server->host.service, &channels, &connected);
+    snprintf(text, sizeof(text), "STATUS=%u channel%s, %u connected", channels,
+             channels == 1 ? "" : "s", connected);
+    notify_manager(text);
+}
+
 static void on_status(evutil_socket_t fd, short what, void *arg)
 {
-    struct server *server = arg;
-    char text[128] = "STATUS=";
-    size_t length = strlen(text);
-
     (void)fd, (void)what;
-    server->host.ops->describe(server->host.service, text + length, sizeof(text) - length);
-    notify_manager(text);
+    tell_status(arg);
 }
 
 void host_moved(const struct host *host)
@@ -333,7 +339,7 @@ static int add_manager(struct server *server)
 
     if (rc == 0 && period > 0)
         rc = add_event(server, ON_WATCHDOG, -1, 0, on_watchdog, &time);
-    if (rc == 0 && notify_is_wanted() && server->host.ops->describe)
+    if (rc == 0 && notify_is_wanted())
         rc = make_timer(server, ON_STATUS, on_status);
     return rc;
 }
@@ -428,6 +434,7 @@ static enum host_exit server_run(struct server *server)
     if (server_open(server) < 0 || host->ops->start(host, host->service) < 0)
         return HOST_FAILED;
     notify_manager("READY=1");
+    tell_status(server);
     event_base_dispatch(server->host.base);
     server->host.ops->stop(server->host.service);
     holder_dismiss(server->host.holder);

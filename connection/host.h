@@ -51,10 +51,8 @@ struct host_ops {
      */
     void (*drain)(void *service);
     bool (*drained)(void *service);
-    /*
-     * What it does at the moment, in a few words for the service manager. NULL: it does not tell.
-     */
-    void (*describe)(void *service, char *text, size_t size);
+    /* How many channels it serves, and how many of those are open, for the service manager. */
+    void (*count)(void *service, unsigned int *channels, unsigned int *connected);
     /* A device is about to give back what it has of Xen. NULL: that needs no thought. */
     void (*releasing)(void *service);
     /*

@@ -474,17 +474,15 @@ static bool agent_drained(void *arg)
     return true;
 }
 
-static void agent_describe(void *arg, char *text, size_t size)
+static void agent_count(void *arg, unsigned int *channels, unsigned int *connected)
 {
     const struct agent *agent = arg;
     const struct slot *slot;
-    unsigned int plugged = 0, connected = 0;
 
     SLIST_FOREACH (slot, &agent->slots, next) {
-        plugged += slot->device != NULL;
-        connected += slot->device && device_is_connected(slot->device);
+        *channels += slot->device != NULL;
+        *connected += slot->device && device_is_connected(slot->device);
     }
-    snprintf(text, size, "%u channels, %u connected", plugged, connected);
 }
 
 static void agent_stop(void *arg)
@@ -509,7 +507,7 @@ int agent_run(const char *file, struct agent_config *config)
         .stop = agent_stop,
         .drain = agent_drain,
         .drained = agent_drained,
-        .describe = agent_describe,
+        .count = agent_count,
         .releasing = check_life,
         .reload = agent_reload,
     };

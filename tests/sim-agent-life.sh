@@ -58,9 +58,17 @@ complains 'vchan-frontend: "more": no arguments are taken (see vchan-frontend --
 run 2 vchan-frontend -c
 complains 'vchan-frontend: "-c": needs a value (see vchan-frontend --help)'
 
-part "one in a domain"
-agent_start guest
+part "what it tells systemd"
+datagrams "$work/notify" "$work/notified"
+NOTIFY_SOCKET=$work/notify WATCHDOG_USEC=200000 agent_start guest
 hears "0 one: Connected"
+told "$work/notified" READY=1
+told "$work/notified" WATCHDOG=1
+told "$work/notified" "STATUS=1 channel, 1 connected"
+kill "$receiver"
+wait "$receiver"
+
+part "one in a domain"
 talks "$work/one"
 out=$(in_domain guest vchan-frontend -c "$work/frontend.conf" 2>&1)
 [ $? = 1 ] || fail "a second one ended otherwise"

@@ -4,20 +4,6 @@
 set -u
 . "${srcdir:-.}/tests/sim-lib.bash" || exit 1
 
-# datagrams SOCKET FILE: a program ($receiver) that writes all datagrams that come there to the file.
-datagrams() {
-    socat -u "UNIX-RECV:$1" - > "$2" &
-    receiver=$!
-    until [ -S "$1" ]; do read -rt 0.02 <> <(:) || true; done
-}
-# told FILE TEXT: it comes into the file within 30 seconds.
-told() {
-    local deadline=$((SECONDS + 30))
-    until grep -qa -- "$2" "$1"; do
-        [ $SECONDS -lt $deadline ] || { fail "no \"$2\" in: $(cat "$1")"; return; }
-        read -rt 0.05 <> <(:) || true
-    done
-}
 # guest_start NAME: vchan cat in the guest ($guest), its input $in, its output in $work/back.
 guest_start() {
     rm -f "$work/in"
@@ -44,6 +30,7 @@ manager=$receiver
 part "STATUS and WATCHDOG"
 NOTIFY_SOCKET=$work/notify WATCHDOG_USEC=200000 backend_start -v
 told "$work/notified" READY=1
+told "$work/notified" "STATUS=0 channels, 0 connected"
 told "$work/notified" WATCHDOG=1
 domain guest "name=echo, connection=echo" "name=socket, ring=64K, connection=socket, path=$work/socket" \
     "name=exec, connection=exec, ring=64K, command=read -r x < $work/go; cat > $work/out" \

@@ -77,7 +77,7 @@ old=$(holder)
 kill -9 "$old"
 logged "vchan-holder has gone: another one is started"
 within 30 eval '[ "$(holder)" != "$old" ]'
-logged "vchan-holder has the rings of 1 channels again"
+logged "vchan-holder has the rings of 1 channel again"
 writes_and_dies "held again"
 service_comes
 expects "held again"

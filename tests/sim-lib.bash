@@ -186,6 +186,21 @@ logged() {
     done
 }
 
+# datagrams SOCKET FILE: a program ($receiver) that writes all datagrams that come there to the file.
+datagrams() {
+    socat -u "UNIX-RECV:$1" - > "$2" &
+    receiver=$!
+    until [ -S "$1" ]; do read -rt 0.02 <> <(:) || true; done
+}
+# told FILE TEXT: it comes into the file within 30 seconds.
+told() {
+    local deadline=$((SECONDS + 30))
+    until grep -qa -- "$2" "$1"; do
+        [ $SECONDS -lt $deadline ] || { fail "no \"$2\" in: $(cat "$1")"; return; }
+        read -rt 0.05 <> <(:) || true
+    done
+}
+
 # agent_config ENTRY…: what the next agent_start, or SIGHUP, reads.
 agent_config() {
     local entries
