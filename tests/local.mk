@@ -53,6 +53,7 @@ SIM_TESTS = \
 	tests/sim-holder.sh \
 	tests/sim-reattach.sh \
 	tests/sim-reattach-both.sh \
+	tests/sim-reattach-ends.sh \
 	tests/sim-reattach-port.sh \
 	tests/sim-run.sh \
 	tests/sim-toolstack.sh \
