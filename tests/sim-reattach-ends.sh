@@ -61,8 +61,8 @@ holds() { [ "$(wc -c < "$1")" = "$2" ]; }
 # renew kill|hangup: another process goes on.
 renew() {
     case $1 in
-    kill) kill -9 "$(pgrep -P "$manager" -x vchan-backend)" ;;
-    hangup) kill -HUP "$manager" ;;
+    kill) kill -9 "$(pgrep -P "$manager" -x vchan-backend)" || fail "no service is there to be killed" ;;
+    hangup) kill -HUP "$manager" || fail "the manager has gone" ;;
     esac
 }
 
