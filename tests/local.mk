@@ -46,6 +46,7 @@ SIM_TESTS = \
 	tests/sim-backend-statistics.sh \
 	tests/sim-badpeer.sh \
 	tests/sim-daemon.sh \
+	tests/sim-daemon-idle.sh \
 	tests/sim-demo.sh \
 	tests/sim-drivers.sh \
 	tests/sim-host.sh \

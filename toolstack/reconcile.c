@@ -60,6 +60,19 @@ static void drop_grave(struct reconcile *reconcile, struct grave *grave)
     *grave = reconcile->graves[--reconcile->grave_count];
 }
 
+static int64_t grave_deadline(void)
+{
+    return tool_now() + TOOL_WAIT_DEFAULT * 1000;
+}
+
+/* Any other program may have removed the device, or put a new one in its place. */
+static void drop_lost_graves(struct reconcile *reconcile)
+{
+    for (size_t i = reconcile->grave_count; i-- > 0;)
+        if (!reconcile->graves[i].found)
+            drop_grave(reconcile, &reconcile->graves[i]);
+}
+
 static int add_grave(struct reconcile *reconcile, const struct device_id *id)
 {
     struct grave *grown =
@@ -71,7 +84,8 @@ static int add_grave(struct reconcile *reconcile, const struct device_id *id)
     reconcile->graves = grown;
     grown[reconcile->grave_count++] = (struct grave){
         .id = *id,
-        .deadline = tool_now() + TOOL_WAIT_DEFAULT * 1000,
+        .deadline = grave_deadline(),
+        .found = true,
     };
     device_backend_path(id, path);
     return store_watch(reconcile->tool->store, path, "grave");
@@ -83,8 +97,10 @@ static int remove_device(struct reconcile *reconcile, const struct device_id *id
     struct grave *grave = find_grave(reconcile, id);
     int rc = plug_remove(reconcile->tool, id, channel);
 
-    if (grave)
+    if (rc == 0 && grave)
         drop_grave(reconcile, grave);
+    else if (grave)
+        grave->deadline = grave_deadline(); /* to try again, and not at once */
     if (rc == 0)
         say_channel(reconcile, channel, why);
     return rc;
@@ -93,9 +109,11 @@ static int remove_device(struct reconcile *reconcile, const struct device_id *id
 /* The backend delivers what the frontend sent last, and closes; or has had its time. */
 static int bury(struct reconcile *reconcile, const struct device_id *id, const char *channel)
 {
-    const struct grave *grave = find_grave(reconcile, id);
+    struct grave *grave = find_grave(reconcile, id);
     int rc;
 
+    if (grave)
+        grave->found = true;
     if (!grave) {
         rc = plug_ask_close(reconcile->tool, id, channel);
         if (rc == 0)
@@ -131,8 +149,11 @@ static int check_device(struct reconcile *reconcile, const struct device_id *id)
 
 static void check_devices(struct reconcile *reconcile)
 {
+    for (size_t i = 0; i < reconcile->grave_count; i++)
+        reconcile->graves[i].found = false;
     for (size_t i = 0; i < reconcile->devices.count; i++)
         check_device(reconcile, &reconcile->devices.ids[i]); /* the others get their turn anyway */
+    drop_lost_graves(reconcile);
 }
 
 /* --- declarations --- */

@@ -15,6 +15,7 @@
 struct grave {
     struct device_id id;
     int64_t deadline; /* tool_now() when it is removed anyway */
+    bool found;       /* by the look under way, which still had to wait for it */
 };
 
 struct reconcile {
