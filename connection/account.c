@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "connection/log.h"
+#include "state/text.h"
 
 /* How often one channel is written, and how many are at a time: some 10 ms of xenstored's time. */
 #define PERIOD_SECONDS 2
@@ -212,6 +213,6 @@ void account_set_peer(struct account *account, const char *format, ...)
     va_start(args, format);
     vsnprintf(account->peer, sizeof(account->peer), format, args);
     va_end(args);
-    log_make_plain(account->peer);
+    text_clean(account->peer);
     queue_up(account);
 }

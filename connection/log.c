@@ -12,6 +12,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "state/text.h"
+
 static enum log_level shown = LOG_CHANGES;
 
 void log_set_level(enum log_level level)
@@ -22,13 +24,6 @@ void log_set_level(enum log_level level)
 bool log_shows(enum log_level level)
 {
     return level <= shown;
-}
-
-void log_make_plain(char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text < ' ' || *text == 0x7f)
-            *text = '?';
 }
 
 /* ---- the journal ---- */
@@ -130,7 +125,7 @@ static void write_message(const struct log_subject *subject, enum log_level leve
     char message[1000];
 
     vsnprintf(message, sizeof(message), format, args);
-    log_make_plain(message);
+    text_clean(message);
     if (!write_journal(subject, level, message))
         write_line(message);
 }

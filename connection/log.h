@@ -32,10 +32,7 @@ void log_about(const struct log_subject *subject, enum log_level level, const ch
 /* Whether lines of this level are logged. */
 bool log_shows(enum log_level level);
 
-/* Writes one line "PROGRAM: …" in one write(). Newlines and control characters become '?'. */
+/* Writes one line "PROGRAM: …" in one write(). What is not printable becomes '?'. */
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* Makes '?' of control characters: a text of a guest or a program cannot fake another line. */
-void log_make_plain(char *text);
 
 #endif

@@ -6,5 +6,6 @@ libstate_la_SOURCES = \
 	state/machine.c state/machine.h \
 	state/notify.c state/notify.h \
 	state/store.c state/store.h \
+	state/text.c state/text.h \
 	state/xenbus.c state/xenbus.h
 libstate_la_LIBADD = $(XENSTORE_LIBS)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* doc/protocol.md, "Nodes" and "Ring sizes"; strict numbers. */
+/* doc/protocol.md, "Nodes" and "Ring sizes"; strict numbers; text fit to print. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "state/device.h"
 #include "state/store.h"
+#include "state/text.h"
 #include "tests/check-main.h"
 
 START_TEST(test_names)
@@ -128,6 +130,31 @@ START_TEST(test_number)
 }
 END_TEST
 
+static const struct {
+    const char *text, *clean;
+} texts[] = {
+    {"", ""},
+    {"web ~", "web ~"},
+    {"a\tb\r\nc\033[31m\177", "a?b??c?[31m?"},
+    {"k\xc3\xb6ln \xe2\x82\xac \xf0\x9f\x90\xa7", "k\xc3\xb6ln \xe2\x82\xac \xf0\x9f\x90\xa7"},
+    {"\xc2\xa0\xf4\x8f\xbf\xbf", "\xc2\xa0\xf4\x8f\xbf\xbf"},
+    {"a\xc2\x9b[31m", "a??[31m"},           /* a C1 control: CSI */
+    {"latin-1 \xf6", "latin-1 ?"},           /* cut at its end */
+    {"\xe2\x82x\xc3", "??x?"},
+    {"\x80\xc0\xaf\xe0\x80\xaf", "??????"}, /* overlong */
+    {"\xed\xa0\x80\xf4\x90\x80\x80\xff", "????????"},
+};
+
+START_TEST(test_text_is_cleaned)
+{
+    char text[64];
+
+    snprintf(text, sizeof(text), "%s", texts[_i].text);
+    text_clean(text);
+    ck_assert_str_eq(text, texts[_i].clean);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tcase = tcase_create("device");
@@ -138,5 +165,6 @@ int main(void)
     tcase_add_test(tcase, test_orders_are_stable);
     tcase_add_test(tcase, test_sound_orders);
     tcase_add_loop_test(tcase, test_number, 0, (int)(sizeof(numbers) / sizeof(numbers[0])));
+    tcase_add_loop_test(tcase, test_text_is_cleaned, 0, (int)(sizeof(texts) / sizeof(texts[0])));
     return check_main("device", tcase);
 }

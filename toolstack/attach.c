@@ -128,7 +128,7 @@ static int attach_spec(const char *domain, char *spec, unsigned int seconds)
     char why[DECLARATION_WHY_MAX];
 
     if (!spec || declaration_parse(spec, &channel, why) < 0) {
-        fprintf(stderr, "xl-vchan: attach %s: %s\n", domain, spec ? why : "out of memory");
+        tool_say("attach %s: %s", domain, spec ? why : "out of memory");
         return EXIT_FAILURE;
     }
     return attach_parsed(domain, &channel, seconds);
@@ -141,7 +141,7 @@ static int attach_words(const char *domain, int argc, char **argv, unsigned int 
     int code;
 
     if (unquoted) {
-        fprintf(stderr, "xl-vchan: attach %s: " UNQUOTED "\n", domain, unquoted);
+        tool_say("attach %s: " UNQUOTED, domain, unquoted);
         return EXIT_FAILURE;
     }
     spec = join_spec(argc, argv);

@@ -211,8 +211,7 @@ static char *join_settings(char **settings)
 static int create_config(struct creation *creation)
 {
     if (!creation->config.declares)
-        fprintf(stderr, "xl-vchan: %s: there is no vchan in it: a domain without channels\n",
-                creation->file);
+        tool_say("%s: there is no vchan in it: a domain without channels", creation->file);
     return create_read(creation);
 }
 
@@ -223,10 +222,9 @@ static int create_file(struct creation *creation, char **settings)
     int code = EXIT_FAILURE;
 
     if (!extra || config_read(creation->file, extra, &creation->config, why) < 0)
-        fprintf(stderr, "xl-vchan: %s\n", why);
+        tool_say("%s", why);
     else if (!creation->config.name)
-        fprintf(stderr, "xl-vchan: %s: the domain has no name (add name=\"NAME\")\n",
-                creation->file);
+        tool_say("%s: the domain has no name (add name=\"NAME\")", creation->file);
     else
         code = create_config(creation);
     free(extra);

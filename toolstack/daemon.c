@@ -120,8 +120,8 @@ static void check_dirs(const struct declared_dirs *dirs)
 {
     for (size_t i = 0; i < dirs->count; i++)
         if (access(dirs->dirs[i], R_OK | X_OK) < 0)
-            fprintf(stderr, "xl-vchan: daemon: cannot read %s: %s (it goes on without)\n",
-                    dirs->dirs[i], strerror(errno));
+            tool_say("daemon: cannot read %s: %s (continuing without it)", dirs->dirs[i],
+                     strerror(errno));
 }
 
 static int daemon_run(struct daemon *daemon)

@@ -178,10 +178,9 @@ int differences_read(struct tool *tool, const char *file, const char *domain,
     *differences = (struct differences){.count = 0};
     rc = config_read(file, "", &differences->want, why);
     if (rc < 0)
-        fprintf(stderr, "xl-vchan: %s\n", why);
+        tool_say("%s", why);
     if (rc == 0 && !differences->want.declares) {
-        fprintf(stderr, "xl-vchan: %s: there is no vchan in it (vchan = [ ] is for no channels)\n",
-                file);
+        tool_say("%s: there is no vchan in it (vchan = [ ] is for no channels)", file);
         rc = -EINVAL;
     }
     if (rc == 0)

@@ -53,7 +53,7 @@ int hold_open(struct tool *tool, domid_t domid, struct hold *hold)
     char name[TOOL_NAME_MAX];
 
     *hold = HOLD_NONE;
-    tool_domain_name(tool, domid, name);
+    tool_domain_key(tool, domid, name);
     hold->locks = record_lock(tool, name);
     return hold->locks < 0 ? hold->locks : hold_read(tool, domid, hold);
 }

@@ -24,14 +24,15 @@ static const struct command *const commands[] = {
 
 int command_usage(const struct command *command, const char *format, ...)
 {
+    char *message = NULL;
     va_list args;
 
-    fprintf(stderr, "xl-vchan: %s: ", command->name);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    if (vasprintf(&message, format, args) >= 0)
+        tool_say("%s: %s (usage: xl-vchan %s%s%s)", command->name, message, command->name,
+                 command->args[0] ? " " : "", command->args);
     va_end(args);
-    fprintf(stderr, " (usage: xl-vchan %s%s%s)\n", command->name, command->args[0] ? " " : "",
-            command->args);
+    free(message);
     return EXIT_USAGE;
 }
 
@@ -114,7 +115,7 @@ static bool is_help(const char *arg)
 
 static int unknown(const char *name)
 {
-    fprintf(stderr, "xl-vchan: %s: no such command (see xl-vchan help)\n", name);
+    tool_say("%s: no such command (see xl-vchan help)", name);
     return EXIT_USAGE;
 }
 

@@ -355,8 +355,7 @@ static void complain_untaken(struct tool *tool, const char *name, const struct d
 
     device_backend_path(id, backend);
     tool_domain_name(tool, id->backend, domain);
-    if (store_read_text(tool->store, backend, "error", error, sizeof(error)) == 0)
-        tool_clean(error);
+    store_read_text(tool->store, backend, "error", error, sizeof(error));
     service_words(tool, id->backend, words);
     if (rc == -ETIMEDOUT)
         tool_complain(tool, "channel \"%s\": no backend took it within %u s: %s", name, seconds,

@@ -48,7 +48,7 @@ static void read_details(struct show *show)
     for (enum detail i = 0; i < DETAIL_COUNT; i++)
         if (store_read_text(show->tool.store, dir, detail_keys[i], show->details[i],
                             sizeof(show->details[i])) == 0)
-            tool_clean(show->details[i]);
+            text_clean(show->details[i]);
 }
 
 /* Asks Xen. A port that cannot be asked about is told so. */

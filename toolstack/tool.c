@@ -16,15 +16,37 @@
 #include <unistd.h>
 #include <libxl_utils.h>
 
+/* about: what the line begins with, or NULL. */
+static void print_line(const char *about, const char *format, va_list args)
+{
+    char *message, *line;
+
+    if (vasprintf(&message, format, args) < 0)
+        return;
+    if (asprintf(&line, "xl-vchan: %s%s%s", about ? about : "", about ? ": " : "", message) >= 0) {
+        text_clean(line);
+        fprintf(stderr, "%s\n", line);
+        free(line);
+    }
+    free(message);
+}
+
+void tool_say(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    print_line(NULL, format, args);
+    va_end(args);
+}
+
 void tool_complain(const struct tool *tool, const char *format, ...)
 {
     va_list args;
 
-    fprintf(stderr, "xl-vchan: %s: ", tool->doing);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    print_line(tool->doing, format, args);
     va_end(args);
-    putc('\n', stderr);
 }
 
 const char *tool_why(int rc)
@@ -45,13 +67,6 @@ const char *tool_why(int rc)
     default:
         return strerror(-rc);
     }
-}
-
-void tool_clean(char *text)
-{
-    for (; *text; text++)
-        if (*text < ' ' || *text > '~')
-            *text = '?';
 }
 
 /* What the caller wants ignored, as nohup does, stays so. */
@@ -171,7 +186,7 @@ bool tool_has_domain(struct tool *tool, domid_t domid)
     return tool_look_domain(tool, domid) != TOOL_DOMAIN_GONE;
 }
 
-void tool_domain_name(struct tool *tool, domid_t domid, char name[TOOL_NAME_MAX])
+void tool_domain_key(struct tool *tool, domid_t domid, char name[TOOL_NAME_MAX])
 {
     char *found = libxl_domid_to_name(tool->ctx, domid);
 
@@ -180,6 +195,12 @@ void tool_domain_name(struct tool *tool, domid_t domid, char name[TOOL_NAME_MAX]
     else
         snprintf(name, TOOL_NAME_MAX, "%u", domid);
     free(found);
+}
+
+void tool_domain_name(struct tool *tool, domid_t domid, char name[TOOL_NAME_MAX])
+{
+    tool_domain_key(tool, domid, name);
+    text_clean(name);
 }
 
 bool tool_interrupted(struct tool *tool)

@@ -12,6 +12,7 @@
 #include <xen/xen.h>
 
 #include "state/store.h"
+#include "state/text.h"
 
 /* Room for a domain's name and its NUL; a longer one is cut. */
 #define TOOL_NAME_MAX 256
@@ -43,15 +44,15 @@ int tool_open(struct tool *tool, const char *verb, const char *object);
 /* Closes what is open. */
 void tool_close(struct tool *tool);
 
-/* Prints one line, "xl-vchan: attach web: …", on stderr. */
+/* Prints one line, "xl-vchan: …", on stderr. What is not printable in it becomes "?". */
+void tool_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* As above, about what the user wants: "xl-vchan: attach web: …". */
 void tool_complain(const struct tool *tool, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* Words for a negative errno of state/store.h, with what to do about it. */
 const char *tool_why(int rc);
-
-/* Makes text that another domain wrote fit to print: what is not plain ASCII becomes "?". */
-void tool_clean(char *text);
 
 /*
  * Finds a domain by name, or by id if the text is a number; nothing tells whether an id is in use.
@@ -75,8 +76,11 @@ enum tool_domain tool_look_domain(struct tool *tool, domid_t domid);
 /* Tells whether there is a domain with this id. */
 bool tool_has_domain(struct tool *tool, domid_t domid);
 
-/* A domain's name, or its id if it has none. */
+/* A domain's name, or its id if it has none, fit to print: not to compare, store or look up. */
 void tool_domain_name(struct tool *tool, domid_t domid, char name[TOOL_NAME_MAX]);
+
+/* The same as it is: to compare and to lock, not to print. */
+void tool_domain_key(struct tool *tool, domid_t domid, char name[TOOL_NAME_MAX]);
 
 /* Tells whether the user wants the command to end. Never blocks; stays true. */
 bool tool_interrupted(struct tool *tool);

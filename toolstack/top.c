@@ -336,7 +336,7 @@ static void put(int line, int x, const struct column *column, const char *text)
     char clean[TOOL_NAME_MAX * 2];
 
     snprintf(clean, sizeof(clean), "%s", text);
-    tool_clean(clean);
+    text_clean(clean);
     mvprintw(line, x, column->compare ? "%*.*s" : "%-*.*s", width, width, clean);
 }
 

@@ -51,7 +51,7 @@ static bool parse(const char *text, struct traffic *traffic)
             return false;
     snprintf(traffic->peer, sizeof(traffic->peer), "%.*s", (int)sizeof(traffic->peer) - 1,
              text + 5);
-    tool_clean(traffic->peer);
+    text_clean(traffic->peer);
     return true;
 }
 

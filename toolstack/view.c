@@ -37,13 +37,13 @@ static void read_node(struct store *store, enum view_node node, struct view *vie
     nodes[node].path_of(&view->id, dir);
     if (store_read_text(store, dir, nodes[node].key, whole, sizeof(whole)) < 0)
         return;
-    tool_clean(whole);
     if (nodes[node].kind != KIND_STATE)
         snprintf(text, VIEW_TEXT_MAX, "%.*s", VIEW_TEXT_MAX - 1, whole);
     else if (parse_number(whole, XenbusStateReconfigured, &state) == 0)
         snprintf(text, VIEW_TEXT_MAX, "%s", xenbus_state_name((enum xenbus_state)state));
     else
         snprintf(text, VIEW_TEXT_MAX, "?%.*s", VIEW_TEXT_MAX - 2, whole);
+    text_clean(text);
 }
 
 /* A service writes its statistics now and then: what its state says of now is newer. */

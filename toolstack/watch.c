@@ -44,8 +44,8 @@ static void read_error(const struct watch *watch, const struct monitor_change *c
         device_backend_path(&change->channel->id, dir);
     if (store_read_text(watch->tool.store, dir, "error", whole, sizeof(whole)) < 0)
         return;
-    tool_clean(whole);
     snprintf(error, size, "%.*s", (int)size - 1, whole);
+    text_clean(error);
 }
 
 static void format_time(const struct timespec *when, char *text, size_t size)

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Text that somebody else wrote (another domain, a user, a name), before it reaches a terminal, a
+ * log or JSON.
+ */
+#ifndef STATE_TEXT_H
+#define STATE_TEXT_H
+
+/*
+ * Makes text fit to print on one line, in place and without changing its length: printable ASCII
+ * and valid UTF-8 stay; each byte of a control character (C0, DEL, C1) or of invalid UTF-8 becomes
+ * "?". Text that is cut is cleaned after it was cut.
+ */
+void text_clean(char *text);
+
+#endif
