@@ -309,11 +309,19 @@ static int pipes_open(struct pipes *pipes)
 /* In the new process: what it cannot be is said on its standard error, which is in the log. */
 static void become(const struct user *user)
 {
+    bool is_already = geteuid() != 0 && geteuid() == user->uid;
+
+    if (is_already)
+        return;
     if (setgroups((size_t)user->group_count, user->groups) < 0 || setgid(user->groups[0]) < 0 ||
         setuid(user->uid) < 0) {
         dprintf(STDERR_FILENO, "cannot become user %s: %s\n", user->name, strerror(errno));
         _exit(126);
     }
+}
+
+static void set_environment(const struct user *user)
+{
     setenv("USER", user->name, 1);
     setenv("LOGNAME", user->name, 1);
     setenv("HOME", user->home, 1);
@@ -346,8 +354,8 @@ static void run_shell(const char *command, const struct user *user, const int fd
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     forget_manager();
-    if (user)
-        become(user);
+    set_environment(user);
+    become(user);
     execl("/bin/sh", "sh", "-c", command, NULL);
     dprintf(STDERR_FILENO, "cannot run /bin/sh: %s\n", strerror(errno));
     _exit(127);

@@ -26,11 +26,11 @@ struct user;
 #define CHILD_STATUS_UNKNOWN (-1)
 
 /*
- * Starts the connection's command, as that user (NULL: as this process). One who cannot be is in
- * the log, and the command exits with 126. The connection's quota and what else the child has of it
- * is used until the child is left. On success returns 0 and the caller owns *child (child_leave),
- * *input (non-blocking, to write) and *output (non-blocking, to read). On failure a negative errno,
- * and nothing is left.
+ * Starts the connection's command as that user. If that cannot be, the log says why, and the
+ * command exits with 126. The connection's quota and what else the child has of it is used until
+ * the child is left. On success returns 0 and the caller owns *child (child_leave), *input
+ * (non-blocking, to write) and *output (non-blocking, to read). On failure a negative errno, and
+ * nothing is left.
  */
 int child_start(const struct connection *connection, const struct user *user, int *input,
                 int *output, struct child **child);

@@ -37,10 +37,10 @@ until [ -S "$dir/postgresql" ]; do read -rt 0.05 <> <(:) || true; done
 
 domain logger
 program logger vchan-backend
-log="name=org.example.log, backend=logger, write-ring=1M, connection=exec, command=cat > /dev/null"
+log="name=org.example.log, backend=logger, write-ring=1M, connection=exec, user=$(id -un), command=cat > /dev/null"
 domain db "$log"
 domain web "name=org.example.db, connection=connect, path=$dir/postgresql" \
-    "name=org.example.time, connection=exec, command=date" \
+    "name=org.example.time, connection=exec, user=$(id -un), command=date" \
     "name=org.example.cache, connection=connect, path=/run/cache.sock" "$log"
 domain mail "$log" "name=org.example.echo, connection=echo" "name=org.example.queue"
 

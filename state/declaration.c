@@ -17,6 +17,7 @@ struct parse {
     struct declaration *channel;
     unsigned int seen;    /* the keys so far: 1 << enum key_index */
     unsigned int foreign; /* those that are not this side's to say */
+    unsigned int spared;  /* those that may be missing though a kind needs them */
     char *why;
 };
 
@@ -45,6 +46,7 @@ struct key {
     size_t offset; /* of the text in struct declaration, for take_text */
     size_t max;
     bool rest; /* takes all that follows, commas too */
+    const char *missing; /* what it says, for a kind that needs it and has none; or NULL */
 };
 
 static const struct key keys[KEY_COUNT];
@@ -67,7 +69,7 @@ static const struct kind {
     {"connect", 1 << KEY_PATH, 1 << KEY_RECONNECT, false},
     {"tcp", 1 << KEY_ADDRESS, 1 << KEY_RECONNECT, false},
     {"pty", 1 << KEY_PATH, 1 << KEY_RECONNECT | FILE_KEYS, true},
-    {"exec", 1 << KEY_COMMAND, 1 << KEY_RECONNECT | 1 << KEY_USER, false},
+    {"exec", 1 << KEY_COMMAND | 1 << KEY_USER, 1 << KEY_RECONNECT, false},
 };
 
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
@@ -267,7 +269,9 @@ static const struct key keys[KEY_COUNT] = {
     [KEY_OWNER] = {"owner", take_account, TEXT(owner, DECLARATION_ACCOUNT_MAX)},
     [KEY_GROUP] = {"group", take_account, TEXT(group, DECLARATION_ACCOUNT_MAX)},
     [KEY_MODE] = {"mode", take_mode},
-    [KEY_USER] = {"user", take_account, TEXT(user, DECLARATION_ACCOUNT_MAX)},
+    [KEY_USER] = {"user", take_account, TEXT(user, DECLARATION_ACCOUNT_MAX),
+                  .missing = ": the user that runs the command, such as user=nobody; user=root "
+                             "must be said"},
 };
 
 /* Cuts the blanks at both ends. */
@@ -391,9 +395,9 @@ static int check_connection(struct parse *parse)
     for (unsigned int i = 0; i < KEY_COUNT; i++) {
         unsigned int bit = 1u << i;
 
-        if (kind->needs & bit & ~given)
-            return refuse(parse, "key \"%s\": missing (connection=%s needs it)", keys[i].name,
-                          kind->name);
+        if (kind->needs & bit & ~(given | parse->spared))
+            return refuse(parse, "key \"%s\": missing (connection=%s needs it%s)", keys[i].name,
+                          kind->name, keys[i].missing ? keys[i].missing : "");
         if (given & bit & ~(kind->needs | kind->takes)) {
             kind_names(bit, names, sizeof(names));
             return refuse(parse, "key \"%s\": not for connection=%s (it is for %s)", keys[i].name,
@@ -431,7 +435,7 @@ static int hint_swallowed(const struct parse *parse)
     return -EINVAL;
 }
 
-/* Nothing tells what was meant, and a command without its user= would run as root. */
+/* Nothing tells what was meant. */
 static int check_command(const struct parse *parse)
 {
     const struct key *key = find_swallowed(parse->channel->command, COMMAND_KEYS);
@@ -470,9 +474,9 @@ static bool has_control(const char *text)
     return false;
 }
 
-static int parse_all(const char *spec, unsigned int foreign, struct declaration *channel, char *why)
+static int parse_all(const char *spec, struct parse parse)
 {
-    struct parse parse = {.channel = channel, .foreign = foreign, .why = why};
+    struct declaration *channel = parse.channel;
     char *copy, *cursor;
     int rc = 0;
 
@@ -504,13 +508,20 @@ static int parse_all(const char *spec, unsigned int foreign, struct declaration 
 
 int declaration_parse(const char *spec, struct declaration *channel, char why[DECLARATION_WHY_MAX])
 {
-    return parse_all(spec, 0, channel, why);
+    return parse_all(spec, (struct parse){.channel = channel, .why = why});
+}
+
+int declaration_parse_plugged(const char *spec, struct declaration *channel,
+                              char why[DECLARATION_WHY_MAX])
+{
+    return parse_all(spec, (struct parse){.channel = channel, .spared = 1 << KEY_USER, .why = why});
 }
 
 int declaration_parse_guest(const char *spec, struct declaration *channel,
                             char why[DECLARATION_WHY_MAX])
 {
-    return parse_all(spec, TOOLSTACK_KEYS, channel, why);
+    return parse_all(spec,
+                     (struct parse){.channel = channel, .foreign = TOOLSTACK_KEYS, .why = why});
 }
 
 bool declaration_is_app(const struct declaration *channel)

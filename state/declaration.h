@@ -39,7 +39,7 @@ struct declaration {
     char owner[DECLARATION_ACCOUNT_MAX + 1]; /* of the socket or pty: a name or a number */
     char group[DECLARATION_ACCOUNT_MAX + 1];
     char mode[DECLARATION_MODE_MAX + 1]; /* four octal digits */
-    char user[DECLARATION_ACCOUNT_MAX + 1]; /* who runs the command */
+    char user[DECLARATION_ACCOUNT_MAX + 1]; /* runs the command */
     bool reconnect;                     /* false where the kind does not take it */
 };
 
@@ -50,8 +50,15 @@ struct declaration {
 int declaration_parse(const char *spec, struct declaration *channel, char why[DECLARATION_WHY_MAX]);
 
 /*
- * As above, for what a guest says of its own side: backend, devid and the rings' sizes are not its
- * to say, and connection is not to be left out.
+ * As above, for a channel that is plugged already: an older toolstack may have left out the user of
+ * a command.
+ */
+int declaration_parse_plugged(const char *spec, struct declaration *channel,
+                              char why[DECLARATION_WHY_MAX]);
+
+/*
+ * As declaration_parse(), for what a guest says of its own side: backend, devid and the rings'
+ * sizes are not its to say, and connection is not to be left out.
  */
 int declaration_parse_guest(const char *spec, struct declaration *channel,
                             char why[DECLARATION_WHY_MAX]);

@@ -22,12 +22,12 @@ done
 backend_start
 domain guest "name=in, connection=connect, path=$work/server" \
     "name=out, connection=socket, path=$work/host, reconnect=0, ring=4K" \
-    "name=run, ring=1M, connection=exec, command=cat $work/down & cat > $work/host.out; wait" \
+    "name=run, ring=1M, connection=exec, user=root, command=cat $work/down & cat > $work/host.out; wait" \
     "name=echo, connection=echo" \
     "name=app" "name=free, connection=echo"
 
 part "exec at both ends"
-agent_config "name=run, connection=exec, command=cat $work/up; exec cat > $work/guest.out"
+agent_config "name=run, connection=exec, user=root, command=cat $work/up; exec cat > $work/guest.out"
 agent_start guest
 hears "2 run: Connected"
 hears "2 run: Closed"
@@ -81,9 +81,9 @@ agent_stop
 
 part "SIGTERM with bytes under way: what is in the ring is delivered"
 head -c 600K "$work/up" > "$work/bytes"
-run 0 xl-vchan attach guest "name=late, ring=1M, connection=exec, command=cat $work/bytes"
+run 0 xl-vchan attach guest "name=late, ring=1M, connection=exec, user=root, command=cat $work/bytes"
 mkfifo "$work/gate"
-agent_config "name=late, connection=exec, command=cat $work/gate; exec cat > $work/late.out"
+agent_config "name=late, connection=exec, user=root, command=cat $work/gate; exec cat > $work/late.out"
 agent_start guest
 B=/local/domain/0/backend/vchan/$(xl domid guest)/$(xl-vchan list guest | awk '/ late /{print $1}')
 state "$B" 5 # all is in the ring

@@ -45,10 +45,10 @@ echo 'while read -r line; do echo "heard $line" >&2; printf "then " >&2; echo "$
 
 part "a kill: it goes on, and its errors are logged; nobody learns how it ended"
 manager_start 0 0
-domain guest "name=answer, connection=exec, reconnect=0, command=sh $work/answer; exit 3" \
-    "name=deaf, connection=exec, command=echo \$\$ > $work/deaf; echo up; exec sleep 1000" \
-    "name=stubborn, connection=exec, command=trap '' TERM; echo \$\$ > $work/stubborn; cat; sleep 1000" \
-    "name=loud, connection=exec, reconnect=0, command=seq 50000 >&2; cat; echo last >&2"
+domain guest "name=answer, connection=exec, user=root, reconnect=0, command=sh $work/answer; exit 3" \
+    "name=deaf, connection=exec, user=root, command=echo \$\$ > $work/deaf; echo up; exec sleep 1000" \
+    "name=stubborn, connection=exec, user=root, command=trap '' TERM; echo \$\$ > $work/stubborn; cat; sleep 1000" \
+    "name=loud, connection=exec, user=root, reconnect=0, command=seq 50000 >&2; cat; echo last >&2"
 hold answer
 for i in 1 2 3; do
     kill_service answer
@@ -121,7 +121,7 @@ chmod +x "$work/bin/vchan-backend"
 PATH=$work/bin:$PATH manager_start 0 0
 inputs=() outputs=() guests=()
 for i in 1 2 3; do
-    run 0 xl-vchan attach guest "name=go$i, connection=exec, reconnect=0, command=cat"
+    run 0 xl-vchan attach guest "name=go$i, connection=exec, user=root, reconnect=0, command=cat"
     hold go$i
     inputs+=("$input") outputs+=("$output") guests+=("$guest")
 done

@@ -31,7 +31,7 @@ ends() {
 }
 
 backend_start
-domain guest "name=echo, connection=echo" "name=exec, connection=exec, command=cat"
+domain guest "name=echo, connection=echo" "name=exec, connection=exec, user=root, command=cat"
 F=/local/domain/$(xl domid guest)/device/vchan/0
 B=/local/domain/0/backend/vchan/$(xl domid guest)/0
 
@@ -87,13 +87,13 @@ complains "vchan: the other side failed or died (its error: vchan list)"
 [[ $(xl-vchan list guest) == *"the backend's directory is gone"* ]] || fail "list: $(xl-vchan list guest)"
 run 0 xl-vchan detach --force guest exec
 backend_start -v
-run 0 xl-vchan attach guest "name=exec, devid=1, connection=exec, command=cat"
+run 0 xl-vchan attach guest "name=exec, devid=1, connection=exec, user=root, command=cat"
 
 part "kill -9 of the guest's program"
 hold exec
 start=${EPOCHREALTIME/./}
 in_domain guest sh -c 'kill -9 $(pidof vchan)'
-await "exec: the frontend's process died (exec cat)"
+await "exec: the frontend's process died (exec user=root cat)"
 for word in Closing Closed; do
     await "exec: $word"
     [[ $line == *"exec: $word" ]] || fail "the cause comes twice: $line"
@@ -205,7 +205,7 @@ run 2 vchan-backend more
 complains 'vchan-backend: "more": no arguments are taken (see vchan-backend --help)'
 
 part "the next service, while the last command of the one before has not ended: neither disturbs the other"
-run 0 xl-vchan attach guest "name=slow, connection=exec, command=trap '' TERM; echo up; until [ -e $work/go ]; do sleep 0.05; done"
+run 0 xl-vchan attach guest "name=slow, connection=exec, user=root, command=trap '' TERM; echo up; until [ -e $work/go ]; do sleep 0.05; done"
 mkfifo "$work/open"
 exec {open}<> "$work/open"
 in_domain guest vchan cat slow < "$work/open" > "$work/slow" 2>&1 &

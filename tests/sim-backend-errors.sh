@@ -71,17 +71,17 @@ complains 'xl-vchan: wait guest: channel "wrong": not Connected in time (it is C
 run 0 xl-vchan detach guest wrong
 
 part "commands"
-run 0 xl-vchan attach guest name=fails connection=exec "command=echo oops >&2; echo out; exit 3"
+run 0 xl-vchan attach guest name=fails connection=exec user=root "command=echo oops >&2; echo out; exit 3"
 run 5 xensim exec guest vchan cat fails < /dev/null
 says out
 complains "vchan: the other side failed or died (its error: vchan list)"
 await "fails: command: oops"
-await "fails: its command exited with 3 (exec echo oops >&2; echo out; exit 3)"
+await "fails: its command exited with 3 (exec user=root echo oops >&2; echo out; exit 3)"
 await "fails: Closed"
 run 0 xensim exec guest vchan list
 [[ $out == *"its command exited with 3"* && $out != *"the frontend says"* ]] || fail "list: $out"
 # All of the output comes first, and an earlier failure does not stick.
-run 0 xl-vchan attach guest name=long connection=exec \
+run 0 xl-vchan attach guest name=long connection=exec user=root \
     "command=head -c 5M /dev/zero; rm $work/once || kill -9 \$\$"
 touch "$work/once"
 for code in 0 5 5; do
@@ -91,11 +91,11 @@ for code in 0 5 5; do
     same "$work/out" <(head -c 5M /dev/zero)
 done
 await "long: its command was killed by signal 9"
-run 0 xl-vchan attach guest name=none connection=exec command=no-such-program
+run 0 xl-vchan attach guest name=none connection=exec user=root command=no-such-program
 run 5 xensim exec guest vchan cat none < /dev/null
 await "none: its command exited with 127"
 # One that closes its output and goes on: the end is passed on all the same.
-run 0 xl-vchan attach guest name=half connection=exec "command=exec >&-; cat > $work/half"
+run 0 xl-vchan attach guest name=half connection=exec user=root "command=exec >&-; cat > $work/half"
 mkfifo "$work/until"
 in_domain guest vchan cat half < "$work/until" | wc -c > "$work/out" &
 half=$!
@@ -106,12 +106,12 @@ exec {until}>&-
 await "half: Closed"
 wait "$half"
 [ "$(cat "$work/half")" = late ] || fail "half: $(cat "$work/half")"
-run 0 xl-vchan attach guest name=deaf connection=exec "command=exec <&-; sleep 0.1; echo done"
+run 0 xl-vchan attach guest name=deaf connection=exec user=root "command=exec <&-; sleep 0.1; echo done"
 run 0 xensim exec guest vchan cat deaf < <(head -c 4M /dev/zero)
 says "done"
 
 part "a command that does not read, and a guest that goes"
-run 0 xl-vchan attach guest name=stuck ring=1M connection=exec "command=exec sleep 60"
+run 0 xl-vchan attach guest name=stuck ring=1M connection=exec user=root "command=exec sleep 60"
 # All of it fits into the ring. When head ends, at most 64K each are in the fifo, in vchan and in the
 # command's pipe: the others are in the ring.
 mkfifo "$work/fifo"
@@ -119,7 +119,7 @@ in_domain guest vchan cat stuck < "$work/fifo" 2> /dev/null &
 exec {feed}> "$work/fifo"
 head -c 500K /dev/zero >&"$feed"
 in_domain guest sh -c 'kill -9 $(pidof vchan)'
-await "stuck: the frontend's process died (exec exec sleep 60)"
+await "stuck: the frontend's process died (exec user=root exec sleep 60)"
 await "stuck: Closed: the frontend left, and its last bytes were not taken within 10 seconds" 20
 exec {feed}>&-
 run 0 xl-vchan detach guest stuck

@@ -12,10 +12,10 @@ vchan-backend -v 2> "$work/log" &
 backend=$!
 entries=()
 for i in {1..8}; do
-    entries+=("name=c$i, ring=1K, connection=$([ $((i % 2)) = 0 ] && echo echo || echo "exec, command=cat")")
+    entries+=("name=c$i, ring=1K, connection=$([ $((i % 2)) = 0 ] && echo echo || echo "exec, user=root, command=cat")")
 done
 domain bad "${entries[@]}"
-domain good "name=echo, connection=echo" "name=exec, connection=exec, command=cat"
+domain good "name=echo, connection=echo" "name=exec, connection=exec, user=root, command=cat"
 
 part "beside it, all bytes arrive"
 for seed in 1 2 3; do

@@ -16,7 +16,7 @@ domain guest "name=echo, connection=echo" \
     "name=socket, connection=socket, path=$work/socket" \
     "name=once, connection=socket, path=$work/once, reconnect=0, ring=4K" \
     "name=connect, connection=connect, path=$work/connect, read-ring=1K, write-ring=1M" \
-    "name=exec, ring=1M, connection=exec, command=cat $work/down & cat > $work/out; wait" \
+    "name=exec, ring=1M, connection=exec, user=root, command=cat $work/down & cat > $work/out; wait" \
     "name=app"
 
 part echo

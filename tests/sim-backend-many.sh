@@ -11,7 +11,7 @@ for guest in one two; do
     for i in {1..25}; do
         case $((i % 3)) in
         0) entries+=("name=c$i, ring=4K, connection=echo") ;;
-        1) entries+=("name=c$i, ring=4K, connection=exec, command=cat") ;;
+        1) entries+=("name=c$i, ring=4K, connection=exec, user=root, command=cat") ;;
         2) entries+=("name=c$i, ring=4K, connection=connect, path=$work/cat") ;;
         esac
     done

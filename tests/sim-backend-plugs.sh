@@ -123,7 +123,7 @@ wait "$listener"
 run 0 xl-vchan detach guest tcp
 
 part "exec: the command is started again"
-run 0 xl-vchan attach guest name=exec connection=exec reconnect=1 "command=read -r x; echo got \$x; exit 3"
+run 0 xl-vchan attach guest name=exec connection=exec user=root reconnect=1 "command=read -r x; echo got \$x; exit 3"
 guest_start exec
 for i in one two three; do
     echo "$i" >&"$in"
@@ -144,6 +144,17 @@ run 0 xl-vchan detach guest who
 run 1 xl-vchan attach guest name=none connection=exec user=no-such-user command=id
 [[ $err == *": there is no user for user= here" ]] || fail "none: $err"
 await "none: there is no user for user= here (exec user=no-such-user id)"
+
+part "exec: a device of an older toolstack, which left user= out"
+id=$(xl domid guest)
+F=/local/domain/$id/device/vchan/900 B=/local/domain/0/backend/vchan/$id/900
+xenstore-write $F/state 1
+xenstore-chmod -r $F "n$id"
+xenstore-write "$B/connection" exec "$B/private/command" id "$B/name" old "$B/online" 1 "$B/frontend-id" "$id" \
+    "$B/frontend" $F "$B/state" 1
+await "$id/900 old: connection=exec needs user= (node private/user; user=root must be said) (exec id)"
+[[ $(xenstore-read "$B/error") == "connection=exec needs user= "* ]] || fail "B/error: $(xenstore-read "$B/error")"
+xenstore-rm "$B" $F
 
 part "sockets: owner, group and mode"
 run 0 xl-vchan attach guest name=mine connection=socket path="$work/mine" owner=nobody group=3 mode=0620

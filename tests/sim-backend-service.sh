@@ -33,9 +33,9 @@ told "$work/notified" READY=1
 told "$work/notified" "STATUS=0 channels, 0 connected"
 told "$work/notified" WATCHDOG=1
 domain guest "name=echo, connection=echo" "name=socket, ring=64K, connection=socket, path=$work/socket" \
-    "name=exec, connection=exec, ring=64K, command=read -r x < $work/go; cat > $work/out" \
+    "name=exec, connection=exec, user=root, ring=64K, command=read -r x < $work/go; cat > $work/out" \
     "name=nobody, connection=connect, reconnect=1, path=$work/nobody" \
-    "name=env, connection=exec, command=env"
+    "name=env, connection=exec, user=root, command=env"
 told "$work/notified" "STATUS=5 channels, 0 connected"
 
 part "STATUS: who waits for a server is not connected; commands do not hear of the manager"

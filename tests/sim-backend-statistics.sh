@@ -29,7 +29,7 @@ S=/local/domain/0/data/vchan-backend
 xenstore-write "$S/77/0" "left by a process that was killed"
 backend_start
 domain guest "name=echo, connection=echo" "name=socket, connection=socket, path=$work/socket" \
-    "name=exec, connection=exec, command=cat" "name=connect, connection=connect, path=$work/connect"
+    "name=exec, connection=exec, user=root, command=cat" "name=connect, connection=connect, path=$work/connect"
 S+=/$(xl domid guest)
 
 part "a channel that was never used has none; what was left is gone"

@@ -193,7 +193,7 @@ is_up web db Initialising
 rm -r "$configs/directory"
 
 scenario "names with blanks and quotes"
-config "my web" "name=db, connection=exec, command=echo 'a \\\"b\\\" \\\\\\\\c', d"
+config "my web" "name=db, connection=exec, user=root, command=echo 'a \\\"b\\\" \\\\\\\\c', d"
 plain "my web"
 is_up "my web" db
 run 0 xl-vchan show "my web" db

@@ -43,7 +43,7 @@ holder() { pgrep -x vchan-holder; }
 # no_zombie: no domain is kept by who maps its pages.
 no_zombie() { ! xl list | grep '(null)'; }
 new_guest() {
-    domain guest "name=log, connection=exec, $1, command=cat >> $work/got; echo END >> $work/got"
+    domain guest "name=log, connection=exec, user=root, $1, command=cat >> $work/got; echo END >> $work/got"
     front=/local/domain/$(xl domid guest)/device/vchan/0
     back=/local/domain/0/backend/vchan/$(xl domid guest)/0
 }

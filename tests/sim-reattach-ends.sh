@@ -14,9 +14,9 @@ plug() {
     local takes="$3 > $work/got" sends="cat $work/data"
     [ "$2" = peer ] || sends="read -r x < $work/go; $sends"
     if [ "$1 $2" = "exec guest" ]; then
-        run 0 xl-vchan attach guest "name=channel, connection=exec, command=$takes; $sends"
+        run 0 xl-vchan attach guest "name=channel, connection=exec, user=root, command=$takes; $sends"
     elif [ "$1" = exec ]; then
-        run 0 xl-vchan attach guest "name=channel, connection=exec, command=$sends; exec >&-; $takes"
+        run 0 xl-vchan attach guest "name=channel, connection=exec, user=root, command=$sends; exec >&-; $takes"
     else
         plug_socket "$1" "$sends" "$takes"
     fi

@@ -101,7 +101,7 @@ manager_start "$kills" "$most"
 domain guest "name=socket, connection=socket, path=$work/socket" \
     "name=connect, connection=connect, path=$work/connect, reconnect=0" \
     "name=echo, connection=echo, ring=4K" \
-    "name=exec, connection=exec, reconnect=0, command={ counted send $work/stop & counted check; wait; } 2> $work/exec.host" \
+    "name=exec, connection=exec, user=root, reconnect=0, command={ counted send $work/stop & counted check; wait; } 2> $work/exec.host" \
     "name=pty, connection=pty, path=$work/pty, reconnect=0"
 all_traffic
 link=$(readlink "$work/pty")
@@ -188,7 +188,7 @@ run 0 xl-vchan attach guest "name=server, connection=connect, path=$work/server,
 first_leaves server server
 timeout 60 socat -u "UNIX-LISTEN:$work/server" - > "$work/rest"
 next_has "$work/rest"
-run 0 xl-vchan attach guest "name=command, connection=exec, reconnect=1, command=[ -e $work/given ] || exec perl $work/first command none $work/given; exec cat > $work/rest"
+run 0 xl-vchan attach guest "name=command, connection=exec, user=root, reconnect=1, command=[ -e $work/given ] || exec perl $work/first command none $work/given; exec cat > $work/rest"
 first_leaves command command
 next_has "$work/rest"
 

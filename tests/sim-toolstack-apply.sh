@@ -32,10 +32,10 @@ settled
 
 part "attach, detach, change"
 config web "name=db, connection=echo, ring=128K" "name=log, backend=logger" \
-    "name=new, connection=exec, command=cat"
+    "name=new, connection=exec, user=root, command=cat"
 run 3 xl-vchan diff "$cfg"
 says "~ name=db: read-ring: 64K -> 128K, write-ring: 64K -> 128K
-+ name=new,connection=exec,command=cat
++ name=new,connection=exec,user=root,command=cat
 - name=old,devid=2"
 run 3 xl-vchan diff --json "$cfg"
 [[ ${out//[$' \n']/} == '[{"name":"db","declared":"name=db,devid=0,ring=128K,connection=echo","present":"name=db,devid=0,connection=echo"},'* ]] ||
@@ -49,7 +49,7 @@ exec {touched}< <(exec xenstore-watch "$log")
 watcher=$!
 read -r -u "$touched"
 apply
-[[ $out == *"+ name=new,connection=exec,command=cat"* ]] || fail "apply: $out"
+[[ $out == *"+ name=new,connection=exec,user=root,command=cat"* ]] || fail "apply: $out"
 settled
 run 0 xl-vchan show web db
 [[ $out == *"read ring       128K"* ]] || fail "show: $out"
@@ -60,10 +60,17 @@ xenstore-rm "$log/mark"
 kill "$watcher"
 exec {touched}<&-
 
+part "a command that an older toolstack plugged without a user is plugged anew"
+xenstore-rm "$(xenstore-ls -f /libxl | sed -n 's|\(.*/private/user\) = .*|\1|p')"
+run 3 xl-vchan diff "$cfg"
+says "~ name=new: user: - -> root"
+apply
+settled
+
 part "each key makes a channel new"
 for spec in "name=db, connection=socket, path=$work/a.sock" "name=db, connection=socket, path=$work/b.sock" \
     "name=db, connection=socket, path=$work/b.sock, reconnect=0" "name=db, backend=logger" \
-    "name=db, devid=7" "name=db, connection=exec, command=cat" "name=db, connection=exec, command=cat -u" \
+    "name=db, devid=7" "name=db, connection=exec, user=root, command=cat" "name=db, connection=exec, user=root, command=cat -u" \
     "name=db, read-ring=4K" "name=db, write-ring=4K"; do
     config web "$spec" "name=log, backend=logger"
     run 3 xl-vchan diff "$cfg"

@@ -84,7 +84,7 @@ press q
 screen_end
 
 part "top: bytes a second, and who is there"
-run 0 xl-vchan attach web "name=busy, connection=exec, command=cat > /dev/null"
+run 0 xl-vchan attach web "name=busy, connection=exec, user=root, command=cat > /dev/null"
 in_domain web vchan cat busy < <(exec yes) > /dev/null 2>&1 &
 cat=$!
 screen_start

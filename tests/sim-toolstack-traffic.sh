@@ -36,7 +36,7 @@ run 0 xl-vchan list --long web
 [[ $out == *"echo Closed/Closed "*" 146K  146K  -    "* ]] || fail "$out"
 
 part "connected, by whom"
-run 0 xl-vchan attach web "name=cat, connection=exec, command=cat"
+run 0 xl-vchan attach web "name=cat, connection=exec, user=root, command=cat"
 mkfifo "$work/in"
 in_domain web vchan cat cat < "$work/in" > /dev/null &
 cat=$!

@@ -80,8 +80,8 @@ run 2 xl-vchan watch --until Half
 
 part "all JSON is JSON, and what cannot be written is an error"
 xenstore-write "/local/domain/0/backend/vchan/$(xl domid web)/1/error" $'a "b" \\ c/d \303\244\t'
-run 0 xl-vchan attach web "name=json, connection=exec, command=echo \"\\\"\""
-echo 'vchan = [ "name=json, connection=exec, command=echo \\", "name=new" ]' > "$work/new.cfg"
+run 0 xl-vchan attach web "name=json, connection=exec, user=root, command=echo \"\\\"\""
+echo 'vchan = [ "name=json, connection=exec, user=root, command=echo \\", "name=new" ]' > "$work/new.cfg"
 for command in "list" "list web" "show web app" "show web json" "watch --timeout 0" "diff $work/new.cfg web"; do
     verb=${command%% *}
     out=$(xl-vchan "$verb" --json ${command#"$verb"} | python3 -c '

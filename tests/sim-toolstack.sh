@@ -143,7 +143,7 @@ run 1 xensim exec web xenstore-ls "$T/0"
 
 echo "--- attach and detach"
 before=$(snapshot)
-run 0 xl-vchan attach web name=tap "connection=exec" 'command=awk -F, "{ a = 1, b }"'
+run 0 xl-vchan attach web name=tap "connection=exec" user=root 'command=awk -F, "{ a = 1, b }"'
 says ""
 run 0 xenstore-read "$B/1/private/command"
 says 'awk -F, "{ a = 1, b }"'
@@ -213,14 +213,16 @@ refuses 'attach 77: there is no such domain' xl-vchan attach 77 name=x
 refuses 'attach nowhere: there is no such domain' xl-vchan attach nowhere name=x
 refuses 'attach web: key "ring": 3G is larger than 1M (use at most ring=1M)' \
     xl-vchan attach web name=x ring=3G
+refuses 'attach web: key "user": missing (connection=exec needs it: the user that runs the command, such as user=nobody; user=root must be said)' \
+    xl-vchan attach web name=x connection=exec command=id
 refuses "attach web: key \"command\": takes all that follows it, \"user=\" too (write user= before command=; if the command is to have it, write ''user=)" \
-    xl-vchan attach web name=x connection=exec "command=logger, user=nobody"
+    xl-vchan attach web name=x connection=exec user=root "command=logger, user=nobody"
 refuses 'attach web: "-t" is behind command=, which goes last (quote a command with blanks)' \
-    xl-vchan attach -- web name=x,connection=exec,command=logger -t web
-run 2 xl-vchan attach web name=x connection=exec command=logger -t web
+    xl-vchan attach -- web name=x,connection=exec,user=root,command=logger -t web
+run 2 xl-vchan attach web name=x connection=exec user=root command=logger -t web
 contains 'xl-vchan: attach: "-t" is behind command=, which goes last (quote a command with blanks) (usage: '
 refuses 'attach web: "user=nobody" is behind command=, which goes last (quote a command with blanks)' \
-    xl-vchan attach web name=x connection=exec command=logger user=nobody
+    xl-vchan attach web name=x connection=exec user=root command=logger user=nobody
 refuses 'detach web: it has no channel "x" (see xl-vchan list)' xl-vchan detach web x
 refuses 'detach nowhere: there is no such domain' xl-vchan detach nowhere x
 refuses 'list nowhere: there is no such domain' xl-vchan list nowhere

@@ -6,10 +6,10 @@ set -u
 
 backend_start
 domain guest "name=echo, connection=echo" "name=app" \
-    "name=sink, connection=exec, command=exec >&-; cat > $work/sunk" \
-    "name=source, connection=exec, command=exec <&-; exec cat $work/data" \
-    "name=hold, connection=exec, command=exec sleep 60" \
-    "name=held, connection=exec, command=exec sleep 60"
+    "name=sink, connection=exec, user=root, command=exec >&-; cat > $work/sunk" \
+    "name=source, connection=exec, user=root, command=exec <&-; exec cat $work/data" \
+    "name=hold, connection=exec, user=root, command=exec sleep 60" \
+    "name=held, connection=exec, user=root, command=exec sleep 60"
 domain other "name=app"
 guest=$(xl domid guest) other=$(xl domid other)
 cat=(xensim exec guest vchan cat)

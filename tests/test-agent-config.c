@@ -48,7 +48,7 @@ START_TEST(what_stands_in_it)
         "\n"
         "vchan = [ # another\n"
         "  \"name=a, connection=socket, path=/run/a.sock, owner=33, mode=660\",\n"
-        "\t'name=b,connection=exec,command=echo \"#\\'\\\\\"' ,\n"
+        "\t'name=b,connection=exec,user=root,command=echo \"#\\'\\\\\"' ,\n"
         "# and one more\n"
         "  \"name=c, connection=app\"\n"
         "  , \"name=d, connection=tcp, address=[::1]:80\",\n"

@@ -108,9 +108,12 @@ static const struct {
     const char *keys;
     bool reconnect;
 } reconnects[] = {
-    {"socket,path=/a", true},       {"pty,path=/a", true},
-    {"connect,path=/a", false},     {"tcp,address=a:1", false},
-    {"exec,command=a", false},      {"socket,path=/a,reconnect=0", false},
+    {"socket,path=/a", true},
+    {"pty,path=/a", true},
+    {"connect,path=/a", false},
+    {"tcp,address=a:1", false},
+    {"exec,user=a,command=a", false},
+    {"socket,path=/a,reconnect=0", false},
     {"tcp,address=a:1,reconnect=1", true},
 };
 
@@ -132,7 +135,8 @@ START_TEST(a_command_takes_the_rest)
     char why[DECLARATION_WHY_MAX];
 
     ck_assert_int_eq(
-        declaration_parse("name=x,connection=exec,command= awk -F, '{a=1, b=2}' ", &channel, why),
+        declaration_parse("name=x,connection=exec,user=root,command= awk -F, '{a=1, b=2}' ",
+                          &channel, why),
         0);
     ck_assert_str_eq(channel.command, "awk -F, '{a=1, b=2}'");
 }
@@ -151,7 +155,7 @@ START_TEST(a_command_has_what_looks_like_keys)
     struct declaration channel;
     char why[DECLARATION_WHY_MAX], spec[256];
 
-    snprintf(spec, sizeof(spec), "name=x,connection=exec,command=%s", commands[_i]);
+    snprintf(spec, sizeof(spec), "name=x,connection=exec,user=root,command=%s", commands[_i]);
     ck_assert_int_eq(declaration_parse(spec, &channel, why), 0);
     ck_assert_str_eq(channel.command, commands[_i]);
 }
@@ -194,6 +198,9 @@ END_TEST
 #define KEYS                                                                                       \
     "name, backend, devid, ring, read-ring, write-ring, connection, path, address, command, "      \
     "reconnect, owner, group, mode, user"
+#define NO_USER                                                                                    \
+    "key \"user\": missing (connection=exec needs it: the user that runs the command, such as "    \
+    "user=nobody; user=root must be said)"
 
 static const struct {
     const char *spec, *why;
@@ -255,13 +262,18 @@ static const struct {
     {"connection=exec,command=cat,name = x",
      "key \"name\": missing (add name=NAME) (command= takes all that follows it, \"name=\" too: "
      "write command= last)"},
+    {"name=x,connection=exec,command=id", NO_USER},
     {"name=x,connection=exec,command=logger,user=nobody",
-     "key \"command\": takes all that follows it, \"user=\" too (write user= before command=; if the "
+     NO_USER " (command= takes all that follows it, \"user=\" too: write command= last)"},
+    {"name=x,connection=exec,user=web,command=socat - UNIX-LISTEN:/run/x,user=web",
+     "key \"command\": takes all that follows it, \"user=\" too (write user= before command=; if "
+     "the "
      "command is to have it, write ''user=)"},
     {"name=x,connection=exec,user=web,command=a,b, mode = 1",
-     "key \"command\": takes all that follows it, \"mode=\" too (write mode= before command=; if the "
+     "key \"command\": takes all that follows it, \"mode=\" too (write mode= before command=; if "
+     "the "
      "command is to have it, write ''mode=)"},
-    {"name=x,connection=exec,command=a,reconnect=1",
+    {"name=x,connection=exec,user=web,command=a,reconnect=1",
      "key \"command\": takes all that follows it, \"reconnect=\" too (write reconnect= before "
      "command=; if the command is to have it, write ''reconnect=)"},
     {"connection=exec,command=cat,names=x", "key \"name\": missing (add name=NAME)"},
@@ -495,7 +507,7 @@ static const char *const specs[] = {
     "name=g,connection=connect,path=/a,reconnect=1",
     "name=h,connection=socket,path=/a,owner=www-data,group=0,mode=0660",
     "name=i,connection=exec,user=nobody,reconnect=1,command=id",
-    "name=f,connection=exec,command=echo \"a\", 'b' \\ # c",
+    "name=f,connection=exec,user=root,command=echo \"a\", 'b' \\ # c",
 };
 
 #define SPEC_COUNT (sizeof(specs) / sizeof(specs[0]))

@@ -217,15 +217,26 @@ static struct connection command_connection(struct event_base *base, const char 
     return connection;
 }
 
+static struct child *start(const struct connection *connection, int *input, int *output)
+{
+    char why[CONNECTION_WHY_MAX], number[16];
+    struct child *child = NULL;
+    struct user self;
+
+    snprintf(number, sizeof(number), "%d", getuid());
+    ck_assert_int_eq(user_read(number, &self, why), 0);
+    ck_assert_int_eq(child_start(connection, &self, input, output, &child), 0);
+    return child;
+}
+
 /* Runs a command and leaves it at once, with its input closed; returns after its end. */
 static void run_and_leave(const char *command, bool about_to_end)
 {
     struct event_base *base = event_base_new();
     struct connection connection = command_connection(base, command);
-    struct child *child;
     int input, output;
+    struct child *child = start(&connection, &input, &output);
 
-    ck_assert_int_eq(child_start(&connection, NULL, &input, &output, &child), 0);
     close(input);
     child_leave(child, about_to_end);
     ck_assert_int_eq(event_base_dispatch(base), 1); /* no events are left */
@@ -260,11 +271,10 @@ START_TEST(test_child_reads_and_writes)
 {
     struct event_base *base = event_base_new();
     struct connection connection = command_connection(base, "read x; echo $x$x");
-    struct child *child;
     int input, output;
     char answer[16] = "";
+    struct child *child = start(&connection, &input, &output);
 
-    ck_assert_int_eq(child_start(&connection, NULL, &input, &output, &child), 0);
     ck_assert_int_ne(fcntl(input, F_GETFL) & O_NONBLOCK, 0);
     ck_assert_int_ne(fcntl(output, F_GETFL) & O_NONBLOCK, 0);
     ck_assert_int_eq(write(input, "ab\n", 3), 3);

@@ -53,7 +53,7 @@ static int read_channel(struct tool *tool, const struct device_id *id, struct de
     describe(tool->store, dir, to);
     if (fclose(to) != 0)
         return -ENOMEM;
-    rc = declaration_parse(text, channel, why);
+    rc = declaration_parse_plugged(text, channel, why);
     free(text);
     channel->devid = id->devid;
     if (rc == 0 && id->backend != tool->own)

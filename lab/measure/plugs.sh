@@ -41,7 +41,7 @@ table()
 
 g1=$(xl domid g1)
 backend_start
-echo 'vchan = [ "name=plug, connection=exec, command=cat" ]' | guest-exec g1 sh -c 'cat >/run/frontend.conf'
+echo 'vchan = [ "name=plug, connection=exec, user=root, command=cat" ]' | guest-exec g1 sh -c 'cat >/run/frontend.conf'
 guest-exec g1 sh -c 'vchan-frontend -c /run/frontend.conf </dev/null >/run/frontend.log 2>&1 & echo $! >/run/frontend.pid'
 for ((round = 0; round < plugs; round++)); do
     step "$((round + 1)) of $plugs" >&2

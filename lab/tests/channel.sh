@@ -8,7 +8,7 @@ step "create"
 guest_config g3 >g3.cfg
 cat >>g3.cfg <<CFG
 vchan = [ "name=org.example.echo, connection=echo",
-          "name=org.example.upper, connection=exec, ring=4K, command=tr a-z A-Z",
+          "name=org.example.upper, connection=exec, user=root, ring=4K, command=tr a-z A-Z",
           "name=org.example.sock, connection=socket, path=$PWD/sock, ring=1K" ]
 CFG
 backend_start

@@ -14,7 +14,7 @@ arrived()
 # plug DOM COMMAND: what its vchan-frontend is to plug the channel into, from its next look on.
 plug()
 {
-    echo "vchan = [ \"name=up, connection=exec, command=$2\" ]" |
+    echo "vchan = [ \"name=up, connection=exec, user=root, command=$2\" ]" |
         guest-exec "$1" sh -c 'cat >/run/frontend.conf'
 }
 
@@ -43,7 +43,7 @@ carried()
 
 backend_start
 guest_config g3 >g3.cfg
-echo "vchan = [ \"name=up, connection=exec, command=tee -a $PWD/got\" ]" >>g3.cfg
+echo "vchan = [ \"name=up, connection=exec, user=root, command=tee -a $PWD/got\" ]" >>g3.cfg
 xl-vchan create --wait 90 g3.cfg || fail "create"
 g3=$(xl domid g3)
 guest_wait g3
@@ -73,7 +73,7 @@ if host_can save; then
     plug g3 "$once"
     agent_reads g3
     rm got
-    xl-vchan attach --wait 90 g3 name=up connection=exec command="tee -a $PWD/got" || fail "attach"
+    xl-vchan attach --wait 90 g3 name=up connection=exec user=root command="tee -a $PWD/got" || fail "attach"
     carried g3
     guest-exec g3 pidof vchan-stale >/dev/null || fail "nobody keeps what is stale"
     fails "a fault in the kernel" guest-exec g3 sh -c 'dmesg | grep -E "BUG|Oops|WARNING"'

@@ -7,7 +7,7 @@
 step "g2 serves g1"
 guest-exec g2 vchan-backend -v 2>backend.log &
 backend=$!
-xl-vchan attach --wait 90 g1 name=to-g2 backend=g2 connection=exec command='sha256sum' || fail "attach"
+xl-vchan attach --wait 90 g1 name=to-g2 backend=g2 connection=exec user=root command='sha256sum' || fail "attach"
 sum=$(guest-exec g1 sh -c 'dd if=/dev/urandom of=/run/up bs=1024 count=512 2>/dev/null; sha256sum </run/up')
 same "what g2 got" "$(guest-exec g1 sh -c 'vchan cat --timeout 90 to-g2 </run/up')" "$sum"
 xl-vchan detach --wait 90 g1 to-g2 || fail "detach"

@@ -22,7 +22,7 @@ guest_config g3 >g3.cfg
 {
     echo 'vchan = ['
     for name in $names; do
-        echo "  \"name=$name, ring=1K, connection=exec, command=exec $PWD/greet $name\","
+        echo "  \"name=$name, ring=1K, connection=exec, user=root, command=exec $PWD/greet $name\","
     done
     echo ']'
 } >>g3.cfg

@@ -4,7 +4,7 @@
 . "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
 
 backend_start
-xl-vchan attach --wait 90 g1 name=secret connection=exec command="cat; : $PWD/private" || fail "attach"
+xl-vchan attach --wait 90 g1 name=secret connection=exec user=root command="cat; : $PWD/private" || fail "attach"
 g1=$(xl domid g1)
 front=/local/domain/$g1/device/vchan/0
 back=/local/domain/0/backend/vchan/$g1/0

@@ -44,7 +44,7 @@ manager 0 0 vchan-backend -v >manager.out 2>backend.log 9>&- &
 manager=$!
 : >want
 : >got
-xl-vchan attach --wait 90 g1 name=log connection=exec command="cat >>$PWD/got; exit" || fail "attach"
+xl-vchan attach --wait 90 g1 name=log connection=exec user=root command="cat >>$PWD/got; exit" || fail "attach"
 
 # service: the process that the manager runs.
 service()

@@ -9,7 +9,7 @@ up=$(guest-exec g1 sh -c 'dd if=/dev/urandom of=/run/up bs=1024 count=512 2>/dev
 for ring in 1K 2K 4K 16K 64K 256K 1M; do
     step "ring=$ring"
     rm -f up.sum
-    xl-vchan attach --wait 90 g1 name=rings ring=$ring connection=exec \
+    xl-vchan attach --wait 90 g1 name=rings ring=$ring connection=exec user=root \
         "command=cd $PWD; exec 3<&0; sha256sum <&3 >up.new && mv up.new up.sum & cat down; wait" ||
         fail "attach"
     same "to the guest" \
