@@ -56,6 +56,28 @@ grep -o '\bpvchan_[a-z_]*(' "$srcdir/vchan/pvchan.h" | tr -d '(' | sort -u > dec
 nm -D --defined-only "$libdir/libpvchan.so" | sed -n 's/.* T \([a-z_]*\)@.*/\1/p' | sort -u > exported
 diff declared exported || fail "declared (<) and exported (>) differ"
 
+# The modules that systemd is to load at boot, and units that it understands.
+(cd "$builddir" && ${MAKE:-make} -s install-systemdunitDATA install-dist_modulesloadDATA \
+    DESTDIR="$root/copy") > log 2>&1 || fail "install: $(cat log)"
+modules=$(find copy -path '*/lib/modules-load.d/pvchan.conf')
+[ "$(grep -v '^#' "$modules" | paste -sd ' ')" = "xen-evtchn xen-gntdev xen-gntalloc" ] ||
+    fail "modules-load.d: $(cat "$modules")"
+
+# complaints UNIT...: what systemd says about these of ours; not about others of this machine.
+complaints() {
+    { systemd-analyze verify --man=no "$@" 2>&1 || true; } | grep vchan
+}
+
+if command -v systemd-analyze > /dev/null; then
+    mkdir units broken
+    find copy -name '*.service' -exec cp -t units {} +
+    sed -i "s|=[^ ]*/\(vchan-[a-z]*\)|=$builddir/\1|; s|=[^ ]*/xl-vchan |=$builddir/xl-vchan |" units/*
+    [ "$(find units -type f | wc -l)" = 3 ] || fail "units: $(ls units)"
+    ! complaints units/* || fail "systemd-analyze verify complains"
+    sed 's/^ExecStart=.*/ExecStart=none/' units/vchan-backend.service > broken/vchan-backend.service
+    complaints broken/vchan-backend.service > /dev/null || fail "systemd-analyze verify takes anything"
+fi
+
 # The echo domain's kernel is for a minute's test, not a download.
 if [ -e "$builddir/unikernel/vchan-echo.elf" ]; then
     strip -o image "$builddir/unikernel/vchan-echo.elf"

@@ -21,3 +21,4 @@ libvchan_la_LIBADD = $(XENGNTTAB_LIBS) $(XENEVTCHN_LIBS)
 
 include_HEADERS += vchan/pvchan.h
 pkgconfig_DATA += vchan/pvchan.pc
+dist_modulesload_DATA += vchan/pvchan.conf
