@@ -15,7 +15,7 @@ lab_echo_client_SOURCES = lab/echo-client.c
 lab_echo_client_LDADD = libpvchan.la
 lab_echo_client_LDFLAGS = -no-install
 
-EXTRA_DIST += lab/README.md lab/run lab/images lab/machine lab/dom0-init lab/guest-init \
+EXTRA_DIST += lab/README.md lab/run lab/images lab/machine lab/dom0-init lab/serve lab/lab.service lab/guest-init \
 	lab/guest.cfg lab/session.sh lab/on-xen.sh lab/on-xen.bash lab/vocabulary.sh lab/tests \
 	lab/echo-domain.sh lab/bench lab/measure
 
