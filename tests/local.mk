@@ -5,6 +5,9 @@
 # Any other script checks the tree.
 
 TEST_EXTENSIONS = .sh
+LOG_DRIVER = $(SHELL) $(top_srcdir)/tests/driver
+SH_LOG_DRIVER = $(LOG_DRIVER)
+EXTRA_DIST += tests/driver tests/run
 # A Check test that hangs ends. Check's own 4 seconds are too few for valgrind on a busy machine.
 AM_TESTS_ENVIRONMENT = \
 	srcdir='$(abs_top_srcdir)' builddir='$(abs_top_builddir)' \
