@@ -4,7 +4,7 @@ libpvchan_la_SOURCES = \
 	frontend/channels.c frontend/channels.h \
 	frontend/open.c
 libpvchan_la_LIBADD = libvchan.la libstate.la
-libpvchan_la_LDFLAGS = -version-info 0:0:0 -no-undefined \
+libpvchan_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -no-undefined \
 	-Wl,--version-script=$(top_srcdir)/frontend/libpvchan.map
 EXTRA_libpvchan_la_DEPENDENCIES = frontend/libpvchan.map
 EXTRA_DIST += frontend/libpvchan.map

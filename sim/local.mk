@@ -13,7 +13,7 @@ libxensim_la_SOURCES = \
 	sim/gnttab.c
 libxensim_la_CFLAGS = $(SIM_CFLAGS)
 # libtool passes -fsanitize on by itself, but not this.
-libxensim_la_LDFLAGS = -module -avoid-version -shared -Wc,-fno-sanitize=all
+libxensim_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -Wc,-fno-sanitize=all
 
 bin_PROGRAMS += xensim
 xensim_SOURCES = \

@@ -25,7 +25,11 @@ check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 
 TESTS += tests/completion.sh tests/include-graph.sh tests/installed.sh
-EXTRA_DIST += tests/completion.sh tests/include-graph.sh tests/installed.sh
+EXTRA_DIST += tests/completion.sh tests/include-graph.sh tests/installed.sh tests/hardened.sh
+# A build with sanitizers is not hardened.
+if !ASAN
+TESTS += tests/hardened.sh
+endif
 
 SIM_TESTS = \
 	tests/sim-agent.sh \
@@ -213,7 +217,7 @@ tests_sim_peer_CFLAGS = $(SIM_CFLAGS)
 tests_sim_peer_LDADD = $(XENVCHAN_LIBS)
 tests_sim_peer_asan_SOURCES = tests/sim-peer.c
 tests_sim_peer_asan_CPPFLAGS = $(AM_CPPFLAGS) $(XENVCHAN_CFLAGS)
-tests_sim_peer_asan_CFLAGS = $(PVCHAN_CFLAGS) -fsanitize=address,undefined
+tests_sim_peer_asan_CFLAGS = $(PVCHAN_CFLAGS) -U_FORTIFY_SOURCE -fsanitize=address,undefined
 tests_sim_peer_asan_LDADD = $(XENVCHAN_LIBS)
 
 # Something that happens at the Nth step of a program (tests/sim-toolstack-steps.sh).
