@@ -3,7 +3,7 @@
 # vocabulary for real Xen; the scripts do not know which one they got. Runs the script in a simulated
 # host of its own, with the two guests g1 and g2 that the lab has too.
 if [ -z "${XENSIM_DIR:-}" ]; then
-    exec timeout "${TEST_SECONDS:-120}" xensim run -- sh "$0"
+    exec timeout "${TEST_SECONDS:-900}" xensim run -- sh "$0"
 fi
 PATH=$builddir/frontend:$builddir/lab:$builddir/tests:$PATH
 . "$srcdir/lab/vocabulary.sh"

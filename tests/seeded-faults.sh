@@ -35,7 +35,7 @@ link() {
 }
 
 # play PROGRAM [ARGUMENT]
-play() { (cd "$work" && srcdir="$here" timeout 120 "./$@" > log 2>&1); }
+play() { (cd "$work" && srcdir="$here" timeout 900 "./$@" > log 2>&1); }
 here=$PWD
 
 for test in fuzz-page steps-close; do
@@ -111,7 +111,7 @@ seed_ring() {
     fi
     ${CC:-cc} -std=gnu11 -O1 -D_GNU_SOURCE -Wno-tsan -fsanitize=thread -I "$work/tree" -I . \
         tests/test-ring.c "$work/tree/vchan/ring.c" state/device.c -o "$work/test-ring" "${check[@]}"
-    if timeout 120 "$work/test-ring" > "$work/log" 2>&1 || ! grep -q "$4" "$work/log"; then
+    if timeout 900 "$work/test-ring" > "$work/log" 2>&1 || ! grep -q "$4" "$work/log"; then
         echo "test-ring-tsan does not find: $3"
         cat "$work/log"
         exit 1

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Many channels in one process, at both ends (tests/lots.c, and vchan echo or examples/echo.c): 1024 plain ones; and as
 # many named ones in a guest as xenstored's quota of nodes (1000) lets it have, with its quota of watches (128).
-limit=400
+limit=1200
 strict=yes
 . "${srcdir:?}/tests/sim-lib.bash"
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # xl-vchan daemon in one scenario after another; each must leave xenstore as it found it. lab/on-xen.bash runs the same on
 # real Xen, some at a time, with words of its own for what is done here by xensim. So none rests on another.
-limit=${limit:-400}
+limit=${limit:-1500}
 . "${WORDS:-$(dirname "$0")/sim-lib.bash}"
 
 # What a host may say of itself: how long to wait for anything, in seconds; how often to do what is done

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # libpvchan and the real, unmodified libxenvchan, in both roles, through every pair of ring orders that
 # libxenvchan offers (101), in both directions at once; over 1 GiB in all.
-limit=600
+limit=1200
 strict=yes
 . "${srcdir:?}/tests/sim-lib.bash"
 

@@ -6,7 +6,7 @@ set -u
 
 if [ -z "${XENSIM_DIR:-}" ]; then
     [ -x ./xensim ] || { echo "no xensim here"; exit 77; }
-    exec timeout -k 10 "${limit:-240}" ./xensim run -- "$0"
+    exec timeout -k 10 "${limit:-900}" ./xensim run -- "$0"
 fi
 
 PATH=$PWD/frontend:$PWD:$PATH
@@ -38,11 +38,11 @@ freeze() {
     fail "xenstored does not answer while $* is stopped, $tries times"
 }
 
-# run CODE CMD…: it ends with that code, within 60 seconds. What it said: $out (and $err).
+# run CODE CMD…: it ends with that code, within 200 seconds. What it said: $out (and $err).
 run() {
     local code=$1 got=0
     shift
-    out=$(timeout 60 "$@" 2> "$work/err") || got=$?
+    out=$(timeout 200 "$@" 2> "$work/err") || got=$?
     err=$(cat "$work/err")
     [ "$got" = "$code" ] || fail "$*: exit code $got instead of $code: $out $err"
 }
@@ -92,7 +92,7 @@ domain() {
         > "$work/$name.cfg"
     run 0 xl-vchan create "$work/$name.cfg"
 }
-in_domain() { timeout 60 xensim exec "$@"; }
+in_domain() { timeout 600 xensim exec "$@"; }
 
 # listen PATH IN OUT: a program ($listener) that takes one client there; it listens on return.
 listen() {

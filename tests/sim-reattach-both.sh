@@ -5,7 +5,7 @@
 # what the connection sent is read in order; nothing is left.
 set -u
 kills=${KILLS:-100}
-limit=$((90 + kills))
+limit=$((900 + kills))
 . "${srcdir:-.}/tests/sim-lib.bash" || exit 1
 PATH=$PWD/tests:$PATH
 most=${KILL_MS:-150} # a life's length at most

@@ -4,7 +4,7 @@
 # to its last byte, and then comes an end in order. For each kind of connection with two directions,
 # whoever ends first.
 set -u
-limit=120
+limit=900
 . "${srcdir:-.}/tests/sim-lib.bash" || exit 1
 
 # plug KIND FIRST TAKES: such a channel, and what it is plugged into ($plug, if it is no command). That

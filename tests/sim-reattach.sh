@@ -4,7 +4,7 @@
 # service manager that holds its descriptors: no byte is lost, none comes twice.
 set -u
 kills=${KILLS:-100}
-limit=$((100 + kills / 2))
+limit=$((900 + kills / 2))
 . "${srcdir:-.}/tests/sim-lib.bash" || exit 1
 PATH=$PWD/tests:$PATH
 most=${KILL_MS:-120} # a life's length at most

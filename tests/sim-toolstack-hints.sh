@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What xl-vchan says of a channel that is not up: who has to do what. The two states, whether its domains run, and
 # whether vchan-backend is stopped, hangs or is not there.
-limit=500
+limit=1500
 . "$(dirname "$0")/sim-lib.bash"
 
 export PVCHAN_STATE_DIR=$work/state
