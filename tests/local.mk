@@ -24,12 +24,16 @@ UNIT_TESTS = \
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 
-TESTS += tests/completion.sh tests/include-graph.sh tests/installed.sh
-EXTRA_DIST += tests/completion.sh tests/include-graph.sh tests/installed.sh tests/hardened.sh
-# A build with sanitizers is not hardened.
+TESTS += tests/completion.sh
+EXTRA_DIST += tests/completion.sh
+
+# What sanitizers have nothing to see in: the tree, what is installed, and the simulator, which is built without them.
+ONCE_TESTS = tests/hardened.sh tests/include-graph.sh tests/installed.sh \
+	tests/sim-drivers.sh tests/sim-host.sh tests/sim-run.sh
 if !ASAN
-TESTS += tests/hardened.sh
+TESTS += $(ONCE_TESTS)
 endif
+EXTRA_DIST += $(ONCE_TESTS)
 
 SIM_TESTS = \
 	tests/sim-agent.sh \
@@ -55,15 +59,12 @@ SIM_TESTS = \
 	tests/sim-daemon.sh \
 	tests/sim-daemon-idle.sh \
 	tests/sim-demo.sh \
-	tests/sim-drivers.sh \
-	tests/sim-host.sh \
 	tests/sim-interop.sh \
 	tests/sim-holder.sh \
 	tests/sim-reattach.sh \
 	tests/sim-reattach-both.sh \
 	tests/sim-reattach-ends.sh \
 	tests/sim-reattach-port.sh \
-	tests/sim-run.sh \
 	tests/sim-toolstack.sh \
 	tests/sim-toolstack-apply.sh \
 	tests/sim-toolstack-hints.sh \
