@@ -436,7 +436,39 @@ static const struct {
      "@:3: vchan: is in line 1 already (write vchan += [ ... ] to add to that)"},
     {"vchan_2='x'\nvchan=['name=a']\n", "",
      "@:1: vchan_2: unknown (write vchan = [ \"name=NAME, ...\" ])"},
+    {"x=1; vchan=['name=a']; vchan=['name=b']\n", "",
+     "@:1: vchan: is in line 1 already (write vchan += [ ... ] to add to that)"},
+    {"a='#;'; vchan=['name=a'];\n# vchan=1; vchan=2\nb=\"\\\";\"; vchan = ['name=b']\n", "",
+     "@:3: vchan: is in line 1 already (write vchan += [ ... ] to add to that)"},
+    {"vchan=[\n'name=a'\n] ;\tvchan=['name=b']\n", "",
+     "@:3: vchan: is in line 1 already (write vchan += [ ... ] to add to that)"},
+    {"x=1; vchans=['name=a']\n", "",
+     "@:1: vchans: unknown (write vchan = [ \"name=NAME, ...\" ])"},
+    {"name='web'\nvchan=['name=a']\r\n", "",
+     "@:2: ends in CR LF, which xl does not take either (sed -i 's/\\r$//' removes each CR)"},
+    {"\xef\xbb\xbfname='web'\n", "",
+     "@:1: begins with a byte order mark, which xl does not take either "
+     "(sed -i '1s/^\\xef\\xbb\\xbf//' removes it)"},
 };
+
+/* Nothing in them is a second vchan=. */
+static const char *const good_files[] = {
+    "x='; vchan=1'; vchan=['name=a'] # ; vchan=['name=b']\n",
+    "vchan=[ 'name=a', # it's\n 'connection=exec, name=b, user=root, command=vchan=[1]; vchan=2' ]\n",
+    "vchan=['name=a']; vchan+=['name=b']\n",
+};
+
+START_TEST(one_vchan_is_enough)
+{
+    struct config config;
+    char why[CONFIG_WHY_MAX];
+
+    file_write(good_files[_i], strlen(good_files[_i]));
+    ck_assert_msg(config_read(file, "", &config, why) == 0, "%s", why);
+    ck_assert_str_eq(config.channels[0].name, "a");
+    config_free(&config);
+}
+END_TEST
 
 START_TEST(a_bad_file_is_explained)
 {
@@ -631,6 +663,7 @@ int main(void)
     tcase_add_test(tcase, others_keys_are_not_ours);
     tcase_add_test(tcase, a_huge_file_is_read_or_refused);
     tcase_add_loop_test(tcase, a_bad_file_is_explained, 0, COUNT(bad_files));
+    tcase_add_loop_test(tcase, one_vchan_is_enough, 0, COUNT(good_files));
     tcase_add_loop_test(tcase, a_syntax_error_is_one_line, 0, COUNT(no_configs));
     tcase_add_test(tcase, a_file_with_a_nul_is_refused);
     tcase_add_loop_test(tcase, an_unreadable_file_is_refused, 0, COUNT(no_files));

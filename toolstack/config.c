@@ -194,17 +194,63 @@ static int check_key(const struct reader *reader, unsigned long line, const char
     return 0;
 }
 
+/* What follows a quoted string, a comment, or any other one character. */
+static const char *skip_token(const char *at)
+{
+    char first = *at++;
+
+    if (first == '#')
+        return at + strcspn(at, "\n");
+    if (first != '"' && first != '\'')
+        return at;
+    while (*at != first && *at != '\n' && *at != '\0')
+        at += at[0] == '\\' && at[1] != '\0' ? 2 : 1;
+    return *at == first ? at + 1 : at;
+}
+
+/* A setting begins a line, or follows a semicolon, but not inside a list. */
 static int check_keys(const struct reader *reader, const char *text)
 {
-    unsigned long first = 0;
-    int rc = 0;
+    unsigned long first = 0, line = 1;
+    bool begins = true;
+    int depth = 0, rc = 0;
 
-    for (unsigned long line = 1; *text && rc == 0; line++) {
-        rc = check_key(reader, line, text + strspn(text, " \t"), &first);
-        text += strcspn(text, "\n");
-        text += *text == '\n';
+    while (*text && rc == 0) {
+        if (begins)
+            rc = check_key(reader, line, text + strspn(text, " \t"), &first);
+        depth += (*text == '[') - (*text == ']');
+        begins = depth == 0 && (*text == '\n' || *text == ';');
+        line += *text == '\n';
+        text = skip_token(text);
     }
     return rc;
+}
+
+/* The line of the first line end that is one of another system; 0: there is none. */
+static unsigned long foreign_line(const char *text)
+{
+    const char *end = strstr(text, "\r\n");
+    unsigned long line = 1;
+
+    for (; end && text < end; text++)
+        line += *text == '\n';
+    return end ? line : 0;
+}
+
+/* What is invisible in an editor, and which xl does not take either. */
+static int check_encoding(const struct reader *reader, const char *text, size_t size)
+{
+    unsigned long line = foreign_line(text);
+
+    if (memchr(text, '\0', size))
+        return refuse(reader, 0, "is not a text file (it holds a NUL)");
+    if (strncmp(text, "\xef\xbb\xbf", 3) == 0)
+        return refuse(reader, 1, "begins with a byte order mark, which xl does not take either "
+                                 "(sed -i '1s/^\\xef\\xbb\\xbf//' removes it)");
+    if (line)
+        return refuse(reader, line, "ends in CR LF, which xl does not take either "
+                                    "(sed -i 's/\\r$//' removes each CR)");
+    return 0;
 }
 
 static int refuse_syntax(struct reader *reader)
@@ -219,8 +265,9 @@ static int read_text(struct reader *reader, const char *text, size_t size)
 {
     int rc;
 
-    if (memchr(text, '\0', size))
-        return refuse(reader, 0, "is not a text file (it holds a NUL)");
+    rc = check_encoding(reader, text, size);
+    if (rc < 0)
+        return rc;
     if (xlu_cfg_readdata(reader->xlu, text, (int)size))
         return refuse_syntax(reader);
     rc = read_string(reader, "name", &reader->config->name);
