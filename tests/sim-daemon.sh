@@ -158,6 +158,15 @@ plain web
 told "xl-vchan: daemon: web: it is declared in both $configs/web.cfg and $auto/copy.cfg"
 has_not web db
 
+scenario "copies of a file do not count"
+config web "name=db"
+for end in .bak .orig .old .save .rpmsave .dpkg-old "~"; do
+    sed 's/db/other/' "$configs/web.cfg" > "$configs/web.cfg$end"
+done
+plain web
+is_up web db Initialising
+told "xl-vchan: daemon: web: $configs/web.cfg.bak declares it, but is not read: its name is that of a copy"
+
 scenario "one file, linked to in auto"
 config web "name=db, connection=echo"
 ln -s "$configs/web.cfg" "$auto/web.cfg"

@@ -48,6 +48,29 @@ static bool is_same(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
+/* Copies that editors, packagers and people make are no declarations. */
+static bool is_copy(const char *name)
+{
+    static const char *const ends[] = {"~",        ".bak",     ".old",    ".orig",  ".save",
+                                       ".rpmsave", ".rpmorig", ".rpmnew", ".swp",   ".tmp",
+                                       ".new",     ".disabled", ".off"};
+    size_t length = strlen(name);
+
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        size_t end = strlen(ends[i]);
+
+        if (length >= end && strcasecmp(name + length - end, ends[i]) == 0)
+            return true;
+    }
+    return strstr(name, ".dpkg-") || strstr(name, ".ucf-");
+}
+
+/* Whoever named a file so may have meant it to count. */
+static void complain_copy(const struct search *search, const char *path)
+{
+    tool_complain(search->tool, "%s declares it, but is not read: its name is that of a copy", path);
+}
+
 static void try_file(struct search *search, const char *path)
 {
     struct stat status;
@@ -57,6 +80,10 @@ static void try_file(struct search *search, const char *path)
         (search->fit != FIT_NOT && is_same(&status, &search->status)))
         return;
     fit = fit_of(search, path);
+    if (fit != FIT_NOT && is_copy(path)) {
+        complain_copy(search, path);
+        return;
+    }
     if (fit == FIT_NOT || fit < search->fit)
         return;
     if (fit == search->fit) {
@@ -69,14 +96,6 @@ static void try_file(struct search *search, const char *path)
     snprintf(search->path, sizeof(search->path), "%s", path);
 }
 
-/* Backups of editors and packagers are no declarations. */
-static bool is_backup(const char *name)
-{
-    size_t length = strlen(name);
-
-    return name[0] == '.' || name[length - 1] == '~' || strstr(name, ".dpkg-");
-}
-
 static void try_dir(struct search *search, const char *path)
 {
     DIR *dir = opendir(path);
@@ -85,7 +104,7 @@ static void try_dir(struct search *search, const char *path)
     while (dir && (entry = readdir(dir))) {
         char file[PATH_MAX];
 
-        if (!is_backup(entry->d_name) &&
+        if (entry->d_name[0] != '.' &&
             snprintf(file, sizeof(file), "%s/%s", path, entry->d_name) < (int)sizeof(file))
             try_file(search, file);
     }

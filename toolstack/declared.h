@@ -16,6 +16,9 @@ struct declared_dirs {
 };
 
 /*
+ * Files whose names end like a copy's (".bak", "~", ".dpkg-old", …) do not count; that one of them
+ * would have is said. So do not those whose names begin with a dot.
+ *
  * Reads the declaration of a domain out of the one file in these directories that has its uuid, or
  * else its name and no uuid. 0, and the caller owns *config: config_free(). -ENOENT: there is none
  * (says nothing). Another negative errno, after saying why: several files, or a mistake in it.
