@@ -202,13 +202,14 @@ static int make_pipe(void)
 
 static int make_journal(void)
 {
-    int fd = memfd_create("vchan-journal", MFD_CLOEXEC);
+    int fd = memfd_create("vchan-journal", MFD_CLOEXEC), rc;
 
     if (fd >= 0 && ftruncate(fd, sizeof(struct journal)) == 0)
         return fd;
+    rc = -errno;
     if (fd >= 0)
         close(fd);
-    return -errno;
+    return rc;
 }
 
 /* Returns how many of them there were. */

@@ -582,7 +582,7 @@ static void shutdown_watch(void)
 
 int bridge_open(void (*power)(uint32_t reason))
 {
-    int fd;
+    int fd, rc;
 
     bridge.power = power;
     bridge.xce = xenevtchn_open(NULL, 0);
@@ -593,9 +593,10 @@ int bridge_open(void (*power)(uint32_t reason))
     if (fd < 0)
         return fd;
     bridge.ring = mmap(NULL, SIM_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    rc = bridge.ring == MAP_FAILED ? -errno : 0;
     close(fd);
-    if (bridge.ring == MAP_FAILED)
-        return -errno;
+    if (rc < 0)
+        return rc;
     bridge.listener = listener_open();
     if (bridge.listener < 0)
         return bridge.listener;

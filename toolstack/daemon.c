@@ -37,13 +37,15 @@ static int open_locks(struct daemon *daemon)
 static int watch_releases(struct daemon *daemon)
 {
     char path[4096];
+    int rc;
 
     snprintf(path, sizeof(path), "%s/lock", record_dir());
     daemon->releases = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (daemon->releases >= 0 && inotify_add_watch(daemon->releases, path, IN_CLOSE_WRITE) >= 0)
         return 0;
-    tool_complain(&daemon->tool, "cannot watch %s: %s", path, strerror(errno));
-    return -errno;
+    rc = -errno;
+    tool_complain(&daemon->tool, "cannot watch %s: %s", path, strerror(-rc));
+    return rc;
 }
 
 static int watch_domains(struct daemon *daemon)
