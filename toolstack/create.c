@@ -28,11 +28,20 @@ struct creation {
     struct hold hold; /* from before there is a domain, so that the daemon leaves it to us */
 };
 
+static int check_backend(struct creation *creation, const struct declaration *channel)
+{
+    const char *name = creation->config.name;
+    domid_t backend;
+
+    if (strcmp(channel->backend, name) == 0)
+        return plug_refuse_itself(&creation->tool, channel, name);
+    return plug_find_backend(&creation->tool, channel, DOMID_INVALID, &backend);
+}
+
 /* All that can be known before there is a domain. */
 static int check(struct creation *creation)
 {
     const struct config *config = &creation->config;
-    domid_t backend;
     int rc = 0;
 
     if (libxl_name_to_domid(creation->tool.ctx, config->name, &creation->domid) == 0) {
@@ -40,7 +49,7 @@ static int check(struct creation *creation)
         return -EEXIST;
     }
     for (size_t i = 0; i < config->count && rc == 0; i++)
-        rc = plug_find_backend(&creation->tool, &config->channels[i], DOMID_INVALID, &backend);
+        rc = check_backend(creation, &config->channels[i]);
     return rc;
 }
 

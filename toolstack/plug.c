@@ -9,6 +9,15 @@
 #include "toolstack/devices.h"
 #include "toolstack/service.h"
 
+int plug_refuse_itself(struct tool *tool, const struct declaration *channel, const char *domain)
+{
+    tool_complain(tool,
+                  "channel \"%s\": key \"backend\": domain \"%s\" would be both ends "
+                  "(name another domain)",
+                  channel->name, domain);
+    return -EINVAL;
+}
+
 int plug_find_backend(struct tool *tool, const struct declaration *channel, domid_t frontend,
                       domid_t *backend)
 {
@@ -23,11 +32,7 @@ int plug_find_backend(struct tool *tool, const struct declaration *channel, domi
         char name[TOOL_NAME_MAX];
 
         tool_domain_name(tool, frontend, name);
-        tool_complain(tool,
-                      "channel \"%s\": key \"backend\": domain \"%s\" would be both ends "
-                      "(name another domain)",
-                      channel->name, name);
-        return -EINVAL;
+        return plug_refuse_itself(tool, channel, name);
     }
     return 0;
 }

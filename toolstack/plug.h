@@ -18,6 +18,9 @@
 int plug_find_backend(struct tool *tool, const struct declaration *channel, domid_t frontend,
                       domid_t *backend);
 
+/* Complains that a channel's backend is its own frontend, this domain. -EINVAL. */
+int plug_refuse_itself(struct tool *tool, const struct declaration *channel, const char *domain);
+
 /*
  * Writes the nodes of a new device of the roster's domain in one transaction, and gives its id. On
  * failure nothing is written. The roster stays the caller's, for the domain's next channel.
@@ -44,6 +47,12 @@ bool plug_is_closed(struct tool *tool, const struct device_id *id);
  */
 int plug_close(struct tool *tool, const struct device_id *id, const char *name,
                unsigned int seconds);
+
+/*
+ * Takes back what plug_close() asked for, after that failed. A backend that has begun to close the
+ * device, or still sees the request, closes it and offers it again.
+ */
+int plug_keep(struct tool *tool, const struct device_id *id, const char *name);
 
 /* Removes all nodes of a device, the frontend's first, and the directories that this empties. */
 int plug_remove(struct tool *tool, const struct device_id *id, const char *name);
