@@ -17,5 +17,7 @@ CLEANFILES += $(MAN_SOURCES:.scd=)
 endif
 
 SUFFIXES = .scd
+# The man macros turn hyphenation on again after scdoc's .nh, and nobody finds "fron-tend_state".
 .scd:
-	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(SCDOC) < $< > $@.part && mv $@.part $@
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(SCDOC) < $< | sed 's/^\.nh$$/&\n.nr HY 0/' > $@.part && \
+		grep -q '^\.nr HY 0' $@.part && mv $@.part $@
