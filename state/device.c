@@ -12,6 +12,11 @@ bool device_name_valid(const char *text)
     return length >= 1 && length <= DEVICE_NAME_MAX && text[length] == '\0';
 }
 
+off_t device_side_number(domid_t peer, uint32_t devid)
+{
+    return (off_t)peer * (DEVICE_ID_MAX + 1) + devid;
+}
+
 void device_frontend_path(const struct device_id *id, char path[DEVICE_PATH_MAX])
 {
     snprintf(path, DEVICE_PATH_MAX, "/local/domain/%u/device/vchan/%u", id->frontend, id->devid);

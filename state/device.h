@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <xen/xen.h>
 
 /* A channel's name: 1 to 64 of [A-Za-z0-9._-]. */
@@ -49,6 +50,12 @@ void device_backend_path(const struct device_id *id, char path[DEVICE_PATH_MAX])
 
 /* T: /libxl/<frontend>/device/vchan/<devid>. Always fits. */
 void device_libxl_path(const struct device_id *id, char path[DEVICE_PATH_MAX]);
+
+/*
+ * The number of the lock that a process holds while it plays a side of a device in its domain: for
+ * the backend's side, peer is the frontend's domain; for the frontend's, a number that no domain has.
+ */
+off_t device_side_number(domid_t peer, uint32_t devid);
 
 /* The orders of a channel's two rings, seen from the frontend. */
 struct ring_orders {

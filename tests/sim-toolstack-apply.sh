@@ -134,10 +134,30 @@ complains "xl-vchan: diff $work/nameless.cfg: the file has no name= (say which D
 
 part "a backend that does not let go"
 config web "name=db, connection=echo, ring=4K" "name=log, backend=logger"
+mkfifo "$work/in"
 freeze "$backend"
-run 1 xl-vchan apply --quiet --wait 1 "$cfg"
+run 1 xl-vchan apply --wait 1 "$cfg"
+says "" # nothing was done
 complains "xl-vchan: apply $cfg: channel \"db\": the backend did not close it within 1 s: vchan-backend in Domain-0 is stopped (kill -CONT $backend); --force removes it anyway"
 kill -CONT "$backend"
+run 0 xl-vchan wait --timeout 20 web db InitWait
+run 0 xl-vchan diff "$work/good.cfg"
+run 0 xl-vchan list web
+[[ $out != *$'\n    '* ]] || fail "list finds fault: $out"
+
+part "a backend that does not let go, while the channel is in use"
+in_domain web vchan cat db < "$work/in" > "$work/out" 2>&1 &
+cat=$!
+exec {in}> "$work/in"
+run 0 xl-vchan wait --timeout 20 web db
+freeze "$backend"
+run 1 xl-vchan apply --wait 1 "$cfg"
+kill -CONT "$backend"
+exec {in}>&-
+wait "$cat"
+run 0 xensim exec web vchan cat db <<< "again"
+says "again"
+run 0 xl-vchan diff "$work/good.cfg"
 apply --quiet --force
 settled
 

@@ -18,6 +18,7 @@ struct apply {
     struct hold hold;
     struct device_id *written; /* one for each difference that wants something, in their order */
     size_t written_count;
+    const struct difference *closing; /* its backend was asked to close, and has not; or NULL */
 };
 
 /* The old ones go first, so that names and devids are free. */
@@ -28,10 +29,15 @@ static int unplug_old(struct apply *apply)
     for (size_t i = 0; i < apply->differences.count && rc == 0; i++) {
         const struct difference *item = &apply->differences.items[i];
 
-        if (item->have && !apply->force)
+        if (!item->have)
+            continue;
+        apply->closing = item;
+        if (!apply->force)
             rc = plug_close(&apply->tool, item->id, item->have->name, apply->seconds);
-        if (item->have && rc == 0)
+        if (rc == 0)
             rc = plug_remove(&apply->tool, item->id, item->have->name);
+        if (rc == 0)
+            apply->closing = NULL;
     }
     return rc;
 }
@@ -72,6 +78,8 @@ static void take_back(struct apply *apply)
     struct roster roster = ROSTER_OF(apply->differences.domid);
     struct device_id id;
 
+    if (apply->closing)
+        plug_keep(&apply->tool, apply->closing->id, apply->closing->have->name);
     while (apply->written_count > 0)
         plug_remove(&apply->tool, &apply->written[--apply->written_count], "new");
     roster_update(&roster, apply->tool.store);
@@ -120,11 +128,11 @@ static int apply_held(struct apply *apply)
         rc = stage(apply);
     if (rc < 0)
         return rc;
-    if (!apply->quiet)
-        differences_print(&apply->differences);
     apply->written = calloc(apply->differences.count + 1, sizeof(*apply->written));
     rc = apply->written ? change(apply) : -ENOMEM;
     free(apply->written);
+    if (rc == 0 && !apply->quiet)
+        differences_print(&apply->differences);
     return rc;
 }
 
@@ -187,8 +195,8 @@ const struct command command_apply = {
     "apply", "[--dry-run] [--quiet] [--force] [--wait SECS] CONFIG [DOMAIN]",
     "Give a running domain the channels of a config file",
     "Detaches what the file does not declare, attaches what is missing, attaches anew what "
-    "differs, and\n"
-    "prints that as diff does. Channels that are as declared are not touched. If anything fails, "
+    "differs;\n"
+    "then prints that as diff does. Channels that are as declared are not touched. If anything fails, "
     "what\n"
     "there was is attached again.\n"
     "  -n, --dry-run    only print it\n"

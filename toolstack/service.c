@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "toolstack/service.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
+#include "toolstack/devices.h"
+#include "toolstack/port.h"
 #include "toolstack/traffic.h"
 
 /* Held by vchan-backend as long as it runs. */
 #define SERVICE_LOCK "/run/pvchan/vchan-backend"
+
+/* In which a process that plays a side of a device has locked device_side_number(). */
+#define SIDES_LOCK "/run/pvchan/devices"
 
 /*
  * The kernel's list tells who has a lock. Trying to take it would tell too, but a service that
@@ -81,6 +88,86 @@ enum service_state service_look(struct tool *tool, domid_t domid)
     if (pid == 0)
         return SERVICE_DOWN;
     return is_stopped(pid) ? SERVICE_STOPPED : SERVICE_UP;
+}
+
+bool service_states_up(enum xenbus_state frontend, enum xenbus_state backend)
+{
+    return (backend == XenbusStateConnected || backend == XenbusStateReconfiguring) &&
+           (frontend == XenbusStateInitialised || frontend == XenbusStateConnected ||
+            frontend == XenbusStateClosing);
+}
+
+bool service_is_app(struct tool *tool, const struct device_id *id)
+{
+    char dir[DEVICE_PATH_MAX], connection[16];
+
+    device_backend_path(id, dir);
+    return store_read_text(tool->store, dir, "connection", connection, sizeof(connection)) == 0 &&
+           strcmp(connection, "app") == 0;
+}
+
+/* Whether a process of this domain has the lock of the backend's side. */
+static bool side_is_played(const struct device_id *id)
+{
+    struct flock lock = {.l_type = F_WRLCK,
+                         .l_whence = SEEK_SET,
+                         .l_start = device_side_number(id->frontend, id->devid),
+                         .l_len = 1};
+    int fd = open(SIDES_LOCK, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    bool played = fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+
+    if (fd >= 0)
+        close(fd);
+    return played;
+}
+
+static bool is_up(struct tool *tool, const struct device_id *id, const char *frontend_dir)
+{
+    enum xenbus_state frontend, backend;
+    char backend_dir[DEVICE_PATH_MAX];
+
+    device_backend_path(id, backend_dir);
+    return store_read_state(tool->store, frontend_dir, &frontend) == 0 &&
+           store_read_state(tool->store, backend_dir, &backend) == 0 &&
+           service_states_up(frontend, backend);
+}
+
+/* What Xen says of the event channel of a device that is up. */
+static enum port_use use_of_port(struct tool *tool, const struct device_id *id)
+{
+    struct port port = {.use = PORT_UNKNOWN};
+    char dir[DEVICE_PATH_MAX];
+    uint32_t number;
+
+    device_frontend_path(id, dir);
+    if (is_up(tool, id, dir) &&
+        store_read_number(tool->store, dir, "event-channel", UINT32_MAX, &number) == 0)
+        port_look(tool, id->frontend, number, &port);
+    return port.use;
+}
+
+/* Whether a signal or its domain keeps it from doing anything. */
+static bool is_held_up(struct tool *tool, const struct device_id *id)
+{
+    if (id->backend != tool->own)
+        return tool_look_domain(tool, id->backend) != TOOL_DOMAIN_RUNS;
+    return !service_is_app(tool, id) && service_look(tool, id->backend) == SERVICE_STOPPED;
+}
+
+enum served service_serves(struct tool *tool, const struct device_id *id)
+{
+    enum port_use use;
+
+    if (id->backend == DEVICE_BACKEND_UNKNOWN)
+        return SERVED_UNKNOWN;
+    if (is_held_up(tool, id))
+        return SERVED_NO;
+    use = use_of_port(tool, id);
+    if (use != PORT_UNKNOWN)
+        return use == PORT_BOUND ? SERVED_YES : SERVED_NO;
+    if (id->backend != tool->own)
+        return SERVED_UNKNOWN;
+    return side_is_played(id) ? SERVED_YES : SERVED_NO;
 }
 
 /* Why it does nothing. */

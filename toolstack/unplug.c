@@ -45,11 +45,16 @@ static int look_closed(struct store *store, void *arg)
     return store_read_state(store, unplug->dir, &state) == 0 && state == XenbusStateClosed;
 }
 
-/* What no backend has begun with, or has no backend any more, nobody will close. */
+/*
+ * What no backend has begun with, or has no backend any more, nobody will close. A service comes
+ * again; an application that has gone need not.
+ */
 static bool closes_by_itself(struct tool *tool, const struct device_id *id,
                              const struct unplug *unplug)
 {
-    return unplug->before == XenbusStateInitialising || !tool_has_domain(tool, id->backend);
+    return unplug->before == XenbusStateInitialising || !tool_has_domain(tool, id->backend) ||
+           (id->backend == tool->own && service_is_app(tool, id) &&
+            service_serves(tool, id) == SERVED_NO);
 }
 
 static int ask(struct tool *tool, const struct device_id *id, const char *name,
@@ -104,16 +109,6 @@ static void let_frontend_finish(struct tool *tool, const struct device_id *id)
     tool_wait(tool, paths, 1, FRONTEND_SECONDS, look_frontend_closed, dir);
 }
 
-/* Whether the backend is a program of somebody's, and no service. */
-static bool is_app(struct tool *tool, const struct device_id *id)
-{
-    char dir[DEVICE_PATH_MAX], connection[16];
-
-    device_backend_path(id, dir);
-    return store_read_text(tool->store, dir, "connection", connection, sizeof(connection)) == 0 &&
-           strcmp(connection, "app") == 0;
-}
-
 static void program_words(struct tool *tool, domid_t domid, char words[SERVICE_WORDS_MAX])
 {
     char domain[TOOL_NAME_MAX];
@@ -128,7 +123,7 @@ static void complain_open(struct tool *tool, const struct device_id *id, const c
 {
     char words[SERVICE_WORDS_MAX];
 
-    if (is_app(tool, id))
+    if (service_is_app(tool, id))
         program_words(tool, id->backend, words);
     else
         service_words(tool, id->backend, words);
@@ -157,18 +152,42 @@ int plug_close(struct tool *tool, const struct device_id *id, const char *name,
     return rc < 0 ? rc : 0;
 }
 
-/* F and T. */
+/* What is not online any more is not wanted. */
+static int fill_online(struct store *store, void *arg)
+{
+    return store_exists(store, arg, "state") ? store_write_number(store, arg, "online", 1) : 0;
+}
+
+int plug_keep(struct tool *tool, const struct device_id *id, const char *name)
+{
+    char dir[DEVICE_PATH_MAX];
+    int rc;
+
+    device_backend_path(id, dir);
+    rc = store_transaction(tool->store, fill_online, dir);
+    if (rc < 0)
+        tool_complain(tool, "channel \"%s\": cannot keep it: %s", name, tool_why(rc));
+    return rc;
+}
+
+/* F and T. A guest has the directories above from libxl; domain 0 may have them from us. */
 static int remove_frontend(struct store *store, const struct device_id *id)
 {
     char path[DEVICE_PATH_MAX], stop[DEVICE_PATH_MAX];
+    bool guest = id->frontend != 0;
     int rc;
 
     device_frontend_path(id, path);
-    snprintf(stop, sizeof(stop), "/local/domain/%u/device", id->frontend);
+    snprintf(stop, sizeof(stop), "/local/domain/%u%s", id->frontend, guest ? "/device" : "");
     rc = store_remove_upward(store, path, stop);
+    if (rc < 0)
+        return rc;
     device_libxl_path(id, path);
-    snprintf(stop, sizeof(stop), "/libxl/%u/device", id->frontend);
-    return rc == 0 ? store_remove_upward(store, path, stop) : rc;
+    if (guest)
+        snprintf(stop, sizeof(stop), "/libxl/%u/device", id->frontend);
+    else
+        snprintf(stop, sizeof(stop), "/libxl");
+    return store_remove_upward(store, path, stop);
 }
 
 /* What is left in B may be of an earlier domain of that id, whose successor has a device there with

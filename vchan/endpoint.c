@@ -365,13 +365,13 @@ static int read_device(struct endpoint *endpoint)
 static int take_lock(struct endpoint *endpoint)
 {
     const char *slash = strrchr(endpoint->own_dir, '/');
-    off_t side = endpoint->role == MACHINE_BACKEND ? endpoint->peer : STORE_NOBODY;
+    domid_t side = endpoint->role == MACHINE_BACKEND ? endpoint->peer : STORE_NOBODY;
     uint32_t devid;
     int rc = parse_number(slash ? slash + 1 : endpoint->own_dir, DEVICE_ID_MAX, &devid);
 
     if (rc < 0)
         return -EINVAL;
-    endpoint->lock = side * (DEVICE_ID_MAX + 1) + devid;
+    endpoint->lock = device_side_number(side, devid);
     return lock_number_take(endpoint->lock);
 }
 
