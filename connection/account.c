@@ -50,9 +50,9 @@ static int account_write(const struct account *account)
 
     snprintf(text, sizeof(text),
              "received=%" PRIu64 " sent=%" PRIu64 " wakes=%" PRIu64 " sleeps=%" PRIu64
-             " since=%" PRIu64 " connections=%lu peer=%s",
+             " since=%" PRIu64 " connections=%lu%s peer=%s",
              sum.received, sum.sent, sum.wakes, sum.sleeps, account->since, account->connections,
-             account->peer);
+             account->waiting ? " waiting=1" : "", account->peer);
     return store_write_text(account->ledger->store, NULL, account->node, text);
 }
 
@@ -214,5 +214,13 @@ void account_set_peer(struct account *account, const char *format, ...)
     vsnprintf(account->peer, sizeof(account->peer), format, args);
     va_end(args);
     text_clean(account->peer);
+    queue_up(account);
+}
+
+void account_set_waiting(struct account *account, bool waiting)
+{
+    if (account->waiting == waiting)
+        return;
+    account->waiting = waiting;
     queue_up(account);
 }

@@ -46,6 +46,7 @@ struct account {
     uint64_t since;
     unsigned long connections;
     char peer[ACCOUNT_PEER_MAX];
+    bool waiting; /* account_set_waiting() */
 };
 
 /* Opens an account (zeroed, or closed) for a device, "5/0". */
@@ -63,5 +64,8 @@ void account_end(struct account *account);
 /* Who is at the other end of the connection now; "" for nobody. Control characters become '?'. */
 void account_set_peer(struct account *account, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Whether another client waits until the one that is served has left. */
+void account_set_waiting(struct account *account, bool waiting);
 
 #endif

@@ -23,6 +23,8 @@ struct server {
     int listener;
     struct stat file;
     struct event *incoming; /* pending while a client may come */
+    struct event *knock;    /* pending while one is served, and no other is known to wait */
+    bool knock_logged;      /* since the guest has opened the channel */
     struct backoff backoff; /* until then, when one could not */
     struct party client;
 };
@@ -31,7 +33,22 @@ static void server_want(void *arg)
 {
     struct server *server = arg;
 
+    event_del(server->knock);
+    account_set_waiting(&server->connection->account, false);
     event_add(server->incoming, NULL);
+}
+
+/* It stays in the listener's queue, and cannot tell that from a server that is slow. */
+static void server_knocked(evutil_socket_t listener, short what, void *arg)
+{
+    struct server *server = arg;
+
+    (void)listener, (void)what;
+    account_set_waiting(&server->connection->account, true);
+    if (!server->knock_logged)
+        connection_log(server->connection, LOG_CHANGES,
+                       "another client waits until this one has left (one at a time)");
+    server->knock_logged = true;
 }
 
 static const struct party_ops client_ops = {.noun = "client", .wanted = server_want};
@@ -42,6 +59,8 @@ static void server_meet(struct server *server, int fd)
 
     unix_peer(fd, who, sizeof(who));
     party_come(&server->client, fd, who);
+    account_set_waiting(&server->connection->account, false);
+    event_add(server->knock, NULL);
 }
 
 /* It waits in the queue, and would be told of without end. */
@@ -120,6 +139,12 @@ static void server_unbind(struct server *server)
     unix_unlisten(server->listener, connection->spec.path, &server->file);
 }
 
+static void free_event(struct event *event)
+{
+    if (event)
+        event_free(event);
+}
+
 static int server_listen(struct server *server, char why[CONNECTION_WHY_MAX])
 {
     struct connection *connection = server->connection;
@@ -135,11 +160,13 @@ static int server_listen(struct server *server, char why[CONNECTION_WHY_MAX])
     }
     server->incoming =
         event_new(connection->base, server->listener, EV_READ | EV_PERSIST, server_accept, server);
-    if (server->incoming &&
+    server->knock =
+        event_new(connection->base, server->listener, EV_READ, server_knocked, server);
+    if (server->incoming && server->knock &&
         backoff_open(&server->backoff, connection->base, server_want, server) == 0)
         return 0;
-    if (server->incoming)
-        event_free(server->incoming);
+    free_event(server->incoming);
+    free_event(server->knock);
     server_unbind(server);
     snprintf(why, CONNECTION_WHY_MAX, "no memory");
     return -ENOMEM;
@@ -169,6 +196,7 @@ static void server_unplug(struct connection *connection)
     struct server *server = connection->state;
 
     event_free(server->incoming);
+    event_free(server->knock);
     backoff_close(&server->backoff);
     server_unbind(server);
     free(server);
@@ -178,6 +206,7 @@ static void server_open(struct connection *connection)
 {
     struct server *server = connection->state;
 
+    server->knock_logged = false;
     party_open(&server->client);
     endpoint_set_ready(connection->endpoint);
 }
@@ -205,6 +234,8 @@ static void server_close(struct connection *connection)
     struct server *server = connection->state;
 
     event_del(server->incoming);
+    event_del(server->knock);
+    account_set_waiting(&server->connection->account, false);
     backoff_reset(&server->backoff);
     party_close(&server->client);
 }

@@ -13,6 +13,7 @@ const char *const traffic_names[TRAFFIC_COUNTS] = {
     [TRAFFIC_RECEIVED] = "received", [TRAFFIC_SENT] = "sent",
     [TRAFFIC_WAKES] = "wakes",       [TRAFFIC_SLEEPS] = "sleeps",
     [TRAFFIC_SINCE] = "since",       [TRAFFIC_CONNECTIONS] = "connections",
+    [TRAFFIC_WAITING] = "waiting",
 };
 
 void traffic_path(const struct device_id *id, char path[DEVICE_PATH_MAX])

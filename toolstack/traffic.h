@@ -21,6 +21,7 @@ enum traffic_count {
     TRAFFIC_SLEEPS,   /* and from it */
     TRAFFIC_SINCE,    /* seconds since 1970; 0: not connected */
     TRAFFIC_CONNECTIONS,
+    TRAFFIC_WAITING, /* 1: a client waits until the one that is served has left */
     TRAFFIC_COUNTS,
 };
 
