@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "state/text.h"
 
-#include <stddef.h>
-#include <stdint.h>
+#include <stdbool.h>
+#include <string.h>
+#include <wchar.h>
 
 /* The bytes of a UTF-8 sequence by its first one; 0: no sequence begins so. */
 static size_t sequence_length(unsigned char first)
@@ -16,34 +17,53 @@ static size_t sequence_length(unsigned char first)
     return first >= 0xf0 && first <= 0xf4 ? 4 : 0;
 }
 
-/* The bytes of the printable character that the text begins with; 0: it begins with none. */
-static size_t printable_length(const unsigned char *text)
+size_t text_character(const char *text, uint32_t *character)
 {
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t length = sequence_length(text[0]);
-    uint32_t character;
+    const unsigned char *bytes = (const unsigned char *)text;
+    size_t length = sequence_length(bytes[0]);
 
-    if (length <= 1)
-        return length == 1 && text[0] >= ' ' && text[0] != 0x7f;
-    character = text[0] & (0x7fu >> length);
+    *character = length > 1 ? bytes[0] & (0x7fu >> length) : bytes[0];
     for (size_t i = 1; i < length; i++) {
-        if ((text[i] & 0xc0) != 0x80)
+        if ((bytes[i] & 0xc0) != 0x80)
             return 0;
-        character = character << 6 | (text[i] & 0x3f);
+        *character = *character << 6 | (bytes[i] & 0x3f);
     }
-    if (character < smallest[length] || character < 0xa0 || character > 0x10ffff ||
-        (character >= 0xd800 && character <= 0xdfff))
+    if (*character < smallest[length] || *character > 0x10ffff ||
+        (*character >= 0xd800 && *character <= 0xdfff))
         return 0;
     return length;
 }
 
+static bool is_control(uint32_t character)
+{
+    return character < ' ' || (character >= 0x7f && character < 0xa0);
+}
+
 void text_clean(char *text)
 {
-    while (*text) {
-        size_t length = printable_length((const unsigned char *)text);
+    uint32_t character;
 
-        if (length == 0)
-            *text++ = '?';
-        text += length;
+    while (*text) {
+        size_t length = text_character(text, &character);
+
+        if (length == 0 || is_control(character))
+            memset(text, '?', length ? length : 1);
+        text += length ? length : 1;
     }
+}
+
+int text_width(const char *text)
+{
+    uint32_t character;
+    int width = 0;
+
+    while (*text) {
+        size_t length = text_character(text, &character);
+        int columns = length ? wcwidth((wchar_t)character) : 1;
+
+        width += columns < 0 ? 1 : columns;
+        text += length ? length : 1;
+    }
+    return width;
 }

@@ -66,6 +66,38 @@ exec {in}>&-
 wait "$guest"
 shows 1 "received=6 sent=7 .* since=0 connections=1 peer="
 
+part "another client waits"
+run 0 xl-vchan attach guest "name=pool, connection=socket, path=$work/pool, reconnect=1, devid=9"
+mkfifo "$work/pool.in" "$work/first" "$work/second"
+in_domain guest vchan cat pool < "$work/pool.in" > "$work/out" &
+guest=$!
+exec {in}> "$work/pool.in"
+run 0 xl-vchan wait --timeout 30 guest pool
+socat - "UNIX-CONNECT:$work/pool" < "$work/first" > "$work/got" &
+first=$!
+exec {to_first}> "$work/first"
+shows 9 ".* since=[1-9][0-9]* connections=1 peer=pid $first .*"
+socat - "UNIX-CONNECT:$work/pool" < "$work/second" > "$work/got" {to_first}>&- &
+second=$!
+exec {to_second}> "$work/second"
+shows 9 ".* connections=1 waiting=1 peer=pid $first .*"
+await "pool: another client waits until this one has left (one at a time)"
+run 0 xl-vchan list --long guest
+[[ $out == *"pid $first "*" (another client waits)"* ]] || fail "list: $out"
+run 0 xl-vchan show guest pool
+[[ $out == *"another client waits at its socket"*"another waits   yes"* ]] || fail "show: $out"
+run 0 xl-vchan list --json guest
+[[ $out == *'"waiting":1'* ]] || fail "JSON: $out"
+exec {to_first}>&-
+wait "$first"
+shows 9 ".* connections=1 peer=pid $second .*"
+exec {to_second}>&-
+wait "$second"
+shows 9 ".* connections=1 peer="
+exec {in}>&-
+wait "$guest"
+run 0 xl-vchan detach guest pool
+
 in_domain guest vchan cat exec < "$work/in" > "$work/out" &
 guest=$!
 exec {in}> "$work/in"

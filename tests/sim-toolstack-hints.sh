@@ -39,11 +39,34 @@ kill -CONT "$backend"
 backend_stop
 hint web db "!nobody serves it now: no vchan-backend runs in Domain-0 (systemctl start vchan-backend)"
 
+# plays DOMID DEVID…: a process ($player) that has the locks of these backends' sides, and does nothing else, until
+# $work/hold is written to. With a service's lock: it is the service.
+plays() {
+    exec {playing}< <(exec python3 - "$work/hold" "${service:-}" "$@" << 'PYTHON'
+import fcntl, sys
+hold, service, domid, *devids = sys.argv[1:]
+if service:
+    lock = open(service, "w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+sides = open("/run/pvchan/devices", "r+")
+for devid in devids:
+    fcntl.lockf(sides, fcntl.LOCK_EX, 1, int(domid) * 65536 + int(devid))
+print("plays", flush=True)
+open(hold).read()
+PYTHON
+    )
+    player=$!
+    read -r -t 30 -u "$playing" || fail "no player"
+}
+plays_no_more() {
+    echo > "$work/hold"
+    wait "$player"
+    exec {playing}<&-
+}
+
 part "a backend that hangs, in each state"
-# It runs, and that is all.
 mkfifo "$work/hold"
-flock /run/pvchan/vchan-backend cat "$work/hold" > /dev/null &
-until ! flock -n /run/pvchan/vchan-backend true; do read -rt 0.05 <> <(:) || true; done
+service=/run/pvchan/vchan-backend plays "$web" 0 1
 while read -r frontend backend_state text; do
     xenstore-write $F/state "$frontend" $B/state "$backend_state"
     hint web db "${text/HANGS/waits for vchan-backend in Domain-0 (if it stays so, see its log)}"
@@ -93,7 +116,7 @@ xenstore-rm /local/domain/0/data $B/error
 xenstore-write $F/state 4 $B/state 5 $B/online 0
 hint web db '!being unplugged, but not closed: waits for vchan-backend in Domain-0 (if it stays so, see its log)'
 xenstore-write $B/state 6
-hint web db "being unplugged (if it stays, xl-vchan detach $web 0 removes it)"
+hint web db "!unplugging has begun, but not ended (xl-vchan detach $web 0 ends it)"
 run 0 xl-vchan detach web db
 
 part "a program that hangs"
@@ -107,9 +130,57 @@ done << 'TABLE'
 TABLE
 xenstore-write $B/online 0
 hint web app "being unplugged: waits for the program in Domain-0 to close it"
-run 0 xl-vchan detach --force web app
-echo > "$work/hold"
-wait
+xenstore-write $B/online 1
+plays_no_more
+
+part "a program that is gone: nobody waits for it"
+# json KEY: that of the channel "app".
+json() { xl-vchan show --json web app | python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
+while read -r frontend backend_state; do
+    xenstore-write $F/state "$frontend" $B/state "$backend_state"
+    hint web app "!nobody serves it now: the program in Domain-0 that opened it is gone"
+    [ "$(json served) $(json trouble)" = "False nobody serves it now: the program in Domain-0 that opened it is gone" ] ||
+        fail "$frontend/$backend_state: served $(json served), trouble $(json trouble)"
+done <<< $'1 2\n3 2\n6 4\n6 5\n4 4'
+run 3 xl-vchan wait --timeout 0 web app
+complains 'xl-vchan: wait web: channel "app": not Connected in time (it is Connected/Connected): nobody serves it now: the program in Domain-0 that opened it is gone'
+run 3 xl-vchan watch --until Connected --timeout 0 web app
+plays "$web" 1
+[ "$(json served) $(json trouble)" = "True None" ] || fail "served $(json served), trouble $(json trouble)"
+run 0 xl-vchan wait --timeout 0 web app
+run 1 xl-vchan detach --wait 0 web app
+complains 'xl-vchan: detach web: channel "app": the backend did not close it within 0 s: the program in Domain-0 that has it open has not reacted so far; --force removes it anyway'
+plays_no_more
+xenstore-write $F/state 6 $B/state 4 $B/online 1
+run 0 xl-vchan detach --wait 300 web app # it would be ended after 60 s
+
+part "a domain is gone, and its backend still delivers"
+backend_start
+mkfifo "$work/go" "$work/never"
+run 0 xl-vchan attach web "name=slow, connection=exec, user=root, command=read line < $work/go; cat > $work/taken"
+in_domain web vchan cat slow < <(yes | head -c 300000; exec cat "$work/never") > /dev/null 2>&1 &
+cat=$!
+run 0 xl-vchan wait --timeout 60 web slow
+exec {never}> "$work/never"
+full() { [ "$(xl-vchan show --json web slow | python3 -c 'import json, sys
+statistics = json.load(sys.stdin)["statistics"]; print(statistics["received"] if statistics else 0)')" -gt 60000 ]; }
+within 30 full # the pipe is, and the ring will be
+run 0 xl destroy web
+wait "$cat"
+exec {never}>&-
+delivering() {
+    run 0 xl-vchan show "$web" slow
+    [[ $out == *$'\n'"hint            its domain is gone: the backend in Domain-0 delivers what it sent last"$'\n'* ]]
+}
+within 20 delivering
+run 0 xl-vchan list "$web"
+[[ $out != *detach* ]] || fail "list advises: $out"
+echo go > "$work/go"
+run 0 xl-vchan detach --wait 60 "$web" slow
+[ "$(stat -c %s "$work/taken")" -gt 60000 ] || fail "only $(stat -c %s "$work/taken") bytes came"
+backend_stop
+domain web
+web=$(xl domid web)
 
 part "domains that do not run, and that are gone"
 printf 'name = "log ger"\nmemory = 64\nkernel = "/none"\non_poweroff = "preserve"\n' > "$work/logger.cfg"

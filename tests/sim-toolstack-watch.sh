@@ -81,17 +81,23 @@ run 2 xl-vchan watch --until Half
 part "all JSON is JSON, and what cannot be written is an error"
 xenstore-write "/local/domain/0/backend/vchan/$(xl domid web)/1/error" $'a "b" \\ c/d \303\244\t'
 run 0 xl-vchan attach web "name=json, connection=exec, user=root, command=echo \"\\\"\""
-echo 'vchan = [ "name=json, connection=exec, user=root, command=echo \\", "name=new" ]' > "$work/new.cfg"
+{
+    echo 'vchan = [ "name=json, connection=exec, user=root, command=echo \\", "name=new",'
+    printf '"name=latin, connection=exec, user=root, command=caf\351 \303\251 \355\240\200" ]\n'
+} > "$work/new.cfg"
 for command in "list" "list web" "show web app" "show web json" "watch --timeout 0" "diff $work/new.cfg web"; do
     verb=${command%% *}
     out=$(xl-vchan "$verb" --json ${command#"$verb"} | python3 -c '
 import json, sys
-lines = sys.stdin if sys.argv[1] == "watch" else [sys.stdin.read()]
+lines = sys.stdin.buffer if sys.argv[1] == "watch" else [sys.stdin.buffer.read()]
 print(sum(len(json.loads(line)) for line in lines))' "$verb") || fail "$command: no JSON"
     [ "$out" -gt 1 ] || fail "$command: JSON of $out"
     run 1 sh -c "xl-vchan $command > /dev/full"
     complains "xl-vchan: $verb: cannot write: No space left on device"
 done
+run 3 xl-vchan diff --json "$work/new.cfg" web
+replaced=$'\357\277\275' # U+FFFD for each byte that is not UTF-8
+[[ $out == *"command=caf$replaced "$'\303\251'" $replaced$replaced$replaced\""* ]] || fail "diff: $out"
 run 1 sh -c "xl-vchan help > /dev/full"
 complains "xl-vchan: help: cannot write: No space left on device"
 for i in {1..8}; do run 0 xl-vchan attach web "name=full$i"; done # more than stdio keeps
@@ -102,6 +108,10 @@ run 1 sh -c "xl-vchan watch > /dev/full" # it would not end
 run 1 sh -c "xl-vchan graph > /dev/full"
 complains "xl-vchan: graph: cannot write: No space left on device"
 run 0 xl-vchan detach web json
+
+part "the first line of JSON knows both states"
+run 0 head -n 1 "$work/json"
+[[ $out == *'"to":"Initialising","frontend_state":"Initialising","backend_state":"Initialising"'* ]] || fail "$out"
 
 part "its end"
 exec {in}>&-
@@ -160,9 +170,29 @@ run 0 xl-vchan list web
 [[ $out == *" Connected/Connected "*"
     nobody serves it now: no vchan-backend runs in Domain-0 (systemctl start vchan-backend)" ]] || fail "$out"
 run 0 xl-vchan list --json web
-[[ $out == *'"hint":"nobody serves it now: '* ]] || fail "$out"
+for text in '"served":false' '"trouble":"nobody serves it now: ' '"hint":"nobody serves it now: '; do
+    [[ $out == *"$text"* ]] || fail "no $text in $out"
+done
+run 3 xl-vchan wait --timeout 0 web echo
+complains 'xl-vchan: wait web: channel "echo": not Connected in time (it is Connected/Connected): nobody serves it now: no vchan-backend runs in Domain-0 (systemctl start vchan-backend)'
+run 3 xl-vchan watch --until Connected --timeout 0 web
+run 0 xl-vchan graph
+[[ $out == *' (echo)", color=red,'* ]] || fail "$out"
+xl-vchan wait --timeout 60 web echo &
+waiter=$!
 backend_start
 run 0 xl unpause web
+wait "$waiter" || fail "wait ends with $? though the channel is served again"
+run 0 xl-vchan list --json web
+[[ $out == *'"served":true'*'"trouble":null'* ]] || fail "$out"
+
+part "a backend that is stopped serves nobody"
+freeze "$backend"
+run 3 xl-vchan wait --timeout 0 web echo
+xl-vchan wait --timeout 60 web echo &
+waiter=$!
+kill -CONT "$backend"
+wait "$waiter" || fail "wait ends with $? though the backend goes on"
 exec {in}>&-
 wait "$cat"
 run 0 xl-vchan detach web echo

@@ -356,6 +356,24 @@ run 0 xensim exec "guest one" xenstore-write "backend/vchan/$two/0/state" 2
 run 0 xl destroy "guest one"
 run 0 xl-vchan detach "guest two" a # nobody is there to close it
 run 0 xl destroy "guest two"
+
+echo "--- a domain that would be its own backend"
+config self <<< 'name = "self"; memory = 64; kernel = "/dev/null"; vchan = [ "name=a, backend=self" ]'
+run 1 xl-vchan create "$work/self.cfg"
+contains 'channel "a": key "backend": domain "self" would be both ends (name another domain)'
+
+echo "--- domain 0 as a frontend; a name that is not ASCII"
+config one <<< 'name = "gäst"; memory = 64; kernel = "/dev/null"'
+run 0 xl create "$work/one.cfg"
+one=$(xl domid gäst)
+run 0 xl-vchan attach 0 name=x,backend="$one"
+run 0 xl-vchan attach "$one" name=y
+run 0 xl-vchan list
+[ "$(sed 's/Initialising.*/+/; s/FE.*/+/' <<< "$out" | python3 -c 'import sys
+print(len({len(line) for line in sys.stdin.buffer.read().decode().splitlines()}))')" = 1 ] || fail "columns: $out"
+run 0 xl-vchan detach "$one" y
+run 0 xl-vchan detach 0 x
+run 0 xl destroy gäst
 backend_stop
 unchanged "$empty" "at the end"
 

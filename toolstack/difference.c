@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "toolstack/json.h"
 #include "toolstack/plug.h"
 #include "toolstack/view.h"
 
@@ -243,7 +244,7 @@ static struct json_object *side_json(const struct declaration *channel)
 
     if (!channel || declaration_format(channel, &text) < 0)
         return NULL;
-    object = json_object_new_string(text);
+    object = json_text(text);
     free(text);
     return object;
 }
@@ -257,7 +258,7 @@ void differences_print_json(const struct differences *differences)
         const struct declaration *any = item->want ? item->want : item->have;
         struct json_object *object = json_object_new_object();
 
-        json_object_object_add(object, "name", json_object_new_string(any->name));
+        json_object_object_add(object, "name", json_text(any->name));
         json_object_object_add(object, "declared", side_json(item->want));
         json_object_object_add(object, "present", side_json(item->have));
         json_object_array_add(array, object);

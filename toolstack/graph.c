@@ -55,13 +55,9 @@ static const char *color_of(struct tool *tool, const struct view *view)
     const char *backend = view->texts[VIEW_BACKEND_STATE];
 
     hint_look(tool, view, &hint);
-    if (hint.trouble)
-        return "red";
-    if (strcmp(frontend, "Connected") == 0 && strcmp(backend, "Connected") == 0)
+    if (!hint.trouble && strcmp(frontend, "Connected") == 0 && strcmp(backend, "Connected") == 0)
         return "darkgreen";
-    if (view->texts[VIEW_FRONTEND_ERROR][0] || view->texts[VIEW_BACKEND_ERROR][0])
-        return "red";
-    return "gray40";
+    return hint_trouble(view, &hint)[0] ? "red" : "gray40";
 }
 
 static void print_channel(struct tool *tool, const struct view *view)

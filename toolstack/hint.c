@@ -5,14 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "toolstack/port.h"
-
 /* What a rule knows. */
 struct scene {
     struct tool *tool;
     const struct view *view;
     enum xenbus_state frontend, backend;
     bool is_app; /* an application opens the backend's side, no service */
+    bool is_up;  /* service_states_up() */
     struct hint *hint;
 };
 
@@ -34,6 +33,15 @@ static bool service_is(const struct scene *scene, enum service_state state)
     return !scene->is_app && service_look(scene->tool, scene->view->id.backend) == state;
 }
 
+/* Whether it is an application's, in a domain that runs: not a domain that keeps it from running. */
+static bool is_programs(const struct scene *scene)
+{
+    domid_t backend = scene->view->id.backend;
+
+    return scene->is_app && (backend == scene->tool->own ||
+                             tool_look_domain(scene->tool, backend) == TOOL_DOMAIN_RUNS);
+}
+
 /*
  * The same, about whoever should serve it. One that runs may be about to: nobody knows since when.
  */
@@ -44,7 +52,7 @@ static bool blame(const struct scene *scene, const char *what)
     if (service_is(scene, SERVICE_UP))
         return say(scene, true, "%s: waits for vchan-backend in %s (if it stays so, see its log)",
                    what, scene->view->backend);
-    if (scene->is_app)
+    if (is_programs(scene))
         return say(scene, true, "%s: the program in %s that opened it is gone", what,
                    scene->view->backend);
     service_words(scene->tool, scene->view->id.backend, words);
@@ -53,12 +61,30 @@ static bool blame(const struct scene *scene, const char *what)
 
 /* --- the rules --- */
 
+static bool frontend_is_gone(const struct scene *scene)
+{
+    enum tool_domain does;
+
+    if (scene->view->texts[VIEW_FRONTEND_STATE][0] != '\0')
+        return false;
+    does = tool_look_domain(scene->tool, scene->view->id.frontend);
+    return does == TOOL_DOMAIN_GONE || does == TOOL_DOMAIN_DYING;
+}
+
+/* To remove it now would lose what the domain sent last. */
+static bool is_delivering(const struct scene *scene)
+{
+    return frontend_is_gone(scene) && scene->view->served == SERVED_YES &&
+           scene->backend >= XenbusStateConnected && scene->backend != XenbusStateClosed &&
+           say(scene, false, "its domain is gone: the backend in %s delivers what it sent last",
+               scene->view->backend);
+}
+
 static bool lost_frontend(const struct scene *scene)
 {
     const struct device_id *id = &scene->view->id;
 
-    return scene->view->texts[VIEW_FRONTEND_STATE][0] == '\0' &&
-           !tool_has_domain(scene->tool, id->frontend) &&
+    return frontend_is_gone(scene) &&
            say(scene, true, "its domain is gone (xl-vchan detach %u %u removes what is left)",
                id->frontend, id->devid);
 }
@@ -97,6 +123,13 @@ static bool has_ended(const struct scene *scene)
                does == TOOL_DOMAIN_CRASHED ? "crashed" : "shut down", domid);
 }
 
+/* Whether a program had it open, and left its state behind. */
+static bool lost_program(const struct scene *scene)
+{
+    return scene->is_app && scene->view->id.backend == scene->tool->own &&
+           scene->backend > XenbusStateInitialising && scene->backend != XenbusStateClosed;
+}
+
 static bool is_unplugged(const struct scene *scene)
 {
     const struct device_id *id = &scene->view->id;
@@ -104,9 +137,9 @@ static bool is_unplugged(const struct scene *scene)
     if (strcmp(scene->view->texts[VIEW_ONLINE], "0") != 0)
         return false;
     if (scene->backend == XenbusStateClosed)
-        return say(scene, false, "being unplugged (if it stays, xl-vchan detach %u %u removes it)",
+        return say(scene, true, "unplugging has begun, but not ended (xl-vchan detach %u %u ends it)",
                    id->frontend, id->devid);
-    if (!scene->is_app)
+    if (!scene->is_app || (scene->view->served == SERVED_NO && lost_program(scene)))
         return blame(scene, "being unplugged, but not closed");
     return say(scene, false, "being unplugged: waits for the program in %s to close it",
                scene->view->backend);
@@ -121,32 +154,12 @@ static bool is_untaken(const struct scene *scene)
     return blame(scene, "no backend took it");
 }
 
-/* Both sides say that it is up, or nearly. */
-static bool is_up(const struct scene *scene)
-{
-    return (scene->backend == XenbusStateConnected || scene->backend == XenbusStateReconfiguring) &&
-           (scene->frontend == XenbusStateInitialised || scene->frontend == XenbusStateConnected ||
-            scene->frontend == XenbusStateClosing);
-}
-
-/* Whatever the states say, Xen tells when the backend's program has gone from the event channel. */
-static bool is_deserted(const struct scene *scene)
-{
-    uint32_t number;
-    struct port port;
-
-    if (!is_up(scene) ||
-        parse_number(scene->view->texts[VIEW_EVENT_CHANNEL], UINT32_MAX, &number) < 0)
-        return false;
-    port_look(scene->tool, scene->view->id.frontend, number, &port);
-    return (port.use == PORT_UNBOUND || port.use == PORT_CLOSED) &&
-           blame(scene, "nobody serves it now");
-}
-
+/* Whatever the states say. A service that runs may be about to take the device. */
 static bool is_unserved(const struct scene *scene)
 {
-    return (service_is(scene, SERVICE_STOPPED) ||
-            (!is_up(scene) && service_is(scene, SERVICE_DOWN))) &&
+    return scene->view->served == SERVED_NO &&
+           (scene->is_up || service_is(scene, SERVICE_STOPPED) ||
+            service_is(scene, SERVICE_DOWN) || lost_program(scene)) &&
            blame(scene, "nobody serves it now");
 }
 
@@ -171,7 +184,7 @@ static bool is_reattached(const struct scene *scene)
            say(scene, false, "its backend in %s takes it up again", scene->view->backend);
 }
 
-/* What somebody has to do next, by the two states (doc/protocol.md, "Handshake"). */
+/* What somebody has to do next, by the two states (doc/protocol.md, "Life of a device"). */
 struct turn {
     enum xenbus_state frontend, backend;
     const char *before, *after;
@@ -248,11 +261,19 @@ static bool is_half_closed(const struct scene *scene)
                scene->view->domain, scene->view->backend);
 }
 
+/* A plain socket has one connection at a time; what connects meanwhile hangs, and cannot tell why. */
+static bool has_waiting_client(const struct scene *scene)
+{
+    return scene->view->traffic.counts[TRAFFIC_WAITING] > 0 &&
+           say(scene, false,
+               "another client waits at its socket until this one has left (one at a time)");
+}
+
 /* The first that finds something has the word. */
 static bool (*const rules[])(const struct scene *scene) = {
-    lost_frontend,     lost_backend, lost_part,          has_ended,      is_unplugged,
-    is_untaken,        is_deserted,  is_unserved,        is_refused,     is_reattached,
-    waits_for_backend, is_paused,    waits_for_frontend, is_half_closed,
+    is_delivering,     lost_frontend, lost_backend,       lost_part,      has_ended,
+    is_unplugged,      is_untaken,    is_unserved,        is_refused,     is_reattached,
+    waits_for_backend, is_paused,     waits_for_frontend, is_half_closed, has_waiting_client,
 };
 
 void hint_look(struct tool *tool, const struct view *view, struct hint *hint)
@@ -263,6 +284,8 @@ void hint_look(struct tool *tool, const struct view *view, struct hint *hint)
         .frontend = view_state(view, VIEW_FRONTEND_STATE),
         .backend = view_state(view, VIEW_BACKEND_STATE),
         .is_app = strcmp(view->texts[VIEW_CONNECTION], "app") == 0,
+        .is_up = service_states_up(view_state(view, VIEW_FRONTEND_STATE),
+                                   view_state(view, VIEW_BACKEND_STATE)),
         .hint = hint,
     };
 
@@ -270,4 +293,13 @@ void hint_look(struct tool *tool, const struct view *view, struct hint *hint)
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
         if (rules[i](&scene))
             return;
+}
+
+const char *hint_trouble(const struct view *view, const struct hint *hint)
+{
+    if (hint->trouble)
+        return hint->text;
+    if (view->texts[VIEW_BACKEND_ERROR][0] != '\0')
+        return view->texts[VIEW_BACKEND_ERROR];
+    return view->texts[VIEW_FRONTEND_ERROR];
 }

@@ -17,4 +17,7 @@ struct hint {
 /* Finds what there is to say of a channel. Asks Xen and libxenlight; never waits. */
 void hint_look(struct tool *tool, const struct view *view, struct hint *hint);
 
+/* What is wrong with a channel: the hint, or else the last error of a side; "": nothing. */
+const char *hint_trouble(const struct view *view, const struct hint *hint);
+
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* xl-vchan list: the channels, as xenstore has them, odd ones too. */
 #include <errno.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,7 +65,8 @@ static void fill_traffic(const struct traffic *traffic, struct row *row)
     traffic_short(traffic->counts[TRAFFIC_RECEIVED], row->cells[COLUMN_RECEIVED], CELL_MAX);
     traffic_short(traffic->counts[TRAFFIC_SENT], row->cells[COLUMN_SENT], CELL_MAX);
     view_time(traffic->counts[TRAFFIC_SINCE], row->cells[COLUMN_SINCE], CELL_MAX);
-    snprintf(row->cells[COLUMN_PEER], CELL_MAX, "%s", view_text(traffic->peer));
+    snprintf(row->cells[COLUMN_PEER], CELL_MAX, "%s%s", view_text(traffic->peer),
+             traffic->counts[TRAFFIC_WAITING] ? " (another client waits)" : "");
 }
 
 static void fill_row(const struct view *view, struct row *row)
@@ -94,8 +96,8 @@ static void fill_row(const struct view *view, struct row *row)
 static void widen(const struct row *row, int *widths)
 {
     for (int i = 0; i < COLUMN_COUNT; i++)
-        if ((int)strlen(row->cells[i]) > widths[i])
-            widths[i] = (int)strlen(row->cells[i]);
+        if (text_width(row->cells[i]) > widths[i])
+            widths[i] = text_width(row->cells[i]);
 }
 
 static void print_row(const struct list *list, const struct row *row, const int *widths)
@@ -103,7 +105,7 @@ static void print_row(const struct list *list, const struct row *row, const int 
     const enum column *column = list->columns + (list->domain ? 1 : 0);
 
     for (; column[1] != COLUMN_COUNT; column++)
-        printf("%-*s ", widths[*column], row->cells[*column]);
+        printf("%s%*s ", row->cells[*column], widths[*column] - text_width(row->cells[*column]), "");
     puts(row->cells[*column]);
 }
 
@@ -231,6 +233,7 @@ static int run(const struct command *command, int argc, char **argv)
     if (argc - optind > 1)
         return command_usage(command, "wants one DOMAIN, or none");
     list.domain = argv[optind];
+    setlocale(LC_CTYPE, "");
     return list_parsed(&list);
 }
 

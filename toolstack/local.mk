@@ -31,6 +31,7 @@ xl_vchan_SOURCES = \
 	toolstack/difference.c toolstack/difference.h \
 	toolstack/graph.c \
 	toolstack/hint.c toolstack/hint.h \
+	toolstack/json.c toolstack/json.h \
 	toolstack/list.c \
 	toolstack/main.c \
 	toolstack/monitor.c toolstack/monitor.h \

@@ -7,20 +7,24 @@
 #include <string.h>
 #include <strings.h>
 
+#include "toolstack/service.h"
+
+/* How often it is looked whether what has the states is served by now, in milliseconds. */
+#define SERVED_PERIOD 500
+
 static void (*const side_path[MONITOR_SIDES])(const struct device_id *, char[DEVICE_PATH_MAX]) = {
     [MONITOR_FRONTEND] = device_frontend_path,
     [MONITOR_BACKEND] = device_backend_path,
 };
 
-static void set_state(struct monitor *monitor, struct monitored *channel, enum monitor_side side,
-                      enum xenbus_state state)
+/* Tells of a side's state, if it is another one than before. */
+static void tell_state(struct monitor *monitor, struct monitored *channel, enum monitor_side side,
+                       enum xenbus_state before)
 {
-    struct monitor_change change = {
-        .channel = channel, .side = side, .from = channel->states[side]};
+    struct monitor_change change = {.channel = channel, .side = side, .from = before};
 
-    if (state == change.from)
+    if (channel->states[side] == before)
         return;
-    channel->states[side] = state;
     channel->since = tool_now();
     channel->changes += change.from != XenbusStateUnknown;
     clock_gettime(CLOCK_REALTIME, &change.when);
@@ -28,15 +32,44 @@ static void set_state(struct monitor *monitor, struct monitored *channel, enum m
         monitor->changed(&change, monitor->arg);
 }
 
-static void look_side(struct monitor *monitor, struct monitored *channel, enum monitor_side side)
+static enum xenbus_state read_side(struct monitor *monitor, const struct monitored *channel,
+                                   enum monitor_side side)
 {
     char dir[DEVICE_PATH_MAX];
     enum xenbus_state state = XenbusStateUnknown;
 
     side_path[side](&channel->id, dir);
-    if (store_read_state(monitor->tool->store, dir, &state) < 0)
-        state = XenbusStateUnknown;
-    set_state(monitor, channel, side, state);
+    return store_read_state(monitor->tool->store, dir, &state) < 0 ? XenbusStateUnknown : state;
+}
+
+static void look_side(struct monitor *monitor, struct monitored *channel, enum monitor_side side)
+{
+    enum xenbus_state before = channel->states[side];
+
+    channel->states[side] = read_side(monitor, channel, side);
+    tell_state(monitor, channel, side, before);
+}
+
+/* Both are set before any is told: whoever hears of one sees the other as it is. */
+static void set_states(struct monitor *monitor, struct monitored *channel,
+                       const enum xenbus_state now[MONITOR_SIDES])
+{
+    enum xenbus_state before[MONITOR_SIDES];
+
+    memcpy(before, channel->states, sizeof(before));
+    memcpy(channel->states, now, sizeof(before));
+    for (enum monitor_side side = 0; side < MONITOR_SIDES; side++)
+        tell_state(monitor, channel, side, before[side]);
+}
+
+static void look_sides(struct monitor *monitor, struct monitored *channel)
+{
+    const enum xenbus_state now[MONITOR_SIDES] = {
+        [MONITOR_FRONTEND] = read_side(monitor, channel, MONITOR_FRONTEND),
+        [MONITOR_BACKEND] = read_side(monitor, channel, MONITOR_BACKEND),
+    };
+
+    set_states(monitor, channel, now);
 }
 
 /* --- traffic --- */
@@ -70,7 +103,7 @@ static void look_traffic(struct monitor *monitor, struct monitored *channel)
 
 uint64_t monitor_rate(const struct monitored *channel, enum traffic_count direction)
 {
-    return tool_now() - channel->sampled > TRAFFIC_SILENCE ? 0 : channel->rates[direction];
+    return channel->unserved || tool_now() - channel->sampled > TRAFFIC_SILENCE ? 0 : channel->rates[direction];
 }
 
 /* --- all that there is --- */
@@ -119,8 +152,7 @@ static int look_device(struct monitor *monitor, const struct device_id *id)
         return -ENOMEM;
     channel->found = true;
     look_name(monitor, channel);
-    for (enum monitor_side side = 0; side < MONITOR_SIDES; side++)
-        look_side(monitor, channel, side);
+    look_sides(monitor, channel);
     if (monitor->with_traffic && !channel->sampled)
         look_traffic(monitor, channel);
     return 0;
@@ -128,13 +160,14 @@ static int look_device(struct monitor *monitor, const struct device_id *id)
 
 static void drop_lost(struct monitor *monitor)
 {
+    static const enum xenbus_state gone[MONITOR_SIDES] = {XenbusStateUnknown, XenbusStateUnknown};
     size_t kept = 0;
 
     for (size_t i = 0; i < monitor->count; i++) {
         struct monitored *channel = &monitor->channels[i];
 
-        for (enum monitor_side side = 0; side < MONITOR_SIDES && !channel->found; side++)
-            set_state(monitor, channel, side, XenbusStateUnknown);
+        if (!channel->found)
+            set_states(monitor, channel, gone);
         if (channel->found)
             monitor->channels[kept++] = *channel;
     }
@@ -347,8 +380,8 @@ static bool has_state(const struct monitored *channel, enum xenbus_state state)
            (channel->states[MONITOR_BACKEND] == state || state == XenbusStateInitialised);
 }
 
-bool monitor_reached(const struct monitor *monitor, const struct monitor_filter *filter,
-                     const struct monitor_goal *goal)
+static bool states_reached(const struct monitor *monitor, const struct monitor_filter *filter,
+                           const struct monitor_goal *goal)
 {
     bool any = false;
 
@@ -362,6 +395,33 @@ bool monitor_reached(const struct monitor *monitor, const struct monitor_filter 
     return any || goal->state == XenbusStateUnknown;
 }
 
+static bool all_served(const struct monitor *monitor, const struct monitor_filter *filter)
+{
+    for (size_t i = 0; i < monitor->count; i++)
+        if (monitor_matches(&monitor->channels[i], filter) &&
+            service_serves(monitor->tool, &monitor->channels[i].id) == SERVED_NO)
+            return false;
+    return true;
+}
+
+bool monitor_reached(const struct monitor *monitor, const struct monitor_filter *filter,
+                     const struct monitor_goal *goal)
+{
+    return states_reached(monitor, filter, goal) &&
+           (goal->state != XenbusStateConnected || all_served(monitor, filter));
+}
+
+/* When to look again at the latest: no event tells that a process goes on that was stopped. */
+static int64_t next_look(const struct monitor *monitor, const struct monitor_filter *filter,
+                         const struct monitor_goal *goal, int64_t deadline)
+{
+    int64_t soon = tool_now() + SERVED_PERIOD;
+
+    if (!goal || !states_reached(monitor, filter, goal))
+        return deadline;
+    return deadline >= 0 && deadline < soon ? deadline : soon;
+}
+
 int monitor_run(struct monitor *monitor, const struct monitor_filter *filter,
                 const struct monitor_goal *goal, int64_t milliseconds)
 {
@@ -369,7 +429,11 @@ int monitor_run(struct monitor *monitor, const struct monitor_filter *filter,
     int rc;
 
     while ((rc = monitor->failed) == 0 && !(goal && monitor_reached(monitor, filter, goal))) {
-        rc = tool_await(monitor->tool, deadline);
+        int64_t next = next_look(monitor, filter, goal, deadline);
+
+        rc = tool_await(monitor->tool, next);
+        if (rc == -ETIMEDOUT && next != deadline)
+            rc = 0;
         if (rc == 0)
             rc = monitor_update(monitor);
         if (rc < 0)

@@ -27,7 +27,8 @@ struct monitored {
     struct traffic traffic;                  /* if the monitor is one with traffic */
     int64_t sampled;                         /* tool_now() when that came; 0: not looked so far */
     uint64_t rates[2];                       /* of TRAFFIC_RECEIVED and TRAFFIC_SENT, a second */
-    bool trouble;                            /* for who shows it */
+    bool unserved;                           /* for who shows it: service_serves() says no */
+    bool trouble;                            /* likewise */
     bool found;                              /* by the scan under way */
 };
 
@@ -74,7 +75,7 @@ void monitor_close(struct monitor *monitor);
 /* Takes what store_fd(tool->store) has. Never waits. 0 or a negative errno. */
 int monitor_update(struct monitor *monitor);
 
-/* Bytes a second now: received or sent; 0 if nothing was told for a while. */
+/* Bytes a second now: received or sent; 0 if nothing was told for a while, or nobody serves it. */
 uint64_t monitor_rate(const struct monitored *channel, enum traffic_count direction);
 
 /* Tells whether a channel is meant. */
@@ -86,7 +87,7 @@ bool monitor_goal_parse(const char *text, struct monitor_goal *goal);
 /*
  * Tells whether there is a channel that is meant and all of them have the state: at both sides, or
  * for InitWait and Reconfiguring at the backend, for Initialised at the frontend. Gone: there is
- * none.
+ * none. What nobody serves is not Connected, whatever its states are.
  */
 bool monitor_reached(const struct monitor *monitor, const struct monitor_filter *filter,
                      const struct monitor_goal *goal);

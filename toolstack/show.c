@@ -7,6 +7,7 @@
 
 #include "toolstack/command.h"
 #include "toolstack/hint.h"
+#include "toolstack/json.h"
 #include "toolstack/port.h"
 #include "toolstack/view.h"
 
@@ -114,6 +115,11 @@ static const char *online_text(const char *text)
     return strcmp(text, "1") == 0 ? "yes" : strcmp(text, "0") == 0 ? "no" : text;
 }
 
+static const char *served_text(enum served served)
+{
+    return served == SERVED_YES ? "yes" : served == SERVED_NO ? "no" : "";
+}
+
 static void print_connection(const struct show *show)
 {
     line("connection", show->view.texts[VIEW_CONNECTION]);
@@ -164,6 +170,8 @@ static void print_traffic(const struct traffic *traffic)
     printf("%-15s %s\n", "connected since", since);
     printf("%-15s %" PRIu64 " so far\n", "connections", counts[TRAFFIC_CONNECTIONS]);
     line("peer", traffic->peer);
+    if (counts[TRAFFIC_WAITING])
+        line("another waits", "yes");
     line_bytes("from frontend", counts[TRAFFIC_RECEIVED]);
     line_bytes("to frontend", counts[TRAFFIC_SENT]);
     printf("%-15s %" PRIu64 " from frontend, %" PRIu64 " to it\n", "signals",
@@ -184,6 +192,7 @@ static void print_text(const struct show *show)
     line("frontend error", view->texts[VIEW_FRONTEND_ERROR]);
     line("backend state", view->texts[VIEW_BACKEND_STATE]);
     line("backend error", view->texts[VIEW_BACKEND_ERROR]);
+    line("served", served_text(view->served));
     line("hint", show->hint.text);
     print_traffic(&view->traffic);
     print_rings(show);
@@ -201,13 +210,12 @@ static void print_json(const struct show *show)
 
     for (enum detail i = 0; i < DETAIL_COUNT; i++)
         json_object_object_add(object, detail_keys[i],
-                               show->details[i][0] ? json_object_new_string(show->details[i])
-                                                   : NULL);
+                               json_text(show->details[i]));
     json_object_object_add(object, "reconnect",
                            show->takes_reconnect ? json_object_new_boolean(show->reconnect != 0)
                                                  : NULL);
     json_object_object_add(object, "event_channel_status",
-                           show->port[0] ? json_object_new_string(show->port) : NULL);
+                           json_text(show->port));
     json_object_object_add(object, "granted_pages",
                            show->grants ? json_object_new_int64(show->grants) : NULL);
     view_print_json(object);

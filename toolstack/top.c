@@ -120,10 +120,15 @@ static void cell_peer(const struct monitored *channel, char *text, size_t size)
     snprintf(text, size, "%s", view_text(channel->traffic.peer));
 }
 
-static bool is_connected(const struct monitored *channel)
+static bool has_both_connected(const struct monitored *channel)
 {
     return channel->states[MONITOR_FRONTEND] == XenbusStateConnected &&
            channel->states[MONITOR_BACKEND] == XenbusStateConnected;
+}
+
+static bool is_connected(const struct monitored *channel)
+{
+    return has_both_connected(channel) && !channel->unserved;
 }
 
 /* Since when it is connected, if its service tells that, in milliseconds before tool_now(); or -1.
@@ -428,7 +433,8 @@ static void describe(const struct view *view, char *text, size_t size)
 
     view_size(view->texts[VIEW_READ_RING], read, sizeof(read));
     view_size(view->texts[VIEW_WRITE_RING], write, sizeof(write));
-    snprintf(text, size, "%u/%u %.16s, rings %.16s/%.16s%s%s", view->id.frontend, view->id.devid,
+    snprintf(text, size, "%.64s %.64s: %u/%u %.16s, rings %.16s/%.16s%s%s", view->domain,
+             view->texts[VIEW_NAME], view->id.frontend, view->id.devid,
              view_text(view->texts[VIEW_CONNECTION]), read, write, peer[0] ? ", " : "", peer);
 }
 
@@ -438,7 +444,7 @@ static void draw_detail(struct top *top)
     struct view view;
     struct hint hint;
     char text[2 * TOOL_NAME_MAX];
-    const char *trouble = hint.text;
+    const char *trouble;
 
     if (top->count == 0)
         return;
@@ -446,12 +452,9 @@ static void draw_detail(struct top *top)
     describe(&view, text, sizeof(text));
     put_line(LINES - 3, text);
     hint_look(&top->tool, &view, &hint);
-    if (!hint.trouble && view.texts[VIEW_FRONTEND_ERROR][0])
-        trouble = view.texts[VIEW_FRONTEND_ERROR];
-    if (!hint.trouble && view.texts[VIEW_BACKEND_ERROR][0])
-        trouble = view.texts[VIEW_BACKEND_ERROR];
-    attrset((int)COLOR_PAIR(hint.trouble || trouble != hint.text ? PAIR_DOWN : PAIR_PLAIN));
-    put_line(LINES - 2, trouble);
+    trouble = hint_trouble(&view, &hint);
+    attrset((int)COLOR_PAIR(trouble[0] ? PAIR_DOWN : PAIR_PLAIN));
+    put_line(LINES - 2, trouble[0] ? trouble : hint.text);
     attrset(A_NORMAL);
 }
 
@@ -466,11 +469,19 @@ static void judge_row(struct top *top, struct monitored *channel)
     channel->trouble = hint.trouble;
 }
 
+static void judge_served(struct top *top, struct monitored *channel)
+{
+    channel->unserved = has_both_connected(channel) &&
+                        service_serves(&top->tool, &channel->id) == SERVED_NO;
+}
+
 static void judge(struct top *top, size_t visible)
 {
     if (tool_now() - top->judged < JUDGE_PERIOD)
         return;
     top->judged = tool_now();
+    for (size_t i = 0; i < top->monitor.count; i++)
+        judge_served(top, &top->monitor.channels[i]);
     for (size_t i = top->first; i < top->count && i < top->first + visible; i++)
         judge_row(top, top->rows[i]);
 }

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "toolstack/hint.h"
+#include "toolstack/json.h"
 
 enum kind { KIND_TEXT, KIND_NUMBER, KIND_STATE, KIND_FLAG };
 
@@ -46,15 +47,16 @@ static void read_node(struct store *store, enum view_node node, struct view *vie
     text_clean(text);
 }
 
-/* A service writes its statistics now and then: what its state says of now is newer. */
+/* A service writes its statistics now and then: what is known of now is newer. */
 static void settle_traffic(struct view *view)
 {
     enum xenbus_state state = view_state(view, VIEW_BACKEND_STATE);
+    bool closed = state == XenbusStateClosed || view->served == SERVED_NO;
 
-    if (state != XenbusStateClosed && state != XenbusStateInitWait)
+    if (!closed && state != XenbusStateInitWait)
         return;
-    view->traffic.counts[TRAFFIC_SINCE] = 0;
-    if (state == XenbusStateClosed)
+    view->traffic.counts[TRAFFIC_SINCE] = view->traffic.counts[TRAFFIC_WAITING] = 0;
+    if (closed)
         view->traffic.peer[0] = '\0';
 }
 
@@ -71,6 +73,7 @@ void view_read(struct tool *tool, const struct device_id *id, struct view *view)
             read_node(tool->store, node, view);
     if (id->backend != DEVICE_BACKEND_UNKNOWN)
         traffic_read(tool->store, id, &view->traffic);
+    view->served = service_serves(tool, id);
     settle_traffic(view);
 }
 
@@ -127,7 +130,7 @@ static struct json_object *node_json(const struct view *view, enum view_node nod
         return json_object_new_int64(value);
     if (nodes[node].kind == KIND_FLAG && parse_number(text, 1, &value) == 0)
         return json_object_new_boolean((json_bool)value);
-    return json_object_new_string(text);
+    return json_text(text);
 }
 
 static void add_paths(struct json_object *object, const struct device_id *id)
@@ -151,6 +154,12 @@ void view_time(uint64_t seconds, char *text, size_t size)
         snprintf(text, size, "-");
 }
 
+/* null: it cannot be known. */
+static struct json_object *served_json(enum served served)
+{
+    return served == SERVED_UNKNOWN ? NULL : json_object_new_boolean(served == SERVED_YES);
+}
+
 /* null: nobody tells. */
 static struct json_object *traffic_json(const struct traffic *traffic)
 {
@@ -162,8 +171,7 @@ static struct json_object *traffic_json(const struct traffic *traffic)
     for (size_t i = 0; i < TRAFFIC_COUNTS; i++)
         json_object_object_add(object, traffic_names[i],
                                json_object_new_uint64(traffic->counts[i]));
-    json_object_object_add(object, "peer",
-                           traffic->peer[0] ? json_object_new_string(traffic->peer) : NULL);
+    json_object_object_add(object, "peer", json_text(traffic->peer));
     return object;
 }
 
@@ -180,18 +188,19 @@ struct json_object *view_json(const struct view *view, const struct hint *hint)
     struct json_object *object = json_object_new_object();
     bool known = view->id.backend != DEVICE_BACKEND_UNKNOWN;
 
-    json_object_object_add(object, "domain", json_object_new_string(view->domain));
+    json_object_object_add(object, "domain", json_text(view->domain));
     json_object_object_add(object, "domid", json_object_new_int(view->id.frontend));
     json_object_object_add(object, "devid", json_object_new_int64(view->id.devid));
-    json_object_object_add(object, "backend", known ? json_object_new_string(view->backend) : NULL);
+    json_object_object_add(object, "backend", known ? json_text(view->backend) : NULL);
     json_object_object_add(object, "backend_domid",
                            known ? json_object_new_int(view->id.backend) : NULL);
     for (enum view_node node = 0; node < VIEW_COUNT; node++)
         json_object_object_add(object, nodes[node].json, node_json(view, node));
     add_paths(object, &view->id);
     json_object_object_add(object, "statistics", traffic_json(&view->traffic));
-    json_object_object_add(object, "hint",
-                           hint->text[0] ? json_object_new_string(hint->text) : NULL);
+    json_object_object_add(object, "served", served_json(view->served));
+    json_object_object_add(object, "trouble", json_text(hint_trouble(view, hint)));
+    json_object_object_add(object, "hint", json_text(hint->text));
     return object;
 }
 

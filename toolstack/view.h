@@ -8,6 +8,7 @@
 #include <json-c/json.h>
 
 #include "toolstack/devices.h"
+#include "toolstack/service.h"
 #include "toolstack/tool.h"
 #include "toolstack/traffic.h"
 
@@ -36,6 +37,7 @@ struct view {
     char backend[TOOL_NAME_MAX];
     char texts[VIEW_COUNT][VIEW_TEXT_MAX];
     struct traffic traffic;
+    enum served served;
 };
 
 struct views {

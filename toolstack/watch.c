@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "toolstack/command.h"
+#include "toolstack/json.h"
 #include "toolstack/monitor.h"
 #include "toolstack/view.h"
 
@@ -69,22 +70,17 @@ static void print_text(const struct monitor_change *change, const char *error)
            side_names[change->side], from ? from : "-", to ? to : "-", error[0] ? ": " : "", error);
 }
 
-static struct json_object *text_json(const char *text)
-{
-    return text && text[0] ? json_object_new_string(text) : NULL;
-}
-
 static void add_channel(struct json_object *object, const struct monitored *channel)
 {
     bool known = channel->id.backend != DEVICE_BACKEND_UNKNOWN;
 
-    json_object_object_add(object, "domain", text_json(channel->domain));
+    json_object_object_add(object, "domain", json_text(channel->domain));
     json_object_object_add(object, "domid", json_object_new_int(channel->id.frontend));
     json_object_object_add(object, "devid", json_object_new_int64(channel->id.devid));
-    json_object_object_add(object, "backend", text_json(channel->backend));
+    json_object_object_add(object, "backend", json_text(channel->backend));
     json_object_object_add(object, "backend_domid",
                            known ? json_object_new_int(channel->id.backend) : NULL);
-    json_object_object_add(object, "name", text_json(channel->name));
+    json_object_object_add(object, "name", json_text(channel->name));
 }
 
 static void print_json(const struct monitor_change *change, const char *error)
@@ -97,13 +93,13 @@ static void print_json(const struct monitor_change *change, const char *error)
              change->when.tv_nsec / 1000);
     json_object_object_add(object, "time", json_object_new_double_s(strtod(when, NULL), when));
     add_channel(object, change->channel);
-    json_object_object_add(object, "side", text_json(side_names[change->side]));
-    json_object_object_add(object, "from", text_json(state_name(change->from)));
-    json_object_object_add(object, "to", text_json(state_name(states[change->side])));
+    json_object_object_add(object, "side", json_text(side_names[change->side]));
+    json_object_object_add(object, "from", json_text(state_name(change->from)));
+    json_object_object_add(object, "to", json_text(state_name(states[change->side])));
     json_object_object_add(object, "frontend_state",
-                           text_json(state_name(states[MONITOR_FRONTEND])));
-    json_object_object_add(object, "backend_state", text_json(state_name(states[MONITOR_BACKEND])));
-    json_object_object_add(object, "error", text_json(error));
+                           json_text(state_name(states[MONITOR_FRONTEND])));
+    json_object_object_add(object, "backend_state", json_text(state_name(states[MONITOR_BACKEND])));
+    json_object_object_add(object, "error", json_text(error));
     puts(json_object_to_json_string_ext(object,
                                         JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
     json_object_put(object);
