@@ -46,6 +46,12 @@ clients()
     /share/echo-client "$1" "$2" "$id" "${3:-$path}" || fail "$1 clients, $2 bytes: $(said | tail -n 3)"
 }
 
+# is_cleared DOM: nothing is listed of it any more.
+is_cleared()
+{
+    ! xl-vchan list "$1" >/dev/null 2>&1
+}
+
 milliseconds()
 {
     echo "$(tr -d . </proc/uptime | cut -d ' ' -f 1)0"

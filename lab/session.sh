@@ -3,7 +3,6 @@
 # What domain 0 does for lab/run, which asks for one of these:
 #   session.sh deliver            unpacks the product, starts two guests that have it, looks at what is in use
 #   session.sh test NAME SCRIPT   runs a scenario, and looks at what is in use then
-#   session.sh boot NAME SCRIPT   the same for a scenario that looks at a boot, and has no guests yet
 #   session.sh shell              a shell for a person
 share=/share
 export VOCABULARY=$share/lab/on-xen.sh
@@ -85,6 +84,5 @@ shell()
 case $1 in
 deliver) deliver ;;
 test) test_one "$2" "$3" ;;
-boot) cat $share/guest.cpio >>/lab/guest.cpio && test_one "$2" "$3" ;;
 shell) shell ;;
 esac
