@@ -13,6 +13,7 @@
 #include "connection/log.h"
 #include "connection/quota.h"
 #include "connection/usage.h"
+#include "state/descriptor.h"
 #include "state/store.h"
 
 enum { EXIT_STOPPED = 0 };
@@ -136,6 +137,7 @@ int main(int argc, char **argv)
 {
     int rc;
 
+    descriptor_open_standard();
     if (argc > 0 && strcmp(argv[0], HOLDER_NAME) == 0)
         return holder_serve();
     rc = parse_options(argc, argv);

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -441,25 +440,12 @@ static enum host_exit server_run(struct server *server)
     return server->error < 0 ? HOST_FAILED : HOST_STOPPED;
 }
 
-/* Who is started without them would write its log into what it opens next. */
-static void open_standard_fds(void)
-{
-    int fd;
-
-    do
-        fd = open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd >= 0)
-        close(fd);
-}
-
 enum host_exit host_serve(const struct host_ops *ops, void *service)
 {
     struct server server = {.host = {.ops = ops, .service = service}, .lock = -1, .signals = -1};
     enum host_exit rc;
 
     signal(SIGPIPE, SIG_IGN);
-    open_standard_fds();
     server.host.base = event_base_new();
     if (!server.host.base) {
         log_line(LOG_ERRORS, "cannot make an event loop");

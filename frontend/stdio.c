@@ -26,12 +26,21 @@ static struct stdio stdio_reopen(int fd, int mode)
     return stdio;
 }
 
+/* What it was opened for: to open it anew would make it usable for more. */
+static bool is_open_for(int fd, int mode)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    return flags >= 0 && ((flags & O_ACCMODE) == mode || (flags & O_ACCMODE) == O_RDWR);
+}
+
 struct stdio stdio_open(int fd, int mode)
 {
     struct stdio stdio = {.fd = fd, .original = fd, .kind = STDIO_FILE};
     struct stat file;
 
-    if (fstat(fd, &file) < 0 || S_ISREG(file.st_mode) || S_ISBLK(file.st_mode))
+    if (!is_open_for(fd, mode) || fstat(fd, &file) < 0 || S_ISREG(file.st_mode) ||
+        S_ISBLK(file.st_mode))
         return stdio;
     if (!S_ISSOCK(file.st_mode))
         return stdio_reopen(fd, mode);

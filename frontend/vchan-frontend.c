@@ -11,6 +11,7 @@
 #include "connection/log.h"
 #include "connection/usage.h"
 #include "frontend/agent.h"
+#include "state/descriptor.h"
 
 enum { EXIT_DONE = 0, EXIT_CONFIG = 3 };
 
@@ -90,10 +91,12 @@ static int parse_options(int argc, char **argv, struct request *request)
 int main(int argc, char **argv)
 {
     struct request request = {.file = SYSCONFDIR "/pvchan/frontend.conf"};
-    int rc = parse_options(argc, argv, &request);
     char why[AGENT_CONFIG_WHY_MAX];
     struct agent_config config;
+    int rc;
 
+    descriptor_open_standard();
+    rc = parse_options(argc, argv, &request);
     if (rc >= 0)
         return rc;
     if (agent_config_read(request.file, &config, why) < 0) {

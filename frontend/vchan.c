@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "frontend/options.h"
+#include "state/descriptor.h"
 
 #define CHANNEL  "NAME | --client DOMID PATH | --server DOMID PATH"
 #define CHANNELS "NAME... | --client DOMID PATH... | --server DOMID PATH..."
@@ -93,6 +94,7 @@ int main(int argc, char **argv)
 {
     const struct command *command;
 
+    descriptor_open_standard();
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2)
         return complain(EXIT_USAGE,

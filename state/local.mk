@@ -2,6 +2,7 @@
 noinst_LTLIBRARIES += libstate.la
 libstate_la_SOURCES = \
 	state/declaration.c state/declaration.h \
+	state/descriptor.c state/descriptor.h \
 	state/device.c state/device.h \
 	state/machine.c state/machine.h \
 	state/notify.c state/notify.h \

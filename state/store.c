@@ -9,6 +9,8 @@
 #include <string.h>
 #include <xenstore.h>
 
+#include "state/descriptor.h"
+
 /* A commit that fails so often is not bad luck: somebody writes there in a loop. */
 #define TRANSACTION_TRIES 1000
 #define CONFLICT_TRIES    20
@@ -32,6 +34,19 @@ static int error(void)
     return errno && errno != EBADF && errno != EPIPE ? -errno : -EIO;
 }
 
+/* With its pipe, which libxenstore would make when it is first asked for its descriptor. */
+static struct xs_handle *connect_guarded(void)
+{
+    struct xs_handle *xs;
+
+    descriptor_guard();
+    xs = xs_open(0); /* with XS_UNWATCH_FILTER, xs_unwatch() loses memory (4.17) */
+    if (xs)
+        xs_fileno(xs);
+    descriptor_unguard();
+    return xs;
+}
+
 int store_open(struct store **out)
 {
     struct store *store = calloc(1, sizeof(*store));
@@ -40,7 +55,7 @@ int store_open(struct store **out)
     if (!store)
         return -ENOMEM;
     errno = 0;
-    store->xs = xs_open(0); /* with XS_UNWATCH_FILTER, xs_unwatch() loses memory (4.17) */
+    store->xs = connect_guarded();
     if (!store->xs) {
         bool none = errno == ENOENT || errno == ENXIO || errno == ECONNREFUSED;
         int rc = none ? -ENODEV : error();

@@ -3,8 +3,10 @@
 #include "tests/api.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 START_TEST(open_waits_until_both_are_connected)
 {
@@ -251,6 +253,37 @@ START_TEST(open_reaches_the_limits)
 }
 END_TEST
 
+/* Everything that the library opens: for maps, grants, locks and deadlines too. */
+static void open_all_kinds(void)
+{
+    struct pvchan_group *group;
+    struct pvchan *server, *late;
+
+    meet(0);
+    is(pvchan_group_open(&group), 0);
+    is(pvchan_server_in(group, web_id, "data/api", 1, 1, &server), 0);
+    is(pvchan_client_in(group, web_id, plain, PATIENCE_MS, &late), 0);
+}
+
+START_TEST(open_leaves_closed_descriptors_alone)
+{
+    int kept[3], flags[3];
+
+    for (int fd = 0; fd < 3; fd++)
+        kept[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    for (int fd = 0; fd < 3; fd++)
+        close(fd);
+    open_all_kinds();
+    for (int fd = 0; fd < 3; fd++)
+        flags[fd] = fcntl(fd, F_GETFD);
+    for (int fd = 0; fd < 3; fd++)
+        dup2(kept[fd], fd);
+    for (int fd = 0; fd < 3; fd++)
+        is(flags[fd], -1);
+    is(store_remove(store, "/local/domain/0/data/api"), 0);
+}
+END_TEST
+
 const struct api_row api_open[] = {
     {&open_waits_until_both_are_connected, 1},
     {&open_refuses_what_is_no_name, 1},
@@ -267,5 +300,6 @@ const struct api_row api_open[] = {
     {&open_after_a_crash, 1},
     {&open_refuses_a_channel_that_is_taken, 1},
     {&open_reaches_the_limits, 1},
+    {&open_leaves_closed_descriptors_alone, 1},
     {0},
 };

@@ -58,6 +58,7 @@ SIM_TESTS = \
 	tests/sim-badpeer.sh \
 	tests/sim-daemon.sh \
 	tests/sim-daemon-idle.sh \
+	tests/sim-descriptors.sh \
 	tests/sim-demo.sh \
 	tests/sim-interop.sh \
 	tests/sim-holder.sh \

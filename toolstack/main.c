@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "state/descriptor.h"
 #include "toolstack/command.h"
 #include "toolstack/record.h"
 
@@ -165,6 +166,7 @@ static int run_command(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    descriptor_open_standard();
     if (argc >= 3 && strcmp(argv[1], "--state-dir") == 0) {
         record_set_dir(argv[2]);
         argc -= 2;

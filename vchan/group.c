@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "state/descriptor.h"
 #include "vchan/handle.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -77,6 +78,17 @@ EXPORT void pvchan_group_close(struct pvchan_group *group)
     free(group);
 }
 
+static int open_descriptors(struct pvchan_group *group)
+{
+    int rc;
+
+    group->poll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (group->poll_fd < 0)
+        return -errno;
+    rc = store_open(&group->store);
+    return rc < 0 ? rc : xen_open(&group->xen);
+}
+
 EXPORT int pvchan_group_open(struct pvchan_group **out)
 {
     struct pvchan_group *group = calloc(1, sizeof(*group));
@@ -89,11 +101,10 @@ EXPORT int pvchan_group_open(struct pvchan_group **out)
     TAILQ_INIT(&group->queue);
     group->timer_fd = -1;
     group->alarm = -1;
-    group->poll_fd = epoll_create1(EPOLL_CLOEXEC);
-    rc = group->poll_fd < 0 ? -errno : store_open(&group->store);
+    descriptor_guard();
+    rc = open_descriptors(group);
+    descriptor_unguard();
     group->watches.store = group->store;
-    if (rc == 0)
-        rc = xen_open(&group->xen);
     if (rc < 0) {
         pvchan_group_close(group);
         return rc;
@@ -274,7 +285,9 @@ static int need_alarm(struct pvchan_group *group, int64_t deadline)
 {
     if (deadline < 0 || group->timer_fd >= 0)
         return 0;
+    descriptor_guard();
     group->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    descriptor_unguard();
     return group->timer_fd < 0 ? -errno : poll_also(group, group->timer_fd, READY_TIMER);
 }
 

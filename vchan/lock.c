@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "state/descriptor.h"
+
 static void lock_path(const char *name, char path[PATH_MAX])
 {
     snprintf(path, PATH_MAX, "%s/%s", LOCK_DIR, name);
@@ -33,7 +35,9 @@ static int open_file(const char *path)
 
     if (mkdir(LOCK_DIR, 0755) < 0 && errno != EEXIST)
         return -errno;
+    descriptor_guard();
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    descriptor_unguard();
     return fd < 0 ? -errno : fd;
 }
 

@@ -9,7 +9,8 @@
  *
  * All functions return 0 or a positive value, or a negative errno. A handle belongs to one thread
  * at a time, and does not survive fork(). The library makes no thread of its own (libxenstore makes
- * one, for watches), installs no signal handler, raises no signal, and prints nothing.
+ * one, for watches), installs no signal handler, raises no signal, and prints nothing. Where the
+ * program has closed descriptor 0, 1 or 2, the library does not take its place.
  *
  * Blocking: a call that cannot go on waits, unless the handle was opened with PVCHAN_NONBLOCK, in
  * which case it returns -EAGAIN. A signal handler that runs while a call waits ends it with -EINTR,

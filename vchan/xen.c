@@ -9,6 +9,7 @@
 #include <time.h>
 #include <xentoollog.h>
 
+#include "state/descriptor.h"
 #include "vchan/pace.h"
 
 /* So that a storm of events cannot keep a program from everything else that it waits for. */
@@ -83,7 +84,9 @@ int xen_open(struct xen **out)
     if (!xen)
         return -ENOMEM;
     errno = 0;
+    descriptor_guard();
     xen->events = xenevtchn_open(&silence, 0);
+    descriptor_unguard();
     if (!xen->events) {
         int rc = open_error();
 
@@ -336,16 +339,20 @@ void xen_signal(struct xen *xen, const struct xen_port *port)
 
 xengntshr_handle *xen_granting(struct xen *xen, int *rc)
 {
+    descriptor_guard();
     if (!xen->granting)
         xen->granting = xengntshr_open(&silence, 0);
+    descriptor_unguard();
     *rc = xen->granting ? 0 : open_error();
     return xen->granting;
 }
 
 xengnttab_handle *xen_mapping(struct xen *xen, int *rc)
 {
+    descriptor_guard();
     if (!xen->mapping)
         xen->mapping = xengnttab_open(&silence, 0);
+    descriptor_unguard();
     *rc = xen->mapping ? 0 : open_error();
     return xen->mapping;
 }
