@@ -145,7 +145,7 @@ static int domain_watch(struct domain *domain)
     int rc = store_watch(domain->service->host->store, domain->watch, domain->token);
 
     if (rc < 0)
-        log_line(LOG_ERRORS, "cannot watch %s: %s", domain->watch, strerror(-rc));
+        log_line(LOG_ERRORS, "cannot watch %s: %s", domain->watch, store_why(rc));
     return rc;
 }
 

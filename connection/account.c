@@ -59,7 +59,7 @@ static int account_write(const struct account *account)
 static void complain(struct ledger *ledger, int rc)
 {
     if (!ledger->complained)
-        log_line(LOG_ERRORS, "cannot write statistics to %s: %s", ledger->root, strerror(-rc));
+        log_line(LOG_ERRORS, "cannot write statistics to %s: %s", ledger->root, store_why(rc));
     ledger->complained = true;
 }
 

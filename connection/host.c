@@ -401,7 +401,7 @@ static int server_open(struct server *server)
             log_line(LOG_ERRORS, "%s: another %s runs in this domain", steps[i].what,
                      server->host.ops->program);
         else if (rc < 0)
-            log_line(LOG_ERRORS, "%s: %s%s", steps[i].what, strerror(-rc),
+            log_line(LOG_ERRORS, "%s: %s%s", steps[i].what, store_why(rc),
                      rc == -EACCES || rc == -EPERM ? " (run it as root)" : "");
         if (rc < 0)
             return rc;

@@ -43,6 +43,13 @@ int target_parse(const struct options *options, int argc, char **argv, struct ta
     "no Xen devices or no xenstore here, or not for this user "                                    \
     "(modprobe xen-gntalloc xen-gntdev xen-evtchn)"
 
+#define NO_GRANTS                                                                                  \
+    "the kernel grants no more pages (raise /sys/module/xen_gntalloc/parameters/limit, or take "   \
+    "smaller rings)"
+#define NO_PORTS                                                                                   \
+    "no event channel is left in this domain (raise max_event_channels in its xl config)"
+#define NO_LOCKS "no space is left in /run/pvchan for its lock"
+
 /* Why a channel of each kind cannot be opened, for errors whose own text says too little. */
 static const struct cause {
     int error;
@@ -61,11 +68,9 @@ static const struct cause {
      "nothing was offered there in time"},
     {-ECONNREFUSED, "the other side refused (its error: vchan list)", NULL},
     {-ECONNRESET, "the other side went away", NULL},
-    {-ENOSPC,
-     "the kernel grants no more pages (raise /sys/module/xen_gntalloc/parameters/limit, "
-     "or take smaller rings)",
-     "the kernel grants no more pages (raise /sys/module/xen_gntalloc/parameters/limit, or take "
-     "smaller rings)"},
+    {-ENOSPC, NO_GRANTS, NO_GRANTS},
+    {-EUSERS, NO_PORTS, NO_PORTS},
+    {-ENOLCK, NO_LOCKS, NO_LOCKS},
     {-EACCES, "no permission for Xen's devices or xenstore",
      "no permission for Xen's devices or the path"},
     {-EPROTO, "the other side's shared page makes no sense", "the shared page makes no sense"},
@@ -83,7 +88,7 @@ static const char *cause_of(const struct options *options, int error)
         if (causes[i].error == error && text)
             return text;
     }
-    return strerror(-error);
+    return store_why(error);
 }
 
 /* What xenstore shows of the channel of that name; false: there is none, or several. */
@@ -225,5 +230,5 @@ int channel_complain(const char *which, int error)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         if (rows[i].error == error)
             return complain(rows[i].code, "%s%s%s", which, colon, rows[i].text);
-    return complain(EXIT_LOCAL, "%s%sthe channel failed: %s", which, colon, strerror(-error));
+    return complain(EXIT_LOCAL, "%s%sthe channel failed: %s", which, colon, store_why(error));
 }

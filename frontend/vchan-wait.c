@@ -85,7 +85,7 @@ static int wait_complain(const char *name, const struct options *options, int rc
                         "\"%s\": several domains have a channel of that name (write DOMID/NAME)",
                         name);
     default:
-        return complain(EXIT_LOCAL, "cannot watch \"%s\" in xenstore: %s", name, strerror(-rc));
+        return complain(EXIT_LOCAL, "cannot watch \"%s\" in xenstore: %s", name, store_why(rc));
     }
 }
 

@@ -28,9 +28,14 @@ static struct xs_handle *ask(struct store *store)
     return store->xs;
 }
 
-/* A connection that broke gives errors of its socket. */
+/*
+ * A connection that broke gives errors of its socket. ENOSPC is xenstored's word for a quota; others
+ * mean something else by it.
+ */
 static int error(void)
 {
+    if (errno == ENOSPC)
+        return -EDQUOT;
     return errno && errno != EBADF && errno != EPIPE ? -errno : -EIO;
 }
 
@@ -81,6 +86,12 @@ void store_close(struct store *store)
 int store_fd(struct store *store)
 {
     return xs_fileno(store->xs);
+}
+
+const char *store_why(int rc)
+{
+    return rc == -EDQUOT ? "a xenstore quota of this domain is used up (see pvchan(7), LIMITS)"
+                         : strerror(-rc);
 }
 
 uint64_t store_exchanges(const struct store *store)
@@ -370,7 +381,7 @@ int store_watch(struct store *store, const char *path, const char *token)
 {
     if (xs_watch(ask(store), path, token))
         return 0;
-    return errno == E2BIG ? -ENOSPC : error(); /* xenstored's word for its quota */
+    return errno == E2BIG ? -EDQUOT : error(); /* xenstored's word for this quota */
 }
 
 int store_unwatch(struct store *store, const char *path, const char *token)

@@ -6,8 +6,9 @@
  * Every path is given as a directory and a key below it; a NULL directory makes the key the whole
  * path. Relative paths are the calling domain's own (they survive a change of its domid). Functions
  * return 0 or a negative errno unless they say otherwise: -ENOENT (no such node), -EACCES (not ours
- * to touch), -ENOSPC or -E2BIG (a quota), -ENAMETOOLONG, -EIO (xenstored is gone). They block for
- * one exchange with xenstored. A store belongs to one thread, and does not survive fork().
+ * to touch), -EDQUOT (a xenstore quota of this domain is used up: nodes, watches, transactions),
+ * -E2BIG (too long for xenstore), -ENAMETOOLONG, -EIO (xenstored is gone). They block for one
+ * exchange with xenstored. A store belongs to one thread, and does not survive fork().
  */
 #ifndef STATE_STORE_H
 #define STATE_STORE_H
@@ -44,6 +45,9 @@ void store_close(struct store *store);
  * misses an event, and may be readable for none.
  */
 int store_fd(struct store *store);
+
+/* Words for a negative errno of these functions: as strerror(), but with what a quota is. */
+const char *store_why(int rc);
 
 /* How many exchanges with xenstored there were: what the work so far has cost. */
 uint64_t store_exchanges(const struct store *store);
@@ -121,7 +125,7 @@ int store_transaction(struct store *store, int (*fill)(struct store *store, void
 
 /*
  * Watches a node and all below it; the token comes back with each event and tells the caller's
- * watches apart (it is text, and visible to xenstored). The first event comes at once. -ENOSPC:
+ * watches apart (it is text, and visible to xenstored). The first event comes at once. -EDQUOT:
  * this domain has too many watches (a guest may have 128).
  */
 int store_watch(struct store *store, const char *path, const char *token);

@@ -306,7 +306,7 @@ END_TEST
 static void open_three(struct peer *here)
 {
     restart_peer();
-    is(ask("watches 2"), -ENOSPC);
+    is(ask("watches 2"), -EDQUOT);
     peer_start(here, NULL);
     is(peer_ask(here, "gopen 1 %u/app %d", web_id, PATIENCE_MS), 0);
     is(peer_ask(here, "gopen 2 %u/gone %d", web_id, PATIENCE_MS), 0);

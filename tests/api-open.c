@@ -241,10 +241,10 @@ START_TEST(open_reaches_the_limits)
     is(xopen(web_app, 100, 0), -ETIMEDOUT);
     is(answer(), -ENOSPC);
     run("exec xensim limit %u 1024", web_id);
-    is(ask("watches 0"), -ENOSPC);
-    is(ask("open app %d", PATIENCE_MS), -ENOSPC);
+    is(ask("watches 0"), -EDQUOT);
+    is(ask("open app %d", PATIENCE_MS), -EDQUOT);
     restart_peer();
-    is(ask("watches 1"), -ENOSPC); /* more than one a frontend does not need */
+    is(ask("watches 1"), -EDQUOT); /* more than one a frontend does not need */
     meet(0);
     is(ask("close"), 0);
     side_close(&me);

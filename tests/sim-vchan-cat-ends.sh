@@ -95,6 +95,20 @@ in_domain guest xenstore-rm data/x
 run 3 env -i PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH:-}" vchan cat echo
 complains 'vchan: cannot open "echo": no Xen devices or no xenstore here, or not for this user (modprobe xen-gntalloc xen-gntdev xen-evtchn)'
 
+part "3: a limit is reached, and it says which"
+run 0 xensim limit guest 0
+run 3 "${cat[@]}" echo
+complains 'vchan: cannot open "echo": the kernel grants no more pages (raise /sys/module/xen_gntalloc/parameters/limit, or take smaller rings)'
+run 0 xensim limit guest 1024
+many=()
+for i in {1..1100}; do
+    many+=("data/many/$i" "")
+done
+in_domain guest xenstore-write "${many[@]}" 2> /dev/null && fail "1100 nodes are no quota"
+run 3 "${cat[@]}" echo
+complains 'vchan: cannot open "echo": a xenstore quota of this domain is used up (see pvchan(7), LIMITS)'
+in_domain guest xenstore-rm data/many
+
 part "4: time"
 run 4 "${cat[@]}" --timeout 0.2 app
 complains 'vchan: cannot open "app": the other side did not come in time (see vchan list)'

@@ -38,7 +38,7 @@ int store_watch(struct store *store, const char *path, const char *token)
 
     (void)store;
     if (count() >= quota)
-        return -ENOSPC;
+        return -EDQUOT;
     snprintf(place, sizeof(watched[0]), "%s %s", path, token);
     return 0;
 }
@@ -134,7 +134,7 @@ START_TEST(test_none_for_the_first)
     struct place other = {0};
 
     quota = 2;
-    ck_assert_int_eq(watches_add(&watches, &other, "/b/6/0", NULL), -ENOSPC);
+    ck_assert_int_eq(watches_add(&watches, &other, "/b/6/0", NULL), -EDQUOT);
     ck_assert_ptr_null(other.parent);
     ck_assert_int_eq(count(), 2);
 }

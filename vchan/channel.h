@@ -27,7 +27,8 @@ struct channel_owner {
  * Server: grants a page and rings of these orders (seen from the server) to domain peer, and offers
  * it a port. On success the caller owns *channel; on failure it is NULL and nothing is left.
  * -ENOSPC: the kernel grants no more pages (gntalloc's limit, 1024 by default, or the grant table);
- * -ENODEV: the driver is not there (modprobe xen-gntalloc; for channel_join() xen-gntdev).
+ * -EUSERS: this domain has no event channel left; -ENODEV: the driver is not there (modprobe
+ * xen-gntalloc; for channel_join() xen-gntdev).
  */
 int channel_serve(struct xen *xen, domid_t peer, const struct ring_orders *orders,
                   struct channel_owner owner, struct channel **channel);

@@ -55,7 +55,7 @@ static int write_offers(struct endpoint *endpoint)
         rc = store_write_device(endpoint->store, endpoint->own_dir, ENDPOINT_OFFER,
                                 endpoint->ops->reattaches ? "1" : "0");
     if (rc < 0)
-        endpoint_explain(endpoint, rc, "cannot write the backend's offers: %s", strerror(-rc));
+        endpoint_explain(endpoint, rc, "cannot write the backend's offers: %s", store_why(rc));
     return rc;
 }
 
@@ -89,6 +89,14 @@ static int fill_keys(struct store *store, void *arg)
                               channel_port(endpoint->channel));
 }
 
+/* What xen_offer_port() and xen_bind_port() say of both roles. */
+#define NO_PORT "no event channel is left in this domain (raise max_event_channels in its xl config)"
+
+static const char *grant_error(int rc)
+{
+    return rc == -EUSERS ? NO_PORT : strerror(-rc);
+}
+
 static const char *grant_advice(int rc)
 {
     switch (rc) {
@@ -109,14 +117,14 @@ static int act_grant(struct endpoint *endpoint)
 
     if (rc < 0) {
         endpoint_explain(endpoint, rc, "cannot grant rings of %u and %u bytes: %s%s",
-                         1u << endpoint->orders.read, 1u << endpoint->orders.write, strerror(-rc),
-                         grant_advice(rc));
+                         1u << endpoint->orders.read, 1u << endpoint->orders.write,
+                         grant_error(rc), grant_advice(rc));
         return rc;
     }
     rc = store_transaction(endpoint->store, fill_keys, endpoint);
     if (rc < 0) {
         endpoint_explain(endpoint, rc, "cannot write ring-ref and event-channel: %s",
-                         strerror(-rc));
+                         store_why(rc));
         channel_close(endpoint->channel);
         endpoint->channel = NULL;
     }
@@ -153,6 +161,8 @@ static const char *join_error(int rc)
     switch (rc) {
     case -EBUSY:
         return "its event channel is not offered to us, or taken by another client";
+    case -EUSERS:
+        return NO_PORT;
     case -ENODEV:
         return "No such device (modprobe xen-gntdev)";
     case -EPROTO:
@@ -227,7 +237,7 @@ static int go_on(struct endpoint *endpoint)
     if (rc < 0) {
         endpoint_explain(endpoint, rc, "%s is not gone on with: its event-channel %u is %s",
                          endpoint->peer_dir, port,
-                         rc == -EBUSY ? "another channel's, too" : strerror(-rc));
+                         rc == -EBUSY ? "another channel's, too" : store_why(rc));
         return rc;
     }
     return act_map(endpoint);

@@ -235,7 +235,7 @@ static bool publish(struct endpoint *endpoint, enum xenbus_state next)
         return true; /* removed, or its frontend died or began: the next look sees it */
     if (rc < 0) {
         endpoint_explain(endpoint, rc, "cannot write the state %s: %s", xenbus_state_name(next),
-                         strerror(-rc));
+                         store_why(rc));
         return false;
     }
     endpoint->view.own = next;

@@ -28,17 +28,23 @@ static bool still_there(const char *path, int fd)
            ours.st_dev == theirs.st_dev;
 }
 
+/* Other causes have the names of a full disk, and other remedies. */
+static int open_error(void)
+{
+    return errno == ENOSPC || errno == EDQUOT ? -ENOLCK : -errno;
+}
+
 /* Opens a file there, and makes it if need be. */
 static int open_file(const char *path)
 {
     int fd;
 
     if (mkdir(LOCK_DIR, 0755) < 0 && errno != EEXIST)
-        return -errno;
+        return open_error();
     descriptor_guard();
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     descriptor_unguard();
-    return fd < 0 ? -errno : fd;
+    return fd < 0 ? open_error() : fd;
 }
 
 int lock_take(const char *name)

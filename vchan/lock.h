@@ -12,7 +12,8 @@
 
 /*
  * Takes the lock of that name (a file name). Returns an fd to give to lock_release(), or -EBUSY if
- * another process has it, -EACCES or another errno if the file cannot be made. Does not block.
+ * another process has it, -ENOLCK if there is no space for the file, -EACCES or another errno if it
+ * cannot be made. Does not block.
  */
 int lock_take(const char *name);
 

@@ -68,8 +68,10 @@ enum pvchan_flags {
  * ends are this domain; -ETIMEDOUT: the other side did not come; -ECONNREFUSED: it came, but left
  * again before it was Connected (its node error says why, `vchan list` shows it); -ECONNRESET: it
  * died just when we were; -EPROTO: its page makes no sense; -ESRCH: its domain is gone; -ENOSPC:
- * the kernel grants no more pages (raise xen_gntalloc's limit, or take smaller rings), or xenstored
- * no more watches; -ENODEV, -EACCES: xenstored or a Xen device (evtchn, gntalloc, gntdev) is not
+ * the kernel grants no more pages (raise xen_gntalloc's limit, or take smaller rings); -EDQUOT: a
+ * xenstore quota of this domain is used up (pvchan(7), LIMITS); -EUSERS: this domain has no event
+ * channel left (raise max_event_channels in its xl config); -ENOLCK: no space in /run/pvchan;
+ * -ENODEV, -EACCES: xenstored or a Xen device (evtchn, gntalloc, gntdev) is not
  * there or not ours to open; -EIO: xenstored went away; -EINTR; -ENOMEM. On failure *channel is
  * NULL, and the device, if it was ours to open, is Closed, for the next to open. On success the
  * caller owns *channel.
@@ -84,8 +86,8 @@ int pvchan_open(const char *name, int timeout_ms, unsigned int flags, struct pvc
  *
  * -ERANGE: a size is too large; -EINVAL: peer is no domain's id, or path none of xenstore's;
  * -ENAMETOOLONG: path; -ELOOP: peer is this domain; -EACCES: path is not ours to write, or as
- * above; -ENOSPC, -ENODEV, -EIO, -ENOMEM: as above. On success the caller owns *channel; closing it
- * removes the two keys if they still are its own.
+ * above; -ENOSPC, -EDQUOT, -EUSERS, -ENODEV, -EIO, -ENOMEM: as above. On success the caller owns
+ * *channel; closing it removes the two keys if they still are its own.
  */
 int pvchan_server(unsigned int peer, const char *path, size_t read_size, size_t write_size,
                   unsigned int flags, struct pvchan **channel);
@@ -98,7 +100,7 @@ int pvchan_server(unsigned int peer, const char *path, size_t read_size, size_t 
  * gone and left its keys; -EINVAL: peer is no domain's id, path none of xenstore's, the keys are no
  * numbers, or the page is not granted to us; -ENOENT, -EACCES: there is only event-channel, or we
  * may read only that; -EPROTO: the page makes no sense; -ESRCH: no such domain; -ENAMETOOLONG,
- * -ELOOP, -ENOSPC, -ENODEV, -EACCES, -EIO, -ENOMEM: as above; -EINTR. On success the caller owns
+ * -ELOOP, -ENOSPC, -EDQUOT, -EUSERS, -ENODEV, -EACCES, -EIO, -ENOMEM: as above; -EINTR. On success the caller owns
  * *channel.
  *
  * A client that is killed may leave up to half a ring that it has read, but not said so: a second

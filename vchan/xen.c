@@ -285,13 +285,19 @@ static void peer_drop(struct xen_peer *peer)
     free(peer);
 }
 
+/* Pages that cannot be granted have the same errno, and another remedy. */
+static int port_error(void)
+{
+    return errno == ENOSPC ? -EUSERS : error();
+}
+
 static int keep_port(struct xen *xen, uint32_t domid, xenevtchn_port_or_error_t number,
                      struct xen_port *port)
 {
     int rc;
 
     if (number < 0)
-        return error();
+        return port_error();
     rc = make_room(xen, (size_t)number);
     port->peer = rc < 0 ? NULL : peer_find(xen, domid);
     if (!port->peer) {

@@ -71,12 +71,15 @@ void xen_unmute(struct xen *xen);
  */
 int xen_await(struct xen *xen);
 
-/* Makes a port that domain peer may bind to. port->fired is set by the caller. 0 or -errno. */
+/*
+ * Makes a port that domain peer may bind to. port->fired is set by the caller. -EUSERS: this domain
+ * has no event channel left; or another negative errno.
+ */
 int xen_offer_port(struct xen *xen, uint32_t peer, struct xen_port *port);
 
 /*
  * Binds to a peer's port. -EINVAL: it is no port offered to us; or somebody else is bound to it
- * already (the hypervisor does not tell the two apart).
+ * already (the hypervisor does not tell the two apart). -EUSERS: as above.
  */
 int xen_bind_port(struct xen *xen, uint32_t peer, evtchn_port_t remote, struct xen_port *port);
 
