@@ -215,6 +215,13 @@ static long do_gread(char **arg)
     }
 }
 
+/* gagain NUMBER: gives a member another turn. */
+static long do_gagain(char **arg)
+{
+    pvchan_again(members[number(arg[0]) % (MEMBERS_MAX + 1)]);
+    return 0;
+}
+
 /* gdrop NUMBER: closes a member. */
 static long do_gdrop(char **arg)
 {
@@ -350,6 +357,7 @@ static const struct command {
     {"gwait", 1, do_gwait},
     {"gopened", 1, do_gopened},
     {"gread", 1, do_gread},
+    {"gagain", 1, do_gagain},
     {"gdrop", 1, do_gdrop},
     {"gclose", 0, do_gclose},
     {"watches", 1, do_watches},

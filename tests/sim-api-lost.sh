@@ -66,10 +66,14 @@ done
 [ "$answer" = -5 ] || fail "dispatch says $answer"
 answer=
 for ((i = 0; i < 100 && answer != -5; i++)); do
+    here gagain 1 # a channel has something to do, always
+    says "$here_out" 0 gagain
     here gwait 20
     read -rt 10 answer <&"$here_out"
 done
 [ "$answer" = -5 ] || fail "the group says $answer"
+here gwait 0
+says "$here_out" 1 "the group, whose channel still has its turn"
 here gwait 20
 says "$here_out" 0 "the group, which has said so"
 kill -9 "$there_PID"

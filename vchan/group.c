@@ -247,7 +247,7 @@ static void look(void *owner)
 /* Its channels go on, and who waits for them may not be told of it again and again. */
 static void lose_store(struct pvchan_group *group)
 {
-    group->store_lost = true;
+    group->store_lost = group->loss_untold = true;
     epoll_ctl(group->poll_fd, EPOLL_CTL_DEL, store_fd(group->store), NULL);
 }
 
@@ -264,9 +264,20 @@ static int heed_store(struct pvchan_group *group)
             break;
         watches_heed(&group->watches, event.path, look);
     }
-    if (rc == -EIO && !group->alone)
+    if (rc == -EIO && !group->alone) {
         lose_store(group);
+        return 0;
+    }
     return rc < 0 ? rc : 0;
+}
+
+/* Once, and at once: in a busy group some channel always has a turn. */
+static int report_loss(struct pvchan_group *group)
+{
+    bool news = group->loss_untold;
+
+    group->loss_untold = false;
+    return news ? -EIO : 0;
 }
 
 static void set_alarm(struct pvchan_group *group, int64_t deadline)
@@ -345,9 +356,11 @@ EXPORT int pvchan_group_wait(struct pvchan_group *group, int timeout_ms, struct 
 
     forget_names(group);
     for (;;) {
-        int left, rc;
+        int left, rc = report_loss(group);
 
-        *out = next_told(group);
+        *out = rc < 0 ? NULL : next_told(group);
+        if (rc < 0)
+            return rc;
         if (*out || last)
             return *out ? 1 : 0;
         left = time_left(deadline);

@@ -24,7 +24,8 @@ struct pvchan_group {
     bool polled;   /* the event channels, too, are in it */
     int timer_fd;  /* for deadlines; -1: none was needed yet */
     int64_t alarm; /* when it goes off; negative: it does not */
-    bool store_lost; /* xenstored went away, and the program was told */
+    bool store_lost;   /* xenstored went away */
+    bool loss_untold;  /* and the program does not know yet */
     bool alone;    /* it is its only channel's, and goes with it */
     struct watches watches;
     TAILQ_HEAD(, pvchan) channels;

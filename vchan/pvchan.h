@@ -292,9 +292,9 @@ int pvchan_opened(struct pvchan *channel);
  * others that wait for their turn, at a cost that does not depend on how many are open. Between two
  * calls any channel of the group may be closed, and others opened.
  *
- * Returns 1; 0 if the time was over, and *channel is NULL; -EINTR; -EIO: xenstored went away, and
- * no channel has anything to do; that is said once, call again: the channels that are open go on;
- * or another negative errno if the event channels are gone.
+ * Returns 1; 0 if the time was over, and *channel is NULL; -EINTR; -EIO: xenstored went away, which
+ * is reported once, whatever else there is to do: call again, the channels that are open go on; or
+ * another negative errno if the event channels are gone.
  */
 int pvchan_group_wait(struct pvchan_group *group, int timeout_ms, struct pvchan **channel);
 
