@@ -4,8 +4,10 @@
  * stands in for the kernel's scheduler.
  */
 #include <sched.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/check-main.h"
 #include "vchan/spin.h"
@@ -16,6 +18,23 @@
 static int cpus;
 static int yields;
 static long away_ns; /* how long others have the CPU then */
+
+/* While this is not 0 it is the time, of which each call takes TICK_NS, and one an interruption. */
+static long clock_ns;
+static int clock_calls;
+static int interrupted_call;
+
+#define TICK_NS      10000
+#define INTERRUPT_NS 100000000
+
+int clock_gettime(clockid_t clock, struct timespec *time)
+{
+    if (clock_ns == 0)
+        return (int)syscall(SYS_clock_gettime, clock, time);
+    clock_ns += ++clock_calls == interrupted_call ? INTERRUPT_NS : TICK_NS;
+    *time = (struct timespec){.tv_sec = clock_ns / 1000000000, .tv_nsec = clock_ns % 1000000000};
+    return 0;
+}
 
 int get_nprocs(void)
 {
@@ -71,6 +90,26 @@ START_TEST(does_not_look_on_one_cpu)
 
     cpus = 1;
     ck_assert_uint_eq(looks(&spin, true), 0);
+}
+END_TEST
+
+/* How many pauses the first look of this process may take: they are found out by the clock. */
+static uint32_t calibrate(int interrupted)
+{
+    struct spin spin = {0};
+    struct spin_turn turn;
+
+    interrupted_call = interrupted;
+    clock_ns = 1;
+    ck_assert(spin_start(&spin, &turn));
+    clock_ns = 0;
+    return turn.pauses;
+}
+
+/* Whichever call it is: of none to the last, in a process each. 256 pauses seem to take TICK_NS. */
+START_TEST(calibrates_despite_an_interruption)
+{
+    ck_assert_uint_eq(calibrate(_i), 256 * 50000 / TICK_NS);
 }
 END_TEST
 
@@ -237,6 +276,7 @@ int main(void)
 
     tcase_add_checked_fixture(tcase, setup, NULL);
     tcase_add_test(tcase, does_not_look_on_one_cpu);
+    tcase_add_loop_test(tcase, calibrates_despite_an_interruption, 0, 17);
     tcase_add_test(tcase, looks_seldom_in_vain);
     tcase_add_test(tcase, looks_again_once_it_finds);
     tcase_add_test(tcase, yields_seldom_in_vain);

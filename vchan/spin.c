@@ -34,7 +34,10 @@
 #define LONG_NS 1000u
 
 #define PAUSES_MAX 16
-#define CALIBRATION 2048
+
+/* One sample may be interrupted, which makes it longer: the shortest of several counts. */
+#define SAMPLES       8
+#define SAMPLE_PAUSES 256
 
 /* Both are the process's, and the same whoever computes them. 0: not known yet. */
 static uint32_t pauses_in_a_look; /* that take LOOK_NS */
@@ -64,17 +67,36 @@ static uint64_t nanoseconds(void)
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
+static uint64_t sample(void)
+{
+    uint64_t start = nanoseconds();
+
+    pause_for(SAMPLE_PAUSES);
+    return nanoseconds() - start;
+}
+
+static uint64_t shortest_sample(void)
+{
+    uint64_t shortest = sample();
+
+    for (int i = 1; i < SAMPLES; i++) {
+        uint64_t took = sample();
+
+        if (took < shortest)
+            shortest = took;
+    }
+    return shortest;
+}
+
 static uint32_t pauses_of_a_look(void)
 {
     uint32_t pauses = load_once(&pauses_in_a_look);
-    uint64_t start, took;
+    uint64_t took;
 
     if (pauses)
         return pauses;
-    start = nanoseconds();
-    pause_for(CALIBRATION);
-    took = nanoseconds() - start;
-    pauses = (uint32_t)((uint64_t)CALIBRATION * LOOK_NS / (took ? took : 1));
+    took = shortest_sample();
+    pauses = (uint32_t)((uint64_t)SAMPLE_PAUSES * LOOK_NS / (took ? took : 1));
     store_once(&pauses_in_a_look, pauses);
     return pauses;
 }
