@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* As large as nobody writes one by hand. */
+/* Nobody writes a larger one by hand. */
 #define FILE_MAX (1u << 20)
 
 struct reader {
@@ -217,14 +217,14 @@ static int load(const struct reader *reader, FILE *from, char **text)
 {
     size_t size;
 
-    *text = malloc(FILE_MAX + 1);
+    *text = malloc(FILE_MAX + 2);
     if (!*text)
         return -ENOMEM;
-    size = fread(*text, 1, FILE_MAX, from);
+    size = fread(*text, 1, FILE_MAX + 1, from);
     (*text)[size] = '\0';
     if (ferror(from))
         return -errno;
-    if (size == FILE_MAX)
+    if (size > FILE_MAX)
         return refuse(reader, 0, "is larger than 1M");
     if (memchr(*text, '\0', size))
         return refuse(reader, 0, "is not a text file (it holds a NUL)");

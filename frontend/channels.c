@@ -228,3 +228,33 @@ int channels_find(const struct channel_view *views, size_t count, const char *na
     }
     return *found ? 0 : none;
 }
+
+/* Those of that name, as they are now. 0, or as channels_find(). */
+static int pick(struct store *store, const struct channel_name *names, size_t names_count,
+                const char *name, bool to_open, struct channel_view *view)
+{
+    const struct channel_view *found;
+    struct channel_view *views;
+    size_t count;
+    int rc = channels_view(store, names, names_count, name, &views, &count);
+
+    if (rc < 0)
+        return rc;
+    rc = channels_find(views, count, name, to_open, &found);
+    if (rc == 0)
+        *view = *found;
+    free(views);
+    return rc;
+}
+
+int channels_look(struct store *store, struct channel_name **names, size_t *names_count,
+                  const char *name, bool to_open, struct channel_view *view)
+{
+    int rc = *names ? pick(store, *names, *names_count, name, to_open, view) : -ENOENT;
+
+    if (rc != -ENOENT)
+        return rc;
+    free(*names);
+    rc = channels_names(store, names, names_count);
+    return rc < 0 ? rc : pick(store, *names, *names_count, name, to_open, view);
+}

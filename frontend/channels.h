@@ -66,6 +66,15 @@ int channels_list(struct store *store, struct channel_view **views, size_t *coun
 int channels_find(const struct channel_view *views, size_t count, const char *name, bool to_open,
                   const struct channel_view **found);
 
+/*
+ * Finds one, among the names that are known from before (none at first: NULL and 0), or else among
+ * those that there are now, which are known from then on. So only the first look goes through all
+ * channels, as long as the name is found. 0, or as channels_names() and channels_find(). The caller
+ * frees *names in the end.
+ */
+int channels_look(struct store *store, struct channel_name **names, size_t *names_count,
+                  const char *name, bool to_open, struct channel_view *view);
+
 /* Whether a word could be a channel: "NAME" or "DOMID/NAME". */
 bool channels_name_valid(const char *name);
 

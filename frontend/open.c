@@ -10,39 +10,6 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* Those of that name, as they are now. 0, or as channels_find(). */
-static int pick(const struct pvchan_group *group, const char *name, struct channel_view *device)
-{
-    const struct channel_view *found;
-    struct channel_view *views;
-    size_t count;
-    int rc = channels_view(group->store, group->names, group->names_count, name, &views, &count);
-
-    if (rc < 0)
-        return rc;
-    rc = channels_find(views, count, name, true, &found);
-    if (rc == 0)
-        *device = *found;
-    free(views);
-    return rc;
-}
-
-/*
- * Which of this domain's devices is meant. To look through all of them takes long where there are
- * many, so that who opens many at once looks once; but that is not relied upon to say that there is
- * none.
- */
-static int find(struct pvchan_group *group, const char *name, struct channel_view *device)
-{
-    int rc = group->names ? pick(group, name, device) : -ENOENT;
-
-    if (rc != -ENOENT)
-        return rc;
-    free(group->names);
-    rc = channels_names(group->store, &group->names, &group->names_count);
-    return rc < 0 ? rc : pick(group, name, device);
-}
-
 /*
  * A frontend that is Closed was refused; a backend may be told so by its frontend, which starts
  * over.
@@ -117,7 +84,7 @@ static int connect_named(struct pvchan *handle, const char *name)
         .stirred = stirred, .moved = stirred, .releasing = end_of_life};
     struct pvchan_group *group = handle->group;
     struct channel_view device;
-    int rc = find(group, name, &device);
+    int rc = channels_look(group->store, &group->names, &group->names_count, name, true, &device);
 
     if (rc == 0)
         rc = endpoint_open(group->store, group->xen, device.role, device.dir, &ops, handle,

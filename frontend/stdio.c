@@ -81,6 +81,8 @@ ssize_t stdio_write(const struct stdio *stdio, const void *data, size_t size)
 
 void stdio_close(struct stdio *stdio)
 {
+    if (stdio->fd < 0)
+        return;
     if (stdio->kind == STDIO_OWN)
         close(stdio->fd);
     close(stdio->original);

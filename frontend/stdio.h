@@ -28,7 +28,10 @@ struct stdio stdio_open(int fd, int mode);
 ssize_t stdio_read(const struct stdio *stdio, void *data, size_t size);
 ssize_t stdio_write(const struct stdio *stdio, const void *data, size_t size);
 
-/* Closes it, and the descriptor that it was made from: who reads our output sees the end. */
+/*
+ * Closes it, and the descriptor that it was made from, so that a reader of our output sees the end.
+ * Once: later calls do nothing.
+ */
 void stdio_close(struct stdio *stdio);
 
 #endif

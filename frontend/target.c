@@ -94,20 +94,15 @@ static const char *cause_of(const struct options *options, int error)
 /* What xenstore shows of the channel of that name; false: there is none, or several. */
 static bool look_at(const char *name, struct channel_view *view)
 {
-    const struct channel_view *found;
-    struct channel_view *views;
+    struct channel_name *names = NULL;
+    size_t count = 0;
     struct store *store;
-    bool there = false;
-    size_t count;
+    bool there;
 
     if (store_open(&store) < 0)
         return false;
-    if (channels_list(store, &views, &count) == 0) {
-        there = channels_find(views, count, name, false, &found) == 0;
-        if (there)
-            *view = *found;
-        free(views);
-    }
+    there = channels_look(store, &names, &count, name, false, view) == 0;
+    free(names);
     store_close(store);
     return there;
 }

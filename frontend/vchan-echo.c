@@ -45,13 +45,15 @@ static ssize_t copy_span(struct pvchan *channel)
     struct iovec in[2], out[2];
     ssize_t bytes = pvchan_peek(channel, 1, in);
     ssize_t room = bytes > 0 ? pvchan_reserve(channel, 1, out) : 0;
+    int rc;
 
     if (bytes <= 0 || room < 0)
         return bytes <= 0 ? bytes : room;
     bytes = (ssize_t)MIN(in[0].iov_len, out[0].iov_len);
     memcpy(out[0].iov_base, in[0].iov_base, (size_t)bytes);
     pvchan_consume(channel, (size_t)bytes);
-    return pvchan_commit(channel, (size_t)bytes) < 0 ? -EPIPE : bytes;
+    rc = pvchan_commit(channel, (size_t)bytes);
+    return rc < 0 ? rc : bytes;
 }
 
 /* Its share. -EAGAIN: there will be more; 0: the peer ended; or what the channel failed with. */

@@ -10,21 +10,20 @@
 #include "frontend/stop.h"
 #include "frontend/vchan.h"
 
-/* 1: it is in that state; 0: it is not; -ENOENT: it is not there; or another negative errno. */
-static int is_reached(struct store *store, const char *name, enum xenbus_state state)
-{
-    const struct channel_view *view;
-    struct channel_view *views;
+/* Which channels there are, as far as is known: so that an event costs a look at one of them only. */
+struct known {
+    struct channel_name *names;
     size_t count;
-    int rc = channels_list(store, &views, &count);
+};
 
-    if (rc < 0)
-        return rc;
-    rc = channels_find(views, count, name, false, &view);
-    if (rc == 0)
-        rc = view->state == state;
-    free(views);
-    return rc;
+/* 1: it is in that state; 0: it is not; -ENOENT: it is not there; or another negative errno. */
+static int is_reached(struct store *store, struct known *known, const char *name,
+                      enum xenbus_state state)
+{
+    struct channel_view view;
+    int rc = channels_look(store, &known->names, &known->count, name, false, &view);
+
+    return rc < 0 ? rc : view.state == state;
 }
 
 static int take_events(struct store *store)
@@ -50,7 +49,8 @@ static int wait_event(struct store *store, int64_t deadline)
 }
 
 /* As is_reached(), after its time; -ETIMEDOUT: it is there, but not in that state. */
-static int wait_state(struct store *store, const char *name, const struct options *options)
+static int wait_state(struct store *store, struct known *known, const char *name,
+                      const struct options *options)
 {
     int64_t deadline = options->timeout_ms < 0 ? -1 : clock_ms() + options->timeout_ms;
     int rc = store_watch(store, "device/vchan", "frontends");
@@ -58,7 +58,7 @@ static int wait_state(struct store *store, const char *name, const struct option
     if (rc == 0)
         rc = store_watch(store, "backend/vchan", "backends");
     while (rc == 0) {
-        int reached = is_reached(store, name, options->state);
+        int reached = is_reached(store, known, name, options->state);
 
         if (reached != 0 && reached != -ENOENT)
             return reached;
@@ -91,6 +91,7 @@ static int wait_complain(const char *name, const struct options *options, int rc
 
 int wait_run(const struct options *options, int argc, char **argv)
 {
+    struct known known = {0};
     struct store *store;
     int rc;
 
@@ -103,7 +104,8 @@ int wait_run(const struct options *options, int argc, char **argv)
         return complain(EXIT_LOCAL, "cannot connect to xenstore: %s (no Xen, or not root?)",
                         strerror(-rc));
     stop_catch();
-    rc = wait_state(store, argv[0], options);
+    rc = wait_state(store, &known, argv[0], options);
+    free(known.names);
     store_close(store);
     stop_die();
     return rc > 0 ? EXIT_DONE : wait_complain(argv[0], options, rc);

@@ -18,7 +18,7 @@ AM_TESTS_ENVIRONMENT = \
 
 UNIT_TESTS = \
 	tests/fuzz-page tests/test-agent-config tests/test-connection tests/test-command tests/test-config \
-	tests/test-device tests/test-endpoint tests/test-machine tests/test-pace tests/test-relay tests/test-ring tests/test-spin tests/test-turns \
+	tests/test-device tests/test-echo tests/test-endpoint tests/test-machine tests/test-pace tests/test-relay tests/test-ring tests/test-spin tests/test-turns \
 	tests/test-unikernel \
 	tests/test-unikernel-device tests/test-watches
 check_PROGRAMS += $(UNIT_TESTS)
@@ -107,6 +107,11 @@ EXTRA_DIST += tests/check-main.h tests/lsan.supp
 tests_test_device_SOURCES = tests/test-device.c
 tests_test_device_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_test_device_LDADD = libstate.la $(CHECK_LIBS)
+
+# Its own functions stand before those of libpvchan.
+tests_test_echo_SOURCES = tests/test-echo.c
+tests_test_echo_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+tests_test_echo_LDADD = libcommand.la libpvchan.la $(CHECK_LIBS)
 
 tests_test_endpoint_SOURCES = tests/test-endpoint.c state/device.c state/machine.c state/xenbus.c \
 	vchan/claims.c vchan/endpoint.c vchan/endpoint-acts.c

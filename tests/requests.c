@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Preloaded into xl-vchan (tests/sim-toolstack-many.sh): how many requests it and libxenlight made
+ * Preloaded into xl-vchan (tests/sim-toolstack-many.sh) or vchan (tests/sim-vchan-cat-ends.sh): how many requests it and libxenlight made
  * of xenstore is added to the file REQUESTS at its end, a line with the number.
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,13 +13,18 @@
 
 static unsigned long requests;
 
-/* The programs that this one runs are not counted. */
+/* The programs that these run are not counted. */
+static bool is_counted(const char *program)
+{
+    return strcmp(program, "xl-vchan") == 0 || strcmp(program, "vchan") == 0;
+}
+
 static void __attribute__((destructor)) tell(void)
 {
     const char *file = getenv("REQUESTS");
     FILE *to;
 
-    if (!file || strcmp(program_invocation_short_name, "xl-vchan") != 0)
+    if (!file || !is_counted(program_invocation_short_name))
         return;
     to = fopen(file, "a");
     if (!to)

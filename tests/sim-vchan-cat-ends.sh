@@ -143,6 +143,22 @@ run 0 vchan list --json
 [[ ${out//[$' \n']/} == *'{"name":"held","role":"backend","devid":5,"peer":'$guest',"state":"Connected","peer_state":"Connected","frontend_error":null,"backend_error":null}'* ]] ||
     fail "list --json: $out"
 
+part "wait: an event costs no look at the channels that it is not about"
+entries=()
+for i in {1..40}; do entries+=("name=m$i"); done
+domain many "${entries[@]}"
+B=/local/domain/0/backend/vchan/$(xl domid many)
+LD_PRELOAD=$LD_PRELOAD:$PWD/tests/.libs/requests.so REQUESTS=$work/requests \
+    timeout 60 vchan wait --timeout 30 --state Closing m1 &
+waiter=$!
+watching() { [ -e "/proc/$(pgrep -P $waiter)/task" ] && [ "$(ls "/proc/$(pgrep -P $waiter)/task" | wc -l)" = 2 ]; }
+within 30 watching # libxenstore has a thread for watches
+for i in {1..20}; do xenstore-write "$B/2/error" "$i"; done
+xenstore-write "$B/0/state" 5
+exits 0 wait "$waiter"
+[ "$(cat "$work/requests")" -lt 400 ] || fail "$(cat "$work/requests") requests"
+run 0 xl destroy many
+
 part "5: the other side died, or did not take all"
 # (A backend whose process died is waited for: it is the next one that gives up.)
 kill -9 "$backend"

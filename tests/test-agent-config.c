@@ -159,6 +159,7 @@ START_TEST(too_long)
     memset(text, '\n', size);
     ck_assert_int_eq(read_text(text, size), -EINVAL);
     ck_assert_ptr_nonnull(strstr(why, ": is larger than 1M"));
+    ck_assert_int_eq(read_text(text, size - 1), 0);
     free(text);
 }
 END_TEST
