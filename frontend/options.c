@@ -10,8 +10,6 @@
 #include "state/device.h"
 #include "state/store.h"
 
-#define LINGER_DEFAULT_MS 500
-
 /* ---- values ---- */
 
 /* Up to three digits after the point, as thousandths. */
@@ -223,7 +221,7 @@ int options_parse(const struct command *command, int argc, char **argv, struct o
 
     *options = (struct options){
         .timeout_ms = -1,
-        .linger_ms = LINGER_DEFAULT_MS,
+        .linger_ms = LINGER_DEFAULT,
         .read_ring = RING_SIZE_DEFAULT,
         .write_ring = RING_SIZE_DEFAULT,
         .state = XenbusStateConnected,

@@ -13,6 +13,13 @@
 #include "frontend/stop.h"
 #include "frontend/vchan.h"
 
+/*
+ * Without --linger: how long a plain vchan's peer may be silent after the end of input, if it has
+ * answered what was sent last, and if it has not.
+ */
+#define ANSWERED_SECONDS   0.5
+#define UNANSWERED_SECONDS 10
+
 /* What cat_result says while it is not over. */
 #define NOT_YET (-1)
 
@@ -25,6 +32,8 @@ struct cat {
     struct flow receiving;
     bool shut;     /* the end of input is passed on */
     bool met;      /* the peer has come */
+    bool heard;    /* it has sent something */
+    bool answered; /* it has done so since we last did */
     int64_t since; /* when this began, or when something last came after the end of input */
 };
 
@@ -70,10 +79,17 @@ static bool cat_lingers(const struct cat *cat)
            !flow_is_loaded(&cat->receiving);
 }
 
+static int cat_linger_ms(const struct cat *cat)
+{
+    if (cat->options->linger_ms != LINGER_DEFAULT)
+        return cat->options->linger_ms;
+    return (int)(1000 * (cat->answered ? ANSWERED_SECONDS : UNANSWERED_SECONDS));
+}
+
 /* How long this may still wait for the peer to come, or to say something; -1: for ever. */
 static int cat_patience(const struct cat *cat)
 {
-    int ms = cat_lingers(cat) ? cat->options->linger_ms : cat->met ? -1 : cat->options->timeout_ms;
+    int ms = cat_lingers(cat) ? cat_linger_ms(cat) : cat->met ? -1 : cat->options->timeout_ms;
     int64_t left = cat->since + ms - clock_ms();
 
     if (ms < 0)
@@ -104,6 +120,15 @@ static int cat_received_all(struct cat *cat)
     return gone || flow_is_over(&cat->sending) ? EXIT_DONE : NOT_YET;
 }
 
+/* The peer was silent for long enough. */
+static int cat_end_silence(const struct cat *cat)
+{
+    if (cat->heard || cat->options->linger_ms != LINGER_DEFAULT)
+        return EXIT_DONE;
+    return complain(EXIT_TIME, "no answer within %d seconds after the end of input (see --linger)",
+                    UNANSWERED_SECONDS);
+}
+
 /* The exit code, if it is over, or NOT_YET. */
 static int cat_result(struct cat *cat)
 {
@@ -117,7 +142,7 @@ static int cat_result(struct cat *cat)
         return cat_received_all(cat);
     if (cat_patience(cat) != 0)
         return NOT_YET;
-    return cat_lingers(cat) ? EXIT_DONE : channel_complain(NULL, -ETIMEDOUT);
+    return cat_lingers(cat) ? cat_end_silence(cat) : channel_complain(NULL, -ETIMEDOUT);
 }
 
 /* ---- moving ---- */
@@ -125,11 +150,14 @@ static int cat_result(struct cat *cat)
 /* Moves what can be moved now. Whether anything changed. */
 static bool cat_move(struct cat *cat)
 {
-    bool sent = flow_take(&cat->sending) | flow_give(&cat->sending);
-    bool received = flow_take(&cat->receiving) | flow_give(&cat->receiving);
+    bool took = flow_take(&cat->sending), gave = flow_give(&cat->sending);
+    bool heard = flow_take(&cat->receiving), sent = took || gave;
+    bool received = flow_give(&cat->receiving) || heard;
     bool came = !cat->met && (received || pvchan_is_connected(cat->channel));
 
     cat->met |= came;
+    cat->heard |= heard;
+    cat->answered = heard || (cat->answered && !gave);
     if (sent || received || came)
         cat->since = cat->met ? clock_ms() : cat->since;
     cat_pass_ends(cat);

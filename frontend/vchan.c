@@ -18,7 +18,8 @@ static const struct command commands[] = {
      "send standard input and write what comes to standard output\n"
      "  --timeout SECS      wait at most so long for the other side\n"
      "  -t, --linger SECS   --client, --server: after the end of input, how long the other side\n"
-     "                      may be silent before the channel is closed (0.5)\n"
+     "                      may be silent before the channel is closed (0.5, or 10 if it has\n"
+     "                      not answered)\n"
      "  --read-ring SIZE, --write-ring SIZE\n"
      "                      --server: sizes of the rings (64K)",
      "csTtrw", cat_run},

@@ -22,6 +22,9 @@ enum {
     EXIT_CORRUPT = 6,
 };
 
+/* For options.linger_ms: how long depends on whether the peer has answered. */
+#define LINGER_DEFAULT (-2)
+
 /* How a channel is meant. */
 enum target {
     TARGET_NAMED,
@@ -33,7 +36,7 @@ enum target {
 struct options {
     enum target target;
     int timeout_ms; /* -1: for ever */
-    int linger_ms;  /* likewise */
+    int linger_ms;  /* likewise; LINGER_DEFAULT: it was not given */
     uint32_t read_ring;
     uint32_t write_ring;
     enum xenbus_state state;

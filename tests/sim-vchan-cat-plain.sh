@@ -76,12 +76,40 @@ says last
 exec {open}>&-
 wait $! || fail "server: exit code $?"
 
-part "a silent peer is waited for as long as --linger says"
+# server_cat OPTION…: a server, $server_pid, with its input at $slow.
+server_cat() {
+    in_domain server vchan cat "$@" --server "$client" data/test < "$work/slow" &
+    server_pid=$!
+    exec {slow}> "$work/slow"
+}
 mkfifo "$work/slow"
-in_domain server vchan cat --server "$client" data/test < "$work/slow" &
+
+part "an answer that takes longer than 0.5 seconds is waited for"
+server_cat -t 0
+in_domain client vchan cat --client "$server" "$path" <<< question > "$work/out" &
+reader=$!
+read -rt 1.5 <> <(:) # what the server takes for its answer
+echo answer >&"$slow"
+exec {slow}>&-
+exits 0 wait "$reader"
+[ "$(cat "$work/out")" = answer ] || fail "got: $(cat "$work/out")"
+exits 0 wait "$server_pid"
+
+part "a peer that never answers is an error, unless --linger says how long"
+server_cat -t 0
+run 4 xensim exec client vchan cat --client "$server" "$path" <<< question
+complains "vchan: no answer within 10 seconds after the end of input (see --linger)"
+exec {slow}>&-
+wait "$server_pid"
+server_cat -t 0
+run 0 xensim exec client vchan cat --linger 0.1 --client "$server" "$path" <<< question
+exec {slow}>&-
+wait "$server_pid"
+
+part "a silent peer is waited for as long as --linger says"
+server_cat -t 0
 in_domain client vchan cat --linger inf --client "$server" "$path" < /dev/null > "$work/out" &
 reader=$!
-exec {slow}> "$work/slow"
 echo answer >&"$slow"
 until [ -s "$work/out" ]; do kill -0 "$reader" || break; sleep 0.02; done
 [ "$(cat "$work/out")" = answer ] || fail "got: $(cat "$work/out")"
