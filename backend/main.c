@@ -21,10 +21,11 @@ enum { EXIT_STOPPED = 0 };
 enum { OPTION_CHANNELS = 256, OPTION_CONNECTS, OPTION_RINGS };
 
 static const char usage[] =
-    "Usage: vchan-backend [-v|-q] [--max-channels=N] [--max-connects=N] [--max-rings=SIZE]\n"
+    "Usage: vchan-backend [-v|-vv|-q] [--max-channels=N] [--max-connects=N] [--max-rings=SIZE]\n"
     "Serves the vchan channels whose backend is this domain, in the foreground.\n"
     "\n"
-    "  -v, --verbose  log also the frontends' states, clients and commands\n"
+    "  -v, --verbose  log also the frontends' states, clients and commands,\n"
+    "                 and if given twice what each channel decides to do next\n"
     "  -q, --quiet    log only what went wrong\n"
     "      --max-channels=N   serve at most N channels of one guest (4096)\n"
     "      --max-connects=N   let a guest connect N times a minute, more often slowly (1200)\n"
@@ -102,7 +103,7 @@ static int parse_options(int argc, char **argv)
     while (rc < 0 && (option = getopt_long(argc, argv, ":vqh", options, NULL)) >= 0) {
         switch (option) {
         case 'v':
-            log_set_level(LOG_DETAILS);
+            log_raise_level();
             break;
         case 'q':
             log_set_level(LOG_ERRORS);

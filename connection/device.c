@@ -299,6 +299,17 @@ static void log_news(struct device *device, bool own_moved)
         log_own(device);
 }
 
+static void device_decided(void *arg, const struct machine_step *step)
+{
+    const struct device *device = arg;
+    const struct endpoint *endpoint = device->endpoint;
+
+    connection_log(&device->connection, LOG_TRACE, "%s, %s %s: %s, then %s",
+                   xenbus_state_name(endpoint_own_state(endpoint)), peer_word(device),
+                   xenbus_state_name(endpoint_peer_state(endpoint)),
+                   machine_action_name(step->action), xenbus_state_name(step->next));
+}
+
 static void device_moved(void *arg)
 {
     struct device *device = arg;
@@ -329,6 +340,7 @@ static const struct endpoint_ops device_ops = {
     .connected = device_connected,
     .stirred = device_stirred,
     .releasing = device_releasing,
+    .decided = device_decided,
     .moved = device_moved,
 };
 

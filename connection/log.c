@@ -21,6 +21,11 @@ void log_set_level(enum log_level level)
     shown = level;
 }
 
+void log_raise_level(void)
+{
+    shown = log_shows(LOG_DETAILS) ? LOG_TRACE : LOG_DETAILS;
+}
+
 bool log_shows(enum log_level level)
 {
     return level <= shown;
@@ -91,7 +96,7 @@ static bool write_journal(const struct log_subject *subject, enum log_level leve
                           const char *message)
 {
     static const char *const priorities[] = {
-        [LOG_ERRORS] = "3", [LOG_CHANGES] = "6", [LOG_DETAILS] = "7"};
+        [LOG_ERRORS] = "3", [LOG_CHANGES] = "6", [LOG_DETAILS] = "7", [LOG_TRACE] = "7"};
     static int journal = -2; /* not looked for yet */
     struct entry entry = {.length = 0};
 

@@ -13,10 +13,14 @@ enum log_level {
     LOG_ERRORS,  /* -q: what went wrong */
     LOG_CHANGES, /* channels' states */
     LOG_DETAILS, /* -v: clients, programs, the other side's states */
+    LOG_TRACE,   /* -vv: what each side decides to do next */
 };
 
 /* What is logged from now on: this level and those before it. At first LOG_CHANGES. */
 void log_set_level(enum log_level level);
+
+/* For each -v: logs LOG_DETAILS, and the second time LOG_TRACE. */
+void log_raise_level(void);
 
 /* What a line is about, for a journal that can be searched for it; a text may be NULL or "". */
 struct log_subject {

@@ -16,13 +16,14 @@
 enum { EXIT_DONE = 0, EXIT_CONFIG = 3 };
 
 static const char usage[] =
-    "Usage: vchan-frontend [-c FILE] [-v|-q]\n"
+    "Usage: vchan-frontend [-c FILE] [-v|-vv|-q]\n"
     "       vchan-frontend [-c FILE] --check\n"
     "Plugs this guest's vchan channels into local connections, in the foreground.\n"
     "\n"
     "  -c, --config FILE  what they are plugged into (" SYSCONFDIR "/pvchan/frontend.conf)\n"
     "  -t, --check        test that file and exit\n"
-    "  -v, --verbose      log also the backends' states, clients and commands\n"
+    "  -v, --verbose      log also the backends' states, clients and commands,\n"
+    "                     and if given twice what each channel decides to do next\n"
     "  -q, --quiet        log only what went wrong\n"
     "      --foreground   as it does anyway\n"
     "  -h, --help         print this\n"
@@ -46,7 +47,7 @@ static int take_option(int option, struct request *request)
         request->check = true;
         return -1;
     case 'v':
-        log_set_level(LOG_DETAILS);
+        log_raise_level();
         return -1;
     case 'q':
         log_set_level(LOG_ERRORS);

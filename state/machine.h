@@ -66,7 +66,7 @@ struct machine_step machine_step(enum machine_role role, const struct machine_vi
 
 #define MACHINE_STEPS_MAX 8
 
-/* The name of an action, for logs ("grant"). Never NULL. */
+/* The name of an action, for a trace ("grant"). Never NULL. */
 const char *machine_action_name(enum machine_action action);
 
 #endif

@@ -8,9 +8,6 @@
 #include <stdbool.h>
 #include <xen/io/xenbus.h>
 
-/* Room for any state name and its NUL. */
-#define XENBUS_NAME_MAX 16
-
 /*
  * The name of a state as xen/io/xenbus.h spells it without its prefix ("Connected"), or "?" for a
  * number that is no state. Never NULL; a constant; reentrant.

@@ -141,6 +141,25 @@ backend_end 0
 exec {in}>&-
 wait "$guest"
 
+part "-vv: what each side decides"
+backend_start -vv
+guest_start echo
+await "echo: InitWait, frontend Initialised: map, then InitWait" 30
+await "echo: InitWait, frontend Initialised: move, then Connected" 30
+exec {in}>&-
+await ": release, then Closed" 30
+wait "$guest"
+backend_stop
+domain plugged "name=local"
+plugged=$(xl domid plugged)
+agent_config "name=local, connection=echo"
+agent_start plugged -vv
+vchan cat --timeout 30 "$plugged/local" <<< hi > "$work/back" || fail "vchan cat: exit code $?"
+hears ": grant, then Initialised"
+hears "local: Initialised, backend Connected: move, then Connected"
+agent_stop
+run 0 xl destroy plugged
+
 part "the journal"
 mkdir -p /run/systemd/journal
 datagrams /run/systemd/journal/socket "$work/journal"

@@ -254,6 +254,8 @@ static bool take_step(struct endpoint *endpoint)
         return false;
     if (step.action == MACHINE_MAP && endpoint->ops->admit && !endpoint->ops->admit(endpoint->arg))
         return false;
+    if (endpoint->ops->decided)
+        endpoint->ops->decided(endpoint->arg, &step);
     if (endpoint_act(endpoint, step.action) == 0)
         return publish(endpoint, step.next);
     endpoint->view.failed = true;
@@ -571,11 +573,6 @@ const char *endpoint_own_dir(const struct endpoint *endpoint)
 const char *endpoint_peer_dir(const struct endpoint *endpoint)
 {
     return endpoint->peer_dir;
-}
-
-const char *endpoint_name(const struct endpoint *endpoint)
-{
-    return endpoint->name;
 }
 
 domid_t endpoint_peer_domid(const struct endpoint *endpoint)

@@ -71,6 +71,8 @@ struct endpoint_ops {
      * The rings go, maybe before we were connected: unplug. The channel is gone once this returns.
      */
     void (*releasing)(void *arg);
+    /* What is to be done next, before it is: for a trace. */
+    void (*decided)(void *arg, const struct machine_step *step);
     /* One of the two states, or why they are as they are, changed. For logs and for who waits. */
     void (*moved)(void *arg);
 };
@@ -195,7 +197,6 @@ bool endpoint_present(const struct endpoint *endpoint);
 /* Who and where: for watches and logs. Owned by the endpoint. */
 const char *endpoint_own_dir(const struct endpoint *endpoint);
 const char *endpoint_peer_dir(const struct endpoint *endpoint);
-const char *endpoint_name(const struct endpoint *endpoint);
 domid_t endpoint_peer_domid(const struct endpoint *endpoint);
 
 /* Why the endpoint last failed or lost its peer, one line, or "". Kept until it connects again. */
