@@ -20,6 +20,7 @@
 #include "connection/log.h"
 #include "connection/quota.h"
 #include "state/device.h"
+#include "state/error.h"
 #include "vchan/claims.h"
 
 #define ROOT "backend/vchan"
@@ -145,7 +146,7 @@ static int domain_watch(struct domain *domain)
     int rc = store_watch(domain->service->host->store, domain->watch, domain->token);
 
     if (rc < 0)
-        log_line(LOG_ERRORS, "cannot watch %s: %s", domain->watch, store_why(rc));
+        log_line(LOG_ERRORS, "cannot watch %s: %s", domain->watch, error_text(rc));
     return rc;
 }
 

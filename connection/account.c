@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "connection/log.h"
+#include "state/error.h"
 #include "state/text.h"
 
 /* How often one channel is written, and how many are at a time: some 10 ms of xenstored's time. */
@@ -59,7 +60,7 @@ static int account_write(const struct account *account)
 static void complain(struct ledger *ledger, int rc)
 {
     if (!ledger->complained)
-        log_line(LOG_ERRORS, "cannot write statistics to %s: %s", ledger->root, store_why(rc));
+        log_line(LOG_ERRORS, "cannot write statistics to %s: %s", ledger->root, error_text(rc));
     ledger->complained = true;
 }
 

@@ -16,6 +16,7 @@
 #include "connection/holder.h"
 #include "connection/keep.h"
 #include "connection/log.h"
+#include "state/error.h"
 #include "state/notify.h"
 #include "vchan/lock.h"
 
@@ -401,7 +402,7 @@ static int server_open(struct server *server)
             log_line(LOG_ERRORS, "%s: another %s runs in this domain", steps[i].what,
                      server->host.ops->program);
         else if (rc < 0)
-            log_line(LOG_ERRORS, "%s: %s%s", steps[i].what, store_why(rc),
+            log_line(LOG_ERRORS, "%s: %s%s", steps[i].what, error_text(rc),
                      rc == -EACCES || rc == -EPERM ? " (run it as root)" : "");
         if (rc < 0)
             return rc;

@@ -15,6 +15,7 @@
 #include "connection/log.h"
 #include "frontend/stale.h"
 #include "state/device.h"
+#include "state/error.h"
 
 #define ROOT "device/vchan"
 
@@ -258,7 +259,7 @@ static void watch_backend(struct agent *agent, const struct slot *slot)
     memcpy(backends->dir, slot->backend, parent_length(slot->backend));
     rc = store_watch(agent->host->store, backends->dir, "backends");
     if (rc < 0)
-        log_line(LOG_ERRORS, "cannot watch %s: %s", backends->dir, store_why(rc));
+        log_line(LOG_ERRORS, "cannot watch %s: %s", backends->dir, error_text(rc));
     SLIST_INSERT_HEAD(&agent->watched, backends, next);
 }
 

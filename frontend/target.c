@@ -11,6 +11,7 @@
 #include "frontend/stop.h"
 #include "frontend/vchan.h"
 #include "state/device.h"
+#include "state/error.h"
 #include "state/store.h"
 
 static int check_path(const struct options *options, const struct target_words *words,
@@ -46,9 +47,6 @@ int target_parse(const struct options *options, int argc, char **argv, struct ta
 #define NO_GRANTS                                                                                  \
     "the kernel grants no more pages (raise /sys/module/xen_gntalloc/parameters/limit, or take "   \
     "smaller rings)"
-#define NO_PORTS                                                                                   \
-    "no event channel is left in this domain (raise max_event_channels in its xl config)"
-#define NO_LOCKS "no space is left in /run/pvchan for its lock"
 
 /* Why a channel of each kind cannot be opened, for errors whose own text says too little. */
 static const struct cause {
@@ -69,8 +67,6 @@ static const struct cause {
     {-ECONNREFUSED, "the other side refused (its error: vchan list)", NULL},
     {-ECONNRESET, "the other side went away", NULL},
     {-ENOSPC, NO_GRANTS, NO_GRANTS},
-    {-EUSERS, NO_PORTS, NO_PORTS},
-    {-ENOLCK, NO_LOCKS, NO_LOCKS},
     {-EACCES, "no permission for Xen's devices or xenstore",
      "no permission for Xen's devices or the path"},
     {-EPROTO, "the other side's shared page makes no sense", "the shared page makes no sense"},
@@ -88,7 +84,7 @@ static const char *cause_of(const struct options *options, int error)
         if (causes[i].error == error && text)
             return text;
     }
-    return store_why(error);
+    return error_text(error);
 }
 
 /* What xenstore shows of the channel of that name; false: there is none, or several. */
@@ -225,5 +221,5 @@ int channel_complain(const char *which, int error)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         if (rows[i].error == error)
             return complain(rows[i].code, "%s%s%s", which, colon, rows[i].text);
-    return complain(EXIT_LOCAL, "%s%sthe channel failed: %s", which, colon, store_why(error));
+    return complain(EXIT_LOCAL, "%s%sthe channel failed: %s", which, colon, error_text(error));
 }

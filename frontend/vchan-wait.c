@@ -9,6 +9,7 @@
 #include "frontend/channels.h"
 #include "frontend/stop.h"
 #include "frontend/vchan.h"
+#include "state/error.h"
 
 /* Which channels there are, as far as is known: so that an event costs a look at one of them only. */
 struct known {
@@ -85,7 +86,7 @@ static int wait_complain(const char *name, const struct options *options, int rc
                         "\"%s\": several domains have a channel of that name (write DOMID/NAME)",
                         name);
     default:
-        return complain(EXIT_LOCAL, "cannot watch \"%s\" in xenstore: %s", name, store_why(rc));
+        return complain(EXIT_LOCAL, "cannot watch \"%s\" in xenstore: %s", name, error_text(rc));
     }
 }
 

@@ -4,6 +4,7 @@ libstate_la_SOURCES = \
 	state/declaration.c state/declaration.h \
 	state/descriptor.c state/descriptor.h \
 	state/device.c state/device.h \
+	state/error.c state/error.h \
 	state/machine.c state/machine.h \
 	state/notify.c state/notify.h \
 	state/store.c state/store.h \

@@ -88,12 +88,6 @@ int store_fd(struct store *store)
     return xs_fileno(store->xs);
 }
 
-const char *store_why(int rc)
-{
-    return rc == -EDQUOT ? "a xenstore quota of this domain is used up (see pvchan(7), LIMITS)"
-                         : strerror(-rc);
-}
-
 uint64_t store_exchanges(const struct store *store)
 {
     return store->exchanges;

@@ -46,9 +46,6 @@ void store_close(struct store *store);
  */
 int store_fd(struct store *store);
 
-/* Words for a negative errno of these functions: as strerror(), but with what a quota is. */
-const char *store_why(int rc);
-
 /* How many exchanges with xenstored there were: what the work so far has cost. */
 uint64_t store_exchanges(const struct store *store);
 

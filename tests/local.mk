@@ -113,7 +113,7 @@ tests_test_echo_SOURCES = tests/test-echo.c
 tests_test_echo_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_test_echo_LDADD = libcommand.la libpvchan.la $(CHECK_LIBS)
 
-tests_test_endpoint_SOURCES = tests/test-endpoint.c state/device.c state/machine.c state/xenbus.c \
+tests_test_endpoint_SOURCES = tests/test-endpoint.c state/device.c state/error.c state/machine.c state/xenbus.c \
 	vchan/claims.c vchan/endpoint.c vchan/endpoint-acts.c
 tests_test_endpoint_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_test_endpoint_LDADD = $(CHECK_LIBS)

@@ -34,11 +34,6 @@ static enum xenbus_state *state_in(const char *dir)
     return strcmp(dir, OWN) == 0 ? &host.own : &host.peer;
 }
 
-const char *store_why(int rc)
-{
-    return strerror(-rc);
-}
-
 int store_read_state(struct store *store, const char *dir, enum xenbus_state *state)
 {
     (void)store;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "state/error.h"
 #include "vchan/claims.h"
 #include "vchan/endpoint-own.h"
 
@@ -55,7 +56,7 @@ static int write_offers(struct endpoint *endpoint)
         rc = store_write_device(endpoint->store, endpoint->own_dir, ENDPOINT_OFFER,
                                 endpoint->ops->reattaches ? "1" : "0");
     if (rc < 0)
-        endpoint_explain(endpoint, rc, "cannot write the backend's offers: %s", store_why(rc));
+        endpoint_explain(endpoint, rc, "cannot write the backend's offers: %s", error_text(rc));
     return rc;
 }
 
@@ -89,14 +90,6 @@ static int fill_keys(struct store *store, void *arg)
                               channel_port(endpoint->channel));
 }
 
-/* What xen_offer_port() and xen_bind_port() say of both roles. */
-#define NO_PORT "no event channel is left in this domain (raise max_event_channels in its xl config)"
-
-static const char *grant_error(int rc)
-{
-    return rc == -EUSERS ? NO_PORT : strerror(-rc);
-}
-
 static const char *grant_advice(int rc)
 {
     switch (rc) {
@@ -118,13 +111,13 @@ static int act_grant(struct endpoint *endpoint)
     if (rc < 0) {
         endpoint_explain(endpoint, rc, "cannot grant rings of %u and %u bytes: %s%s",
                          1u << endpoint->orders.read, 1u << endpoint->orders.write,
-                         grant_error(rc), grant_advice(rc));
+                         error_text(rc), grant_advice(rc));
         return rc;
     }
     rc = store_transaction(endpoint->store, fill_keys, endpoint);
     if (rc < 0) {
         endpoint_explain(endpoint, rc, "cannot write ring-ref and event-channel: %s",
-                         store_why(rc));
+                         error_text(rc));
         channel_close(endpoint->channel);
         endpoint->channel = NULL;
     }
@@ -161,14 +154,12 @@ static const char *join_error(int rc)
     switch (rc) {
     case -EBUSY:
         return "its event channel is not offered to us, or taken by another client";
-    case -EUSERS:
-        return NO_PORT;
     case -ENODEV:
         return "No such device (modprobe xen-gntdev)";
     case -EPROTO:
         return "its shared page makes no sense (ring orders, grants or indices)";
     default:
-        return strerror(-rc);
+        return error_text(rc);
     }
 }
 
@@ -237,7 +228,7 @@ static int go_on(struct endpoint *endpoint)
     if (rc < 0) {
         endpoint_explain(endpoint, rc, "%s is not gone on with: its event-channel %u is %s",
                          endpoint->peer_dir, port,
-                         rc == -EBUSY ? "another channel's, too" : store_why(rc));
+                         rc == -EBUSY ? "another channel's, too" : error_text(rc));
         return rc;
     }
     return act_map(endpoint);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "state/error.h"
 #include "vchan/endpoint-own.h"
 #include "vchan/lock.h"
 
@@ -235,7 +236,7 @@ static bool publish(struct endpoint *endpoint, enum xenbus_state next)
         return true; /* removed, or its frontend died or began: the next look sees it */
     if (rc < 0) {
         endpoint_explain(endpoint, rc, "cannot write the state %s: %s", xenbus_state_name(next),
-                         store_why(rc));
+                         error_text(rc));
         return false;
     }
     endpoint->view.own = next;
