@@ -13,6 +13,8 @@ const char *error_text(int rc)
         return "no event channel is left in this domain (raise max_event_channels in its xl config)";
     case -ENOLCK:
         return "no space is left for the lock (in /run/pvchan)";
+    case -EMEDIUMTYPE:
+        return "this kernel's pages are not of 4096 bytes, as grants are (see pvchan(7), LIMITS)";
     default:
         return strerror(-rc);
     }

@@ -20,7 +20,7 @@ UNIT_TESTS = \
 	tests/fuzz-page tests/test-agent-config tests/test-connection tests/test-command tests/test-config \
 	tests/test-device tests/test-echo tests/test-endpoint tests/test-machine tests/test-pace tests/test-relay tests/test-ring tests/test-spin tests/test-turns \
 	tests/test-unikernel \
-	tests/test-unikernel-device tests/test-watches
+	tests/test-unikernel-device tests/test-watches tests/test-xen
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 
@@ -136,6 +136,10 @@ tests_test_spin_LDADD = $(CHECK_LIBS)
 tests_test_turns_SOURCES = tests/test-turns.c backend/turns.c
 tests_test_turns_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_test_turns_LDADD = $(CHECK_LIBS)
+
+tests_test_xen_SOURCES = tests/test-xen.c
+tests_test_xen_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+tests_test_xen_LDADD = libvchan.la libstate.la $(CHECK_LIBS)
 
 tests_test_watches_SOURCES = tests/test-watches.c vchan/watches.c
 tests_test_watches_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)

@@ -14,6 +14,8 @@
 
 #include "state/descriptor.h"
 
+_Static_assert(sizeof(off_t) == 8, "a device's number is its place in the file of locks");
+
 static void lock_path(const char *name, char path[PATH_MAX])
 {
     snprintf(path, PATH_MAX, "%s/%s", LOCK_DIR, name);

@@ -71,8 +71,9 @@ enum pvchan_flags {
  * the kernel grants no more pages (raise xen_gntalloc's limit, or take smaller rings); -EDQUOT: a
  * xenstore quota of this domain is used up (pvchan(7), LIMITS); -EUSERS: this domain has no event
  * channel left (raise max_event_channels in its xl config); -ENOLCK: no space in /run/pvchan;
- * -ENODEV, -EACCES: xenstored or a Xen device (evtchn, gntalloc, gntdev) is not
- * there or not ours to open; -EIO: xenstored went away; -EINTR; -ENOMEM. On failure *channel is
+ * -EMEDIUMTYPE: the kernel's pages are not of 4096 bytes; -ENODEV, -EACCES: xenstored or a Xen
+ * device (evtchn, gntalloc, gntdev) is not there or not ours to open; -EIO: xenstored went away;
+ * -EINTR; -ENOMEM. On failure *channel is
  * NULL, and the device, if it was ours to open, is Closed, for the next to open. On success the
  * caller owns *channel.
  */
@@ -249,7 +250,7 @@ unsigned int pvchan_peer(struct pvchan *channel);
 struct pvchan_group;
 
 /*
- * Makes an empty group. -ENODEV, -EACCES: as pvchan_open(); -EMFILE; -ENOMEM. On success the caller
+ * Makes an empty group. -ENODEV, -EACCES, -EMEDIUMTYPE: as pvchan_open(); -EMFILE; -ENOMEM. On success the caller
  * owns *group; on failure it is NULL.
  */
 int pvchan_group_open(struct pvchan_group **group);

@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include <xentoollog.h>
 
 #include "state/descriptor.h"
 #include "vchan/pace.h"
+#include "vchan/ring.h"
 
 /* So that a storm of events cannot keep a program from everything else that it waits for. */
 #define DISPATCH_MAX 256
@@ -76,11 +78,23 @@ static xentoollog_logger silence = {
     .vmessage = drop_message, .progress = drop_progress, .destroy = drop_logger,
 };
 
+/*
+ * A grant is of 4096 bytes, and Linux has a page of its own for each, be it larger: what the Xen
+ * libraries map as one piece would be the first grant, and memory that nobody else sees.
+ */
+static bool has_small_pages(void)
+{
+    return getpagesize() == RING_PAGE_SIZE;
+}
+
 int xen_open(struct xen **out)
 {
-    struct xen *xen = calloc(1, sizeof(*xen));
+    struct xen *xen;
 
     *out = NULL;
+    if (!has_small_pages())
+        return -EMEDIUMTYPE;
+    xen = calloc(1, sizeof(*xen));
     if (!xen)
         return -ENOMEM;
     errno = 0;
