@@ -3,46 +3,14 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "state/device.h"
+#include "state/seconds.h"
 #include "state/store.h"
 
 /* ---- values ---- */
-
-/* Up to three digits after the point, as thousandths. */
-static int parse_thousandths(const char *text, uint32_t *value)
-{
-    size_t digits = strlen(text);
-    char padded[4] = "000";
-
-    if (digits < 1 || digits > 3)
-        return -EINVAL;
-    memcpy(padded, text, digits);
-    return parse_number(padded, 999, value);
-}
-
-int parse_seconds(const char *text, int *ms)
-{
-    const char *point = strchr(text, '.');
-    uint32_t whole, thousandths = 0;
-    char before[16];
-
-    if (strcmp(text, "inf") == 0) {
-        *ms = -1;
-        return 0;
-    }
-    if (snprintf(before, sizeof(before), "%.*s", (int)(point ? point - text : INT_MAX), text) >=
-        (int)sizeof(before))
-        return -EINVAL;
-    if (parse_number(before, INT_MAX / 1000 - 1, &whole) < 0 ||
-        (point && parse_thousandths(point + 1, &thousandths) < 0))
-        return -EINVAL;
-    *ms = (int)(whole * 1000 + thousandths);
-    return 0;
-}
 
 static uint32_t size_unit(char suffix)
 {
@@ -128,9 +96,8 @@ static int set_json(struct options *options, const char *text)
     return 0;
 }
 
-#define SECONDS "a number of seconds, such as 10 or 0.5, or inf"
-#define STATE   "a state, such as Connected or Closed"
-#define SIZE    "bytes, such as 4096, 64K or 1M, at most 1M"
+#define STATE "a state, such as Connected or Closed"
+#define SIZE  "bytes, such as 4096, 64K or 1M, at most 1M"
 
 /* The forms of a channel that an option goes with. */
 #define CLIENT (1u << TARGET_CLIENT)
@@ -147,8 +114,8 @@ static const struct row {
 } rows[] = {
     {'c', {"client", no_argument, NULL, 'c'}, set_client, NULL, CLIENT},
     {'s', {"server", no_argument, NULL, 's'}, set_server, NULL, SERVER},
-    {'T', {"timeout", required_argument, NULL, 'T'}, set_timeout, SECONDS, ANY},
-    {'t', {"linger", required_argument, NULL, 't'}, set_linger, SECONDS, PLAIN},
+    {'T', {"timeout", required_argument, NULL, 'T'}, set_timeout, SECONDS_WANTED, ANY},
+    {'t', {"linger", required_argument, NULL, 't'}, set_linger, SECONDS_WANTED, PLAIN},
     {'r', {"read-ring", required_argument, NULL, 'r'}, set_read_ring, SIZE, SERVER},
     {'w', {"write-ring", required_argument, NULL, 'w'}, set_write_ring, SIZE, SERVER},
     {'S', {"state", required_argument, NULL, 'S'}, set_state, STATE, ANY},

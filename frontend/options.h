@@ -11,9 +11,6 @@
  */
 int options_parse(const struct command *command, int argc, char **argv, struct options *options);
 
-/* "10", "0.5", "inf" to milliseconds, -1 for inf. 0 or -EINVAL. */
-int parse_seconds(const char *text, int *ms);
-
 /* "4096", "4K", "1M", at least 1 and at most PVCHAN_RING_MAX. 0 or -EINVAL. */
 int parse_size(const char *text, uint32_t *bytes);
 

@@ -7,6 +7,7 @@ libstate_la_SOURCES = \
 	state/error.c state/error.h \
 	state/machine.c state/machine.h \
 	state/notify.c state/notify.h \
+	state/seconds.c state/seconds.h \
 	state/store.c state/store.h \
 	state/text.c state/text.h \
 	state/xenbus.c state/xenbus.h

@@ -12,6 +12,7 @@
 #include "frontend/flow.h"
 #include "frontend/options.h"
 #include "frontend/stdio.h"
+#include "state/seconds.h"
 #include "tests/check-main.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))

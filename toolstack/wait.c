@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "state/seconds.h"
 #include "toolstack/command.h"
 #include "toolstack/hint.h"
 #include "toolstack/monitor.h"
@@ -84,15 +85,15 @@ static int run(const struct command *command, int argc, char **argv)
 {
     static const struct option options[] = {{"timeout", required_argument, NULL, 't'}, {0}};
     struct waiting waiting = {.state = "Connected", .milliseconds = -1};
-    unsigned int seconds;
+    int milliseconds;
     int opt;
 
     while ((opt = getopt_long(argc, argv, ":t:", options, NULL)) != -1) {
         if (opt != 't')
             return command_bad_option(command, opt, argv);
-        if (!command_seconds(optarg, &seconds))
-            return command_usage(command, "--timeout: \"%s\" is no number of seconds", optarg);
-        waiting.milliseconds = (int64_t)seconds * 1000;
+        if (parse_seconds(optarg, &milliseconds) < 0)
+            return command_usage(command, "--timeout \"%s\": give " SECONDS_WANTED, optarg);
+        waiting.milliseconds = milliseconds;
     }
     if (argc - optind < 2 || argc - optind > 3)
         return command_usage(command, "wants a DOMAIN and the NAME of its channel");

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "state/seconds.h"
 #include "toolstack/command.h"
 #include "toolstack/json.h"
 #include "toolstack/monitor.h"
@@ -161,7 +162,7 @@ static int watch_parsed(struct watch *watch)
 
 static int take_option(const struct command *command, int opt, char **argv, struct watch *watch)
 {
-    unsigned int seconds;
+    int milliseconds;
 
     switch (opt) {
     case 'j':
@@ -173,10 +174,10 @@ static int take_option(const struct command *command, int opt, char **argv, stru
             return 0;
         return command_usage(command, "--until: \"%s\" is no state", optarg);
     case 't':
-        if (!command_seconds(optarg, &seconds))
-            return command_usage(command, "--timeout: \"%s\" is no number of seconds", optarg);
+        if (parse_seconds(optarg, &milliseconds) < 0)
+            return command_usage(command, "--timeout \"%s\": give " SECONDS_WANTED, optarg);
         watch->timeout = optarg;
-        watch->milliseconds = (int64_t)seconds * 1000;
+        watch->milliseconds = milliseconds;
         return 0;
     default:
         return command_bad_option(command, opt, argv);

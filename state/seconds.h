@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Times as command lines give them.
+ */
+#ifndef STATE_SECONDS_H
+#define STATE_SECONDS_H
+
+/* What parse_seconds() takes, for messages: "--timeout "x": give " SECONDS_WANTED. */
+#define SECONDS_WANTED "a number of seconds, such as 10 or 0.5, or inf"
+
+/*
+ * "10", "0.5", "inf" to milliseconds, -1 for inf: up to three digits after the point, at most
+ * 2147482 seconds. 0, or -EINVAL, which leaves *ms alone.
+ */
+int parse_seconds(const char *text, int *ms);
+
+#endif
