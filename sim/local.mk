@@ -11,7 +11,8 @@ libxensim_la_SOURCES = \
 	sim/evtchn.c sim/evtchn.h sim/export.h \
 	sim/files.c \
 	sim/gnttab.c
-libxensim_la_CFLAGS = $(SIM_CFLAGS)
+# It defines both open() and open64(), which would be one with offsets of 64 bits.
+libxensim_la_CFLAGS = $(SIM_CFLAGS) -U_FILE_OFFSET_BITS
 # libtool passes -fsanitize on by itself, but not this.
 libxensim_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -Wc,-fno-sanitize=all
 

@@ -16,6 +16,13 @@
  * which case it returns -EAGAIN. A signal handler that runs while a call waits ends it with -EINTR,
  * if it has moved nothing yet; but one installed with SA_RESTART may let it go on, as with read().
  *
+ * How long: pvchan_open(), pvchan_client() and pvchan_group_wait() for up to their timeout_ms,
+ * whatever the peer does. Calls that read and write, and these with -1, for as long as the peer
+ * likes: one that never answers keeps them waiting, and one that signals without end can also keep
+ * a signal handler from ending them. A program that does not trust its peer gives a timeout, opens
+ * with PVCHAN_NONBLOCK, and bounds its own poll(). No other call waits for the peer; each exchanges
+ * a bounded number of messages with xenstored.
+ *
  * Before it sleeps, a call that waits looks for up to some 50 us whether the peer is just
  * answering, and gives its CPU away for as long; each ever more seldom where that finds nothing.
  * With PVCHAN_NOSPIN it does neither: for programs that have no CPU time to spare, or a battery.

@@ -84,7 +84,7 @@ static xentoollog_logger silence = {
  */
 static bool has_small_pages(void)
 {
-    return getpagesize() == RING_PAGE_SIZE;
+    return (unsigned int)getpagesize() == RING_PAGE_SIZE;
 }
 
 int xen_open(struct xen **out)
