@@ -2,6 +2,7 @@
 #include "sim/client.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,18 @@ int sim_send(int conn, const struct sim_message *message, const void *payload, c
     return sent < 0 ? -errno : 0;
 }
 
+/* Descriptors 0 to 2 are the program's, also if it has closed them. */
+static int fd_raise(int fd)
+{
+    int higher;
+
+    if (fd > STDERR_FILENO)
+        return fd;
+    higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    close(fd);
+    return higher;
+}
+
 /* Moves received descriptors to `fds` as far as there is room, and closes the rest. */
 static int fds_take(struct msghdr *header, int *fds, int room)
 {
@@ -81,7 +94,7 @@ static int fds_take(struct msghdr *header, int *fds, int room)
 
         memcpy(&fd, CMSG_DATA(cmsg) + (size_t)i * sizeof(int), sizeof(int));
         if (i < room)
-            fds[i] = fd;
+            fds[i] = fd_raise(fd);
         else
             close(fd);
     }
