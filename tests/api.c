@@ -212,7 +212,7 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "peer") == 0)
         return peer_main();
     tcase = tcase_create("api");
-    tcase_set_timeout(tcase, 60);
+    tcase_set_timeout(tcase, 300);
     tcase_add_checked_fixture(tcase, setup, teardown);
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
         add_rows(tcase, tables[i]);

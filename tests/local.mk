@@ -13,7 +13,7 @@ AM_TESTS_ENVIRONMENT = \
 	srcdir='$(abs_top_srcdir)' builddir='$(abs_top_builddir)' \
 	PATH='$(abs_top_builddir):$(abs_top_builddir)/frontend:$(abs_top_builddir)/tests':"$$PATH"; \
 	LSAN_OPTIONS=suppressions='$(abs_top_srcdir)/tests/lsan.supp':print_suppressions=0; \
-	CK_DEFAULT_TIMEOUT=120; \
+	CK_DEFAULT_TIMEOUT=600; \
 	export srcdir builddir PATH LSAN_OPTIONS CK_DEFAULT_TIMEOUT;
 
 UNIT_TESTS = \

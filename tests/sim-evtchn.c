@@ -419,7 +419,7 @@ int main(void)
 {
     TCase *tcase = tcase_create("evtchn");
 
-    tcase_set_timeout(tcase, 60);
+    tcase_set_timeout(tcase, 300);
     tcase_add_checked_fixture(tcase, setup, NULL);
     tcase_add_test(tcase, many_ports_one_descriptor);
     tcase_add_test(tcase, events_coalesce_until_unmask);

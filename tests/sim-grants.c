@@ -410,7 +410,7 @@ int main(void)
 {
     TCase *tcase = tcase_create("grants");
 
-    tcase_set_timeout(tcase, 60);
+    tcase_set_timeout(tcase, 300);
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, memory_is_shared);
     tcase_add_test(tcase, only_the_grantee_maps);

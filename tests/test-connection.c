@@ -508,7 +508,7 @@ int main(void)
 
     signal(SIGPIPE, SIG_IGN);
     log_set_level(LOG_ERRORS);
-    tcase_set_timeout(tcase, 30);
+    tcase_set_timeout(tcase, 300);
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, test_listen_connect);
     tcase_add_test(tcase, test_listen_replaces_a_stale_socket);

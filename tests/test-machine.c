@@ -355,7 +355,7 @@ int main(void)
 {
     TCase *tcase = tcase_create("machine");
 
-    tcase_set_timeout(tcase, 120);
+    tcase_set_timeout(tcase, 600);
     tcase_add_loop_test(tcase, test_transition, 0, (int)(sizeof(rows) / sizeof(rows[0])));
     tcase_add_loop_test(tcase, test_every_interleaving, 0,
                         (int)(sizeof(worlds) / sizeof(worlds[0])));

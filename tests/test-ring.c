@@ -419,7 +419,7 @@ int main(void)
 {
     TCase *tcase = tcase_create("ring");
 
-    tcase_set_timeout(tcase, 120); /* valgrind; a lost wake-up waits for ever */
+    tcase_set_timeout(tcase, 600); /* valgrind; a lost wake-up waits for ever */
     tcase_add_test(tcase, test_offsets_are_the_wire);
     tcase_add_test(tcase, test_every_order_pair);
     tcase_add_test(tcase, test_bytes_wrap_over_every_order);
