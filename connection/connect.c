@@ -8,13 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "connection/backoff.h"
 #include "connection/connection.h"
 #include "connection/dial.h"
 #include "connection/party.h"
+#include "connection/rights.h"
 #include "connection/unix.h"
 
 /* A listener with a full queue is tried again, 5 s long: nothing tells when there is room. */
@@ -30,6 +30,7 @@ struct client {
     int fd;                 /* connected, while the channel is not yet; -1: none */
     bool started;           /* the channel is Connected */
     struct party server;
+    struct user user; /* as whom, if one is named */
 };
 
 static void client_try(struct client *client);
@@ -96,21 +97,22 @@ static void client_failed(struct client *client, int rc, const char *why)
 
 /* ---- a Unix socket ---- */
 
-static const char *why_not(const char *path, int rc)
+static const char *why_not(int rc)
 {
-    struct stat file;
-
-    if (rc == -EAGAIN)
+    switch (rc) {
+    case -EAGAIN:
         return "too many clients wait there";
-    if (rc == -ECONNREFUSED && stat(path, &file) == 0 && !S_ISSOCK(file.st_mode))
-        return "there is a file that is no socket"; /* Linux does not tell the two apart */
-    return strerror(-rc);
+    case -ENOTSOCK:
+        return "there is a file that is no socket";
+    default:
+        return place_error(rc);
+    }
 }
 
 static void try_path(struct client *client)
 {
     static const struct timeval pause = {.tv_usec = RETRY_MS * 1000};
-    int fd = unix_connect(client->connection->spec.path);
+    int fd = unix_connect(&client->connection->place);
     char why[CONNECTION_WHY_MAX];
 
     if (fd >= 0) {
@@ -118,8 +120,7 @@ static void try_path(struct client *client)
     } else if (fd == -EAGAIN && client->retries++ < RETRY_MAX) {
         event_add(client->retry, &pause);
     } else {
-        snprintf(why, sizeof(why), "cannot connect to its path: %s",
-                 why_not(client->connection->spec.path, fd));
+        snprintf(why, sizeof(why), "cannot connect to its path: %s", why_not(fd));
         client_failed(client, fd, why);
     }
 }
@@ -197,9 +198,29 @@ static int client_plug(struct connection *connection, const struct party_ops *op
     return 0;
 }
 
+/* Where one is named, it is always that one. */
+static int find_place(struct connection *connection, char why[CONNECTION_WHY_MAX])
+{
+    const struct connection_spec *spec = &connection->spec;
+    struct client *client = connection->state;
+
+    connection->place = (struct place){.path = spec->path, .key = "user", .as_user = true};
+    if (!spec->user[0])
+        return 0;
+    connection->place.user = &client->user;
+    return user_read(spec->user, &client->user, why);
+}
+
 static int plug_unix(struct connection *connection, char why[CONNECTION_WHY_MAX])
 {
-    return client_plug(connection, &unix_ops, why);
+    int rc = client_plug(connection, &unix_ops, why);
+
+    if (rc < 0)
+        return rc;
+    rc = find_place(connection, why);
+    if (rc < 0)
+        client_free(connection->state);
+    return rc;
 }
 
 static int plug_tcp(struct connection *connection, char why[CONNECTION_WHY_MAX])

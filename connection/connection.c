@@ -220,8 +220,11 @@ void connection_describe(const struct connection *connection, char *text, size_t
 {
     const struct connection_spec *spec = &connection->spec;
     const char *detail = connection->kind ? spec_needed(connection) : "";
+    char others[256];
 
-    snprintf(text, size, "%s%s%s%s%s%s%s%s%s", spec->kind, spec->owner[0] ? " owner=" : "",
+    place_explain(&connection->place, others, sizeof(others));
+    snprintf(text, size, "%s%s%s%s%s%s%s%s%s%s%s", spec->kind, spec->owner[0] ? " owner=" : "",
              spec->owner, spec->group[0] ? " group=" : "", spec->group,
-             spec->user[0] ? " user=" : "", spec->user, detail[0] ? " " : "", detail);
+             spec->user[0] ? " user=" : "", spec->user, detail[0] ? " " : "", detail,
+             others[0] ? ": " : "", others);
 }

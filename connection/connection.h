@@ -17,6 +17,7 @@
 #include "connection/account.h"
 #include "connection/keep.h"
 #include "connection/log.h"
+#include "connection/place.h"
 #include "connection/quota.h"
 #include "state/store.h"
 #include "vchan/endpoint.h"
@@ -28,6 +29,7 @@ struct event_base;
 /* HOST:PORT, and the name of a user or a group, likewise. */
 #define CONNECTION_ADDRESS_MAX 264
 #define CONNECTION_ACCOUNT_MAX 33
+#define CONNECTION_PATH_MAX    sizeof(((struct sockaddr_un *)0)->sun_path)
 
 /*
  * Room for why something cannot be, one line with its NUL. The frontend can read it (B/error), so
@@ -41,13 +43,13 @@ struct event_base;
  */
 struct connection_spec {
     char kind[16];
-    char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    char path[CONNECTION_PATH_MAX];
     char address[CONNECTION_ADDRESS_MAX];
     char command[CONNECTION_COMMAND_MAX];
     char owner[CONNECTION_ACCOUNT_MAX]; /* of a socket or a pty */
     char group[CONNECTION_ACCOUNT_MAX];
     char mode[8];                      /* octal digits */
-    char user[CONNECTION_ACCOUNT_MAX]; /* who runs the command */
+    char user[CONNECTION_ACCOUNT_MAX]; /* who runs the command, or connects */
     bool reconnect;
 };
 
@@ -61,6 +63,7 @@ struct connection {
     char label[128];           /* "5/0 org.example.db", for the log */
     struct quota *quota;       /* of the guest; or NULL: there are no limits */
     struct account account;    /* the kind tells it who is at the other end */
+    struct place place;        /* of a kind that needs a path */
     void *state;               /* the kind's own */
 };
 
@@ -133,7 +136,10 @@ void connection_log(const struct connection *connection, enum log_level level, c
 void log_guest(const char *label, struct quota *quota, enum log_level level, const char *format,
                ...) __attribute__((format(printf, 4, 5)));
 
-/* For the log: "connect /run/db.sock", "echo"; what could not be read is left out. */
+/*
+ * For the log: "connect /run/db.sock", "echo"; what could not be read is left out. With who else can
+ * have the path lead elsewhere, where that was the error.
+ */
 void connection_describe(const struct connection *connection, char *text, size_t size);
 
 #endif

@@ -209,7 +209,7 @@ static void device_releasing(void *arg)
  * nothing, if that is not known.
  */
 struct where {
-    char text[256];
+    char text[512];
 };
 
 static struct where where_of(const struct device *device)

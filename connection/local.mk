@@ -15,6 +15,7 @@ libconnection_la_SOURCES = \
 	connection/keep.c connection/keep.h \
 	connection/log.c connection/log.h \
 	connection/party.c connection/party.h \
+	connection/place.c connection/place.h \
 	connection/pty.c \
 	connection/quota.c connection/quota.h \
 	connection/rights.c connection/rights.h \
@@ -22,6 +23,7 @@ libconnection_la_SOURCES = \
 	connection/stage.c connection/stage.h \
 	connection/stream.c connection/stream.h \
 	connection/unix.c connection/unix.h \
-	connection/usage.c connection/usage.h
+	connection/usage.c connection/usage.h \
+	connection/walk.c connection/walk.h
 libconnection_la_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 libconnection_la_LIBADD = libvchan.la libstate.la $(EVENT_LIBS)

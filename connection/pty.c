@@ -33,6 +33,7 @@ struct pty {
     int watch;      /* of inotify; -1: none */
     bool wanted;    /* the channel is up, and waits for somebody to open it */
     struct party user;
+    struct rights rights; /* whose the terminal is, and the place */
     LIST_ENTRY(pty) next;
 };
 
@@ -123,44 +124,53 @@ static bool is_later(const struct timespec *one, const struct timespec *other)
  * after it: the one that the link was made for has gone, and its number was given again, to us or
  * to somebody's shell.
  */
-static int check_link(const struct pty *pty)
+static int check_link(const struct spot *spot)
 {
     struct stat link, terminal;
-    const char *path = pty->connection->spec.path;
 
-    if (lstat(path, &link) < 0)
-        return errno == ENOENT ? 0 : -errno;
+    if (fstat(spot->file, &link) < 0)
+        return -errno;
     if (!S_ISLNK(link.st_mode))
         return -EEXIST;
-    if (stat(path, &terminal) < 0)
+    if (!spot->own && link.st_uid != geteuid())
+        return -EPERM;
+    if (fstatat(spot->dir, spot->base, &terminal, 0) < 0)
         return 0;
     return S_ISCHR(terminal.st_mode) && is_later(&terminal.st_ctim, &link.st_ctim) ? 0 : -EADDRINUSE;
 }
 
-static int make_link(const struct pty *pty)
+static int link_there(const struct spot *spot, void *arg)
 {
-    const char *path = pty->connection->spec.path;
-    int rc = check_link(pty);
+    const char *slave = arg;
+    int rc = spot->file < 0 ? 0 : check_link(spot);
 
     if (rc < 0)
         return rc;
-    unlink(path);
-    return symlink(pty->slave, path) < 0 ? -errno : 0;
+    if (spot->file >= 0)
+        unlinkat(spot->dir, spot->base, 0);
+    return symlinkat(slave, spot->dir, spot->base) < 0 ? -errno : 0;
 }
 
-static bool link_is_ours(const struct pty *pty)
+/* 0: the link at the place leads to the terminal. */
+static int find_link_there(const struct spot *spot, void *arg)
 {
-    char target[sizeof(pty->slave)];
-    ssize_t length = readlink(pty->connection->spec.path, target, sizeof(target) - 1);
+    char target[sizeof(((struct pty *)NULL)->slave)];
+    ssize_t length = readlinkat(spot->dir, spot->base, target, sizeof(target) - 1);
 
     target[length > 0 ? length : 0] = '\0';
-    return strcmp(target, pty->slave) == 0;
+    return strcmp(target, arg) == 0 ? 0 : -ENOENT;
 }
 
-static void remove_link(const struct pty *pty)
+static int unlink_there(const struct spot *spot, void *arg)
 {
-    if (link_is_ours(pty))
-        unlink(pty->connection->spec.path);
+    int rc = find_link_there(spot, arg);
+
+    return rc == 0 && unlinkat(spot->dir, spot->base, 0) < 0 ? -errno : rc;
+}
+
+static int visit_link(struct pty *pty, place_work *work)
+{
+    return place_visit(&pty->connection->place, false, -1, work, pty->slave, sizeof(pty->slave));
 }
 
 /* ---- the terminal ---- */
@@ -188,18 +198,18 @@ static int hang_up(const struct pty *pty)
     return 0;
 }
 
-static int set_rights(const struct pty *pty, const struct rights *rights)
+static int set_rights(const struct pty *pty)
 {
     int file = open(pty->slave, O_PATH | O_NOFOLLOW | O_CLOEXEC), rc;
 
     if (file < 0)
         return -errno;
-    rc = rights_give(rights, file);
+    rc = rights_give(&pty->rights, file);
     close(file);
-    return rc == 0 && chmod(pty->slave, rights->mode) < 0 ? -errno : rc;
+    return rc == 0 && chmod(pty->slave, pty->rights.mode) < 0 ? -errno : rc;
 }
 
-static int make_terminal(struct pty *pty, const struct rights *rights)
+static int make_terminal(struct pty *pty)
 {
     int rc;
 
@@ -209,7 +219,7 @@ static int make_terminal(struct pty *pty, const struct rights *rights)
         return -errno;
     rc = make_raw(pty->master);
     if (rc == 0)
-        rc = set_rights(pty, rights);
+        rc = set_rights(pty);
     return rc < 0 ? rc : hang_up(pty);
 }
 
@@ -245,8 +255,10 @@ static const char *link_error(int rc)
         return "there is a link to something else";
     case -EEXIST:
         return "there is a file that is no link";
+    case -EPERM:
+        return "there is another user's link";
     default:
-        return strerror(-rc);
+        return place_error(rc);
     }
 }
 
@@ -254,24 +266,24 @@ static const char *link_error(int rc)
  * The one that an earlier process had, if the link leads there. Who has it open, or opens it,
  * notices nothing.
  */
-static bool take_terminal(struct pty *pty, const struct rights *rights)
+static bool take_terminal(struct pty *pty)
 {
     struct connection *connection = pty->connection;
 
     pty->master = keep_take(connection->keep, connection->id, TERMINAL_KEPT);
     if (pty->master < 0)
         return false;
-    if (ptsname_r(pty->master, pty->slave, sizeof(pty->slave)) == 0 && link_is_ours(pty) &&
-        set_rights(pty, rights) == 0 && watch_terminal(pty) == 0)
+    if (ptsname_r(pty->master, pty->slave, sizeof(pty->slave)) == 0 &&
+        visit_link(pty, find_link_there) == 0 && set_rights(pty) == 0 && watch_terminal(pty) == 0)
         return true;
     let_go_of_terminal(pty);
     return false;
 }
 
-static int make_all(struct pty *pty, const struct rights *rights, char why[CONNECTION_WHY_MAX])
+static int make_all(struct pty *pty, char why[CONNECTION_WHY_MAX])
 {
     struct connection *connection = pty->connection;
-    int rc = make_terminal(pty, rights);
+    int rc = make_terminal(pty);
 
     if (rc == 0)
         rc = watch_terminal(pty);
@@ -279,7 +291,7 @@ static int make_all(struct pty *pty, const struct rights *rights, char why[CONNE
         snprintf(why, CONNECTION_WHY_MAX, "cannot make a terminal: %s", strerror(-rc));
         return rc;
     }
-    rc = make_link(pty);
+    rc = visit_link(pty, link_there);
     if (rc < 0)
         snprintf(why, CONNECTION_WHY_MAX, "cannot make a link at its path: %s", link_error(rc));
     else
@@ -291,13 +303,15 @@ static int make_all(struct pty *pty, const struct rights *rights, char why[CONNE
 static int pty_make(struct pty *pty, char why[CONNECTION_WHY_MAX])
 {
     struct connection *connection = pty->connection;
-    struct rights rights;
-    int rc = rights_read(&connection->spec, &rights, why);
+    int rc = rights_read(&connection->spec, &pty->rights, why);
 
-    if (rc < 0 || take_terminal(pty, &rights))
+    if (rc < 0)
         return rc;
+    connection->place = rights_place(&pty->rights, connection->spec.path);
+    if (take_terminal(pty))
+        return 0;
     keep_forget(connection->keep, connection->id);
-    return make_all(pty, &rights, why);
+    return make_all(pty, why);
 }
 
 static int pty_plug(struct connection *connection, char why[CONNECTION_WHY_MAX])
@@ -323,7 +337,7 @@ static int pty_plug(struct connection *connection, char why[CONNECTION_WHY_MAX])
 
 static void pty_unplug(struct connection *connection)
 {
-    remove_link(connection->state);
+    visit_link(connection->state, unlink_there);
     pty_free(connection->state);
 }
 

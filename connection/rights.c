@@ -63,6 +63,39 @@ static int read_mode(const char *text, mode_t *mode, char why[CONNECTION_WHY_MAX
     return 0;
 }
 
+/* As this group's member first of all; the main one stays among the others. */
+static int user_lead(struct user *user, gid_t group, char why[CONNECTION_WHY_MAX])
+{
+    if (user->group_count == USER_GROUPS_MAX) {
+        snprintf(why, CONNECTION_WHY_MAX, "owner= is in %d groups", USER_GROUPS_MAX);
+        return -E2BIG;
+    }
+    user->groups[user->group_count++] = user->groups[0];
+    user->groups[0] = group;
+    return 0;
+}
+
+/* A number that has no entry is in the group that is named, and in no other. */
+static int read_maker(const struct connection_spec *spec, struct rights *rights,
+                      char why[CONNECTION_WHY_MAX])
+{
+    struct user *user = &rights->user;
+    bool named = rights->group != (gid_t)-1;
+    int rc = 0;
+
+    user->group_count = 0;
+    if (!spec->owner[0])
+        return 0;
+    if (find_user(spec->owner)) {
+        rc = user_read(spec->owner, user, why);
+        return rc == 0 && named ? user_lead(user, rights->group, why) : rc;
+    }
+    user->uid = rights->owner;
+    user->groups[0] = rights->group;
+    user->group_count = named;
+    return rc;
+}
+
 int rights_read(const struct connection_spec *spec, struct rights *rights,
                 char why[CONNECTION_WHY_MAX])
 {
@@ -70,7 +103,16 @@ int rights_read(const struct connection_spec *spec, struct rights *rights,
 
     if (rc == 0)
         rc = read_group(spec->group, &rights->group, why);
-    return rc == 0 ? read_mode(spec->mode, &rights->mode, why) : rc;
+    if (rc == 0)
+        rc = read_mode(spec->mode, &rights->mode, why);
+    return rc == 0 ? read_maker(spec, rights, why) : rc;
+}
+
+struct place rights_place(const struct rights *rights, const char *path)
+{
+    const struct user *user = rights->user.group_count > 0 ? &rights->user : NULL;
+
+    return (struct place){.path = path, .user = user, .key = "owner"};
 }
 
 int rights_give(const struct rights *rights, int file)
@@ -104,5 +146,13 @@ int user_read(const char *name, struct user *user, char why[CONNECTION_WHY_MAX])
         snprintf(why, CONNECTION_WHY_MAX, "user= is in more than %d groups", USER_GROUPS_MAX);
         return -E2BIG;
     }
+    return 0;
+}
+
+int user_become(const struct user *user)
+{
+    if (setgroups((size_t)user->group_count, user->groups) < 0 || setgid(user->groups[0]) < 0 ||
+        setuid(user->uid) < 0)
+        return -errno;
     return 0;
 }

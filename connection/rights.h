@@ -12,11 +12,35 @@
 
 #include "connection/connection.h"
 
-/* Who a file belongs to, and who may open it. (uid_t)-1 and (gid_t)-1: as it is made. */
+#define USER_GROUPS_MAX 256
+
+/* Who runs a command, or works at a path, with all groups. */
+struct user {
+    char name[CONNECTION_ACCOUNT_MAX];
+    char home[256];
+    uid_t uid;
+    gid_t groups[USER_GROUPS_MAX]; /* the first is the main one */
+    int group_count;
+};
+
+/* Looks a user up, by name or number. As rights_read(). */
+int user_read(const char *name, struct user *user, char why[CONNECTION_WHY_MAX]);
+
+/*
+ * This process, which is root's, becomes the user's, with all of the user's groups and no others, for
+ * good. 0, or -errno: it is neither then, and to end.
+ */
+int user_become(const struct user *user);
+
+/*
+ * Who a file belongs to, and who may open it. (uid_t)-1 and (gid_t)-1: as it is made. user is the
+ * owner, who makes it where root may not: with the group as the main one, if there is one.
+ */
 struct rights {
     uid_t owner;
     gid_t group;
     mode_t mode;
+    struct user user; /* group_count 0: nobody */
 };
 
 /*
@@ -25,6 +49,9 @@ struct rights {
  */
 int rights_read(const struct connection_spec *spec, struct rights *rights,
                 char why[CONNECTION_WHY_MAX]);
+
+/* The place of a file with these rights, which stay the caller's. */
+struct place rights_place(const struct rights *rights, const char *path);
 
 /*
  * Gives a file away that is open, also with O_PATH; its mode is not touched. 0 or -errno. (By its
@@ -37,19 +64,5 @@ int rights_give(const struct rights *rights, int file);
  * looked at.)
  */
 bool rights_are(const struct rights *rights, const struct stat *file);
-
-#define USER_GROUPS_MAX 256
-
-/* Who runs a command, with all groups. */
-struct user {
-    char name[CONNECTION_ACCOUNT_MAX];
-    char home[256];
-    uid_t uid;
-    gid_t groups[USER_GROUPS_MAX]; /* the first is the main one */
-    int group_count;
-};
-
-/* Looks a user up, by name or number. As rights_read(). */
-int user_read(const char *name, struct user *user, char why[CONNECTION_WHY_MAX]);
 
 #endif

@@ -21,6 +21,7 @@
 struct server {
     struct connection *connection;
     int listener;
+    struct rights rights; /* whose the place is */
     struct stat file;
     struct event *incoming; /* pending while a client may come */
     struct event *knock;    /* pending while one is served, and no other is known to wait */
@@ -95,8 +96,10 @@ static const char *listen_error(int rc)
         return "another program listens there";
     case -EEXIST:
         return "there is a file that is no socket";
+    case -EPERM:
+        return "there is another user's socket";
     default:
-        return strerror(-rc);
+        return place_error(rc);
     }
 }
 
@@ -104,26 +107,26 @@ static const char *listen_error(int rc)
  * The one that an earlier process had, if it still listens where it is wanted, for those who have
  * the rights.
  */
-static int listen_again(struct server *server, const struct rights *rights)
+static int listen_again(struct server *server)
 {
     struct connection *connection = server->connection;
     int fd = keep_take(connection->keep, connection->id, "listener");
 
-    if (fd < 0 || (unix_listens(fd, connection->spec.path, &server->file) &&
-                   rights_are(rights, &server->file)))
+    if (fd < 0 || (unix_listens(fd, &connection->place, &server->file) &&
+                   rights_are(&server->rights, &server->file)))
         return fd;
     connection_let_go(connection, "listener", &fd);
     return -ENOENT;
 }
 
-static int server_bind(struct server *server, const struct rights *rights)
+static int server_bind(struct server *server)
 {
     struct connection *connection = server->connection;
 
-    server->listener = listen_again(server, rights);
+    server->listener = listen_again(server);
     if (server->listener >= 0)
         return 0;
-    server->listener = unix_listen(connection->spec.path, rights, &server->file);
+    server->listener = unix_listen(&connection->place, &server->rights, &server->file);
     if (server->listener < 0)
         return server->listener;
     keep_add(connection->keep, connection->id, "listener", server->listener,
@@ -136,7 +139,7 @@ static void server_unbind(struct server *server)
     struct connection *connection = server->connection;
 
     keep_drop(connection->keep, connection->id, "listener");
-    unix_unlisten(server->listener, connection->spec.path, &server->file);
+    unix_unlisten(server->listener, &connection->place, &server->file);
 }
 
 static void free_event(struct event *event)
@@ -148,12 +151,12 @@ static void free_event(struct event *event)
 static int server_listen(struct server *server, char why[CONNECTION_WHY_MAX])
 {
     struct connection *connection = server->connection;
-    struct rights rights;
-    int rc = rights_read(&connection->spec, &rights, why);
+    int rc = rights_read(&connection->spec, &server->rights, why);
 
     if (rc < 0)
         return rc;
-    rc = server_bind(server, &rights);
+    connection->place = rights_place(&server->rights, connection->spec.path);
+    rc = server_bind(server);
     if (rc < 0) {
         snprintf(why, CONNECTION_WHY_MAX, "cannot listen on its path: %s", listen_error(rc));
         return rc;

@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "connection/place.h"
 #include "connection/rights.h"
 
 #define BACKLOG 16
@@ -32,76 +33,128 @@ static int unix_socket(void)
     return fd < 0 ? -errno : fd;
 }
 
-int unix_connect(const char *path)
+/* 0 or -errno. */
+static int connect_to(int fd, const char *path)
 {
     struct sockaddr_un address;
     int rc = set_address(&address, path);
-    int fd = rc < 0 ? rc : unix_socket();
 
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+    if (rc == 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
         rc = -errno;
-        close(fd);
-        return rc;
-    }
-    return fd;
-}
-
-static const char *base_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash ? slash + 1 : path;
-}
-
-/*
- * The directory of a path, as it is now: what is at a path's end is looked at, given away and
- * removed only there. Who may write to a directory further up can have the path lead elsewhere
- * meanwhile.
- */
-static int open_parent(const char *path)
-{
-    const char *base = base_of(path);
-    char dir[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1];
-    int fd;
-
-    snprintf(dir, sizeof(dir), "%.*s%s", (int)(base - path), path, base == path ? "." : "");
-    fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
-}
-
-/* Makes room for a socket if all that is in its place is one that nobody listens on. */
-static int remove_stale(int dir, const char *path)
-{
-    const char *base = base_of(path);
-    struct stat file;
-    int fd;
-
-    if (fstatat(dir, base, &file, AT_SYMLINK_NOFOLLOW) < 0)
-        return errno == ENOENT ? 0 : -errno;
-    if (!S_ISSOCK(file.st_mode))
-        return -EEXIST;
-    fd = unix_connect(path);
-    if (fd >= 0)
-        close(fd);
-    if (fd != -ECONNREFUSED)
-        return fd == -ENOENT ? 0 : -EADDRINUSE;
-    return unlinkat(dir, base, 0) < 0 && errno != ENOENT ? -errno : 0;
-}
-
-/* The mask, and not a chmod(): what lies at a path can be replaced meanwhile. */
-static int unix_bind(int fd, const struct sockaddr_un *address, mode_t mode)
-{
-    mode_t mask = umask(~mode & 0777);
-    int rc = bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
-
-    umask(mask);
     return rc;
 }
 
-/* A socket of ours that has no other name; -ESTALE: what is there is not what was just made. */
-static int open_made(int dir, const char *base, struct stat *file)
+static bool is_socket(int file)
 {
-    int made = openat(dir, base, O_PATH | O_NOFOLLOW | O_CLOEXEC), rc = 0;
+    struct stat stat;
+
+    return fstat(file, &stat) == 0 && S_ISSOCK(stat.st_mode);
+}
+
+/* ---- connecting ---- */
+
+#define NOT_YET 1
+
+/* To what is held, which was looked at: whatever its name leads to meanwhile. */
+static int connect_there(const struct spot *spot, void *arg)
+{
+    const int *fd = arg;
+
+    if (!is_socket(spot->file))
+        return -ENOTSOCK;
+    return spot->own ? NOT_YET : connect_to(*fd, held_path(spot->file).path);
+}
+
+/* Where all is root's the process that the server sees is this one, which stays. */
+static int connect_at(int fd, struct place *place)
+{
+    int rc = place_visit(place, true, fd, connect_there, &fd, sizeof(fd));
+
+    return rc == NOT_YET ? connect_to(fd, place->path) : rc;
+}
+
+int unix_connect(struct place *place)
+{
+    int fd = unix_socket(), rc;
+
+    if (fd < 0)
+        return fd;
+    rc = connect_at(fd, place);
+    if (rc < 0)
+        close(fd);
+    return rc < 0 ? rc : fd;
+}
+
+/* ---- listening ---- */
+
+/* What is done at the place. */
+struct listening {
+    int fd;
+    const struct sockaddr_un *address;
+    const struct rights *rights;
+    struct stat file;
+};
+
+static bool is_same(const struct stat *one, const struct stat *other)
+{
+    return one->st_dev == other->st_dev && one->st_ino == other->st_ino;
+}
+
+static int remove_file(const struct spot *spot, const struct stat *file)
+{
+    struct stat now;
+
+    if (fstatat(spot->dir, spot->base, &now, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    if (!is_same(&now, file))
+        return -EADDRINUSE;
+    return unlinkat(spot->dir, spot->base, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* -ECONNREFUSED: nobody listens on the socket file that is held. */
+static int probe(int file)
+{
+    int fd = unix_socket(), rc;
+
+    if (fd < 0)
+        return fd;
+    rc = connect_to(fd, held_path(file).path);
+    close(fd);
+    return rc;
+}
+
+/* Makes room for a socket if all that is in its place is one that nobody listens on. */
+static int remove_stale(const struct spot *spot)
+{
+    struct stat file;
+
+    if (spot->file < 0)
+        return 0;
+    if (fstat(spot->file, &file) < 0)
+        return -errno;
+    if (!S_ISSOCK(file.st_mode))
+        return -EEXIST;
+    if (!spot->own && file.st_uid != geteuid())
+        return -EPERM;
+    return probe(spot->file) == -ECONNREFUSED ? remove_file(spot, &file) : -EADDRINUSE;
+}
+
+/*
+ * The mask, and not a chmod(): what lies at a path can be replaced meanwhile. By its path, so that
+ * the socket has the name that was declared: who can have that lead elsewhere has the rights of this
+ * process's user anyway.
+ */
+static int bind_there(const struct listening *listening)
+{
+    umask(~listening->rights->mode & 0777);
+    return bind(listening->fd, (const struct sockaddr *)listening->address,
+                sizeof(*listening->address)) < 0 ? -errno : 0;
+}
+
+/* A socket of ours that has no other name; -ESTALE: what is there is not what was just made. */
+static int open_made(const struct spot *spot, struct stat *file)
+{
+    int made = openat(spot->dir, spot->base, O_PATH | O_NOFOLLOW | O_CLOEXEC), rc = 0;
 
     if (made < 0)
         return errno == ENOENT ? -ESTALE : -errno;
@@ -115,48 +168,53 @@ static int open_made(int dir, const char *base, struct stat *file)
 }
 
 /* Gives the file away that bind() made, if that went into this directory. */
-static int finish_listening(int fd, int dir, const char *base, const struct rights *rights,
-                            struct stat *file)
+static int give_made(const struct spot *spot, struct listening *listening)
 {
-    int made = open_made(dir, base, file), rc;
+    int made = open_made(spot, &listening->file), rc;
 
     if (made < 0)
         return made;
-    rc = rights_give(rights, made);
+    rc = rights_give(listening->rights, made);
     close(made);
-    if (rc == 0 && listen(fd, BACKLOG) < 0)
-        rc = -errno;
     if (rc < 0)
-        unlinkat(dir, base, 0);
+        unlinkat(spot->dir, spot->base, 0);
     return rc;
 }
 
-static int listen_in(int fd, int dir, const char *path, const struct sockaddr_un *address,
-                     const struct rights *rights, struct stat *file)
+/* In a process that ends with it, as umask() is the whole process's. */
+static int listen_there(const struct spot *spot, void *arg)
 {
-    int rc = remove_stale(dir, path);
+    struct listening *listening = arg;
+    int rc = remove_stale(spot);
 
     if (rc == 0)
-        rc = unix_bind(fd, address, rights->mode);
-    return rc == 0 ? finish_listening(fd, dir, base_of(path), rights, file) : rc;
+        rc = bind_there(listening);
+    return rc == 0 ? give_made(spot, listening) : rc;
 }
 
-int unix_listen(const char *path, const struct rights *rights, struct stat *file)
+static int listen_at(struct place *place, struct listening *listening)
+{
+    int rc = place_visit(place, false, listening->fd, listen_there, listening, sizeof(*listening));
+
+    return rc == 0 && listen(listening->fd, BACKLOG) < 0 ? -errno : rc;
+}
+
+int unix_listen(struct place *place, const struct rights *rights, struct stat *file)
 {
     struct sockaddr_un address;
-    int rc = set_address(&address, path), fd, dir;
+    struct listening listening = {.address = &address, .rights = rights};
+    int rc = set_address(&address, place->path);
 
     if (rc < 0)
         return rc;
-    dir = open_parent(path);
-    if (dir < 0)
-        return dir;
-    fd = unix_socket();
-    rc = fd < 0 ? fd : listen_in(fd, dir, path, &address, rights, file);
-    close(dir);
-    if (rc < 0 && fd >= 0)
-        close(fd);
-    return rc < 0 ? rc : fd;
+    listening.fd = unix_socket();
+    if (listening.fd < 0)
+        return listening.fd;
+    rc = listen_at(place, &listening);
+    *file = listening.file;
+    if (rc < 0)
+        close(listening.fd);
+    return rc < 0 ? rc : listening.fd;
 }
 
 /* The first line of /proc/PID/comm, or "". */
@@ -189,26 +247,32 @@ void unix_peer(int fd, char *text, size_t size)
     snprintf(text, size, "pid %d uid %u%s%s", peer.pid, peer.uid, name[0] ? " " : "", name);
 }
 
-bool unix_listens(int fd, const char *path, struct stat *file)
+static int look_there(const struct spot *spot, void *arg)
+{
+    struct stat *file = arg;
+
+    return spot->file >= 0 && fstat(spot->file, file) == 0 && S_ISSOCK(file->st_mode) ? 0 : -ENOENT;
+}
+
+bool unix_listens(int fd, struct place *place, struct stat *file)
 {
     struct sockaddr_un address = {0};
     socklen_t length = sizeof(address) - 1;
 
     return getsockname(fd, (struct sockaddr *)&address, &length) == 0 &&
-           address.sun_family == AF_UNIX && strcmp(address.sun_path, path) == 0 &&
-           lstat(path, file) == 0 && S_ISSOCK(file->st_mode);
+           address.sun_family == AF_UNIX && strcmp(address.sun_path, place->path) == 0 &&
+           place_visit(place, false, -1, look_there, file, sizeof(*file)) == 0;
 }
 
-void unix_unlisten(int fd, const char *path, const struct stat *file)
+static int unlisten_there(const struct spot *spot, void *arg)
 {
-    int dir = open_parent(path);
-    const char *base = base_of(path);
-    struct stat now;
+    return remove_file(spot, arg);
+}
 
-    if (dir >= 0 && fstatat(dir, base, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
-        now.st_dev == file->st_dev && now.st_ino == file->st_ino)
-        unlinkat(dir, base, 0);
-    if (dir >= 0)
-        close(dir);
+void unix_unlisten(int fd, struct place *place, const struct stat *file)
+{
+    struct stat made = *file;
+
+    place_visit(place, false, -1, unlisten_there, &made, sizeof(made));
     close(fd);
 }

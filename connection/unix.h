@@ -9,27 +9,31 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
+struct place;
 struct rights;
 
 /*
- * Listens at path, for those who have the rights. A socket file that nobody listens on is
+ * Listens at a place, for those who have the rights. A socket file that nobody listens on is
  * replaced. Returns the fd and sets *file (for unix_unlisten), or a negative errno: -EADDRINUSE
- * somebody listens there, -EEXIST there is a file that is no socket, -ENAMETOOLONG, and what bind()
- * says.
+ * another program listens there, -EEXIST there is a file that is not a socket, -EPERM there is one
+ * of another user than the place's, -ENAMETOOLONG, and what place_visit() and bind() say. It blocks
+ * as place_visit() does, as the next three do.
  */
-int unix_listen(const char *path, const struct rights *rights, struct stat *file);
+int unix_listen(struct place *place, const struct rights *rights, struct stat *file);
 
-/* Whether fd listens at path, where a socket file is: then *file is set as unix_listen() does. */
-bool unix_listens(int fd, const char *path, struct stat *file);
+/* Whether fd listens at the place, where a socket file is: then *file is set as unix_listen() does. */
+bool unix_listens(int fd, struct place *place, struct stat *file);
 
 /* Stops listening, and removes the file if it still is the one that was made. */
-void unix_unlisten(int fd, const char *path, const struct stat *file);
+void unix_unlisten(int fd, struct place *place, const struct stat *file);
 
 /*
- * Connects to path. Returns the fd, or a negative errno: -EAGAIN the listener's queue is full,
- * -ECONNREFUSED nobody listens, -ENOENT.
+ * Connects to a place, as its user, also in the eyes of who listens there. (To that one's, the
+ * process is this one where all is root's, and otherwise one that has ended by then.) Returns the
+ * fd, or a negative errno: -EAGAIN the listener's queue is full, -ECONNREFUSED nobody listens,
+ * -ENOTSOCK there is a file that is not a socket, -ENOENT, and what place_visit() says.
  */
-int unix_connect(const char *path);
+int unix_connect(struct place *place);
 
 /*
  * Who is at the other end of a socket that was accepted or connected: "pid 812 uid 33 psql". (For a

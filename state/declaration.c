@@ -66,7 +66,7 @@ static const struct kind {
     {"app", 0, 0, false},
     {"echo", 0, 0, false},
     {"socket", 1 << KEY_PATH, 1 << KEY_RECONNECT | FILE_KEYS, true},
-    {"connect", 1 << KEY_PATH, 1 << KEY_RECONNECT, false},
+    {"connect", 1 << KEY_PATH, 1 << KEY_RECONNECT | 1 << KEY_USER, false},
     {"tcp", 1 << KEY_ADDRESS, 1 << KEY_RECONNECT, false},
     {"pty", 1 << KEY_PATH, 1 << KEY_RECONNECT | FILE_KEYS, true},
     {"exec", 1 << KEY_COMMAND | 1 << KEY_USER, 1 << KEY_RECONNECT, false},

@@ -49,6 +49,7 @@ SIM_TESTS = \
 	tests/sim-backend-kinds.sh \
 	tests/sim-backend-limits.sh \
 	tests/sim-backend-many.sh \
+	tests/sim-backend-paths.sh \
 	tests/sim-backend-plugs.sh \
 	tests/sim-backend-quota.sh \
 	tests/sim-backend-replaced.sh \
@@ -155,6 +156,14 @@ tests_test_unikernel_device_SOURCES = tests/test-unikernel-device.c unikernel/ch
 tests_test_unikernel_device_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) \
 	-D__XEN_INTERFACE_VERSION__=0x00040e00
 tests_test_unikernel_device_LDADD = $(CHECK_LIBS)
+
+# Another user's attacks on paths: thousands of processes, which valgrind does not bear.
+check_PROGRAMS += tests/races
+TESTS += tests/races
+tests_races_SOURCES = tests/races.c
+tests_races_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS)
+tests_races_LDADD = libconnection.la $(CHECK_LIBS)
+tests_races_LDFLAGS = -no-install
 
 # The same with ThreadSanitizer: two threads at the two ends of a page, no access of which is a race. (It does not know
 # fences, but no data goes by one: they only decide on signals.)

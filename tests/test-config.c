@@ -246,7 +246,7 @@ static const struct {
     {"name=x,connection=connect,path=/a,mode=600",
      "key \"mode\": not for connection=connect (it is for socket, pty)"},
     {"name=x,connection=socket,path=/a,user=a",
-     "key \"user\": not for connection=socket (it is for exec)"},
+     "key \"user\": not for connection=socket (it is for connect, exec)"},
     {"name=x,owner=-a", "key \"owner\": \"-a\" is no user (a name or a number)"},
     {"name=x,user=a b", "key \"user\": \"a b\" is no user (a name or a number)"},
     {"name=x,group=a:b", "key \"group\": \"a:b\" is no group (a name or a number)"},
