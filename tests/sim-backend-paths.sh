@@ -34,7 +34,7 @@ refused() {
 others="others than root can change it, and no user is named (the log says more)"
 xen="there is xenstored, or Xen, which no channel may reach"
 
-backend_start
+backend_start -v
 domain guest "name=app"
 
 part "H1: a link to xenstored's socket"
@@ -118,6 +118,7 @@ done
 kill "$racer"
 wait "$racer" 2> /dev/null
 
+run 0 xl-vchan detach --force guest app
 run 0 xl destroy guest
 backend_stop
 finish
