@@ -199,8 +199,8 @@ waiter=$!
 kill -CONT "$backend"
 wait "$waiter" || fail "wait ends with $? though the backend goes on"
 exec {in}>&-
+backend_stop # it has inherited that, too
 wait "$cat"
 run 0 xl-vchan detach web echo
-backend_stop
 run 0 xl destroy web
 finish
