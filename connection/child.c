@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/queue.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +24,8 @@
 
 #define PATIENCE_SECONDS 5
 
+#define SHELL "/bin/sh"
+
 /* More than this without a newline is logged as a line of its own. */
 #define LINE_MAX_BYTES 800
 
@@ -29,15 +33,26 @@
 #define READ_BYTES 4096
 #define LAST_READS 16
 
+/* What a command may say on its standard error: 1 MiB a second, and as much at once. */
+#define READS_PER_MINUTE (60 * 256)
+#define READS_AT_ONCE    256
+
+/* Commands of one guest that end slowly: so many more than it has channels. */
+#define SLOW_COMMANDS 8
+
 struct child {
-    pid_t pid; /* 0: not known */
+    LIST_ENTRY(child) next; /* of all that there are */
+    pid_t pid;              /* 0: not known */
     int pidfd;
     int stderr_fd;
+    bool silent; /* nothing more comes from there */
     bool ended;
     bool left;
     int next_signal;
     struct event *exited;
     struct event *said;
+    struct event *rested; /* pending: it said too much, and is not listened to until then */
+    struct rate reads;
     struct event *patience;
     void (*told)(void *arg, int status);
     void *told_arg;
@@ -45,8 +60,11 @@ struct child {
     struct quota *quota; /* the guest's; once the child is left, a copy */
     struct quota own_quota;
     struct keep *keep;
-    char owner[40]; /* who keeps it; "": nobody yet */
+    char owner[40]; /* keeps it; "": nobody yet */
+    char guest[16]; /* "5" of "5/0"; "": not known */
 };
+
+static LIST_HEAD(, child) children = LIST_HEAD_INITIALIZER(children);
 
 /* ---- the log ---- */
 
@@ -58,12 +76,29 @@ static int copies_open(void)
     return copies[0] >= 0 || pipe2(copies, O_CLOEXEC | O_NONBLOCK) == 0 ? 0 : -errno;
 }
 
-/* As read(), but the bytes stay where they are. 0: none is left, and none will come. */
+/*
+ * Reads so many bytes that are there. More than one read() may be needed: a command can make its
+ * end of a pipe one of packets (O_DIRECT), and a copy has the same packets.
+ */
+static size_t read_whole(int fd, char *text, size_t size)
+{
+    size_t done = 0;
+    ssize_t got;
+
+    while (done < size && (got = read(fd, text + done, size - done)) > 0)
+        done += (size_t)got;
+    return done;
+}
+
+/*
+ * As read(), but the bytes stay where they are. 0: none is left, and none will come. The copies are
+ * empty again: what would stay in them would be taken for another command's.
+ */
 static ssize_t look_into(int fd, char *text, size_t size)
 {
     ssize_t bytes = tee(fd, copies[1], size, SPLICE_F_NONBLOCK);
 
-    return bytes > 0 ? read(copies[0], text, (size_t)bytes) : bytes;
+    return bytes > 0 ? (ssize_t)read_whole(copies[0], text, (size_t)bytes) : bytes;
 }
 
 static bool is_end_of_line(char c)
@@ -102,6 +137,24 @@ static size_t log_lines(struct child *child, const char *text, size_t length)
     return begin;
 }
 
+/* More is there, of which nothing tells again. */
+static void listen_again(struct child *child)
+{
+    int64_t wait = rate_take(&child->reads);
+    const struct timeval time = {.tv_sec = wait / 1000000, .tv_usec = wait % 1000000};
+
+    event_del(child->said);
+    event_add(child->rested, &time);
+}
+
+static void on_rested(evutil_socket_t fd, short what, void *arg)
+{
+    struct child *child = arg;
+
+    (void)fd, (void)what;
+    event_add(child->said, NULL);
+}
+
 /*
  * Half a line stays in the pipe: if this process is killed, the next one has it. (A whole one may
  * be logged twice then.)
@@ -118,12 +171,13 @@ static void on_said(evutil_socket_t fd, short what, void *arg)
     if (bytes < 0)
         return;
     used = log_lines(child, text, (size_t)bytes);
-    if (used > 0 && read(fd, text, used) > 0) {
-        event_active(child->said, EV_READ, 0); /* it does not tell again of what is there */
+    if (used > 0 && read_whole(fd, text, used) > 0) {
+        listen_again(child);
     } else if (closed) {
         if (bytes > 0)
             log_child_line(child, text, (size_t)bytes);
         event_del(child->said);
+        child->silent = true;
     }
 }
 
@@ -162,8 +216,10 @@ static void unkeep(struct child *child)
 static void child_free(struct child *child)
 {
     unkeep(child);
+    LIST_REMOVE(child, next);
     free_event(child->exited);
     free_event(child->said);
+    free_event(child->rested);
     free_event(child->patience);
     if (child->pidfd >= 0)
         close(child->pidfd);
@@ -191,17 +247,24 @@ static bool group_is_its_own(const struct child *child)
     return child->pid > 0 && syscall(SYS_pidfd_send_signal, child->pidfd, 0, NULL, 0) == 0;
 }
 
+/* It may not have made its group yet, in which it is alone then. */
+static void kill_group(const struct child *child, int number)
+{
+    if (kill(-child->pid, number) < 0)
+        kill(child->pid, number);
+}
+
 static void on_exit_seen(evutil_socket_t fd, short what, void *arg)
 {
     struct child *child = arg;
     int status;
 
     if (child->next_signal == SIGKILL && group_is_its_own(child))
-        kill(-child->pid, SIGKILL); /* what the shell left behind */
+        kill_group(child, SIGKILL); /* what the shell left behind */
     status = take_status(child);
     child->ended = true;
     event_del(child->patience);
-    for (int i = 0; i < LAST_READS && child->said && event_pending(child->said, EV_READ, NULL); i++)
+    for (int i = 0; i < LAST_READS && child->said && !child->silent; i++)
         on_said(child->stderr_fd, what, child);
     (void)fd;
     if (child->left || status == 0 || !child->told)
@@ -220,7 +283,7 @@ static void signal_group(evutil_socket_t fd, short what, void *arg)
 
     (void)fd, (void)what;
     if (group_is_its_own(child))
-        kill(-child->pid, child->next_signal);
+        kill_group(child, child->next_signal);
     child->next_signal = SIGKILL;
     event_add(child->patience, &patience);
 }
@@ -320,44 +383,64 @@ static void become(const struct user *user)
     }
 }
 
+/*
+ * What a command has of this process's environment. The rest is not meant for it: what the service
+ * manager says, for one, it could take as said to itself.
+ */
+static const char *const inherited[] = {"PATH", "TZ", "LANG", "LC_ALL", "LC_CTYPE", "LC_MESSAGES"};
+
+#define INHERITED_COUNT (sizeof(inherited) / sizeof(inherited[0]))
+
 static void set_environment(const struct user *user)
 {
+    const char *values[INHERITED_COUNT];
+
+    for (size_t i = 0; i < INHERITED_COUNT; i++)
+        values[i] = getenv(inherited[i]);
+    clearenv(); /* the texts stay where they are */
+    for (size_t i = 0; i < INHERITED_COUNT; i++)
+        if (values[i])
+            setenv(inherited[i], values[i], 1);
+    setenv("SHELL", SHELL, 1);
     setenv("USER", user->name, 1);
     setenv("LOGNAME", user->name, 1);
     setenv("HOME", user->home, 1);
 }
 
-/*
- * What the service manager says to this process is nothing to a command, which could take it as
- * said to itself.
- */
-static void forget_manager(void)
+/* As that user: one that may not be entered, or is not there, is none. */
+static void enter_home(const struct user *user)
 {
-    static const char *const variables[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
-                                            "FDSTORE"};
-
-    for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)
-        unsetenv(variables[i]);
+    if (user->home[0] != '/' || chdir(user->home) < 0)
+        (void)!chdir("/");
 }
 
-/* In the new process, where all signals are blocked, until none of them is ours any more. */
-static void run_shell(const char *command, const struct user *user, const int fds[3])
+static void reset_signals(void)
 {
-    static const int signals[] = {SIGPIPE, SIGTERM, SIGINT, SIGHUP};
     sigset_t none;
 
-    setpgid(0, 0);
-    for (int i = 0; i < 3; i++)
-        dup2(fds[i], i);
-    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-        signal(signals[i], SIG_DFL);
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    forget_manager();
+}
+
+/*
+ * In the new process, where all signals are blocked, until none of them is ours any more. In a
+ * session of its own no terminal of ours takes what the command types into it (TIOCSTI).
+ */
+static void run_shell(const char *command, const struct user *user, const int fds[3])
+{
+    setsid();
+    for (int i = 0; i < 3; i++)
+        dup2(fds[i], i);
+    close_range(STDERR_FILENO + 1, ~0u, 0);
+    reset_signals();
+    umask(022);
     set_environment(user);
     become(user);
-    execl("/bin/sh", "sh", "-c", command, NULL);
-    dprintf(STDERR_FILENO, "cannot run /bin/sh: %s\n", strerror(errno));
+    enter_home(user);
+    execl(SHELL, "sh", "-c", command, NULL);
+    dprintf(STDERR_FILENO, "cannot run " SHELL ": %s\n", strerror(errno));
     _exit(127);
 }
 
@@ -373,8 +456,6 @@ static int spawn_shell(const char *command, const struct user *user, const int f
         run_shell(command, user, fds);
     if (*pid < 0)
         rc = -errno;
-    else
-        setpgid(*pid, *pid); /* here too: nobody is to signal a group that is not yet */
     sigprocmask(SIG_SETMASK, &before, NULL);
     return rc;
 }
@@ -389,11 +470,33 @@ static struct child *child_make(struct event_base *base, struct keep *keep, cons
     child->next_signal = SIGTERM;
     child->keep = keep;
     snprintf(child->label, sizeof(child->label), "%s", label);
+    LIST_INSERT_HEAD(&children, child, next);
+    rate_init(&child->reads, READS_PER_MINUTE, READS_AT_ONCE);
+    child->rested = evtimer_new(base, on_rested, child);
     child->patience = evtimer_new(base, signal_group, child);
-    if (child->patience)
+    if (child->rested && child->patience)
         return child;
     child_free(child);
     return NULL;
+}
+
+static void set_guest(char guest[16], const struct connection *connection)
+{
+    snprintf(guest, 16, "%.*s", (int)strcspn(connection->id, "/"), connection->id);
+}
+
+/* Whether the guest may have one more: those whose channel has gone count until they have ended. */
+static bool has_place(const struct connection *connection)
+{
+    const struct quota *quota = connection->quota;
+    const struct child *child;
+    unsigned int left = 0;
+    char guest[16];
+
+    set_guest(guest, connection);
+    LIST_FOREACH(child, &children, next)
+    left += child->left && strcmp(child->guest, guest) == 0;
+    return !quota || left < quota->channels + SLOW_COMMANDS;
 }
 
 /* Of a connection, whose it is until it is left. */
@@ -405,6 +508,7 @@ static struct child *child_make_for(const struct connection *connection)
         return NULL;
     child->quota = connection->quota;
     snprintf(child->owner, sizeof(child->owner), "%s", connection->id);
+    set_guest(child->guest, connection);
     return child;
 }
 
@@ -434,7 +538,7 @@ static int child_follow(struct event_base *base, struct child *child)
     rc = child->pidfd < 0 ? -errno : child_watch(base, child);
     if (rc == 0)
         return 0;
-    kill(-child->pid, SIGKILL);
+    kill_group(child, SIGKILL);
     waitpid(child->pid, NULL, 0);
     return rc;
 }
@@ -442,10 +546,13 @@ static int child_follow(struct event_base *base, struct child *child)
 int child_start(const struct connection *connection, const struct user *user, int *input,
                 int *output, struct child **out)
 {
-    struct child *child = child_make_for(connection);
+    struct child *child;
     struct pipes pipes;
     int rc;
 
+    if (!has_place(connection))
+        return -EDQUOT;
+    child = child_make_for(connection);
     if (!child)
         return -ENOMEM;
     rc = pipes_open(&pipes);
@@ -469,6 +576,19 @@ int child_start(const struct connection *connection, const struct user *user, in
 }
 
 /* ---- one of an earlier process ---- */
+
+/* It cannot be followed, so it must not go on. */
+static void stop_unfollowed(struct child *child)
+{
+    if (group_is_its_own(child))
+        kill_group(child, SIGKILL);
+    child_free(child);
+}
+
+static void stop_unknown(int pidfd)
+{
+    syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+}
 
 /* Linux says it in a line "Pid:\t812"; -1: it has been reaped. */
 static pid_t pid_of(int pidfd)
@@ -509,12 +629,13 @@ int child_resume(struct connection *connection, int *input, int *output, struct 
         return -ENOENT;
     child = child_make_for(connection);
     if (!child) {
+        stop_unknown(pidfd);
         connection_let_go(connection, CHILD_KEPT, &pidfd);
         return -ENOMEM;
     }
     rc = child_take(connection, child, pidfd);
     if (rc < 0) {
-        child_free(child);
+        stop_unfollowed(child);
         return rc;
     }
     *input = keep_take(connection->keep, connection->id, CHILD_INPUT_KEPT);
@@ -528,13 +649,14 @@ void child_dismiss(struct event_base *base, struct keep *keep, int pidfd)
     struct child *child = child_make(base, keep, "");
 
     if (!child) {
+        stop_unknown(pidfd);
         close(pidfd);
         return;
     }
     child->pidfd = pidfd;
     child->pid = pid_of(pidfd);
     if (child_watch(base, child) < 0)
-        child_free(child);
+        stop_unfollowed(child);
     else
         child_leave(child, true);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A program run by /bin/sh -c in a process group of its own, its standard input and output on
+ * A program run by /bin/sh -c in a session of its own, with nothing of this process but what is set
+ * here: its standard input and output on
  * pipes, its standard error in the log. Its end is noticed by a pidfd, so nothing global is needed,
  * and it can outlive the process that started it (connection/keep.h).
  */
@@ -29,7 +30,8 @@ struct user;
  * Starts the connection's command as that user. If that cannot be, the log says why, and the
  * command exits with 126. The connection's quota and what else the child has of it is used until
  * the child is left. On success returns 0 and the caller owns *child (child_leave), *input
- * (non-blocking, to write) and *output (non-blocking, to read). On failure a negative errno, and
+ * (non-blocking, to write) and *output (non-blocking, to read). -EDQUOT: too many of
+ * the guest's commands that it has left have not ended. On this and any other negative errno
  * nothing is left.
  */
 int child_start(const struct connection *connection, const struct user *user, int *input,

@@ -210,6 +210,11 @@ static int start_program(struct exec *exec, bool resumed)
     return 0;
 }
 
+static const char *why_not(int rc)
+{
+    return rc == -EDQUOT ? "too many earlier commands of this guest have not ended" : strerror(-rc);
+}
+
 static void exec_open(struct connection *connection)
 {
     struct exec *exec = connection->state;
@@ -222,7 +227,7 @@ static void exec_open(struct connection *connection)
         rc = start_program(exec, false);
     }
     if (rc < 0)
-        endpoint_fail(connection->endpoint, rc, "cannot run its command: %s", strerror(-rc));
+        endpoint_fail(connection->endpoint, rc, "cannot run its command: %s", why_not(rc));
     else
         endpoint_set_ready(connection->endpoint);
 }
@@ -257,10 +262,15 @@ static void exec_again(void *arg)
 {
     struct exec *exec = arg;
 
-    if (start_program(exec, false) < 0)
+    int rc = start_program(exec, false);
+
+    if (rc < 0) {
+        connection_log(exec->connection, LOG_CHANGES, "cannot run its command: %s (tried again)",
+                       why_not(rc));
         backoff_start(&exec->backoff);
-    else
+    } else {
         exec_start(exec->connection);
+    }
 }
 
 /* The toolstack says one; an older one left it out where the command was to be root's. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -309,7 +310,7 @@ static int hold_signals(struct server *server)
 {
     const sigset_t wanted = signals_wanted(server->host.ops);
 
-    sigprocmask(SIG_BLOCK, &wanted, NULL);
+    sigprocmask(SIG_SETMASK, &wanted, NULL);
     server->signals = signalfd(-1, &wanted, SFD_NONBLOCK | SFD_CLOEXEC);
     return server->signals < 0 ? -errno : 0;
 }
@@ -441,12 +442,21 @@ static enum host_exit server_run(struct server *server)
     return server->error < 0 ? HOST_FAILED : HOST_STOPPED;
 }
 
+/* As they are for a program that nobody prepared anything for: SIGCHLD, for one, may be ignored. */
+static void reset_inherited(void)
+{
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+    signal(SIGPIPE, SIG_IGN);
+    umask(022);
+}
+
 enum host_exit host_serve(const struct host_ops *ops, void *service)
 {
     struct server server = {.host = {.ops = ops, .service = service}, .lock = -1, .signals = -1};
     enum host_exit rc;
 
-    signal(SIGPIPE, SIG_IGN);
+    reset_inherited();
     server.host.base = event_base_new();
     if (!server.host.base) {
         log_line(LOG_ERRORS, "cannot make an event loop");

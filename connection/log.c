@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "state/stderr.h"
 #include "state/text.h"
 
 static enum log_level shown = LOG_CHANGES;
@@ -114,16 +115,6 @@ static bool write_journal(const struct log_subject *subject, enum log_level leve
 
 /* ---- lines ---- */
 
-static void write_line(const char *message)
-{
-    char line[1024 + 70];
-    int length =
-        snprintf(line, sizeof(line), "%.64s: %s\n", program_invocation_short_name, message);
-    ssize_t ignored = write(STDERR_FILENO, line, (size_t)length);
-
-    (void)ignored; /* a log that is gone has nobody to be told */
-}
-
 static void write_message(const struct log_subject *subject, enum log_level level,
                           const char *format, va_list args)
 {
@@ -132,7 +123,7 @@ static void write_message(const struct log_subject *subject, enum log_level leve
     vsnprintf(message, sizeof(message), format, args);
     text_clean(message);
     if (!write_journal(subject, level, message))
-        write_line(message);
+        stderr_write(message);
 }
 
 void log_about(const struct log_subject *subject, enum log_level level, const char *format, ...)

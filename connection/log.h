@@ -36,7 +36,8 @@ void log_about(const struct log_subject *subject, enum log_level level, const ch
 /* Whether lines of this level are logged. */
 bool log_shows(enum log_level level);
 
-/* Writes one line "PROGRAM: …" in one write(). What is not printable becomes '?'. */
+/* Writes one line "PROGRAM: …" in one write(), or loses it if that would block (state/stderr.h).
+ * What is not printable becomes '?'. */
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -111,11 +111,26 @@ static int throw_away(struct stage *stage, uint32_t bytes)
     return 0;
 }
 
+/*
+ * A program that makes its end of a pipe one of packets (O_DIRECT) has the copy read packet by
+ * packet. The rest is copied again.
+ */
+static void empty_copy(struct stage *stage, ssize_t bytes)
+{
+    while (bytes > 0) {
+        ssize_t gone = move(stage->copy, stage->null, (size_t)bytes);
+
+        if (gone <= 0)
+            return;
+        bytes -= gone;
+    }
+}
+
 static ssize_t stage_collect(struct relay *relay, unsigned int *wait)
 {
     struct stage *stage = stage_of(relay);
     int room = channel_writable(relay->channel, 1);
-    ssize_t bytes;
+    ssize_t bytes, copied;
 
     if (room < 0)
         return relay_collect(relay, stage->copy, wait); /* it knows what that means */
@@ -124,7 +139,9 @@ static ssize_t stage_collect(struct relay *relay, unsigned int *wait)
     bytes = tee(stage->kept[FROM], stage->copy, (size_t)room, SPLICE_F_NONBLOCK);
     if (bytes < 0)
         return relay_source_failed(relay, wait);
+    copied = bytes;
     bytes = relay_collect(relay, stage->copy, wait);
+    empty_copy(stage, copied - (bytes > 0 ? bytes : 0));
     if (bytes > 0 && throw_away(stage, (uint32_t)bytes) < 0)
         return relay_source_failed(relay, wait);
     return bytes;

@@ -8,6 +8,7 @@ libstate_la_SOURCES = \
 	state/machine.c state/machine.h \
 	state/notify.c state/notify.h \
 	state/seconds.c state/seconds.h \
+	state/stderr.c state/stderr.h \
 	state/store.c state/store.h \
 	state/text.c state/text.h \
 	state/xenbus.c state/xenbus.h

@@ -67,7 +67,7 @@ void notify_manager_with(const char *state, int passed)
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;
-    sendmsg(fd, &message, MSG_NOSIGNAL);
+    sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     close(fd);
 }
 

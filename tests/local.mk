@@ -46,6 +46,7 @@ SIM_TESTS = \
 	tests/sim-backend-driver.sh \
 	tests/sim-backend-errors.sh \
 	tests/sim-backend-hostile.sh \
+	tests/sim-backend-inherited.sh \
 	tests/sim-backend-kinds.sh \
 	tests/sim-backend-limits.sh \
 	tests/sim-backend-many.sh \

@@ -315,6 +315,36 @@ START_TEST(test_child_that_does_not_listen_is_killed)
 }
 END_TEST
 
+START_TEST(test_commands_that_do_not_end_are_counted)
+{
+    static const struct quota_limits limits = {.channels = 8, .connects = 1000};
+    struct event_base *base = event_base_new();
+    struct connection connection = command_connection(base, "trap '' TERM; sleep 60");
+    struct quota quota;
+    struct child *child;
+    struct user self;
+    char why[CONNECTION_WHY_MAX];
+    int input, output;
+
+    quota_init(&quota, &limits);
+    connection.quota = &quota;
+    for (int i = 0; i < 8; i++) {
+        child_leave(start(&connection, &input, &output), false);
+        close(input);
+        close(output);
+    }
+    ck_assert_int_eq(user_read("0", &self, why), 0);
+    ck_assert_int_eq(child_start(&connection, &self, &input, &output, &child), -EDQUOT);
+    event_base_dispatch(base); /* they are killed */
+    child = start(&connection, &input, &output);
+    child_leave(child, false);
+    event_base_dispatch(base);
+    close(input);
+    close(output);
+    event_base_free(base);
+}
+END_TEST
+
 START_TEST(test_child_reads_and_writes)
 {
     struct event_base *base = event_base_new();
@@ -548,6 +578,7 @@ static void add_commands(TCase *tcase)
     tcase_add_test(tcase, test_child_may_end);
     tcase_add_test(tcase, test_child_that_does_not_listen_is_killed);
     tcase_add_test(tcase, test_child_reads_and_writes);
+    tcase_add_test(tcase, test_commands_that_do_not_end_are_counted);
 }
 
 int main(void)

@@ -164,6 +164,7 @@ static int run(const struct command *command, int argc, char **argv)
     }
     if (optind < argc)
         return command_usage(command, "takes no arguments");
+    tool_be_service();
     check_dirs(&daemon.dirs);
     if (daemon.dirs.count == 0)
         daemon.dirs = (struct declared_dirs){.dirs = usual, .count = 2};

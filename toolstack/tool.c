@@ -16,6 +16,15 @@
 #include <unistd.h>
 #include <libxl_utils.h>
 
+#include "state/stderr.h"
+
+static bool is_service;
+
+void tool_be_service(void)
+{
+    is_service = true;
+}
+
 /* about: what the line begins with, or NULL. */
 static void print_line(const char *about, const char *format, va_list args)
 {
@@ -25,7 +34,10 @@ static void print_line(const char *about, const char *format, va_list args)
         return;
     if (asprintf(&line, "xl-vchan: %s%s%s", about ? about : "", about ? ": " : "", message) >= 0) {
         text_clean(line);
-        fprintf(stderr, "%s\n", line);
+        if (is_service)
+            stderr_write(line + strlen("xl-vchan: "));
+        else
+            fprintf(stderr, "%s\n", line);
         free(line);
     }
     free(message);
@@ -86,7 +98,8 @@ static int open_signals(struct tool *tool)
     add_signal(&set, SIGINT);
     add_signal(&set, SIGTERM);
     add_signal(&set, SIGHUP);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+    signal(SIGCHLD, SIG_DFL); /* ignored, it would take the exit codes of what is run */
+    if (sigprocmask(SIG_SETMASK, &set, NULL) < 0)
         return -errno;
     tool->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return tool->signals < 0 ? -errno : 0;

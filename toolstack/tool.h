@@ -44,6 +44,9 @@ int tool_open(struct tool *tool, const char *verb, const char *object);
 /* Closes what is open. */
 void tool_close(struct tool *tool);
 
+/* From now on what is said is lost and counted where it would have to wait (state/stderr.h). */
+void tool_be_service(void);
+
 /* Prints one line, "xl-vchan: …", on stderr. What is not printable in it becomes "?". */
 void tool_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
