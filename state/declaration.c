@@ -24,6 +24,7 @@ struct parse {
 enum key_index {
     KEY_NAME,
     KEY_BACKEND,
+    KEY_BACKEND_UUID,
     KEY_DEVID,
     KEY_RING,
     KEY_READ_RING,
@@ -53,7 +54,8 @@ static const struct key keys[KEY_COUNT];
 
 /* What only the toolstack can say. */
 #define TOOLSTACK_KEYS                                                                             \
-    (1 << KEY_BACKEND | 1 << KEY_DEVID | 1 << KEY_RING | 1 << KEY_READ_RING | 1 << KEY_WRITE_RING)
+    (1 << KEY_BACKEND | 1 << KEY_BACKEND_UUID | 1 << KEY_DEVID | 1 << KEY_RING |                   \
+     1 << KEY_READ_RING | 1 << KEY_WRITE_RING)
 
 #define FILE_KEYS (1 << KEY_OWNER | 1 << KEY_GROUP | 1 << KEY_MODE)
 
@@ -142,6 +144,25 @@ static int take_path(struct parse *parse, const struct key *key, const char *val
         return refuse(parse, "key \"%s\": \"%s\" does not begin with / (write the whole path)",
                       key->name, value);
     return take_text(parse, key, value);
+}
+
+/* In lower case, as it is compared. */
+static int take_uuid(struct parse *parse, const struct key *key, const char *value)
+{
+    char *uuid = parse->channel->backend_uuid;
+    size_t i;
+
+    for (i = 0; i < DECLARATION_UUID_MAX; i++) {
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+        if (dash ? value[i] != '-' : !isxdigit((unsigned char)value[i]))
+            break;
+        uuid[i] = (char)tolower((unsigned char)value[i]);
+    }
+    uuid[i] = '\0';
+    if (i < DECLARATION_UUID_MAX || value[i] != '\0')
+        return refuse(parse, "key \"%s\": \"%s\" is not a uuid (see xl list -v)", key->name, value);
+    return 0;
 }
 
 static int take_devid(struct parse *parse, const struct key *key, const char *value)
@@ -257,6 +278,7 @@ static int take_address(struct parse *parse, const struct key *key, const char *
 static const struct key keys[KEY_COUNT] = {
     [KEY_NAME] = {"name", take_name, TEXT(name, DEVICE_NAME_MAX)},
     [KEY_BACKEND] = {"backend", take_text, TEXT(backend, DECLARATION_BACKEND_MAX)},
+    [KEY_BACKEND_UUID] = {"backend-uuid", take_uuid},
     [KEY_DEVID] = {"devid", take_devid},
     [KEY_RING] = {"ring", take_size},
     [KEY_READ_RING] = {"read-ring", take_size},
@@ -324,7 +346,7 @@ static const struct key *find_swallowed(const char *command, unsigned int mask)
 
 static int refuse_key(struct parse *parse, const char *name)
 {
-    char names[160];
+    char names[192];
 
     key_names(parse, names, sizeof(names));
     return refuse(parse, "key \"%s\": unknown (the keys are %s)", name, names);
@@ -567,6 +589,7 @@ static void put_channel(FILE *to, const struct declaration *channel)
 {
     fprintf(to, "name=%s", channel->name);
     put_text(to, "backend", channel->backend);
+    put_text(to, "backend-uuid", channel->backend_uuid);
     if (channel->devid != DECLARATION_DEVID_ANY)
         fprintf(to, ",devid=%u", channel->devid);
     put_rings(to, channel);
@@ -583,7 +606,23 @@ static void put_channel(FILE *to, const struct declaration *channel)
     put_text(to, "command", channel->command); /* last, as it takes all the rest */
 }
 
-int declaration_format(const struct declaration *channel, char **text)
+bool declaration_equal(const struct declaration *a, const struct declaration *b)
+{
+    const char *const texts[][2] = {
+        {a->name, b->name},       {a->backend, b->backend}, {a->backend_uuid, b->backend_uuid},
+        {a->path, b->path},       {a->address, b->address}, {a->command, b->command},
+        {a->owner, b->owner},     {a->group, b->group},     {a->mode, b->mode},
+        {a->user, b->user},       {a->connection, b->connection},
+    };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (strcmp(texts[i][0], texts[i][1]) != 0)
+            return false;
+    return a->devid == b->devid && a->read_ring == b->read_ring &&
+           a->write_ring == b->write_ring && a->reconnect == b->reconnect;
+}
+
+static int format(const struct declaration *channel, char **text)
 {
     size_t size;
     FILE *to = open_memstream(text, &size);
@@ -595,4 +634,20 @@ int declaration_format(const struct declaration *channel, char **text)
         return 0;
     free(*text);
     return -ENOMEM;
+}
+
+int declaration_format(const struct declaration *channel, char **text)
+{
+    struct declaration back;
+    char why[DECLARATION_WHY_MAX];
+    int rc = format(channel, text);
+
+    if (rc < 0)
+        return rc;
+    rc = declaration_parse(*text, &back, why);
+    if (rc == 0 && !declaration_equal(channel, &back))
+        rc = -EINVAL;
+    if (rc < 0)
+        free(*text);
+    return rc;
 }

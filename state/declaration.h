@@ -13,6 +13,7 @@
 
 /* The longest values, without their NUL. A path must fit a Unix socket's address. */
 #define DECLARATION_BACKEND_MAX 255
+#define DECLARATION_UUID_MAX    36
 #define DECLARATION_PATH_MAX    107
 #define DECLARATION_ADDRESS_MAX 262
 #define DECLARATION_COMMAND_MAX 2048
@@ -28,7 +29,8 @@
 /* Texts that were not given are empty. */
 struct declaration {
     char name[DEVICE_NAME_MAX + 1];
-    char backend[DECLARATION_BACKEND_MAX + 1]; /* a domain's name or id; empty: the toolstack's */
+    char backend[DECLARATION_BACKEND_MAX + 1]; /* a domain's name or id */
+    char backend_uuid[DECLARATION_UUID_MAX + 1]; /* goes first; both empty: the toolstack's */
     uint32_t devid;                        /* or DECLARATION_DEVID_ANY */
     uint32_t read_ring;                    /* bytes, seen from the frontend, */
     uint32_t write_ring;                   /* rounded up to what the wire takes */
@@ -64,10 +66,14 @@ int declaration_parse_guest(const char *spec, struct declaration *channel,
                             char why[DECLARATION_WHY_MAX]);
 
 /*
- * The text that declaration_parse makes the same channel of, with what is not as by default. 0, and
- * the caller frees *text; or -ENOMEM.
+ * The text that declaration_parse makes the same channel of, with what is not as by default: it is
+ * parsed and compared. 0, and the caller frees *text; -EINVAL: no text says it (a name with a
+ * comma, a control character); or -ENOMEM.
  */
 int declaration_format(const struct declaration *channel, char **text);
+
+/* Tells whether two channels are declared alike in everything. */
+bool declaration_equal(const struct declaration *a, const struct declaration *b);
 
 /* Tells whether an application opens the backend's side itself, so that no service takes it. */
 bool declaration_is_app(const struct declaration *channel);

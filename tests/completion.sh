@@ -48,7 +48,7 @@ for command in detach show watch wait; do
 done
 offers Connected watch --until C
 offers Connected wait 'guest\ one' org.example.db C
-for key in name backend devid ring read-ring write-ring connection path address command reconnect owner group mode user; do
+for key in name backend backend-uuid devid ring read-ring write-ring connection path address command reconnect owner group mode user; do
     offers $key= attach 'guest\ one' "${key:0:3}"
 done
 for attach in "attach --wait 5 1" "attach 1 name = x"; do

@@ -71,6 +71,7 @@ SIM_TESTS = \
 	tests/sim-toolstack.sh \
 	tests/sim-toolstack-apply.sh \
 	tests/sim-toolstack-hints.sh \
+	tests/sim-toolstack-identity.sh \
 	tests/sim-toolstack-many.sh \
 	tests/sim-toolstack-screen.sh \
 	tests/sim-toolstack-steps.sh \

@@ -266,8 +266,11 @@ scenario "migration in: no record here"
 fixed web "name=db, connection=echo"
 sed -i '/uuid/d' "$configs/web.cfg"
 run 0 xl create -q "$configs/web.cfg" 'name="web--incoming"'
-is_up web--incoming db
-run 0 xl destroy web--incoming
+looked
+has_not web--incoming db
+run 0 xl rename web--incoming web
+is_up web db
+run 0 xl destroy web
 
 scenario "a domain that has shut down gets nothing more"
 config web "name=db, backend=late"
@@ -584,10 +587,11 @@ config web "name=db"
 plain web
 is_up web db Initialising
 echo 'vchan = [ "ring=1K" ]' > "$(echo "$state"/*.cfg)"
-run 1 xl-vchan attach web name=x
-[[ $err == "xl-vchan: attach web: $state/"*".cfg:1: vchan entry 1: key \"name\": missing (add name=NAME) (mend or remove that file)" ]] ||
+run 0 xl-vchan attach web name=x
+[[ $err == "xl-vchan: attach web: $state/"*".cfg:1: vchan entry 1: key \"name\": missing (add name=NAME) (the record is set aside as $state/"*".cfg.bad)" ]] ||
     fail "complained: $err"
 has web db
+grep -q '"name=db' "$state"/*.cfg || fail "record: $(cat "$state"/*.cfg)"
 
 scenario "the service manager is told"
 daemon_stop

@@ -196,7 +196,7 @@ START_TEST(sizes_are_rounded_up)
 END_TEST
 
 #define KEYS                                                                                       \
-    "name, backend, devid, ring, read-ring, write-ring, connection, path, address, command, "      \
+    "name, backend, backend-uuid, devid, ring, read-ring, write-ring, connection, path, address, command, "      \
     "reconnect, owner, group, mode, user"
 #define NO_USER                                                                                    \
     "key \"user\": missing (connection=exec needs it: the user that runs the command, such as "    \

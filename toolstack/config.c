@@ -168,6 +168,11 @@ static int read_string(struct reader *reader, const char *key, char **string)
     return *string ? 0 : -ENOMEM;
 }
 
+static void read_number(struct reader *reader, const char *key, long *number)
+{
+    xlu_cfg_get_long(reader->xlu, key, number, 1);
+}
+
 /*
  * xl takes no notice of keys that it does not know. One that is nearly ours is a mistake, and its
  * channels would be taken for none at all; as would those of the first of two keys in one file.
@@ -275,6 +280,8 @@ static int read_text(struct reader *reader, const char *text, size_t size)
         rc = read_string(reader, "uuid", &reader->config->uuid);
     if (rc < 0 || reader->identity)
         return rc;
+    read_number(reader, "record", &reader->config->record);
+    read_number(reader, "domid", &reader->config->domid);
     rc = check_keys(reader, text);
     return rc == 0 ? read_channels(reader) : rc;
 }
@@ -335,7 +342,7 @@ static int read_with(struct reader *reader, const char *extra)
 {
     int rc = -ENOMEM;
 
-    *reader->config = (struct config){.count = 0};
+    *reader->config = (struct config){.domid = -1};
     reader->why[0] = '\0';
     reader->report = open_memstream(&reader->said, &reader->said_size);
     if (reader->report)

@@ -21,6 +21,8 @@ struct config {
     char *name;    /* of the domain; NULL: it has none */
     char *uuid;    /* of the domain, as written; NULL: it has none */
     bool declares; /* there is a vchan=, though it may be empty */
+    long record;   /* which form of a record it is (toolstack/record.h); 0: none, or the first */
+    long domid;    /* the id that a record has; -1: none */
     struct declaration *channels;
     size_t count;
 };

@@ -7,11 +7,11 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <libxl_utils.h>
 
 #include "toolstack/command.h"
 #include "toolstack/config.h"
 #include "toolstack/hold.h"
+#include "toolstack/identity.h"
 #include "toolstack/plug.h"
 
 struct creation {
@@ -22,7 +22,7 @@ struct creation {
     struct config config;
 
     struct tool tool;
-    uint32_t domid;
+    domid_t domid;
     struct device_id *ids; /* of the channels plugged so far, in the config's order */
     size_t plugged;
     struct hold hold; /* from before there is a domain, so that the daemon leaves it to us */
@@ -44,7 +44,7 @@ static int check(struct creation *creation)
     const struct config *config = &creation->config;
     int rc = 0;
 
-    if (libxl_name_to_domid(creation->tool.ctx, config->name, &creation->domid) == 0) {
+    if (identity_by_name(&creation->tool, config->name, &creation->domid) == 0) {
         tool_complain(&creation->tool, "there is a domain \"%s\" already", config->name);
         return -EEXIST;
     }
@@ -90,7 +90,7 @@ static int run_xl(struct creation *creation)
 
 static int plug_channels(struct creation *creation)
 {
-    struct roster roster = ROSTER_OF((domid_t)creation->domid);
+    struct roster roster = ROSTER_OF(creation->domid);
     domid_t backend;
     int rc = 0;
 
@@ -145,8 +145,10 @@ static void destroy(struct creation *creation)
 static int stage(struct creation *creation)
 {
     struct hold *hold = &creation->hold;
-    int rc = hold_read(&creation->tool, (domid_t)creation->domid, hold);
+    int rc = hold_read(&creation->tool, creation->domid, hold);
 
+    free(hold->config.name);
+    hold->config.name = rc == 0 ? strdup(creation->config.name) : NULL;
     hold->config.count = 0;
     for (size_t i = 0; i < creation->config.count && rc == 0; i++)
         rc = hold_put(&creation->tool, hold, &creation->config.channels[i]);
@@ -179,7 +181,7 @@ static int create(struct creation *creation)
         rc = run_xl(creation);
     if (rc < 0)
         return rc;
-    if (libxl_name_to_domid(creation->tool.ctx, creation->config.name, &creation->domid)) {
+    if (identity_by_name(&creation->tool, creation->config.name, &creation->domid) < 0) {
         tool_complain(&creation->tool, "the domain is gone again");
         return -ESRCH;
     }

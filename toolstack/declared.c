@@ -123,13 +123,14 @@ static int read_found(const struct search *search, struct config *config)
 }
 
 int declared_find(struct tool *tool, const struct declared_dirs *dirs, const char *name,
-                  const char *uuid, struct config *config)
+                  const char *uuid, struct config *config, bool *by_name)
 {
     struct search search = {.tool = tool, .name = name, .uuid = uuid};
 
     for (size_t i = 0; i < dirs->count; i++)
         try_dir(&search, dirs->dirs[i]);
     *config = (struct config){.count = 0};
+    *by_name = search.fit == FIT_NAME;
     if (search.fit == FIT_NOT)
         return -ENOENT;
     if (search.other[0] == '\0')

@@ -20,10 +20,10 @@ struct declared_dirs {
  * would have is said. So do not those whose names begin with a dot.
  *
  * Reads the declaration of a domain out of the one file in these directories that has its uuid, or
- * else its name and no uuid. 0, and the caller owns *config: config_free(). -ENOENT: there is none
+ * else its name and no uuid: *by_name tells. 0, and the caller owns *config: config_free(). -ENOENT: there is none
  * (says nothing). Another negative errno, after saying why: several files, or a mistake in it.
  */
 int declared_find(struct tool *tool, const struct declared_dirs *dirs, const char *name,
-                  const char *uuid, struct config *config);
+                  const char *uuid, struct config *config, bool *by_name);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* xl-vchan detach: a channel taken from a domain, or what a domain left behind. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -54,8 +55,12 @@ static int detach_channel(struct tool *tool, const struct detach *detach)
 
     if (rc < 0)
         return rc;
-    if (tool_has_domain(tool, id.frontend))
-        return unplug_recorded(tool, detach, &id);
+    if (tool_has_domain(tool, id.frontend)) {
+        rc = unplug_recorded(tool, detach, &id);
+        if (rc != -EEXIST)
+            return rc;
+        /* The record is another domain's, and stays as it is. */
+    }
     rc = close_channel(tool, detach, &id);
     return rc == 0 ? plug_remove(tool, &id, detach->name) : rc;
 }

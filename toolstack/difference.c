@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "toolstack/identity.h"
 #include "toolstack/json.h"
 #include "toolstack/plug.h"
 #include "toolstack/view.h"
@@ -23,6 +24,12 @@ struct key {
 static void format_text(const struct declaration *channel, size_t offset, char *text)
 {
     snprintf(text, VALUE_MAX, "%s", (const char *)channel + offset);
+}
+
+static void format_backend(const struct declaration *channel, size_t offset, char *text)
+{
+    (void)offset;
+    snprintf(text, VALUE_MAX, "%s", channel->backend[0] ? channel->backend : channel->backend_uuid);
 }
 
 static void format_number(const struct declaration *channel, size_t offset, char *text)
@@ -54,7 +61,7 @@ static void format_reconnect(const struct declaration *channel, size_t offset, c
 }
 
 static const struct key keys[] = {
-    {"backend", format_text, offsetof(struct declaration, backend)},
+    {"backend", format_backend, 0},
     {"devid", format_number, offsetof(struct declaration, devid)},
     {"read-ring", format_size, offsetof(struct declaration, read_ring)},
     {"write-ring", format_size, offsetof(struct declaration, write_ring)},
@@ -87,7 +94,7 @@ static bool differs(const struct difference *difference)
     for (size_t i = 0; i < KEY_COUNT; i++)
         if (key_differs(&keys[i], difference, have, want))
             return true;
-    return false;
+    return difference->id->backend != difference->backend;
 }
 
 /* --- finding them --- */
@@ -97,10 +104,7 @@ static void settle(struct tool *tool, struct declaration *want, const struct dif
 {
     if (want->devid == DECLARATION_DEVID_ANY && difference->have)
         want->devid = difference->have->devid;
-    if (difference->backend == tool->own)
-        want->backend[0] = '\0';
-    else
-        tool_domain_name(tool, difference->backend, want->backend);
+    identity_set_backend(tool, difference->backend, want);
 }
 
 static int compare(struct tool *tool, struct differences *differences, struct declaration *want)
@@ -158,13 +162,16 @@ int differences_refresh(struct tool *tool, struct differences *differences)
 static int find_domain(struct tool *tool, const char *domain, struct differences *differences)
 {
     const char *name = domain ? domain : differences->want.name;
+    int rc;
 
     if (!name) {
         tool_complain(tool, "the file has no name= (say which DOMAIN is meant)");
         return -EINVAL;
     }
-    if (tool_find_domain(tool, name, &differences->domid) == 0 &&
-        tool_has_domain(tool, differences->domid))
+    /* What the file has is a name, be it of digits only. */
+    rc = domain ? tool_find_domain(tool, name, &differences->domid)
+                : identity_by_name(tool, name, &differences->domid);
+    if (rc == 0 && tool_has_domain(tool, differences->domid))
         return 0;
     tool_complain(tool, "there is no domain \"%s\" (xl-vchan create makes one)", name);
     return -ENOENT;
@@ -198,12 +205,24 @@ void differences_free(struct differences *differences)
 
 /* --- showing them --- */
 
-static void print_spec(char sign, const struct declaration *channel)
+/* As a person writes it: without a uuid where a name will do. NULL: out of memory. */
+static char *format_spec(const struct declaration *channel)
 {
+    struct declaration copy = *channel;
     char *text;
 
-    if (declaration_format(channel, &text) < 0)
+    if (copy.backend[0] != '\0')
+        copy.backend_uuid[0] = '\0';
+    return declaration_format(&copy, &text) == 0 ? text : NULL;
+}
+
+static void print_spec(char sign, const struct declaration *channel)
+{
+    char *text = format_spec(channel);
+
+    if (!text)
         return;
+    text_clean(text);
     printf("%c %s\n", sign, text);
     free(text);
 }
@@ -217,6 +236,8 @@ static void print_changed(const struct difference *difference)
     for (size_t i = 0; i < KEY_COUNT; i++) {
         if (!key_differs(&keys[i], difference, have, want))
             continue;
+        text_clean(have);
+        text_clean(want);
         printf("%s %s: %s -> %s", comma, keys[i].name, view_text(have), view_text(want));
         comma = ",";
     }
@@ -239,10 +260,10 @@ void differences_print(const struct differences *differences)
 
 static struct json_object *side_json(const struct declaration *channel)
 {
-    char *text;
+    char *text = channel ? format_spec(channel) : NULL;
     struct json_object *object;
 
-    if (!channel || declaration_format(channel, &text) < 0)
+    if (!text)
         return NULL;
     object = json_text(text);
     free(text);

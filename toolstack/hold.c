@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "toolstack/identity.h"
 #include "toolstack/plugged.h"
 
 static int read_plugged(struct tool *tool, domid_t domid, struct config *config)
@@ -23,29 +24,61 @@ static int read_plugged(struct tool *tool, domid_t domid, struct config *config)
     return 0;
 }
 
-/* It may have been renamed since. */
+/* For people, and to know whose config file it was: the name it had first, if it can be written. */
 static int set_name(struct tool *tool, domid_t domid, struct config *config)
 {
-    char name[TOOL_NAME_MAX];
+    char name[TOOL_NAME_MAX], clean[TOOL_NAME_MAX];
 
-    tool_domain_name(tool, domid, name);
-    free(config->name);
+    if (config->name)
+        return 0;
+    tool_domain_key(tool, domid, name);
+    tool_domain_name(tool, domid, clean);
+    if (strcmp(name, clean) != 0)
+        return 0;
     config->name = strdup(name);
     return config->name ? 0 : -ENOMEM;
+}
+
+/* One record, one live domain. */
+static int check_holder(struct tool *tool, domid_t domid, const struct hold *hold)
+{
+    domid_t holder;
+
+    if (identity_by_uuid(tool, hold->uuid, (uint32_t)hold->config.domid, &holder) < 0 ||
+        holder == domid)
+        return 0;
+    tool_complain(tool,
+                  "domain %u has the same uuid and came first: the channels kept for it are not for "
+                  "domain %u (give one of them another uuid)",
+                  holder, domid);
+    return -EEXIST;
+}
+
+static int read_config(struct tool *tool, domid_t domid, struct hold *hold)
+{
+    int rc = record_read(tool, hold->uuid, &hold->config);
+
+    hold->recorded = rc == 0;
+    if (rc == -ENOENT || rc == -EBADMSG)
+        return read_plugged(tool, domid, &hold->config);
+    return rc;
 }
 
 int hold_read(struct tool *tool, domid_t domid, struct hold *hold)
 {
     int rc;
 
-    if (record_uuid(tool, domid, hold->uuid) < 0) {
+    if (identity_uuid(tool, domid, hold->uuid) < 0) {
         tool_complain(tool, "the domain went away");
         return -ESRCH;
     }
-    rc = record_read(tool, hold->uuid, &hold->config);
-    if (rc == -ENOENT)
-        return read_plugged(tool, domid, &hold->config);
-    return rc == 0 ? set_name(tool, domid, &hold->config) : rc;
+    rc = read_config(tool, domid, hold);
+    if (rc == 0)
+        rc = check_holder(tool, domid, hold);
+    if (rc == 0)
+        rc = set_name(tool, domid, &hold->config);
+    hold->config.domid = domid;
+    return rc;
 }
 
 int hold_open(struct tool *tool, domid_t domid, struct hold *hold)
@@ -64,9 +97,12 @@ int hold_put(struct tool *tool, struct hold *hold, const struct declaration *cha
     domid_t backend;
     int rc;
 
-    if (channel->backend[0] != '\0' && tool_find_domain(tool, channel->backend, &backend) == 0) {
-        tool_domain_name(tool, backend, lasting.backend);
+    if (identity_of_backend(tool, channel, &backend) == 0) {
         if (backend == tool->own)
+            lasting.backend[0] = lasting.backend_uuid[0] = '\0';
+        else
+            identity_uuid(tool, backend, lasting.backend_uuid);
+        if (lasting.backend_uuid[0] != '\0' && identity_is_id(lasting.backend))
             lasting.backend[0] = '\0';
     }
     rc = config_put(&hold->config, &lasting);

@@ -16,6 +16,7 @@ struct hold {
     int locks; /* -1: none */
     char uuid[RECORD_UUID_MAX];
     struct config config; /* what the domain is to have: for the holder to change */
+    bool recorded;        /* that was from a record */
     bool staged;
 };
 
@@ -23,15 +24,19 @@ struct hold {
 #define HOLD_NONE ((struct hold){.locks = -1})
 
 /*
- * Takes a domain's lock, waiting for it, and reads its record; or, if there is none, what it has in
- * xenstore. hold_close() is right in either case.
+ * Takes a domain's lock, waiting for it, and reads its record; or, if there is none that can be
+ * read, what it has in xenstore. -EEXIST: another live domain has the same uuid and came first, so
+ * the record is that one's. hold_close() is right in either case.
  */
 int hold_open(struct tool *tool, domid_t domid, struct hold *hold);
 
 /* Reads the same without taking a lock. */
 int hold_read(struct tool *tool, domid_t domid, struct hold *hold);
 
-/* Puts a channel into hold->config, with the name of its backend where the user gave an id. */
+/*
+ * Puts a channel into hold->config, with the uuid of its backend if that is there, and without the
+ * id that a user gave.
+ */
 int hold_put(struct tool *tool, struct hold *hold, const struct declaration *channel);
 
 /* Writes hold->config to the disk; hold_commit makes it valid. */

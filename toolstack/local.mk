@@ -4,6 +4,7 @@ libtoolstack_la_SOURCES = \
 	toolstack/config.c toolstack/config.h \
 	toolstack/devices.c toolstack/devices.h \
 	toolstack/hold.c toolstack/hold.h \
+	toolstack/identity.c toolstack/identity.h \
 	toolstack/plug.c toolstack/plug.h \
 	toolstack/plugged.c toolstack/plugged.h \
 	toolstack/port.c toolstack/port.h \

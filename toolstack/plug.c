@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "toolstack/devices.h"
+#include "toolstack/identity.h"
 #include "toolstack/service.h"
 
 int plug_refuse_itself(struct tool *tool, const struct declaration *channel, const char *domain)
@@ -21,11 +22,12 @@ int plug_refuse_itself(struct tool *tool, const struct declaration *channel, con
 int plug_find_backend(struct tool *tool, const struct declaration *channel, domid_t frontend,
                       domid_t *backend)
 {
-    *backend = tool->own;
-    if (channel->backend[0] != '\0' && (tool_find_domain(tool, channel->backend, backend) < 0 ||
-                                        !tool_has_domain(tool, *backend))) {
-        tool_complain(tool, "channel \"%s\": key \"backend\": there is no domain \"%s\"",
-                      channel->name, channel->backend);
+    const char *key = channel->backend[0] ? "backend" : "backend-uuid";
+
+    if (identity_of_backend(tool, channel, backend) < 0 || !tool_has_domain(tool, *backend)) {
+        tool_complain(tool, "channel \"%s\": key \"%s\": there is no domain \"%s\"",
+                      channel->name, key,
+                      channel->backend[0] ? channel->backend : channel->backend_uuid);
         return -ENOENT;
     }
     if (*backend == frontend) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "toolstack/devices.h"
+#include "toolstack/identity.h"
 
 /* Where T has a key's value. command is last, since it takes all the rest. */
 static const struct {
@@ -56,12 +57,8 @@ static int read_channel(struct tool *tool, const struct device_id *id, struct de
     rc = declaration_parse_plugged(text, channel, why);
     free(text);
     channel->devid = id->devid;
-    if (rc == 0 && id->backend != tool->own)
-        tool_domain_name(tool, id->backend, channel->backend);
-    return rc;
+    return rc == 0 ? identity_set_backend(tool, id->backend, channel) : rc;
 }
-
-_Static_assert(DECLARATION_BACKEND_MAX + 1 == TOOL_NAME_MAX, "a backend is a domain's name");
 
 /* What is not in T, or has lost its other end, is no channel. */
 static bool is_whole(struct tool *tool, const struct device_id *id)
@@ -78,13 +75,10 @@ static int read_devices(struct tool *tool, domid_t frontend, const struct device
                         struct plugged *plugged)
 {
     struct config *config = &plugged->config;
-    char name[TOOL_NAME_MAX];
 
-    tool_domain_name(tool, frontend, name);
-    config->name = strdup(name);
     config->channels = calloc(devices->count + 1, sizeof(*config->channels));
     plugged->ids = calloc(devices->count + 1, sizeof(*plugged->ids));
-    if (!config->name || !config->channels || !plugged->ids)
+    if (!config->channels || !plugged->ids)
         return -ENOMEM;
     for (size_t i = 0; i < devices->count; i++) {
         const struct device_id *id = &devices->ids[i];

@@ -11,7 +11,7 @@
 
 struct plugged {
     struct device_id *ids; /* one for each channel of: */
-    struct config config;  /* with the domain's name; backend is the name of a domain, or empty */
+    struct config config;  /* without a name; backends as identity_set_backend() has them */
 };
 
 /*

@@ -8,10 +8,14 @@
 #include <libxl_utils.h>
 
 #include "toolstack/hold.h"
+#include "toolstack/identity.h"
 #include "toolstack/plug.h"
 
-/* What xl calls a domain while it comes from a file or another host, or has gone there. */
-static const char *const suffixes[] = {"--incoming", "--migratedaway"};
+/* What xl appends to the name of a domain while it comes from another host. */
+#define INCOMING "--incoming"
+
+/* How long a record has to be without its domain to be a day older, in milliseconds. */
+#define DAY (24 * 60 * 60 * (int64_t)1000)
 
 static const libxl_dominfo *find_domain(const struct reconcile *reconcile, domid_t domid)
 {
@@ -158,87 +162,226 @@ static void check_devices(struct reconcile *reconcile)
 
 /* --- declarations --- */
 
-static bool is_known(const struct reconcile *reconcile, domid_t domid)
+static void watch_name(struct reconcile *reconcile, struct known *known, bool on)
 {
-    for (size_t i = 0; i < reconcile->known_count; i++)
-        if (reconcile->known[i] == domid)
-            return true;
-    return false;
+    char path[DEVICE_PATH_MAX];
+
+    if (known->named == on)
+        return;
+    snprintf(path, sizeof(path), "/local/domain/%u/name", known->domid);
+    if (on)
+        known->named = store_watch(reconcile->tool->store, path, "name") == 0;
+    else
+        store_unwatch(reconcile->tool->store, path, "name");
 }
 
-static void add_known(struct reconcile *reconcile, domid_t domid)
+/* The entry of a domain, which is made if need be. NULL: out of memory. */
+static struct known *know(struct reconcile *reconcile, domid_t domid)
 {
-    domid_t *grown = reallocarray(reconcile->known, reconcile->known_count + 1, sizeof(*grown));
+    struct known *grown;
 
+    for (size_t i = 0; i < reconcile->known_count; i++)
+        if (reconcile->known[i].domid == domid)
+            return &reconcile->known[i];
+    grown = reallocarray(reconcile->known, reconcile->known_count + 1, sizeof(*grown));
     if (!grown)
-        return;
+        return NULL;
     reconcile->known = grown;
-    reconcile->known[reconcile->known_count++] = domid;
+    grown[reconcile->known_count] = (struct known){.domid = domid};
+    return &grown[reconcile->known_count++];
 }
 
 static void drop_dead_known(struct reconcile *reconcile)
 {
     size_t kept = 0;
 
-    for (size_t i = 0; i < reconcile->known_count; i++)
-        if (is_alive(reconcile, reconcile->known[i]))
+    for (size_t i = 0; i < reconcile->known_count; i++) {
+        if (is_alive(reconcile, reconcile->known[i].domid))
             reconcile->known[kept++] = reconcile->known[i];
+        else
+            watch_name(reconcile, &reconcile->known[i], false);
+    }
     reconcile->known_count = kept;
 }
 
-static void cut_suffix(char *name)
+static bool is_incoming(const char *name)
 {
-    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
-        size_t length = strlen(name), cut = strlen(suffixes[i]);
+    size_t length = strlen(name), suffix = strlen(INCOMING);
 
-        if (length > cut && strcmp(name + length - cut, suffixes[i]) == 0)
-            name[length - cut] = '\0';
-    }
+    return length > suffix && strcmp(name + length - suffix, INCOMING) == 0;
 }
 
-/* A domain that plain xl created: from now on it has a record. */
-static int adopt(struct reconcile *reconcile, const char *name, struct hold *hold)
-{
-    struct config found;
-    int rc = declared_find(reconcile->tool, reconcile->dirs, name, hold->uuid, &found);
+/* --- one live domain for a record --- */
 
-    for (size_t i = 0; i < found.count && rc == 0; i++)
-        rc = hold_put(reconcile->tool, hold, &found.channels[i]);
-    if (rc == 0 && found.count == 0)
-        rc = -ENOENT;
-    config_free(&found);
-    if (rc == 0)
-        rc = hold_stage(reconcile->tool, hold);
+static bool comes_to(struct reconcile *reconcile, const char *name, domid_t holder)
+{
+    char other[TOOL_NAME_MAX];
+    size_t length;
+
+    tool_domain_key(reconcile->tool, holder, other);
+    length = strlen(other);
+    return strncmp(name, other, length) == 0 && strcmp(name + length, INCOMING) == 0;
+}
+
+/* The domain of that uuid that has stopped for its migration, or to be saved. */
+static bool is_suspended(struct reconcile *reconcile, const char *uuid)
+{
+    char other[RECORD_UUID_MAX];
+
+    for (int i = 0; i < reconcile->domain_count; i++) {
+        const libxl_dominfo *info = &reconcile->domains[i];
+
+        if (info->shutdown && info->shutdown_reason == LIBXL_SHUTDOWN_REASON_SUSPEND &&
+            identity_uuid(reconcile->tool, (domid_t)info->domid, other) == 0 &&
+            strcmp(uuid, other) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_barred(const struct reconcile *reconcile, domid_t domid)
+{
+    for (size_t i = 0; i < reconcile->known_count; i++)
+        if (reconcile->known[i].domid == domid)
+            return reconcile->known[i].barred;
+    return false;
+}
+
+/*
+ * Whoever came first keeps the record. One that came second and migrates on this host gets it once
+ * the first has stopped for that, or it has the name; any other never.
+ */
+static int check_holder(struct reconcile *reconcile, struct known *known, const char *name,
+                        const struct hold *hold)
+{
+    domid_t holder;
+
+    if (identity_by_uuid(reconcile->tool, hold->uuid, (uint32_t)hold->config.domid, &holder) < 0)
+        holder = known->domid;
+    if (holder == known->domid || is_barred(reconcile, holder))
+        return !known->second || !is_incoming(name) || is_suspended(reconcile, hold->uuid)
+                   ? 0
+                   : -EEXIST;
+    if (!known->second)
+        tool_complain(reconcile->tool,
+                      "domain %u has the same uuid and came first: domain %u gets none of its "
+                      "channels",
+                      holder, known->domid);
+    known->second = true;
+    known->barred = !comes_to(reconcile, name, holder);
+    return -EEXIST;
+}
+
+/* A live domain, if another, that was declared under that name and still has its channels. */
+static bool is_taken(struct reconcile *reconcile, domid_t domid, const char *name, domid_t *by)
+{
+    bool taken = false;
+
+    for (int i = 0; i < reconcile->domain_count && !taken; i++) {
+        const libxl_dominfo *info = &reconcile->domains[i];
+        char uuid[RECORD_UUID_MAX], *other;
+
+        *by = (domid_t)info->domid;
+        if (*by == domid || info->dying || info->shutdown ||
+            identity_uuid(reconcile->tool, *by, uuid) < 0)
+            continue;
+        other = record_name(uuid);
+        taken = other && strcmp(other, name) == 0;
+        free(other);
+    }
+    return taken;
+}
+
+/* --- what it is to have --- */
+
+static int keep(struct reconcile *reconcile, struct hold *hold)
+{
+    int rc = hold_stage(reconcile->tool, hold);
+
     return rc == 0 ? hold_commit(reconcile->tool, hold) : rc;
 }
 
-/* What the domain is to have. -ENOENT: nobody declared anything. */
-static int read_declared(struct reconcile *reconcile, domid_t domid, const char *name,
+static int check_file(struct reconcile *reconcile, domid_t domid, const char *name, bool by_name)
+{
+    domid_t other;
+
+    if (!by_name || !is_taken(reconcile, domid, name, &other))
+        return 0;
+    tool_complain(reconcile->tool,
+                  "the channels declared for this name are those of domain %u, which had it before "
+                  "(xl-vchan apply CONFIG gives this one channels, too)",
+                  other);
+    return -EEXIST;
+}
+
+/* A domain that plain xl created: from now on it has a record. */
+static int adopt(struct reconcile *reconcile, domid_t domid, const char *name, struct hold *hold)
+{
+    struct config found;
+    bool by_name;
+    int rc = declared_find(reconcile->tool, reconcile->dirs, name, hold->uuid, &found, &by_name);
+
+    if (rc == 0)
+        rc = found.count ? check_file(reconcile, domid, name, by_name) : -ENOENT;
+    for (size_t i = 0; i < found.count && rc == 0; i++)
+        rc = hold_put(reconcile->tool, hold, &found.channels[i]);
+    config_free(&found);
+    return rc == 0 ? keep(reconcile, hold) : rc;
+}
+
+/*
+ * There is no record. One that comes from elsewhere has a name by which a file may declare it once
+ * it is there.
+ */
+static int find_declared(struct reconcile *reconcile, struct known *known, const char *name,
                          struct hold *hold)
 {
-    bool known = is_known(reconcile, domid);
-    int rc = record_uuid(reconcile->tool, domid, hold->uuid);
+    int rc;
+
+    watch_name(reconcile, known, is_incoming(name));
+    if (known->looked || known->named)
+        return -ENOENT;
+    known->looked = true;
+    rc = hold_read(reconcile->tool, known->domid, hold);
+    return rc == 0 ? adopt(reconcile, known->domid, name, hold) : rc;
+}
+
+/* What xenstore has takes the place of a record that could not be read. */
+static int restore_record(struct reconcile *reconcile, domid_t domid, struct hold *hold)
+{
+    int rc = hold_read(reconcile->tool, domid, hold);
+
+    return rc == 0 ? keep(reconcile, hold) : rc;
+}
+
+/* What the domain is to have. -ENOENT: nobody declared anything. */
+static int read_declared(struct reconcile *reconcile, struct known *known, const char *name,
+                         struct hold *hold)
+{
+    int rc = identity_uuid(reconcile->tool, known->domid, hold->uuid);
 
     if (rc == 0)
         rc = record_read(reconcile->tool, hold->uuid, &hold->config);
-    if (!known)
-        add_known(reconcile, domid);
-    if (rc != -ENOENT || known)
-        return rc;
-    rc = hold_read(reconcile->tool, domid, hold);
-    return rc == 0 ? adopt(reconcile, name, hold) : rc;
+    if (rc == -ENOENT)
+        return find_declared(reconcile, known, name, hold);
+    if (rc == -EBADMSG)
+        return restore_record(reconcile, known->domid, hold);
+    if (rc == 0)
+        rc = check_holder(reconcile, known, name, hold);
+    watch_name(reconcile, known, rc == -EEXIST && !known->barred);
+    return rc;
 }
 
 static bool backend_is_there(struct reconcile *reconcile, const struct declaration *channel)
 {
-    domid_t backend = reconcile->tool->own;
+    domid_t backend;
 
-    return channel->backend[0] == '\0' ||
-           (tool_find_domain(reconcile->tool, channel->backend, &backend) == 0 &&
-            is_alive(reconcile, backend));
+    return identity_of_backend(reconcile->tool, channel, &backend) == 0 &&
+           (backend == reconcile->tool->own || is_alive(reconcile, backend));
 }
 
-static void plug_missing(struct reconcile *reconcile, struct roster *roster,
+/* True: plugged. */
+static bool plug_missing(struct reconcile *reconcile, struct roster *roster,
                          const struct declaration *channel, bool is_new)
 {
     struct device_id id;
@@ -247,33 +390,57 @@ static void plug_missing(struct reconcile *reconcile, struct roster *roster,
     if (!backend_is_there(reconcile, channel)) {
         if (is_new)
             say_channel(reconcile, channel->name, "waits for its backend's domain");
-        return;
+        return false;
     }
-    if (plug_find_backend(reconcile->tool, channel, roster->frontend, &backend) == 0 &&
-        plug_write(reconcile->tool, channel, roster, backend, &id) == 0)
-        say_channel(reconcile, channel->name, "plugged");
+    if (plug_find_backend(reconcile->tool, channel, roster->frontend, &backend) < 0 ||
+        plug_write(reconcile->tool, channel, roster, backend, &id) < 0)
+        return false;
+    say_channel(reconcile, channel->name, "plugged");
+    return true;
 }
 
-static void plug_declared(struct reconcile *reconcile, domid_t domid, const struct config *config,
+/* The record names the backend from now on by its uuid. True: it did not before. */
+static bool bind_backend(struct reconcile *reconcile, struct hold *hold,
+                         const struct declaration *channel)
+{
+    struct declaration before = *channel;
+
+    return hold_put(reconcile->tool, hold, &before) == 0 && !declaration_equal(&before, channel);
+}
+
+/* True: the record is to be written. */
+static bool plug_declared(struct reconcile *reconcile, domid_t domid, struct hold *hold,
                           bool is_new)
 {
     struct roster roster = ROSTER_OF(domid);
+    const struct config *config = &hold->config;
+    bool changed = false;
 
     if (roster_update(&roster, reconcile->tool->store) == 0)
         for (size_t i = 0; i < config->count; i++)
-            if (!roster_has_name(&roster, config->channels[i].name))
-                plug_missing(reconcile, &roster, &config->channels[i], is_new);
+            if (!roster_has_name(&roster, config->channels[i].name) &&
+                plug_missing(reconcile, &roster, &config->channels[i], is_new))
+                changed |= bind_backend(reconcile, hold, &config->channels[i]);
     roster_free(&roster);
+    return changed;
 }
 
 static void check_locked(struct reconcile *reconcile, domid_t domid, const char *name)
 {
-    bool is_new = !is_known(reconcile, domid);
+    struct known *known = know(reconcile, domid);
     struct hold hold = HOLD_NONE;
+    bool is_new, moved;
 
-    if (read_declared(reconcile, domid, name, &hold) == 0) {
+    if (!known || known->barred)
+        return;
+    is_new = !known->looked;
+    if (read_declared(reconcile, known, name, &hold) == 0) {
+        known->looked = true;
+        moved = hold.config.domid != domid;
+        hold.config.domid = domid;
         record_touch(hold.uuid);
-        plug_declared(reconcile, domid, &hold.config, is_new);
+        if (plug_declared(reconcile, domid, &hold, is_new) || moved)
+            keep(reconcile, &hold);
     }
     hold_close(&hold);
 }
@@ -293,12 +460,8 @@ static void check_domain(struct reconcile *reconcile, const libxl_dominfo *info)
     if (rc == -EBUSY)
         reconcile->deferred = true;
     if (rc == 0) {
-        char lock[TOOL_NAME_MAX];
-
-        snprintf(lock, sizeof(lock), "%s", name);
-        cut_suffix(name);
         check_locked(reconcile, (domid_t)info->domid, name);
-        record_unlock(reconcile->locks, lock);
+        record_unlock(reconcile->locks, name);
     }
     free(name);
 }
@@ -323,18 +486,28 @@ static int look(struct reconcile *reconcile)
     return 0;
 }
 
+/* Before a look, which notes what domains are there. */
+static void pass_days(struct reconcile *reconcile)
+{
+    if (tool_now() < reconcile->day)
+        return;
+    if (reconcile->day)
+        record_pass_day();
+    reconcile->day = tool_now() + DAY;
+}
+
 int reconcile_look(struct reconcile *reconcile)
 {
     struct tool *tool = reconcile->tool;
     int rc;
 
     reconcile->deferred = false;
+    pass_days(reconcile);
     rc = look(reconcile);
     libxl_dominfo_list_free(reconcile->domains, reconcile->domain_count);
     devices_free(&reconcile->devices);
     reconcile->domains = NULL;
     reconcile->domain_count = 0;
-    record_prune();
     snprintf(tool->doing, sizeof(tool->doing), "daemon");
     if (rc < 0)
         tool_complain(tool, "cannot look at the domains: %s", tool_why(rc));
@@ -353,7 +526,8 @@ int64_t reconcile_deadline(const struct reconcile *reconcile)
 
 void reconcile_forget(struct reconcile *reconcile)
 {
-    reconcile->known_count = 0;
+    for (size_t i = 0; i < reconcile->known_count; i++)
+        reconcile->known[i].looked = false;
 }
 
 void reconcile_free(struct reconcile *reconcile)

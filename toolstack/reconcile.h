@@ -18,6 +18,15 @@ struct grave {
     bool found;       /* by the look under way, which still had to wait for it */
 };
 
+/* A live domain that was seen. */
+struct known {
+    domid_t domid;
+    bool looked; /* its declaration was looked for */
+    bool named;  /* its name is watched: so far it is that of one that comes from elsewhere */
+    bool second; /* when it came, another one had its uuid, */
+    bool barred; /* and it was not that one's migration: it gets nothing */
+};
+
 struct reconcile {
     struct tool *tool;
     const struct declared_dirs *dirs;
@@ -27,8 +36,9 @@ struct reconcile {
     int domain_count;
     struct devices devices;
 
-    domid_t *known; /* domains whose declaration was looked for */
+    struct known *known;
     size_t known_count;
+    int64_t day; /* tool_now() when the records are a day older */
     struct grave *graves;
     size_t grave_count;
 

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-#include <libxl_uuid.h>
+
+#include "toolstack/identity.h"
 
 /* While somebody else has a lock: how often to look, and how long, in milliseconds. */
 #define LOCK_LOOK 20
@@ -123,22 +123,50 @@ int record_lock(struct tool *tool, const char *domain)
 
 /* --- records --- */
 
-int record_uuid(struct tool *tool, domid_t domid, char uuid[RECORD_UUID_MAX])
-{
-    libxl_dominfo info;
-    int rc;
-
-    libxl_dominfo_init(&info);
-    rc = libxl_domain_info(tool->ctx, &info, domid);
-    if (rc == 0)
-        snprintf(uuid, RECORD_UUID_MAX, LIBXL_UUID_FMT, LIBXL_UUID_BYTES(info.uuid));
-    libxl_dominfo_dispose(&info);
-    return rc == 0 ? 0 : -ENOENT;
-}
-
 static void record_path(const char *uuid, const char *suffix, char path[PATH_MAX])
 {
     snprintf(path, PATH_MAX, "%s/%s.cfg%s", record_dir(), uuid, suffix);
+}
+
+/*
+ * The first form had a backend's name, unquoted. One of digits may be an id, and this domain's own
+ * was never written: another name that begins so and has a comma was.
+ */
+static bool is_ambiguous(struct tool *tool, const struct declaration *channel)
+{
+    domid_t domid;
+
+    return channel->backend[0] != '\0' &&
+           (identity_is_id(channel->backend) ||
+            (identity_by_name(tool, channel->backend, &domid) == 0 && domid == tool->own));
+}
+
+static int check_first_form(struct tool *tool, const struct config *config,
+                            char why[CONFIG_WHY_MAX])
+{
+    for (size_t i = 0; i < config->count && config->record == 0; i++) {
+        const struct declaration *channel = &config->channels[i];
+
+        if (!is_ambiguous(tool, channel))
+            continue;
+        snprintf(why, CONFIG_WHY_MAX,
+                 "channel \"%s\": an older xl-vchan wrote backend=%s, which does not tell which domain "
+                 "is meant",
+                 channel->name, channel->backend);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static int set_aside(struct tool *tool, const char *uuid, const char *path, const char *why)
+{
+    char aside[PATH_MAX];
+
+    record_path(uuid, ".bad", aside);
+    if (rename(path, aside) < 0)
+        return complain(tool, path, errno);
+    tool_complain(tool, "%s (the record is set aside as %s)", why, aside);
+    return -EBADMSG;
 }
 
 int record_read(struct tool *tool, const char *uuid, struct config *config)
@@ -148,9 +176,30 @@ int record_read(struct tool *tool, const char *uuid, struct config *config)
 
     record_path(uuid, "", path);
     rc = config_read(path, "", config, why);
+    if (rc == 0) {
+        rc = check_first_form(tool, config, why);
+        if (rc < 0)
+            config_free(config);
+    }
+    if (rc == -EINVAL)
+        return set_aside(tool, uuid, path, why);
     if (rc < 0 && rc != -ENOENT)
-        tool_complain(tool, "%s (mend or remove that file)", why);
+        tool_complain(tool, "%s", why);
     return rc;
+}
+
+char *record_name(const char *uuid)
+{
+    char path[PATH_MAX], why[CONFIG_WHY_MAX], *name;
+    struct config config;
+
+    record_path(uuid, "", path);
+    if (config_read_identity(path, &config, why) < 0)
+        return NULL;
+    name = config.name;
+    config.name = NULL;
+    config_free(&config);
+    return name;
 }
 
 static int write_config(FILE *to, const struct config *config)
@@ -158,38 +207,90 @@ static int write_config(FILE *to, const struct config *config)
     int rc;
 
     fputs("# Kept by xl-vchan: the channels that the domain of this uuid is to have.\n", to);
+    fprintf(to, "record = %d\n", RECORD_FORM);
+    if (config->domid >= 0)
+        fprintf(to, "domid = %ld\n", config->domid);
     rc = config_write(config, to);
     if (rc == 0 && (fflush(to) != 0 || fsync(fileno(to)) < 0))
         rc = -errno;
     return rc;
 }
 
-int record_stage(struct tool *tool, const char *uuid, const struct config *config)
+static bool is_same(const struct config *a, const struct config *b)
 {
-    char path[PATH_MAX];
-    FILE *to;
+    if (!a->name != !b->name || (a->name && strcmp(a->name, b->name) != 0) ||
+        a->count != b->count || a->domid != b->domid)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (!declaration_equal(&a->channels[i], &b->channels[i]))
+            return false;
+    return true;
+}
+
+static int write_file(const char *path, const struct config *config)
+{
+    FILE *to = fopen(path, "we");
     int rc;
 
-    record_path(uuid, ".new", path);
-    to = fopen(path, "we");
     if (!to)
-        return complain(tool, path, errno);
+        return -errno;
     rc = write_config(to, config);
     if (fclose(to) != 0 && rc == 0)
         rc = -errno;
+    return rc;
+}
+
+/* Whatever is in a name: what is stored means what it is to mean, or is not stored. */
+static int read_back(const char *path, const struct config *config)
+{
+    char why[CONFIG_WHY_MAX];
+    struct config back;
+    int rc = config_read(path, "", &back, why);
+
+    if (rc == 0 && !is_same(config, &back))
+        rc = -EINVAL;
+    config_free(&back);
+    return rc;
+}
+
+int record_stage(struct tool *tool, const char *uuid, const struct config *config)
+{
+    char path[PATH_MAX];
+    int rc;
+
+    record_path(uuid, ".new", path);
+    rc = write_file(path, config);
+    if (rc == 0)
+        rc = read_back(path, config);
     if (rc == 0)
         return 0;
     unlink(path);
-    return complain(tool, path, -rc);
+    if (rc != -EINVAL)
+        return complain(tool, path, -rc);
+    tool_complain(tool, "cannot write %s: what is in a name cannot be written there", path);
+    return rc;
+}
+
+/* A rename is on the disk once the directory is. */
+static int sync_directory(void)
+{
+    int dir = open(record_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = dir < 0 || fsync(dir) < 0 ? -errno : 0;
+
+    if (dir >= 0)
+        close(dir);
+    return rc;
 }
 
 int record_commit(struct tool *tool, const char *uuid)
 {
     char path[PATH_MAX], staged[PATH_MAX];
+    int rc;
 
     record_path(uuid, "", path);
     record_path(uuid, ".new", staged);
-    return rename(staged, path) < 0 ? complain(tool, path, errno) : 0;
+    rc = rename(staged, path) < 0 ? -errno : sync_directory();
+    return rc < 0 ? complain(tool, path, -rc) : 0;
 }
 
 void record_abandon(const char *uuid)
@@ -200,12 +301,55 @@ void record_abandon(const char *uuid)
     unlink(path);
 }
 
+/* --- their age: in days, in a file beside a record whose domain is not there --- */
+
+#define AGE_SUFFIX ".absent"
+
 void record_touch(const char *uuid)
 {
     char path[PATH_MAX];
 
+    record_path(uuid, AGE_SUFFIX, path);
+    unlink(path);
+}
+
+static unsigned int read_age(const char *path)
+{
+    FILE *from = fopen(path, "re");
+    unsigned int days = 0;
+
+    if (from && fscanf(from, "%u", &days) != 1)
+        days = 0;
+    if (from)
+        fclose(from);
+    return days;
+}
+
+/* A file that could not be written is a day that does not count. */
+static void write_age(const char *path, unsigned int days)
+{
+    FILE *to = fopen(path, "we");
+
+    if (!to)
+        return;
+    fprintf(to, "%u\n", days);
+    fclose(to);
+}
+
+static void grow_older(const char *uuid)
+{
+    char path[PATH_MAX], age[PATH_MAX];
+    unsigned int days;
+
     record_path(uuid, "", path);
-    utimensat(AT_FDCWD, path, NULL, 0);
+    record_path(uuid, AGE_SUFFIX, age);
+    days = read_age(age) + 1;
+    if (days <= RECORD_DAYS) {
+        write_age(age, days);
+        return;
+    }
+    unlink(path);
+    unlink(age);
 }
 
 static bool is_record(const char *name)
@@ -215,18 +359,19 @@ static bool is_record(const char *name)
     return length == RECORD_UUID_MAX - 1 + 4 && strcmp(name + length - 4, ".cfg") == 0;
 }
 
-void record_prune(void)
+void record_pass_day(void)
 {
-    time_t oldest = time(NULL) - (time_t)RECORD_DAYS * 24 * 60 * 60;
     DIR *dir = opendir(record_dir());
     struct dirent *entry;
-    struct stat status;
 
-    while (dir && (entry = readdir(dir)))
-        if (is_record(entry->d_name) &&
-            fstatat(dirfd(dir), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-            status.st_mtime < oldest)
-            unlinkat(dirfd(dir), entry->d_name, 0);
+    while (dir && (entry = readdir(dir))) {
+        char uuid[RECORD_UUID_MAX];
+
+        if (!is_record(entry->d_name))
+            continue;
+        snprintf(uuid, sizeof(uuid), "%.*s", RECORD_UUID_MAX - 1, entry->d_name);
+        grow_older(uuid);
+    }
     if (dir)
         closedir(dir);
 }

@@ -15,9 +15,12 @@
 #define RECORD_STATE_DIR "/var/lib/pvchan"
 
 /* Room for a uuid as text and its NUL. */
-#define RECORD_UUID_MAX 37
+#define RECORD_UUID_MAX (DECLARATION_UUID_MAX + 1)
 
-/* How long a record is kept whose domain is not there, in days: it may be saved, and come again. */
+/* The form of the records that are written. The first one knew backends by their names only. */
+#define RECORD_FORM 2
+
+/* How long a record is kept whose domain is not there, in days that the daemon ran: it may be saved. */
 #define RECORD_DAYS 30
 
 /* The name under which the daemon holds a lock as long as it runs. No domain has it. */
@@ -50,28 +53,32 @@ int record_lock(struct tool *tool, const char *domain);
 
 /* --- records --- */
 
-/* A domain's uuid; -ENOENT: there is no such domain. Says nothing. */
-int record_uuid(struct tool *tool, domid_t domid, char uuid[RECORD_UUID_MAX]);
-
 /*
  * Reads a record. 0, and the caller owns the config: config_free(). -ENOENT (says nothing): there
- * is none. On failure *config is empty.
+ * is none. -EBADMSG: it could not be understood, or is an older one that does not tell which
+ * backend is meant; it is set aside under another name. On failure *config is empty.
  */
 int record_read(struct tool *tool, const char *uuid, struct config *config);
 
 /*
  * Writes a record to the disk, beside the one that is valid, so that a full disk is noticed before
- * anything is changed. record_commit makes it the valid one, record_abandon forgets it. The caller
+ * anything is changed; and reads it back: -EINVAL if it is not the same. record_commit makes it the valid one, record_abandon forgets it. The caller
  * has the domain's lock all the time.
  */
 int record_stage(struct tool *tool, const char *uuid, const struct config *config);
 int record_commit(struct tool *tool, const char *uuid);
 void record_abandon(const char *uuid);
 
+/* The name that a record has for its domain; the caller frees it. NULL: none, or no record. */
+char *record_name(const char *uuid);
+
 /* Notes that the domain of a record is there. */
 void record_touch(const char *uuid);
 
-/* Removes the records of domains that were not there for RECORD_DAYS. */
-void record_prune(void);
+/*
+ * A day has passed: each record whose domain was not there since the last one is a day older, and
+ * is removed once it is RECORD_DAYS old. No clock is asked, which could be wrong.
+ */
+void record_pass_day(void);
 
 #endif
