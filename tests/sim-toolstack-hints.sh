@@ -156,25 +156,23 @@ run 0 xl-vchan detach --wait 300 web app # it would be ended after 60 s
 
 part "a domain is gone, and its backend still delivers"
 backend_start
-mkfifo "$work/go" "$work/never"
+mkfifo "$work/go"
 run 0 xl-vchan attach web "name=slow, connection=exec, user=root, command=read line < $work/go; cat > $work/taken"
-in_domain web vchan cat slow < <(yes | head -c 300000; exec cat "$work/never") > /dev/null 2>&1 &
+in_domain web vchan cat slow < <(exec yes) > /dev/null 2>&1 &
 cat=$!
 run 0 xl-vchan wait --timeout 60 web slow
-exec {never}> "$work/never"
 full() { [ "$(xl-vchan show --json web slow | python3 -c 'import json, sys
 statistics = json.load(sys.stdin)["statistics"]; print(statistics["received"] if statistics else 0)')" -gt 60000 ]; }
 within 30 full # the pipe is, and the ring will be
 run 0 xl destroy web
 wait "$cat"
-exec {never}>&-
 delivering() {
     run 0 xl-vchan show "$web" slow
     [[ $out == *$'\n'"hint            its domain is gone: the backend in Domain-0 delivers what it sent last"$'\n'* ]]
 }
 within 20 delivering
 run 0 xl-vchan list "$web"
-[[ $out != *detach* ]] || fail "list advises: $out"
+[[ $out != *"xl-vchan detach"* ]] || fail "list advises: $out"
 echo go > "$work/go"
 run 0 xl-vchan detach --wait 60 "$web" slow
 [ "$(stat -c %s "$work/taken")" -gt 60000 ] || fail "only $(stat -c %s "$work/taken") bytes came"
