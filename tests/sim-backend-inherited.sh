@@ -43,6 +43,7 @@ for i in {1..5}; do
 done
 kill "$forger"
 
+for name in three own forge plain; do run 0 xl-vchan detach guest $name; done
 run 0 xl destroy guest
 backend_stop
 
@@ -62,6 +63,7 @@ head -c 65536 <&"$unread" > /dev/null
 echo 4 | timeout 20 xensim exec second vchan cat echo > /dev/null
 while read -rt 10 -u "$unread" line; do [[ $line != *" lines lost: nobody read them in time" ]] || break; done
 [[ $line == *" lines lost: "* ]] || fail "nothing says that lines are lost: $line"
+run 0 xl-vchan detach second echo
 kill "$backend"
 wait "$backend" || fail "vchan-backend: exit code $?"
 run 0 xl destroy second
