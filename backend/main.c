@@ -18,10 +18,11 @@
 
 enum { EXIT_STOPPED = 0 };
 
-enum { OPTION_CHANNELS = 256, OPTION_CONNECTS, OPTION_RINGS };
+enum { OPTION_CHANNELS = 256, OPTION_CONNECTS, OPTION_RINGS, OPTION_ALL_RINGS };
 
 static const char usage[] =
     "Usage: vchan-backend [-v|-vv|-q] [--max-channels=N] [--max-connects=N] [--max-rings=SIZE]\n"
+    "                     [--max-all-rings=SIZE]\n"
     "Serves the vchan channels whose backend is this domain, in the foreground.\n"
     "\n"
     "  -v, --verbose  log also the frontends' states, clients and commands,\n"
@@ -30,6 +31,7 @@ static const char usage[] =
     "      --max-channels=N   serve at most N channels of one guest (4096)\n"
     "      --max-connects=N   let a guest connect N times a minute, more often slowly (1200)\n"
     "      --max-rings=SIZE   map at most SIZE of one guest's memory (256M)\n"
+    "      --max-all-rings=SIZE  map at most SIZE of all guests' memory together (512M)\n"
     "      --foreground       as it does anyway\n"
     "  -h, --help     print this\n"
     "      --version  print the version\n"
@@ -37,7 +39,11 @@ static const char usage[] =
     "SIGTERM stops it in order. See vchan-backend(8).\n";
 
 static struct quota_limits limits = {
-    .channels = 4096, .connects = 1200, .ring_bytes = UINT64_C(256) << 20};
+    .channels = 4096,
+    .connects = 1200,
+    .ring_bytes = UINT64_C(256) << 20,
+    .ring_bytes_of_all = UINT64_C(512) << 20,
+};
 
 static bool take_count(const char *text, unsigned int *count)
 {
@@ -75,10 +81,12 @@ static int take_limit(int option, const char *text)
         "is no number for --max-channels",
         "is no number for --max-connects",
         "is no size for --max-rings (bytes, or such as 256M)",
+        "is no size for --max-all-rings (bytes, or such as 512M)",
     };
     bool good = option == OPTION_CHANNELS   ? take_count(text, &limits.channels)
                 : option == OPTION_CONNECTS ? take_count(text, &limits.connects)
-                                            : take_size(text, &limits.ring_bytes);
+                : option == OPTION_RINGS    ? take_size(text, &limits.ring_bytes)
+                                            : take_size(text, &limits.ring_bytes_of_all);
 
     return good ? -1 : usage_complain(text, refusals[option - OPTION_CHANNELS]);
 }
@@ -95,6 +103,7 @@ static int parse_options(int argc, char **argv)
         {"max-channels", required_argument, NULL, OPTION_CHANNELS},
         {"max-connects", required_argument, NULL, OPTION_CONNECTS},
         {"max-rings", required_argument, NULL, OPTION_RINGS},
+        {"max-all-rings", required_argument, NULL, OPTION_ALL_RINGS},
         {0},
     };
     int option, rc = -1;
@@ -113,6 +122,7 @@ static int parse_options(int argc, char **argv)
         case OPTION_CHANNELS:
         case OPTION_CONNECTS:
         case OPTION_RINGS:
+        case OPTION_ALL_RINGS:
             rc = take_limit(option, optarg);
             break;
         case 'h':

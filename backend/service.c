@@ -76,6 +76,7 @@ struct domain {
 struct service {
     const struct host *host;
     const struct quota_limits *limits;
+    struct quota_sum sum;
     unsigned int generation;
     bool draining;
     bool come;   /* all that was there at first had a look */
@@ -133,7 +134,7 @@ static struct domain *domain_new(struct service *service, uint32_t domid)
     domain->domid = (domid_t)domid;
     snprintf(domain->watch, sizeof(domain->watch), "/local/domain/%u/device/vchan", domid);
     snprintf(domain->token, sizeof(domain->token), "frontend/%u", domid);
-    quota_init(&domain->quota, service->limits);
+    quota_init(&domain->quota, service->limits, &service->sum);
     rate_init(&domain->told, PAUSES_TOLD_PER_MINUTE, 1);
     if (backoff_open(&domain->pause, service->host->base, domain_resume, domain) == 0)
         return domain;

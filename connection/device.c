@@ -111,20 +111,30 @@ static void device_has_turn(evutil_socket_t fd, short what, void *arg)
     device_look(arg);
 }
 
-/* What the guest has granted is known only once it is mapped. */
+static void explain_bytes(const struct device *device, int rc)
+{
+    const struct quota_limits *limits = device->connection.quota->limits;
+
+    if (rc == -EDQUOT)
+        endpoint_fail(device->endpoint, rc, "its domain has more than %" PRIu64 "K of rings mapped",
+                      limits->ring_bytes >> 10);
+    else
+        endpoint_fail(device->endpoint, rc,
+                      "all domains together have more than %" PRIu64 "K of rings mapped",
+                      limits->ring_bytes_of_all >> 10);
+}
+
+/* What the guest has granted is known only once it is mapped. The holder maps it once more. */
 static bool device_afford(struct device *device)
 {
-    struct quota *quota = device->connection.quota;
-    uint32_t bytes = endpoint_ring_bytes(device->endpoint);
+    uint32_t bytes = endpoint_ring_bytes(device->endpoint) * (device->host->holder ? 2 : 1);
+    int rc = quota_take_bytes(device->connection.quota, bytes);
 
-    if (quota_take_bytes(quota, bytes)) {
+    if (rc == 0)
         device->ring_bytes = bytes;
-        return true;
-    }
-    endpoint_fail(device->endpoint, -ENOSPC,
-                  "its domain has more than %" PRIu64 "K of rings mapped",
-                  quota->limits->ring_bytes >> 10);
-    return false;
+    else
+        explain_bytes(device, rc);
+    return rc == 0;
 }
 
 static bool device_kept(void *arg, struct endpoint_rings *rings)
@@ -395,7 +405,8 @@ static void explain_open(const struct device *device, int rc, char why[CONNECTIO
         snprintf(why, CONNECTION_WHY_MAX, "cannot be served: another process serves it");
     else if (rc == -EINVAL || rc == -ENOENT)
         snprintf(why, CONNECTION_WHY_MAX,
-                 "cannot be served: its nodes name, %s, %s-id do not make sense", peer, peer);
+                 "cannot be served: its nodes name, %s, %s-id, read-ring, write-ring do not make sense",
+                 peer, peer);
     else if (rc == -ELOOP)
         snprintf(why, CONNECTION_WHY_MAX, "cannot be served: its %s is this domain itself", peer);
     else

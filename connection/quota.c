@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "connection/quota.h"
 
+#include <errno.h>
 #include <time.h>
 
 /*
@@ -84,9 +85,9 @@ static void scale(struct quota *quota)
     quota->lines.burst = quota->lines.distance * LINES_AT_ONCE(quota->channels);
 }
 
-void quota_init(struct quota *quota, const struct quota_limits *limits)
+void quota_init(struct quota *quota, const struct quota_limits *limits, struct quota_sum *sum)
 {
-    *quota = (struct quota){.limits = limits};
+    *quota = (struct quota){.limits = limits, .sum = sum};
     rate_init(&quota->connects, limits->connects, 0);
     rate_init(&quota->work, work_per_minute(limits), 0);
     rate_init(&quota->lines, LINES_PER_MINUTE, 0);
@@ -112,14 +113,17 @@ bool quota_take_channel(struct quota *quota)
     return true;
 }
 
-bool quota_take_bytes(struct quota *quota, uint64_t bytes)
+int quota_take_bytes(struct quota *quota, uint64_t bytes)
 {
     if (!quota)
-        return true;
+        return 0;
     if (bytes > quota->limits->ring_bytes - quota->ring_bytes)
-        return false;
+        return -EDQUOT;
+    if (bytes > quota->limits->ring_bytes_of_all - quota->sum->ring_bytes)
+        return -ENOSPC;
     quota->ring_bytes += bytes;
-    return true;
+    quota->sum->ring_bytes += bytes;
+    return 0;
 }
 
 void quota_give_channel(struct quota *quota)
@@ -130,8 +134,10 @@ void quota_give_channel(struct quota *quota)
 
 void quota_give_bytes(struct quota *quota, uint64_t bytes)
 {
-    if (quota)
-        quota->ring_bytes -= bytes;
+    if (!quota)
+        return;
+    quota->ring_bytes -= bytes;
+    quota->sum->ring_bytes -= bytes;
 }
 
 int64_t quota_take_connect(struct quota *quota)

@@ -9,10 +9,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* For each guest. */
+/* For each guest, but for what is said to be for all. */
 struct quota_limits {
     unsigned int channels;
     unsigned int connects; /* in a minute; at once what its channels need, but no more than this */
+    uint64_t ring_bytes;
+    uint64_t ring_bytes_of_all; /* guests together */
+};
+
+/* What all guests have together. All zeros at first. */
+struct quota_sum {
     uint64_t ring_bytes;
 };
 
@@ -37,6 +43,7 @@ int64_t rate_try(struct rate *rate);
 
 struct quota {
     const struct quota_limits *limits;
+    struct quota_sum *sum;
     unsigned int channels;
     uint64_t ring_bytes;
     struct rate connects;
@@ -45,14 +52,17 @@ struct quota {
     unsigned int unlogged; /* lines, since the last one that was */
 };
 
-/* The limits stay the caller's. */
-void quota_init(struct quota *quota, const struct quota_limits *limits);
+/* The limits stay the caller's, and so does the sum, which the quotas of all guests share. */
+void quota_init(struct quota *quota, const struct quota_limits *limits, struct quota_sum *sum);
+
+/* One more channel: false if that is over the limit, and nothing is taken. */
+bool quota_take_channel(struct quota *quota);
 
 /*
- * One more channel, or so many bytes more: false if that is over the limit, and nothing is taken.
+ * So many bytes more. 0, or with nothing taken: -EDQUOT, over the guest's limit, or -ENOSPC, over
+ * that of all guests together.
  */
-bool quota_take_channel(struct quota *quota);
-bool quota_take_bytes(struct quota *quota, uint64_t bytes);
+int quota_take_bytes(struct quota *quota, uint64_t bytes);
 void quota_give_channel(struct quota *quota);
 void quota_give_bytes(struct quota *quota, uint64_t bytes);
 

@@ -455,7 +455,7 @@ static int open_channel(void)
 {
     if (play.server)
         return channel_serve(play.xen, 1, &play.orders, nobody, &play.channel);
-    return channel_join(play.xen, 1, play.page_ref, fake_offer(), nobody, &play.channel);
+    return channel_join(play.xen, 1, play.page_ref, fake_offer(), NULL, nobody, &play.channel);
 }
 
 static bool size_valid(uint32_t size)

@@ -25,6 +25,10 @@
 
 #define PAGE_SIZE 4096
 
+/* The largest rings that a page can name: two of order 20. */
+#define LARGE_ORDER 20
+#define LARGE_PAGES 512
+
 static volatile sig_atomic_t stopped;
 static uint64_t seed;
 static unsigned long writes, connects, signals, acts_wanted = ULONG_MAX;
@@ -39,6 +43,7 @@ static struct {
     uint32_t backend;
     uint8_t *page; /* or NULL */
     uint32_t ref;
+    void *large; /* the rings' own pages, or NULL */
     xenevtchn_port_or_error_t port;
 } guest;
 
@@ -80,9 +85,11 @@ static void drop_page(void)
 {
     if (guest.page)
         xengntshr_unshare(guest.grants, guest.page, 1);
+    if (guest.large)
+        xengntshr_unshare(guest.grants, guest.large, LARGE_PAGES);
     if (guest.port > 0)
         xenevtchn_unbind(guest.events, (evtchn_port_t)guest.port);
-    guest.page = NULL;
+    guest.page = guest.large = NULL;
     guest.port = 0;
 }
 
@@ -109,18 +116,18 @@ static void garble(void)
         guest.page[pick(pick(4) ? 24 : 64)] = (uint8_t)pick(256);
 }
 
-/* Most harm comes of who is believed: so it waits a moment until the backend offers. */
-static void await_offer(unsigned int device)
+/* Waits a moment until the backend is in one of these states. */
+static void await_state(unsigned int device, const char *one, const char *other, int tries)
 {
     char path[128], *dir, *state;
-    bool offered = false;
+    bool reached = false;
 
     snprintf(path, sizeof(path), "%s/%u/backend", root, device);
     dir = xs_read(guest.xs, XBT_NULL, path, NULL);
     snprintf(path, sizeof(path), "%s/state", dir ? dir : root);
-    for (int try = 0; !offered && try < 20; try++) {
+    for (int try = 0; !reached && try < tries; try++) {
         state = xs_read(guest.xs, XBT_NULL, path, NULL);
-        offered = state && strcmp(state, "2") == 0;
+        reached = state && (strcmp(state, one) == 0 || strcmp(state, other) == 0);
         free(state);
     }
     free(dir);
@@ -129,7 +136,7 @@ static void await_offer(unsigned int device)
 static void announce(unsigned int device)
 {
     put(device, "state", "1");
-    await_offer(device);
+    await_state(device, "2", "2", 20); /* most harm comes of what is believed */
     put_number(device, "ring-ref", guest.ref);
     put_number(device, "event-channel", (uint32_t)guest.port);
     put(device, "state", "3");
@@ -141,6 +148,22 @@ static void connect_soundly(unsigned int device)
     make_page();
     make_sound();
     announce(device);
+}
+
+/* As sound, but larger than any device of the test has declared. */
+static void connect_largely(unsigned int device)
+{
+    uint32_t refs[LARGE_PAGES];
+
+    make_page();
+    make_sound();
+    guest.large = xengntshr_share_pages(guest.grants, guest.backend, LARGE_PAGES, refs, 1);
+    if (!guest.page || !guest.large)
+        return;
+    guest.page[16] = guest.page[18] = LARGE_ORDER;
+    memcpy(guest.page + 24, refs, sizeof(refs));
+    announce(device);
+    await_state(device, "4", "6", 100000);
 }
 
 static void connect_badly(unsigned int device)
@@ -260,6 +283,7 @@ static const struct kind {
     {"states", {flip_states}},
     {"connects", {connect_soundly}},
     {"pages", {connect_badly, signal_often}},
+    {"sizes", {connect_largely}},
     {"signals", {storm}},
     {"bytes", {trickle}},
     {"nodes", {write_nonsense, write_where_nothing_is, remove_device_keys}},

@@ -121,9 +121,9 @@ backend_ready() {
 }
 
 # await TEXT [SECONDS]: a line with it comes in the backend's log, none being later than that (10). The
-# line: $line.
+# line: $line; those before it: $seen.
 await() {
-    local seen=
+    seen=
     while read -r -t "${2:-10}" -u "$log" line; do
         [[ $line == *"$1"* ]] && return
         seen+=$'\n'"    $line"

@@ -464,8 +464,8 @@ static bool join(void)
     struct channel *server = play.ends[SERVER].channel;
 
     /* The server may be gone, then there is nobody to join. */
-    if (!server || channel_join(client->xen, 1, play.page_ref, play.ends[SERVER].port, nobody,
-                                &client->channel) < 0)
+    if (!server || channel_join(client->xen, 1, play.page_ref, play.ends[SERVER].port, NULL,
+                                nobody, &client->channel) < 0)
         return false;
     client->port = channel_port(client->channel);
     return true;

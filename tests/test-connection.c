@@ -480,20 +480,26 @@ END_TEST
 
 START_TEST(test_quota)
 {
-    static const struct quota_limits limits = {.channels = 1, .connects = 1, .ring_bytes = 4096};
-    struct quota quota;
+    static const struct quota_limits limits = {
+        .channels = 1, .connects = 1, .ring_bytes = 4096, .ring_bytes_of_all = 6000};
+    struct quota_sum sum = {0};
+    struct quota quota, other;
     unsigned int unlogged;
 
-    quota_init(&quota, &limits);
+    quota_init(&quota, &limits, &sum);
+    quota_init(&other, &limits, &sum);
     ck_assert(quota_take_channel(&quota));
     ck_assert(!quota_take_channel(&quota));
     quota_give_channel(&quota);
     ck_assert(quota_take_channel(&quota));
-    ck_assert(quota_take_bytes(&quota, 4095));
-    ck_assert(!quota_take_bytes(&quota, 2));
-    ck_assert(quota_take_bytes(&quota, 1));
+    ck_assert_int_eq(quota_take_bytes(&quota, 4095), 0);
+    ck_assert_int_eq(quota_take_bytes(&quota, 2), -EDQUOT);
+    ck_assert_int_eq(quota_take_bytes(&quota, 1), 0);
+    ck_assert_int_eq(quota_take_bytes(&other, 1905), -ENOSPC);
+    ck_assert_int_eq(quota_take_bytes(&other, 1904), 0);
     quota_give_bytes(&quota, 4096);
-    ck_assert(!quota_take_bytes(&quota, UINT64_MAX));
+    ck_assert_int_eq(quota_take_bytes(&other, 2192), 0);
+    ck_assert_int_eq(quota_take_bytes(&quota, UINT64_MAX), -EDQUOT);
     ck_assert_int_eq(quota_take_connect(&quota), 0);
     ck_assert_int_gt(quota_take_connect(&quota), 0);
     ck_assert(quota_take_line(&quota, &unlogged));
@@ -509,7 +515,7 @@ START_TEST(test_quota)
     rate_init(&quota.lines, 1, 1);
     ck_assert(quota_take_line(&quota, &unlogged));
     ck_assert_uint_eq(unlogged, 2);
-    ck_assert(quota_take_channel(NULL) && quota_take_bytes(NULL, UINT64_MAX));
+    ck_assert(quota_take_channel(NULL) && quota_take_bytes(NULL, UINT64_MAX) == 0);
 }
 END_TEST
 

@@ -23,8 +23,9 @@ static struct {
     bool died;
     unsigned int open;
     struct channel_owner owner;
-    uint32_t ring; /* F/read-ring and F/write-ring */
+    uint32_t ring; /* read-ring and write-ring; 0: there are none */
     struct ring_orders granted;
+    struct ring_orders most; /* that a backend maps */
 } host;
 
 /* ---- xenstore ---- */
@@ -54,6 +55,8 @@ int store_read_number(struct store *store, const char *dir, const char *key, uin
 {
     (void)store, (void)dir, (void)max;
     host.reads++;
+    if (strstr(key, "-ring") && host.ring == 0)
+        return -ENOENT;
     *value = strcmp(key, "frontend-id") == 0 ? 5 : strstr(key, "-ring") ? host.ring : 1;
     return 0;
 }
@@ -133,8 +136,11 @@ void lock_number_release(off_t number)
 /* ---- the channel ---- */
 
 int channel_join(struct xen *xen, domid_t peer, uint32_t ring_ref, evtchn_port_t port,
-                 struct channel_owner owner, struct channel **channel)
+                 const struct ring_orders *most, struct channel_owner owner,
+                 struct channel **channel)
 {
+    if (most)
+        host.most = *most;
     (void)xen, (void)peer, (void)ring_ref, (void)port;
     host.owner = owner;
     host.open++;
@@ -142,17 +148,17 @@ int channel_join(struct xen *xen, domid_t peer, uint32_t ring_ref, evtchn_port_t
     return 0;
 }
 
-int channel_adopt(struct xen *xen, domid_t peer, uint32_t ring_ref, struct channel_owner owner,
-                  struct channel **channel)
+int channel_adopt(struct xen *xen, domid_t peer, uint32_t ring_ref, const struct ring_orders *most,
+                  struct channel_owner owner, struct channel **channel)
 {
-    return channel_join(xen, peer, ring_ref, 0, owner, channel);
+    return channel_join(xen, peer, ring_ref, 0, most, owner, channel);
 }
 
 int channel_serve(struct xen *xen, domid_t peer, const struct ring_orders *orders,
                   struct channel_owner owner, struct channel **channel)
 {
     host.granted = *orders;
-    return channel_join(xen, peer, 0, 0, owner, channel);
+    return channel_join(xen, peer, 0, 0, NULL, owner, channel);
 }
 
 void channel_close(struct channel *channel)
@@ -218,12 +224,13 @@ static void signal_it(bool died)
 }
 
 /* A backend's side, led to Connected. */
-static struct endpoint *backend_connected(void)
+static struct endpoint *backend_connected(uint32_t ring)
 {
     static const struct endpoint_ops ops = {0};
     struct endpoint *endpoint;
 
     memset(&host, 0, sizeof(host));
+    host.ring = ring;
     host.own = host.peer = XenbusStateInitialising;
     ck_assert_int_eq(endpoint_open(NULL, NULL, MACHINE_BACKEND, OWN, &ops, NULL, &endpoint), 0);
     endpoint_look(endpoint);
@@ -242,7 +249,7 @@ static struct endpoint *backend_connected(void)
  */
 START_TEST(test_a_live_byte_that_flips_is_not_asked_about)
 {
-    struct endpoint *endpoint = backend_connected();
+    struct endpoint *endpoint = backend_connected(4096);
     unsigned int reads;
 
     signal_it(true);
@@ -261,7 +268,7 @@ END_TEST
 /* One that flips to life when all is delivered has to die once more. */
 START_TEST(test_a_frontend_that_died_after_all_is_seen)
 {
-    struct endpoint *endpoint = backend_connected();
+    struct endpoint *endpoint = backend_connected(4096);
 
     signal_it(true);
     signal_it(false);
@@ -278,6 +285,21 @@ END_TEST
  * The sizes are read once, when the device is taken over: what they become later is for its next
  * life.
  */
+/* A frontend may use less than its toolstack declared, and never more. */
+START_TEST(test_a_backend_maps_what_was_declared)
+{
+    struct endpoint *endpoint = backend_connected(16 * 1024);
+
+    ck_assert_uint_eq(host.most.read, 14);
+    ck_assert_uint_eq(host.most.write, 14);
+    endpoint_close(endpoint);
+    endpoint = backend_connected(0); /* an older toolstack's */
+    ck_assert_uint_eq(host.most.read, 16);
+    ck_assert_uint_eq(host.most.write, 16);
+    endpoint_close(endpoint);
+}
+END_TEST
+
 START_TEST(test_sizes_that_change_are_not_believed)
 {
     static const struct endpoint_ops ops = {0};
@@ -304,6 +326,7 @@ int main(void)
 
     tcase_add_test(tcase, test_a_live_byte_that_flips_is_not_asked_about);
     tcase_add_test(tcase, test_a_frontend_that_died_after_all_is_seen);
+    tcase_add_test(tcase, test_a_backend_maps_what_was_declared);
     tcase_add_test(tcase, test_sizes_that_change_are_not_believed);
     return check_main("endpoint", tcase);
 }

@@ -122,7 +122,7 @@ static void setup(void)
     theirs = fake_xen_make();
     ck_assert_int_eq(channel_serve(ours, 1, &orders, nobody, &channel), 0);
     ck_assert_int_eq(channel_join(theirs, 1, channel_ring_ref(channel), channel_port(channel),
-                                  nobody, &peer), 0);
+                                  NULL, nobody, &peer), 0);
     relay_init(&relay, channel, SOURCE, SINK);
     source = (struct file){.piece = UINT32_MAX, .error = EAGAIN};
     sink = (struct file){.room = UINT32_MAX, .piece = UINT32_MAX, .error = EAGAIN};

@@ -188,7 +188,15 @@ static int map_page(struct channel *channel, xengnttab_handle *mapping, domid_t 
     return channel->page ? 0 : error();
 }
 
-static int map_all(struct channel *channel, xengnttab_handle *mapping, domid_t peer)
+static int check_size(const struct ring_layout *layout, const struct ring_orders *most)
+{
+    bool larger = most && (layout->left_order > most->read || layout->right_order > most->write);
+
+    return larger ? -E2BIG : 0;
+}
+
+static int map_all(struct channel *channel, xengnttab_handle *mapping, domid_t peer,
+                   const struct ring_orders *most)
 {
     int rc;
 
@@ -196,6 +204,8 @@ static int map_all(struct channel *channel, xengnttab_handle *mapping, domid_t p
     rc = map_page(channel, mapping, peer);
     if (rc == 0)
         rc = ring_layout_read(channel->page, &channel->layout);
+    if (rc == 0)
+        rc = check_size(&channel->layout, most);
     if (rc == 0)
         rc = map_rings(channel, mapping, peer);
     if (rc == 0)
@@ -206,7 +216,7 @@ static int map_all(struct channel *channel, xengnttab_handle *mapping, domid_t p
 
 /* port NULL: without one. */
 static int join(struct xen *xen, domid_t peer, uint32_t ring_ref, const evtchn_port_t *port,
-                struct channel_owner owner, struct channel **out)
+                const struct ring_orders *most, struct channel_owner owner, struct channel **out)
 {
     struct channel *channel = channel_make(xen, owner);
     xengnttab_handle *mapping;
@@ -222,7 +232,7 @@ static int join(struct xen *xen, domid_t peer, uint32_t ring_ref, const evtchn_p
     if (rc == -EINVAL)
         rc = -EBUSY;
     if (rc == 0)
-        rc = map_all(channel, mapping, peer);
+        rc = map_all(channel, mapping, peer, most);
     if (rc < 0) {
         channel_close(channel);
         return rc;
@@ -234,15 +244,16 @@ static int join(struct xen *xen, domid_t peer, uint32_t ring_ref, const evtchn_p
 }
 
 int channel_join(struct xen *xen, domid_t peer, uint32_t ring_ref, evtchn_port_t port,
-                 struct channel_owner owner, struct channel **channel)
+                 const struct ring_orders *most, struct channel_owner owner,
+                 struct channel **channel)
 {
-    return join(xen, peer, ring_ref, &port, owner, channel);
+    return join(xen, peer, ring_ref, &port, most, owner, channel);
 }
 
-int channel_adopt(struct xen *xen, domid_t peer, uint32_t ring_ref, struct channel_owner owner,
-                  struct channel **channel)
+int channel_adopt(struct xen *xen, domid_t peer, uint32_t ring_ref, const struct ring_orders *most,
+                  struct channel_owner owner, struct channel **channel)
 {
-    return join(xen, peer, ring_ref, NULL, owner, channel);
+    return join(xen, peer, ring_ref, NULL, most, owner, channel);
 }
 
 static void give_back(struct channel *channel, void *pages, uint32_t count)

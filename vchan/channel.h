@@ -41,18 +41,20 @@ evtchn_port_t channel_port(const struct channel *channel);
  * Client: binds to the server's port, maps its page and rings, takes its place and signals. -EBUSY:
  * the port is not offered to us or taken (another client, or the server is gone); -ESRCH: no such
  * domain; -EINVAL: no such grant for us (the server is gone or lies); -EPROTO: the page is not
- * sound; -ENODEV as for channel_serve(). On failure nothing is left. A server whose port was bound
- * is told that its client left, since the kernel says so when the page is unmapped.
+ * sound; -E2BIG: a ring has a larger order than most (as the server sees them; NULL: any will do);
+ * -ENODEV as for channel_serve(). On failure nothing is left. A server whose port was bound is told
+ * that its client left, since the kernel says so when the page is unmapped.
  */
 int channel_join(struct xen *xen, domid_t peer, uint32_t ring_ref, evtchn_port_t port,
-                 struct channel_owner owner, struct channel **channel);
+                 const struct ring_orders *most, struct channel_owner owner,
+                 struct channel **channel);
 
 /*
  * Client: the same, of a server that has gone, and whose pages are there since somebody else maps
  * them: without a port. Nobody is signalled, and channel_peer_died() is true.
  */
-int channel_adopt(struct xen *xen, domid_t peer, uint32_t ring_ref, struct channel_owner owner,
-                  struct channel **channel);
+int channel_adopt(struct xen *xen, domid_t peer, uint32_t ring_ref, const struct ring_orders *most,
+                  struct channel_owner owner, struct channel **channel);
 
 /*
  * Leaves: bytes written so far stay readable for the peer, who learns at once that we are gone.

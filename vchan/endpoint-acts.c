@@ -156,6 +156,8 @@ static const char *join_error(int rc)
         return "its event channel is not offered to us, or taken by another client";
     case -ENODEV:
         return "No such device (modprobe xen-gntdev)";
+    case -E2BIG:
+        return "they are larger than those that were declared for it";
     case -EPROTO:
         return "its shared page makes no sense (ring orders, grants or indices)";
     default:
@@ -176,9 +178,13 @@ static int act_map(struct endpoint *endpoint)
         rc = explain_number(endpoint, "event-channel", keys->port_error);
     if (rc < 0)
         return rc;
-    rc = channel_join(endpoint->xen, endpoint->peer, keys->ring_ref, keys->port, owner,
-                      &endpoint->channel);
-    if (rc < 0)
+    rc = channel_join(endpoint->xen, endpoint->peer, keys->ring_ref, keys->port,
+                      &endpoint->orders, owner, &endpoint->channel);
+    if (rc == -E2BIG)
+        endpoint_explain(endpoint, rc, "cannot map its rings: they are larger than those that were "
+                         "declared for it (read-ring %u, write-ring %u)",
+                         1u << endpoint->orders.read, 1u << endpoint->orders.write);
+    else if (rc < 0)
         endpoint_explain(endpoint, rc, "cannot map %s/ring-ref %u with event-channel %u: %s",
                          endpoint->peer_dir, keys->ring_ref, keys->port, join_error(rc));
     return rc;
@@ -243,11 +249,11 @@ static int go_on_with_kept(struct endpoint *endpoint)
 
     endpoint->tried = (struct keys){.ring_ref = kept->ring_ref, .port = kept->port};
     if (rc == 0)
-        rc = channel_join(endpoint->xen, endpoint->peer, kept->ring_ref, kept->port, owner,
-                          &endpoint->channel);
+        rc = channel_join(endpoint->xen, endpoint->peer, kept->ring_ref, kept->port,
+                          &endpoint->orders, owner, &endpoint->channel);
     if (rc < 0)
-        rc = channel_adopt(endpoint->xen, endpoint->peer, kept->ring_ref, owner,
-                           &endpoint->channel);
+        rc = channel_adopt(endpoint->xen, endpoint->peer, kept->ring_ref, &endpoint->orders,
+                           owner, &endpoint->channel);
     if (rc < 0)
         endpoint_explain(endpoint, rc, "cannot map the rings of an earlier process again: %s",
                          join_error(rc));

@@ -29,7 +29,7 @@ struct endpoint {
     char name[DEVICE_NAME_MAX + 1];
     off_t lock;
     domid_t peer;
-    struct ring_orders orders; /* frontend only: what the config asks for */
+    struct ring_orders orders; /* as declared: a frontend's own, a backend's upper limit */
 
     struct machine_view view;
     struct channel *channel;

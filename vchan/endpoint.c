@@ -325,15 +325,24 @@ void endpoint_fired(struct channel *channel, void *arg)
 
 /* ---- coming and going ---- */
 
+/* A backend whose toolstack declared none goes by what a configuration that names none means. */
+static int read_ring(const struct endpoint *endpoint, const char *key, uint32_t *size)
+{
+    int rc = store_read_number(endpoint->store, endpoint->own_dir, key, RING_SIZE_MAX, size);
+
+    if (rc != -ENOENT || endpoint->role == MACHINE_FRONTEND)
+        return rc;
+    *size = RING_SIZE_DEFAULT;
+    return 0;
+}
+
 static int read_rings(struct endpoint *endpoint)
 {
     uint32_t read_size, write_size;
-    int rc = store_read_number(endpoint->store, endpoint->own_dir, "read-ring", RING_SIZE_MAX,
-                               &read_size);
+    int rc = read_ring(endpoint, "read-ring", &read_size);
 
     if (rc == 0)
-        rc = store_read_number(endpoint->store, endpoint->own_dir, "write-ring", RING_SIZE_MAX,
-                               &write_size);
+        rc = read_ring(endpoint, "write-ring", &write_size);
     return rc < 0 ? rc : ring_orders_for(read_size, write_size, &endpoint->orders);
 }
 
@@ -352,7 +361,7 @@ static int read_device(struct endpoint *endpoint)
     if (rc == 0)
         rc = store_read_text(endpoint->store, endpoint->own_dir, "name", endpoint->name,
                              sizeof(endpoint->name));
-    if (rc == 0 && !backend)
+    if (rc == 0)
         rc = read_rings(endpoint);
     if (rc == 0)
         rc = store_own_domid(endpoint->store, &own);
@@ -517,20 +526,19 @@ bool endpoint_is_deserted(const struct endpoint *endpoint)
 }
 
 /* Rings of less than a page are in the shared one. */
-static uint32_t own_pages(uint32_t size)
+static uint32_t pages_of(const struct channel *channel)
 {
-    return size / RING_PAGE_SIZE;
+    return channel_read_size(channel) / RING_PAGE_SIZE +
+           channel_write_size(channel) / RING_PAGE_SIZE;
 }
 
 void endpoint_rings(const struct endpoint *endpoint, struct endpoint_rings *rings)
 {
-    const struct channel *channel = endpoint->channel;
-
     *rings = (struct endpoint_rings){
         .peer = endpoint->peer,
         .ring_ref = endpoint->tried.ring_ref,
         .port = endpoint->tried.port,
-        .pages = own_pages(channel_read_size(channel)) + own_pages(channel_write_size(channel)),
+        .pages = pages_of(endpoint->channel),
     };
 }
 
@@ -538,7 +546,7 @@ uint32_t endpoint_ring_bytes(const struct endpoint *endpoint)
 {
     const struct channel *channel = endpoint->channel;
 
-    return channel ? channel_read_size(channel) + channel_write_size(channel) : 0;
+    return channel ? (1 + pages_of(channel)) * RING_PAGE_SIZE : 0;
 }
 
 enum xenbus_state endpoint_own_state(const struct endpoint *endpoint)

@@ -80,8 +80,9 @@ struct endpoint_ops {
 /*
  * Takes over one side of a device. own_dir is the directory of that side, relative or absolute
  * ("device/vchan/0", "backend/vchan/5/0"). A lock makes sure that one process only plays it.
- * -ENOENT: there is no such device; -EBUSY: another process has it; -EINVAL: its nodes make no
- * sense; -ELOOP: both ends are the same domain. It does nothing more until endpoint_look(). On
+ * A backend maps no rings that are larger than its directory declares (read-ring, write-ring; where
+ * they are missing, RING_SIZE_DEFAULT). -ENOENT: there is no such device; -EBUSY: another process
+ * has it; -EINVAL: its nodes make no sense; -ELOOP: both ends are the same domain. It does nothing more until endpoint_look(). On
  * failure *endpoint is NULL.
  */
 int endpoint_open(struct store *store, struct xen *xen, enum machine_role role,
@@ -175,7 +176,10 @@ bool endpoint_is_deserted(const struct endpoint *endpoint);
 /* Backend: the rings that are mapped, for ops->kept in a later process. From held to releasing. */
 void endpoint_rings(const struct endpoint *endpoint, struct endpoint_rings *rings);
 
-/* What the rings take of memory, in bytes: from held to releasing, and 0 otherwise. */
+/*
+ * What of the frontend's memory is mapped once, in bytes: the shared page and the rings' own. From
+ * held to releasing, and 0 otherwise.
+ */
 uint32_t endpoint_ring_bytes(const struct endpoint *endpoint);
 
 /* The two states, as last seen. */

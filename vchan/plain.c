@@ -166,7 +166,7 @@ static int join(struct pvchan *handle)
     if (rc == 0)
         rc = store_read_number(store, handle->path, "event-channel", INT32_MAX, &port);
     if (rc == 0)
-        rc = channel_join(handle->group->xen, (domid_t)handle->peer, ring_ref, port, owner,
+        rc = channel_join(handle->group->xen, (domid_t)handle->peer, ring_ref, port, NULL, owner,
                           &handle->plain);
     handle_unwatch(handle);
     return rc == -ERANGE ? -EINVAL : rc;

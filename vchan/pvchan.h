@@ -74,8 +74,8 @@ enum pvchan_flags {
  * has it open, or vchan-backend serves it, or the other side's event channel is taken; -ELOOP: both
  * ends are this domain; -ETIMEDOUT: the other side did not come; -ECONNREFUSED: it came, but left
  * again before it was Connected (its node error says why, `vchan list` shows it); -ECONNRESET: it
- * died just when we were; -EPROTO: its page makes no sense; -ESRCH: its domain is gone; -ENOSPC:
- * the kernel grants no more pages (raise xen_gntalloc's limit, or take smaller rings); -EDQUOT: a
+ * died just when we were; -EPROTO: its page makes no sense; -E2BIG: its rings are larger than
+ * those that were declared for it; -ESRCH: its domain is gone; -ENOSPC: the kernel grants no more pages (raise xen_gntalloc's limit, or take smaller rings); -EDQUOT: a
  * xenstore quota of this domain is used up (pvchan(7), LIMITS); -EUSERS: this domain has no event
  * channel left (raise max_event_channels in its xl config); -ENOLCK: no space in /run/pvchan;
  * -EMEDIUMTYPE: the kernel's pages are not of 4096 bytes; -ENODEV, -EACCES: xenstored or a Xen
