@@ -80,7 +80,7 @@ struct service {
     unsigned int generation;
     bool draining;
     bool come;   /* all that was there at first had a look */
-    bool rescan; /* a device came or went, perhaps */
+    bool rescan; /* a device came or went, perhaps, or not all could be listed */
     TAILQ_HEAD(, domain) domains;
     struct turns turns;
     struct event *more; /* pending: there are more to look at */
@@ -308,25 +308,28 @@ static void domain_remove(struct service *service, struct domain *domain)
 
 /* ---- scanning ---- */
 
-/* Calls see() for each number in a directory; what is no number is not a device. */
-static void each_number(struct service *service, const char *dir, uint32_t max, domid_t domid,
-                        void (*see)(struct service *, domid_t, uint32_t))
+/*
+ * Calls see() for each number in a directory; what is no number is not a device. Returns 0, or a
+ * negative errno: it could not be listed, or see() said so.
+ */
+static int each_number(struct service *service, const char *dir, uint32_t max, domid_t domid,
+                       int (*see)(struct service *, domid_t, uint32_t))
 {
     unsigned int count;
     char **names;
+    int rc = store_list(service->host->store, NULL, dir, &names, &count);
 
-    if (store_list(service->host->store, NULL, dir, &names, &count) < 0)
-        return;
-    for (unsigned int i = 0; i < count; i++) {
+    for (unsigned int i = 0; i < count && rc == 0; i++) {
         uint32_t number;
 
         if (parse_number(names[i], max, &number) == 0)
-            see(service, domid, number);
+            rc = see(service, domid, number);
     }
     free(names);
+    return rc;
 }
 
-static void see_device(struct service *service, domid_t domid, uint32_t devid)
+static int see_device(struct service *service, domid_t domid, uint32_t devid)
 {
     struct domain *domain = domain_find(service, domid);
     struct entry *entry;
@@ -334,21 +337,23 @@ static void see_device(struct service *service, domid_t domid, uint32_t devid)
     if (!domain)
         domain = domain_add(service, domid);
     if (!domain)
-        return;
+        return -ENOMEM;
     entry = entry_find(domain, devid);
     if (!entry)
         entry = entry_add(service, domain, devid);
-    if (entry)
-        entry->generation = service->generation;
+    if (!entry)
+        return -ENOMEM;
+    entry->generation = service->generation;
+    return 0;
 }
 
-static void see_domain(struct service *service, domid_t unused, uint32_t domid)
+static int see_domain(struct service *service, domid_t unused, uint32_t domid)
 {
     char dir[DEVICE_PATH_MAX];
 
     (void)unused;
     snprintf(dir, sizeof(dir), ROOT "/%" PRIu32, domid);
-    each_number(service, dir, DEVICE_ID_MAX, (domid_t)domid, see_device);
+    return each_number(service, dir, DEVICE_ID_MAX, (domid_t)domid, see_device);
 }
 
 /* Removes the entries of other generations than this, and domains without any. */
@@ -421,7 +426,7 @@ static void look_at_marked(struct service *service)
 
     if (look_at_some(service)) {
         event_add(service->more, &at_once);
-    } else if (!service->come) {
+    } else if (!service->come && !service->rescan) {
         service->come = true;
         /*
          * Of devices that have gone meanwhile: who goes on took its own at the first look, which no
@@ -440,13 +445,22 @@ static void look_at_more(evutil_socket_t fd, short what, void *arg)
     look_at_marked(arg);
 }
 
-/* All that is there; generation 0 is never used, so that sweep(0) removes everything. */
+/*
+ * All that is there; generation 0 is never used, so that sweep(0) removes everything. What was not
+ * seen because it could not be listed has not gone: the next heartbeat scans again.
+ */
 static void scan(struct service *service)
 {
+    int rc;
+
     if (++service->generation == 0)
         service->generation = 1;
-    each_number(service, ROOT, DOMID_FIRST_RESERVED - 1, 0, see_domain);
-    sweep(service, service->generation);
+    rc = each_number(service, ROOT, DOMID_FIRST_RESERVED - 1, 0, see_domain);
+    service->rescan = rc < 0;
+    if (rc == 0)
+        sweep(service, service->generation);
+    else
+        log_line(LOG_ERRORS, "cannot list all devices in xenstore: %s (retrying)", strerror(-rc));
 }
 
 /* ---- events ---- */
@@ -592,7 +606,6 @@ static void service_settle(void *arg)
         domain_settle(service, domain);
     if (service->rescan && !service->draining)
         scan(service);
-    service->rescan = false;
     look_at_marked(service);
 }
 

@@ -289,7 +289,8 @@ static void unwatch_unneeded(struct agent *agent)
 
 /* ---- scanning ---- */
 
-static void see(struct agent *agent, uint32_t devid)
+/* Returns whether there was memory for it. */
+static bool see(struct agent *agent, uint32_t devid)
 {
     struct slot *slot = slot_find(agent, devid);
 
@@ -297,6 +298,7 @@ static void see(struct agent *agent, uint32_t devid)
         slot = slot_add(agent, devid);
     if (slot)
         slot->generation = agent->generation;
+    return slot != NULL;
 }
 
 /*
@@ -320,23 +322,26 @@ static void sweep(struct agent *agent)
     }
 }
 
+/* Only what could be listed can be seen to have gone. Otherwise the next heartbeat scans again. */
 static void scan(struct agent *agent)
 {
     unsigned int count;
     char **names;
+    int rc = store_list(agent->host->store, NULL, ROOT, &names, &count);
 
-    if (store_list(agent->host->store, NULL, ROOT, &names, &count) < 0)
-        return;
     agent->generation++;
-    for (unsigned int i = 0; i < count; i++) {
+    for (unsigned int i = 0; i < count && rc == 0; i++) {
         uint32_t devid;
 
-        if (parse_number(names[i], DEVICE_ID_MAX, &devid) == 0)
-            see(agent, devid);
+        if (parse_number(names[i], DEVICE_ID_MAX, &devid) == 0 && !see(agent, devid))
+            rc = -ENOMEM;
     }
     free(names);
-    agent->rescan = false;
-    sweep(agent);
+    agent->rescan = rc < 0;
+    if (rc == 0)
+        sweep(agent);
+    else
+        log_line(LOG_ERRORS, "cannot list the devices in xenstore: %s (retrying)", strerror(-rc));
 }
 
 /* First what is to go: it may have what another is to get. */

@@ -64,8 +64,18 @@ struct listing {
     struct store *store;
     struct channel_name *names;
     size_t count, room;
-    int error;
+    int error; /* the first one */
 };
+
+/* What may not be read counts as empty. */
+static int list(struct listing *listing, const char *dir, char ***names, unsigned int *count)
+{
+    int rc = store_list(listing->store, NULL, dir, names, count);
+
+    if (rc < 0 && rc != -EACCES && listing->error == 0)
+        listing->error = rc;
+    return rc;
+}
 
 static void add(struct listing *listing, enum machine_role role, const char *dir, uint32_t devid)
 {
@@ -95,7 +105,7 @@ static void add_devices(struct listing *listing, enum machine_role role, const c
     uint32_t devid;
     char **names;
 
-    if (store_list(listing->store, NULL, dir, &names, &count) < 0)
+    if (list(listing, dir, &names, &count) < 0)
         return;
     for (unsigned int i = 0; i < count && listing->error == 0; i++) {
         if (parse_number(names[i], DEVICE_ID_MAX, &devid) < 0)
@@ -113,7 +123,7 @@ static void add_backends(struct listing *listing)
     uint32_t domid;
     char **names;
 
-    if (store_list(listing->store, NULL, "backend/vchan", &names, &count) < 0)
+    if (list(listing, "backend/vchan", &names, &count) < 0)
         return;
     for (unsigned int i = 0; i < count; i++) {
         if (parse_number(names[i], DOMID_FIRST_RESERVED - 1, &domid) < 0)

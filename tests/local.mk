@@ -68,6 +68,7 @@ SIM_TESTS = \
 	tests/sim-reattach-both.sh \
 	tests/sim-reattach-ends.sh \
 	tests/sim-reattach-port.sh \
+	tests/sim-no-answer.sh \
 	tests/sim-toolstack.sh \
 	tests/sim-toolstack-apply.sh \
 	tests/sim-toolstack-hints.sh \
@@ -248,6 +249,12 @@ tests_at_step_la_SOURCES = tests/at-step.c
 tests_at_step_la_CFLAGS = $(SIM_CFLAGS) -fvisibility=default
 # A -rpath makes it a shared object, though it is not installed.
 tests_at_step_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere -Wc,-fno-sanitize=all
+
+# Requests to xenstore that fail (tests/sim-no-answer.sh).
+check_LTLIBRARIES += tests/no-answer.la
+tests_no_answer_la_SOURCES = tests/no-answer.c
+tests_no_answer_la_CFLAGS = $(SIM_CFLAGS) -fvisibility=default
+tests_no_answer_la_LDFLAGS = $(tests_at_step_la_LDFLAGS)
 
 # Requests to xenstore counted (tests/sim-toolstack-many.sh).
 check_LTLIBRARIES += tests/requests.la

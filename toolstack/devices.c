@@ -65,11 +65,12 @@ static bool devices_have(const struct devices *devices, domid_t frontend, uint32
 static int found_frontend(struct store *store, const uint32_t *numbers, struct devices *devices)
 {
     struct device_id id = {.frontend = (domid_t)numbers[0], .devid = numbers[1]};
+    int rc;
 
     if (devices_have(devices, id.frontend, id.devid))
         return 0;
-    id.backend = device_backend_of(store, id.frontend, id.devid);
-    return devices_add(devices, &id);
+    rc = device_read_backend(store, id.frontend, id.devid, &id.backend);
+    return rc < 0 ? rc : devices_add(devices, &id);
 }
 
 /* B is there: numbers are backend, frontend and devid. */
@@ -126,19 +127,38 @@ void devices_free(struct devices *devices)
     *devices = (struct devices){.count = 0};
 }
 
-domid_t device_backend_of(struct store *store, domid_t frontend, uint32_t devid)
+/* Nonsense counts as nothing. */
+static int read_backend_in(struct store *store, const char *dir, domid_t *backend)
+{
+    uint32_t domid;
+    int rc = store_read_number(store, dir, "backend-id", DOMID_FIRST_RESERVED - 1, &domid);
+
+    if (rc == 0)
+        *backend = (domid_t)domid;
+    return rc == -ENOENT || rc == -EINVAL || rc == -ERANGE ? 0 : rc;
+}
+
+int device_read_backend(struct store *store, domid_t frontend, uint32_t devid, domid_t *backend)
 {
     struct device_id id = {.frontend = frontend, .devid = devid};
     char dir[DEVICE_PATH_MAX];
-    uint32_t domid;
+    int rc;
 
+    *backend = DEVICE_BACKEND_UNKNOWN;
     device_libxl_path(&id, dir);
-    if (store_read_number(store, dir, "backend-id", DOMID_FIRST_RESERVED - 1, &domid) == 0)
-        return (domid_t)domid;
+    rc = read_backend_in(store, dir, backend);
+    if (rc < 0 || *backend != DEVICE_BACKEND_UNKNOWN)
+        return rc;
     device_frontend_path(&id, dir);
-    if (store_read_number(store, dir, "backend-id", DOMID_FIRST_RESERVED - 1, &domid) == 0)
-        return (domid_t)domid;
-    return DEVICE_BACKEND_UNKNOWN;
+    return read_backend_in(store, dir, backend);
+}
+
+domid_t device_backend_of(struct store *store, domid_t frontend, uint32_t devid)
+{
+    domid_t backend;
+
+    device_read_backend(store, frontend, devid, &backend);
+    return backend;
 }
 
 int device_name_of(struct store *store, const struct device_id *id, char name[DEVICE_NAME_MAX + 1])

@@ -30,6 +30,11 @@ void devices_free(struct devices *devices);
 /* The backend's domain that T, or else F, names; DEVICE_BACKEND_UNKNOWN if there is none. */
 domid_t device_backend_of(struct store *store, domid_t frontend, uint32_t devid);
 
+/*
+ * The same, for who removes what has none: 0, or a negative errno if that cannot be read now.
+ */
+int device_read_backend(struct store *store, domid_t frontend, uint32_t devid, domid_t *backend);
+
 /* A device's name, as T, or else B or F has it. 0, or -ENOENT: none of them has a valid one. */
 int device_name_of(struct store *store, const struct device_id *id, char name[DEVICE_NAME_MAX + 1]);
 

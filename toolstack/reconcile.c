@@ -133,7 +133,10 @@ static int bury(struct reconcile *reconcile, const struct device_id *id, const c
 /* B is there, but its frontend has no such device. Read now: the look may be older than a plug. */
 static bool is_leftover(struct reconcile *reconcile, const struct device_id *id)
 {
-    return device_backend_of(reconcile->tool->store, id->frontend, id->devid) != id->backend;
+    domid_t backend;
+    int rc = device_read_backend(reconcile->tool->store, id->frontend, id->devid, &backend);
+
+    return rc == 0 && backend != id->backend;
 }
 
 static int check_device(struct reconcile *reconcile, const struct device_id *id)

@@ -13,28 +13,31 @@ static int entry_compare(const void *a, const void *b)
     return (x->devid > y->devid) - (x->devid < y->devid);
 }
 
-static void read_name(struct store *store, domid_t frontend, struct roster_entry *entry)
+/* What cannot be read is not taken for a device without a name: its name would be free then. */
+static int read_name(struct store *store, domid_t frontend, struct roster_entry *entry)
 {
     struct device_id id = {.frontend = frontend, .devid = entry->devid};
     char dir[DEVICE_PATH_MAX];
+    int rc;
 
     device_libxl_path(&id, dir);
-    if (store_read_text(store, dir, "name", entry->name, sizeof(entry->name)) < 0 ||
-        !device_name_valid(entry->name))
+    rc = store_read_text(store, dir, "name", entry->name, sizeof(entry->name));
+    if (rc < 0 || !device_name_valid(entry->name))
         entry->name[0] = '\0';
+    return rc == -ENOENT || rc == -EINVAL || rc == -EOVERFLOW ? 0 : rc;
 }
 
 /* One without a name may be one that is just going: it is looked at again each time. */
-static void take_entry(const struct roster *roster, struct store *store, struct roster_entry *entry)
+static int take_entry(const struct roster *roster, struct store *store, struct roster_entry *entry)
 {
     const struct roster_entry *known = NULL;
 
     if (roster->count)
         known = bsearch(entry, roster->entries, roster->count, sizeof(*entry), entry_compare);
-    if (known && known->name[0] != '\0')
-        *entry = *known;
-    else
-        read_name(store, roster->frontend, entry);
+    if (!known || known->name[0] == '\0')
+        return read_name(store, roster->frontend, entry);
+    *entry = *known;
+    return 0;
 }
 
 int roster_update(struct roster *roster, struct store *store)
@@ -50,12 +53,15 @@ int roster_update(struct roster *roster, struct store *store)
     if (rc < 0)
         return rc;
     now.entries = calloc(listed + 1, sizeof(*now.entries));
-    for (unsigned int i = 0; i < listed && now.entries; i++)
+    rc = now.entries ? 0 : -ENOMEM;
+    for (unsigned int i = 0; i < listed && rc == 0; i++)
         if (parse_number(names[i], DEVICE_ID_MAX, &now.entries[now.count].devid) == 0)
-            take_entry(roster, store, &now.entries[now.count++]);
+            rc = take_entry(roster, store, &now.entries[now.count++]);
     free(names);
-    if (!now.entries)
-        return -ENOMEM;
+    if (rc < 0) {
+        roster_free(&now);
+        return rc;
+    }
     qsort(now.entries, now.count, sizeof(*now.entries), entry_compare);
     roster_free(roster);
     *roster = now;

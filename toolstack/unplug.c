@@ -195,10 +195,12 @@ static int remove_frontend(struct store *store, const struct device_id *id)
 static int fill_removal(struct store *store, void *arg)
 {
     const struct device_id *id = arg;
-    domid_t backend = device_backend_of(store, id->frontend, id->devid);
     char path[DEVICE_PATH_MAX], stop[DEVICE_PATH_MAX];
-    int rc = 0;
+    domid_t backend;
+    int rc = device_read_backend(store, id->frontend, id->devid, &backend);
 
+    if (rc < 0)
+        return rc;
     if (backend == id->backend || backend == DEVICE_BACKEND_UNKNOWN)
         rc = remove_frontend(store, id);
     device_backend_path(id, path);

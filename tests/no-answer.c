@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Preloaded into a program: while the file NO_ANSWER exists, its requests to read or list the path
+ * that the file holds fail with ENOMEM. Each one that failed is noted in the file NO_ANSWER_SAW, a
+ * line with the path.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xenstore.h>
+
+static bool is_wanted(const char *path)
+{
+    const char *name = getenv("NO_ANSWER");
+    FILE *file = name ? fopen(name, "r") : NULL;
+    char wanted[256] = "";
+
+    if (!file)
+        return false;
+    if (fgets(wanted, sizeof(wanted), file))
+        wanted[strcspn(wanted, "\n")] = '\0';
+    fclose(file);
+    return strcmp(wanted, path) == 0;
+}
+
+static void note(const char *path)
+{
+    const char *name = getenv("NO_ANSWER_SAW");
+    FILE *file = name ? fopen(name, "a") : NULL;
+
+    if (!file)
+        return;
+    fprintf(file, "%s\n", path);
+    fclose(file);
+}
+
+/* Whether there is an answer; otherwise errno is set. */
+static bool is_answered(const char *path)
+{
+    int error = errno;
+    bool fails = is_wanted(path);
+
+    if (fails)
+        note(path);
+    errno = fails ? ENOMEM : error;
+    return !fails;
+}
+
+#define REAL(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
+
+void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *path, unsigned int *len)
+{
+    return is_answered(path) ? REAL(xs_read)(h, t, path, len) : NULL;
+}
+
+char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path, unsigned int *num)
+{
+    return is_answered(path) ? REAL(xs_directory)(h, t, path, num) : NULL;
+}

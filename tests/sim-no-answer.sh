@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Xenstore that does not answer a program for a while (tests/no-answer.c): what could not be listed or read is not
+# taken for what has gone.
+set -u
+. "${srcdir:-.}/tests/sim-lib.bash" || exit 1
+
+export NO_ANSWER=$work/path NO_ANSWER_SAW=$work/saw
+preload=$LD_PRELOAD:${NO_ANSWER_SO:-$PWD/tests/.libs/no-answer.so}
+# silent PATH COMMAND…: from now on xenstore does not answer for that path; the command ($command) makes the program ask.
+silent() {
+    : > "$work/saw"
+    echo "$1" > "$work/new" && mv "$work/new" "$work/path"
+    "${@:2}" &
+    command=$!
+    within 20 grep -qxF "$1" "$work/saw"
+}
+# answered: it answers again, with which the command ends well.
+answered() {
+    rm "$work/path"
+    wait "$command" || fail "the command: exit code $?"
+}
+
+exec {log}< <(LD_PRELOAD=$preload exec vchan-backend -v 2>&1)
+backend=$!
+domain one "name=a, connection=echo"
+domid=$(xl domid one)
+
+part "vchan-backend: a list of domains, or of devices, that fails"
+mkfifo "$work/in" "$work/out"
+in_domain one vchan cat a < "$work/in" > "$work/out" &
+guest=$!
+exec {input}> "$work/in" {output}< "$work/out"
+answers "before"
+for path in backend/vchan "backend/vchan/$domid"; do
+    silent "$path" xl-vchan attach one "name=b${path##*/}" connection=echo
+    await "cannot list all devices in xenstore: Cannot allocate memory (retrying)" 30
+    answers "with no answer for $path"
+    answered
+    run 0 xl-vchan detach one "b${path##*/}"
+done
+exec {input}>&-
+wait "$guest" || fail "vchan cat: exit code $?"
+exec {output}<&-
+
+part "xl-vchan daemon: a device whose nodes cannot be read"
+LD_PRELOAD=$preload xl-vchan daemon 2> "$work/daemon.log" &
+daemon=$!
+run 0 xl-vchan attach one name=first connection=echo
+silent "/libxl/$domid/device/vchan/0/backend-id" xl-vchan attach one name=second connection=echo
+answered
+run 0 xl-vchan attach one name=third connection=echo
+[[ $(xl-vchan list one) == *" a "* ]] || fail "a has gone: $(xl-vchan list one)"
+! grep -q '"a": removed' "$work/daemon.log" || fail "$(cat "$work/daemon.log")"
+kill "$daemon"
+wait "$daemon"
+for name in first second third; do run 0 xl-vchan detach one $name; done
+
+part "vchan-frontend: the first list fails"
+agent_config "name=a, connection=echo"
+run 0 xl-vchan detach one a
+run 0 xl-vchan attach one name=a connection=socket "path=$work/socket"
+echo device/vchan > "$work/path"
+LD_PRELOAD=$preload xensim exec one vchan-frontend -v -c "$work/frontend.conf" 2> "$work/agent.log" &
+agent=$!
+within 30 grep -q "cannot list the devices in xenstore: Cannot allocate memory (retrying)" "$work/agent.log"
+rm "$work/path"
+within 30 grep -q "a: Connected" "$work/agent.log"
+kill "$agent"
+wait "$agent" || fail "vchan-frontend: exit code $?"
+
+run 0 xl-vchan detach one a
+run 0 xl destroy one
+backend_stop
+finish
