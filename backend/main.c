@@ -38,12 +38,7 @@ static const char usage[] =
     "\n"
     "SIGTERM stops it in order. See vchan-backend(8).\n";
 
-static struct quota_limits limits = {
-    .channels = 4096,
-    .connects = 1200,
-    .ring_bytes = UINT64_C(256) << 20,
-    .ring_bytes_of_all = UINT64_C(512) << 20,
-};
+static struct quota_limits limits = QUOTA_LIMITS;
 
 static bool take_count(const char *text, unsigned int *count)
 {

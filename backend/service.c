@@ -12,13 +12,13 @@
 #include <sys/queue.h>
 
 #include "backend/turns.h"
-#include "connection/backoff.h"
 #include "connection/device.h"
 #include "connection/holder.h"
 #include "connection/host.h"
 #include "connection/keep.h"
 #include "connection/log.h"
 #include "connection/quota.h"
+#include "connection/toll.h"
 #include "state/device.h"
 #include "state/error.h"
 #include "vchan/claims.h"
@@ -31,7 +31,7 @@
  */
 #define ROUNDS_AT_ONCE 16
 
-#define PAUSES_TOLD_PER_MINUTE 2
+static const struct timeval at_once;
 
 /* A device that was seen in the last scan has its generation; one that was not is gone. */
 struct entry {
@@ -42,20 +42,10 @@ struct entry {
     struct device *device;
 };
 
-/* What it has cost so far, for the log. */
-struct cost {
-    uint64_t events;
-    uint64_t exchanges;
-    unsigned int pauses;
-};
-
-/*
- * A frontend domain, with one watch for all its devices. One that makes too much work is paused: it
- * is not watched meanwhile, so that whatever it writes costs nothing here.
- */
+/* A frontend domain, with one watch for all its devices. */
 struct domain {
     TAILQ_ENTRY(domain) next;
-    struct turns_guest guest; /* held: it is paused */
+    struct turns_guest guest; /* held: as the toll is */
     struct service *service;
     domid_t domid;
     char watch[DEVICE_PATH_MAX];
@@ -66,10 +56,7 @@ struct domain {
     char sample[DEVICE_PATH_MAX]; /* one device's directory, watched besides; "": none */
     uint32_t sample_devid;
     bool stirred; /* the sample was: the domain may have ended */
-    struct quota quota;
-    struct cost cost;
-    struct backoff pause;
-    struct rate told; /* that it is paused */
+    struct toll toll;
     struct claims claims; /* listed in these rounds, if a device had to know */
 };
 
@@ -122,51 +109,6 @@ static void domain_mark_all(struct domain *domain)
             entry_mark_frontend(domain, domain->entries[i]);
 }
 
-static void domain_resume(void *arg);
-
-static struct domain *domain_new(struct service *service, uint32_t domid)
-{
-    struct domain *domain = calloc(1, sizeof(*domain));
-
-    if (!domain)
-        return NULL;
-    domain->service = service;
-    domain->domid = (domid_t)domid;
-    snprintf(domain->watch, sizeof(domain->watch), "/local/domain/%u/device/vchan", domid);
-    snprintf(domain->token, sizeof(domain->token), "frontend/%u", domid);
-    quota_init(&domain->quota, service->limits, &service->sum);
-    rate_init(&domain->told, PAUSES_TOLD_PER_MINUTE, 1);
-    if (backoff_open(&domain->pause, service->host->base, domain_resume, domain) == 0)
-        return domain;
-    free(domain);
-    return NULL;
-}
-
-static int domain_watch(struct domain *domain)
-{
-    int rc = store_watch(domain->service->host->store, domain->watch, domain->token);
-
-    if (rc < 0)
-        log_line(LOG_ERRORS, "cannot watch %s: %s", domain->watch, error_text(rc));
-    return rc;
-}
-
-static struct domain *domain_add(struct service *service, uint32_t domid)
-{
-    struct domain *domain = domain_new(service, domid);
-
-    if (!domain)
-        return NULL;
-    if (domain_watch(domain) < 0) {
-        backoff_close(&domain->pause);
-        free(domain);
-        return NULL;
-    }
-    TAILQ_INSERT_TAIL(&service->domains, domain, next);
-    turns_add(&service->turns, &domain->guest);
-    return domain;
-}
-
 static bool make_room(struct domain *domain, uint32_t devid)
 {
     uint32_t room = domain->room ? domain->room : 16;
@@ -192,7 +134,7 @@ static struct entry *entry_add(struct service *service, struct domain *domain, u
     if (!entry)
         return NULL;
     entry->devid = devid;
-    entry->device = device_new_backend(service->host, &domain->quota, &domain->claims,
+    entry->device = device_new_backend(service->host, &domain->toll.quota, &domain->claims,
                                        domain->domid, devid);
     if (!entry->device) {
         free(entry);
@@ -224,19 +166,22 @@ static void domain_unwatch_sample(struct service *service, struct domain *domain
     domain->sample[0] = '\0';
 }
 
-static void domain_watch_sample(struct service *service, struct domain *domain)
+static int domain_watch_sample(struct service *service, struct domain *domain)
 {
     struct device_id id = {.frontend = domain->domid};
+    int rc;
 
-    if (domain->guest.held || (domain->sample[0] && entry_find(domain, domain->sample_devid)))
-        return;
+    if (domain->sample[0] && entry_find(domain, domain->sample_devid))
+        return 0;
     domain_unwatch_sample(service, domain);
     while (id.devid < domain->room && !domain->entries[id.devid])
         id.devid++;
     domain->sample_devid = id.devid;
     device_frontend_path(&id, domain->sample);
-    if (store_watch(service->host->store, domain->sample, domain->token) < 0)
+    rc = store_watch(service->host->store, domain->sample, domain->token);
+    if (rc < 0)
         domain->sample[0] = '\0';
+    return rc;
 }
 
 /* Its side of a device is gone, while ours was not unplugged. */
@@ -250,57 +195,63 @@ static bool domain_has_ended(const struct service *service, const struct domain 
     return store_exists(service->host->store, dir, "state");
 }
 
-/* ---- domains that make too much work ---- */
+/* ---- domains that come and go ---- */
 
-static void domain_unwatch(struct domain *domain)
+static void domain_unwatch(void *arg)
 {
+    struct domain *domain = arg;
+
+    domain->guest.held = true;
     domain_unwatch_sample(domain->service, domain);
     store_unwatch(domain->service->host->store, domain->watch, domain->token);
 }
 
-static void domain_pause(struct domain *domain)
-{
-    domain->guest.held = true;
-    domain->cost.pauses++;
-    domain_unwatch(domain);
-    backoff_start(&domain->pause);
-    if (rate_try(&domain->told) == 0)
-        log_line(LOG_CHANGES, "domain %u changes its nodes too often: it is not watched for a while",
-                 domain->domid);
-}
-
-/* The first event of the new watch says to look at all of them. */
-static void domain_resume(void *arg)
+/* Without a watch all are looked at. */
+static int domain_watch(void *arg)
 {
     struct domain *domain = arg;
+    struct service *service = domain->service;
+    int rc = store_watch(service->host->store, domain->watch, domain->token);
 
+    if (rc == 0 && domain->count > 0)
+        rc = domain_watch_sample(service, domain);
+    if (rc < 0)
+        domain_unwatch(domain);
     domain->guest.held = false;
-    quota_resume_work(&domain->quota);
-    if (domain_watch(domain) < 0)
-        domain_pause(domain);
-    else
-        domain_watch_sample(domain->service, domain);
+    if (rc < 0) {
+        domain_mark_all(domain);
+        event_add(service->more, &at_once);
+    }
+    return rc;
 }
 
-static void domain_charge(struct domain *domain, uint64_t events, uint64_t exchanges)
+static struct domain *domain_add(struct service *service, uint32_t domid)
 {
-    domain->cost.events += events;
-    domain->cost.exchanges += exchanges;
-    if (!quota_take_work(&domain->quota, events, exchanges) && !domain->guest.held)
-        domain_pause(domain);
+    static const struct toll_ops ops = {.watch = domain_watch, .unwatch = domain_unwatch};
+    struct domain *domain = calloc(1, sizeof(*domain));
+
+    if (!domain)
+        return NULL;
+    domain->service = service;
+    domain->domid = (domid_t)domid;
+    snprintf(domain->watch, sizeof(domain->watch), "/local/domain/%u/device/vchan", domid);
+    snprintf(domain->token, sizeof(domain->token), "frontend/%u", domid);
+    if (toll_open(&domain->toll, service->host->base, domain->domid, service->limits, &service->sum,
+                  &ops, domain) < 0) {
+        free(domain);
+        return NULL;
+    }
+    TAILQ_INSERT_TAIL(&service->domains, domain, next);
+    turns_add(&service->turns, &domain->guest);
+    toll_watch(&domain->toll);
+    return domain;
 }
 
 static void domain_remove(struct service *service, struct domain *domain)
 {
-    if (!domain->guest.held)
-        domain_unwatch(domain);
-    log_line(LOG_DETAILS,
-             "domain %u has no channels left: it cost %" PRIu64 " events, %" PRIu64
-             " exchanges with xenstore, %u pauses",
-             domain->domid, domain->cost.events, domain->cost.exchanges, domain->cost.pauses);
+    toll_close(&domain->toll);
     TAILQ_REMOVE(&service->domains, domain, next);
     turns_remove(&service->turns, &domain->guest);
-    backoff_close(&domain->pause);
     claims_forget(&domain->claims);
     free(domain->entries);
     free(domain);
@@ -356,6 +307,16 @@ static int see_domain(struct service *service, domid_t unused, uint32_t domid)
     return each_number(service, dir, DEVICE_ID_MAX, (domid_t)domid, see_device);
 }
 
+static void domain_keep_sample(struct service *service, struct domain *domain)
+{
+    int rc = 0;
+
+    if (!domain->toll.held && !domain->toll.unwatched)
+        rc = domain_watch_sample(service, domain);
+    if (rc < 0)
+        toll_lose(&domain->toll, rc);
+}
+
 /* Removes the entries of other generations than this, and domains without any. */
 static void sweep(struct service *service, unsigned int generation)
 {
@@ -369,7 +330,7 @@ static void sweep(struct service *service, unsigned int generation)
         if (domain->count == 0)
             domain_remove(service, domain);
         else
-            domain_watch_sample(service, domain);
+            domain_keep_sample(service, domain);
     }
 }
 
@@ -402,7 +363,7 @@ static void entry_look(struct turns_guest *guest, struct turn *turn)
 
     device_look(entry->device);
     if (entry->looked)
-        domain_charge(domain, 0, store_exchanges(store) - before);
+        toll_charge(&domain->toll, 0, store_exchanges(store) - before);
     else if (domain->service->draining)
         device_end(entry->device);
     entry->looked = true;
@@ -422,8 +383,6 @@ static bool look_at_some(struct service *service)
 
 static void look_at_marked(struct service *service)
 {
-    static const struct timeval at_once;
-
     if (look_at_some(service)) {
         event_add(service->more, &at_once);
     } else if (!service->come && !service->rescan) {
@@ -581,7 +540,7 @@ static void service_changed(void *arg, const char *path)
         return;
     domain->stirred |= strcmp(path, domain->sample) == 0;
     frontend_changed(domain, below);
-    domain_charge(domain, 1, 0);
+    toll_charge(&domain->toll, 1, 0);
 }
 
 /* However often its sample changed. */
@@ -594,7 +553,7 @@ static void domain_settle(struct service *service, struct domain *domain)
     domain->stirred = false;
     if (domain_has_ended(service, domain))
         domain_mark_all(domain);
-    domain_charge(domain, 0, store_exchanges(service->host->store) - before);
+    toll_charge(&domain->toll, 0, store_exchanges(service->host->store) - before);
 }
 
 static void service_settle(void *arg)
@@ -648,7 +607,7 @@ static void service_count(void *arg, unsigned int *channels, unsigned int *conne
     struct domain *domain;
 
     TAILQ_FOREACH (domain, &service->domains, next) {
-        *channels += domain->quota.channels;
+        *channels += domain->toll.quota.channels;
         for (uint32_t i = 0; i < domain->room; i++)
             *connected += domain->entries[i] && device_is_connected(domain->entries[i]->device);
     }

@@ -100,7 +100,8 @@ static bool device_admit(void *arg)
     time.tv_usec = wait % 1000000;
     event_add(device->turn, &time);
     endpoint_set_error(device->endpoint, -EAGAIN,
-                       "waits: its domain connects more than %u times a minute",
+                       "waits: its domain %s more than %u times a minute",
+                       device->role == MACHINE_BACKEND ? "connects" : "is connected to",
                        device->connection.quota->limits->connects);
     return false;
 }
@@ -632,13 +633,14 @@ struct device *device_new_backend(const struct host *host, struct quota *quota,
     return device;
 }
 
-struct device *device_new_frontend(const struct host *host, uint32_t devid,
+struct device *device_new_frontend(const struct host *host, struct quota *quota, uint32_t devid,
                                    const struct connection_spec *spec)
 {
     struct device *device = device_new(host, MACHINE_FRONTEND);
 
     if (!device)
         return NULL;
+    device->connection.quota = quota;
     device->connection.spec = *spec;
     snprintf(device->dir, sizeof(device->dir), "device/vchan/%" PRIu32, devid);
     snprintf(device->id, sizeof(device->id), "%" PRIu32, devid);

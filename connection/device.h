@@ -23,8 +23,11 @@ struct device;
 struct device *device_new_backend(const struct host *host, struct quota *quota,
                                   struct claims *claims, domid_t frontend, uint32_t devid);
 
-/* Makes a device for F = device/vchan/devid, plugged into what the spec (copied) says. As above. */
-struct device *device_new_frontend(const struct host *host, uint32_t devid,
+/*
+ * Makes a device for F = device/vchan/devid, plugged into what the spec (copied) says. As above, but
+ * the quota is the backend domain's.
+ */
+struct device *device_new_frontend(const struct host *host, struct quota *quota, uint32_t devid,
                                    const struct connection_spec *spec);
 
 /* Whether it is served: it was taken over, and has not been let go of. */

@@ -22,6 +22,7 @@ libconnection_la_SOURCES = \
 	connection/socket.c \
 	connection/stage.c connection/stage.h \
 	connection/stream.c connection/stream.h \
+	connection/toll.c connection/toll.h \
 	connection/unix.c connection/unix.h \
 	connection/usage.c connection/usage.h \
 	connection/walk.c connection/walk.h

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What one guest may have of this process, so that it costs nobody else: channels, connections and
- * work in a time, mapped memory, log lines. NULL as a quota: no limits.
+ * work in a time, mapped memory, log lines; or, in a guest, one backend's domain. NULL as a quota:
+ * no limits.
  */
 #ifndef CONNECTION_QUOTA_H
 #define CONNECTION_QUOTA_H
@@ -16,6 +17,13 @@ struct quota_limits {
     uint64_t ring_bytes;
     uint64_t ring_bytes_of_all; /* guests together */
 };
+
+/* Where nobody says anything else. */
+#define QUOTA_LIMITS                                                                               \
+    {                                                                                              \
+        .channels = 4096, .connects = 1200, .ring_bytes = UINT64_C(256) << 20,                     \
+        .ring_bytes_of_all = UINT64_C(512) << 20,                                                  \
+    }
 
 /* What all guests have together. All zeros at first. */
 struct quota_sum {

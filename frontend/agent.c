@@ -13,6 +13,7 @@
 #include "connection/device.h"
 #include "connection/host.h"
 #include "connection/log.h"
+#include "connection/toll.h"
 #include "frontend/stale.h"
 #include "state/device.h"
 #include "state/error.h"
@@ -31,7 +32,8 @@ struct slot {
     SLIST_ENTRY(slot) next;
     uint32_t devid;
     unsigned int generation;
-    bool look; /* at the end of this turn */
+    bool look;   /* at the end of this turn */
+    bool looked; /* once, which the toolstack has called for, and not the backend */
     char name[DEVICE_NAME_MAX + 1];
     char backend[DEVICE_PATH_MAX];
     struct declaration *declared; /* as it is plugged in; NULL: it is not */
@@ -41,7 +43,9 @@ struct slot {
 /* A directory with backends of ours, which is watched: all that one domain is the backend of. */
 struct backends {
     SLIST_ENTRY(backends) next;
+    struct agent *agent;
     char dir[DEVICE_PATH_MAX];
+    struct toll toll;
 };
 
 struct agent {
@@ -55,6 +59,7 @@ struct agent {
     bool stopping; /* there would not be */
     SLIST_HEAD(, slot) slots;
     SLIST_HEAD(, backends) watched;
+    struct quota_sum sum;
 };
 
 /* ---- another life of the domain ---- */
@@ -148,13 +153,14 @@ static struct connection_spec spec_of(const struct declaration *declared)
     return spec;
 }
 
-static void slot_plug(struct agent *agent, struct slot *slot, const struct declaration *declared)
+static void slot_plug(struct agent *agent, struct slot *slot, struct quota *quota,
+                      const struct declaration *declared)
 {
     struct connection_spec spec = spec_of(declared);
 
     slot->declared = malloc(sizeof(*slot->declared));
     if (slot->declared)
-        slot->device = device_new_frontend(agent->host, slot->devid, &spec);
+        slot->device = device_new_frontend(agent->host, quota, slot->devid, &spec);
     if (!slot->device) {
         slot_unplug(slot);
         log_line(LOG_ERRORS, "%" PRIu32 " %s: no memory", slot->devid, slot->name);
@@ -216,12 +222,12 @@ static void slot_review(struct agent *agent, struct slot *slot)
         slot_unplug(slot);
 }
 
-static void slot_look(struct agent *agent, struct slot *slot)
+static void slot_look(struct agent *agent, struct slot *slot, struct quota *quota)
 {
     const struct declaration *declared = declared_for(agent, slot);
 
     if (!slot->device && declared && !agent->stopping)
-        slot_plug(agent, slot, declared);
+        slot_plug(agent, slot, quota, declared);
     if (slot->device)
         device_look(slot->device);
 }
@@ -243,24 +249,71 @@ static bool lies_in(const struct slot *slot, const struct backends *backends)
     return length == strlen(backends->dir) && strncmp(slot->backend, backends->dir, length) == 0;
 }
 
-static void watch_backend(struct agent *agent, const struct slot *slot)
+/* Without a watch all of them are looked at, at the next heartbeat at the latest. */
+static void mark_all_in(const struct backends *backends)
+{
+    struct slot *slot;
+
+    SLIST_FOREACH (slot, &backends->agent->slots, next)
+        slot->look |= lies_in(slot, backends);
+}
+
+static int backends_watch(void *arg)
+{
+    const struct backends *backends = arg;
+    int rc = store_watch(backends->agent->host->store, backends->dir, "backends");
+
+    if (rc < 0)
+        mark_all_in(backends);
+    return rc;
+}
+
+static void backends_unwatch(void *arg)
+{
+    const struct backends *backends = arg;
+
+    store_unwatch(backends->agent->host->store, backends->dir, "backends");
+}
+
+/* The domain whose the directory is, for logs. */
+static domid_t domid_of(const char *dir)
+{
+    unsigned int domid;
+
+    return sscanf(dir, "/local/domain/%u/", &domid) == 1 ? (domid_t)domid : DOMID_INVALID;
+}
+
+static struct backends *backends_add(struct agent *agent, const struct slot *slot)
+{
+    static const struct quota_limits limits = QUOTA_LIMITS;
+    static const struct toll_ops ops = {.watch = backends_watch, .unwatch = backends_unwatch};
+    struct backends *backends = calloc(1, sizeof(*backends));
+
+    if (!backends)
+        return NULL;
+    backends->agent = agent;
+    memcpy(backends->dir, slot->backend, parent_length(slot->backend));
+    if (toll_open(&backends->toll, agent->host->base, domid_of(backends->dir), &limits, &agent->sum,
+                  &ops, backends) < 0) {
+        free(backends);
+        return NULL;
+    }
+    SLIST_INSERT_HEAD(&agent->watched, backends, next);
+    toll_watch(&backends->toll);
+    return backends;
+}
+
+/* Where the slot's backend is, watched from now on. NULL: nowhere, or no memory. */
+static struct backends *backends_of(struct agent *agent, const struct slot *slot)
 {
     struct backends *backends;
-    int rc;
 
     if (parent_length(slot->backend) == 0)
-        return;
+        return NULL;
     SLIST_FOREACH (backends, &agent->watched, next)
         if (lies_in(slot, backends))
-            return;
-    backends = calloc(1, sizeof(*backends));
-    if (!backends)
-        return;
-    memcpy(backends->dir, slot->backend, parent_length(slot->backend));
-    rc = store_watch(agent->host->store, backends->dir, "backends");
-    if (rc < 0)
-        log_line(LOG_ERRORS, "cannot watch %s: %s", backends->dir, error_text(rc));
-    SLIST_INSERT_HEAD(&agent->watched, backends, next);
+            return backends;
+    return backends_add(agent, slot);
 }
 
 static bool is_needed(const struct agent *agent, const struct backends *backends)
@@ -281,7 +334,7 @@ static void unwatch_unneeded(struct agent *agent)
         next = SLIST_NEXT(backends, next);
         if (is_needed(agent, backends))
             continue;
-        store_unwatch(agent->host->store, backends->dir, "backends");
+        toll_close(&backends->toll);
         SLIST_REMOVE(&agent->watched, backends, backends, next);
         free(backends);
     }
@@ -344,6 +397,22 @@ static void scan(struct agent *agent)
         log_line(LOG_ERRORS, "cannot list the devices in xenstore: %s (retrying)", strerror(-rc));
 }
 
+/* What it costs is the backend's domain's to bear, but for the first look. */
+static void look_at(struct agent *agent, struct slot *slot)
+{
+    struct backends *backends = backends_of(agent, slot);
+    uint64_t before = store_exchanges(agent->host->store);
+    bool nowhere = parent_length(slot->backend) == 0;
+
+    if (!nowhere && (!backends || backends->toll.held))
+        return; /* it stays marked */
+    slot->look = false;
+    slot_look(agent, slot, backends ? &backends->toll.quota : NULL);
+    if (slot->looked && backends)
+        toll_charge(&backends->toll, 0, store_exchanges(agent->host->store) - before);
+    slot->looked = true;
+}
+
 /* First what is to go: it may have what another is to get. */
 static void look_at_marked(struct agent *agent)
 {
@@ -352,13 +421,9 @@ static void look_at_marked(struct agent *agent)
     SLIST_FOREACH (slot, &agent->slots, next)
         if (slot->look)
             slot_review(agent, slot);
-    SLIST_FOREACH (slot, &agent->slots, next) {
-        if (!slot->look)
-            continue;
-        slot->look = false;
-        watch_backend(agent, slot);
-        slot_look(agent, slot);
-    }
+    SLIST_FOREACH (slot, &agent->slots, next)
+        if (slot->look)
+            look_at(agent, slot);
 }
 
 static void look_at_all(struct agent *agent)
@@ -399,31 +464,58 @@ static bool devid_in(const char *path, const char *dir, uint32_t *devid)
     return parse_number(part, DEVICE_ID_MAX, devid) == 0;
 }
 
-/*
- * The channel that a path lies in, on either side (it has the same number on both), if we know it.
- */
-static struct slot *slot_of(struct agent *agent, const char *path)
+/* The directory of backends that the path is, or lies in; or NULL. */
+static struct backends *backends_at(struct agent *agent, const char *path)
 {
-    const struct backends *backends;
+    struct backends *backends;
+
+    SLIST_FOREACH (backends, &agent->watched, next) {
+        size_t length = strlen(backends->dir);
+
+        if (strncmp(path, backends->dir, length) == 0 && strchr("/", path[length]))
+            return backends;
+    }
+    return NULL;
+}
+
+static void mark(struct slot *slot)
+{
+    if (slot)
+        slot->look = true;
+}
+
+/* A channel has the same number on both sides. What is written where none of ours is means nothing. */
+static void backend_changed(struct agent *agent, struct backends *backends, const char *path)
+{
+    char below[STORE_PATH_MAX + 1];
     uint32_t devid;
 
-    if (devid_in(path, ROOT, &devid))
-        return slot_find(agent, devid);
-    SLIST_FOREACH (backends, &agent->watched, next)
-        if (devid_in(path, backends->dir, &devid))
-            return slot_find(agent, devid);
-    return NULL;
+    if (backends->toll.held)
+        return; /* it was under way when the watch ended */
+    toll_charge(&backends->toll, 1, 0);
+    snprintf(below, sizeof(below), "%s/", path); /* the device's own directory counts too */
+    if (strcmp(path, backends->dir) == 0)
+        mark_all_in(backends);
+    else if (devid_in(below, backends->dir, &devid))
+        mark(slot_find(agent, devid));
 }
 
 static void agent_changed(void *arg, const char *path)
 {
     struct agent *agent = arg;
-    struct slot *slot = slot_of(agent, path);
+    struct backends *backends = backends_at(agent, path);
+    struct slot *slot = NULL;
+    uint32_t devid;
 
-    if (slot) {
-        slot->look = true;
+    if (backends) {
+        backend_changed(agent, backends, path);
         return;
     }
+    if (devid_in(path, ROOT, &devid))
+        slot = slot_find(agent, devid);
+    mark(slot);
+    if (slot)
+        return;
     look_at_all(agent);
     agent->rescan = true;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A guest that does harm: writes what it likes to its own nodes and pages, and connects in a loop.
- * For tests/sim-backend-hostile.sh, tests/sim-backend-quota.sh and bench/hostile.
+ * For tests/sim-backend-hostile.sh, tests/sim-backend-quota.sh, tests/sim-backend-limits.sh,
+ * tests/sim-agent-hostile.sh and bench/hostile.
  *
  *   hostile BACKEND DEVICES SEED [KIND [ROOT [ACTS]]]
  *
@@ -217,6 +218,18 @@ static void remove_device_keys(unsigned int device)
         writes++;
 }
 
+/* As the backend of its ROOT: each time with another reason. */
+static void make_offers(unsigned int device)
+{
+    static const char *const states[] = {"1", "2", "2", "4", "5", "6", "7"};
+    char text[32];
+
+    put_number(device, "feature-reattach", pick(2));
+    snprintf(text, sizeof(text), "harm %" PRIu32, pick(UINT32_MAX));
+    put(device, "error", text);
+    put(device, "state", states[pick(sizeof(states) / sizeof(states[0]))]);
+}
+
 static void flip_states(unsigned int device)
 {
     static const char *const states[] = {"1", "3", "4", "5", "6"};
@@ -284,6 +297,7 @@ static const struct kind {
     {"connects", {connect_soundly}},
     {"pages", {connect_badly, signal_often}},
     {"sizes", {connect_largely}},
+    {"offers", {make_offers}},
     {"signals", {storm}},
     {"bytes", {trickle}},
     {"nodes", {write_nonsense, write_where_nothing_is, remove_device_keys}},

@@ -37,6 +37,7 @@ EXTRA_DIST += $(ONCE_TESTS)
 
 SIM_TESTS = \
 	tests/sim-agent.sh \
+	tests/sim-agent-hostile.sh \
 	tests/sim-agent-life.sh \
 	tests/sim-api.sh \
 	tests/sim-api-lost.sh \
@@ -44,6 +45,7 @@ SIM_TESTS = \
 	tests/sim-backend-commands.sh \
 	tests/sim-backend-crash.sh \
 	tests/sim-backend-driver.sh \
+	tests/sim-backend-driver-many.sh \
 	tests/sim-backend-errors.sh \
 	tests/sim-backend-hostile.sh \
 	tests/sim-backend-inherited.sh \

@@ -246,6 +246,11 @@ static bool publish(struct endpoint *endpoint, enum xenbus_state next)
     return true;
 }
 
+static bool begins_connection(enum machine_action action)
+{
+    return action == MACHINE_MAP || action == MACHINE_GRANT;
+}
+
 /* Returns whether there may be more to do. */
 static bool take_step(struct endpoint *endpoint)
 {
@@ -253,7 +258,8 @@ static bool take_step(struct endpoint *endpoint)
 
     if (step.action == MACHINE_WAIT)
         return false;
-    if (step.action == MACHINE_MAP && endpoint->ops->admit && !endpoint->ops->admit(endpoint->arg))
+    if (begins_connection(step.action) && endpoint->ops->admit &&
+        !endpoint->ops->admit(endpoint->arg))
         return false;
     if (endpoint->ops->decided)
         endpoint->ops->decided(endpoint->arg, &step);

@@ -50,8 +50,8 @@ struct endpoint_ops {
     /* The owner asks endpoint_is_replaced() after each endpoint_look(). */
     bool discards;
     /*
-     * Backend: whether the rings may be mapped now. If not, the endpoint stays where it is until
-     * the owner has it look again. It may call endpoint_set_error().
+     * Whether the rings may be mapped now, or a frontend's be granted. If not, the endpoint stays
+     * where it is until the owner has it look again. It may call endpoint_set_error().
      */
     bool (*admit)(void *arg);
     /*
