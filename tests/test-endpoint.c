@@ -20,6 +20,8 @@
 static struct {
     enum xenbus_state own, peer;
     unsigned int reads;
+    unsigned int ports; /* reads of event-channel, which is another each time */
+    evtchn_port_t bound;
     bool died;
     unsigned int open;
     struct channel_owner owner;
@@ -57,6 +59,10 @@ int store_read_number(struct store *store, const char *dir, const char *key, uin
     host.reads++;
     if (strstr(key, "-ring") && host.ring == 0)
         return -ENOENT;
+    if (strcmp(key, "event-channel") == 0) {
+        *value = ++host.ports;
+        return 0;
+    }
     *value = strcmp(key, "frontend-id") == 0 ? 5 : strstr(key, "-ring") ? host.ring : 1;
     return 0;
 }
@@ -141,7 +147,8 @@ int channel_join(struct xen *xen, domid_t peer, uint32_t ring_ref, evtchn_port_t
 {
     if (most)
         host.most = *most;
-    (void)xen, (void)peer, (void)ring_ref, (void)port;
+    (void)xen, (void)peer, (void)ring_ref;
+    host.bound = port;
     host.owner = owner;
     host.open++;
     *channel = (struct channel *)&host;
@@ -300,6 +307,22 @@ START_TEST(test_a_backend_maps_what_was_declared)
 }
 END_TEST
 
+START_TEST(test_a_port_is_read_once)
+{
+    static const struct endpoint_ops ops = {.reattaches = true};
+    struct endpoint *endpoint;
+
+    memset(&host, 0, sizeof(host));
+    host.own = host.peer = XenbusStateConnected;
+    ck_assert_int_eq(endpoint_open(NULL, NULL, MACHINE_BACKEND, OWN, &ops, NULL, &endpoint), 0);
+    endpoint_look(endpoint);
+    ck_assert_ptr_nonnull(endpoint_channel(endpoint));
+    ck_assert_uint_eq(host.ports, 1);
+    ck_assert_uint_eq(host.bound, 1);
+    endpoint_close(endpoint);
+}
+END_TEST
+
 START_TEST(test_sizes_that_change_are_not_believed)
 {
     static const struct endpoint_ops ops = {0};
@@ -327,6 +350,7 @@ int main(void)
     tcase_add_test(tcase, test_a_live_byte_that_flips_is_not_asked_about);
     tcase_add_test(tcase, test_a_frontend_that_died_after_all_is_seen);
     tcase_add_test(tcase, test_a_backend_maps_what_was_declared);
+    tcase_add_test(tcase, test_a_port_is_read_once);
     tcase_add_test(tcase, test_sizes_that_change_are_not_believed);
     return check_main("endpoint", tcase);
 }

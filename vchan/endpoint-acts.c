@@ -165,21 +165,25 @@ static const char *join_error(int rc)
     }
 }
 
-static int act_map(struct endpoint *endpoint)
+/* Reads them once: what is checked is what is mapped. */
+static int read_tried(struct endpoint *endpoint)
 {
-    struct channel_owner owner = {.fired = endpoint_fired, .arg = endpoint};
     struct keys *keys = &endpoint->tried;
     int rc;
 
     endpoint_read_keys(endpoint->store, endpoint, keys);
     endpoint->has_tried = true;
     rc = explain_number(endpoint, "ring-ref", keys->ring_ref_error);
-    if (rc == 0)
-        rc = explain_number(endpoint, "event-channel", keys->port_error);
-    if (rc < 0)
-        return rc;
-    rc = channel_join(endpoint->xen, endpoint->peer, keys->ring_ref, keys->port,
-                      &endpoint->orders, owner, &endpoint->channel);
+    return rc < 0 ? rc : explain_number(endpoint, "event-channel", keys->port_error);
+}
+
+static int map_tried(struct endpoint *endpoint)
+{
+    struct channel_owner owner = {.fired = endpoint_fired, .arg = endpoint};
+    const struct keys *keys = &endpoint->tried;
+    int rc = channel_join(endpoint->xen, endpoint->peer, keys->ring_ref, keys->port,
+                          &endpoint->orders, owner, &endpoint->channel);
+
     if (rc == -E2BIG)
         endpoint_explain(endpoint, rc, "cannot map its rings: they are larger than those that were "
                          "declared for it (read-ring %u, write-ring %u)",
@@ -188,6 +192,13 @@ static int act_map(struct endpoint *endpoint)
         endpoint_explain(endpoint, rc, "cannot map %s/ring-ref %u with event-channel %u: %s",
                          endpoint->peer_dir, keys->ring_ref, keys->port, join_error(rc));
     return rc;
+}
+
+static int act_map(struct endpoint *endpoint)
+{
+    int rc = read_tried(endpoint);
+
+    return rc < 0 ? rc : map_tried(endpoint);
 }
 
 /* The directory that a device's is in, and the device's number there. */
@@ -224,20 +235,18 @@ static int check_claims(struct endpoint *endpoint, uint32_t port)
 /* Maps what F's keys name, whose frontend waits. */
 static int go_on(struct endpoint *endpoint)
 {
-    uint32_t port;
-    int rc = explain_number(endpoint, "event-channel",
-                            read_peer_number(endpoint->store, endpoint, "event-channel", &port));
+    int rc = read_tried(endpoint);
 
     if (rc < 0)
         return rc;
-    rc = check_claims(endpoint, port);
+    rc = check_claims(endpoint, endpoint->tried.port);
     if (rc < 0) {
         endpoint_explain(endpoint, rc, "%s is not gone on with: its event-channel %u is %s",
-                         endpoint->peer_dir, port,
+                         endpoint->peer_dir, endpoint->tried.port,
                          rc == -EBUSY ? "another channel's, too" : error_text(rc));
         return rc;
     }
-    return act_map(endpoint);
+    return map_tried(endpoint);
 }
 
 /* Maps what was kept: if its frontend is not there any more, what that wrote is. */
