@@ -342,6 +342,16 @@ static void device_moved(void *arg)
         host_moved(device->host);
 }
 
+/* Others have their turn before. */
+static void device_unfinished(void *arg)
+{
+    static const struct timeval at_once;
+    struct device *device = arg;
+
+    if (!event_pending(device->turn, EV_TIMEOUT, NULL))
+        event_add(device->turn, &at_once);
+}
+
 static const struct endpoint_ops device_ops = {
     .reattaches = true,
     .discards = true,
@@ -352,6 +362,7 @@ static const struct endpoint_ops device_ops = {
     .stirred = device_stirred,
     .releasing = device_releasing,
     .decided = device_decided,
+    .unfinished = device_unfinished,
     .moved = device_moved,
 };
 

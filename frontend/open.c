@@ -59,6 +59,14 @@ static void end_of_life(void *arg)
         endpoint_set_leaving(handle->endpoint);
 }
 
+static void look_again(void *arg)
+{
+    struct pvchan *handle = arg;
+
+    handle->look = true;
+    handle_tell(handle);
+}
+
 /* Xenstore or the peer has something that the program may want to look at. */
 static void stirred(void *arg)
 {
@@ -81,7 +89,8 @@ static int watch(struct pvchan *handle)
 static int connect_named(struct pvchan *handle, const char *name)
 {
     static const struct endpoint_ops ops = {
-        .stirred = stirred, .moved = stirred, .releasing = end_of_life};
+        .stirred = stirred, .moved = stirred, .releasing = end_of_life,
+        .unfinished = look_again};
     struct pvchan_group *group = handle->group;
     struct channel_view device;
     int rc = channels_look(group->store, &group->names, &group->names_count, name, true, &device);

@@ -20,6 +20,8 @@
 static struct {
     enum xenbus_state own, peer;
     unsigned int reads;
+    bool restless; /* the frontend is at 1 and at 6 by turns, at each look */
+    unsigned int unfinished;
     unsigned int ports; /* reads of event-channel, which is another each time */
     evtchn_port_t bound;
     bool died;
@@ -41,6 +43,8 @@ int store_read_state(struct store *store, const char *dir, enum xenbus_state *st
 {
     (void)store;
     host.reads++;
+    if (host.restless && state_in(dir) == &host.peer)
+        host.peer = host.own == XenbusStateInitWait ? XenbusStateClosed : XenbusStateInitialising;
     *state = *state_in(dir);
     return 0;
 }
@@ -307,6 +311,32 @@ START_TEST(test_a_backend_maps_what_was_declared)
 }
 END_TEST
 
+static void be_unfinished(void *arg)
+{
+    (void)arg;
+    host.unfinished++;
+}
+
+START_TEST(test_what_is_left_to_do_is_not_forgotten)
+{
+    static const struct endpoint_ops ops = {.unfinished = be_unfinished};
+    struct endpoint *endpoint;
+
+    memset(&host, 0, sizeof(host));
+    host.own = XenbusStateInitialising;
+    host.restless = true;
+    ck_assert_int_eq(endpoint_open(NULL, NULL, MACHINE_BACKEND, OWN, &ops, NULL, &endpoint), 0);
+    endpoint_look(endpoint);
+    ck_assert_uint_eq(host.unfinished, 1);
+    host.restless = false;
+    host.peer = XenbusStateInitialising;
+    endpoint_look(endpoint);
+    ck_assert_int_eq(host.own, XenbusStateInitWait);
+    ck_assert_uint_eq(host.unfinished, 1);
+    endpoint_close(endpoint);
+}
+END_TEST
+
 START_TEST(test_a_port_is_read_once)
 {
     static const struct endpoint_ops ops = {.reattaches = true};
@@ -350,6 +380,7 @@ int main(void)
     tcase_add_test(tcase, test_a_live_byte_that_flips_is_not_asked_about);
     tcase_add_test(tcase, test_a_frontend_that_died_after_all_is_seen);
     tcase_add_test(tcase, test_a_backend_maps_what_was_declared);
+    tcase_add_test(tcase, test_what_is_left_to_do_is_not_forgotten);
     tcase_add_test(tcase, test_a_port_is_read_once);
     tcase_add_test(tcase, test_sizes_that_change_are_not_believed);
     return check_main("endpoint", tcase);

@@ -11,7 +11,7 @@
 
 /*
  * A peer that rewrites its state in a loop gets this many answers at a time, then its turn is over
- * until its watch fires again.
+ * until the owner looks again.
  */
 #define STEPS_MAX (2 * MACHINE_STEPS_MAX)
 
@@ -296,6 +296,8 @@ static bool endpoint_step(struct endpoint *endpoint)
 
 static void endpoint_run(struct endpoint *endpoint)
 {
+    bool more = true;
+
     if (endpoint->replaced)
         return;
     if (endpoint->running) {
@@ -303,12 +305,14 @@ static void endpoint_run(struct endpoint *endpoint)
         return;
     }
     endpoint->running = true;
-    for (int steps = 0; steps < STEPS_MAX; steps++) {
+    for (int steps = 0; more && steps < STEPS_MAX; steps++) {
         endpoint->again = false;
-        if (!endpoint_step(endpoint) && !endpoint->again)
-            break;
+        more = endpoint_step(endpoint);
+        more |= endpoint->again;
     }
     endpoint->running = false;
+    if (more && endpoint->ops->unfinished)
+        endpoint->ops->unfinished(endpoint->arg);
 }
 
 /*
@@ -355,7 +359,7 @@ static int read_rings(struct endpoint *endpoint)
 static int read_device(struct endpoint *endpoint)
 {
     bool backend = endpoint->role == MACHINE_BACKEND;
-    uint32_t peer;
+    uint32_t peer = STORE_NOBODY;
     domid_t own;
     int rc =
         store_read_number(endpoint->store, endpoint->own_dir,

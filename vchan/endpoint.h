@@ -73,6 +73,8 @@ struct endpoint_ops {
     void (*releasing)(void *arg);
     /* What is to be done next, before it is: for a trace. */
     void (*decided)(void *arg, const struct machine_step *step);
+    /* There is more to do than is done in one go: the owner is to look again, soon, but not here. */
+    void (*unfinished)(void *arg);
     /* One of the two states, or why they are as they are, changed. For logs and for who waits. */
     void (*moved)(void *arg);
 };

@@ -402,6 +402,8 @@ int handle_wait(struct pvchan *handle, int64_t deadline)
     };
     int rc;
 
+    if (handle->look)
+        return pvchan_dispatch(handle);
     if (deadline < 0 && !watches)
         return xen_await(group->xen);
     if (deadline >= 0 && now() > deadline)
