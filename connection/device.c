@@ -30,7 +30,7 @@ struct device {
     bool told;                          /* that is why it closes now */
     struct event *patience;             /* pending: the peer has gone, its bytes have not */
     struct backoff again;               /* until it starts over, or is tried again */
-    bool wanted;                        /* it was looked at meanwhile */
+    bool wanted;                        /* it is to be looked at then */
     bool others;                        /* it is not for us to serve */
     struct event *turn;                 /* pending: the guest waits until it may connect */
     bool ending;                        /* it is not to be taken over any more */
@@ -379,18 +379,29 @@ static int fill_refusal(struct store *store, void *arg)
     return rc < 0 ? rc : store_write_number(store, device->dir, "state", XenbusStateClosed);
 }
 
+/* What is wrong with the device's nodes changes with these only, and then it is looked at. */
+static bool may_pass(int rc)
+{
+    return rc != -EINVAL && rc != -ERANGE && rc != -EOVERFLOW && rc != -ENOTSUP && rc != -ELOOP;
+}
+
 /*
  * Says why, once; in xenstore too if the device is ours to write to. The write makes our own watch
  * fire, but the same complaint is not written again.
  */
 static void device_refuse(struct device *device, int rc, const char *why)
 {
+    char complaint[sizeof(device->complaint)];
+
+    device->wanted = may_pass(rc);
     device_plan(device);
-    if (strcmp(device->complaint, why) == 0 ||
+    snprintf(complaint, sizeof(complaint), "%.*s%s", CONNECTION_WHY_MAX - 16, why,
+             device->wanted ? " (retrying)" : "");
+    if (strcmp(device->complaint, complaint) == 0 ||
         !store_exists(device->host->store, device->dir, "state"))
         return; /* it said so, or was removed while it was looked at: no error */
-    snprintf(device->complaint, sizeof(device->complaint), "%s", why);
-    connection_log(&device->connection, LOG_ERRORS, "%s%s", why, where_of(device).text);
+    memcpy(device->complaint, complaint, sizeof(complaint));
+    connection_log(&device->connection, LOG_ERRORS, "%s%s", complaint, where_of(device).text);
     if (rc != -EBUSY)
         store_transaction(device->host->store, fill_refusal, device);
 }

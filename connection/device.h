@@ -44,10 +44,10 @@ bool device_is_connected(const struct device *device);
 
 /*
  * Something below B or F changed, or may have: takes the device over if it can be, and does all
- * that is to be done now. What is wrong with it is logged once, and tried again when it is looked
- * at after a pause, which grows. One whose other side's directory is gone is let go of, once what
- * that side left is delivered. A frontend that has come to its end starts over by itself, after a
- * pause.
+ * that is to be done now. What is wrong with it is logged once, and tried again after a pause, which
+ * grows; what only other nodes of it can mend, when it is looked at after that. One whose other
+ * side's directory is gone is let go of, once what that side left is delivered. A frontend that has
+ * come to its end starts over by itself, after a pause.
  */
 void device_look(struct device *device);
 

@@ -29,20 +29,20 @@ domid=$(xl domid guest)
 part "sockets"
 echo precious > "$work/file"
 refused file connection=socket path="$work/file" -- \
-    "cannot listen on its path: there is a file that is no socket"
-await "file: cannot listen on its path: there is a file that is no socket (socket $work/file)"
+    "cannot listen on its path: there is a file that is no socket (retrying)"
+await "file: cannot listen on its path: there is a file that is no socket (retrying) (socket $work/file)"
 [ "$(cat "$work/file")" = precious ] || fail "the file was changed"
 refused nowhere connection=socket path="$work/no/socket" -- \
-    "cannot listen on its path: No such file or directory"
+    "cannot listen on its path: No such file or directory (retrying)"
 listen "$work/busy,fork" /dev/null /dev/null
 refused busy connection=socket path="$work/busy" -- \
-    "cannot listen on its path: another program listens there"
+    "cannot listen on its path: another program listens there (retrying)"
 kill -9 "$listener"
 wait "$listener"
 [ -S "$work/busy" ] || fail "no stale socket to try with"
 run 0 xl-vchan attach guest name=stale connection=socket path="$work/busy"
 refused twice connection=socket path="$work/busy" -- \
-    "cannot listen on its path: another program listens there"
+    "cannot listen on its path: another program listens there (retrying)"
 run 0 xl-vchan detach guest stale
 run 0 xl-vchan attach guest name=again connection=socket path="$work/busy"
 run 0 xl-vchan detach guest again
@@ -180,4 +180,29 @@ done
 run 0 xl destroy guest
 backend_stop
 vanishes "$work/busy"
+
+part "a channel that is refused is tried again until it can be"
+backend_start
+guest late
+mkdir "$work/dir"
+run 0 xl-vchan attach late name=late connection=socket path="$work/dir/socket"
+backend_stop
+rm -rf "$work/dir"
+backend_start
+await "late: cannot listen on its path: No such file or directory (retrying)" 30
+timeout 60 xensim exec late vchan cat late < /dev/null > "$work/heard" &
+guest=$!
+state "/local/domain/$domid/device/vchan/0" 1
+[[ $(xensim exec late vchan list) == *"cannot listen on its path: No such file or directory (retrying)"* ]] ||
+    fail "vchan list: $(xensim exec late vchan list)"
+mkdir "$work/dir"
+await "late: InitWait" 30
+await "late: Connected" 30
+run 0 socat -u - "UNIX-CONNECT:$work/dir/socket" <<< "at last"
+await "late: client"
+run 0 xl-vchan detach late late
+wait "$guest"
+[ "$(cat "$work/heard")" = "at last" ] || fail "heard: $(cat "$work/heard")"
+run 0 xl destroy late
+backend_stop
 finish
