@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vchan/barrier.h"
@@ -21,7 +23,20 @@ struct journal {
     uint32_t cons;
     uint32_t prod;   /* our index when the pipe from the connection was filled last, from empty */
     uint32_t staged; /* with so many bytes; 0: they are being put in */
+    uint32_t version; /* JOURNAL_VERSION; before that there was none, and the file was shorter */
 };
+
+#define JOURNAL_VERSION     1
+#define JOURNAL_UNVERSIONED offsetof(struct journal, version)
+
+/*
+ * A user without CAP_SYS_RESOURCE has 16384 pages in pipes (pipe-user-pages-soft), and two in each
+ * new one beyond that. So the first stages have pipes of the usual 16 pages, and further ones less.
+ */
+#define LARGE_STAGES 100
+#define SMALL_PIPE   (4 * 4096)
+
+static unsigned int stage_count;
 
 /*
  * The journal is kept last: who finds it finds the pipes, too, also if the process was killed
@@ -214,6 +229,8 @@ static int make_pipe(void)
         fd = -errno;
     close(ends[0]);
     close(ends[1]);
+    if (fd >= 0 && stage_count > LARGE_STAGES)
+        fcntl(fd, F_SETPIPE_SZ, SMALL_PIPE);
     return fd;
 }
 
@@ -221,7 +238,7 @@ static int make_journal(void)
 {
     int fd = memfd_create("vchan-journal", MFD_CLOEXEC), rc;
 
-    if (fd >= 0 && ftruncate(fd, sizeof(struct journal)) == 0)
+    if (fd >= 0 && ftruncate(fd, JOURNAL_UNVERSIONED) == 0)
         return fd;
     rc = -errno;
     if (fd >= 0)
@@ -263,13 +280,31 @@ static void drop_kept(struct stage *stage)
     }
 }
 
+/* One of before there was a version becomes one of this. */
+static int take_version(const struct stage *stage)
+{
+    static const uint32_t version = JOURNAL_VERSION;
+    int fd = stage->kept[JOURNAL];
+    struct stat file;
+    uint32_t found;
+
+    if (fstat(fd, &file) < 0)
+        return -errno;
+    if (file.st_size == JOURNAL_UNVERSIONED)
+        return pwrite(fd, &version, sizeof(version), JOURNAL_UNVERSIONED) < 0 ? -errno : 0;
+    if (pread(fd, &found, sizeof(found), JOURNAL_UNVERSIONED) != sizeof(found))
+        return -EPROTONOSUPPORT;
+    return found == version ? 0 : -EPROTONOSUPPORT;
+}
+
 static int prepare(struct stage *stage)
 {
-    void *memory = mmap(NULL, sizeof(struct journal), PROT_READ | PROT_WRITE, MAP_SHARED,
-                        stage->kept[JOURNAL], 0);
+    int rc = take_version(stage);
+    void *memory = rc < 0 ? MAP_FAILED : mmap(NULL, sizeof(struct journal), PROT_READ | PROT_WRITE, MAP_SHARED,
+                                              stage->kept[JOURNAL], 0);
 
     if (memory == MAP_FAILED)
-        return -errno;
+        return rc < 0 ? rc : -errno;
     stage->journal = memory;
     stage->copy = make_pipe();
     stage->null = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -294,6 +329,7 @@ static struct stage *stage_make(struct keep *keep, const char *owner)
 
     if (!stage)
         return NULL;
+    stage_count++;
     stage->way = (struct relay_way){
         .deliver = stage_deliver, .collect = stage_collect, .arg = stage};
     stage->keep = keep;
@@ -359,6 +395,7 @@ void stage_close(struct stage *stage)
 {
     if (!stage)
         return;
+    stage_count--;
     drop_kept(stage);
     if (stage->journal)
         munmap(stage->journal, sizeof(*stage->journal));
