@@ -109,7 +109,7 @@ wait "$server_pid"
 part "a silent peer is waited for as long as --linger says"
 server_cat -t 0
 rm "$work/out"
-in_domain client vchan cat --linger inf --client "$server" "$path" < /dev/null > "$work/out" &
+in_domain client vchan cat --linger inf --client "$server" "$path" {slow}>&- < /dev/null > "$work/out" &
 reader=$!
 echo answer >&"$slow"
 until [ -s "$work/out" ]; do kill -0 "$reader" || break; sleep 0.02; done
