@@ -320,13 +320,14 @@ START_TEST(test_commands_that_do_not_end_are_counted)
     static const struct quota_limits limits = {.channels = 8, .connects = 1000};
     struct event_base *base = event_base_new();
     struct connection connection = command_connection(base, "trap '' TERM; sleep 60");
+    struct quota_sum sum = {0};
     struct quota quota;
     struct child *child;
     struct user self;
     char why[CONNECTION_WHY_MAX];
     int input, output;
 
-    quota_init(&quota, &limits);
+    quota_init(&quota, &limits, &sum);
     connection.quota = &quota;
     for (int i = 0; i < 8; i++) {
         child_leave(start(&connection, &input, &output), false);
