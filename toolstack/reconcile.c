@@ -175,7 +175,7 @@ static void watch_name(struct reconcile *reconcile, struct known *known, bool on
     if (on)
         known->named = store_watch(reconcile->tool->store, path, "name") == 0;
     else
-        store_unwatch(reconcile->tool->store, path, "name");
+        known->named = store_unwatch(reconcile->tool->store, path, "name") < 0;
 }
 
 /* The entry of a domain, which is made if need be. NULL: out of memory. */
