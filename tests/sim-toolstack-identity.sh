@@ -269,6 +269,25 @@ has guest db
 run 0 xl destroy guest
 nothing_left
 
+part "wait and watch follow a domain that is renamed"
+config web--incoming web
+plain web
+run 0 xl-vchan attach web--incoming name=app
+exec {events}< <(exec timeout 60 xl-vchan watch web--incoming)
+watch=$!
+read -r -t 20 -u "$events" line || fail "the watch says nothing"
+timeout 30 xl-vchan wait --timeout 20 web app Initialising &
+wait=$!
+run 0 xl rename web--incoming web
+wait $wait || fail "wait ends with $?"
+run 0 xl-vchan detach web app
+while read -r -t 20 -u "$events" line; do [[ $line != *" web app "*"-> -" ]] || break; done
+[[ $line == *" web app "* ]] || fail "the watch says: $line"
+kill $watch
+exec {events}<&-
+run 0 xl destroy web
+nothing_left
+
 part "the clock jumps: records stay"
 config web web
 plain web "uuid=\"${uuid}4\""

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "toolstack/identity.h"
 #include "toolstack/service.h"
 
 /* How often it is looked whether what has the states is served by now, in milliseconds. */
@@ -116,6 +117,15 @@ static struct monitored *find(struct monitor *monitor, const struct device_id *i
     return NULL;
 }
 
+/* Domains are renamed as they migrate. One that is gone keeps its name. */
+static void look_domains(struct monitor *monitor, struct monitored *channel)
+{
+    tool_domain_key(monitor->tool, channel->id.frontend, channel->key);
+    tool_domain_name(monitor->tool, channel->id.frontend, channel->domain);
+    if (channel->id.backend != DEVICE_BACKEND_UNKNOWN)
+        tool_domain_name(monitor->tool, channel->id.backend, channel->backend);
+}
+
 static struct monitored *add(struct monitor *monitor, const struct device_id *id)
 {
     struct monitored *grown =
@@ -127,9 +137,8 @@ static struct monitored *add(struct monitor *monitor, const struct device_id *id
     monitor->channels = grown;
     channel = &grown[monitor->count++];
     *channel = (struct monitored){.id = *id};
-    tool_domain_name(monitor->tool, id->frontend, channel->domain);
-    if (id->backend != DEVICE_BACKEND_UNKNOWN)
-        tool_domain_name(monitor->tool, id->backend, channel->backend);
+    look_domains(monitor, channel);
+    memcpy(channel->first, channel->key, sizeof(channel->first));
     return channel;
 }
 
@@ -194,11 +203,11 @@ static int scan_devices(struct monitor *monitor)
 /* --- watches --- */
 
 /* Those with states first. */
-static const char *const directories[] = {"device/vchan", "backend/vchan", TRAFFIC_DIR};
+static const char *const directories[] = {"device/vchan", "backend/vchan", "name", TRAFFIC_DIR};
 
 static int watch_domain(struct monitor *monitor, domid_t domid, bool on)
 {
-    size_t count = monitor->with_traffic ? 3 : 2;
+    size_t count = monitor->with_traffic ? 4 : 3;
     char path[DEVICE_PATH_MAX];
     int rc = 0;
 
@@ -291,10 +300,27 @@ static bool take_traffic(struct monitor *monitor, struct monitored *channel, con
     return true;
 }
 
+/* Whether the event is for a domain's name. One whose name went is going itself. */
+static bool take_name(struct monitor *monitor, const char *path)
+{
+    unsigned int domid;
+    int end = 0;
+
+    if (sscanf(path, "/local/domain/%u/name%n", &domid, &end) != 1 || !end || path[end] != '\0')
+        return false;
+    for (size_t i = 0; i < monitor->count && store_exists(monitor->tool->store, NULL, path); i++) {
+        struct monitored *channel = &monitor->channels[i];
+
+        if (channel->id.frontend == domid || channel->id.backend == domid)
+            look_domains(monitor, channel);
+    }
+    return true;
+}
+
 /* Whether the event is for something of a device that is known, which needs no scan. */
 static bool take_known(struct monitor *monitor, const char *path)
 {
-    bool known = false;
+    bool known = take_name(monitor, path);
 
     for (size_t i = 0; i < monitor->count; i++) {
         struct monitored *channel = &monitor->channels[i];
@@ -358,8 +384,12 @@ static bool number_is(const char *text, uint32_t number)
 
 bool monitor_matches(const struct monitored *channel, const struct monitor_filter *filter)
 {
-    if (filter->domain && strcmp(filter->domain, channel->domain) != 0 &&
-        !number_is(filter->domain, channel->id.frontend))
+    const char *domain = filter->domain;
+
+    if (domain && identity_is_id(domain) && !number_is(domain, channel->id.frontend))
+        return false;
+    if (domain && !identity_is_id(domain) && strcmp(domain, channel->key) != 0 &&
+        strcmp(domain, channel->first) != 0)
         return false;
     return !filter->name || strcmp(filter->name, channel->name) == 0 ||
            number_is(filter->name, channel->id.devid);

@@ -21,6 +21,8 @@ struct monitored {
     char name[DEVICE_NAME_MAX + 1]; /* "": it has none */
     char domain[TOOL_NAME_MAX];
     char backend[TOOL_NAME_MAX];
+    char key[TOOL_NAME_MAX];   /* the frontend's name, not to print, */
+    char first[TOOL_NAME_MAX]; /* and what it was when the channel was first seen */
     enum xenbus_state states[MONITOR_SIDES]; /* XenbusStateUnknown: no such node, or nonsense */
     int64_t since;                           /* tool_now() of the last change */
     unsigned int changes;                    /* how many there were, from one state to another */
@@ -42,7 +44,7 @@ struct monitor_change {
 
 /* Which channels are meant. NULL: any. */
 struct monitor_filter {
-    const char *domain; /* the frontend's, name or id; there need not be one yet */
+    const char *domain; /* the frontend's, name (of now or before) or id; need not be there yet */
     const char *name;   /* of the channel, or its devid */
 };
 
