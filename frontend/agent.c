@@ -169,18 +169,6 @@ static void slot_plug(struct agent *agent, struct slot *slot, struct quota *quot
     *slot->declared = *declared;
 }
 
-/* Whether the two say the same. */
-static bool same_declaration(const struct declaration *one, const struct declaration *other)
-{
-    char *texts[2] = {NULL, NULL};
-    bool same = declaration_format(one, &texts[0]) == 0 &&
-                declaration_format(other, &texts[1]) == 0 && strcmp(texts[0], texts[1]) == 0;
-
-    free(texts[0]);
-    free(texts[1]);
-    return same;
-}
-
 /* Reads one of the nodes that say which channel this is; true if it is not what it was. */
 static bool reread(struct agent *agent, const char *dir, const char *key, char *text, size_t size)
 {
@@ -218,7 +206,7 @@ static void slot_review(struct agent *agent, struct slot *slot)
     other = reread(agent, dir, "name", slot->name, sizeof(slot->name));
     other |= reread(agent, dir, "backend", slot->backend, sizeof(slot->backend));
     declared = declared_for(agent, slot);
-    if (slot->device && (other || !declared || !same_declaration(slot->declared, declared)))
+    if (slot->device && (other || !declared || !declaration_equal(slot->declared, declared)))
         slot_unplug(slot);
 }
 

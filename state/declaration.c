@@ -644,7 +644,7 @@ int declaration_format(const struct declaration *channel, char **text)
 
     if (rc < 0)
         return rc;
-    rc = declaration_parse(*text, &back, why);
+    rc = declaration_parse_plugged(*text, &back, why);
     if (rc == 0 && !declaration_equal(channel, &back))
         rc = -EINVAL;
     if (rc < 0)

@@ -178,6 +178,10 @@ bare 0
 echo 'vchan = [ "name=a,backend=driver" ]' > "$work/state/${uuid}1.cfg"
 run 0 xl-vchan attach web name=b
 grep -q 'name=a,backend=driver' "$work/state/${uuid}1.cfg" || fail "it is: $(cat "$work/state/${uuid}1.cfg")"
+echo 'vchan = [ "name=a,connection=exec,command=date" ]' > "$work/state/${uuid}1.cfg"
+run 0 xl-vchan attach web name=c
+grep -q '"name=a,connection=exec,command=date"' "$work/state/${uuid}1.cfg" || fail "without user=: $(cat "$work/state"/*)"
+run 0 xl-vchan detach web c
 for name in 0 Domain-0; do
     echo "vchan = [ \"name=a,backend=$name,connection=exec,user=root,command=touch $work/ran\" ]" > "$work/state/${uuid}1.cfg"
     run 0 xl-vchan detach web b

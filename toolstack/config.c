@@ -23,6 +23,7 @@ struct reader {
     char *said;
     size_t said_size;
     bool identity; /* no more than who it is for */
+    bool plugged;  /* what an older toolstack plugged will do */
     struct config *config;
     char *why;
 };
@@ -121,7 +122,8 @@ static int read_entry(struct reader *reader, const XLU_ConfigList *list, int ent
     if (!spec)
         return refuse(reader, line, "vchan entry %d: is not a string (write \"name=NAME, ...\")",
                       entry + 1);
-    rc = declaration_parse(spec, &config->channels[config->count], why);
+    rc = reader->plugged ? declaration_parse_plugged(spec, &config->channels[config->count], why)
+                         : declaration_parse(spec, &config->channels[config->count], why);
     if (rc < 0) {
         refuse(reader, line, "vchan entry %d: %s", entry + 1, why);
         return rc;
@@ -366,6 +368,13 @@ int config_read(const char *file, const char *extra, struct config *config,
     struct reader reader = {.file = file, .config = config, .why = why};
 
     return read_with(&reader, extra);
+}
+
+int config_read_record(const char *file, struct config *config, char why[CONFIG_WHY_MAX])
+{
+    struct reader reader = {.file = file, .plugged = true, .config = config, .why = why};
+
+    return read_with(&reader, "");
 }
 
 int config_read_identity(const char *file, struct config *config, char why[CONFIG_WHY_MAX])

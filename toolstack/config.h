@@ -36,10 +36,17 @@ struct config {
 int config_read(const char *file, const char *extra, struct config *config,
                 char why[CONFIG_WHY_MAX]);
 
+/*
+ * Reads what config_write wrote: also channels that an older toolstack plugged, with less than is
+ * required now (declaration_parse_plugged). As config_read otherwise.
+ */
+int config_read_record(const char *file, struct config *config, char why[CONFIG_WHY_MAX]);
+
 /* Reads name and uuid only, so that nothing else need be right. As config_read otherwise. */
 int config_read_identity(const char *file, struct config *config, char why[CONFIG_WHY_MAX]);
 
-/* Writes name and channels to a stream as a config file that config_read understands. 0 or -ENOMEM.
+/* Writes name and channels to a stream as a config file that config_read_record understands. 0 or
+ * -ENOMEM.
  */
 int config_write(const struct config *config, FILE *to);
 

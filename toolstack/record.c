@@ -175,7 +175,7 @@ int record_read(struct tool *tool, const char *uuid, struct config *config)
     int rc;
 
     record_path(uuid, "", path);
-    rc = config_read(path, "", config, why);
+    rc = config_read_record(path, config, why);
     if (rc == 0) {
         rc = check_first_form(tool, config, why);
         if (rc < 0)
@@ -245,7 +245,7 @@ static int read_back(const char *path, const struct config *config)
 {
     char why[CONFIG_WHY_MAX];
     struct config back;
-    int rc = config_read(path, "", &back, why);
+    int rc = config_read_record(path, &back, why);
 
     if (rc == 0 && !is_same(config, &back))
         rc = -EINVAL;
