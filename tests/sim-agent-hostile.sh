@@ -19,10 +19,10 @@ within 30 grep -q "good: Connected" "$work/log"
 part "a flood of states and errors"
 ticks=$(awk '{print $14 + $15}' "/proc/$agent/stat")
 started=${EPOCHREALTIME/./}
-xensim exec driver hostile 0 1 1 offers "backend/vchan/$id" "${acts:-20000}" > "$work/did" &
+xensim exec driver hostile 0 1 1 offers "backend/vchan/$id" "${acts:-6000}" > "$work/did" &
 hostile=$!
 for i in 1 2 3; do
-    run 0 socat -t 60 - "UNIX-CONNECT:$work/socket" <<< "served"
+    run 0 socat -t 1 - "UNIX-CONNECT:$work/socket" <<< "served"
     says "served"
 done
 wait "$hostile" || fail "hostile: exit code $?"
@@ -45,7 +45,7 @@ part "what it cost"
 cost=$(grep "domain $(xl domid driver) has no channels left" "$work/log")
 echo "${cost#*: }"
 [[ $cost =~ cost\ ([0-9]+)\ events,\ ([0-9]+)\ exchanges ]] || fail "no cost in the log"
-# What it may at once, and what each pause begins with, of 20000.
+# What it may at once, and what each pause begins with, of 6000.
 [ "${BASH_REMATCH[1]}" -lt $((3000 + 100 * seconds)) ] || fail "${BASH_REMATCH[1]} events"
 [ "${BASH_REMATCH[2]}" -lt $((8000 + 300 * seconds)) ] || fail "${BASH_REMATCH[2]} exchanges"
 
