@@ -410,6 +410,7 @@ static void look_at_more(evutil_socket_t fd, short what, void *arg)
  */
 static void scan(struct service *service)
 {
+    bool again = service->rescan;
     int rc;
 
     if (++service->generation == 0)
@@ -418,7 +419,7 @@ static void scan(struct service *service)
     service->rescan = rc < 0;
     if (rc == 0)
         sweep(service, service->generation);
-    else
+    else if (!again)
         log_line(LOG_ERRORS, "cannot list all devices in xenstore: %s (retrying)", strerror(-rc));
 }
 

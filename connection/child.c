@@ -372,15 +372,12 @@ static int pipes_open(struct pipes *pipes)
 /* In the new process: what it cannot be is said on its standard error, which is in the log. */
 static void become(const struct user *user)
 {
-    bool is_already = geteuid() != 0 && geteuid() == user->uid;
+    int rc = user_become(user);
 
-    if (is_already)
+    if (rc == 0)
         return;
-    if (setgroups((size_t)user->group_count, user->groups) < 0 || setgid(user->groups[0]) < 0 ||
-        setuid(user->uid) < 0) {
-        dprintf(STDERR_FILENO, "cannot become user %s: %s\n", user->name, strerror(errno));
-        _exit(126);
-    }
+    dprintf(STDERR_FILENO, "cannot become user %s: %s\n", user->name, strerror(-rc));
+    _exit(126);
 }
 
 /*

@@ -130,12 +130,16 @@ static int walk_as(const struct visit *visit, const struct user *user, struct sp
 static int find_spot(const struct visit *visit, struct spot *spot, struct blame *blame)
 {
     const struct user *user = visit->place->user;
+    bool is_other = user && user->uid != 0; /* a path of root's has to be root's alone */
     int rc;
 
-    if (user && visit->place->as_user)
+    if (is_other && visit->place->as_user)
         return walk_as(visit, user, spot);
     rc = walk(visit->place->path, visit->follow, spot, blame);
-    return rc == -ENOKEY && user ? walk_as(visit, user, spot) : rc;
+    if (rc != -ENOKEY || !is_other)
+        return rc;
+    blame->why = BLAME_NOTHING;
+    return walk_as(visit, user, spot);
 }
 
 /* As this process it ends: nothing of it outlives a visit. */

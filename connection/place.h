@@ -16,7 +16,7 @@ struct user;
 
 struct place {
     const char *path;
-    const struct user *user; /* whom the declaration names; NULL: nobody */
+    const struct user *user; /* whom the declaration names; NULL, or root: nobody with less */
     const char *key;         /* that names one: "user" */
     bool as_user;            /* the user even where all is root's */
     struct blame blame;      /* after -ENOKEY */

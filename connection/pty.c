@@ -132,8 +132,8 @@ static int check_link(const struct spot *spot)
         return -errno;
     if (!S_ISLNK(link.st_mode))
         return -EEXIST;
-    if (!spot->own && link.st_uid != geteuid())
-        return -EPERM;
+    if (!spot->own && link.st_uid != geteuid() && link.st_uid != 0) /* 0: of an older version */
+        return -EBUSY;
     if (fstatat(spot->dir, spot->base, &terminal, 0) < 0)
         return 0;
     return S_ISCHR(terminal.st_mode) && is_later(&terminal.st_ctim, &link.st_ctim) ? 0 : -EADDRINUSE;
@@ -255,7 +255,7 @@ static const char *link_error(int rc)
         return "there is a link to something else";
     case -EEXIST:
         return "there is a file that is no link";
-    case -EPERM:
+    case -EBUSY:
         return "there is another user's link";
     default:
         return place_error(rc);

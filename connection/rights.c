@@ -67,7 +67,8 @@ static int read_mode(const char *text, mode_t *mode, char why[CONNECTION_WHY_MAX
 static int user_lead(struct user *user, gid_t group, char why[CONNECTION_WHY_MAX])
 {
     if (user->group_count == USER_GROUPS_MAX) {
-        snprintf(why, CONNECTION_WHY_MAX, "owner= is in %d groups", USER_GROUPS_MAX);
+        snprintf(why, CONNECTION_WHY_MAX, "owner= is in %d groups already: there is no room for group=",
+                 USER_GROUPS_MAX);
         return -E2BIG;
     }
     user->groups[user->group_count++] = user->groups[0];
@@ -88,6 +89,8 @@ static int read_maker(const struct connection_spec *spec, struct rights *rights,
         return 0;
     if (find_user(spec->owner)) {
         rc = user_read(spec->owner, user, why);
+        if (rc < 0)
+            snprintf(why, CONNECTION_WHY_MAX, "owner= is in more than %d groups", USER_GROUPS_MAX);
         return rc == 0 && named ? user_lead(user, rights->group, why) : rc;
     }
     user->uid = rights->owner;
@@ -151,6 +154,10 @@ int user_read(const char *name, struct user *user, char why[CONNECTION_WHY_MAX])
 
 int user_become(const struct user *user)
 {
+    bool is_already = geteuid() != 0 && geteuid() == user->uid;
+
+    if (is_already)
+        return 0;
     if (setgroups((size_t)user->group_count, user->groups) < 0 || setgid(user->groups[0]) < 0 ||
         setuid(user->uid) < 0)
         return -errno;

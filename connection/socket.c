@@ -96,7 +96,7 @@ static const char *listen_error(int rc)
         return "another program listens there";
     case -EEXIST:
         return "there is a file that is no socket";
-    case -EPERM:
+    case -EBUSY:
         return "there is another user's socket";
     default:
         return place_error(rc);

@@ -135,7 +135,7 @@ static int remove_stale(const struct spot *spot)
     if (!S_ISSOCK(file.st_mode))
         return -EEXIST;
     if (!spot->own && file.st_uid != geteuid())
-        return -EPERM;
+        return -EBUSY;
     return probe(spot->file) == -ECONNREFUSED ? remove_file(spot, &file) : -EADDRINUSE;
 }
 
@@ -176,6 +176,8 @@ static int give_made(const struct spot *spot, struct listening *listening)
         return made;
     rc = rights_give(listening->rights, made);
     close(made);
+    if (rc == 0 && listen(listening->fd, BACKLOG) < 0)
+        rc = -errno;
     if (rc < 0)
         unlinkat(spot->dir, spot->base, 0);
     return rc;
@@ -192,13 +194,6 @@ static int listen_there(const struct spot *spot, void *arg)
     return rc == 0 ? give_made(spot, listening) : rc;
 }
 
-static int listen_at(struct place *place, struct listening *listening)
-{
-    int rc = place_visit(place, false, listening->fd, listen_there, listening, sizeof(*listening));
-
-    return rc == 0 && listen(listening->fd, BACKLOG) < 0 ? -errno : rc;
-}
-
 int unix_listen(struct place *place, const struct rights *rights, struct stat *file)
 {
     struct sockaddr_un address;
@@ -210,7 +205,7 @@ int unix_listen(struct place *place, const struct rights *rights, struct stat *f
     listening.fd = unix_socket();
     if (listening.fd < 0)
         return listening.fd;
-    rc = listen_at(place, &listening);
+    rc = place_visit(place, false, listening.fd, listen_there, &listening, sizeof(listening));
     *file = listening.file;
     if (rc < 0)
         close(listening.fd);

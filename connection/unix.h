@@ -15,7 +15,7 @@ struct rights;
 /*
  * Listens at a place, for those who have the rights. A socket file that nobody listens on is
  * replaced. Returns the fd and sets *file (for unix_unlisten), or a negative errno: -EADDRINUSE
- * another program listens there, -EEXIST there is a file that is not a socket, -EPERM there is one
+ * another program listens there, -EEXIST there is a file that is not a socket, -EBUSY there is one
  * of another user than the place's, -ENAMETOOLONG, and what place_visit() and bind() say. It blocks
  * as place_visit() does, as the next three do.
  */

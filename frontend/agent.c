@@ -378,11 +378,11 @@ static void scan(struct agent *agent)
             rc = -ENOMEM;
     }
     free(names);
-    agent->rescan = rc < 0;
     if (rc == 0)
         sweep(agent);
-    else
+    else if (!agent->rescan)
         log_line(LOG_ERRORS, "cannot list the devices in xenstore: %s (retrying)", strerror(-rc));
+    agent->rescan = rc < 0;
 }
 
 /* What it costs is the backend's domain's to bear, but for the first look. */

@@ -53,17 +53,32 @@ void text_clean(char *text)
     }
 }
 
-int text_width(const char *text)
+/* The columns of the character that a text begins with, and its bytes. */
+static int first_width(const char *text, size_t *bytes)
 {
     uint32_t character;
+    size_t length = text_character(text, &character);
+    int columns = length ? wcwidth((wchar_t)character) : 1;
+
+    *bytes = length ? length : 1;
+    return columns < 0 ? 1 : columns;
+}
+
+int text_width(const char *text)
+{
     int width = 0;
+    size_t bytes;
 
-    while (*text) {
-        size_t length = text_character(text, &character);
-        int columns = length ? wcwidth((wchar_t)character) : 1;
-
-        width += columns < 0 ? 1 : columns;
-        text += length ? length : 1;
-    }
+    for (; *text; text += bytes)
+        width += first_width(text, &bytes);
     return width;
+}
+
+void text_fit(char *text, int columns)
+{
+    size_t bytes;
+
+    while (*text && (columns -= first_width(text, &bytes)) >= 0)
+        text += bytes;
+    *text = '\0';
 }

@@ -25,4 +25,7 @@ size_t text_character(const char *text, uint32_t *character);
 /* How many columns of a terminal a text takes; what the locale does not know takes one. */
 int text_width(const char *text);
 
+/* Cuts a text to at most so many columns, between two characters. */
+void text_fit(char *text, int columns);
+
 #endif

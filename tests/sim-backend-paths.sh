@@ -43,7 +43,7 @@ ln -s /run/xenstored/socket "$work/root.sock"
 refused "path=$work/alice/app.sock" "$others" \
     "(connect $work/alice/app.sock: $work/alice belongs to user games: add user=games, or another user)"
 refused "path=$work/alice/app.sock user=games" "" "(connect user=games $work/alice/app.sock)"
-refused "path=$work/alice/app.sock user=root" "$xen" "app.sock"
+refused "path=$work/alice/app.sock user=root" "$others" "add user=games"
 refused "path=$work/root.sock" "$xen" "root.sock"
 refused "path=/run/xenstored/socket user=root" "$xen" "socket"
 if ln /run/xenstored/socket /run/hard.sock 2> /dev/null; then
@@ -94,6 +94,7 @@ attacks "connection=socket,path=$work/root/"
 
 part "owner= makes it, with the group, and removes it"
 run 0 xl-vchan attach guest name=x connection=socket path="$work/alice/mine/s" owner=games group=daemon mode=0660
+await "x: InitWait (socket owner=games group=daemon $work/alice/mine/s)" # and blames nobody
 [ "$(stat -c '%U %G %a' "$work/alice/mine/s")" = "games daemon 660" ] || fail "$(stat -c '%U %G %a' "$work/alice/mine/s")"
 run 0 xl-vchan detach guest x
 vanishes "$work/alice/mine/s"

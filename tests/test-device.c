@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* doc/protocol.md, "Nodes" and "Ring sizes"; strict numbers; text fit to print. */
 #include <errno.h>
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -145,6 +146,22 @@ static const struct {
     {"\xed\xa0\x80\xf4\x90\x80\x80\xff", "????????"},
 };
 
+/* Two columns, then one that takes two: a locale that knows them is needed for that. */
+START_TEST(test_text_is_fitted)
+{
+    char text[] = "a\xc3\xa9\xe6\xbc\xa2z";
+
+    ck_assert_ptr_nonnull(setlocale(LC_CTYPE, "C.UTF-8"));
+    ck_assert_int_eq(text_width(text), 5);
+    text_fit(text, 5);
+    ck_assert_str_eq(text, "a\xc3\xa9\xe6\xbc\xa2z");
+    text_fit(text, 3);
+    ck_assert_str_eq(text, "a\xc3\xa9");
+    text_fit(text, 0);
+    ck_assert_str_eq(text, "");
+}
+END_TEST
+
 START_TEST(test_text_is_cleaned)
 {
     char text[64];
@@ -166,5 +183,6 @@ int main(void)
     tcase_add_test(tcase, test_sound_orders);
     tcase_add_loop_test(tcase, test_number, 0, (int)(sizeof(numbers) / sizeof(numbers[0])));
     tcase_add_loop_test(tcase, test_text_is_cleaned, 0, (int)(sizeof(texts) / sizeof(texts[0])));
+    tcase_add_test(tcase, test_text_is_fitted);
     return check_main("device", tcase);
 }

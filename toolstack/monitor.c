@@ -308,7 +308,9 @@ static bool take_name(struct monitor *monitor, const char *path)
 
     if (sscanf(path, "/local/domain/%u/name%n", &domid, &end) != 1 || !end || path[end] != '\0')
         return false;
-    for (size_t i = 0; i < monitor->count && store_exists(monitor->tool->store, NULL, path); i++) {
+    if (!store_exists(monitor->tool->store, NULL, path))
+        return true;
+    for (size_t i = 0; i < monitor->count; i++) {
         struct monitored *channel = &monitor->channels[i];
 
         if (channel->id.frontend == domid || channel->id.backend == domid)

@@ -66,8 +66,6 @@ const char *tool_why(int rc)
     switch (rc) {
     case -EACCES:
         return "xenstore does not allow it (run this as root in the toolstack domain)";
-    case -ENOSPC:
-    case -E2BIG:
     case -EDQUOT:
         return "a xenstore quota is exhausted (raise it, or remove what is not needed)";
     case -EAGAIN:

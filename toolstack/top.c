@@ -328,9 +328,22 @@ static int arrange(struct top *top)
 
 /* --- the screen --- */
 
+/* Padded on the left or on the right. A longer text is cut. */
+static void put_text(int line, int x, int width, bool right, const char *text)
+{
+    char clean[TOOL_NAME_MAX * 2];
+    int pad;
+
+    snprintf(clean, sizeof(clean), "%s", text);
+    text_clean(clean);
+    text_fit(clean, width);
+    pad = width - text_width(clean);
+    mvprintw(line, x, "%*s%s%*s", right ? pad : 0, "", clean, right ? 0 : pad, "");
+}
+
 static void put_line(int line, const char *text)
 {
-    mvprintw(line, 0, "%-*.*s", COLS, COLS, text);
+    put_text(line, 0, COLS, false, text);
 }
 
 /* Numbers are at the right of their column. What has no room on the line would go on on the next.
@@ -338,11 +351,8 @@ static void put_line(int line, const char *text)
 static void put(int line, int x, const struct column *column, const char *text)
 {
     int width = column_width(column) < COLS - x ? column_width(column) : COLS - x;
-    char clean[TOOL_NAME_MAX * 2];
 
-    snprintf(clean, sizeof(clean), "%s", text);
-    text_clean(clean);
-    mvprintw(line, x, column->compare ? "%*.*s" : "%-*.*s", width, width, clean);
+    put_text(line, x, width, column->compare, text);
 }
 
 static enum pair pair_of(enum xenbus_state state)

@@ -207,16 +207,18 @@ static void advance(struct pvchan *handle)
  */
 static bool take_turn(struct pvchan *handle)
 {
-    bool news;
+    bool look = handle->look, news;
 
-    if (handle->look && handle->endpoint)
+    handle->look = false; /* the look may ask for another one */
+    if (look && handle->endpoint)
         endpoint_look(handle->endpoint);
-    handle->look = false;
     if (handle->advance)
         advance(handle);
     queue_remove(handle);
     news = handle->news && !handle->advance;
     handle->news = false;
+    if (handle->look)
+        queue_add(handle);
     return news;
 }
 
@@ -402,12 +404,12 @@ int handle_wait(struct pvchan *handle, int64_t deadline)
     };
     int rc;
 
+    if (deadline >= 0 && now() > deadline)
+        return -ETIMEDOUT; /* also if there is always something: a peer may see to that */
     if (handle->look)
         return pvchan_dispatch(handle);
     if (deadline < 0 && !watches)
         return xen_await(group->xen);
-    if (deadline >= 0 && now() > deadline)
-        return -ETIMEDOUT; /* also if there is always something: a peer may see to that */
     rc = poll(pollfds, 2, time_left(deadline));
     if (rc < 0)
         return -errno;
