@@ -21,9 +21,14 @@ for ((i = 1; i <= many; i++)); do
     run 0 xensim exec "g$i" vchan cat --timeout 60 a <<< "served"
     says "served"
 done
-grep -q "cannot watch domain [0-9]*'s nodes: No space left on device (they are looked at every 5 s)" "$work/log" ||
+grep "cannot watch domain [0-9]*'s nodes: .* (they are looked at every 5 s)" "$work/log" ||
     fail "all are watched: this tests nothing"
 
+for ((i = 1; i <= many; i++)); do
+    run 0 xl-vchan detach --force "g$i" a
+    run 0 xl destroy "g$i"
+done
 kill "$backend"
 wait "$backend" || fail "vchan-backend: exit code $?: $(tail -5 "$work/log")"
+run 0 xl destroy driver
 finish
