@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "connection/connection.h"
+#include "connection/inherited.h"
 #include "connection/rights.h"
 
 #define PATIENCE_SECONDS 5
@@ -33,9 +34,16 @@
 #define READ_BYTES 4096
 #define LAST_READS 16
 
+/* So many packets are in the largest pipe that a user may have. */
+#define PACKETS_MAX 256
+
 /* What a command may say on its standard error: 1 MiB a second, and as much at once. */
 #define READS_PER_MINUTE (60 * 256)
 #define READS_AT_ONCE    256
+
+/* Lines of a command whose channel has gone: the guest's own are not for it. */
+#define LEFT_LINES_PER_MINUTE 60
+#define LEFT_LINES_AT_ONCE    8
 
 /* Commands of one guest that end slowly: so many more than it has channels. */
 #define SLOW_COMMANDS 8
@@ -78,16 +86,30 @@ static int copies_open(void)
 
 /*
  * Reads so many bytes that are there. More than one read() may be needed: a command can make its
- * end of a pipe one of packets (O_DIRECT), and a copy has the same packets.
+ * end of a pipe one of packets (O_DIRECT), and a copy has the same packets, also some of no bytes
+ * (before Linux 6.15 a write() that fails leaves one).
  */
 static size_t read_whole(int fd, char *text, size_t size)
 {
     size_t done = 0;
     ssize_t got;
 
-    while (done < size && (got = read(fd, text + done, size - done)) > 0)
+    for (int i = 0; i < PACKETS_MAX && done < size; i++) {
+        got = read(fd, text + done, size - done);
+        if (got < 0)
+            break;
         done += (size_t)got;
+    }
     return done;
+}
+
+/* Whatever is left there is read, for the next look. Our own end is open, so that 0 is no end. */
+static void copies_empty(void)
+{
+    char rest[READ_BYTES];
+
+    while (read(copies[0], rest, sizeof(rest)) >= 0)
+        ;
 }
 
 /*
@@ -98,7 +120,10 @@ static ssize_t look_into(int fd, char *text, size_t size)
 {
     ssize_t bytes = tee(fd, copies[1], size, SPLICE_F_NONBLOCK);
 
-    return bytes > 0 ? (ssize_t)read_whole(copies[0], text, (size_t)bytes) : bytes;
+    if (bytes > 0)
+        bytes = (ssize_t)read_whole(copies[0], text, (size_t)bytes);
+    copies_empty();
+    return bytes;
 }
 
 static bool is_end_of_line(char c)
@@ -137,10 +162,9 @@ static size_t log_lines(struct child *child, const char *text, size_t length)
     return begin;
 }
 
-/* More is there, of which nothing tells again. */
-static void listen_again(struct child *child)
+/* After a while, in which it may write more. */
+static void listen_later(struct child *child, int64_t wait)
 {
-    int64_t wait = rate_take(&child->reads);
     const struct timeval time = {.tv_sec = wait / 1000000, .tv_usec = wait % 1000000};
 
     event_del(child->said);
@@ -172,8 +196,13 @@ static void on_said(evutil_socket_t fd, short what, void *arg)
         return;
     used = log_lines(child, text, (size_t)bytes);
     if (used > 0 && read_whole(fd, text, used) > 0) {
-        listen_again(child);
-    } else if (closed) {
+        listen_later(child, rate_take(&child->reads)); /* nothing tells again of what is left */
+    } else if (!closed) {
+        int64_t wait = rate_try(&child->reads); /* none is taken for half a line that stays */
+
+        if (wait > 0)
+            listen_later(child, wait);
+    } else {
         if (bytes > 0)
             log_child_line(child, text, (size_t)bytes);
         event_del(child->said);
@@ -315,6 +344,7 @@ static void set_free(struct child *child)
     child->left = true;
     if (child->quota) {
         child->own_quota = *child->quota;
+        rate_init(&child->own_quota.lines, LEFT_LINES_PER_MINUTE, LEFT_LINES_AT_ONCE);
         child->quota = &child->own_quota;
     }
     unkeep(child);
@@ -415,8 +445,7 @@ static void reset_signals(void)
 {
     sigset_t none;
 
-    for (int number = 1; number < NSIG; number++)
-        signal(number, SIG_DFL);
+    inherited_reset_signals();
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }

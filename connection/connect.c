@@ -18,8 +18,8 @@
 #include "connection/unix.h"
 
 /* A listener with a full queue is tried again, 5 s long: nothing tells when there is room. */
-#define RETRY_MS  50
-#define RETRY_MAX 100
+#define RETRY_MS  50 /* doubled up to the fifth time: each is a process */
+#define RETRY_MAX 9
 
 struct client {
     struct connection *connection;
@@ -111,7 +111,8 @@ static const char *why_not(int rc)
 
 static void try_path(struct client *client)
 {
-    static const struct timeval pause = {.tv_usec = RETRY_MS * 1000};
+    unsigned int doubled = client->retries < 4 ? client->retries : 4;
+    const struct timeval pause = {.tv_usec = (RETRY_MS << doubled) * 1000};
     int fd = unix_connect(&client->connection->place);
     char why[CONNECTION_WHY_MAX];
 

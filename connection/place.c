@@ -29,6 +29,7 @@
 
 struct hung {
     char path[CONNECTION_PATH_MAX];
+    uid_t uid;     /* of the user whom the declaration names; 0: nobody with less than root */
     pid_t pid;     /* 0: it has ended */
     int64_t until; /* ms */
     LIST_ENTRY(hung) next;
@@ -56,8 +57,19 @@ static bool is_over(struct hung *hung)
     return !hung->pid && now_ms() >= hung->until;
 }
 
+static uid_t uid_of(const struct place *place)
+{
+    return place->user ? place->user->uid : 0;
+}
+
+/* Who has one path hang can have others hang. */
+static bool is_alike(const struct hung *hung, const struct place *place)
+{
+    return strcmp(hung->path, place->path) == 0 || (hung->uid && hung->uid == uid_of(place));
+}
+
 /* Whether a visit there took too long, and it is too early for another. */
-static bool hangs(const char *path)
+static bool hangs(const struct place *place)
 {
     struct hung *hung, *next;
     bool found = false;
@@ -67,21 +79,21 @@ static bool hangs(const char *path)
         if (is_over(hung)) {
             LIST_REMOVE(hung, next);
             free(hung);
-        } else if (strcmp(hung->path, path) == 0) {
+        } else if (is_alike(hung, place)) {
             found = true;
         }
     }
     return found;
 }
 
-static void note_hung(const char *path, pid_t pid)
+static void note_hung(const struct place *place, pid_t pid)
 {
     struct hung *hung = malloc(sizeof(*hung));
 
     if (!hung)
         return;
-    *hung = (struct hung){.pid = pid, .until = now_ms() + DISTRUST_MS};
-    snprintf(hung->path, sizeof(hung->path), "%s", path);
+    *hung = (struct hung){.uid = uid_of(place), .pid = pid, .until = now_ms() + DISTRUST_MS};
+    snprintf(hung->path, sizeof(hung->path), "%s", place->path);
     LIST_INSERT_HEAD(&hung_list, hung, next);
 }
 
@@ -205,11 +217,11 @@ static int hear(const struct visit *visit, int fd)
 }
 
 /* What was killed ends at once, unless a file system holds it. A stopped one would not end itself. */
-static void dismiss(pid_t pid, const char *path, int rc)
+static void dismiss(pid_t pid, const struct place *place, int rc)
 {
     kill(pid, SIGKILL);
     if (rc == -ETIMEDOUT)
-        note_hung(path, has_ended(pid) ? 0 : pid);
+        note_hung(place, has_ended(pid) ? 0 : pid);
     else
         waitpid(pid, NULL, 0);
 }
@@ -223,7 +235,7 @@ static int send_out(const struct visit *visit, const int ends[2], int fd)
     if (pid < 0)
         return pid;
     rc = hear(visit, ends[0]);
-    dismiss(pid, visit->place->path, rc);
+    dismiss(pid, visit->place, rc);
     return rc;
 }
 
@@ -234,7 +246,7 @@ int place_visit(struct place *place, bool follow, int fd, place_work *work, void
     int ends[2], rc;
 
     place->blame.why = BLAME_NOTHING;
-    if (hangs(place->path))
+    if (hangs(place))
         return -ETIMEDOUT;
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -errno;

@@ -30,8 +30,8 @@ typedef int place_work(const struct spot *spot, void *arg);
  * Both are done in a process of its own, which has no descriptor of this one's but fd (-1: none)
  * and the three usual ones; arg, of size bytes (at most 1024), is copied there and back, what it
  * points to only there. -ENOKEY: not all is root's alone, and no user is named, -ETIMEDOUT: it took
- * more than two seconds, as the next visit to that path does at once for half a minute, and for as
- * long as that process cannot be ended. It blocks for those two seconds at most.
+ * more than two seconds, as the next visit to that path, or for that user, does at once for half a
+ * minute, and for as long as that process cannot be ended. It blocks for those two seconds at most.
  */
 int place_visit(struct place *place, bool follow, int fd, place_work *work, void *arg, size_t size);
 

@@ -19,12 +19,13 @@
 #endif
 
 #define LINKS_MAX 40
+#define PARTS_MAX 256 /* links can hold any number of them, and each costs time */
 
 struct walk {
     int dir;     /* where it has come to, O_PATH */
     bool shared; /* others can make entries there, but not replace root's */
     bool follow;
-    unsigned int links;
+    unsigned int links, parts;
     struct blame *blame;
     char trail[PATH_MAX]; /* "/run": the same, for people; "" is the root */
     char rest[PATH_MAX];  /* what is still to be walked */
@@ -253,6 +254,8 @@ static int step(struct walk *walk, struct spot *spot)
 
     if (rc < 0)
         return rc;
+    if (++walk->parts > PARTS_MAX)
+        return -ELOOP;
     if (is_dots(name) && last)
         return -EISDIR;
     if (strcmp(name, ".") == 0)

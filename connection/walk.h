@@ -38,7 +38,7 @@ struct spot {
  * that belongs to root; no link is somebody else's; none is a FUSE file system, whose owner says
  * what it likes. On success the caller closes the spot. Negative errnos: -ENOKEY it is not root's
  * alone (*blame says why), -EKEYREJECTED nobody has a channel's business there, -EISDIR the path
- * ends with a directory, -ELOOP too many links, or one of /proc, -EINVAL it does not begin with /,
+ * ends with a directory, -ELOOP too many links or parts, or a link of /proc, -EINVAL it does not begin with /,
  * -ENAMETOOLONG, and what openat() says. It blocks as long as file systems do.
  */
 int walk(const char *path, bool follow, struct spot *spot, struct blame *blame);

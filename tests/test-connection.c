@@ -238,6 +238,26 @@ START_TEST(test_long_paths)
 }
 END_TEST
 
+/* Each costs time, and whoever can make a link decides how many there are. */
+START_TEST(test_a_link_of_many_parts)
+{
+    char target[1500] = "", link[80];
+    struct spot spot;
+
+    for (int i = 0; i < 250; i++)
+        strcat(target, "./");
+    strcat(target, "x");
+    snprintf(link, sizeof(link), "%s/link", folder);
+    ck_assert_int_eq(symlink(target, link), 0);
+    ck_assert_int_eq(walk(link, true, &spot, NULL), -ENOENT);
+    ck_assert_int_eq(unlink(link), 0);
+    memcpy(target + strlen(target) - 1, "././././././x", 14);
+    ck_assert_int_eq(symlink(target, link), 0);
+    ck_assert_int_eq(walk(link, true, &spot, NULL), -ELOOP);
+    ck_assert_int_eq(unlink(link), 0);
+}
+END_TEST
+
 START_TEST(test_full_queue)
 {
     struct stat file;
@@ -605,6 +625,7 @@ int main(void)
     tcase_add_test(tcase, test_a_place_that_hangs);
     tcase_add_loop_test(tcase, test_whose_a_path_is, 0, sizeof(others) / sizeof(others[0]));
     tcase_add_test(tcase, test_long_paths);
+    tcase_add_test(tcase, test_a_link_of_many_parts);
     tcase_add_test(tcase, test_full_queue);
     tcase_add_test(tcase, test_dial);
     tcase_add_loop_test(tcase, test_no_address, 0, sizeof(no_addresses) / sizeof(no_addresses[0]));

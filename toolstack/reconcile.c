@@ -216,14 +216,14 @@ static bool is_incoming(const char *name)
 
 /* --- one live domain for a record --- */
 
-static bool comes_to(struct reconcile *reconcile, const char *name, domid_t holder)
+static bool comes_to(struct reconcile *reconcile, struct known *known, const char *name,
+                     domid_t holder)
 {
-    char other[TOOL_NAME_MAX];
     size_t length;
 
-    tool_domain_key(reconcile->tool, holder, other);
-    length = strlen(other);
-    return strncmp(name, other, length) == 0 && strcmp(name + length, INCOMING) == 0;
+    tool_domain_key(reconcile->tool, holder, known->comes_as);
+    length = strlen(known->comes_as);
+    return strncmp(name, known->comes_as, length) == 0 && strcmp(name + length, INCOMING) == 0;
 }
 
 /* The domain of that uuid that has stopped for its migration, or to be saved. */
@@ -262,7 +262,8 @@ static int check_holder(struct reconcile *reconcile, struct known *known, const 
     if (identity_by_uuid(reconcile->tool, hold->uuid, (uint32_t)hold->config.domid, &holder) < 0)
         holder = known->domid;
     if (holder == known->domid || is_barred(reconcile, holder))
-        return !known->second || !is_incoming(name) || is_suspended(reconcile, hold->uuid)
+        return !known->second || strcmp(name, known->comes_as) == 0 ||
+                       is_suspended(reconcile, hold->uuid)
                    ? 0
                    : -EEXIST;
     if (!known->second)
@@ -271,7 +272,7 @@ static int check_holder(struct reconcile *reconcile, struct known *known, const 
                       "channels",
                       holder, known->domid);
     known->second = true;
-    known->barred = !comes_to(reconcile, name, holder);
+    known->barred = !comes_to(reconcile, known, name, holder);
     return -EEXIST;
 }
 

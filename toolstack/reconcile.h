@@ -25,6 +25,7 @@ struct known {
     bool named;  /* its name is watched: so far it is that of one that comes from elsewhere */
     bool second; /* when it came, another one had its uuid, */
     bool barred; /* and it was not that one's migration: it gets nothing */
+    char comes_as[TOOL_NAME_MAX]; /* else that one's name, which it is to have */
 };
 
 struct reconcile {
