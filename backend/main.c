@@ -32,7 +32,7 @@ static const char usage[] =
     "      --max-connects=N   let a guest connect N times a minute, more often slowly (1200)\n"
     "      --max-rings=SIZE   map at most SIZE of one guest's memory (256M)\n"
     "      --max-all-rings=SIZE  map at most SIZE of all guests' memory together (512M)\n"
-    "      --foreground       as it does anyway\n"
+    "      --foreground       accepted for compatibility; always in the foreground\n"
     "  -h, --help     print this\n"
     "      --version  print the version\n"
     "\n"
@@ -72,18 +72,23 @@ static bool take_size(const char *text, uint64_t *bytes)
 
 static int take_limit(int option, const char *text)
 {
-    static const char *const refusals[] = {
-        "is no number for --max-channels",
-        "is no number for --max-connects",
-        "is no size for --max-rings (bytes, or such as 256M)",
-        "is no size for --max-all-rings (bytes, or such as 512M)",
+    static const char *const names[] = {
+        [OPTION_CHANNELS - OPTION_CHANNELS] = "--max-channels",
+        [OPTION_CONNECTS - OPTION_CHANNELS] = "--max-connects",
+        [OPTION_RINGS - OPTION_CHANNELS] = "--max-rings",
+        [OPTION_ALL_RINGS - OPTION_CHANNELS] = "--max-all-rings",
     };
     bool good = option == OPTION_CHANNELS   ? take_count(text, &limits.channels)
                 : option == OPTION_CONNECTS ? take_count(text, &limits.connects)
                 : option == OPTION_RINGS    ? take_size(text, &limits.ring_bytes)
                                             : take_size(text, &limits.ring_bytes_of_all);
 
-    return good ? -1 : usage_complain(text, refusals[option - OPTION_CHANNELS]);
+    if (good)
+        return -1;
+    return usage_refuse(names[option - OPTION_CHANNELS], text,
+                        option == OPTION_CHANNELS || option == OPTION_CONNECTS
+                            ? "is not a positive number"
+                            : "is not a size (bytes, or such as 256M)");
 }
 
 /* Returns the exit code, or -1 to go on. */

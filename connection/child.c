@@ -37,7 +37,7 @@
 /* So many packets are in the largest pipe that a user may have. */
 #define PACKETS_MAX 256
 
-/* What a command may say on its standard error: 1 MiB a second, and as much at once. */
+/* Reads, of up to 4 KiB, from a command's standard error: 256 a second, and as many at once. */
 #define READS_PER_MINUTE (60 * 256)
 #define READS_AT_ONCE    256
 
@@ -521,7 +521,7 @@ static bool has_place(const struct connection *connection)
 
     set_guest(guest, connection);
     LIST_FOREACH(child, &children, next)
-    left += child->left && strcmp(child->guest, guest) == 0;
+        left += child->left && strcmp(child->guest, guest) == 0;
     return !quota || left < quota->channels + SLOW_COMMANDS;
 }
 

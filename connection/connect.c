@@ -91,7 +91,7 @@ static void client_failed(struct client *client, int rc, const char *why)
         endpoint_fail(connection->endpoint, rc, "%s", why);
         return;
     }
-    endpoint_set_error(connection->endpoint, rc, "%s (tried again)", why);
+    endpoint_set_error(connection->endpoint, rc, "%s (retrying)", why);
     client_want(client);
 }
 
@@ -103,7 +103,7 @@ static const char *why_not(int rc)
     case -EAGAIN:
         return "too many clients wait there";
     case -ENOTSOCK:
-        return "there is a file that is no socket";
+        return "a file that is not a socket is there";
     default:
         return place_error(rc);
     }

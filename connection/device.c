@@ -117,11 +117,11 @@ static void explain_bytes(const struct device *device, int rc)
     const struct quota_limits *limits = device->connection.quota->limits;
 
     if (rc == -EDQUOT)
-        endpoint_fail(device->endpoint, rc, "its domain has more than %" PRIu64 "K of rings mapped",
+        endpoint_fail(device->endpoint, rc, "its domain's rings exceed %" PRIu64 "K (--max-rings)",
                       limits->ring_bytes >> 10);
     else
         endpoint_fail(device->endpoint, rc,
-                      "all domains together have more than %" PRIu64 "K of rings mapped",
+                      "the rings of all domains exceed %" PRIu64 "K (--max-all-rings)",
                       limits->ring_bytes_of_all >> 10);
 }
 
@@ -431,8 +431,8 @@ static void explain_open(const struct device *device, int rc, char why[CONNECTIO
         snprintf(why, CONNECTION_WHY_MAX, "cannot be served: another process serves it");
     else if (rc == -EINVAL || rc == -ENOENT)
         snprintf(why, CONNECTION_WHY_MAX,
-                 "cannot be served: its nodes name, %s, %s-id, read-ring, write-ring do not make sense",
-                 peer, peer);
+                 "cannot serve: invalid name, %s, %s-id, read-ring or write-ring node", peer,
+                 peer);
     else if (rc == -ELOOP)
         snprintf(why, CONNECTION_WHY_MAX, "cannot be served: its %s is this domain itself", peer);
     else

@@ -212,7 +212,8 @@ static int start_program(struct exec *exec, bool resumed)
 
 static const char *why_not(int rc)
 {
-    return rc == -EDQUOT ? "too many earlier commands of this guest have not ended" : strerror(-rc);
+    return rc == -EDQUOT ? "too many of this guest's earlier commands are still running"
+                         : strerror(-rc);
 }
 
 static void exec_open(struct connection *connection)
@@ -261,11 +262,10 @@ static void exec_start(struct connection *connection)
 static void exec_again(void *arg)
 {
     struct exec *exec = arg;
-
     int rc = start_program(exec, false);
 
     if (rc < 0) {
-        connection_log(exec->connection, LOG_CHANGES, "cannot run its command: %s (tried again)",
+        connection_log(exec->connection, LOG_CHANGES, "cannot run its command: %s (retrying)",
                        why_not(rc));
         backoff_start(&exec->backoff);
     } else {
@@ -281,7 +281,7 @@ static int read_user(struct exec *exec, char why[CONNECTION_WHY_MAX])
     if (name[0])
         return user_read(name, &exec->user, why);
     snprintf(why, CONNECTION_WHY_MAX,
-             "connection=exec needs user= (node private/user; user=root must be said)");
+             "connection=exec needs user= (node private/user; for root, write user=root)");
     return -EINVAL;
 }
 

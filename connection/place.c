@@ -261,13 +261,13 @@ const char *place_error(int rc)
 {
     switch (rc) {
     case -ENOKEY:
-        return "others than root can change it, and no user is named (the log says more)";
+        return "users other than root can change it, and no such user is named (see the service's log)";
     case -EKEYREJECTED:
-        return "there is xenstored, or Xen, which no channel may reach";
+        return "it leads to xenstored or to Xen's devices, which no channel may use";
     case -EISDIR:
-        return "there is a directory";
+        return "it is a directory";
     case -ETIMEDOUT:
-        return "its file system does not answer";
+        return "its file system did not answer within 2 s";
     default:
         return strerror(-rc);
     }
@@ -304,8 +304,8 @@ void place_explain(const struct place *place, char *text, size_t size)
         break;
     case BLAME_USER:
         name_user(blame->id, name, sizeof(name));
-        snprintf(text, size, "%s belongs to user %s: add %s=%s, or another user", blame->part, name,
-                 place->key, name);
+        snprintf(text, size, "%s belongs to user %s: add %s=%s", blame->part, name, place->key,
+                 name);
         break;
     case BLAME_GROUP:
         name_group(blame->id, name, sizeof(name));

@@ -22,7 +22,7 @@ struct place {
     struct blame blame;      /* after -ENOKEY */
 };
 
-/* 0, positive, or a negative errno, which place_visit() returns. It runs in the short-lived process. */
+/* Runs in the short-lived process. Gives what place_visit() returns: a negative errno, or not. */
 typedef int place_work(const struct spot *spot, void *arg);
 
 /*

@@ -252,11 +252,11 @@ static const char *link_error(int rc)
 {
     switch (rc) {
     case -EADDRINUSE:
-        return "there is a link to something else";
+        return "a link to something else is there";
     case -EEXIST:
-        return "there is a file that is no link";
+        return "a file that is not a link is there";
     case -EBUSY:
-        return "there is another user's link";
+        return "another user's link is there";
     default:
         return place_error(rc);
     }

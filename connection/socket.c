@@ -48,7 +48,7 @@ static void server_knocked(evutil_socket_t listener, short what, void *arg)
     account_set_waiting(&server->connection->account, true);
     if (!server->knock_logged)
         connection_log(server->connection, LOG_CHANGES,
-                       "another client waits until this one has left (one at a time)");
+                       "another client is waiting (one client at a time)");
     server->knock_logged = true;
 }
 
@@ -69,8 +69,8 @@ static void accept_later(struct server *server, int error)
 {
     event_del(server->incoming);
     backoff_start(&server->backoff);
-    endpoint_set_error(server->connection->endpoint, -error, "cannot accept a client: %s (tried again)",
-                       strerror(error));
+    endpoint_set_error(server->connection->endpoint, -error,
+                       "cannot accept a client: %s (retrying)", strerror(error));
 }
 
 static void server_accept(evutil_socket_t listener, short what, void *arg)
@@ -95,9 +95,9 @@ static const char *listen_error(int rc)
     case -EADDRINUSE:
         return "another program listens there";
     case -EEXIST:
-        return "there is a file that is no socket";
+        return "a file that is not a socket is there";
     case -EBUSY:
-        return "there is another user's socket";
+        return "another user's socket is there";
     default:
         return place_error(rc);
     }

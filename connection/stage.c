@@ -300,8 +300,11 @@ static int take_version(const struct stage *stage)
 static int prepare(struct stage *stage)
 {
     int rc = take_version(stage);
-    void *memory = rc < 0 ? MAP_FAILED : mmap(NULL, sizeof(struct journal), PROT_READ | PROT_WRITE, MAP_SHARED,
-                                              stage->kept[JOURNAL], 0);
+    void *memory = MAP_FAILED;
+
+    if (rc == 0)
+        memory = mmap(NULL, sizeof(struct journal), PROT_READ | PROT_WRITE, MAP_SHARED,
+                      stage->kept[JOURNAL], 0);
 
     if (memory == MAP_FAILED)
         return rc < 0 ? rc : -errno;

@@ -11,7 +11,7 @@
 static void retry(struct toll *toll, int error)
 {
     if (!toll->unwatched)
-        log_line(LOG_ERRORS, "cannot watch domain %u's nodes: %s (they are looked at every 5 s)",
+        log_line(LOG_ERRORS, "cannot watch domain %u's nodes: %s (polling every 5 s)",
                  toll->domid, error_text(error));
     toll->unwatched = true;
     backoff_start(&toll->pause);
@@ -62,7 +62,8 @@ static void hold(struct toll *toll)
     toll->held = true;
     backoff_start(&toll->pause);
     if (rate_try(&toll->told) == 0)
-        log_line(LOG_CHANGES, "domain %u changes its nodes too often: it is not watched for a while",
+        log_line(LOG_CHANGES,
+                 "domain %u writes xenstore too often: ignoring its changes for up to 5 s",
                  toll->domid);
 }
 

@@ -21,7 +21,7 @@ struct rights;
  */
 int unix_listen(struct place *place, const struct rights *rights, struct stat *file);
 
-/* Whether fd listens at the place, where a socket file is: then *file is set as unix_listen() does. */
+/* Whether fd listens at the place, which has a socket: then sets *file as unix_listen() does. */
 bool unix_listens(int fd, struct place *place, struct stat *file);
 
 /* Stops listening, and removes the file if it still is the one that was made. */

@@ -12,6 +12,14 @@ int usage_complain(const char *word, const char *why)
     return EXIT_USAGE;
 }
 
+int usage_refuse(const char *option, const char *value, const char *why)
+{
+    const char *program = program_invocation_short_name;
+
+    fprintf(stderr, "%s: %s: \"%s\" %s (see %s --help)\n", program, option, value, why, program);
+    return EXIT_USAGE;
+}
+
 const char *usage_letter(int letter)
 {
     static char text[3];

@@ -25,7 +25,7 @@ static const char usage[] =
     "  -v, --verbose      log also the backends' states, clients and commands,\n"
     "                     and if given twice what each channel decides to do next\n"
     "  -q, --quiet        log only what went wrong\n"
-    "      --foreground   as it does anyway\n"
+    "      --foreground   accepted for compatibility; always in the foreground\n"
     "  -h, --help         print this\n"
     "      --version      print the version\n"
     "\n"

@@ -292,8 +292,8 @@ static const struct key keys[KEY_COUNT] = {
     [KEY_GROUP] = {"group", take_account, TEXT(group, DECLARATION_ACCOUNT_MAX)},
     [KEY_MODE] = {"mode", take_mode},
     [KEY_USER] = {"user", take_account, TEXT(user, DECLARATION_ACCOUNT_MAX),
-                  .missing = ": the user that runs the command, such as user=nobody; user=root "
-                             "must be said"},
+                  .missing = ": the user that runs the command, such as user=nobody; for root, "
+                             "write user=root"},
 };
 
 /* Cuts the blanks at both ends. */

@@ -67,8 +67,8 @@ int declaration_parse_guest(const char *spec, struct declaration *channel,
 
 /*
  * The text that declaration_parse_plugged makes the same channel of, with what is not as by
- * default: it is parsed and compared. 0, and the caller frees *text; -EINVAL: no text says it (a name with a
- * comma, a control character); or -ENOMEM.
+ * default: it is parsed and compared. 0, and the caller frees *text; -EINVAL: no text says it (a
+ * name with a comma, a control character); or -ENOMEM.
  */
 int declaration_format(const struct declaration *channel, char **text);
 

@@ -10,11 +10,12 @@ const char *error_text(int rc)
     case -EDQUOT:
         return "a xenstore quota of this domain is used up (see pvchan(7), LIMITS)";
     case -EUSERS:
-        return "no event channel is left in this domain (raise max_event_channels in its xl config)";
+        return "this domain has no event channels left (raise max_event_channels in its xl config)";
     case -ENOLCK:
-        return "no space is left for the lock (in /run/pvchan)";
+        return "no space for the lock file in /run/pvchan";
     case -EMEDIUMTYPE:
-        return "this kernel's pages are not of 4096 bytes, as grants are (see pvchan(7), LIMITS)";
+        return "this kernel's page size is not 4096 bytes, the size of a grant "
+               "(see pvchan(7), LIMITS)";
     default:
         return strerror(-rc);
     }

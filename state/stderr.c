@@ -61,7 +61,7 @@ void stderr_write(const char *message)
 
     if (!output.is_open)
         open_output();
-    snprintf(lost, sizeof(lost), "%u lines lost: nobody read them in time", output.lost);
+    snprintf(lost, sizeof(lost), "%u log lines dropped: standard error was full", output.lost);
     if (output.lost > 0 && put(lost))
         output.lost = 0;
     if (output.lost > 0 || !put(message))

@@ -116,7 +116,7 @@ part "what cannot be plugged in is tried again"
 touch "$work/file"
 agent_config "name=one, connection=socket, path=$work/file"
 kill -HUP "$agent"
-hears "one: cannot listen on its path: there is a file that is no socket (retrying) (socket $work/file)"
+hears "one: cannot listen on its path: a file that is not a socket is there (retrying) (socket $work/file)"
 [[ $(vchan list) == *"cannot listen on its path"* ]] || fail "vchan list: $(vchan list)"
 agent_config "name=one, connection=socket, path=$work/file" \
     "name=two, connection=connect, path=$work/server"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A driver domain that is the backend of more frontends than xenstored lets it watch (128 watches, two for each): those
-# beyond are looked at every 5 seconds, and served.
+# beyond are polled every 5 seconds, and served.
 set -u
 limit=900
 . "${srcdir:-.}/tests/sim-lib.bash" || exit 1
@@ -21,7 +21,7 @@ for ((i = 1; i <= many; i++)); do
     run 0 xensim exec "g$i" vchan cat --timeout 60 a <<< "served"
     says "served"
 done
-grep "cannot watch domain [0-9]*'s nodes: .* (they are looked at every 5 s)" "$work/log" ||
+grep "cannot watch domain [0-9]*'s nodes: .* (polling every 5 s)" "$work/log" ||
     fail "all are watched: this tests nothing"
 
 for ((i = 1; i <= many; i++)); do

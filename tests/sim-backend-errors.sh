@@ -29,8 +29,8 @@ domid=$(xl domid guest)
 part "sockets"
 echo precious > "$work/file"
 refused file connection=socket path="$work/file" -- \
-    "cannot listen on its path: there is a file that is no socket (retrying)"
-await "file: cannot listen on its path: there is a file that is no socket (retrying) (socket $work/file)"
+    "cannot listen on its path: a file that is not a socket is there (retrying)"
+await "file: cannot listen on its path: a file that is not a socket is there (retrying) (socket $work/file)"
 [ "$(cat "$work/file")" = precious ] || fail "the file was changed"
 refused nowhere connection=socket path="$work/no/socket" -- \
     "cannot listen on its path: No such file or directory (retrying)"
@@ -65,9 +65,9 @@ wait "$listener" || fail "socat: exit code $?"
 [ "$(cat "$work/out")" = again ] || fail "got: $(cat "$work/out")"
 run 0 xl-vchan attach guest name=wrong connection=connect path="$work/file"
 run 3 xensim exec guest vchan cat wrong
-await "wrong: cannot connect to its path: there is a file that is no socket (connect $work/file)"
+await "wrong: cannot connect to its path: a file that is not a socket is there (connect $work/file)"
 run 3 xl-vchan wait --timeout 0 guest wrong
-complains 'xl-vchan: wait guest: channel "wrong": not Connected in time (it is Closed/Closed; backend: cannot connect to its path: there is a file that is no socket): closed, until a program in guest opens it again'
+complains 'xl-vchan: wait guest: channel "wrong": not Connected in time (it is Closed/Closed; backend: cannot connect to its path: a file that is not a socket is there): closed, until a program in guest opens it again'
 run 0 xl-vchan detach guest wrong
 
 part "commands"
@@ -127,7 +127,7 @@ run 0 xl-vchan detach guest stuck
 part "nodes that make no sense"
 B=/local/domain/0/backend/vchan/$domid/90
 xenstore-write "$B/state" 1 "$B/connection" echo "$B/online" 1
-await "$domid/90: cannot be served: its nodes name, frontend, frontend-id, read-ring, write-ring do not make sense"
+await "$domid/90: cannot serve: invalid name, frontend, frontend-id, read-ring or write-ring node"
 state "$B" 6
 xenstore-rm "$B"
 xenstore-write "/local/domain/0/backend/vchan/what/0/state" 1 \
@@ -165,7 +165,7 @@ for ((fd = 3; ; fd++)); do [ -e "/proc/$backend/fd/$fd" ] || break; done
 prlimit --pid "$backend" --nofile="$fd:"
 socat -u - "UNIX-CONNECT:$work/few" <<< "at last" &
 client=$!
-await "few: cannot accept a client: Too many open files (tried again)" 30
+await "few: cannot accept a client: Too many open files (retrying)" 30
 prlimit --pid "$backend" --nofile=1024:
 wait "$client"
 within 30 grep -qx "at last" "$work/heard"

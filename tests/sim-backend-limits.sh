@@ -31,7 +31,7 @@ guest=$!
 exec {in}> "$work/in"
 await "a: Connected" 30
 run 3 xensim exec one vchan cat c < /dev/null
-await "c: its domain has more than 200K of rings mapped" 30
+await "c: its domain's rings exceed 200K (--max-rings)" 30
 works two a
 exec {in}>&-
 wait "$guest" || fail "vchan cat: exit code $?"
@@ -49,7 +49,7 @@ exec {in}> "$work/in"
 await "a: Connected" 30
 await "a: Connected" 30
 run 3 xensim exec three vchan cat a < /dev/null
-await "a: all domains together have more than 300K of rings mapped" 30
+await "a: the rings of all domains exceed 300K (--max-all-rings)" 30
 exec {in}>&-
 for guest in "${holders[@]}"; do
     wait "$guest" || fail "vchan cat: exit code $?"
@@ -63,7 +63,7 @@ run 0 xl-vchan detach two a
 run 0 xl-vchan attach two name=small ring=1K connection=echo
 await "small: InitWait"
 xensim exec two hostile 0 1 1 sizes device/vchan 20 > "$work/did" || fail "hostile: exit code $?: $(cat "$work/did")"
-await "small: Closed: cannot map its rings: they are larger than those that were declared for it (read-ring 1024, \
+await "small: Closed: cannot map its rings: they are larger than declared (read-ring 1024, \
 write-ring 2048)" 30
 [[ $seen != *Connected* ]] || fail "they are mapped: $seen"
 works two small
@@ -86,7 +86,7 @@ two=$(xl domid two) one=$(xl domid one)
 B=/local/domain/0/backend/vchan/$one/70
 xenstore-write "$B/connection" echo "$B/online" 1 "$B/name" x "$B/frontend-id" "$one" \
     "$B/frontend" "/local/domain/$two/device/vchan/0" "$B/state" 1
-await "$one/70 x: cannot be served: its nodes name, frontend, frontend-id, read-ring, write-ring do not make sense" 30
+await "$one/70 x: cannot serve: invalid name, frontend, frontend-id, read-ring or write-ring node" 30
 state "$B" 6
 xenstore-rm "$B"
 
@@ -95,6 +95,9 @@ for option in --max-channels=0 --max-connects=x --max-rings=5T --max-all-rings=5
     run 2 vchan-backend "$option"
     [[ $err == "vchan-backend: "*"(see vchan-backend --help)" ]] || fail "$option: $err"
 done
+run 2 vchan-backend --max-channels=x
+complains 'vchan-backend: --max-channels: "x" is not a positive number (see vchan-backend --help)'
+run 2 vchan-backend --max-rings
 complains 'vchan-backend: "--max-rings": needs a value (see vchan-backend --help)'
 
 for name in a c; do run 0 xl-vchan detach one $name; done
@@ -117,7 +120,7 @@ done
 backend_start
 works old r64K
 run 3 xensim exec old vchan cat r128K < /dev/null
-await "they are larger than those that were declared for it (read-ring 65536, write-ring 65536)" 30
+await "they are larger than declared (read-ring 65536, write-ring 65536)" 30
 run 0 xl-vchan detach old r64K
 run 0 xl-vchan detach old r128K
 run 0 xl destroy old

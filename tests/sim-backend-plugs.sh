@@ -85,9 +85,9 @@ part "connect: the guest waits for the server, and goes on with the next"
 run 0 xl-vchan attach guest name=again connection=connect path="$work/again" reconnect=1
 guest_start again
 echo one >&"$in"
-await "again: cannot connect to its path: No such file or directory (tried again)" 30
+await "again: cannot connect to its path: No such file or directory (retrying)" 30
 run 0 xensim exec guest vchan list
-[[ $out == *"(tried again)"* ]] || fail "list: $out"
+[[ $out == *"(retrying)"* ]] || fail "list: $out"
 serve "UNIX-LISTEN:$work/again" /dev/null "$work/out.1"
 await "again: Connected" 30
 holds "$work/out.1" one
@@ -97,7 +97,7 @@ echo two >&"$in"
 serve "UNIX-LISTEN:$work/again" /dev/null "$work/out.2"
 await "again: server came" 30
 run 0 xensim exec guest vchan list
-[[ $out != *"(tried again)"* ]] || fail "list: $out"
+[[ $out != *"(retrying)"* ]] || fail "list: $out"
 holds "$work/out.2" two
 guest_ends 0
 wait "$listener"
@@ -152,7 +152,7 @@ xenstore-write $F/state 1
 xenstore-chmod -r $F "n$id"
 xenstore-write "$B/connection" exec "$B/private/command" id "$B/name" old "$B/online" 1 "$B/frontend-id" "$id" \
     "$B/frontend" $F "$B/state" 1
-await "$id/900 old: connection=exec needs user= (node private/user; user=root must be said) (exec id)"
+await "$id/900 old: connection=exec needs user= (node private/user; for root, write user=root) (exec id)"
 [[ $(xenstore-read "$B/error") == "connection=exec needs user= "* ]] || fail "B/error: $(xenstore-read "$B/error")"
 xenstore-rm "$B" $F
 
@@ -221,7 +221,7 @@ guest_ends 0
 
 part "pty: the link is replaced if it leads nowhere, and not otherwise"
 run 1 xl-vchan attach guest name=second connection=pty path="$work/tty"
-[[ $err == *": cannot make a link at its path: there is a link to something else (retrying)" ]] || fail "$err"
+[[ $err == *": cannot make a link at its path: a link to something else is there (retrying)" ]] || fail "$err"
 terminal=$(readlink "$work/tty")
 ln -s "$terminal" "$work/old" # of a killed process, whose terminal's number was given again
 until [[ $(stat -c %z "$terminal") > $(stat -c %z "$work/old") ]]; do chmod 666 "$terminal"; done
@@ -232,7 +232,7 @@ run 0 xl-vchan detach guest pty
 vanishes "$work/tty"
 [ ! -L "$work/tty" ] || fail "the link is left"
 run 1 xl-vchan attach guest name=file connection=pty path="$work/up"
-[[ $err == *": cannot make a link at its path: there is a file that is no link (retrying)" ]] || fail "$err"
+[[ $err == *": cannot make a link at its path: a file that is not a link is there (retrying)" ]] || fail "$err"
 ln -s /dev/pts/99999 "$work/tty"
 run 0 xl-vchan attach guest name=once connection=pty path="$work/tty" reconnect=0
 guest_start once

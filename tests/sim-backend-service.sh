@@ -41,7 +41,7 @@ told "$work/notified" "STATUS=5 channels, 0 connected"
 part "STATUS: who waits for a server is not connected; commands do not hear of the manager"
 in_domain guest vchan cat nobody < /dev/null &
 waiting=$!
-await "nobody: cannot connect to its path: No such file or directory (tried again)" 30
+await "nobody: cannot connect to its path: No such file or directory (retrying)" 30
 in_domain guest vchan cat env < /dev/null > "$work/env"
 grep -E "^(NOTIFY|WATCHDOG|FDSTORE|LISTEN|PVCHAN_KEPT)" "$work/env" && fail "a command has this"
 guest_start echo

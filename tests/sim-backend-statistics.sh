@@ -81,11 +81,11 @@ socat - "UNIX-CONNECT:$work/pool" < "$work/second" > "$work/got" {to_first}>&- &
 second=$!
 exec {to_second}> "$work/second"
 shows 9 ".* connections=1 waiting=1 peer=pid $first .*"
-await "pool: another client waits until this one has left (one at a time)"
+await "pool: another client is waiting (one client at a time)"
 run 0 xl-vchan list --long guest
 [[ $out == *"pid $first "*" (another client waits)"* ]] || fail "list: $out"
 run 0 xl-vchan show guest pool
-[[ $out == *"another client waits at its socket"*"another waits   yes"* ]] || fail "show: $out"
+[[ $out == *"another client is waiting at its socket"*"another waits   yes"* ]] || fail "show: $out"
 run 0 xl-vchan list --json guest
 [[ $out == *'"waiting":1'* ]] || fail "JSON: $out"
 exec {to_first}>&-

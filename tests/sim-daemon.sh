@@ -165,7 +165,7 @@ for end in .bak .orig .old .save .rpmsave .dpkg-old "~"; do
 done
 plain web
 is_up web db Initialising
-told "xl-vchan: daemon: web: $configs/web.cfg.bak declares it, but is not read: its name is that of a copy"
+told "xl-vchan: daemon: web: $configs/web.cfg.bak declares this domain but is ignored: its name looks like a backup copy"
 
 scenario "one file, linked to in auto"
 config web "name=db, connection=echo"

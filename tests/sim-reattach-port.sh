@@ -30,10 +30,10 @@ says "$port"
 
 part "the next backend takes it for the other's"
 backend_start
-await "$id/0 dead: $front/0 is not gone on with: its event-channel $port is another channel's, too"
+await "$id/0 dead: cannot resume $front/0: event channel $port is also claimed by another channel"
 state "$back/0" 6
 run 0 xenstore-read "$back/0/error"
-says "$front/0 is not gone on with: its event-channel $port is another channel's, too"
+says "cannot resume $front/0: event channel $port is also claimed by another channel"
 wait $cat || fail "vchan cat other: exit code $? $(cat "$work/other.err")"
 same "$work/out" <(echo "unharmed")
 

@@ -126,7 +126,7 @@ run 1 xl-vchan apply "$work/nobody.cfg"
 complains "xl-vchan: apply $work/nobody.cfg: there is no domain \"nobody\" (xl-vchan create makes one)"
 for command in diff apply; do
     run 1 xl-vchan $command <(echo 'name = "web"')
-    [[ $err == *": there is no vchan in it (vchan = [ ] is for no channels)" ]] || fail "$err"
+    [[ $err == *": no vchan= key (vchan = [ ] is for no channels)" ]] || fail "$err"
 done
 echo 'vchan = []' > "$work/nameless.cfg"
 run 1 xl-vchan diff "$work/nameless.cfg"

@@ -116,7 +116,7 @@ xenstore-rm /local/domain/0/data $B/error
 xenstore-write $F/state 4 $B/state 5 $B/online 0
 hint web db '!being unplugged, but not closed: waits for vchan-backend in Domain-0 (if it stays so, see its log)'
 xenstore-write $B/state 6
-hint web db "!unplugging has begun, but not ended (xl-vchan detach $web 0 ends it)"
+hint web db "!unplugging was not completed (xl-vchan detach $web 0 completes it)"
 run 0 xl-vchan detach web db
 
 part "a program that hangs"

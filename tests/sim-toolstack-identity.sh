@@ -185,7 +185,7 @@ run 0 xl-vchan detach web c
 for name in 0 Domain-0; do
     echo "vchan = [ \"name=a,backend=$name,connection=exec,user=root,command=touch $work/ran\" ]" > "$work/state/${uuid}1.cfg"
     run 0 xl-vchan detach web b
-    [[ $err == *"an older xl-vchan wrote backend=$name, which does not tell which domain is meant"* ]] || fail "complained: $err"
+    [[ $err == *"an older xl-vchan wrote backend=$name, which is ambiguous"* ]] || fail "complained: $err"
     run 0 xl-vchan attach web name=b
 done
 run 0 xl destroy web
@@ -246,7 +246,7 @@ done
 part "a name that a declared domain had, and lives without: nothing, and a line"
 run 0 xl rename victim renamed
 plain victim
-told "$work/daemon" "xl-vchan: daemon: victim: the channels declared for this name are those of domain $(xl domid renamed)"
+told "$work/daemon" "xl-vchan: daemon: victim: the channels declared for this name belong to domain $(xl domid renamed)"
 has_not victim db
 has renamed db
 run 0 xl destroy renamed

@@ -213,7 +213,7 @@ refuses 'attach 77: there is no such domain' xl-vchan attach 77 name=x
 refuses 'attach nowhere: there is no such domain' xl-vchan attach nowhere name=x
 refuses 'attach web: key "ring": 3G is larger than 1M (use at most ring=1M)' \
     xl-vchan attach web name=x ring=3G
-refuses 'attach web: key "user": missing (connection=exec needs it: the user that runs the command, such as user=nobody; user=root must be said)' \
+refuses 'attach web: key "user": missing (connection=exec needs it: the user that runs the command, such as user=nobody; for root, write user=root)' \
     xl-vchan attach web name=x connection=exec command=id
 refuses "attach web: key \"command\": takes all that follows it, \"user=\" too (write user= before command=; if the command is to have it, write ''user=)" \
     xl-vchan attach web name=x connection=exec user=root "command=logger, user=nobody"

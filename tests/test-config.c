@@ -196,11 +196,11 @@ START_TEST(sizes_are_rounded_up)
 END_TEST
 
 #define KEYS                                                                                       \
-    "name, backend, backend-uuid, devid, ring, read-ring, write-ring, connection, path, address, command, "      \
-    "reconnect, owner, group, mode, user"
+    "name, backend, backend-uuid, devid, ring, read-ring, write-ring, connection, path, address, " \
+    "command, reconnect, owner, group, mode, user"
 #define NO_USER                                                                                    \
     "key \"user\": missing (connection=exec needs it: the user that runs the command, such as "    \
-    "user=nobody; user=root must be said)"
+    "user=nobody; for root, write user=root)"
 
 static const struct {
     const char *spec, *why;
@@ -445,9 +445,9 @@ static const struct {
     {"x=1; vchans=['name=a']\n", "",
      "@:1: vchans: unknown (write vchan = [ \"name=NAME, ...\" ])"},
     {"name='web'\nvchan=['name=a']\r\n", "",
-     "@:2: ends in CR LF, which xl does not take either (sed -i 's/\\r$//' removes each CR)"},
+     "@:2: line ends in CR LF, which xl does not accept either (sed -i 's/\\r$//' removes each CR)"},
     {"\xef\xbb\xbfname='web'\n", "",
-     "@:1: begins with a byte order mark, which xl does not take either "
+     "@:1: begins with a byte order mark, which xl does not accept either "
      "(sed -i '1s/^\\xef\\xbb\\xbf//' removes it)"},
 };
 

@@ -23,8 +23,8 @@ START_TEST(refuses_larger_pages)
     page_size = sizes[_i];
     ck_assert_int_eq(xen_open(&xen), -EMEDIUMTYPE);
     ck_assert_ptr_null(xen);
-    ck_assert_str_eq(error_text(-EMEDIUMTYPE), "this kernel's pages are not of 4096 bytes, as "
-                                               "grants are (see pvchan(7), LIMITS)");
+    ck_assert_str_eq(error_text(-EMEDIUMTYPE), "this kernel's page size is not 4096 bytes, the "
+                                               "size of a grant (see pvchan(7), LIMITS)");
 }
 END_TEST
 

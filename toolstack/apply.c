@@ -179,7 +179,8 @@ static int run(const struct command *command, int argc, char **argv)
         if (opt == ':' || opt == '?')
             return command_bad_option(command, opt, argv);
         if (opt == 'w' && !command_seconds(optarg, &apply.seconds))
-            return command_usage(command, "--wait: \"%s\" is no number of seconds", optarg);
+            return command_usage(command, "--wait: \"%s\" is not a whole number of seconds",
+                                 optarg);
         apply.dry |= opt == 'n';
         apply.quiet |= opt == 'q';
         apply.force |= opt == 'f';
@@ -196,8 +197,8 @@ const struct command command_apply = {
     "Give a running domain the channels of a config file",
     "Detaches what the file does not declare, attaches what is missing, attaches anew what "
     "differs;\n"
-    "then prints that as diff does. Channels that are as declared are not touched. If anything fails, "
-    "what\n"
+    "then prints that as diff does. Channels that are as declared are not touched. If anything "
+    "fails, what\n"
     "there was is attached again.\n"
     "  -n, --dry-run    only print it\n"
     "  -q, --quiet      do not print it\n"

@@ -163,7 +163,8 @@ static int run(const struct command *command, int argc, char **argv)
         if (opt != 'w')
             return command_bad_option(command, opt, argv);
         if (!command_seconds(optarg, &seconds))
-            return command_usage(command, "--wait: \"%s\" is no number of seconds", optarg);
+            return command_usage(command, "--wait: \"%s\" is not a whole number of seconds",
+                                 optarg);
     }
     if (argc - optind < 2)
         return command_usage(command, "%s missing", argc == optind ? "DOMAIN" : "KEY=VALUE");

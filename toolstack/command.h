@@ -41,7 +41,7 @@ int command_bad_option(const struct command *command, int answer, char **argv);
  */
 int command_take_json(const struct command *command, int argc, char **argv, bool *json);
 
-/* Parses the argument of --wait. False: it is not a number of seconds. */
+/* Parses the argument of --wait. False: it is not a whole number of seconds. */
 bool command_seconds(const char *text, unsigned int *seconds);
 
 /*

@@ -252,10 +252,10 @@ static int check_encoding(const struct reader *reader, const char *text, size_t 
     if (memchr(text, '\0', size))
         return refuse(reader, 0, "is not a text file (it holds a NUL)");
     if (strncmp(text, "\xef\xbb\xbf", 3) == 0)
-        return refuse(reader, 1, "begins with a byte order mark, which xl does not take either "
+        return refuse(reader, 1, "begins with a byte order mark, which xl does not accept either "
                                  "(sed -i '1s/^\\xef\\xbb\\xbf//' removes it)");
     if (line)
-        return refuse(reader, line, "ends in CR LF, which xl does not take either "
+        return refuse(reader, line, "line ends in CR LF, which xl does not accept either "
                                     "(sed -i 's/\\r$//' removes each CR)");
     return 0;
 }

@@ -222,7 +222,7 @@ static char *join_settings(char **settings)
 static int create_config(struct creation *creation)
 {
     if (!creation->config.declares)
-        tool_say("%s: there is no vchan in it: a domain without channels", creation->file);
+        tool_say("%s: warning: no vchan= key; creating a domain without channels", creation->file);
     return create_read(creation);
 }
 
@@ -282,7 +282,8 @@ static int parse_options(const struct command *command, int argc, char **argv,
         if (opt == ':' || opt == '?')
             return command_bad_option(command, opt, argv);
         if (opt == 'w' && !command_seconds(optarg, &creation->seconds))
-            return command_usage(command, "--wait: \"%s\" is no number of seconds", optarg);
+            return command_usage(command, "--wait: \"%s\" is not a whole number of seconds",
+                                 optarg);
         creation->paused |= opt == 'p';
         for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++)
             if (passed[i].opt == opt)

@@ -68,7 +68,8 @@ static bool is_copy(const char *name)
 /* Whoever named a file so may have meant it to count. */
 static void complain_copy(const struct search *search, const char *path)
 {
-    tool_complain(search->tool, "%s declares it, but is not read: its name is that of a copy", path);
+    tool_complain(search->tool,
+                  "%s declares this domain but is ignored: its name looks like a backup copy", path);
 }
 
 static void try_file(struct search *search, const char *path)

@@ -16,12 +16,13 @@ struct declared_dirs {
 };
 
 /*
- * Files whose names end like a copy's (".bak", "~", ".dpkg-old", …) do not count; that one of them
- * would have is said. So do not those whose names begin with a dot.
+ * Files whose names end like a copy's (".bak", "~", ".dpkg-old", …) are ignored, with a warning if
+ * one declares the domain. Files whose names begin with a dot are ignored silently.
  *
  * Reads the declaration of a domain out of the one file in these directories that has its uuid, or
- * else its name and no uuid: *by_name tells. 0, and the caller owns *config: config_free(). -ENOENT: there is none
- * (says nothing). Another negative errno, after saying why: several files, or a mistake in it.
+ * else its name and no uuid: *by_name tells. 0, and the caller owns *config: config_free().
+ * -ENOENT: there is none (says nothing). Another negative errno, after saying why: several files,
+ * or a mistake in it.
  */
 int declared_find(struct tool *tool, const struct declared_dirs *dirs, const char *name,
                   const char *uuid, struct config *config, bool *by_name);

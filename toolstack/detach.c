@@ -89,7 +89,8 @@ static int run(const struct command *command, int argc, char **argv)
         else if (opt != 'w')
             return command_bad_option(command, opt, argv);
         else if (!command_seconds(optarg, &detach.seconds))
-            return command_usage(command, "--wait: \"%s\" is no number of seconds", optarg);
+            return command_usage(command, "--wait: \"%s\" is not a whole number of seconds",
+                                 optarg);
     }
     if (argc - optind != 2)
         return command_usage(command, "wants a DOMAIN and the NAME of its channel");

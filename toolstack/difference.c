@@ -188,7 +188,7 @@ int differences_read(struct tool *tool, const char *file, const char *domain,
     if (rc < 0)
         tool_say("%s", why);
     if (rc == 0 && !differences->want.declares) {
-        tool_say("%s: there is no vchan in it (vchan = [ ] is for no channels)", file);
+        tool_say("%s: no vchan= key (vchan = [ ] is for no channels)", file);
         rc = -EINVAL;
     }
     if (rc == 0)

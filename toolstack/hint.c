@@ -137,7 +137,7 @@ static bool is_unplugged(const struct scene *scene)
     if (strcmp(scene->view->texts[VIEW_ONLINE], "0") != 0)
         return false;
     if (scene->backend == XenbusStateClosed)
-        return say(scene, true, "unplugging has begun, but not ended (xl-vchan detach %u %u ends it)",
+        return say(scene, true, "unplugging was not completed (xl-vchan detach %u %u completes it)",
                    id->frontend, id->devid);
     if (!scene->is_app || (scene->view->served == SERVED_NO && lost_program(scene)))
         return blame(scene, "being unplugged, but not closed");
@@ -265,8 +265,7 @@ static bool is_half_closed(const struct scene *scene)
 static bool has_waiting_client(const struct scene *scene)
 {
     return scene->view->traffic.counts[TRAFFIC_WAITING] > 0 &&
-           say(scene, false,
-               "another client waits at its socket until this one has left (one at a time)");
+           say(scene, false, "another client is waiting at its socket (one client at a time)");
 }
 
 /* The first that finds something has the word. */

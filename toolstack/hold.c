@@ -48,7 +48,7 @@ static int check_holder(struct tool *tool, domid_t domid, const struct hold *hol
         holder == domid)
         return 0;
     tool_complain(tool,
-                  "domain %u has the same uuid and came first: the channels kept for it are not for "
+                  "domain %u has the same uuid and came first: its channels are not given to "
                   "domain %u (give one of them another uuid)",
                   holder, domid);
     return -EEXIST;
@@ -58,7 +58,6 @@ static int read_config(struct tool *tool, domid_t domid, struct hold *hold)
 {
     int rc = record_read(tool, hold->uuid, &hold->config);
 
-    hold->recorded = rc == 0;
     if (rc == -ENOENT || rc == -EBADMSG)
         return read_plugged(tool, domid, &hold->config);
     return rc;

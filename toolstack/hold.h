@@ -16,7 +16,6 @@ struct hold {
     int locks; /* -1: none */
     char uuid[RECORD_UUID_MAX];
     struct config config; /* what the domain is to have: for the holder to change */
-    bool recorded;        /* that was from a record */
     bool staged;
 };
 

@@ -105,7 +105,8 @@ static void print_row(const struct list *list, const struct row *row, const int 
     const enum column *column = list->columns + (list->domain ? 1 : 0);
 
     for (; column[1] != COLUMN_COUNT; column++)
-        printf("%s%*s ", row->cells[*column], widths[*column] - text_width(row->cells[*column]), "");
+        printf("%s%*s ", row->cells[*column],
+               widths[*column] - text_width(row->cells[*column]), "");
     puts(row->cells[*column]);
 }
 

@@ -104,7 +104,9 @@ static void look_traffic(struct monitor *monitor, struct monitored *channel)
 
 uint64_t monitor_rate(const struct monitored *channel, enum traffic_count direction)
 {
-    return channel->unserved || tool_now() - channel->sampled > TRAFFIC_SILENCE ? 0 : channel->rates[direction];
+    return channel->unserved || tool_now() - channel->sampled > TRAFFIC_SILENCE
+               ? 0
+               : channel->rates[direction];
 }
 
 /* --- all that there is --- */

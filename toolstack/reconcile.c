@@ -312,8 +312,8 @@ static int check_file(struct reconcile *reconcile, domid_t domid, const char *na
     if (!by_name || !is_taken(reconcile, domid, name, &other))
         return 0;
     tool_complain(reconcile->tool,
-                  "the channels declared for this name are those of domain %u, which had it before "
-                  "(xl-vchan apply CONFIG gives this one channels, too)",
+                  "the channels declared for this name belong to domain %u, which had the name "
+                  "first (xl-vchan apply CONFIG gives this one channels, too)",
                   other);
     return -EEXIST;
 }

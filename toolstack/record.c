@@ -150,8 +150,7 @@ static int check_first_form(struct tool *tool, const struct config *config,
         if (!is_ambiguous(tool, channel))
             continue;
         snprintf(why, CONFIG_WHY_MAX,
-                 "channel \"%s\": an older xl-vchan wrote backend=%s, which does not tell which domain "
-                 "is meant",
+                 "channel \"%s\": an older xl-vchan wrote backend=%s, which is ambiguous",
                  channel->name, channel->backend);
         return -EINVAL;
     }
@@ -267,7 +266,8 @@ int record_stage(struct tool *tool, const char *uuid, const struct config *confi
     unlink(path);
     if (rc != -EINVAL)
         return complain(tool, path, -rc);
-    tool_complain(tool, "cannot write %s: what is in a name cannot be written there", path);
+    tool_complain(tool, "cannot write %s: a name contains characters that a record cannot hold",
+                  path);
     return rc;
 }
 

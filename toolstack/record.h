@@ -20,7 +20,7 @@
 /* The form of the records that are written. The first one knew backends by their names only. */
 #define RECORD_FORM 2
 
-/* How long a record is kept whose domain is not there, in days that the daemon ran: it may be saved. */
+/* How many days of the daemon's running a record without its domain is kept: it may be saved. */
 #define RECORD_DAYS 30
 
 /* The name under which the daemon holds a lock as long as it runs. No domain has it. */
@@ -62,8 +62,8 @@ int record_read(struct tool *tool, const char *uuid, struct config *config);
 
 /*
  * Writes a record to the disk, beside the one that is valid, so that a full disk is noticed before
- * anything is changed; and reads it back: -EINVAL if it is not the same. record_commit makes it the valid one, record_abandon forgets it. The caller
- * has the domain's lock all the time.
+ * anything is changed; and reads it back: -EINVAL if it is not the same. record_commit makes it the
+ * valid one, record_abandon forgets it. The caller has the domain's lock all the time.
  */
 int record_stage(struct tool *tool, const char *uuid, const struct config *config);
 int record_commit(struct tool *tool, const char *uuid);

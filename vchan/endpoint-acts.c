@@ -157,7 +157,7 @@ static const char *join_error(int rc)
     case -ENODEV:
         return "No such device (modprobe xen-gntdev)";
     case -E2BIG:
-        return "they are larger than those that were declared for it";
+        return "they are larger than declared";
     case -EPROTO:
         return "its shared page makes no sense (ring orders, grants or indices)";
     default:
@@ -185,8 +185,8 @@ static int map_tried(struct endpoint *endpoint)
                           &endpoint->orders, owner, &endpoint->channel);
 
     if (rc == -E2BIG)
-        endpoint_explain(endpoint, rc, "cannot map its rings: they are larger than those that were "
-                         "declared for it (read-ring %u, write-ring %u)",
+        endpoint_explain(endpoint, rc, "cannot map its rings: they are larger than declared "
+                         "(read-ring %u, write-ring %u)",
                          1u << endpoint->orders.read, 1u << endpoint->orders.write);
     else if (rc < 0)
         endpoint_explain(endpoint, rc, "cannot map %s/ring-ref %u with event-channel %u: %s",
@@ -241,9 +241,11 @@ static int go_on(struct endpoint *endpoint)
         return rc;
     rc = check_claims(endpoint, endpoint->tried.port);
     if (rc < 0) {
-        endpoint_explain(endpoint, rc, "%s is not gone on with: its event-channel %u is %s",
+        endpoint_explain(endpoint, rc, "cannot resume %s: event channel %u %s%s",
                          endpoint->peer_dir, endpoint->tried.port,
-                         rc == -EBUSY ? "another channel's, too" : error_text(rc));
+                         rc == -EBUSY ? "is also claimed by another channel"
+                                      : "cannot be checked: ",
+                         rc == -EBUSY ? "" : error_text(rc));
         return rc;
     }
     return map_tried(endpoint);

@@ -84,8 +84,8 @@ struct endpoint_ops {
  * ("device/vchan/0", "backend/vchan/5/0"). A lock makes sure that one process only plays it.
  * A backend maps no rings that are larger than its directory declares (read-ring, write-ring; where
  * they are missing, RING_SIZE_DEFAULT). -ENOENT: there is no such device; -EBUSY: another process
- * has it; -EINVAL: its nodes make no sense; -ELOOP: both ends are the same domain. It does nothing more until endpoint_look(). On
- * failure *endpoint is NULL.
+ * has it; -EINVAL: its nodes make no sense; -ELOOP: both ends are the same domain. It does nothing
+ * more until endpoint_look(). On failure *endpoint is NULL.
  */
 int endpoint_open(struct store *store, struct xen *xen, enum machine_role role,
                   const char *own_dir, const struct endpoint_ops *ops, void *arg,

@@ -75,14 +75,14 @@ enum pvchan_flags {
  * ends are this domain; -ETIMEDOUT: the other side did not come; -ECONNREFUSED: it came, but left
  * again before it was Connected (its node error says why, `vchan list` shows it); -ECONNRESET: it
  * died just when we were; -EPROTO: its page makes no sense; -E2BIG: its rings are larger than
- * those that were declared for it; -ESRCH: its domain is gone; -ENOSPC: the kernel grants no more pages (raise xen_gntalloc's limit, or take smaller rings); -EDQUOT: a
- * xenstore quota of this domain is used up (pvchan(7), LIMITS); -EUSERS: this domain has no event
- * channel left (raise max_event_channels in its xl config); -ENOLCK: no space in /run/pvchan;
- * -EMEDIUMTYPE: the kernel's pages are not of 4096 bytes; -ENODEV, -EACCES: xenstored or a Xen
- * device (evtchn, gntalloc, gntdev) is not there or not ours to open; -EIO: xenstored went away;
- * -EINTR; -ENOMEM. On failure *channel is
- * NULL, and the device, if it was ours to open, is Closed, for the next to open. On success the
- * caller owns *channel.
+ * those that were declared for it; -ESRCH: its domain is gone; -ENOSPC: the kernel grants no more
+ * pages (raise xen_gntalloc's limit, or take smaller rings); -EDQUOT: a xenstore quota of this
+ * domain is used up (pvchan(7), LIMITS); -EUSERS: this domain has no event channel left (raise
+ * max_event_channels in its xl config); -ENOLCK: no space in /run/pvchan; -EMEDIUMTYPE: the
+ * kernel's page size is not 4096 bytes; -ENODEV, -EACCES: xenstored or a Xen device (evtchn,
+ * gntalloc, gntdev) is not there or not ours to open; -EIO: xenstored went away; -EINTR; -ENOMEM.
+ * On failure *channel is NULL, and the device, if it was ours to open, is Closed, for the next to
+ * open. On success the caller owns *channel.
  */
 int pvchan_open(const char *name, int timeout_ms, unsigned int flags, struct pvchan **channel);
 
@@ -108,8 +108,8 @@ int pvchan_server(unsigned int peer, const char *path, size_t read_size, size_t 
  * gone and left its keys; -EINVAL: peer is no domain's id, path none of xenstore's, the keys are no
  * numbers, or the page is not granted to us; -ENOENT, -EACCES: there is only event-channel, or we
  * may read only that; -EPROTO: the page makes no sense; -ESRCH: no such domain; -ENAMETOOLONG,
- * -ELOOP, -ENOSPC, -EDQUOT, -EUSERS, -ENODEV, -EACCES, -EIO, -ENOMEM: as above; -EINTR. On success the caller owns
- * *channel.
+ * -ELOOP, -ENOSPC, -EDQUOT, -EUSERS, -ENODEV, -EACCES, -EIO, -ENOMEM: as above; -EINTR. On success
+ * the caller owns *channel.
  *
  * A client that is killed may leave up to half a ring that it has read, but not said so: a second
  * client of the same server reads that again.
@@ -257,8 +257,8 @@ unsigned int pvchan_peer(struct pvchan *channel);
 struct pvchan_group;
 
 /*
- * Makes an empty group. -ENODEV, -EACCES, -EMEDIUMTYPE: as pvchan_open(); -EMFILE; -ENOMEM. On success the caller
- * owns *group; on failure it is NULL.
+ * Makes an empty group. -ENODEV, -EACCES, -EMEDIUMTYPE: as pvchan_open(); -EMFILE; -ENOMEM. On
+ * success the caller owns *group; on failure it is NULL.
  */
 int pvchan_group_open(struct pvchan_group **group);
 

@@ -32,7 +32,7 @@ struct xen_port {
 
 /*
  * Opens the event-channel driver. -ENODEV or -EACCES: no /dev/xen/evtchn here, or it is not ours to
- * open; -EMEDIUMTYPE: the kernel's pages are not of 4096 bytes. On failure *xen is NULL.
+ * open; -EMEDIUMTYPE: the kernel's page size is not 4096 bytes. On failure *xen is NULL.
  */
 int xen_open(struct xen **xen);
 
