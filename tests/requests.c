@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Preloaded into xl-vchan (tests/sim-toolstack-many.sh) or vchan (tests/sim-vchan-cat-ends.sh): how many requests it and libxenlight made
- * of xenstore is added to the file REQUESTS at its end, a line with the number.
+ * Preloaded into xl-vchan (tests/sim-toolstack-many.sh) or vchan (tests/sim-vchan-cat-ends.sh): how
+ * many requests it and libxenlight made of xenstore is added to the file REQUESTS at its end, a
+ * line with the number.
  */
 #include <dlfcn.h>
 #include <errno.h>

@@ -9,9 +9,10 @@ chmod 755 "$work"
 mkdir "$work/alice" "$work/alice/mine" "$work/root"
 chown -R games: "$work/alice"
 as_alice() { setpriv --reuid games --regid games --clear-groups "$@"; }
-# attacks ENTRY…: a channel "x" is attached; what went wrong, if anything: $err.
+# attacks ENTRY…: a channel "x" is attached, with exit code $code; what went wrong, if anything: $err.
 attacks() {
     out=$(timeout 60 xl-vchan attach guest "name=x,$1" 2> "$work/err")
+    code=$?
     err=$(cat "$work/err")
     xl-vchan detach --force guest x > "$work/detached" 2>&1
 }
@@ -110,12 +111,17 @@ inode=$(stat -c %i "$work/root/app")
 as_alice rm "$work/alice/link"
 tests/races flip "$work/alice/link" "$work/alice/mine" "$work/root" &
 racer=$!
+made=0
 for i in {1..20}; do
     attacks "connection=pty,path=$work/alice/link/app,owner=games"
+    [ "$code" != 0 ] || made=$((made + 1))
     attacks "connection=socket,path=$work/alice/link/sock,owner=games"
+    [ "$code" != 0 ] || made=$((made + 1))
     untouched app
     [ "$(stat -c '%i %u' "$work/root/app")" = "$inode 0" ] || { fail "after $i attaches: $(ls -l "$work/root")"; break; }
 done
+kill -0 "$racer" 2> /dev/null || fail "the attacker ended early"
+[ "$made" -gt 0 ] || fail "not one attach succeeded"
 kill "$racer"
 wait "$racer" 2> /dev/null
 

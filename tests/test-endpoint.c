@@ -292,10 +292,6 @@ START_TEST(test_a_frontend_that_died_after_all_is_seen)
 }
 END_TEST
 
-/*
- * The sizes are read once, when the device is taken over: what they become later is for its next
- * life.
- */
 /* A frontend may use less than its toolstack declared, and never more. */
 START_TEST(test_a_backend_maps_what_was_declared)
 {
@@ -353,6 +349,10 @@ START_TEST(test_a_port_is_read_once)
 }
 END_TEST
 
+/*
+ * The sizes are read once, when the device is taken over: what they become later is for its next
+ * life.
+ */
 START_TEST(test_sizes_that_change_are_not_believed)
 {
     static const struct endpoint_ops ops = {0};
