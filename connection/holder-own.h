@@ -8,7 +8,13 @@
 
 #include "vchan/endpoint.h"
 
-enum holder_request { HOLDER_HOLD, HOLDER_LET_GO, HOLDER_LIST, HOLDER_REQUESTS };
+/*
+ * HOLDER_VERSION's result is the version that the holder speaks. One that answers -ENOSYS is older,
+ * and speaks as version 1 does. What begins a message never changes, up to the result.
+ */
+enum holder_request { HOLDER_HOLD, HOLDER_LET_GO, HOLDER_LIST, HOLDER_VERSION, HOLDER_REQUESTS };
+
+#define HOLDER_SPEAKS 1
 
 struct holder_message {
     uint32_t request; /* enum holder_request */

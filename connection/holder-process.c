@@ -141,10 +141,17 @@ static int list(struct process *process, const struct holder_message *message)
     return 0;
 }
 
+static int version(struct process *process, const struct holder_message *message)
+{
+    (void)process, (void)message;
+    return HOLDER_SPEAKS;
+}
+
 static void answer(struct process *process, struct holder_message *message)
 {
     static int (*const requests[])(struct process *, const struct holder_message *) = {
-        [HOLDER_HOLD] = hold, [HOLDER_LET_GO] = let_go, [HOLDER_LIST] = list};
+        [HOLDER_HOLD] = hold, [HOLDER_LET_GO] = let_go, [HOLDER_LIST] = list,
+        [HOLDER_VERSION] = version};
 
     message->owner[sizeof(message->owner) - 1] = '\0';
     message->result = message->request < HOLDER_REQUESTS

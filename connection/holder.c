@@ -305,6 +305,22 @@ static void start_again(void *arg)
     hold_again(holder);
 }
 
+/* Whether an earlier process's holder speaks as we do. */
+static bool is_understood(struct holder *holder)
+{
+    struct holder_message message = {.request = HOLDER_VERSION};
+
+    if (!ask(holder, &message) || !next_answer(holder, message.tag, &message))
+        return false;
+    if (message.result == HOLDER_SPEAKS || message.result == -ENOSYS)
+        return true;
+    log_line(LOG_ERRORS,
+             "cannot use the earlier process's " HOLDER_NAME ": it speaks version %d, not %d (what it "
+             "held is lost if its frontend's process has ended)",
+             message.result, HOLDER_SPEAKS);
+    return false;
+}
+
 /* What the earlier process's holder has. Returns whether it is there. */
 static bool learn(struct holder *holder)
 {
@@ -341,7 +357,7 @@ static void find_or_start(struct holder *holder)
 {
     int fd = keep_take(holder->keep, OWNER, WHAT);
 
-    if (fd >= 0 && take_socket(holder, fd) == 0 && learn(holder))
+    if (fd >= 0 && take_socket(holder, fd) == 0 && is_understood(holder) && learn(holder))
         return;
     if (holder->fd >= 0)
         lose(holder);

@@ -26,6 +26,13 @@
 
 #define ARGUMENTS_MAX 64
 
+/*
+ * The manager gives all names in one string of the environment, which may have 128 KiB
+ * (MAX_ARG_STRLEN). A longer one would keep the next process from starting, for ever.
+ */
+#define NAMES_MAX (128u * 1024 - sizeof("LISTEN_FDNAMES="))
+#define NAME_ROOM sizeof("32751/65535.listener")
+
 struct kept {
     SLIST_ENTRY(kept) next;
     int fd;
@@ -37,6 +44,7 @@ struct kept {
 struct keep {
     SLIST_HEAD(, kept) all;
     uint32_t stored, limit;
+    uint32_t name_bytes; /* of those stored, with a colon each */
     const char *farewell_what;
     void (*farewell)(void *arg, int fd);
     void *farewell_arg;
@@ -81,12 +89,20 @@ static void tell_manager(const char *what, const struct kept *kept, int fd)
     notify_manager_with(message, fd);
 }
 
+static void count_stored(struct keep *keep, struct kept *kept, bool stored)
+{
+    uint32_t bytes = (uint32_t)strlen(kept->name) + 1;
+
+    kept->stored = stored;
+    keep->stored += stored ? 1u : -1u;
+    keep->name_bytes += stored ? bytes : -bytes;
+}
+
 static void set_stored(struct keep *keep, struct kept *kept, bool stored)
 {
     if (stored == kept->stored)
         return;
-    kept->stored = stored;
-    keep->stored += stored ? 1u : -1u;
+    count_stored(keep, kept, stored);
     tell_manager(stored ? "FDSTORE" : "FDSTOREREMOVE", kept, stored ? kept->fd : -1);
 }
 
@@ -123,7 +139,8 @@ void keep_set_farewell(struct keep *keep, const char *what, void (*farewell)(voi
 
 bool keep_has_room(const struct keep *keep, unsigned int count)
 {
-    return keep && notify_is_wanted() && keep->stored + count <= keep->limit;
+    return keep && notify_is_wanted() && keep->stored + count <= keep->limit &&
+           keep->name_bytes + count * NAME_ROOM <= NAMES_MAX;
 }
 
 static struct kept *look_up(const struct keep *keep, const char *owner, const char *what)
@@ -224,8 +241,8 @@ static int take_in(struct keep *keep, int fd, const char *name, bool stored)
     kept = insert(keep, name, fd);
     if (!kept)
         return -ENOMEM;
-    kept->stored = stored;
-    keep->stored += stored;
+    if (stored)
+        count_stored(keep, kept, true);
     return 0;
 }
 

@@ -569,6 +569,29 @@ START_TEST(test_a_hand_over_that_cannot_be_leaves_all)
 }
 END_TEST
 
+/* One string of the next process's environment has all names. */
+START_TEST(test_no_more_names_are_kept_than_a_process_can_be_given)
+{
+    size_t bytes = sizeof("LISTEN_FDNAMES=");
+    struct keep *keep;
+    char owner[32];
+    int count = 0;
+
+    setenv("NOTIFY_SOCKET", "@nobody-listens", 1);
+    ck_assert_int_eq(keep_open(&keep), 0);
+    for (; count < 6990 && keep_has_room(keep, 1); count++) {
+        snprintf(owner, sizeof(owner), "32751/%d", 10000 + count);
+        keep_add(keep, owner, "listener", STDOUT_FILENO, true);
+        bytes += strlen(owner) + sizeof(".listener");
+    }
+    ck_assert_int_gt(count, 6000);
+    ck_assert_int_lt(count, 6990);
+    ck_assert_uint_le(bytes, 128 * 1024);
+    keep_close(keep);
+    unsetenv("NOTIFY_SOCKET");
+}
+END_TEST
+
 START_TEST(test_a_manager_takes_no_more_than_it_says)
 {
     struct keep *keep;
@@ -633,6 +656,7 @@ int main(void)
     tcase_add_test(tcase, test_rate);
     tcase_add_test(tcase, test_quota);
     tcase_add_test(tcase, test_a_hand_over_that_cannot_be_leaves_all);
+    tcase_add_test(tcase, test_no_more_names_are_kept_than_a_process_can_be_given);
     tcase_add_test(tcase, test_a_manager_takes_no_more_than_it_says);
     add_commands(tcase);
     return check_main("connection", tcase);
