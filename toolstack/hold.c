@@ -90,12 +90,30 @@ int hold_open(struct tool *tool, domid_t domid, struct hold *hold)
     return hold->locks < 0 ? hold->locks : hold_read(tool, domid, hold);
 }
 
+/* A record that holds a devid twice cannot be read back. */
+static int check_devid(struct tool *tool, const struct config *config,
+                       const struct declaration *channel)
+{
+    for (size_t i = 0; i < config->count && channel->devid != DECLARATION_DEVID_ANY; i++) {
+        const struct declaration *other = &config->channels[i];
+
+        if (other->devid != channel->devid || strcmp(other->name, channel->name) == 0)
+            continue;
+        tool_complain(tool, "channel \"%s\": devid %u is taken by channel \"%s\"", channel->name,
+                      channel->devid, other->name);
+        return -EEXIST;
+    }
+    return 0;
+}
+
 int hold_put(struct tool *tool, struct hold *hold, const struct declaration *channel)
 {
     struct declaration lasting = *channel;
     domid_t backend;
-    int rc;
+    int rc = check_devid(tool, &hold->config, channel);
 
+    if (rc < 0)
+        return rc;
     if (identity_of_backend(tool, channel, &backend) == 0) {
         if (backend == tool->own)
             lasting.backend[0] = lasting.backend_uuid[0] = '\0';
