@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include "connection/connection.h"
-#include "connection/inherited.h"
 #include "connection/rights.h"
 
 #define PATIENCE_SECONDS 5
@@ -441,11 +440,14 @@ static void enter_home(const struct user *user)
         (void)!chdir("/");
 }
 
+/* Also the two that the C library keeps for itself: signal() refuses them, but they may be ignored. */
 static void reset_signals(void)
 {
+    static const char action[64]; /* the kernel's structure: SIG_DFL, no flags, no mask */
     sigset_t none;
 
-    inherited_reset_signals();
+    for (int number = 1; number < _NSIG; number++)
+        syscall(SYS_rt_sigaction, number, action, NULL, _NSIG / 8);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }

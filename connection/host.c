@@ -15,7 +15,6 @@
 #include "connection/account.h"
 #include "connection/child.h"
 #include "connection/holder.h"
-#include "connection/inherited.h"
 #include "connection/keep.h"
 #include "connection/log.h"
 #include "state/error.h"
@@ -446,7 +445,8 @@ static enum host_exit server_run(struct server *server)
 /* As they are for a program that nobody prepared anything for: SIGCHLD, for one, may be ignored. */
 static void reset_inherited(void)
 {
-    inherited_reset_signals();
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
     umask(022);
 }

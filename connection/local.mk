@@ -12,7 +12,6 @@ libconnection_la_SOURCES = \
 	connection/exec.c \
 	connection/holder.c connection/holder-process.c connection/holder.h connection/holder-own.h \
 	connection/host.c connection/host.h \
-	connection/inherited.c connection/inherited.h \
 	connection/keep.c connection/keep.h \
 	connection/log.c connection/log.h \
 	connection/party.c connection/party.h \
