@@ -158,6 +158,7 @@ vchan cat --timeout 30 "$plugged/local" <<< hi > "$work/back" || fail "vchan cat
 hears ": grant, then Initialised"
 hears "local: Initialised, backend Connected: move, then Connected"
 agent_stop
+run 0 xl-vchan detach --force plugged local
 run 0 xl destroy plugged
 
 part "the journal"
