@@ -67,7 +67,8 @@ struct service {
     unsigned int generation;
     bool draining;
     bool come;   /* all that was there at first had a look */
-    bool rescan; /* a device came or went, perhaps, or not all could be listed */
+    bool rescan; /* a device came or went, perhaps, or not all could be listed, */
+    bool unlisted; /* which the log says once */
     TAILQ_HEAD(, domain) domains;
     struct turns turns;
     struct event *more; /* pending: there are more to look at */
@@ -410,7 +411,6 @@ static void look_at_more(evutil_socket_t fd, short what, void *arg)
  */
 static void scan(struct service *service)
 {
-    bool again = service->rescan;
     int rc;
 
     if (++service->generation == 0)
@@ -419,8 +419,9 @@ static void scan(struct service *service)
     service->rescan = rc < 0;
     if (rc == 0)
         sweep(service, service->generation);
-    else if (!again)
+    else if (!service->unlisted)
         log_line(LOG_ERRORS, "cannot list all devices in xenstore: %s (retrying)", strerror(-rc));
+    service->unlisted = rc < 0;
 }
 
 /* ---- events ---- */

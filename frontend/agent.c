@@ -53,7 +53,8 @@ struct agent {
     const char *file;
     struct agent_config *config;
     unsigned int generation;
-    bool rescan; /* a channel came or went, perhaps */
+    bool rescan;   /* a channel came or went, perhaps, or not all could be listed, */
+    bool unlisted; /* which the log says once */
     bool marked;   /* this life is */
     bool reborn;   /* there is another */
     bool stopping; /* there would not be */
@@ -380,9 +381,9 @@ static void scan(struct agent *agent)
     free(names);
     if (rc == 0)
         sweep(agent);
-    else if (!agent->rescan)
+    else if (!agent->unlisted)
         log_line(LOG_ERRORS, "cannot list the devices in xenstore: %s (retrying)", strerror(-rc));
-    agent->rescan = rc < 0;
+    agent->rescan = agent->unlisted = rc < 0;
 }
 
 /* What it costs is the backend's domain's to bear, but for the first look. */

@@ -254,7 +254,7 @@ START_TEST(open_reaches_the_limits)
 END_TEST
 
 /* Everything that the library opens: for maps, grants, locks and deadlines too. */
-static void open_all_kinds(void)
+static struct pvchan_group *open_all_kinds(void)
 {
     struct pvchan_group *group;
     struct pvchan *server, *late;
@@ -263,23 +263,26 @@ static void open_all_kinds(void)
     is(pvchan_group_open(&group), 0);
     is(pvchan_server_in(group, web_id, "data/api", 1, 1, &server), 0);
     is(pvchan_client_in(group, web_id, plain, PATIENCE_MS, &late), 0);
+    return group;
 }
 
 START_TEST(open_leaves_closed_descriptors_alone)
 {
+    struct pvchan_group *group;
     int kept[3], flags[3];
 
     for (int fd = 0; fd < 3; fd++)
         kept[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     for (int fd = 0; fd < 3; fd++)
         close(fd);
-    open_all_kinds();
+    group = open_all_kinds();
     for (int fd = 0; fd < 3; fd++)
         flags[fd] = fcntl(fd, F_GETFD);
     for (int fd = 0; fd < 3; fd++)
         dup2(kept[fd], fd);
     for (int fd = 0; fd < 3; fd++)
         is(flags[fd], -1);
+    pvchan_group_close(group);
     is(store_remove(store, "/local/domain/0/data/api"), 0);
 }
 END_TEST

@@ -100,10 +100,13 @@ run 0 xensim limit guest 0
 run 3 "${cat[@]}" echo
 complains 'vchan: cannot open "echo": the kernel grants no more pages (raise /sys/module/xen_gntalloc/parameters/limit, or take smaller rings)'
 run 0 xensim limit guest 1024
-# A command of xenstore-write is one transaction: ever fewer nodes at once, until there is room for none.
-in_domain guest sh -c 'i=0
-for n in 100 10 1; do
-    while xenstore-write $(seq -f "data/many/%g x" $((i + 1)) $((i + n))); do i=$((i + n)); done
+# A command of xenstore-write is one transaction: ever fewer nodes at once, until there is room for none. A directory
+# has room for some 500 names.
+in_domain guest sh -c 'for dir in 1 2 3 4; do
+    i=0
+    for n in 100 10 1; do
+        while [ $i -lt 300 ] && xenstore-write $(seq -f "data/many/$dir/%g x" $((i + 1)) $((i + n))); do i=$((i + n)); done
+    done
 done' 2> /dev/null
 run 3 "${cat[@]}" echo
 complains 'vchan: cannot open "echo": a xenstore quota of this domain is used up (see pvchan(7), LIMITS)'
