@@ -271,26 +271,29 @@ int record_stage(struct tool *tool, const char *uuid, const struct config *confi
     return rc;
 }
 
-/* A rename is on the disk once the directory is. */
-static int sync_directory(void)
+/* A rename is on the disk once the directory is. It is done even if that fails: a warning. */
+static void sync_directory(struct tool *tool)
 {
     int dir = open(record_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = dir < 0 || fsync(dir) < 0 ? -errno : 0;
 
+    if (dir < 0 || fsync(dir) < 0)
+        tool_complain(tool, "warning: cannot write %s to the disk: %s (its records may be lost if the "
+                            "power fails)",
+                      record_dir(), strerror(errno));
     if (dir >= 0)
         close(dir);
-    return rc;
 }
 
 int record_commit(struct tool *tool, const char *uuid)
 {
     char path[PATH_MAX], staged[PATH_MAX];
-    int rc;
 
     record_path(uuid, "", path);
     record_path(uuid, ".new", staged);
-    rc = rename(staged, path) < 0 ? -errno : sync_directory();
-    return rc < 0 ? complain(tool, path, -rc) : 0;
+    if (rename(staged, path) < 0)
+        return complain(tool, path, errno);
+    sync_directory(tool);
+    return 0;
 }
 
 void record_abandon(const char *uuid)
