@@ -28,7 +28,8 @@ struct walk {
     unsigned int links, parts;
     struct blame *blame;
     char trail[PATH_MAX]; /* "/run": the same, for people; "" is the root */
-    char rest[PATH_MAX];  /* what is still to be walked */
+    char rest[PATH_MAX];  /* what is to be walked */
+    const char *next;     /* in it: what still is */
 };
 
 struct held held_path(int fd)
@@ -187,23 +188,24 @@ static int turn_off(struct walk *walk, int link)
     if (++walk->links > LINKS_MAX || is_on(link, PROC_SUPER_MAGIC))
         return -ELOOP;
     target[length] = '\0';
-    memcpy(rest, walk->rest, sizeof(rest));
+    snprintf(rest, sizeof(rest), "%s", walk->next);
     if ((size_t)snprintf(walk->rest, sizeof(walk->rest), "%s%s", target, rest) >= sizeof(walk->rest))
         return -ENAMETOOLONG;
+    walk->next = walk->rest;
     return target[0] == '/' ? enter_root(walk) : 0;
 }
 
-/* Takes the next name off the rest, which is "" then, or begins with the slash after it. */
+/* What is next then is "", or begins with the slash after the name. */
 static int next_name(struct walk *walk, char name[NAME_MAX + 1])
 {
-    const char *begin = walk->rest + strspn(walk->rest, "/");
+    const char *begin = walk->next + strspn(walk->next, "/");
     size_t length = strcspn(begin, "/");
 
     if (length > NAME_MAX)
         return -ENAMETOOLONG;
     memcpy(name, begin, length);
     name[length] = '\0';
-    memmove(walk->rest, begin + length, strlen(begin + length) + 1);
+    walk->next = begin + length;
     return 0;
 }
 
@@ -226,7 +228,7 @@ static int arrive(struct walk *walk, int file, const char *name, struct spot *sp
 /* A link, or at the path's end; anything else is entered. The descriptor is taken over. */
 static int pass(struct walk *walk, int file, const char *name, struct spot *spot)
 {
-    bool last = walk->rest[0] == '\0';
+    bool last = walk->next[0] == '\0';
     struct stat stat;
     int rc = fstat(file, &stat) < 0 ? -errno : 0;
 
@@ -250,7 +252,7 @@ static int step(struct walk *walk, struct spot *spot)
 {
     char name[NAME_MAX + 1];
     int rc = next_name(walk, name), file;
-    bool last = walk->rest[0] == '\0';
+    bool last = walk->next[0] == '\0';
 
     if (rc < 0)
         return rc;
@@ -275,6 +277,7 @@ int walk(const char *path, bool follow, struct spot *spot, struct blame *blame)
         return -EINVAL;
     if ((size_t)snprintf(walk.rest, sizeof(walk.rest), "%s", path) >= sizeof(walk.rest))
         return -ENAMETOOLONG;
+    walk.next = walk.rest;
     rc = enter_root(&walk);
     while (rc == 0)
         rc = step(&walk, spot);
