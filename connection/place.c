@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -116,7 +115,7 @@ struct answer {
 static void close_between(unsigned int first, unsigned int last)
 {
     if (first <= last)
-        syscall(SYS_close_range, first, last, 0U);
+        close_range(first, last, 0);
 }
 
 /* Others' sockets and rings must not stay open for as long as a path takes. */
