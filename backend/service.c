@@ -261,7 +261,7 @@ static void domain_remove(struct service *service, struct domain *domain)
 /* ---- scanning ---- */
 
 /*
- * Calls see() for each number in a directory; what is no number is not a device. Returns 0, or a
+ * Calls see() for each number in a directory; other names are not devices. Returns 0, or a
  * negative errno: it could not be listed, or see() said so.
  */
 static int each_number(struct service *service, const char *dir, uint32_t max, domid_t domid,

@@ -102,7 +102,7 @@ static size_t read_whole(int fd, char *text, size_t size)
     return done;
 }
 
-/* Whatever is left there is read, for the next look. Our own end is open, so that 0 is no end. */
+/* Reads what is left there, before the next look. Our own end stays open, so 0 is not an end. */
 static void copies_empty(void)
 {
     char rest[READ_BYTES];

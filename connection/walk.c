@@ -134,7 +134,7 @@ static int judge_dir(struct walk *walk, const struct stat *stat)
     return all ? blame(walk, BLAME_EVERYBODY, 0) : blame(walk, BLAME_GROUP, stat->st_gid);
 }
 
-/* What is no directory. In a shared one another's name for root's file counts as another's file. */
+/* For all but directories. In a shared one, a second name of root's file counts as another's. */
 static int judge_file(struct walk *walk, const char *name, const struct stat *stat)
 {
     bool others = (S_ISLNK(stat->st_mode) || walk->shared) && !is_ours(stat->st_uid);
