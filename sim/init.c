@@ -188,11 +188,15 @@ static void program_ended(pid_t pid, int status)
     free(program);
 }
 
+/* A program that was just begun is no group yet (program_child). */
 static void program_signal(uint32_t id, uint32_t number)
 {
-    for (struct program *program = self.programs; program; program = program->next)
-        if (program->id == id)
-            kill(self.domid == 0 && id_is_own(id) ? program->pid : -program->pid, (int)number);
+    for (struct program *program = self.programs; program; program = program->next) {
+        bool alone = self.domid == 0 && id_is_own(id);
+
+        if (program->id == id && (alone || kill(-program->pid, (int)number) < 0))
+            kill(program->pid, (int)number);
+    }
 }
 
 static void children_reap(void)

@@ -163,6 +163,17 @@ static void signals_pass(void)
     }
 }
 
+/* For a child: this process's handler would take, and lose, what comes before it is another program. */
+static void signals_default(void)
+{
+    for (size_t i = 0; i < sizeof(passed) / sizeof(*passed); i++) {
+        struct sigaction old;
+
+        if (sigaction(passed[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            signal(passed[i], SIG_DFL);
+    }
+}
+
 static void signals_block(int how)
 {
     sigset_t mask;
@@ -253,6 +264,7 @@ static int command_run(char **argv)
     if (child < 0)
         return fail("fork", -errno);
     if (child == 0) {
+        signals_default();
         signals_block(SIG_UNBLOCK);
         execvp(argv[0], argv);
         fprintf(stderr, "xensim: %s: %s\n", argv[0], strerror(errno));
@@ -328,6 +340,7 @@ static int host_main(char **argv)
 {
     int error;
 
+    signals_default();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_NAME, "xensim-broker");
     signals_block(SIG_BLOCK);

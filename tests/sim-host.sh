@@ -112,6 +112,12 @@ kill -KILL $pid
 exits 137 wait $pid 2> "$work/err"
 within 30 refused xensim exec one pgrep -fx 'sleep 1234'
 
+part "a signal is not lost, however early it comes"
+for i in {1..60}; do
+    exits 124 timeout -k 20 "$(printf '0.%04d' $((5 * i)))" xensim exec one sleep 1234
+done
+refused xensim exec one pgrep -fx 'sleep 1234'
+
 part "a domain's own view"
 is "$(xensim exec one sh -c 'touch /run/pvchan/x; ls /run/xensim' | tr '\n' ' ')" "broker dev "
 refused test -e /run/pvchan/x
