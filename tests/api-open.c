@@ -238,7 +238,9 @@ START_TEST(open_reaches_the_limits)
 {
     run("exec xensim limit %u 1", web_id);
     tell("open app %d", PATIENCE_MS);
-    is(xopen(web_app, 100, 0), -ETIMEDOUT);
+    do /* until the peer has seen that we are here */
+        is(xopen(web_app, 200, 0), -ETIMEDOUT);
+    while (!answered());
     is(answer(), -ENOSPC);
     run("exec xensim limit %u 1024", web_id);
     is(ask("watches 0"), -EDQUOT);

@@ -271,6 +271,13 @@ void peer_tell(const struct peer *peer, const char *format, ...)
     va_end(args);
 }
 
+bool peer_answered(const struct peer *peer)
+{
+    struct pollfd pollfd = {.fd = peer->from, .events = POLLIN};
+
+    return poll(&pollfd, 1, 0) == 1;
+}
+
 long peer_answer(const struct peer *peer)
 {
     struct pollfd pollfd = {.fd = peer->from, .events = POLLIN};

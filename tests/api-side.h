@@ -6,6 +6,7 @@
 #ifndef TESTS_API_SIDE_H
 #define TESTS_API_SIDE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -61,6 +62,9 @@ void peer_start(struct peer *peer, const char *guest);
 void peer_tell(const struct peer *peer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 long peer_answer(const struct peer *peer);
+
+/* Whether that would not wait. */
+bool peer_answered(const struct peer *peer);
 long peer_ask(const struct peer *peer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -22,6 +22,7 @@
 #define tell(...)           peer_tell(&web, __VA_ARGS__)
 #define ask(...)            peer_ask(&web, __VA_ARGS__)
 #define answer()            peer_answer(&web)
+#define answered()          peer_answered(&web)
 
 /* A test, and how many rounds of it; it is told which one by _i. A table ends with no test. */
 struct api_row {
