@@ -87,7 +87,7 @@ within() {
 }
 
 snapshot() { xenstore-ls -f | sort; }
-title=
+title= inhabited=
 scenario() {
     [ -z "$title" ] || check_leaks
     count=$((count + 1)) inhabited=
@@ -120,6 +120,7 @@ backend_start
 backend_ready
 clean=$(snapshot)
 daemon_start
+looked # a scenario may begin with its end, which is in order from then on
 
 # --- how channels come
 
