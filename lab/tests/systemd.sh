@@ -82,7 +82,7 @@ vchan = [ "name=user, connection=exec, user=nobody, command=id -un; cat /proc/se
           "name=tcp, connection=tcp, address=127.0.0.1:7000",
           "name=socket, connection=socket, path=$PWD/socket, owner=nobody, mode=600",
           "name=pty, connection=pty, path=$PWD/pty, owner=nobody, reconnect=0",
-          "name=pump, connection=exec, user=root, command=echo >>$PWD/started; exec cat >>$PWD/got" ]
+          "name=pump, connection=exec, user=root, command=exec 3>&1; echo >>$PWD/started; exec cat >>$PWD/got" ]
 CFG
 xl-vchan apply g1.cfg || fail "apply"
 answers user "$(printf 'nobody\nCapEff:\t0000000000000000')"
