@@ -38,10 +38,7 @@ link() {
 play() { (cd "$work" && srcdir="$here" timeout 900 "./$@" > log 2>&1); }
 here=$PWD
 
-for test in fuzz-page steps-close; do
-    link "$test"
-    play "$test" || { echo "$test finds a fault where none was put in"; exit 1; }
-done
+# Without a fault they find none: tests/fuzz-page and tests/steps-close themselves are tests that pass.
 
 # seed TEST FILE SED-COMMAND WHAT [ARGUMENT]: the argument is the test's.
 faults=0
