@@ -9,7 +9,7 @@ sum=$(random_file bytes 256)
 
 step "vchan --client in domain 0, libxenvchan's server in g1"
 guest-exec g1 sh -c 'lvcat server 0 data/one 4096 65536 </dev/null | sha256sum' >got &
-vchan cat --timeout 90 --client "$g1" "$home/one" <bytes || fail "vchan: $?"
+vchan cat --timeout 90 --linger 1 --client "$g1" "$home/one" <bytes || fail "vchan: $?"
 wait $!
 same "bytes" "$(cat got)" "$sum"
 
@@ -20,7 +20,7 @@ wait $!
 same "bytes" "$(cat got)" "$sum"
 
 step "vchan --server in domain 0, libxenvchan's client in g1"
-vchan cat --timeout 90 --server "$g1" /local/domain/0/data/three <bytes &
+vchan cat --timeout 90 --linger 1 --server "$g1" /local/domain/0/data/three <bytes &
 same "bytes" "$(guest-exec g1 sh -c 'lvcat client 0 /local/domain/0/data/three </dev/null | sha256sum')" "$sum"
 wait $! || fail "vchan: $?"
 xenstore-rm /local/domain/0/data
