@@ -267,9 +267,9 @@ static void backends_unwatch(void *arg)
 /* The domain whose the directory is, for logs. */
 static domid_t domid_of(const char *dir)
 {
-    unsigned int domid;
+    domid_t domid;
 
-    return sscanf(dir, "/local/domain/%u/", &domid) == 1 ? (domid_t)domid : DOMID_INVALID;
+    return store_path_in_domain(dir, &domid) ? domid : DOMID_INVALID;
 }
 
 static struct backends *backends_add(struct agent *agent, const struct slot *slot)

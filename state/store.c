@@ -170,6 +170,26 @@ int parse_number(const char *text, uint32_t max, uint32_t *value)
     return 0;
 }
 
+const char *store_path_in_domain(const char *path, domid_t *domid)
+{
+    static const char root[] = "/local/domain/";
+    const char *number, *slash;
+    uint32_t value;
+    char digits[8];
+
+    if (strncmp(path, root, strlen(root)) != 0)
+        return NULL;
+    number = path + strlen(root);
+    slash = strchr(number, '/');
+    if (!slash || (size_t)(slash - number) >= sizeof(digits))
+        return NULL;
+    snprintf(digits, sizeof(digits), "%.*s", (int)(slash - number), number);
+    if (parse_number(digits, DOMID_FIRST_RESERVED - 1, &value) < 0)
+        return NULL;
+    *domid = (domid_t)value;
+    return slash + 1;
+}
+
 int store_read_number(struct store *store, const char *dir, const char *key, uint32_t max,
                       uint32_t *value)
 {

@@ -148,4 +148,10 @@ int store_next_event(struct store *store, struct store_event *event);
  */
 int parse_number(const char *text, uint32_t max, uint32_t *value);
 
+/*
+ * What follows in a path behind "/local/domain/DOMID/", and the domain. NULL: the path lies in none,
+ * and *domid is not set.
+ */
+const char *store_path_in_domain(const char *path, domid_t *domid);
+
 #endif

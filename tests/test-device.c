@@ -132,6 +132,37 @@ START_TEST(test_number)
 END_TEST
 
 static const struct {
+    const char *path, *node;
+    domid_t domid;
+} paths[] = {
+    {"/local/domain/0/name", "name", 0},
+    {"/local/domain/32751/backend/vchan", "backend/vchan", 32751},
+    {"/local/domain/5/", "", 5},
+    {"/local/domain/5", NULL, 77},
+    {"/local/domain/12abc/name", NULL, 77},
+    {"/local/domain/+5/name", NULL, 77},
+    {"/local/domain/ 5/name", NULL, 77},
+    {"/local/domain//name", NULL, 77},
+    {"/local/domain/65541/name", NULL, 77},       /* 5 in 16 bits */
+    {"/local/domain/4294967301/name", NULL, 77},  /* in 32 */
+    {"/local/domain/18446744073709551621/name", NULL, 77},
+    {"/local/domainx/5/name", NULL, 77},
+    {"/libxl/5/name", NULL, 77},
+    {"@introduceDomain", NULL, 77},
+    {"", NULL, 77},
+};
+
+START_TEST(test_path_in_domain)
+{
+    domid_t domid = 77;
+    const char *node = store_path_in_domain(paths[_i].path, &domid);
+
+    ck_assert_pstr_eq(node, paths[_i].node);
+    ck_assert_uint_eq(domid, paths[_i].domid);
+}
+END_TEST
+
+static const struct {
     const char *text, *clean;
 } texts[] = {
     {"", ""},
@@ -182,6 +213,7 @@ int main(void)
     tcase_add_test(tcase, test_orders_are_stable);
     tcase_add_test(tcase, test_sound_orders);
     tcase_add_loop_test(tcase, test_number, 0, (int)(sizeof(numbers) / sizeof(numbers[0])));
+    tcase_add_loop_test(tcase, test_path_in_domain, 0, (int)(sizeof(paths) / sizeof(paths[0])));
     tcase_add_loop_test(tcase, test_text_is_cleaned, 0, (int)(sizeof(texts) / sizeof(texts[0])));
     tcase_add_test(tcase, test_text_is_fitted);
     return check_main("device", tcase);

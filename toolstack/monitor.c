@@ -305,10 +305,10 @@ static bool take_traffic(struct monitor *monitor, struct monitored *channel, con
 /* Whether the event is for a domain's name. One whose name went is going itself. */
 static bool take_name(struct monitor *monitor, const char *path)
 {
-    unsigned int domid;
-    int end = 0;
+    domid_t domid;
+    const char *node = store_path_in_domain(path, &domid);
 
-    if (sscanf(path, "/local/domain/%u/name%n", &domid, &end) != 1 || !end || path[end] != '\0')
+    if (!node || strcmp(node, "name") != 0)
         return false;
     if (!store_exists(monitor->tool->store, NULL, path))
         return true;
