@@ -124,15 +124,21 @@ static int read_raw(struct store *store, const char *dir, const char *key, char 
     return *value ? 0 : error();
 }
 
-bool store_exists(struct store *store, const char *dir, const char *key)
+int store_has(struct store *store, const char *dir, const char *key)
 {
     char *value;
     unsigned int length;
+    int rc = read_raw(store, dir, key, &value, &length);
 
-    if (read_raw(store, dir, key, &value, &length) < 0)
-        return false;
+    if (rc < 0)
+        return rc == -ENOENT ? 0 : rc;
     free(value);
-    return true;
+    return 1;
+}
+
+bool store_exists(struct store *store, const char *dir, const char *key)
+{
+    return store_has(store, dir, key) > 0;
 }
 
 int store_read_text(struct store *store, const char *dir, const char *key, char *text, size_t size)

@@ -52,7 +52,13 @@ uint64_t store_exchanges(const struct store *store);
 /* The domain that this program runs in. */
 int store_own_domid(struct store *store, domid_t *domid);
 
-/* Tells whether a node is there (and readable). */
+/*
+ * 1: a node is there; 0: it is not; or another negative errno. For who removes, or overwrites, what
+ * is not there.
+ */
+int store_has(struct store *store, const char *dir, const char *key);
+
+/* Tells whether a node is there, and can be read now. */
 bool store_exists(struct store *store, const char *dir, const char *key);
 
 /* Reads text into a buffer of size bytes. -EOVERFLOW: longer than that; -EINVAL: it holds a NUL. */

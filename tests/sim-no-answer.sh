@@ -56,6 +56,39 @@ exits 1 wait "$daemon" # systemd starts it again
 grep -q "cannot look at the domains: Cannot allocate memory" "$work/daemon.log" || fail "$(cat "$work/daemon.log")"
 run 0 xl-vchan detach one first
 
+part "xl-vchan: what cannot be read is not taken for what is not there"
+run 0 xl-vchan attach one name=apart "path=$work/apart" connection=socket
+# blind PATH COMMAND…: xenstore does not answer xl-vchan for that path, which is what it says, and no more.
+blind() {
+    : > "$work/saw"
+    echo "$1" > "$work/path"
+    run 1 env LD_PRELOAD="$preload" xl-vchan "${@:2}"
+    rm "$work/path"
+    grep -qxF "$1" "$work/saw" || fail "${*:2}: it does not ask for $1"
+    [[ $err == *": Cannot allocate memory" ]] || fail "${*:2}, blind for $1: $err"
+}
+domain two "name=c, backend=one, connection=app"
+other=$(xl domid two)
+devid=$(xenstore-list "/libxl/$domid/device/vchan" | tail -n 1)
+T=/libxl/$domid/device/vchan/$devid B=/local/domain/0/backend/vchan/$domid/$devid
+before=$(xenstore-ls -f /libxl | sort)
+printf 'name = "one"\nmemory = 64\nkernel = "/none"\nvchan = [ "name=a, connection=echo", "name=apart, %s" ]\n' \
+    "path=$work/apart, connection=socket" > "$work/both.cfg"
+for node in backend-id name; do # of the same channel from its other side
+    blind "/libxl/$other/device/vchan/0/$node" attach one "name=c, backend=two, connection=app"
+done
+blind "/local/domain/$domid" attach one "name=new, connection=echo"
+blind "$T" attach one "name=new, connection=echo, devid=$devid"
+for node in "$T" "$T/private/path"; do blind "$node" diff "$work/both.cfg"; done
+blind "$T/name" detach one apart
+blind "$B/state" detach one apart
+blind "$B/state" wait --timeout 60 one apart gone
+[ "$(xenstore-ls -f /libxl | sort)" = "$before" ] || fail "the channels are not as they were: $(xl-vchan list)"
+state "$B" 2
+run 0 xl-vchan detach two c
+run 0 xl destroy two
+run 0 xl-vchan detach one apart
+
 part "vchan-frontend: the first list fails"
 agent_config "name=a, connection=echo"
 run 0 xl-vchan detach one a

@@ -24,9 +24,14 @@ static int stage_without(struct tool *tool, struct hold *hold, const struct devi
 {
     char name[DEVICE_NAME_MAX + 1];
 
-    if (device_name_of(tool->store, id, name) == 0)
+    int rc = device_name_of(tool->store, id, name);
+
+    if (rc == 0)
         config_drop(&hold->config, name);
-    return hold_stage(tool, hold);
+    if (rc == 0 || rc == -ENOENT)
+        return hold_stage(tool, hold);
+    tool_complain(tool, "%s", tool_why(rc));
+    return rc;
 }
 
 static int unplug_recorded(struct tool *tool, const struct detach *detach,

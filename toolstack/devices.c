@@ -128,6 +128,11 @@ void devices_free(struct devices *devices)
 }
 
 /* Nonsense counts as nothing. */
+static bool is_nothing(int rc)
+{
+    return rc == -ENOENT || rc == -EINVAL || rc == -ERANGE || rc == -EOVERFLOW;
+}
+
 static int read_backend_in(struct store *store, const char *dir, domid_t *backend)
 {
     uint32_t domid;
@@ -135,7 +140,7 @@ static int read_backend_in(struct store *store, const char *dir, domid_t *backen
 
     if (rc == 0)
         *backend = (domid_t)domid;
-    return rc == -ENOENT || rc == -EINVAL || rc == -ERANGE ? 0 : rc;
+    return is_nothing(rc) ? 0 : rc;
 }
 
 int device_read_backend(struct store *store, domid_t frontend, uint32_t devid, domid_t *backend)
@@ -153,14 +158,6 @@ int device_read_backend(struct store *store, domid_t frontend, uint32_t devid, d
     return read_backend_in(store, dir, backend);
 }
 
-domid_t device_backend_of(struct store *store, domid_t frontend, uint32_t devid)
-{
-    domid_t backend;
-
-    device_read_backend(store, frontend, devid, &backend);
-    return backend;
-}
-
 int device_name_of(struct store *store, const struct device_id *id, char name[DEVICE_NAME_MAX + 1])
 {
     static void (*const path_of[])(const struct device_id *, char[DEVICE_PATH_MAX]) = {
@@ -168,26 +165,37 @@ int device_name_of(struct store *store, const struct device_id *id, char name[DE
     char dir[DEVICE_PATH_MAX];
 
     for (size_t i = 0; i < sizeof(path_of) / sizeof(path_of[0]); i++) {
+        int rc;
+
         path_of[i](id, dir);
-        if (store_read_text(store, dir, "name", name, DEVICE_NAME_MAX + 1) == 0 &&
-            device_name_valid(name))
+        rc = store_read_text(store, dir, "name", name, DEVICE_NAME_MAX + 1);
+        if (rc == 0 && device_name_valid(name))
             return 0;
+        if (rc < 0 && !is_nothing(rc))
+            return rc;
     }
     return -ENOENT;
 }
 
-static bool find_name(struct store *store, const struct devices *devices, domid_t frontend,
-                      const char *text, struct device_id *id)
+/* 0, -ENOENT, or another negative errno. */
+static int find_name(struct store *store, const struct devices *devices, domid_t frontend,
+                     const char *text, struct device_id *id)
 {
     char name[DEVICE_NAME_MAX + 1];
 
     for (size_t i = 0; i < devices->count; i++) {
+        int rc;
+
         *id = devices->ids[i];
-        if (id->frontend == frontend && device_name_of(store, id, name) == 0 &&
-            strcmp(name, text) == 0)
-            return true;
+        if (id->frontend != frontend)
+            continue;
+        rc = device_name_of(store, id, name);
+        if (rc == 0 && strcmp(name, text) == 0)
+            return 0;
+        if (rc < 0 && rc != -ENOENT)
+            return rc;
     }
-    return false;
+    return -ENOENT;
 }
 
 static bool find_devid(const struct devices *devices, domid_t frontend, const char *text,
@@ -212,9 +220,9 @@ int device_find(struct store *store, domid_t frontend, const char *text, struct 
 
     if (rc < 0)
         return rc;
-    if (!find_name(store, &devices, frontend, text, id) &&
-        !find_devid(&devices, frontend, text, id))
-        rc = -ENOENT;
+    rc = find_name(store, &devices, frontend, text, id);
+    if (rc == -ENOENT && find_devid(&devices, frontend, text, id))
+        rc = 0;
     devices_free(&devices);
     return rc;
 }

@@ -27,15 +27,16 @@ int devices_scan(struct store *store, struct devices *devices);
 /* Frees what devices_scan made. */
 void devices_free(struct devices *devices);
 
-/* The backend's domain that T, or else F, names; DEVICE_BACKEND_UNKNOWN if there is none. */
-domid_t device_backend_of(struct store *store, domid_t frontend, uint32_t devid);
-
 /*
- * The same, for who removes what has none: 0, or a negative errno if that cannot be read now.
+ * The backend's domain that T, or else F, names; DEVICE_BACKEND_UNKNOWN if there is none. 0, or a
+ * negative errno if that cannot be read now.
  */
 int device_read_backend(struct store *store, domid_t frontend, uint32_t devid, domid_t *backend);
 
-/* A device's name, as T, or else B or F has it. 0, or -ENOENT: none of them has a valid one. */
+/*
+ * A device's name, as T, or else B or F has it. 0, -ENOENT: none of them has a valid one, or another
+ * negative errno if that cannot be read now.
+ */
 int device_name_of(struct store *store, const struct device_id *id, char name[DEVICE_NAME_MAX + 1]);
 
 /* Finds a device of a domain by the channel's name, or else by its devid. 0 or a negative errno. */

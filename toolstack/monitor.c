@@ -33,14 +33,20 @@ static void tell_state(struct monitor *monitor, struct monitored *channel, enum 
         monitor->changed(&change, monitor->arg);
 }
 
+/* Nonsense is none. What cannot be read now is not taken for one that is gone. */
 static enum xenbus_state read_side(struct monitor *monitor, const struct monitored *channel,
                                    enum monitor_side side)
 {
     char dir[DEVICE_PATH_MAX];
-    enum xenbus_state state = XenbusStateUnknown;
+    enum xenbus_state state;
+    int rc;
 
     side_path[side](&channel->id, dir);
-    return store_read_state(monitor->tool->store, dir, &state) < 0 ? XenbusStateUnknown : state;
+    rc = store_read_state(monitor->tool->store, dir, &state);
+    if (rc == 0 || rc == -EINVAL)
+        return state;
+    monitor->failed = rc;
+    return channel->states[side];
 }
 
 static void look_side(struct monitor *monitor, struct monitored *channel, enum monitor_side side)

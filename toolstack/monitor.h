@@ -57,7 +57,7 @@ struct monitor {
     bool with_traffic;
     void (*changed)(const struct monitor_change *change, void *arg); /* may be NULL */
     void *arg;
-    int failed; /* for changed() to set: monitor_run() ends with this negative errno */
+    int failed; /* changed(), or a look, sets it: monitor_run() ends with this negative errno */
 };
 
 /* What to wait for: a state that counts at some of the sides, or that there is no such channel. */

@@ -189,10 +189,12 @@ static int write_libxl(struct store *store, const struct plug *plug)
 static int check_domain(struct store *store, struct plug *plug, domid_t domid)
 {
     char path[DEVICE_PATH_MAX];
+    int rc;
 
     snprintf(path, sizeof(path), "/local/domain/%u", domid);
-    if (store_exists(store, NULL, path))
-        return 0;
+    rc = store_has(store, NULL, path);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
     snprintf(plug->why, sizeof(plug->why), "domain %u went away", domid);
     return -ESRCH;
 }
@@ -207,15 +209,21 @@ static int check_name(struct store *store, struct plug *plug)
     return -EEXIST;
 }
 
-static bool is_other_side(struct store *store, const struct plug *plug,
-                          const struct device_id *other)
+/* 1, 0, or a negative errno: what cannot be read is not taken for another channel. */
+static int is_other_side(struct store *store, const struct plug *plug,
+                         const struct device_id *other)
 {
     char dir[DEVICE_PATH_MAX], name[DEVICE_NAME_MAX + 1];
+    domid_t backend;
+    int rc = device_read_backend(store, other->frontend, other->devid, &backend);
 
+    if (rc < 0 || backend != other->backend)
+        return rc;
     device_libxl_path(other, dir);
-    return device_backend_of(store, other->frontend, other->devid) == other->backend &&
-           store_read_text(store, dir, "name", name, sizeof(name)) == 0 &&
-           strcmp(name, plug->channel->name) == 0;
+    rc = store_read_text(store, dir, "name", name, sizeof(name));
+    if (rc == 0)
+        return strcmp(name, plug->channel->name) == 0;
+    return rc == -ENOENT || rc == -EINVAL || rc == -EOVERFLOW ? 0 : rc;
 }
 
 /*
@@ -233,35 +241,38 @@ static int check_other_side(struct store *store, struct plug *plug)
     snprintf(dir, sizeof(dir), "/local/domain/%u/backend/vchan/%u", other.backend, other.frontend);
     rc = store_list(store, NULL, dir, &names, &count);
     for (unsigned int i = 0; i < count && rc == 0; i++)
-        if (parse_number(names[i], DEVICE_ID_MAX, &other.devid) == 0 &&
-            is_other_side(store, plug, &other))
-            rc = -EEXIST;
+        if (parse_number(names[i], DEVICE_ID_MAX, &other.devid) == 0)
+            rc = is_other_side(store, plug, &other);
     free(names);
-    if (rc == -EEXIST)
+    if (rc > 0)
         snprintf(plug->why, sizeof(plug->why),
                  "domain %u has it already, with domain %u as its backend "
                  "(declare it on one side only)",
                  other.frontend, plug->id->frontend);
-    return rc;
+    return rc > 0 ? -EEXIST : rc;
 }
 
-/* Whether T or F is there: what is left of B alone is nobody's. */
-static bool devid_taken(struct store *store, const struct device_id *id)
+/* Whether T or F is there: what is left of B alone is nobody's. 1, 0 or a negative errno. */
+static int devid_taken(struct store *store, const struct device_id *id)
 {
     char libxl[DEVICE_PATH_MAX], frontend[DEVICE_PATH_MAX];
+    int rc;
 
     device_libxl_path(id, libxl);
     device_frontend_path(id, frontend);
-    return store_exists(store, NULL, libxl) || store_exists(store, NULL, frontend);
+    rc = store_has(store, NULL, libxl);
+    return rc == 0 ? store_has(store, NULL, frontend) : rc;
 }
 
 static int check_devid(struct store *store, struct plug *plug)
 {
-    char name[DEVICE_NAME_MAX + 1] = "?";
+    char name[DEVICE_NAME_MAX + 1];
+    int rc = devid_taken(store, plug->id);
 
-    if (!devid_taken(store, plug->id))
-        return 0;
-    device_name_of(store, plug->id, name);
+    if (rc <= 0)
+        return rc;
+    if (device_name_of(store, plug->id, name) < 0)
+        snprintf(name, sizeof(name), "?");
     snprintf(plug->why, sizeof(plug->why), "devid %u is taken by channel \"%s\"", plug->id->devid,
              name);
     return -EEXIST;
@@ -272,12 +283,16 @@ static int pick_devid(struct store *store, struct plug *plug)
 {
     struct device_id *id = plug->id;
     char backend[DEVICE_PATH_MAX];
+    int rc;
 
     for (id->devid = 0; (id->devid = roster_free_devid(plug->roster, id->devid)) <= DEVICE_ID_MAX;
          id->devid++) {
         device_backend_path(id, backend);
-        if (!devid_taken(store, id) && !store_exists(store, NULL, backend))
-            return 0;
+        rc = devid_taken(store, id);
+        if (rc == 0)
+            rc = store_has(store, NULL, backend);
+        if (rc <= 0)
+            return rc;
     }
     snprintf(plug->why, sizeof(plug->why), "every devid is taken");
     return -EEXIST;
@@ -343,15 +358,22 @@ static int look_taken(struct store *store, void *arg)
 {
     char libxl[DEVICE_PATH_MAX], backend[DEVICE_PATH_MAX];
     enum xenbus_state state;
+    int rc;
 
     device_libxl_path(arg, libxl);
     device_backend_path(arg, backend);
-    if (!store_exists(store, libxl, "name") || !store_exists(store, backend, "state"))
-        return -ESRCH;
-    /* Nonsense is no answer. */
-    if (store_read_state(store, backend, &state) < 0 || state <= XenbusStateInitialising)
+    rc = store_has(store, libxl, "name");
+    if (rc <= 0)
+        return rc < 0 ? rc : -ESRCH;
+    rc = store_read_state(store, backend, &state);
+    if (rc == -EINVAL)
+        return 0; /* nonsense is no answer */
+    if (rc < 0 || state == XenbusStateUnknown)
+        return rc < 0 ? rc : -ESRCH;
+    if (state == XenbusStateInitialising)
         return 0;
-    return store_exists(store, backend, "error") ? -ECONNREFUSED : 1;
+    rc = store_has(store, backend, "error");
+    return rc < 0 ? rc : rc > 0 ? -ECONNREFUSED : 1;
 }
 
 static void complain_untaken(struct tool *tool, const char *name, const struct device_id *id,

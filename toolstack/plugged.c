@@ -27,19 +27,25 @@ static const struct {
     {"private/command", "command"},
 };
 
-static void describe(struct store *store, const char *dir, FILE *to)
+static int describe(struct store *store, const char *dir, FILE *to)
 {
     char value[STORE_VALUE_MAX];
     const char *comma = "";
 
     for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
-        if (store_read_text(store, dir, sources[i].node, value, sizeof(value)) < 0)
+        int rc = store_read_text(store, dir, sources[i].node, value, sizeof(value));
+
+        if (rc < 0 && rc != -ENOENT && rc != -EINVAL)
+            return rc;
+        if (rc < 0)
             continue;
         fprintf(to, "%s%s=%s", comma, sources[i].key, value);
         comma = ",";
     }
+    return 0;
 }
 
+/* -EINVAL: what is there makes no channel; -ENOENT: its backend has just gone. */
 static int read_channel(struct tool *tool, const struct device_id *id, struct declaration *channel)
 {
     char dir[DEVICE_PATH_MAX], why[DECLARATION_WHY_MAX];
@@ -51,24 +57,44 @@ static int read_channel(struct tool *tool, const struct device_id *id, struct de
     if (!to)
         return -ENOMEM;
     device_libxl_path(id, dir);
-    describe(tool->store, dir, to);
+    rc = describe(tool->store, dir, to);
     if (fclose(to) != 0)
         return -ENOMEM;
-    rc = declaration_parse_plugged(text, channel, why);
+    if (rc == 0)
+        rc = declaration_parse_plugged(text, channel, why);
     free(text);
     channel->devid = id->devid;
     return rc == 0 ? identity_set_backend(tool, id->backend, channel) : rc;
 }
 
-/* What is not in T, or has lost its other end, is no channel. */
-static bool is_whole(struct tool *tool, const struct device_id *id)
+/* 1 or 0: what is not in T, or has lost its other end, is no channel. Or a negative errno. */
+static int is_whole(struct tool *tool, const struct device_id *id)
 {
     char dir[DEVICE_PATH_MAX];
+    domid_t backend;
+    int rc;
 
     device_libxl_path(id, dir);
-    return id->backend != DEVICE_BACKEND_UNKNOWN && store_exists(tool->store, NULL, dir) &&
-           device_backend_of(tool->store, id->frontend, id->devid) == id->backend &&
-           tool_has_domain(tool, id->backend);
+    if (id->backend == DEVICE_BACKEND_UNKNOWN)
+        return 0;
+    rc = store_has(tool->store, NULL, dir);
+    if (rc <= 0)
+        return rc;
+    rc = device_read_backend(tool->store, id->frontend, id->devid, &backend);
+    return rc < 0 ? rc : backend == id->backend && tool_has_domain(tool, id->backend);
+}
+
+/* 1: it is one, and read; 0: it is none; or a negative errno. */
+static int read_whole(struct tool *tool, const struct device_id *id, struct declaration *channel)
+{
+    int rc = is_whole(tool, id);
+
+    if (rc <= 0)
+        return rc;
+    rc = read_channel(tool, id, channel);
+    if (rc == -EINVAL || rc == -ENOENT)
+        return 0;
+    return rc < 0 ? rc : 1;
 }
 
 static int read_devices(struct tool *tool, domid_t frontend, const struct devices *devices,
@@ -82,9 +108,13 @@ static int read_devices(struct tool *tool, domid_t frontend, const struct device
         return -ENOMEM;
     for (size_t i = 0; i < devices->count; i++) {
         const struct device_id *id = &devices->ids[i];
+        int rc = 0;
 
-        if (id->frontend == frontend && is_whole(tool, id) &&
-            read_channel(tool, id, &config->channels[config->count]) == 0)
+        if (id->frontend == frontend)
+            rc = read_whole(tool, id, &config->channels[config->count]);
+        if (rc < 0)
+            return rc;
+        if (rc > 0)
             plugged->ids[config->count++] = *id;
     }
     return 0;

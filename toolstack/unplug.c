@@ -22,6 +22,8 @@ static int fill_offline(struct store *store, void *arg)
     struct unplug *unplug = arg;
     int rc = store_read_state(store, unplug->dir, &unplug->before);
 
+    if (rc < 0 && rc != -EINVAL)
+        return rc;
     if (rc == 0 && unplug->before == XenbusStateUnknown)
         return 0;
     /*
@@ -35,14 +37,16 @@ static int fill_offline(struct store *store, void *arg)
     return rc;
 }
 
+/* 1 or 0, or a negative errno: what cannot be read now is not taken for what has gone. */
 static int look_closed(struct store *store, void *arg)
 {
     const struct unplug *unplug = arg;
     enum xenbus_state state;
+    int rc = store_read_state(store, unplug->dir, &state);
 
-    if (!store_exists(store, unplug->dir, "state"))
-        return 1;
-    return store_read_state(store, unplug->dir, &state) == 0 && state == XenbusStateClosed;
+    if (rc < 0)
+        return rc == -EINVAL ? 0 : rc;
+    return state == XenbusStateUnknown || state == XenbusStateClosed;
 }
 
 /*
@@ -65,11 +69,11 @@ static int ask(struct tool *tool, const struct device_id *id, const char *name,
     unplug->before = XenbusStateUnknown;
     device_backend_path(id, unplug->dir);
     rc = store_transaction(tool->store, fill_offline, unplug);
+    if (rc == 0)
+        rc = closes_by_itself(tool, id, unplug) ? 1 : look_closed(tool->store, unplug);
     if (rc < 0)
         tool_complain(tool, "channel \"%s\": %s", name, tool_why(rc));
-    if (rc < 0 || closes_by_itself(tool, id, unplug))
-        return rc < 0 ? rc : 1;
-    return look_closed(tool->store, unplug);
+    return rc;
 }
 
 int plug_ask_close(struct tool *tool, const struct device_id *id, const char *name)
@@ -155,7 +159,9 @@ int plug_close(struct tool *tool, const struct device_id *id, const char *name,
 /* What is not online any more is not wanted. */
 static int fill_online(struct store *store, void *arg)
 {
-    return store_exists(store, arg, "state") ? store_write_number(store, arg, "online", 1) : 0;
+    int rc = store_has(store, arg, "state");
+
+    return rc > 0 ? store_write_number(store, arg, "online", 1) : rc;
 }
 
 int plug_keep(struct tool *tool, const struct device_id *id, const char *name)
