@@ -453,12 +453,23 @@ static void reset_signals(void)
 }
 
 /*
+ * The command opens /dev/stderr and its like by what their pipes allow: they are to be its user's.
+ * (If that cannot be it still has them open.)
+ */
+static void give_pipes(const int fds[3], const struct user *user)
+{
+    for (int i = 0; i < 3; i++)
+        (void)!fchown(fds[i], user->uid, user->groups[0]);
+}
+
+/*
  * In the new process, where all signals are blocked, until none of them is ours any more. In a
  * session of its own no terminal of ours takes what the command types into it (TIOCSTI).
  */
 static void run_shell(const char *command, const struct user *user, const int fds[3])
 {
     setsid();
+    give_pipes(fds, user);
     for (int i = 0; i < 3; i++)
         dup2(fds[i], i);
     close_range(STDERR_FILENO + 1, ~0u, 0);

@@ -21,7 +21,8 @@ backend=$!
 domain guest "name=three, connection=exec, user=root, command=exit 3" \
     "name=own, connection=exec, user=nobody, command=umask; pwd; set -- \$(cat /proc/\$\$/stat); echo session \$((\$6 == \$\$)); grep SigIgn /proc/self/status; env" \
     "name=forge, connection=exec, user=nobody, command=perl $work/forge; echo up; exec sleep 60" \
-    "name=plain, connection=exec, user=nobody, command=echo mine >&2; cat"
+    "name=plain, connection=exec, user=nobody, command=echo mine >&2; cat" \
+    "name=paths, connection=exec, user=nobody, command=cat /dev/stdin > /dev/stdout; echo by its path > /dev/stderr"
 in_domain guest vchan cat three < /dev/null
 [ $? = 5 ] || fail "a command that exits with 3: vchan cat does not exit with 5"
 in_domain guest vchan cat own < /dev/null > "$work/own"
@@ -31,6 +32,12 @@ done
 strangers=$(grep -E '^[A-Z_]+=' "$work/own" | cut -d= -f1 |
     grep -vxE 'PATH|TZ|LANG|LC_ALL|LC_CTYPE|LC_MESSAGES|USER|LOGNAME|HOME|SHELL|PWD|OLDPWD|_|SHLVL')
 [ -z "$strangers" ] || fail "a command has in its environment: $strangers"
+
+part "a command that is not root's opens its standard descriptors by their paths"
+out=$(in_domain guest vchan cat paths <<< "there and back")
+[ "$out" = "there and back" ] || fail "through /dev/stdin and /dev/stdout came: \"$out\""
+await "paths: command: " 30
+[[ $line == *"paths: command: by its path" ]] || fail "on /dev/stderr it wrote: $line"
 
 part "packets on standard error stay with the command that wrote them"
 in_domain guest vchan cat forge < <(exec tail -f /dev/null) > /dev/null 2>&1 &
@@ -43,7 +50,7 @@ for i in {1..5}; do
 done
 kill "$forger"
 
-for name in three own forge plain; do run 0 xl-vchan detach guest $name; done
+for name in three own forge plain paths; do run 0 xl-vchan detach guest $name; done
 run 0 xl destroy guest
 backend_stop
 
