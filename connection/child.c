@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -453,6 +454,31 @@ static void reset_signals(void)
 }
 
 /*
+ * As after a login: what the service needs of them is not for its commands. The hard ones stay the
+ * service's, up to which a command may raise its own.
+ */
+static void reset_limits(void)
+{
+    static const struct {
+        __rlimit_resource_t resource;
+        rlim_t soft;
+    } usual[] = {
+        {RLIMIT_NOFILE, 1024},       {RLIMIT_CORE, 0},
+        {RLIMIT_STACK, 8u << 20},    {RLIMIT_CPU, RLIM_INFINITY},
+        {RLIMIT_FSIZE, RLIM_INFINITY}, {RLIMIT_DATA, RLIM_INFINITY},
+        {RLIMIT_AS, RLIM_INFINITY},
+    };
+    struct rlimit limit;
+
+    for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
+        if (getrlimit(usual[i].resource, &limit) < 0)
+            continue;
+        limit.rlim_cur = usual[i].soft < limit.rlim_max ? usual[i].soft : limit.rlim_max;
+        setrlimit(usual[i].resource, &limit);
+    }
+}
+
+/*
  * The command opens /dev/stderr and its like by what their pipes allow: they are to be its user's.
  * (If that cannot be it still has them open.)
  */
@@ -475,6 +501,7 @@ static void run_shell(const char *command, const struct user *user, const int fd
     close_range(STDERR_FILENO + 1, ~0u, 0);
     reset_signals();
     umask(022);
+    reset_limits();
     set_environment(user);
     become(user);
     enter_home(user);

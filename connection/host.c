@@ -442,13 +442,14 @@ static enum host_exit server_run(struct server *server)
     return server->error < 0 ? HOST_FAILED : HOST_STOPPED;
 }
 
-/* As they are for a program that nobody prepared anything for: SIGCHLD, for one, may be ignored. */
+/* As it is for a program that nobody prepared anything for: SIGCHLD, for one, may be ignored. */
 static void reset_inherited(void)
 {
     for (int number = 1; number < NSIG; number++)
         signal(number, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
     umask(022);
+    (void)!chdir("/"); /* no file system is kept from being unmounted */
 }
 
 enum host_exit host_serve(const struct host_ops *ops, void *service)

@@ -4,10 +4,15 @@
  */
 #include <config.h>
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
+#include "connection/host.h"
 #include "connection/log.h"
 #include "connection/usage.h"
 #include "frontend/agent.h"
@@ -89,6 +94,30 @@ static int parse_options(int argc, char **argv, struct request *request)
     return usage_complain(argv[optind], "no arguments are taken");
 }
 
+/* The service that reads it again has another working directory. NULL: that is not known. */
+static char *absolute(const char *file)
+{
+    char *dir = file[0] == '/' ? strdup("") : getcwd(NULL, 0), *path = NULL;
+
+    if (dir && asprintf(&path, "%s%s%s", dir, file[0] == '/' ? "" : "/", file) < 0)
+        path = NULL;
+    free(dir);
+    return path;
+}
+
+static int serve(const char *file, struct agent_config *config)
+{
+    char *path = absolute(file);
+    int rc;
+
+    if (!path)
+        log_line(LOG_ERRORS, "cannot tell where %s is: %s (give its whole path)", file,
+                 strerror(errno));
+    rc = path ? agent_run(path, config) : HOST_FAILED;
+    free(path);
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     struct request request = {.file = SYSCONFDIR "/pvchan/frontend.conf"};
@@ -105,7 +134,7 @@ int main(int argc, char **argv)
         return EXIT_CONFIG;
     }
     if (!request.check)
-        return agent_run(request.file, &config);
+        return serve(request.file, &config);
     printf("%s: %zu channel%s\n", request.file, config.count, config.count == 1 ? "" : "s");
     agent_config_free(&config);
     return EXIT_DONE;

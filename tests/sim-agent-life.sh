@@ -60,7 +60,9 @@ complains 'vchan-frontend: "-c": needs a value (see vchan-frontend --help)'
 
 part "what it tells systemd"
 datagrams "$work/notify" "$work/notified"
-NOTIFY_SOCKET=$work/notify WATCHDOG_USEC=200000 agent_start guest
+cd "$work" || exit 1 # the file's path is a relative one, which is to be right for SIGHUP, too
+NOTIFY_SOCKET=$work/notify WATCHDOG_USEC=200000 agent_start guest -c frontend.conf
+cd "$OLDPWD" || exit 1
 hears "0 one: Connected"
 told "$work/notified" READY=1
 told "$work/notified" WATCHDOG=1

@@ -15,18 +15,29 @@ syswrite(STDERR, "FORGED\n") for 1 .. 12;
 PERL
 chmod 755 "$work" && chmod 644 "$work/forge"
 
+# least N OPTION: the number, or the hard limit that ulimit tells, if that is less.
+least() {
+    local hard
+    hard=$(ulimit -H "$2")
+    if [ "$hard" = unlimited ] || [ "$1" -lt "$hard" ]; then echo "$1"; else echo "$hard"; fi
+}
+
 part "what is ignored where the service is started, is not ignored in it"
-exec {log}< <(trap '' CHLD HUP; umask 077; exec env SECRET=1 vchan-backend -v 2>&1)
+exec {log}< <(trap '' CHLD HUP; umask 077; cd "$work"; ulimit -Sn 500; ulimit -Sc hard; ulimit -Ss 4096
+    ulimit -Sf 100000; ulimit -St 5000; exec env SECRET=1 vchan-backend -v 2>&1)
 backend=$!
+backend_ready
+[ "$(readlink "/proc/$backend/cwd")" = / ] || fail "the service is in $(readlink "/proc/$backend/cwd")"
+grep -q "^Umask:	0022$" "/proc/$backend/status" || fail "the service has $(grep Umask "/proc/$backend/status")"
 domain guest "name=three, connection=exec, user=root, command=exit 3" \
-    "name=own, connection=exec, user=nobody, command=umask; pwd; set -- \$(cat /proc/\$\$/stat); echo session \$((\$6 == \$\$)); grep SigIgn /proc/self/status; env" \
+    "name=own, connection=exec, user=nobody, command=umask; pwd; set -- \$(cat /proc/\$\$/stat); echo session \$((\$6 == \$\$)); grep SigIgn /proc/self/status; echo limits \$(ulimit -n) \$(ulimit -c) \$(ulimit -s) \$(ulimit -f) \$(ulimit -t); env" \
     "name=forge, connection=exec, user=nobody, command=perl $work/forge; echo up; exec sleep 60" \
     "name=plain, connection=exec, user=nobody, command=echo mine >&2; cat" \
     "name=paths, connection=exec, user=nobody, command=cat /dev/stdin > /dev/stdout; echo by its path > /dev/stderr"
 in_domain guest vchan cat three < /dev/null
 [ $? = 5 ] || fail "a command that exits with 3: vchan cat does not exit with 5"
 in_domain guest vchan cat own < /dev/null > "$work/own"
-for line in 0022 / "session 1" "SigIgn:	0000000000000000" USER=nobody SHELL=/bin/sh; do
+for line in 0022 / "limits $(least 1024 -n) 0 $(least 8192 -s) $(ulimit -Hf) $(ulimit -Ht)" "session 1" "SigIgn:	0000000000000000" USER=nobody SHELL=/bin/sh; do
     grep -qxF "$line" "$work/own" || fail "not \"$line\" but: $(cat "$work/own")"
 done
 strangers=$(grep -E '^[A-Z_]+=' "$work/own" | cut -d= -f1 |
