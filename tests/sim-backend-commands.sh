@@ -137,6 +137,22 @@ done
 manager_end
 for i in 1 2 3; do run 0 xl-vchan detach guest go$i; done
 
+part "reconnect=1: a command that cannot be started again is tried until it can"
+: > "$work/backend.log"
+manager_start 0 0
+run 0 xl-vchan attach guest "name=again, connection=exec, user=root, reconnect=1, command=head -n 1"
+hold again
+logged "again: command started" 2
+usual=$(prlimit --pid "$(service)" --nofile --noheadings --raw --output SOFT)
+prlimit --pid "$(service)" --nofile=8: # it has more
+answers "the last for now"
+logged "again: cannot run its command: Too many open files (retrying)" 2
+prlimit --pid "$(service)" --nofile="$usual":
+answers "one more"
+ends 0
+run 0 xl-vchan detach guest again
+manager_end
+
 part "nothing is left"
 for name in answer stubborn loud; do run 0 xl-vchan detach guest $name; done
 run 0 xl destroy guest

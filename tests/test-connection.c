@@ -15,6 +15,7 @@
 #include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -277,6 +278,19 @@ END_TEST
 
 /* ---- commands ---- */
 
+/* Stands before the C library's: whom it was asked for, and whether it refuses. */
+static pid_t followed;
+static bool cannot_follow;
+
+int pidfd_open(pid_t pid, unsigned int flags)
+{
+    followed = pid;
+    if (!cannot_follow)
+        return (int)syscall(SYS_pidfd_open, pid, flags);
+    errno = EMFILE;
+    return -1;
+}
+
 static struct connection command_connection(struct event_base *base, const char *command)
 {
     struct connection connection = {.base = base, .id = "5/0", .label = "5/0 test"};
@@ -362,6 +376,36 @@ START_TEST(test_commands_that_do_not_end_are_counted)
     event_base_dispatch(base);
     close(input);
     close(output);
+    event_base_free(base);
+}
+END_TEST
+
+static int count_descriptors(void)
+{
+    int count = 0;
+
+    for (int fd = 0; fd < 1024; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+START_TEST(test_a_command_that_cannot_be_followed_does_not_go_on)
+{
+    struct event_base *base = event_base_new();
+    struct connection connection = command_connection(base, "sleep 1000");
+    int descriptors = count_descriptors(), input, output;
+    char why[CONNECTION_WHY_MAX];
+    struct child *child;
+    struct user self;
+
+    ck_assert_int_eq(user_read("0", &self, why), 0);
+    cannot_follow = true;
+    ck_assert_int_eq(child_start(&connection, &self, &input, &output, &child), -EMFILE);
+    cannot_follow = false;
+    ck_assert_int_gt(followed, 0);
+    ck_assert(kill(followed, 0) < 0 && errno == ESRCH); /* it has ended, and was waited for */
+    ck_assert_int_eq(count_descriptors(), descriptors);
+    ck_assert_int_eq(event_base_dispatch(base), 1); /* no events are left */
     event_base_free(base);
 }
 END_TEST
@@ -627,6 +671,7 @@ static void add_commands(TCase *tcase)
     tcase_add_test(tcase, test_child_is_stopped);
     tcase_add_test(tcase, test_child_may_end);
     tcase_add_test(tcase, test_child_that_does_not_listen_is_killed);
+    tcase_add_test(tcase, test_a_command_that_cannot_be_followed_does_not_go_on);
     tcase_add_test(tcase, test_child_reads_and_writes);
     tcase_add_test(tcase, test_commands_that_do_not_end_are_counted);
 }
