@@ -69,6 +69,7 @@ SIM_TESTS = \
 	tests/sim-reattach.sh \
 	tests/sim-reattach-both.sh \
 	tests/sim-reattach-ends.sh \
+	tests/sim-reattach-pipes.sh \
 	tests/sim-reattach-port.sh \
 	tests/sim-no-answer.sh \
 	tests/sim-toolstack.sh \
@@ -257,6 +258,12 @@ check_LTLIBRARIES += tests/no-answer.la
 tests_no_answer_la_SOURCES = tests/no-answer.c
 tests_no_answer_la_CFLAGS = $(SIM_CFLAGS) -fvisibility=default
 tests_no_answer_la_LDFLAGS = $(tests_at_step_la_LDFLAGS)
+
+# Pipes of two pages (tests/sim-reattach-pipes.sh).
+check_LTLIBRARIES += tests/small-pipes.la
+tests_small_pipes_la_SOURCES = tests/small-pipes.c
+tests_small_pipes_la_CFLAGS = $(SIM_CFLAGS) -fvisibility=default
+tests_small_pipes_la_LDFLAGS = $(tests_at_step_la_LDFLAGS)
 
 # Requests to xenstore counted (tests/sim-toolstack-many.sh).
 check_LTLIBRARIES += tests/requests.la
