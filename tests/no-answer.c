@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Preloaded into a program: while the file NO_ANSWER exists, its requests to read or list the path
- * that the file holds fail with ENOMEM. Each one that failed is noted in the file NO_ANSWER_SAW, a
- * line with the path.
+ * that the file holds fail with ENOMEM; or to watch one, if it holds "watch PATH". Each one that
+ * failed is noted in the file NO_ANSWER_SAW, a line as the other file's.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -12,11 +12,14 @@
 #include <string.h>
 #include <xenstore.h>
 
+/* Longer than any path that a test names. */
+#define LINE_BYTES 256
+
 static bool is_wanted(const char *path)
 {
     const char *name = getenv("NO_ANSWER");
     FILE *file = name ? fopen(name, "r") : NULL;
-    char wanted[256] = "";
+    char wanted[LINE_BYTES] = "";
 
     if (!file)
         return false;
@@ -59,4 +62,12 @@ void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *path, unsigne
 char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path, unsigned int *num)
 {
     return is_answered(path) ? REAL(xs_directory)(h, t, path, num) : NULL;
+}
+
+bool xs_watch(struct xs_handle *h, const char *path, const char *token)
+{
+    char line[LINE_BYTES];
+
+    snprintf(line, sizeof(line), "watch %s", path);
+    return is_answered(line) && REAL(xs_watch)(h, path, token);
 }

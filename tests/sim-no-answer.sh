@@ -103,6 +103,21 @@ kill "$agent"
 wait "$agent" || fail "vchan-frontend: exit code $?"
 
 run 0 xl-vchan detach one a
+part "vchan-frontend: a watch that fails is tried again"
+agent_config "name=late, connection=echo"
+run 0 xl-vchan attach one name=late connection=socket "path=$work/late"
+backend_stop
+echo "watch /local/domain/0/backend/vchan/$domid" > "$work/path"
+LD_PRELOAD=$preload xensim exec one vchan-frontend -v -c "$work/frontend.conf" 2> "$work/agent.log" &
+agent=$!
+within 30 grep -q "cannot watch domain 0's nodes: Cannot allocate memory (polling every 5 s)" "$work/agent.log"
+rm "$work/path"
+backend_start -v # which only a watch tells the guest of
+within 60 grep -q "late: Connected" "$work/agent.log"
+kill "$agent"
+wait "$agent" || fail "vchan-frontend: exit code $?"
+
+run 0 xl-vchan detach one late
 run 0 xl destroy one
 backend_stop
 finish
