@@ -33,6 +33,8 @@ struct slot {
     uint32_t devid;
     unsigned int generation;
     bool look;   /* at the end of this turn */
+    bool other;  /* it became another channel, of which not all could be read yet */
+    bool unread; /* which channel it is, in this turn */
     bool looked; /* once, which the toolstack has called for, and not the backend */
     char name[DEVICE_NAME_MAX + 1];
     char backend[DEVICE_PATH_MAX];
@@ -170,13 +172,19 @@ static void slot_plug(struct agent *agent, struct slot *slot, struct quota *quot
     *slot->declared = *declared;
 }
 
-/* Reads one of the nodes that say which channel this is; true if it is not what it was. */
-static bool reread(struct agent *agent, const char *dir, const char *key, char *text, size_t size)
+/*
+ * Reads one of the nodes that say which channel this is: nonsense is none. 1: it is not what it was;
+ * 0: it is; -errno: it cannot be read now.
+ */
+static int reread(struct agent *agent, const char *dir, const char *key, char *text, size_t size)
 {
     char now[DEVICE_PATH_MAX];
+    int rc = store_read_text(agent->host->store, dir, key, now, sizeof(now));
     bool changed;
 
-    if (store_read_text(agent->host->store, dir, key, now, sizeof(now)) < 0)
+    if (rc < 0 && rc != -ENOENT && rc != -EINVAL && rc != -EOVERFLOW)
+        return rc;
+    if (rc < 0)
         now[0] = '\0';
     changed = strcmp(text, now) != 0;
     copy(text, size, now);
@@ -193,22 +201,27 @@ static const struct declaration *declared_for(const struct agent *agent, const s
 
 /*
  * Lets go of what is not the same channel any more, or is to be something else. (One whose nodes
- * are gone has time to deliver what is left.)
+ * are gone has time to deliver what is left.) False: which it is cannot be read now.
  */
-static void slot_review(struct agent *agent, struct slot *slot)
+static bool slot_review(struct agent *agent, struct slot *slot)
 {
     char dir[DEVICE_PATH_MAX];
     const struct declaration *declared;
-    bool other;
+    int named, placed;
 
     snprintf(dir, sizeof(dir), ROOT "/%" PRIu32, slot->devid);
     if (!store_exists(agent->host->store, dir, "state"))
-        return;
-    other = reread(agent, dir, "name", slot->name, sizeof(slot->name));
-    other |= reread(agent, dir, "backend", slot->backend, sizeof(slot->backend));
+        return true;
+    named = reread(agent, dir, "name", slot->name, sizeof(slot->name));
+    placed = reread(agent, dir, "backend", slot->backend, sizeof(slot->backend));
+    slot->other |= named > 0 || placed > 0;
+    if (named < 0 || placed < 0)
+        return false;
     declared = declared_for(agent, slot);
-    if (slot->device && (other || !declared || !declaration_equal(slot->declared, declared)))
+    if (slot->device && (slot->other || !declared || !declaration_equal(slot->declared, declared)))
         slot_unplug(slot);
+    slot->other = false;
+    return true;
 }
 
 static void slot_look(struct agent *agent, struct slot *slot, struct quota *quota)
@@ -402,16 +415,19 @@ static void look_at(struct agent *agent, struct slot *slot)
     slot->looked = true;
 }
 
-/* First what is to go: it may have what another is to get. */
+/*
+ * First what is to go: it may have what another is to get. What cannot be read now stays marked, for
+ * the next heartbeat at the latest.
+ */
 static void look_at_marked(struct agent *agent)
 {
     struct slot *slot;
 
     SLIST_FOREACH (slot, &agent->slots, next)
         if (slot->look)
-            slot_review(agent, slot);
+            slot->unread = !slot_review(agent, slot);
     SLIST_FOREACH (slot, &agent->slots, next)
-        if (slot->look)
+        if (slot->look && !slot->unread)
             look_at(agent, slot);
 }
 

@@ -114,6 +114,13 @@ within 30 grep -q "cannot watch domain 0's nodes: Cannot allocate memory (pollin
 rm "$work/path"
 backend_start -v # which only a watch tells the guest of
 within 60 grep -q "late: Connected" "$work/agent.log"
+
+part "vchan-frontend: a channel whose name cannot be read"
+device=/local/domain/$domid/device/vchan/$(xenstore-list "/local/domain/$domid/device/vchan" | tail -n 1)
+silent "device/vchan/${device##*/}/name" xenstore-write "$device/note" "look at it"
+answered
+[ "$(socat -t 20 - "UNIX-CONNECT:$work/late" <<< echo)" = echo ] || fail "no echo through it"
+[ "$(grep -c "late: Connected" "$work/agent.log")" = 1 ] || fail "it went and came: $(cat "$work/agent.log")"
 kill "$agent"
 wait "$agent" || fail "vchan-frontend: exit code $?"
 
