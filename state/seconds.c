@@ -39,3 +39,17 @@ int parse_seconds(const char *text, int *ms)
     *ms = (int)(whole * 1000 + thousandths);
     return 0;
 }
+
+void format_seconds(int ms, char text[SECONDS_TEXT_MAX])
+{
+    size_t length;
+
+    if (ms < 0) {
+        snprintf(text, SECONDS_TEXT_MAX, "inf");
+        return;
+    }
+    snprintf(text, SECONDS_TEXT_MAX, "%d.%03d", ms / 1000, ms % 1000);
+    for (length = strlen(text); text[length - 1] == '0'; length--)
+        ;
+    text[text[length - 1] == '.' ? length - 1 : length] = '\0';
+}

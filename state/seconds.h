@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Times as command lines give them.
+ * Times as command lines give them, and as messages tell them.
  */
 #ifndef STATE_SECONDS_H
 #define STATE_SECONDS_H
@@ -13,5 +13,11 @@
  * 2147482 seconds. 0, or -EINVAL, which leaves *ms alone.
  */
 int parse_seconds(const char *text, int *ms);
+
+/* Room for what format_seconds() writes. */
+#define SECONDS_TEXT_MAX 16
+
+/* The reverse, without needless digits. */
+void format_seconds(int ms, char text[SECONDS_TEXT_MAX]);
 
 #endif

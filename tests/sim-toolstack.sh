@@ -223,6 +223,12 @@ run 2 xl-vchan attach web name=x connection=exec user=root command=logger -t web
 contains 'xl-vchan: attach: "-t" is behind command=, which goes last (quote a command with blanks) (usage: '
 refuses 'attach web: "user=nobody" is behind command=, which goes last (quote a command with blanks)' \
     xl-vchan attach web name=x connection=exec user=root command=logger user=nobody
+for option in "create --wait" "attach --wait" "detach --wait" "apply --wait" "watch --timeout" "wait --timeout"; do
+    for seconds in 1s 0.1234 -1; do
+        run 2 xl-vchan $option $seconds web x
+        contains "xl-vchan: ${option% *}: ${option#* } \"$seconds\": give a number of seconds, such as 10 or 0.5, or inf (usage: "
+    done
+done
 refuses 'detach web: it has no channel "x" (see xl-vchan list)' xl-vchan detach web x
 refuses 'detach nowhere: there is no such domain' xl-vchan detach nowhere x
 refuses 'list nowhere: there is no such domain' xl-vchan list nowhere
@@ -256,12 +262,12 @@ contains "hint            waits for a program in Domain-0 to open it"
 run 3 xl-vchan wait --timeout 0 web org.example.db
 says "xl-vchan: wait web: channel \"org.example.db\": not Connected in time (it is Initialising/InitWait): nobody serves it now: $nobody"
 config late <<< 'name = "late"; memory = 64; kernel = "/dev/null"'
-refuses "attach web: channel \"x\": waits up to 1 s: $nobody
-xl-vchan: attach web: channel \"x\": no backend took it within 1 s: $nobody" \
-    xl-vchan attach --wait 1 web name=x,connection=echo
+refuses "attach web: channel \"x\": waits up to 0.5 s: $nobody
+xl-vchan: attach web: channel \"x\": no backend took it within 0.5 s: $nobody" \
+    xl-vchan attach --wait 0.50 web name=x,connection=echo
 before=$(snapshot)
-run 1 xl-vchan create --wait 1 "$work/late.cfg" 'vchan=["name=a","name=x,connection=echo"]'
-contains 'channel "x": no backend took it within 1 s: no vchan-backend runs in Domain-0 (systemctl start vchan-backend)'
+run 1 xl-vchan create --wait 0.25 "$work/late.cfg" 'vchan=["name=a","name=x,connection=echo"]'
+contains 'channel "x": no backend took it within 0.25 s: no vchan-backend runs in Domain-0 (systemctl start vchan-backend)'
 unchanged "$before" "after a failed create"
 run 1 xl domid late
 run 1 xl-vchan create "$work/late.cfg" 'type="banana"'
@@ -300,8 +306,8 @@ read -r < "$work/started"
 interrupt "$work/go"
 
 echo "--- a backend that hangs, refuses, or is gone"
-run 1 xl-vchan detach --wait 1 web org.example.db
-says 'xl-vchan: detach web: channel "org.example.db": the backend did not close it within 1 s: no vchan-backend runs in Domain-0 (systemctl start vchan-backend); --force removes it anyway'
+run 1 xl-vchan detach --wait 1.125 web org.example.db
+says 'xl-vchan: detach web: channel "org.example.db": the backend did not close it within 1.125 s: no vchan-backend runs in Domain-0 (systemctl start vchan-backend); --force removes it anyway'
 is "$(xenstore-read "$B/0/online" "$B/0/state")" "0"$'\n'"5"
 run 0 xl-vchan list web
 contains "

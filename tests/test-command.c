@@ -54,6 +54,29 @@ START_TEST(test_seconds)
 }
 END_TEST
 
+/* What is told can be given again, and is short. */
+START_TEST(test_seconds_told)
+{
+    static const struct {
+        int ms;
+        const char *text;
+    } told[] = {
+        {10000, "10"}, {0, "0"},       {500, "0.5"}, {25, "0.025"},   {1, "0.001"},
+        {-1, "inf"},   {1250, "1.25"}, {100, "0.1"}, {7001, "7.001"}, {2147482999, "2147482.999"},
+    };
+
+    for (size_t i = 0; i < COUNT(told); i++) {
+        char text[SECONDS_TEXT_MAX];
+        int ms;
+
+        format_seconds(told[i].ms, text);
+        ck_assert_str_eq(text, told[i].text);
+        ck_assert_int_eq(parse_seconds(text, &ms), 0);
+        ck_assert_int_eq(ms, told[i].ms);
+    }
+}
+END_TEST
+
 static const struct {
     const char *text;
     int rc;
@@ -233,6 +256,7 @@ int main(void)
 
     tcase_add_checked_fixture(tcase, flow_set_up, NULL);
     tcase_add_loop_test(tcase, test_seconds, 0, COUNT(seconds));
+    tcase_add_test(tcase, test_seconds_told);
     tcase_add_loop_test(tcase, test_size, 0, COUNT(sizes));
     tcase_add_test(tcase, test_find);
     tcase_add_test(tcase, test_flow_in_pieces_to_the_end);

@@ -12,7 +12,7 @@
 struct apply {
     struct tool tool;
     const char *file, *domain;
-    unsigned int seconds;
+    int ms; /* --wait */
     bool dry, quiet, force;
     struct differences differences;
     struct hold hold;
@@ -33,7 +33,7 @@ static int unplug_old(struct apply *apply)
             continue;
         apply->closing = item;
         if (!apply->force)
-            rc = plug_close(&apply->tool, item->id, item->have->name, apply->seconds);
+            rc = plug_close(&apply->tool, item->id, item->have->name, apply->ms);
         if (rc == 0)
             rc = plug_remove(&apply->tool, item->id, item->have->name);
         if (rc == 0)
@@ -67,7 +67,7 @@ static int await_new(struct apply *apply)
 
     for (size_t i = 0; i < apply->differences.count && rc == 0; i++)
         if (apply->differences.items[i].want)
-            rc = plug_await(&apply->tool, apply->differences.items[i].want, id++, apply->seconds);
+            rc = plug_await(&apply->tool, apply->differences.items[i].want, id++, apply->ms);
     return rc;
 }
 
@@ -172,15 +172,14 @@ static int run(const struct command *command, int argc, char **argv)
                                             {"force", no_argument, NULL, 'f'},
                                             {"wait", required_argument, NULL, 'w'},
                                             {0}};
-    struct apply apply = {.seconds = TOOL_WAIT_DEFAULT};
+    struct apply apply = {.ms = TOOL_WAIT_DEFAULT};
     int opt;
 
     while ((opt = getopt_long(argc, argv, ":nqfw:", options, NULL)) != -1) {
         if (opt == ':' || opt == '?')
             return command_bad_option(command, opt, argv);
-        if (opt == 'w' && !command_seconds(optarg, &apply.seconds))
-            return command_usage(command, "--wait: \"%s\" is not a whole number of seconds",
-                                 optarg);
+        if (opt == 'w' && !command_seconds(command, "--wait", &apply.ms))
+            return EXIT_USAGE;
         apply.dry |= opt == 'n';
         apply.quiet |= opt == 'q';
         apply.force |= opt == 'f';

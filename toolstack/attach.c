@@ -19,15 +19,15 @@ static int find_frontend(struct tool *tool, const char *text, domid_t *domid)
 
 /* Waits for the backend, and makes the record valid. */
 static int settle(struct tool *tool, struct hold *hold, const struct declaration *channel,
-                  const struct device_id *id, unsigned int seconds)
+                  const struct device_id *id, int ms)
 {
-    int rc = plug_await(tool, channel, id, seconds);
+    int rc = plug_await(tool, channel, id, ms);
 
     return rc == 0 ? hold_commit(tool, hold) : rc;
 }
 
 static int plug(struct tool *tool, struct hold *hold, const struct declaration *channel,
-                domid_t frontend, unsigned int seconds)
+                domid_t frontend, int ms)
 {
     struct roster roster = ROSTER_OF(frontend);
     domid_t backend;
@@ -39,24 +39,23 @@ static int plug(struct tool *tool, struct hold *hold, const struct declaration *
     roster_free(&roster);
     if (rc < 0)
         return rc;
-    rc = settle(tool, hold, channel, &id, seconds);
+    rc = settle(tool, hold, channel, &id, ms);
     if (rc < 0)
         plug_remove(tool, &id, channel->name);
     return rc;
 }
 
 static int attach_held(struct tool *tool, struct hold *hold, domid_t frontend,
-                       const struct declaration *channel, unsigned int seconds)
+                       const struct declaration *channel, int ms)
 {
     int rc = hold_put(tool, hold, channel);
 
     if (rc == 0)
         rc = hold_stage(tool, hold);
-    return rc == 0 ? plug(tool, hold, channel, frontend, seconds) : rc;
+    return rc == 0 ? plug(tool, hold, channel, frontend, ms) : rc;
 }
 
-static int attach(struct tool *tool, const char *domain, const struct declaration *channel,
-                  unsigned int seconds)
+static int attach(struct tool *tool, const char *domain, const struct declaration *channel, int ms)
 {
     domid_t frontend;
     struct hold hold;
@@ -66,7 +65,7 @@ static int attach(struct tool *tool, const char *domain, const struct declaratio
         return rc;
     rc = hold_open(tool, frontend, &hold);
     if (rc == 0)
-        rc = attach_held(tool, &hold, frontend, channel, seconds);
+        rc = attach_held(tool, &hold, frontend, channel, ms);
     hold_close(&hold);
     return rc;
 }
@@ -110,19 +109,18 @@ static const char *find_unquoted(int argc, char **argv)
     return NULL;
 }
 
-static int attach_parsed(const char *domain, const struct declaration *channel,
-                         unsigned int seconds)
+static int attach_parsed(const char *domain, const struct declaration *channel, int ms)
 {
     struct tool tool;
     int rc = tool_open(&tool, "attach", domain);
 
     if (rc == 0)
-        rc = attach(&tool, domain, channel, seconds);
+        rc = attach(&tool, domain, channel, ms);
     tool_close(&tool);
     return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int attach_spec(const char *domain, char *spec, unsigned int seconds)
+static int attach_spec(const char *domain, char *spec, int ms)
 {
     struct declaration channel;
     char why[DECLARATION_WHY_MAX];
@@ -131,10 +129,10 @@ static int attach_spec(const char *domain, char *spec, unsigned int seconds)
         tool_say("attach %s: %s", domain, spec ? why : "out of memory");
         return EXIT_FAILURE;
     }
-    return attach_parsed(domain, &channel, seconds);
+    return attach_parsed(domain, &channel, ms);
 }
 
-static int attach_words(const char *domain, int argc, char **argv, unsigned int seconds)
+static int attach_words(const char *domain, int argc, char **argv, int ms)
 {
     const char *unquoted = find_unquoted(argc, argv);
     char *spec;
@@ -145,7 +143,7 @@ static int attach_words(const char *domain, int argc, char **argv, unsigned int 
         return EXIT_FAILURE;
     }
     spec = join_spec(argc, argv);
-    code = attach_spec(domain, spec, seconds);
+    code = attach_spec(domain, spec, ms);
     free(spec);
     return code;
 }
@@ -154,7 +152,7 @@ static int run(const struct command *command, int argc, char **argv)
 {
     static const struct option options[] = {{"wait", required_argument, NULL, 'w'}, {0}};
     const char *unquoted = find_unquoted(argc, argv); /* before getopt sorts them */
-    unsigned int seconds = TOOL_WAIT_DEFAULT;
+    int ms = TOOL_WAIT_DEFAULT;
     int opt;
 
     while ((opt = getopt_long(argc, argv, ":w:", options, NULL)) != -1) {
@@ -162,13 +160,12 @@ static int run(const struct command *command, int argc, char **argv)
             return command_usage(command, UNQUOTED, unquoted);
         if (opt != 'w')
             return command_bad_option(command, opt, argv);
-        if (!command_seconds(optarg, &seconds))
-            return command_usage(command, "--wait: \"%s\" is not a whole number of seconds",
-                                 optarg);
+        if (!command_seconds(command, "--wait", &ms))
+            return EXIT_USAGE;
     }
     if (argc - optind < 2)
         return command_usage(command, "%s missing", argc == optind ? "DOMAIN" : "KEY=VALUE");
-    return attach_words(argv[optind], argc - optind - 1, argv + optind + 1, seconds);
+    return attach_words(argv[optind], argc - optind - 1, argv + optind + 1, ms);
 }
 
 const struct command command_attach = {

@@ -41,8 +41,11 @@ int command_bad_option(const struct command *command, int answer, char **argv);
  */
 int command_take_json(const struct command *command, int argc, char **argv, bool *json);
 
-/* Parses the argument of --wait. False: it is not a whole number of seconds. */
-bool command_seconds(const char *text, unsigned int *seconds);
+/*
+ * Takes the seconds that an option ("--wait") has in optarg, as milliseconds (-1: inf). False: it
+ * said what is wrong.
+ */
+bool command_seconds(const struct command *command, const char *option, int *ms);
 
 /*
  * Finds a channel that the user names by its domain (which may be the id of one that is gone) and

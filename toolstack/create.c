@@ -17,7 +17,7 @@
 struct creation {
     const char *file;
     char **xl_argv; /* ends with NULL */
-    unsigned int seconds;
+    int ms;         /* --wait */
     bool paused;
     struct config config;
 
@@ -113,7 +113,7 @@ static int await_channels(struct creation *creation)
 
     for (size_t i = 0; i < creation->plugged && rc == 0; i++)
         rc = plug_await(&creation->tool, &creation->config.channels[i], &creation->ids[i],
-                        creation->seconds);
+                        creation->ms);
     return rc;
 }
 
@@ -281,9 +281,8 @@ static int parse_options(const struct command *command, int argc, char **argv,
     while ((opt = getopt_long(argc, argv, ":pw:qdei", options, NULL)) != -1) {
         if (opt == ':' || opt == '?')
             return command_bad_option(command, opt, argv);
-        if (opt == 'w' && !command_seconds(optarg, &creation->seconds))
-            return command_usage(command, "--wait: \"%s\" is not a whole number of seconds",
-                                 optarg);
+        if (opt == 'w' && !command_seconds(command, "--wait", &creation->ms))
+            return EXIT_USAGE;
         creation->paused |= opt == 'p';
         for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++)
             if (passed[i].opt == opt)
@@ -294,7 +293,7 @@ static int parse_options(const struct command *command, int argc, char **argv,
 
 static int run_with(const struct command *command, int argc, char **argv, char **xl)
 {
-    struct creation creation = {.seconds = TOOL_WAIT_DEFAULT, .xl_argv = xl};
+    struct creation creation = {.ms = TOOL_WAIT_DEFAULT, .xl_argv = xl};
     int code;
 
     *xl++ = "xl";

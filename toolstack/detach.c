@@ -10,13 +10,13 @@
 
 struct detach {
     const char *domain, *name;
-    unsigned int seconds;
+    int ms; /* --wait */
     bool force;
 };
 
 static int close_channel(struct tool *tool, const struct detach *detach, const struct device_id *id)
 {
-    return detach->force ? 0 : plug_close(tool, id, detach->name, detach->seconds);
+    return detach->force ? 0 : plug_close(tool, id, detach->name, detach->ms);
 }
 
 /* So that it does not come back. */
@@ -85,7 +85,7 @@ static int run(const struct command *command, int argc, char **argv)
 {
     static const struct option options[] = {
         {"force", no_argument, NULL, 'f'}, {"wait", required_argument, NULL, 'w'}, {0}};
-    struct detach detach = {.seconds = TOOL_WAIT_DEFAULT};
+    struct detach detach = {.ms = TOOL_WAIT_DEFAULT};
     int opt;
 
     while ((opt = getopt_long(argc, argv, ":fw:", options, NULL)) != -1) {
@@ -93,9 +93,8 @@ static int run(const struct command *command, int argc, char **argv)
             detach.force = true;
         else if (opt != 'w')
             return command_bad_option(command, opt, argv);
-        else if (!command_seconds(optarg, &detach.seconds))
-            return command_usage(command, "--wait: \"%s\" is not a whole number of seconds",
-                                 optarg);
+        else if (!command_seconds(command, "--wait", &detach.ms))
+            return EXIT_USAGE;
     }
     if (argc - optind != 2)
         return command_usage(command, "wants a DOMAIN and the NAME of its channel");

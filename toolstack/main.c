@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "state/descriptor.h"
+#include "state/seconds.h"
 #include "toolstack/command.h"
 #include "toolstack/record.h"
 
@@ -60,14 +61,12 @@ int command_take_json(const struct command *command, int argc, char **argv, bool
     return 0;
 }
 
-bool command_seconds(const char *text, unsigned int *seconds)
+bool command_seconds(const struct command *command, const char *option, int *ms)
 {
-    uint32_t value;
-
-    if (parse_number(text, TOOL_WAIT_MAX, &value) < 0)
-        return false;
-    *seconds = value;
-    return true;
+    if (parse_seconds(optarg, ms) == 0)
+        return true;
+    command_usage(command, "%s \"%s\": give " SECONDS_WANTED, option, optarg);
+    return false;
 }
 
 int command_find_channel(struct tool *tool, const char *domain, const char *name,

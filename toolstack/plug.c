@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "state/seconds.h"
 #include "toolstack/devices.h"
 #include "toolstack/identity.h"
 #include "toolstack/service.h"
@@ -377,17 +378,18 @@ static int look_taken(struct store *store, void *arg)
 }
 
 static void complain_untaken(struct tool *tool, const char *name, const struct device_id *id,
-                             unsigned int seconds, int rc)
+                             int ms, int rc)
 {
     char backend[DEVICE_PATH_MAX], domain[TOOL_NAME_MAX], error[256] = "?";
-    char words[SERVICE_WORDS_MAX];
+    char words[SERVICE_WORDS_MAX], seconds[SECONDS_TEXT_MAX];
 
+    format_seconds(ms, seconds);
     device_backend_path(id, backend);
     tool_domain_name(tool, id->backend, domain);
     store_read_text(tool->store, backend, "error", error, sizeof(error));
     service_words(tool, id->backend, words);
     if (rc == -ETIMEDOUT)
-        tool_complain(tool, "channel \"%s\": no backend took it within %u s: %s", name, seconds,
+        tool_complain(tool, "channel \"%s\": no backend took it within %s s: %s", name, seconds,
                       words);
     else if (rc == -ECONNREFUSED)
         tool_complain(tool, "channel \"%s\": the backend in %s refuses it: %s", name, domain,
@@ -400,19 +402,20 @@ static void complain_untaken(struct tool *tool, const char *name, const struct d
 
 /* What is known to be in vain, so far: somebody may mend it in time. */
 static void warn_unserved(struct tool *tool, const struct declaration *channel, domid_t backend,
-                          unsigned int seconds)
+                          int ms)
 {
     enum service_state state = service_look(tool, backend);
-    char words[SERVICE_WORDS_MAX];
+    char words[SERVICE_WORDS_MAX], seconds[SECONDS_TEXT_MAX];
 
-    if (seconds == 0 || (state != SERVICE_DOWN && state != SERVICE_STOPPED))
+    if (ms == 0 || (state != SERVICE_DOWN && state != SERVICE_STOPPED))
         return;
     service_words(tool, backend, words);
-    tool_complain(tool, "channel \"%s\": waits up to %u s: %s", channel->name, seconds, words);
+    format_seconds(ms, seconds);
+    tool_complain(tool, "channel \"%s\": waits up to %s s: %s", channel->name, seconds, words);
 }
 
 int plug_await(struct tool *tool, const struct declaration *channel, const struct device_id *id,
-               unsigned int seconds)
+               int ms)
 {
     char libxl[DEVICE_PATH_MAX], backend[DEVICE_PATH_MAX];
     const char *const paths[] = {libxl, backend};
@@ -423,9 +426,9 @@ int plug_await(struct tool *tool, const struct declaration *channel, const struc
         return 0;
     device_libxl_path(id, libxl);
     device_backend_path(id, backend);
-    warn_unserved(tool, channel, id->backend, seconds);
-    rc = tool_wait(tool, paths, 2, seconds, look_taken, &copy);
+    warn_unserved(tool, channel, id->backend, ms);
+    rc = tool_wait(tool, paths, 2, ms, look_taken, &copy);
     if (rc < 0)
-        complain_untaken(tool, channel->name, id, seconds, rc);
+        complain_untaken(tool, channel->name, id, ms, rc);
     return rc < 0 ? rc : 0;
 }

@@ -28,9 +28,11 @@ int plug_refuse_itself(struct tool *tool, const struct declaration *channel, con
 int plug_write(struct tool *tool, const struct declaration *channel, struct roster *roster,
                domid_t backend, struct device_id *id);
 
-/* Waits until the backend has taken the device; returns at once where no service is to take it. */
+/*
+ * Waits until the backend has taken the device, as tool_wait() does; returns at once where no
+ * service is to take it. */
 int plug_await(struct tool *tool, const struct declaration *channel, const struct device_id *id,
-               unsigned int seconds);
+               int ms);
 
 /*
  * Asks the backend to close the device. 1: nobody has to close it, or it is closed already; 0:
@@ -45,8 +47,7 @@ bool plug_is_closed(struct tool *tool, const struct device_id *id);
  * Asks the backend to close the device and waits until it did, or is not there to do it. The nodes
  * stay; on failure the request stays too.
  */
-int plug_close(struct tool *tool, const struct device_id *id, const char *name,
-               unsigned int seconds);
+int plug_close(struct tool *tool, const struct device_id *id, const char *name, int ms);
 
 /*
  * Takes back what plug_close() asked for, after that failed. A backend that has begun to close the

@@ -66,7 +66,7 @@ static void drop_grave(struct reconcile *reconcile, struct grave *grave)
 
 static int64_t grave_deadline(void)
 {
-    return tool_now() + TOOL_WAIT_DEFAULT * 1000;
+    return tool_now() + TOOL_WAIT_DEFAULT;
 }
 
 /* Any other program may have removed the device, or put a new one in its place. */

@@ -272,10 +272,10 @@ static int wait_event(struct tool *tool, int64_t deadline)
     return rc;
 }
 
-int tool_wait(struct tool *tool, const char *const *paths, size_t count, unsigned int seconds,
+int tool_wait(struct tool *tool, const char *const *paths, size_t count, int ms,
               int (*look)(struct store *store, void *arg), void *arg)
 {
-    int64_t deadline = tool_now() + (int64_t)seconds * 1000;
+    int64_t deadline = ms < 0 ? -1 : tool_now() + ms;
     size_t watched = 0;
     int rc = 0;
 

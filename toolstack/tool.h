@@ -17,11 +17,8 @@
 /* Room for a domain's name and its NUL; a longer one is cut. */
 #define TOOL_NAME_MAX 256
 
-/* How long a backend may take to react, in seconds: libxl's own bound. */
-#define TOOL_WAIT_DEFAULT 10
-
-/* The most that --wait takes: a day. */
-#define TOOL_WAIT_MAX 86400
+/* How long a backend may take to react, in milliseconds: libxl's own bound. */
+#define TOOL_WAIT_DEFAULT 10000
 
 struct tool {
     char doing[TOOL_NAME_MAX]; /* "attach web": begins each error line */
@@ -102,10 +99,10 @@ int tool_await(struct tool *tool, int64_t deadline);
 
 /*
  * Waits until look() answers something but 0, and gives that answer: it looks once at the start and
- * again at each change below one of the paths. -ETIMEDOUT: not within so many seconds (0: look
- * once); -EINTR: tool_interrupted(); or what the watches fail with.
+ * again at each change below one of the paths. -ETIMEDOUT: not within so many milliseconds (0:
+ * look once; -1: no bound); -EINTR: tool_interrupted(); or what the watches fail with.
  */
-int tool_wait(struct tool *tool, const char *const *paths, size_t count, unsigned int seconds,
+int tool_wait(struct tool *tool, const char *const *paths, size_t count, int ms,
               int (*look)(struct store *store, void *arg), void *arg);
 
 #endif

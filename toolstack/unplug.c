@@ -5,11 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "state/seconds.h"
 #include "toolstack/devices.h"
 #include "toolstack/service.h"
 
 /* How long the frontend may take to go down after the backend did. */
-#define FRONTEND_SECONDS 2
+#define FRONTEND_MS 2000
 
 /* A device being taken away. */
 struct unplug {
@@ -110,7 +111,7 @@ static void let_frontend_finish(struct tool *tool, const struct device_id *id)
     const char *const paths[] = {dir};
 
     device_frontend_path(id, dir);
-    tool_wait(tool, paths, 1, FRONTEND_SECONDS, look_frontend_closed, dir);
+    tool_wait(tool, paths, 1, FRONTEND_MS, look_frontend_closed, dir);
 }
 
 static void program_words(struct tool *tool, domid_t domid, char words[SERVICE_WORDS_MAX])
@@ -122,23 +123,22 @@ static void program_words(struct tool *tool, domid_t domid, char words[SERVICE_W
              domain);
 }
 
-static void complain_open(struct tool *tool, const struct device_id *id, const char *name,
-                          unsigned int seconds)
+static void complain_open(struct tool *tool, const struct device_id *id, const char *name, int ms)
 {
-    char words[SERVICE_WORDS_MAX];
+    char words[SERVICE_WORDS_MAX], seconds[SECONDS_TEXT_MAX];
 
+    format_seconds(ms, seconds);
     if (service_is_app(tool, id))
         program_words(tool, id->backend, words);
     else
         service_words(tool, id->backend, words);
     tool_complain(tool,
-                  "channel \"%s\": the backend did not close it within %u s: %s; "
+                  "channel \"%s\": the backend did not close it within %s s: %s; "
                   "--force removes it anyway",
                   name, seconds, words);
 }
 
-int plug_close(struct tool *tool, const struct device_id *id, const char *name,
-               unsigned int seconds)
+int plug_close(struct tool *tool, const struct device_id *id, const char *name, int ms)
 {
     struct unplug unplug;
     const char *const paths[] = {unplug.dir};
@@ -146,9 +146,9 @@ int plug_close(struct tool *tool, const struct device_id *id, const char *name,
 
     if (rc)
         return rc < 0 ? rc : 0;
-    rc = tool_wait(tool, paths, 1, seconds, look_closed, &unplug);
+    rc = tool_wait(tool, paths, 1, ms, look_closed, &unplug);
     if (rc == -ETIMEDOUT)
-        complain_open(tool, id, name, seconds);
+        complain_open(tool, id, name, ms);
     else if (rc < 0)
         tool_complain(tool, "channel \"%s\": %s", name, tool_why(rc));
     else

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "state/seconds.h"
 #include "toolstack/command.h"
 #include "toolstack/hint.h"
 #include "toolstack/monitor.h"
@@ -14,7 +13,7 @@ struct waiting {
     struct monitor_filter filter;
     struct monitor_goal goal;
     const char *state;
-    int64_t milliseconds;
+    int ms; /* --timeout */
 };
 
 static void complain_channel(struct waiting *waiting, const struct monitored *channel)
@@ -60,7 +59,7 @@ static int wait_goal(struct waiting *waiting)
     int rc = monitor_open(&monitor, &waiting->tool, false, NULL, NULL);
 
     if (rc == 0)
-        rc = monitor_run(&monitor, &waiting->filter, &waiting->goal, waiting->milliseconds);
+        rc = monitor_run(&monitor, &waiting->filter, &waiting->goal, waiting->ms);
     if (rc == -ETIMEDOUT)
         complain_timeout(waiting, &monitor);
     else if (rc < 0)
@@ -84,16 +83,14 @@ static int wait_parsed(struct waiting *waiting)
 static int run(const struct command *command, int argc, char **argv)
 {
     static const struct option options[] = {{"timeout", required_argument, NULL, 't'}, {0}};
-    struct waiting waiting = {.state = "Connected", .milliseconds = -1};
-    int milliseconds;
+    struct waiting waiting = {.state = "Connected", .ms = -1};
     int opt;
 
     while ((opt = getopt_long(argc, argv, ":t:", options, NULL)) != -1) {
         if (opt != 't')
             return command_bad_option(command, opt, argv);
-        if (parse_seconds(optarg, &milliseconds) < 0)
-            return command_usage(command, "--timeout \"%s\": give " SECONDS_WANTED, optarg);
-        waiting.milliseconds = milliseconds;
+        if (!command_seconds(command, "--timeout", &waiting.ms))
+            return EXIT_USAGE;
     }
     if (argc - optind < 2 || argc - optind > 3)
         return command_usage(command, "wants a DOMAIN and the NAME of its channel");

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "state/seconds.h"
 #include "toolstack/command.h"
 #include "toolstack/json.h"
 #include "toolstack/monitor.h"
@@ -18,7 +17,7 @@ struct watch {
     struct monitor_filter filter;
     struct monitor_goal goal;
     const char *until, *timeout; /* as given */
-    int64_t milliseconds;
+    int ms;                      /* --timeout */
     bool json;
 };
 
@@ -129,8 +128,7 @@ static int watch_changes(struct watch *watch)
     int rc = monitor_open(monitor, &watch->tool, false, on_change, watch);
 
     if (rc == 0)
-        rc = monitor_run(monitor, &watch->filter, watch->until ? &watch->goal : NULL,
-                         watch->milliseconds);
+        rc = monitor_run(monitor, &watch->filter, watch->until ? &watch->goal : NULL, watch->ms);
     monitor_close(monitor);
     return rc;
 }
@@ -162,8 +160,6 @@ static int watch_parsed(struct watch *watch)
 
 static int take_option(const struct command *command, int opt, char **argv, struct watch *watch)
 {
-    int milliseconds;
-
     switch (opt) {
     case 'j':
         watch->json = true;
@@ -174,11 +170,8 @@ static int take_option(const struct command *command, int opt, char **argv, stru
             return 0;
         return command_usage(command, "--until: \"%s\" is no state", optarg);
     case 't':
-        if (parse_seconds(optarg, &milliseconds) < 0)
-            return command_usage(command, "--timeout \"%s\": give " SECONDS_WANTED, optarg);
         watch->timeout = optarg;
-        watch->milliseconds = milliseconds;
-        return 0;
+        return command_seconds(command, "--timeout", &watch->ms) ? 0 : EXIT_USAGE;
     default:
         return command_bad_option(command, opt, argv);
     }
@@ -190,7 +183,7 @@ static int run(const struct command *command, int argc, char **argv)
                                             {"until", required_argument, NULL, 'u'},
                                             {"timeout", required_argument, NULL, 't'},
                                             {0}};
-    struct watch watch = {.milliseconds = -1};
+    struct watch watch = {.ms = -1};
     int opt, code = 0;
 
     while (code == 0 && (opt = getopt_long(argc, argv, ":ju:t:", options, NULL)) != -1)
