@@ -272,14 +272,34 @@ const char *place_error(int rc)
     }
 }
 
-static void name_user(uid_t uid, char *text, size_t size)
+/* What to write for a user. Only an account says which groups a user has. */
+static void advise_user(const struct place *place, char *text, size_t size)
 {
-    const struct passwd *entry = getpwuid(uid);
+    const struct blame *blame = &place->blame;
+    const struct passwd *entry = getpwuid(blame->id);
+    size_t length;
 
-    if (entry)
-        snprintf(text, size, "%s", entry->pw_name);
+    if (entry) {
+        snprintf(text, size, "%s belongs to user %s: add %s=%s", blame->part, entry->pw_name,
+                 place->key, entry->pw_name);
+        return;
+    }
+    snprintf(text, size, "%s belongs to user %u, who has no account here: ", blame->part,
+             blame->id);
+    length = strlen(text);
+    if (place->as_user)
+        snprintf(text + length, size - length, "make one for %s=", place->key);
     else
-        snprintf(text, size, "%u", uid);
+        snprintf(text + length, size - length, "add %s=%u and group=GROUP", place->key, blame->id);
+}
+
+/* What to write for any user that may go there. */
+static void advise(const struct place *place, const char *why, char *text, size_t size)
+{
+    if (place->lacks_group)
+        snprintf(text, size, "%s, and %s= has no account: add group=GROUP", why, place->key);
+    else
+        snprintf(text, size, "%s: add %s=USER", why, place->key);
 }
 
 static void name_group(gid_t gid, char *text, size_t size)
@@ -295,26 +315,27 @@ static void name_group(gid_t gid, char *text, size_t size)
 void place_explain(const struct place *place, char *text, size_t size)
 {
     const struct blame *blame = &place->blame;
-    char name[CONNECTION_ACCOUNT_MAX];
+    char name[CONNECTION_ACCOUNT_MAX], why[256];
 
     text[0] = '\0';
     switch (blame->why) {
     case BLAME_NOTHING:
         break;
     case BLAME_USER:
-        name_user(blame->id, name, sizeof(name));
-        snprintf(text, size, "%s belongs to user %s: add %s=%s", blame->part, name, place->key,
-                 name);
+        advise_user(place, text, size);
         break;
     case BLAME_GROUP:
         name_group(blame->id, name, sizeof(name));
-        snprintf(text, size, "group %s can write to %s: add %s=USER", name, blame->part, place->key);
+        snprintf(why, sizeof(why), "group %s can write to %s", name, blame->part);
+        advise(place, why, text, size);
         break;
     case BLAME_EVERYBODY:
-        snprintf(text, size, "every user can write to %s: add %s=USER", blame->part, place->key);
+        snprintf(why, sizeof(why), "every user can write to %s", blame->part);
+        advise(place, why, text, size);
         break;
     case BLAME_FUSE:
-        snprintf(text, size, "%s is a FUSE file system: add %s=USER", blame->part, place->key);
+        snprintf(why, sizeof(why), "%s is a FUSE file system", blame->part);
+        advise(place, why, text, size);
         break;
     }
 }

@@ -115,7 +115,10 @@ struct place rights_place(const struct rights *rights, const char *path)
 {
     const struct user *user = rights->user.group_count > 0 ? &rights->user : NULL;
 
-    return (struct place){.path = path, .user = user, .key = "owner"};
+    return (struct place){.path = path,
+                          .user = user,
+                          .key = "owner",
+                          .lacks_group = !user && rights->owner != (uid_t)-1};
 }
 
 int rights_give(const struct rights *rights, int file)

@@ -86,6 +86,20 @@ attacks "connection=socket,path=$work/alice/link/app.sock"
 [[ $err == *"cannot listen on its path: $others"* ]] || fail "attach: $err"
 await "$work/alice belongs to user games: add owner=games" 30
 untouched ""
+mkdir "$work/nobodys" "$work/shared"
+chown 4242:4343 "$work/nobodys"
+chmod 777 "$work/shared"
+getent passwd 4242 > /dev/null && fail "user 4242 has an account"
+attacks "connection=socket,path=$work/nobodys/s,owner=4242"
+await "$work/nobodys belongs to user 4242, who has no account here: add owner=4242 and group=GROUP" 30
+attacks "connection=socket,path=$work/nobodys/s"
+await "$work/nobodys belongs to user 4242, who has no account here: add owner=4242 and group=GROUP" 30
+attacks "connection=socket,path=$work/shared/s,owner=4242"
+await "every user can write to $work/shared, and owner= has no account: add group=GROUP" 30
+run 0 xl-vchan attach guest name=x connection=socket path="$work/nobodys/s" owner=4242 group=4343
+[ "$(stat -c '%u %g' "$work/nobodys/s")" = "4242 4343" ] || fail "it belongs to $(stat -c '%u %g' "$work/nobodys/s")"
+run 0 xl-vchan detach guest x
+vanishes "$work/nobodys/s"
 attacks "connection=socket,path=/run/xenstored/socket,owner=games"
 [[ $err == *"cannot listen on its path: $xen"* ]] || fail "attach: $err"
 attacks "connection=pty,path=/run/xenstored/socket"
