@@ -303,5 +303,28 @@ looked
 [ -e "$work/state/${uuid}4.cfg" ] || fail "the record is gone"
 
 daemon_stop
+
+part "renamed while an attach has its record: the next command waits for that, whatever the name"
+config web web
+plain web "uuid=\"${uuid}5\""
+# waits_or_ends: all locks are the first one's two, and the new name's; or nobody waits.
+waits_or_ends() { [ "$(grep -c ":$(stat -c %i "$work/state/lock") " /proc/locks)" = 3 ] || ! kill -0 $second; }
+freeze "$backend"
+xl-vchan attach --wait inf web "name=first, connection=echo" 2> "$work/first.err" &
+first=$!
+is_up web first
+run 0 xl rename web www
+timeout 100 xl-vchan attach www "name=second" 2> "$work/second.err" &
+second=$!
+within 50 waits_or_ends
+kill -CONT "$backend"
+wait $first || fail "the first ends with $?: $(cat "$work/first.err")"
+wait $second || fail "the second ends with $?: $(cat "$work/second.err")"
+grep -q '"name=first,' "$work/state/${uuid}5.cfg" || fail "the first is not in: $(cat "$work/state/${uuid}5.cfg")"
+grep -q '"name=second' "$work/state/${uuid}5.cfg" || fail "the second is not in: $(cat "$work/state/${uuid}5.cfg")"
+run 0 xl-vchan detach www first
+run 0 xl-vchan detach www second
+run 0 xl destroy www
+
 backend_stop
 finish

@@ -145,7 +145,7 @@ static void destroy(struct creation *creation)
 static int stage(struct creation *creation)
 {
     struct hold *hold = &creation->hold;
-    int rc = hold_read(&creation->tool, creation->domid, hold);
+    int rc = hold_enter(&creation->tool, creation->domid, hold);
 
     free(hold->config.name);
     hold->config.name = rc == 0 ? strdup(creation->config.name) : NULL;

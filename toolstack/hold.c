@@ -63,14 +63,20 @@ static int read_config(struct tool *tool, domid_t domid, struct hold *hold)
     return rc;
 }
 
+static int find_uuid(struct tool *tool, domid_t domid, struct hold *hold)
+{
+    if (identity_uuid(tool, domid, hold->uuid) == 0)
+        return 0;
+    tool_complain(tool, "the domain went away");
+    return -ESRCH;
+}
+
 int hold_read(struct tool *tool, domid_t domid, struct hold *hold)
 {
-    int rc;
+    int rc = find_uuid(tool, domid, hold);
 
-    if (identity_uuid(tool, domid, hold->uuid) < 0) {
-        tool_complain(tool, "the domain went away");
-        return -ESRCH;
-    }
+    if (rc < 0)
+        return rc;
     rc = read_config(tool, domid, hold);
     if (rc == 0)
         rc = check_holder(tool, domid, hold);
@@ -80,6 +86,15 @@ int hold_read(struct tool *tool, domid_t domid, struct hold *hold)
     return rc;
 }
 
+int hold_enter(struct tool *tool, domid_t domid, struct hold *hold)
+{
+    int rc = find_uuid(tool, domid, hold);
+
+    if (rc == 0)
+        rc = record_wait_lock(tool, hold->locks, hold->uuid);
+    return rc == 0 ? hold_read(tool, domid, hold) : rc;
+}
+
 int hold_open(struct tool *tool, domid_t domid, struct hold *hold)
 {
     char name[TOOL_NAME_MAX];
@@ -87,7 +102,7 @@ int hold_open(struct tool *tool, domid_t domid, struct hold *hold)
     *hold = HOLD_NONE;
     tool_domain_key(tool, domid, name);
     hold->locks = record_lock(tool, name);
-    return hold->locks < 0 ? hold->locks : hold_read(tool, domid, hold);
+    return hold->locks < 0 ? hold->locks : hold_enter(tool, domid, hold);
 }
 
 /* A record that holds a devid twice cannot be read back. */

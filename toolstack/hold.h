@@ -23,11 +23,14 @@ struct hold {
 #define HOLD_NONE ((struct hold){.locks = -1})
 
 /*
- * Takes a domain's lock, waiting for it, and reads its record; or, if there is none that can be
+ * Takes a domain's locks, waiting for them, and reads its record; or, if there is none that can be
  * read, what it has in xenstore. -EEXIST: another live domain has the same uuid and came first, so
  * the record is that one's. hold_close() is right in either case.
  */
 int hold_open(struct tool *tool, domid_t domid, struct hold *hold);
+
+/* The same where hold->locks has the lock of the domain's name already. */
+int hold_enter(struct tool *tool, domid_t domid, struct hold *hold);
 
 /* Reads the same without taking a lock. */
 int hold_read(struct tool *tool, domid_t domid, struct hold *hold);

@@ -449,6 +449,21 @@ static void check_locked(struct reconcile *reconcile, domid_t domid, const char 
     hold_close(&hold);
 }
 
+/* The lock of the name is there: the record's, too. */
+static int check_named(struct reconcile *reconcile, domid_t domid, const char *name)
+{
+    char uuid[DECLARATION_UUID_MAX + 1];
+    int rc = identity_uuid(reconcile->tool, domid, uuid);
+
+    if (rc == 0)
+        rc = record_try_lock(reconcile->tool, reconcile->locks, uuid);
+    if (rc < 0)
+        return rc;
+    check_locked(reconcile, domid, name);
+    record_unlock(reconcile->locks, uuid);
+    return 0;
+}
+
 /* One that has shut down is about to go, or kept for somebody to look at. */
 static void check_domain(struct reconcile *reconcile, const libxl_dominfo *info)
 {
@@ -461,12 +476,12 @@ static void check_domain(struct reconcile *reconcile, const libxl_dominfo *info)
     }
     about(reconcile, name);
     rc = record_try_lock(reconcile->tool, reconcile->locks, name);
-    if (rc == -EBUSY)
-        reconcile->deferred = true;
     if (rc == 0) {
-        check_locked(reconcile, (domid_t)info->domid, name);
+        rc = check_named(reconcile, (domid_t)info->domid, name);
         record_unlock(reconcile->locks, name);
     }
+    if (rc == -EBUSY)
+        reconcile->deferred = true;
     free(name);
 }
 

@@ -89,7 +89,7 @@ void record_unlock(int locks, const char *domain)
 }
 
 /* The kernel wakes who waits for a lock only in a call that a signal here would not end. */
-static int wait_lock(struct tool *tool, int locks, const char *domain)
+int record_wait_lock(struct tool *tool, int locks, const char *domain)
 {
     int64_t deadline = tool_now() + LOCK_WAIT;
     struct pollfd signals = {.fd = tool->signals, .events = POLLIN};
@@ -114,7 +114,7 @@ int record_lock(struct tool *tool, const char *domain)
 
     if (locks < 0)
         return locks;
-    rc = wait_lock(tool, locks, domain);
+    rc = record_wait_lock(tool, locks, domain);
     if (rc == 0)
         return locks;
     close(locks);

@@ -38,16 +38,23 @@ void record_set_dir(const char *dir);
  */
 int record_open_locks(struct tool *tool);
 
-/* Takes the lock of a domain's name, if nobody else has it. 0, -EBUSY (says nothing), or another.
+/*
+ * Takes the lock of a domain's name or uuid, if nobody else has it. 0, -EBUSY (says nothing), or
+ * another. Who changes a record has both, the uuid's last: create has a name before there is a
+ * uuid, and a domain may be renamed while somebody has its locks.
  */
 int record_try_lock(struct tool *tool, int locks, const char *domain);
+
+/* The same, waiting while somebody else has it. */
+int record_wait_lock(struct tool *tool, int locks, const char *domain);
 
 /* Gives one lock up. */
 void record_unlock(int locks, const char *domain);
 
 /*
- * Opens the file and takes a domain's lock, waiting while somebody else has it: an attach for as
- * long as it writes, a create or apply as long as it takes. Gives a descriptor to close.
+ * Opens the file and takes the lock of a domain's name, waiting while somebody else has it: an
+ * attach for as long as it writes, a create or apply as long as it takes. Gives a descriptor to
+ * close.
  */
 int record_lock(struct tool *tool, const char *domain);
 
@@ -63,7 +70,7 @@ int record_read(struct tool *tool, const char *uuid, struct config *config);
 /*
  * Writes a record to the disk, beside the one that is valid, so that a full disk is noticed before
  * anything is changed; and reads it back: -EINVAL if it is not the same. record_commit makes it the
- * valid one, record_abandon forgets it. The caller has the domain's lock all the time.
+ * valid one, record_abandon forgets it. The caller has the domain's locks all the time.
  */
 int record_stage(struct tool *tool, const char *uuid, const struct config *config);
 int record_commit(struct tool *tool, const char *uuid);
