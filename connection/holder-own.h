@@ -14,8 +14,6 @@
  */
 enum holder_request { HOLDER_HOLD, HOLDER_LET_GO, HOLDER_LIST, HOLDER_VERSION, HOLDER_REQUESTS };
 
-#define HOLDER_SPEAKS 1
-
 struct holder_message {
     uint32_t request; /* enum holder_request */
     uint32_t tag;     /* the answer's is the request's: older ones are passed over */

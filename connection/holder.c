@@ -305,20 +305,17 @@ static void start_again(void *arg)
     hold_again(holder);
 }
 
-/* Whether an earlier process's holder speaks as we do. */
-static bool is_understood(struct holder *holder)
+/* Whether an earlier process's holder speaks as we do: -EPROTONOSUPPORT, or -EIO if it is gone. */
+static int check_version(struct holder *holder, uint32_t *version)
 {
     struct holder_message message = {.request = HOLDER_VERSION};
 
     if (!ask(holder, &message) || !next_answer(holder, message.tag, &message))
-        return false;
+        return -EIO;
     if (message.result == HOLDER_SPEAKS || message.result == -ENOSYS)
-        return true;
-    log_line(LOG_ERRORS,
-             "cannot use the earlier process's " HOLDER_NAME ": it speaks version %d, not %d (what it "
-             "held is lost if its frontend's process has ended)",
-             message.result, HOLDER_SPEAKS);
-    return false;
+        return 0;
+    *version = (uint32_t)message.result;
+    return -EPROTONOSUPPORT;
 }
 
 /* What the earlier process's holder has. Returns whether it is there. */
@@ -353,21 +350,27 @@ static uint32_t first_tag(void)
     return (uint32_t)now.tv_sec * 1000000u + (uint32_t)now.tv_nsec / 1000;
 }
 
-static void find_or_start(struct holder *holder)
+/* 0, also if there is to be another one, or -EPROTONOSUPPORT. */
+static int find_or_start(struct holder *holder, uint32_t *version)
 {
     int fd = keep_take(holder->keep, OWNER, WHAT);
+    int rc = fd < 0 ? fd : take_socket(holder, fd);
 
-    if (fd >= 0 && take_socket(holder, fd) == 0 && is_understood(holder) && learn(holder))
-        return;
+    if (rc == 0)
+        rc = check_version(holder, version);
+    if (rc == -EPROTONOSUPPORT || (rc == 0 && learn(holder)))
+        return rc;
     if (holder->fd >= 0)
         lose(holder);
     else
         start_again(holder);
+    return 0;
 }
 
-int holder_open(struct event_base *base, struct keep *keep, struct holder **out)
+int holder_open(struct event_base *base, struct keep *keep, struct holder **out, uint32_t *version)
 {
     struct holder *holder;
+    int rc;
 
     *out = NULL;
     if (!keep_is_left(keep, OWNER, WHAT) && !keep_has_room(keep, 1))
@@ -384,9 +387,12 @@ int holder_open(struct event_base *base, struct keep *keep, struct holder **out)
         free(holder);
         return -ENOMEM;
     }
-    find_or_start(holder);
-    *out = holder;
-    return 0;
+    rc = find_or_start(holder, version);
+    if (rc < 0)
+        holder_close(holder);
+    else
+        *out = holder;
+    return rc;
 }
 
 void holder_close(struct holder *holder)

@@ -16,17 +16,23 @@
 #define CONNECTION_HOLDER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct endpoint_rings;
 struct event_base;
 struct holder;
 struct keep;
 
+/* The version of what is said to a holder. */
+#define HOLDER_SPEAKS 1
+
 /*
  * Finds the holder of an earlier process, or starts one, if the manager has room for its socket;
- * otherwise *holder is NULL. One that dies is replaced as long as the loop runs. 0 or -ENOMEM.
+ * otherwise *holder is NULL. One that dies is replaced as long as the loop runs. 0, -ENOMEM, or
+ * -EPROTONOSUPPORT: the earlier process's speaks *version, which is another, and stays as it is.
  */
-int holder_open(struct event_base *base, struct keep *keep, struct holder **holder);
+int holder_open(struct event_base *base, struct keep *keep, struct holder **holder,
+                uint32_t *version);
 
 /* Frees it. What is held stays so, for the next process. */
 void holder_close(struct holder *holder);

@@ -17,6 +17,7 @@
 #include "connection/holder.h"
 #include "connection/keep.h"
 #include "connection/log.h"
+#include "connection/stage.h"
 #include "state/error.h"
 #include "state/notify.h"
 #include "vchan/lock.h"
@@ -267,10 +268,31 @@ static void dismiss_command(void *arg, int pidfd)
     child_dismiss(server->host.base, server->host.keep, pidfd);
 }
 
+/* Nothing of it is touched: the process that understands it can still come. */
+static int refuse_version(const char *what, uint32_t found, uint32_t spoken)
+{
+    log_line(LOG_ERRORS,
+             "cannot take over what an earlier process kept: %s of version %u, not %u "
+             "(start the program that kept it, or stop the service to give it up)",
+             what, found, spoken);
+    return -EPROTONOSUPPORT;
+}
+
+static int check_kept(const struct keep *keep)
+{
+    if (keep_version(keep) > KEEP_SPEAKS)
+        return refuse_version("its names are", keep_version(keep), KEEP_SPEAKS);
+    if (stage_version(keep) > STAGE_SPEAKS)
+        return refuse_version("a journal is", stage_version(keep), STAGE_SPEAKS);
+    return 0;
+}
+
 static int open_keep(struct server *server)
 {
     int rc = server->host.ops->keeps ? keep_open(&server->host.keep) : 0;
 
+    if (rc == 0)
+        rc = check_kept(server->host.keep);
     keep_set_farewell(server->host.keep, CHILD_KEPT, dismiss_command, server);
     return rc;
 }
@@ -287,7 +309,12 @@ static int open_xen(struct server *server)
 
 static int open_holder(struct server *server)
 {
-    return holder_open(server->host.base, server->host.keep, &server->host.holder);
+    uint32_t version = HOLDER_SPEAKS;
+    int rc = holder_open(server->host.base, server->host.keep, &server->host.holder, &version);
+
+    if (rc == -EPROTONOSUPPORT)
+        refuse_version("its " HOLDER_NAME " is", version, HOLDER_SPEAKS);
+    return rc;
 }
 
 static sigset_t signals_wanted(const struct host_ops *ops)
@@ -402,7 +429,7 @@ static int server_open(struct server *server)
         if (rc == -EBUSY)
             log_line(LOG_ERRORS, "%s: another %s runs in this domain", steps[i].what,
                      server->host.ops->program);
-        else if (rc < 0)
+        else if (rc < 0 && rc != -EPROTONOSUPPORT) /* that was said */
             log_line(LOG_ERRORS, "%s: %s%s", steps[i].what, error_text(rc),
                      rc == -EACCES || rc == -EPERM ? " (run it as root)" : "");
         if (rc < 0)

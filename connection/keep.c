@@ -106,14 +106,32 @@ static void set_stored(struct keep *keep, struct kept *kept, bool stored)
     tell_manager(stored ? "FDSTORE" : "FDSTOREREMOVE", kept, stored ? kept->fd : -1);
 }
 
+static bool is_what(const struct kept *kept, const char *what)
+{
+    const char *point = strrchr(kept->name, '.');
+
+    return point && strcmp(point + 1, what) == 0;
+}
+
+int keep_each(const struct keep *keep, const char *what, int (*look)(void *arg, int fd), void *arg)
+{
+    const struct kept *kept;
+    int rc = 0;
+
+    if (!keep)
+        return 0;
+    SLIST_FOREACH(kept, &keep->all, next)
+    if (rc == 0 && is_what(kept, what))
+        rc = look(arg, kept->fd);
+    return rc;
+}
+
 /* One that nobody here uses is closed, or taken leave of. */
 static void dispose(struct keep *keep, const struct kept *kept)
 {
-    const char *what = strrchr(kept->name, '.');
-
     if (kept->taken)
         return;
-    if (what && keep->farewell && strcmp(what + 1, keep->farewell_what) == 0)
+    if (keep->farewell && is_what(kept, keep->farewell_what))
         keep->farewell(keep->farewell_arg, kept->fd);
     else
         close(kept->fd);
@@ -292,6 +310,29 @@ static int take_handed_over(struct keep *keep)
         rc = take_line(keep, line);
     fclose(file);
     return rc;
+}
+
+static uint32_t version_of(const char *name)
+{
+    char number[16] = "";
+    uint32_t version = KEEP_SPEAKS;
+
+    if (name[0] == 'v' && strchr(name, '.'))
+        snprintf(number, sizeof(number), "%.*s", (int)strcspn(name + 1, "."), name + 1);
+    return parse_number(number, INT32_MAX, &version) == 0 ? version : KEEP_SPEAKS;
+}
+
+uint32_t keep_version(const struct keep *keep)
+{
+    uint32_t highest = KEEP_SPEAKS;
+    const struct kept *kept;
+
+    if (!keep)
+        return highest;
+    SLIST_FOREACH(kept, &keep->all, next)
+    if (version_of(kept->name) > highest)
+        highest = version_of(kept->name);
+    return highest;
 }
 
 static void forget_environment(void)

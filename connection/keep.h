@@ -12,6 +12,7 @@
 #define CONNECTION_KEEP_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct keep;
 
@@ -20,6 +21,16 @@ struct keep;
  * run. On success the caller owns *keep. -ENOMEM.
  */
 int keep_open(struct keep **keep);
+
+/*
+ * The form of the names of what an earlier process kept. Today's has no number and is version 0; a
+ * later one has "vN." before each. The highest that was found.
+ */
+#define KEEP_SPEAKS 0
+uint32_t keep_version(const struct keep *keep);
+
+/* Looks at all that was kept as this, by whatever owner, until look() gives something but 0. */
+int keep_each(const struct keep *keep, const char *what, int (*look)(void *arg, int fd), void *arg);
 
 /* Closes what was never taken, and frees. What is kept stays with the manager. */
 void keep_close(struct keep *keep);

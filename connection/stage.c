@@ -21,12 +21,11 @@
 struct journal {
     uint32_t filling; /* 1: the pipe to the connection is being filled, from cons on */
     uint32_t cons;
-    uint32_t prod;   /* our index when the pipe from the connection was filled last, from empty */
-    uint32_t staged; /* with so many bytes; 0: they are being put in */
-    uint32_t version; /* JOURNAL_VERSION; before that there was none, and the file was shorter */
+    uint32_t prod;    /* our index when the pipe from the connection was filled last, from empty */
+    uint32_t staged;  /* with so many bytes; 0: they are being put in */
+    uint32_t version; /* STAGE_SPEAKS; before that there was none, and the file was shorter */
 };
 
-#define JOURNAL_VERSION     1
 #define JOURNAL_UNVERSIONED offsetof(struct journal, version)
 
 /*
@@ -280,20 +279,45 @@ static void drop_kept(struct stage *stage)
     }
 }
 
+/* 0: of before there was a version. UINT32_MAX: it has none. */
+static uint32_t read_version(int journal)
+{
+    struct stat file;
+    uint32_t version;
+
+    if (fstat(journal, &file) == 0 && file.st_size == JOURNAL_UNVERSIONED)
+        return 0;
+    if (pread(journal, &version, sizeof(version), JOURNAL_UNVERSIONED) != sizeof(version))
+        return UINT32_MAX;
+    return version;
+}
+
+static int raise_version(void *highest, int journal)
+{
+    uint32_t version = read_version(journal);
+
+    if (version > *(uint32_t *)highest)
+        *(uint32_t *)highest = version;
+    return 0;
+}
+
+uint32_t stage_version(const struct keep *keep)
+{
+    uint32_t highest = 0;
+
+    keep_each(keep, kept_names[JOURNAL], raise_version, &highest);
+    return highest;
+}
+
 /* One of before there was a version becomes one of this. */
 static int take_version(const struct stage *stage)
 {
-    static const uint32_t version = JOURNAL_VERSION;
+    static const uint32_t version = STAGE_SPEAKS;
     int fd = stage->kept[JOURNAL];
-    struct stat file;
-    uint32_t found;
+    uint32_t found = read_version(fd);
 
-    if (fstat(fd, &file) < 0)
-        return -errno;
-    if (file.st_size == JOURNAL_UNVERSIONED)
+    if (found == 0)
         return pwrite(fd, &version, sizeof(version), JOURNAL_UNVERSIONED) < 0 ? -errno : 0;
-    if (pread(fd, &found, sizeof(found), JOURNAL_UNVERSIONED) != sizeof(found))
-        return -EPROTONOSUPPORT;
     return found == version ? 0 : -EPROTONOSUPPORT;
 }
 

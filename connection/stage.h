@@ -26,6 +26,10 @@ struct stage;
  */
 struct stage *stage_find(struct keep *keep, const char *owner);
 
+/* The version of the journals that this program writes, and the highest that one is kept in. */
+#define STAGE_SPEAKS 1
+uint32_t stage_version(const struct keep *keep);
+
 /*
  * Makes *stage ready for a connection, and mends what an earlier process left half done. NULL: the
  * one that is left of such a process, or a new one, for which the keep has room. The channel is
