@@ -302,7 +302,61 @@ touch -d '400 days ago' "$work/state/${uuid}4.cfg"
 looked
 [ -e "$work/state/${uuid}4.cfg" ] || fail "the record is gone"
 
+part "a migration to another host: the record goes along, by the commands in xl-vchan(8)"
+# commands N: those of the chapter's Nth example.
+commands() {
+    sed -n '/^# MIGRATION/,/^# EXAMPLES/p' "${srcdir:-.}/man/xl-vchan.8.scd" |
+        awk -v n="$1" '/^```/ { inside = !inside; count += inside; next } inside && count == n'
+}
+# The other host is another directory of records, where no other domain's are.
+scp() { [ "$2" = "other:$work/state/" ] && cp "$1" "$work/record.cfg"; }
+xl() {
+    [ "$1" = migrate ] || { command xl "$@"; return; }
+    command xl destroy "$2"
+    nothing_left
+}
+migrate() {
+    local uuid=
+    [ "$(commands 1)" ] || return 1
+    set -e
+    eval "$(commands 1 | sed "s#/var/lib/pvchan/#$work/state/#g")"
+}
+config web web "name=db"
+plain web "uuid=\"${uuid}6\""
+is_up web db
+run 0 xl-vchan attach web "name=hot, ring=8K"
+run 0 xl-vchan detach web db
+(migrate) || fail "the first example fails: $(commands 1)"
+[ ! -e "$work/state/${uuid}6.cfg" ] || fail "the record is left here"
 daemon_stop
+export PVCHAN_STATE_DIR=$work/other
+mkdir "$work/other"
+cp "$work/record.cfg" "$work/other/${uuid}6.cfg"
+daemon_start
+plain web "uuid=\"${uuid}6\""
+is_up web hot
+looked
+has_not web db
+run 0 xl destroy web
+nothing_left
+rm "$work/other"/*.cfg
+plain web "uuid=\"${uuid}6\""
+is_up web db
+has_not web hot
+second=$(commands 2)
+[ "$second" ] || fail "there is no second example"
+(cd "$work" && eval "$second") > "$work/applied" || fail "the second example fails: $(cat "$work/applied")"
+is_up web hot
+has_not web db
+rebooted web hot
+is_up web hot
+looked
+has_not web db
+run 0 xl destroy web
+nothing_left
+daemon_stop
+export PVCHAN_STATE_DIR=$work/state
+unset -f scp xl
 
 part "renamed while an attach has its record: the next command waits for that, whatever the name"
 config web web
