@@ -154,17 +154,22 @@ static pid_t start(char **argv)
     return pid;
 }
 
+/*
+ * The kernel chooses a name that nobody else has: managers of simulated hosts, whose processes have
+ * the same ids, are in one name space of sockets.
+ */
 static void listen_for_it(void)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    char path[64];
+    socklen_t length = sizeof(address);
+    char path[sizeof(address.sun_path) + 1];
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-    snprintf(path, sizeof(path), "@pvchan-manager-%d-%ld", getpid(), (long)time(NULL));
-    memcpy(address.sun_path + 1, path + 1, strlen(path) - 1);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address,
-                       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path))) < 0)
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address.sun_family)) < 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &length) < 0)
         die("cannot listen");
+    snprintf(path, sizeof(path), "@%.*s",
+             (int)(length - offsetof(struct sockaddr_un, sun_path) - 1), address.sun_path + 1);
     notified = fd;
     setenv("NOTIFY_SOCKET", path, 1);
 }
