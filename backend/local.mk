@@ -3,7 +3,7 @@ sbin_PROGRAMS += vchan-backend
 vchan_backend_SOURCES = backend/main.c backend/service.c backend/service.h backend/turns.c \
 	backend/turns.h
 vchan_backend_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
-vchan_backend_LDADD = libconnection.la
+vchan_backend_LDADD = libservice.la
 
 EXTRA_DIST += backend/vchan-backend.service.in
 

@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include "backend/service.h"
-#include "connection/holder.h"
-#include "connection/log.h"
-#include "connection/quota.h"
-#include "connection/usage.h"
+#include "service/handover/holder.h"
+#include "service/log.h"
+#include "service/quota.h"
+#include "service/usage.h"
 #include "state/descriptor.h"
 #include "state/store.h"
 

@@ -12,16 +12,16 @@
 #include <sys/queue.h>
 
 #include "backend/turns.h"
-#include "connection/device.h"
-#include "connection/holder.h"
-#include "connection/host.h"
-#include "connection/keep.h"
-#include "connection/log.h"
-#include "connection/quota.h"
-#include "connection/toll.h"
+#include "service/device.h"
+#include "service/handover/holder.h"
+#include "service/host.h"
+#include "service/handover/keep.h"
+#include "service/log.h"
+#include "service/quota.h"
+#include "service/toll.h"
 #include "state/device.h"
 #include "state/error.h"
-#include "vchan/claims.h"
+#include "state/claims.h"
 
 #define ROOT "backend/vchan"
 

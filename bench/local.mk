@@ -12,7 +12,7 @@ bench_many_LDFLAGS = -no-install
 CLEANFILES += bench/peer bench/limit bench/many bench/run.json bench/many.json
 EXTRA_DIST += bench/attach bench/bench bench/report
 
-ON_SIM = PATH='$(abs_top_builddir):$(abs_top_builddir)/frontend':"$$PATH" xensim run
+ON_SIM = PATH='$(abs_top_builddir):$(abs_top_builddir)/cli':"$$PATH" xensim run
 
 # All of it, on an idle machine, in some six minutes; BENCH_OPTIONS=--quick is for a first look. Then bench-doc writes
 # what was found into doc/performance.md, and a plot of it, which needs gnuplot.

@@ -33,7 +33,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "vchan/pvchan.h"
+#include "libpvchan/pvchan.h"
 
 #define PATIENCE_MS 120000
 #define ACTIVE_MAX  16u

@@ -37,7 +37,7 @@
 #include <xenstore.h>
 
 #include "state/store.h"
-#include "vchan/pvchan.h"
+#include "libpvchan/pvchan.h"
 
 #define PATIENCE_MS 30000
 

@@ -10,10 +10,10 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "connection/device.h"
-#include "connection/host.h"
-#include "connection/log.h"
-#include "connection/toll.h"
+#include "service/device.h"
+#include "service/host.h"
+#include "service/log.h"
+#include "service/toll.h"
 #include "frontend/stale.h"
 #include "state/device.h"
 #include "state/error.h"

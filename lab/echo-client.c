@@ -17,7 +17,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "vchan/pvchan.h"
+#include "libpvchan/pvchan.h"
 
 #define PATIENCE_MS 60000
 

@@ -7,7 +7,7 @@
 
 /*
  * What a negative errno says, and what to do about it: as strerror(), but for those that xenstore
- * (state/store.h), a lock (vchan/lock.h) or Xen's devices (vchan/xen.h) give with a meaning of
+ * (state/store.h), a lock (state/lock.h) or Xen's devices (vchan/xen.h) give with a meaning of
  * their own. Valid until the next call.
  */
 const char *error_text(int rc);

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 noinst_LTLIBRARIES += libstate.la
 libstate_la_SOURCES = \
+	state/claims.c state/claims.h \
 	state/declaration.c state/declaration.h \
 	state/descriptor.c state/descriptor.h \
 	state/device.c state/device.h \
 	state/error.c state/error.h \
+	state/lock.c state/lock.h \
 	state/machine.c state/machine.h \
 	state/notify.c state/notify.h \
 	state/seconds.c state/seconds.h \
 	state/stderr.c state/stderr.h \
 	state/store.c state/store.h \
 	state/text.c state/text.h \
+	state/watches.c state/watches.h \
 	state/xenbus.c state/xenbus.h
 libstate_la_LIBADD = $(XENSTORE_LIBS)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vchan/pvchan.h: bytes, in both kinds of channels. */
+/* libpvchan/pvchan.h: bytes, in both kinds of channels. */
 #include "tests/api.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vchan/pvchan.h: how channels end, in order or not. */
+/* libpvchan/pvchan.h: how channels end, in order or not. */
 #include "tests/api.h"
 
 #include <errno.h>

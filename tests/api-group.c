@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vchan/pvchan.h: groups. (tests/lots.c is for large ones.) */
+/* libpvchan/pvchan.h: groups. (tests/lots.c is for large ones.) */
 #include "tests/api.h"
 
 #include <errno.h>

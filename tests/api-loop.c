@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vchan/pvchan.h: event loops, and good manners. */
+/* libpvchan/pvchan.h: event loops, and good manners. */
 #include "tests/api.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vchan/pvchan.h: channels opened by their names. */
+/* libpvchan/pvchan.h: channels opened by their names. */
 #include "tests/api.h"
 
 #include <errno.h>

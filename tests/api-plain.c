@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vchan/pvchan.h: plain vchans. */
+/* libpvchan/pvchan.h: plain vchans. */
 #include "tests/api.h"
 
 #include <errno.h>

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "vchan/pvchan.h"
+#include "libpvchan/pvchan.h"
 
 /* A call that is late by so much never comes back. */
 #define PATIENCE_MS 30000

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vchan/pvchan.h: bytes without a copy, and in several pieces. */
+/* libpvchan/pvchan.h: bytes without a copy, and in several pieces. */
 #include "tests/api.h"
 
 #include <errno.h>

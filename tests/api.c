@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vchan/pvchan.h, promise by promise: what the tests share, and main(). Runs in domain 0 of a
+ * libpvchan/pvchan.h, promise by promise: what the tests share, and main(). Runs in domain 0 of a
  * simulated host that tests/sim-api.sh has prepared (its ids are in the environment).
  */
 #include "tests/api.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * For tests/api-*.c, the tests of vchan/pvchan.h: what they share, and the tables of tests that
+ * For tests/api-*.c, the tests of libpvchan/pvchan.h: what they share, and the tables of tests that
  * tests/api.c runs. Each test is a process of its own in domain 0, with a time limit, which is the
  * bound of every wait; the other end is the same program, in a guest.
  *

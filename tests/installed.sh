@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vchan/pvchan.h alone, in each dialect that a program may be in; and a program that is built against an
+# libpvchan/pvchan.h alone, in each dialect that a program may be in; and a program that is built against an
 # installed copy, with what pkg-config says.
 set -euo pipefail
 
@@ -14,7 +14,7 @@ root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 cd "$root"
 
-printf '#include "vchan/pvchan.h"\n' > alone.c
+printf '#include "libpvchan/pvchan.h"\n' > alone.c
 cp alone.c alone.cc
 strict=(-fsyntax-only -pedantic-errors -Wall -Wextra -Werror -Wshadow -Wundef -I"${srcdir:?}")
 for dialect in c99 c11 gnu11 c2x; do
@@ -52,7 +52,7 @@ ASAN_OPTIONS=verify_asan_link_order=0 LD_LIBRARY_PATH=$libdir ./program || fail 
     fail "examples/echo.c with ${flags[*]}"
 
 # The header's functions and the library's symbols are the same; none needs more than -lpvchan.
-grep -o '\bpvchan_[a-z_]*(' "$srcdir/vchan/pvchan.h" | tr -d '(' | sort -u > declared
+grep -o '\bpvchan_[a-z_]*(' "$srcdir/libpvchan/pvchan.h" | tr -d '(' | sort -u > declared
 nm -D --defined-only "$libdir/libpvchan.so" | sed -n 's/.* T \([a-z_]*\)@.*/\1/p' | sort -u > exported
 diff declared exported || fail "declared (<) and exported (>) differ"
 

@@ -21,7 +21,7 @@
 
 #include "state/device.h"
 #include "state/store.h"
-#include "vchan/pvchan.h"
+#include "libpvchan/pvchan.h"
 
 #define MESSAGE_MAX 70000
 #define PATIENCE_MS 60000

@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "vchan/pvchan.h"
+#include "libpvchan/pvchan.h"
 
 #define UNIT       8u
 #define INDEX_BITS 29

@@ -11,7 +11,7 @@ EXTRA_DIST += tests/driver tests/run
 # A Check test that hangs ends. Check's own 4 seconds are too few for valgrind on a busy machine.
 AM_TESTS_ENVIRONMENT = \
 	srcdir='$(abs_top_srcdir)' builddir='$(abs_top_builddir)' \
-	PATH='$(abs_top_builddir):$(abs_top_builddir)/frontend:$(abs_top_builddir)/tests':"$$PATH"; \
+	PATH='$(abs_top_builddir):$(abs_top_builddir)/cli:$(abs_top_builddir)/tests':"$$PATH"; \
 	LSAN_OPTIONS=suppressions='$(abs_top_srcdir)/tests/lsan.supp':print_suppressions=0; \
 	CK_DEFAULT_TIMEOUT=600; \
 	export srcdir builddir PATH LSAN_OPTIONS CK_DEFAULT_TIMEOUT;
@@ -100,7 +100,7 @@ tests_test_agent_config_LDADD = libagent.la $(CHECK_LIBS)
 
 tests_test_connection_SOURCES = tests/test-connection.c
 tests_test_connection_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS)
-tests_test_connection_LDADD = libconnection.la $(CHECK_LIBS)
+tests_test_connection_LDADD = libservice.la $(CHECK_LIBS)
 
 tests_test_command_SOURCES = tests/test-command.c
 tests_test_command_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
@@ -122,7 +122,7 @@ tests_test_echo_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_test_echo_LDADD = libcommand.la libpvchan.la $(CHECK_LIBS)
 
 tests_test_endpoint_SOURCES = tests/test-endpoint.c state/device.c state/error.c state/machine.c state/xenbus.c \
-	vchan/claims.c vchan/endpoint.c vchan/endpoint-acts.c
+	state/claims.c vchan/endpoint.c vchan/endpoint-acts.c
 tests_test_endpoint_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_test_endpoint_LDADD = $(CHECK_LIBS)
 
@@ -149,7 +149,7 @@ tests_test_xen_SOURCES = tests/test-xen.c
 tests_test_xen_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_test_xen_LDADD = libvchan.la libstate.la $(CHECK_LIBS)
 
-tests_test_watches_SOURCES = tests/test-watches.c vchan/watches.c
+tests_test_watches_SOURCES = tests/test-watches.c state/watches.c
 tests_test_watches_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_test_watches_LDADD = $(CHECK_LIBS)
 
@@ -169,7 +169,7 @@ check_PROGRAMS += tests/races
 TESTS += tests/races
 tests_races_SOURCES = tests/races.c
 tests_races_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS)
-tests_races_LDADD = libconnection.la $(CHECK_LIBS)
+tests_races_LDADD = libservice.la $(CHECK_LIBS)
 tests_races_LDFLAGS = -no-install
 
 # The same with ThreadSanitizer: two threads at the two ends of a page, no access of which is a race. (It does not know
@@ -220,7 +220,7 @@ tests_lots_LDFLAGS = -no-install
 # An example, which is the other end there.
 check_PROGRAMS += examples/echo
 examples_echo_SOURCES = examples/echo.c
-examples_echo_CPPFLAGS = -I$(top_srcdir)/vchan
+examples_echo_CPPFLAGS = -I$(top_srcdir)/libpvchan
 examples_echo_LDADD = libpvchan.la
 examples_echo_LDFLAGS = -no-install
 

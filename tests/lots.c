@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vchan/pvchan.h"
+#include "libpvchan/pvchan.h"
 
 /* All bounds: a wait that is longer will never end. */
 #define PATIENCE_MS 60000

@@ -5,7 +5,7 @@
 if [ -z "${XENSIM_DIR:-}" ]; then
     exec timeout "${TEST_SECONDS:-900}" xensim run -- sh "$0"
 fi
-PATH=$builddir/frontend:$builddir/lab:$builddir/tests:$PATH
+PATH=$builddir/cli:$builddir/lab:$builddir/tests:$PATH
 . "$srcdir/lab/vocabulary.sh"
 
 guest_config()

@@ -20,10 +20,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "connection/connection.h"
-#include "connection/log.h"
-#include "connection/rights.h"
-#include "connection/unix.h"
+#include "service/connection.h"
+#include "service/log.h"
+#include "service/kinds/rights.h"
+#include "service/kinds/unix.h"
 #include "tests/check-main.h"
 
 /* A child for each attempt is costly with a sanitizer, which has little to see here. */

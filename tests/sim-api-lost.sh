@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vchan/pvchan.h, -EIO: xenstored dies under an open channel. What is in the rings can still be read,
+# libpvchan/pvchan.h, -EIO: xenstored dies under an open channel. What is in the rings can still be read,
 # everything else says so, and nothing hangs or is killed by it.
 set -euo pipefail
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vchan/pvchan.h, promise by promise (tests/api.c); and what it says where there is no Xen, or not for us.
+# libpvchan/pvchan.h, promise by promise (tests/api.c); and what it says where there is no Xen, or not for us.
 limit=1200
 strict=yes
 . "${srcdir:?}/tests/sim-lib.bash"

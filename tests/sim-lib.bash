@@ -9,7 +9,7 @@ if [ -z "${XENSIM_DIR:-}" ]; then
     exec timeout -k 10 "${limit:-900}" ./xensim run -- "$0"
 fi
 
-PATH=$PWD/frontend:$PWD:$PATH
+PATH=$PWD/cli:$PWD:$PATH
 work=$(mktemp -d) || exit 1
 failures=0
 

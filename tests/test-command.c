@@ -8,10 +8,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "frontend/channels.h"
-#include "frontend/flow.h"
-#include "frontend/options.h"
-#include "frontend/stdio.h"
+#include "libpvchan/channels.h"
+#include "cli/flow.h"
+#include "cli/options.h"
+#include "cli/stdio.h"
 #include "state/seconds.h"
 #include "tests/check-main.h"
 

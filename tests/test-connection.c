@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * connection/unix.h and connection/child.h: what they replace, refuse and leave; what a command's
- * end does. connection/dial.h: a server that is not there, and giving up. connection/quota.h:
+ * service/kinds/unix.h and service/kinds/child.h: what they replace, refuse and leave; what a command's
+ * end does. service/kinds/dial.h: a server that is not there, and giving up. service/quota.h:
  * limits.
  */
 #include <errno.h>
@@ -20,13 +20,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "connection/child.h"
-#include "connection/dial.h"
-#include "connection/keep.h"
-#include "connection/log.h"
-#include "connection/quota.h"
-#include "connection/rights.h"
-#include "connection/unix.h"
+#include "service/kinds/child.h"
+#include "service/kinds/dial.h"
+#include "service/handover/keep.h"
+#include "service/log.h"
+#include "service/quota.h"
+#include "service/kinds/rights.h"
+#include "service/kinds/unix.h"
 #include "tests/check-main.h"
 
 static char folder[] = "/tmp/test-connection.XXXXXX";

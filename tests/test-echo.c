@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "frontend/vchan.h"
+#include "cli/command.h"
 #include "tests/check-main.h"
 
 static char memory[16];

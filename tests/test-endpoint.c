@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "tests/check-main.h"
-#include "vchan/lock.h"
+#include "state/lock.h"
 
 #define OWN "backend/vchan/5/0"
 

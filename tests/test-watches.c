@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vchan/watches.h over a store that has few watches: what is watched, and who is told. */
+/* state/watches.h over a store that has few watches: what is watched, and who is told. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "tests/check-main.h"
-#include "vchan/watches.h"
+#include "state/watches.h"
 
 #define PLACES 3
 

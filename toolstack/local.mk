@@ -59,7 +59,7 @@ toolstack/xl-vchan.service: $(srcdir)/toolstack/xl-vchan.service.in Makefile
 
 # doc/channels.svg, made of what xl-vchan graph prints; wants dot (package graphviz).
 doc-graph: all
-	PATH='$(abs_top_builddir):$(abs_top_builddir)/frontend':"$$PATH" \
+	PATH='$(abs_top_builddir):$(abs_top_builddir)/cli':"$$PATH" \
 		xensim run -- $(abs_top_srcdir)/doc/scene.sh xl-vchan graph > channels.dot
 	dot -Tsvg channels.dot > $(srcdir)/doc/channels.svg && rm channels.dot
 .PHONY: doc-graph

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "state/error.h"
-#include "vchan/claims.h"
+#include "state/claims.h"
 #include "vchan/endpoint-own.h"
 
 /* What this backend offers: RING_SIZE_MAX. */

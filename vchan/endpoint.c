@@ -7,7 +7,7 @@
 
 #include "state/error.h"
 #include "vchan/endpoint-own.h"
-#include "vchan/lock.h"
+#include "state/lock.h"
 
 /*
  * A peer that rewrites its state in a loop gets this many answers at a time, then its turn is over

@@ -3,22 +3,12 @@ noinst_LTLIBRARIES += libvchan.la
 libvchan_la_SOURCES = \
 	vchan/barrier.h \
 	vchan/channel.c vchan/channel.h \
-	vchan/claims.c vchan/claims.h \
 	vchan/copy.c vchan/copy.h \
 	vchan/endpoint.c vchan/endpoint.h vchan/endpoint-acts.c vchan/endpoint-own.h \
-	vchan/group.c vchan/handle.h \
-	vchan/lock.c vchan/lock.h \
 	vchan/pace.c vchan/pace.h \
-	vchan/plain.c \
-	vchan/pvchan.c \
 	vchan/relay.c vchan/relay.h \
 	vchan/ring.c vchan/ring.h \
 	vchan/spin.c vchan/spin.h \
 	vchan/trial.c vchan/trial.h \
-	vchan/watches.c vchan/watches.h \
 	vchan/xen.c vchan/xen.h
 libvchan_la_LIBADD = $(XENGNTTAB_LIBS) $(XENEVTCHN_LIBS)
-
-include_HEADERS += vchan/pvchan.h
-pkgconfig_DATA += vchan/pvchan.pc
-dist_modulesload_DATA += vchan/pvchan.conf

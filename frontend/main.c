@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vchan-frontend: options, exit codes. man/vchan-frontend.8.scd
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "service/host.h"
+#include "service/log.h"
+#include "service/usage.h"
+#include "frontend/agent.h"
+#include "state/descriptor.h"
+
+enum { EXIT_DONE = 0, EXIT_CONFIG = 3 };
+
+static const char usage[] =
+    "Usage: vchan-frontend [-c FILE] [-v|-vv|-q]\n"
+    "       vchan-frontend [-c FILE] --check\n"
+    "Plugs this guest's vchan channels into local connections, in the foreground.\n"
+    "\n"
+    "  -c, --config FILE  what they are plugged into (" SYSCONFDIR "/pvchan/frontend.conf)\n"
+    "  -t, --check        test that file and exit\n"
+    "  -v, --verbose      log also the backends' states, clients and commands,\n"
+    "                     and if given twice what each channel decides to do next\n"
+    "  -q, --quiet        log only what went wrong\n"
+    "      --foreground   accepted for compatibility; always in the foreground\n"
+    "  -h, --help         print this\n"
+    "      --version      print the version\n"
+    "\n"
+    "SIGHUP has it read the file again, SIGTERM stops it in order. See vchan-frontend(8).\n";
+
+struct request {
+    const char *file;
+    bool check;
+};
+
+/* Returns the exit code, or -1 to go on. */
+static int take_option(int option, struct request *request)
+{
+    switch (option) {
+    case 'c':
+        request->file = optarg;
+        return -1;
+    case 't':
+        request->check = true;
+        return -1;
+    case 'v':
+        log_raise_level();
+        return -1;
+    case 'q':
+        log_set_level(LOG_ERRORS);
+        return -1;
+    case 'f': /* the only mode there is */
+        return -1;
+    case 'h':
+        fputs(usage, stdout);
+        return EXIT_DONE;
+    default:
+        puts(PACKAGE_STRING);
+        return EXIT_DONE;
+    }
+}
+
+/* As take_option(). */
+static int parse_options(int argc, char **argv, struct request *request)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 't'},
+        {"verbose", no_argument, NULL, 'v'},      {"quiet", no_argument, NULL, 'q'},
+        {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'V'},
+        {"foreground", no_argument, NULL, 'f'},   {0},
+    };
+    int option, rc = -1;
+
+    opterr = 0; /* it would not say where the options are */
+    while (rc < 0 && (option = getopt_long(argc, argv, ":c:tvqh", options, NULL)) >= 0) {
+        if (option == ':')
+            rc = usage_complain(argv[optind - 1], "needs a value");
+        else if (option == '?')
+            rc = usage_complain(optopt ? usage_letter(optopt) : argv[optind - 1],
+                                "no such option, or it takes no value");
+        else
+            rc = take_option(option, request);
+    }
+    if (rc >= 0 || optind == argc)
+        return rc;
+    return usage_complain(argv[optind], "no arguments are taken");
+}
+
+/* The service that reads it again has another working directory. NULL: that is not known. */
+static char *absolute(const char *file)
+{
+    char *dir = file[0] == '/' ? strdup("") : getcwd(NULL, 0), *path = NULL;
+
+    if (dir && asprintf(&path, "%s%s%s", dir, file[0] == '/' ? "" : "/", file) < 0)
+        path = NULL;
+    free(dir);
+    return path;
+}
+
+static int serve(const char *file, struct agent_config *config)
+{
+    char *path = absolute(file);
+    int rc;
+
+    if (!path)
+        log_line(LOG_ERRORS, "cannot tell where %s is: %s (give its whole path)", file,
+                 strerror(errno));
+    rc = path ? agent_run(path, config) : HOST_FAILED;
+    free(path);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct request request = {.file = SYSCONFDIR "/pvchan/frontend.conf"};
+    char why[AGENT_CONFIG_WHY_MAX];
+    struct agent_config config;
+    int rc;
+
+    descriptor_open_standard();
+    rc = parse_options(argc, argv, &request);
+    if (rc >= 0)
+        return rc;
+    if (agent_config_read(request.file, &config, why) < 0) {
+        log_line(LOG_ERRORS, "%s", why);
+        return EXIT_CONFIG;
+    }
+    if (!request.check)
+        return serve(request.file, &config);
+    printf("%s: %zu channel%s\n", request.file, config.count, config.count == 1 ? "" : "s");
+    agent_config_free(&config);
+    return EXIT_DONE;
+}

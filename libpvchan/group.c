@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "state/descriptor.h"
+#include "libpvchan/handle.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+/*
+ * Events of xenstore taken in one go, so that a peer that writes in a loop does not keep others
+ * waiting.
+ */
+#define BATCH 256
+
+/* ---- time, in milliseconds ---- */
+
+static int64_t now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+/* A time by which something must have happened; negative: no such time. */
+static int64_t deadline_of(int timeout_ms)
+{
+    return timeout_ms < 0 ? -1 : now() + timeout_ms;
+}
+
+static int time_left(int64_t deadline)
+{
+    int64_t left = deadline < 0 ? -1 : deadline - now();
+
+    if (deadline < 0)
+        return -1;
+    return left < 0 ? 0 : (int)left;
+}
+
+/* ---- groups ---- */
+
+/* What is readable. */
+enum { READY_XEN, READY_STORE, READY_TIMER, READY_COUNT };
+
+static int poll_also(struct pvchan_group *group, int fd, uint32_t what)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = what};
+
+    if (epoll_ctl(group->poll_fd, EPOLL_CTL_ADD, fd, &event) == 0 || errno == EEXIST)
+        return 0;
+    return -errno;
+}
+
+EXPORT void pvchan_group_close(struct pvchan_group *group)
+{
+    struct pvchan *handle, *next;
+
+    if (!group)
+        return;
+    group->alone = false; /* it goes by itself now */
+    for (handle = TAILQ_FIRST(&group->channels); handle; handle = next) {
+        next = TAILQ_NEXT(handle, member);
+        pvchan_close(handle);
+    }
+    free(group->names);
+    xen_close(group->xen);
+    store_close(group->store);
+    if (group->timer_fd >= 0)
+        close(group->timer_fd);
+    if (group->poll_fd >= 0)
+        close(group->poll_fd);
+    free(group);
+}
+
+static int open_descriptors(struct pvchan_group *group)
+{
+    int rc;
+
+    group->poll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (group->poll_fd < 0)
+        return -errno;
+    rc = store_open(&group->store);
+    return rc < 0 ? rc : xen_open(&group->xen);
+}
+
+EXPORT int pvchan_group_open(struct pvchan_group **out)
+{
+    struct pvchan_group *group = calloc(1, sizeof(*group));
+    int rc;
+
+    *out = NULL;
+    if (!group)
+        return -ENOMEM;
+    TAILQ_INIT(&group->channels);
+    TAILQ_INIT(&group->queue);
+    group->timer_fd = -1;
+    group->alarm = -1;
+    descriptor_guard();
+    rc = open_descriptors(group);
+    descriptor_unguard();
+    group->watches.store = group->store;
+    if (rc < 0) {
+        pvchan_group_close(group);
+        return rc;
+    }
+    *out = group;
+    return 0;
+}
+
+/*
+ * The event channels are polled from when somebody asks for that on: each signal would pay for it,
+ * and who waits inside of a read or write needs no such thing.
+ */
+static int poll_events(struct pvchan_group *group)
+{
+    int rc = group->polled ? 0 : poll_also(group, xen_fd(group->xen), READY_XEN);
+
+    group->polled |= rc == 0;
+    return rc;
+}
+
+EXPORT int pvchan_group_fd(struct pvchan_group *group)
+{
+    int rc = poll_events(group);
+
+    return rc < 0 ? rc : group->poll_fd;
+}
+
+/* ---- turns ---- */
+
+static void queue_add(struct pvchan *handle)
+{
+    struct pvchan_group *group = handle->group;
+
+    if (handle->queued)
+        return;
+    handle->queued = true;
+    group->queued++;
+    TAILQ_INSERT_TAIL(&group->queue, handle, turn);
+}
+
+static void queue_remove(struct pvchan *handle)
+{
+    struct pvchan_group *group = handle->group;
+
+    if (!handle->queued)
+        return;
+    handle->queued = false;
+    group->queued--;
+    TAILQ_REMOVE(&group->queue, handle, turn);
+}
+
+void handle_tell(struct pvchan *handle)
+{
+    handle->news = true;
+    queue_add(handle);
+}
+
+EXPORT void pvchan_again(struct pvchan *handle)
+{
+    if (!handle->group->alone)
+        handle_tell(handle);
+}
+
+/* Gives all back but the handle itself. */
+static void drop(struct pvchan *handle)
+{
+    handle_unwatch(handle);
+    endpoint_close(handle->endpoint);
+    handle->endpoint = NULL;
+    plain_withdraw(handle);
+    channel_close(handle->plain);
+    handle->plain = NULL;
+}
+
+/* Opening is over. */
+static void opened(struct pvchan *handle, int rc)
+{
+    handle->advance = NULL;
+    handle->opened = rc;
+    if (rc < 0) {
+        drop(handle);
+    } else {
+        handle->read_size = channel_read_size(handle_channel(handle));
+        handle->write_size = channel_write_size(handle_channel(handle));
+    }
+    handle_tell(handle);
+}
+
+static void advance(struct pvchan *handle)
+{
+    int rc = handle->advance ? handle->advance(handle) : 0;
+
+    if (rc != -EINPROGRESS)
+        opened(handle, rc);
+}
+
+/*
+ * Does what is to be done for a channel whose turn it is. Returns whether its program is to be
+ * told.
+ */
+static bool take_turn(struct pvchan *handle)
+{
+    bool look = handle->look, news;
+
+    handle->look = false; /* the look may ask for another one */
+    if (look && handle->endpoint)
+        endpoint_look(handle->endpoint);
+    if (handle->advance)
+        advance(handle);
+    queue_remove(handle);
+    news = handle->news && !handle->advance;
+    handle->news = false;
+    if (handle->look)
+        queue_add(handle);
+    return news;
+}
+
+/* The next one whose program is to be told, of this round; or NULL. */
+static struct pvchan *next_told(struct pvchan_group *group)
+{
+    while (group->turns > 0 && !TAILQ_EMPTY(&group->queue)) {
+        struct pvchan *handle = TAILQ_FIRST(&group->queue);
+
+        group->turns--;
+        if (take_turn(handle))
+            return handle;
+    }
+    group->turns = 0;
+    return NULL;
+}
+
+/* ---- events ---- */
+
+static void look(void *owner)
+{
+    struct pvchan *handle = owner;
+
+    handle->look = true;
+    queue_add(handle);
+}
+
+/* Its channels go on, and who waits for them may not be told of it again and again. */
+static void lose_store(struct pvchan_group *group)
+{
+    group->store_lost = group->loss_untold = true;
+    epoll_ctl(group->poll_fd, EPOLL_CTL_DEL, store_fd(group->store), NULL);
+}
+
+static int heed_store(struct pvchan_group *group)
+{
+    struct store_event event;
+    int rc = 0;
+
+    if (group->store_lost)
+        return 0;
+    for (int i = 0; i < BATCH && watches_any(&group->watches); i++) {
+        rc = store_next_event(group->store, &event);
+        if (rc <= 0)
+            break;
+        watches_heed(&group->watches, event.path, look);
+    }
+    if (rc == -EIO && !group->alone) {
+        lose_store(group);
+        return 0;
+    }
+    return rc < 0 ? rc : 0;
+}
+
+/* Once, and at once: in a busy group some channel always has a turn. */
+static int report_loss(struct pvchan_group *group)
+{
+    bool news = group->loss_untold;
+
+    group->loss_untold = false;
+    return news ? -EIO : 0;
+}
+
+static void set_alarm(struct pvchan_group *group, int64_t deadline)
+{
+    struct itimerspec time = {.it_value = {.tv_sec = deadline / 1000,
+                                           .tv_nsec = deadline % 1000 * 1000000}};
+
+    if (deadline < 0 || (group->alarm >= 0 && group->alarm <= deadline))
+        return;
+    group->alarm = deadline;
+    timerfd_settime(group->timer_fd, TFD_TIMER_ABSTIME, &time, NULL);
+}
+
+/* For deadlines there has to be a timer. */
+static int need_alarm(struct pvchan_group *group, int64_t deadline)
+{
+    if (deadline < 0 || group->timer_fd >= 0)
+        return 0;
+    descriptor_guard();
+    group->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    descriptor_unguard();
+    return group->timer_fd < 0 ? -errno : poll_also(group, group->timer_fd, READY_TIMER);
+}
+
+static void ring_alarm(struct pvchan_group *group)
+{
+    int64_t time = now();
+    struct pvchan *handle;
+    uint64_t times;
+
+    if (read(group->timer_fd, &times, sizeof(times)) < 0)
+        return;
+    group->alarm = -1;
+    TAILQ_FOREACH (handle, &group->channels, member) {
+        if (handle->advance && handle->deadline >= 0 && handle->deadline <= time)
+            opened(handle, -ETIMEDOUT);
+        else if (handle->advance)
+            set_alarm(group, handle->deadline);
+    }
+}
+
+/*
+ * Waits for events for up to so long, and takes note of them. Xenstore is asked in any case, since
+ * only that tells when it is gone. Returns 0, or a negative errno.
+ */
+static int collect(struct pvchan_group *group, int timeout_ms)
+{
+    struct epoll_event events[READY_COUNT];
+    int count, rc = poll_events(group);
+
+    if (rc < 0)
+        return rc;
+    count = epoll_wait(group->poll_fd, events, READY_COUNT, timeout_ms);
+    if (count < 0)
+        return -errno;
+    for (int i = 0; i < count && rc >= 0; i++) {
+        if (events[i].data.u32 == READY_XEN)
+            rc = xen_dispatch(group->xen);
+        else if (events[i].data.u32 == READY_TIMER)
+            ring_alarm(group);
+    }
+    return rc < 0 ? rc : heed_store(group);
+}
+
+static void forget_names(struct pvchan_group *group)
+{
+    free(group->names);
+    group->names = NULL;
+    group->names_count = 0;
+}
+
+EXPORT int pvchan_group_wait(struct pvchan_group *group, int timeout_ms, struct pvchan **out)
+{
+    int64_t deadline = deadline_of(timeout_ms);
+    bool last = false;
+
+    forget_names(group);
+    for (;;) {
+        int left, rc = report_loss(group);
+
+        *out = rc < 0 ? NULL : next_told(group);
+        if (rc < 0)
+            return rc;
+        if (*out || last)
+            return *out ? 1 : 0;
+        left = time_left(deadline);
+        rc = collect(group, TAILQ_EMPTY(&group->queue) ? left : 0);
+        group->turns = group->queued;
+        last = left == 0 || rc < 0; /* also if there is always something: a peer may see to that */
+        if (rc < 0 && !(*out = next_told(group)))
+            return rc;
+        if (*out)
+            return 1;
+    }
+}
+
+EXPORT int pvchan_dispatch(struct pvchan *handle)
+{
+    struct pvchan_group *group = handle->group;
+    int rc;
+
+    if (!group->alone)
+        return -EINVAL;
+    rc = xen_dispatch(group->xen);
+    if (rc >= 0)
+        rc = heed_store(group);
+    if (handle->queued)
+        take_turn(handle);
+    if (handle_channel(handle)) /* the program is about to wait, maybe not here */
+        channel_tell(handle_channel(handle));
+    return rc < 0 ? rc : 0;
+}
+
+int handle_wait(struct pvchan *handle, int64_t deadline)
+{
+    struct pvchan_group *group = handle->group;
+    bool watches = watches_any(&group->watches);
+    /* Not poll_fd: an epoll in a poll costs twice. */
+    struct pollfd pollfds[] = {
+        {.fd = xen_fd(group->xen), .events = POLLIN},
+        {.fd = watches ? store_fd(group->store) : -1, .events = POLLIN},
+    };
+    int rc;
+
+    if (deadline >= 0 && now() > deadline)
+        return -ETIMEDOUT; /* also if there is always something: a peer may see to that */
+    if (handle->look)
+        return pvchan_dispatch(handle);
+    if (deadline < 0 && !watches)
+        return xen_await(group->xen);
+    rc = poll(pollfds, 2, time_left(deadline));
+    if (rc < 0)
+        return -errno;
+    return rc == 0 ? -ETIMEDOUT : pvchan_dispatch(handle);
+}
+
+/* ---- handles ---- */
+
+int handle_make_in(struct pvchan_group *group, struct pvchan **out)
+{
+    struct pvchan *handle = calloc(1, sizeof(*handle));
+
+    *out = handle;
+    if (!handle)
+        return -ENOMEM;
+    handle->group = group;
+    handle->nonblock = true;
+    handle->opened = -EINPROGRESS;
+    TAILQ_INSERT_TAIL(&group->channels, handle, member);
+    return 0;
+}
+
+int handle_make(unsigned int flags, struct pvchan **out)
+{
+    struct pvchan_group *group;
+    int rc;
+
+    *out = NULL;
+    if (flags & ~(unsigned int)(PVCHAN_NONBLOCK | PVCHAN_NOSPIN))
+        return -EINVAL;
+    rc = pvchan_group_open(&group);
+    if (rc < 0)
+        return rc;
+    rc = handle_make_in(group, out);
+    if (rc < 0) {
+        pvchan_group_close(group);
+        return rc;
+    }
+    group->alone = true;
+    (*out)->nonblock = flags & PVCHAN_NONBLOCK;
+    (*out)->nospin = flags & PVCHAN_NOSPIN;
+    return 0;
+}
+
+/* Waits until it is open. */
+static int open_alone(struct pvchan *handle)
+{
+    int rc = 0;
+
+    while (rc == 0 && handle->advance)
+        rc = handle_wait(handle, handle->deadline);
+    return rc < 0 ? rc : handle->opened;
+}
+
+int handle_open(struct pvchan *handle, int rc, int timeout_ms, struct pvchan **out)
+{
+    struct pvchan_group *group = handle->group;
+
+    handle->deadline = deadline_of(timeout_ms);
+    if (rc == 0)
+        rc = group->alone ? 0 : need_alarm(group, handle->deadline);
+    if (rc == 0)
+        advance(handle);
+    if (rc == 0 && group->alone)
+        rc = open_alone(handle);
+    else if (rc == 0 && handle->advance)
+        set_alarm(group, handle->deadline);
+    if (rc < 0)
+        pvchan_close(handle);
+    else
+        *out = handle;
+    return rc;
+}
+
+int handle_watch(struct pvchan *handle, const char *dir)
+{
+    struct pvchan_group *group = handle->group;
+    struct place *place = &handle->places[handle->places[0].parent ? 1 : 0];
+    int rc = watches_add(&group->watches, place, dir, handle);
+
+    return rc < 0 ? rc : poll_also(group, store_fd(group->store), READY_STORE);
+}
+
+void handle_unwatch(struct pvchan *handle)
+{
+    struct pvchan_group *group = handle->group;
+    bool any = watches_any(&group->watches);
+
+    for (size_t i = 0; i < 2; i++)
+        watches_remove(&group->watches, &handle->places[i]);
+    if (any && !watches_any(&group->watches)) /* xenstore has nothing more to say */
+        epoll_ctl(group->poll_fd, EPOLL_CTL_DEL, store_fd(group->store), NULL);
+}
+
+EXPORT void pvchan_close(struct pvchan *handle)
+{
+    struct pvchan_group *group;
+
+    if (!handle)
+        return;
+    group = handle->group;
+    drop(handle);
+    queue_remove(handle);
+    TAILQ_REMOVE(&group->channels, handle, member);
+    free(handle);
+    if (group->alone)
+        pvchan_group_close(group);
+}
+
+EXPORT int pvchan_opened(struct pvchan *handle)
+{
+    return handle->opened;
+}
+
+EXPORT int pvchan_fd(struct pvchan *handle)
+{
+    return handle->group->alone ? pvchan_group_fd(handle->group) : -EINVAL;
+}
+
+EXPORT void *pvchan_data(struct pvchan *handle)
+{
+    return handle->data;
+}
+
+EXPORT void pvchan_set_data(struct pvchan *handle, void *data)
+{
+    handle->data = data;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is inside the library's opaque handles, for the parts of the library that open one.
+ *
+ * Every channel is in a group: one that its program made, for any number, or one of its own.
+ */
+#ifndef LIBPVCHAN_HANDLE_H
+#define LIBPVCHAN_HANDLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "vchan/endpoint.h"
+#include "libpvchan/pvchan.h"
+#include "state/watches.h"
+
+struct channel_name;
+
+struct pvchan_group {
+    struct store *store;
+    struct xen *xen;
+    int poll_fd;   /* what the program polls: an epoll over event channels, xenstore, timer_fd */
+    bool polled;   /* the event channels, too, are in it */
+    int timer_fd;  /* for deadlines; -1: none was needed yet */
+    int64_t alarm; /* when it goes off; negative: it does not */
+    bool store_lost;   /* xenstored went away */
+    bool loss_untold;  /* and the program does not know yet */
+    bool alone;    /* it is its only channel's, and goes with it */
+    struct watches watches;
+    TAILQ_HEAD(, pvchan) channels;
+    TAILQ_HEAD(, pvchan) queue; /* those whose turn comes */
+    unsigned int queued;
+    unsigned int turns; /* so many, before it looks for events again */
+
+    /* libpvchan/open.c: the names that there were when it looked, until something is waited for. */
+    struct channel_name *names;
+    size_t names_count;
+};
+
+/*
+ * Three kinds: named (endpoint), plain server (plain, serves), plain client (plain). A named
+ * one's channel belongs to its endpoint, and may go away before the handle does.
+ */
+struct pvchan {
+    struct pvchan_group *group;
+    TAILQ_ENTRY(pvchan) member;
+    TAILQ_ENTRY(pvchan) turn;
+    struct place places[2];
+    bool queued;
+    bool look; /* xenstore has something for it */
+    bool news; /* its program is to hear of it */
+
+    /*
+     * While it is being opened: goes on with that, as far as is possible now. Returns 0 when it is
+     * open, -EINPROGRESS, or another negative errno when it cannot be.
+     */
+    int (*advance)(struct pvchan *channel);
+    int64_t deadline;
+    int opened; /* 0, -EINPROGRESS, or why it is not */
+
+    bool nonblock;
+    bool nospin;
+    unsigned int peer;
+    void *data; /* the program's */
+
+    struct endpoint *endpoint;
+    enum machine_role role;
+    struct channel *plain;
+    bool serves;       /* a plain one: it is the server, and its keys are at path */
+    char *path;        /* a plain one's */
+    size_t path_above; /* so much of path was there before: we made what is below that */
+    uint32_t read_size; /* kept, since the channel may be gone */
+    uint32_t write_size;
+
+    bool over;         /* the end was read: what follows is end */
+    ssize_t end;       /* 0 or a negative errno */
+    bool shut;         /* we said that we write no more */
+};
+
+/* Makes a handle with nothing in it, in a group of its own; pvchan_close() disposes of any such. */
+int handle_make(unsigned int flags, struct pvchan **channel);
+
+/* The same in a group. */
+int handle_make_in(struct pvchan_group *group, struct pvchan **channel);
+
+/*
+ * The end of every call that opens: rc is how it began. 0: handle->advance says how to go on, and
+ * if it is NULL all is done. Waits until that is over, or, in a group, leaves it to that. On
+ * failure the handle is disposed of, and *channel not set.
+ */
+int handle_open(struct pvchan *channel, int rc, int timeout_ms, struct pvchan **out);
+
+/*
+ * Waits until the handle's fd is readable, and dispatches. For a handle in a group of its own. 0,
+ * -ETIMEDOUT, -EINTR, or another negative errno.
+ */
+int handle_wait(struct pvchan *channel, int64_t deadline);
+
+/*
+ * Watches a directory for this handle: when it changes, the endpoint looks, and advance() is
+ * called.
+ */
+int handle_watch(struct pvchan *channel, const char *dir);
+void handle_unwatch(struct pvchan *channel);
+
+/* There is something for its program to look at. May be called by what xen_dispatch() calls. */
+void handle_tell(struct pvchan *channel);
+
+/* The channel that the handle has now, or NULL. */
+struct channel *handle_channel(const struct pvchan *channel);
+
+/* Forgets the path; a plain server's keys there go, if they are its own. */
+void plain_withdraw(struct pvchan *channel);
+
+#endif

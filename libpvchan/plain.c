@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * pvchan_server() and pvchan_client(): a channel by a path in xenstore, without a device around it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libpvchan/handle.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* The caller tries to read and write after every event: the signal itself says no more. */
+static void fired(struct channel *channel, void *arg)
+{
+    (void)channel;
+    handle_tell(arg);
+}
+
+/* Mapping one's own grants has crashed kernels. */
+static int refuse_self(struct pvchan *handle)
+{
+    domid_t own;
+    int rc = store_own_domid(handle->group->store, &own);
+
+    return rc == 0 && own == handle->peer ? -ELOOP : rc;
+}
+
+static int set_peer(struct pvchan *handle, unsigned int peer)
+{
+    if (peer >= DOMID_FIRST_RESERVED)
+        return -EINVAL;
+    handle->peer = peer;
+    return refuse_self(handle);
+}
+
+/* ---- server ---- */
+
+/* One key, readable by the peer and by no one else, as libxenvchan makes it. */
+static int write_key(struct pvchan *handle, domid_t own, const char *key, uint32_t value)
+{
+    char path[STORE_PATH_MAX];
+    int rc = 0;
+
+    if (snprintf(path, sizeof(path), "%s/%s", handle->path, key) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    rc = store_make_directory(handle->group->store, path, own, (domid_t)handle->peer);
+    return rc < 0 ? rc : store_write_number(handle->group->store, NULL, path, value);
+}
+
+/* How much of a path, in characters, is a directory that is there. */
+static size_t length_there(struct store *store, const char *path)
+{
+    char dir[STORE_PATH_MAX];
+
+    snprintf(dir, sizeof(dir), "%s", path);
+    while (dir[0] && !store_exists(store, NULL, dir)) {
+        char *slash = strrchr(dir, '/');
+
+        *(slash ? slash : dir) = '\0';
+    }
+    return strlen(dir);
+}
+
+static int fill_keys(struct store *store, void *arg)
+{
+    struct pvchan *handle = arg;
+    domid_t own;
+    int rc = store_own_domid(store, &own);
+
+    handle->path_above = length_there(store, handle->path);
+    if (rc == 0)
+        rc = write_key(handle, own, "ring-ref", channel_ring_ref(handle->plain));
+    if (rc == 0)
+        rc = write_key(handle, own, "event-channel", channel_port(handle->plain));
+    return rc;
+}
+
+static bool key_is(struct store *store, const char *dir, const char *key, uint32_t value)
+{
+    uint32_t found;
+
+    return store_read_number(store, dir, key, UINT32_MAX, &found) == 0 && found == value;
+}
+
+/*
+ * Only what is still ours goes: a successor may have taken the path over. With the keys go the
+ * directories that came with them, if they are empty.
+ */
+static int remove_keys(struct store *store, void *arg)
+{
+    struct pvchan *handle = arg;
+    char path[STORE_PATH_MAX], above[STORE_PATH_MAX];
+
+    if (!key_is(store, handle->path, "ring-ref", channel_ring_ref(handle->plain)) ||
+        !key_is(store, handle->path, "event-channel", channel_port(handle->plain)))
+        return 0;
+    snprintf(path, sizeof(path), "%s/ring-ref", handle->path);
+    store_remove(store, path);
+    snprintf(path, sizeof(path), "%s/event-channel", handle->path);
+    snprintf(above, sizeof(above), "%.*s", (int)handle->path_above, handle->path);
+    return store_remove_upward(store, path, above);
+}
+
+void plain_withdraw(struct pvchan *handle)
+{
+    if (handle->plain && handle->serves && handle->path)
+        store_transaction(handle->group->store, remove_keys, handle);
+    free(handle->path);
+    handle->path = NULL;
+}
+
+static int serve(struct pvchan *handle, unsigned int peer, const char *path, size_t read_size,
+                 size_t write_size)
+{
+    struct channel_owner owner = {.fired = fired, .arg = handle};
+    struct ring_orders orders;
+    int rc = set_peer(handle, peer);
+
+    if (rc == 0)
+        rc = ring_orders_for(read_size, write_size, &orders);
+    if (rc == 0)
+        rc = channel_serve(handle->group->xen, (domid_t)peer, &orders, owner, &handle->plain);
+    if (rc < 0)
+        return rc;
+    handle->serves = true;
+    handle->path = strdup(path);
+    return handle->path ? store_transaction(handle->group->store, fill_keys, handle)
+                            : -ENOMEM;
+}
+
+EXPORT int pvchan_server(unsigned int peer, const char *path, size_t read_size, size_t write_size,
+                         unsigned int flags, struct pvchan **out)
+{
+    struct pvchan *handle;
+    int rc = handle_make(flags, &handle);
+
+    *out = NULL;
+    if (rc < 0)
+        return rc;
+    return handle_open(handle, serve(handle, peer, path, read_size, write_size), -1, out);
+}
+
+EXPORT int pvchan_server_in(struct pvchan_group *group, unsigned int peer, const char *path,
+                               size_t read_size, size_t write_size, struct pvchan **out)
+{
+    struct pvchan *handle;
+    int rc = handle_make_in(group, &handle);
+
+    *out = NULL;
+    if (rc < 0)
+        return rc;
+    return handle_open(handle, serve(handle, peer, path, read_size, write_size), -1, out);
+}
+
+/* ---- client ---- */
+
+static int join(struct pvchan *handle)
+{
+    struct channel_owner owner = {.fired = fired, .arg = handle};
+    struct store *store = handle->group->store;
+    uint32_t ring_ref, port;
+    int rc = store_read_number(store, handle->path, "ring-ref", INT32_MAX, &ring_ref);
+
+    if (rc == 0)
+        rc = store_read_number(store, handle->path, "event-channel", INT32_MAX, &port);
+    if (rc == 0)
+        rc = channel_join(handle->group->xen, (domid_t)handle->peer, ring_ref, port, NULL, owner,
+                          &handle->plain);
+    handle_unwatch(handle);
+    return rc == -ERANGE ? -EINVAL : rc;
+}
+
+/* The event-channel key is written last, and may be all that we are allowed to see. */
+static int join_when_offered(struct pvchan *handle)
+{
+    char leaf[STORE_PATH_MAX];
+    int rc;
+
+    if (snprintf(leaf, sizeof(leaf), "%s/event-channel", handle->path) >= (int)sizeof(leaf))
+        return -ENAMETOOLONG;
+    if (store_exists(handle->group->store, NULL, leaf))
+        return join(handle);
+    if (handle->places[0].parent)
+        return -EINPROGRESS;
+    rc = handle_watch(handle, leaf);
+    if (rc == 0 && store_exists(handle->group->store, NULL, leaf)) /* it came just now */
+        return join(handle);
+    return rc < 0 ? rc : -EINPROGRESS;
+}
+
+static int await_server(struct pvchan *handle, unsigned int peer, const char *path)
+{
+    int rc = set_peer(handle, peer);
+
+    if (rc < 0)
+        return rc;
+    handle->path = strdup(path);
+    handle->advance = join_when_offered;
+    return handle->path ? 0 : -ENOMEM;
+}
+
+EXPORT int pvchan_client(unsigned int peer, const char *path, int timeout_ms, unsigned int flags,
+                         struct pvchan **out)
+{
+    struct pvchan *handle;
+    int rc = handle_make(flags, &handle);
+
+    *out = NULL;
+    if (rc < 0)
+        return rc;
+    return handle_open(handle, await_server(handle, peer, path), timeout_ms, out);
+}
+
+EXPORT int pvchan_client_in(struct pvchan_group *group, unsigned int peer, const char *path,
+                               int timeout_ms, struct pvchan **out)
+{
+    struct pvchan *handle;
+    int rc = handle_make_in(group, &handle);
+
+    *out = NULL;
+    if (rc < 0)
+        return rc;
+    return handle_open(handle, await_server(handle, peer, path), timeout_ms, out);
+}

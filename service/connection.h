@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a channel is plugged into here. A kind of connection is one file and one row of the table in
+ * connection.c.
+ *
+ * A connection lives as long as its device, the rings come and go: plug, (open, start, stir…,
+ * close)…, unplug. All run in the service's thread and never block. From open to close they are
+ * called by the endpoint, also in the middle of the kind's own calls of endpoint_set_…() and
+ * endpoint_fail(): after such a call the rings may be gone, the connection is not.
+ */
+#ifndef SERVICE_CONNECTION_H
+#define SERVICE_CONNECTION_H
+
+#include <stdbool.h>
+#include <sys/un.h>
+
+#include "service/account.h"
+#include "service/handover/keep.h"
+#include "service/log.h"
+#include "service/kinds/place.h"
+#include "service/quota.h"
+#include "state/store.h"
+#include "vchan/endpoint.h"
+
+struct event_base;
+
+/* The longest command, with its NUL. */
+#define CONNECTION_COMMAND_MAX 4096
+/* HOST:PORT, and the name of a user or a group, likewise. */
+#define CONNECTION_ADDRESS_MAX 264
+#define CONNECTION_ACCOUNT_MAX 33
+#define CONNECTION_PATH_MAX    sizeof(((struct sockaddr_un *)0)->sun_path)
+
+/*
+ * Room for why something cannot be, one line with its NUL. The frontend can read it (B/error), so
+ * that it names nothing of B/private: the log has those in the device's description.
+ */
+#define CONNECTION_WHY_MAX 256
+
+/*
+ * What it is to be: in B/connection and B/private, for a backend. A text that is not there is
+ * empty.
+ */
+struct connection_spec {
+    char kind[16];
+    char path[CONNECTION_PATH_MAX];
+    char address[CONNECTION_ADDRESS_MAX];
+    char command[CONNECTION_COMMAND_MAX];
+    char owner[CONNECTION_ACCOUNT_MAX]; /* of a socket or a pty */
+    char group[CONNECTION_ACCOUNT_MAX];
+    char mode[8];                      /* octal digits */
+    char user[CONNECTION_ACCOUNT_MAX]; /* who runs the command, or connects */
+    bool reconnect;
+};
+
+struct connection {
+    const struct connection_kind *kind;
+    struct connection_spec spec;
+    struct event_base *base;
+    struct endpoint *endpoint; /* set before open */
+    struct keep *keep;         /* what outlives the process, or NULL */
+    const char *id;            /* "5/0": who keeps it */
+    char label[128];           /* "5/0 org.example.db", for the log */
+    struct quota *quota;       /* of the guest; or NULL: there are no limits */
+    struct account account;    /* the kind tells it who is at the other end */
+    struct place place;        /* of a kind that needs a path */
+    void *state;               /* the kind's own */
+};
+
+struct connection_kind {
+    const char *name;
+
+    /* The field of the spec without which it cannot be, and its key; or NULL. */
+    const char *needs;
+
+    /* The device is there. 0, or a negative errno with one line in why and nothing left. */
+    int (*plug)(struct connection *connection, char why[CONNECTION_WHY_MAX]);
+    /* Undoes plug. The rings are gone. */
+    void (*unplug)(struct connection *connection);
+
+    /* The guest opens it: endpoint_set_ready() or endpoint_fail(), now or later. NULL: app. */
+    void (*open)(struct connection *connection);
+    /* Bytes may flow from now on: endpoint_channel() is there. */
+    void (*start)(struct connection *connection);
+    /* After start: there may be bytes, room, or the end. */
+    void (*stir)(struct connection *connection);
+    /* The rings go: lets go of everything that open and start began, whether start came or not. */
+    void (*close)(struct connection *connection);
+};
+
+extern const struct connection_kind connection_app;
+extern const struct connection_kind connection_echo;
+extern const struct connection_kind connection_socket;
+extern const struct connection_kind connection_connect;
+extern const struct connection_kind connection_tcp;
+extern const struct connection_kind connection_pty;
+extern const struct connection_kind connection_exec;
+
+/*
+ * Reads what a device (B) is to be plugged into. 0, or a negative errno with one line in why: a key
+ * makes no sense.
+ */
+int connection_read(struct store *store, const char *dir, struct connection_spec *spec,
+                    char why[CONNECTION_WHY_MAX]);
+
+/*
+ * Finds the kind that the connection's spec asks for. 0, or a negative errno with one line in why:
+ * it is not known here, or misses a key. kind is NULL then.
+ */
+int connection_choose(struct connection *connection, char why[CONNECTION_WHY_MAX]);
+
+/*
+ * For a kind's open(): what an earlier process kept of the connection that this one goes on with,
+ * an fd that the caller owns; -ENOENT if there is none, or the connection is to be a new one: then
+ * whatever else is left of the earlier one, and was not taken (stream_adopt()), is closed.
+ */
+int connection_take(struct connection *connection, const char *what);
+
+/* Closes a descriptor, kept or not, and sets it to -1. One of -1 is none. */
+void connection_let_go(struct connection *connection, const char *what, int *fd);
+
+/* For the log: there was a connection, but it went with the process that had it. */
+void connection_mourn(const struct connection *connection);
+
+/* Whether the service opens such a connection (all but app). */
+bool connection_is_served(const struct connection *connection);
+
+/*
+ * Logs a line that begins with the connection's label, unless its guest has had too many lines
+ * logged lately: then they are counted.
+ */
+void connection_log(const struct connection *connection, enum log_level level, const char *format,
+                    ...) __attribute__((format(printf, 3, 4)));
+
+/* As connection_log(), about what may outlive the connection: with its label and quota. */
+void log_guest(const char *label, struct quota *quota, enum log_level level, const char *format,
+               ...) __attribute__((format(printf, 4, 5)));
+
+/*
+ * For the log: "connect /run/db.sock", "echo"; what could not be read is left out. With who else can
+ * have the path lead elsewhere, where that was the error.
+ */
+void connection_describe(const struct connection *connection, char *text, size_t size);
+
+#endif

@@ -1,0 +1,734 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "service/device.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "service/backoff.h"
+#include "service/handover/holder.h"
+#include "service/log.h"
+#include "state/device.h"
+
+/* How long the connection has for what a frontend that has gone left in the ring. */
+#define PATIENCE_SECONDS 10
+
+struct device {
+    const struct host *host;
+    enum machine_role role;
+    char dir[DEVICE_PATH_MAX]; /* our side's, relative */
+    char id[32];               /* "5/0" */
+    struct endpoint *endpoint; /* NULL: not taken over */
+    struct claims *claims;     /* of the frontend's domain; NULL for a frontend */
+    struct connection connection;
+    enum xenbus_state own; /* as last logged */
+    enum xenbus_state peer;
+    char complaint[CONNECTION_WHY_MAX]; /* as last logged */
+    bool told;                          /* that is why it closes now */
+    struct event *patience;             /* pending: the peer has gone, its bytes have not */
+    struct backoff again;               /* until it starts over, or is tried again */
+    bool wanted;                        /* it is to be looked at then */
+    bool others;                        /* it is not for us to serve */
+    struct event *turn;                 /* pending: the guest waits until it may connect */
+    bool ending;                        /* it is not to be taken over any more */
+    bool has_turn;                      /* that is, when that is over */
+    bool opened;                        /* the connection is, since held */
+    uint32_t ring_bytes;                /* taken from the quota */
+    bool connected;                     /* it has been, since it began or started over */
+    bool useful;                        /* and bytes moved */
+    bool retrying;                      /* its last life came to nothing: told less of */
+};
+
+/* The other side, and also the key that names its directory. */
+static const char *peer_word(const struct device *device)
+{
+    return device->role == MACHINE_BACKEND ? "frontend" : "backend";
+}
+
+/* ---- a peer that has gone, and a connection that does not take its last bytes ---- */
+
+static void device_impatient(evutil_socket_t fd, short what, void *arg)
+{
+    struct device *device = arg;
+
+    (void)fd, (void)what;
+    endpoint_fail(device->endpoint, -ETIMEDOUT,
+                  "the %s left, and its last bytes were not taken within %d seconds",
+                  peer_word(device), PATIENCE_SECONDS);
+}
+
+static void device_mind(struct device *device)
+{
+    static const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
+
+    if (endpoint_is_deserted(device->endpoint) && !event_pending(device->patience, EV_TIMEOUT, NULL))
+        event_add(device->patience, &patience);
+}
+
+/* ---- a frontend that has come to its end ---- */
+
+/* Has it start over: soon, where a connection was of use, otherwise ever later. */
+static void device_plan(struct device *device)
+{
+    if (device->endpoint && device->useful && endpoint_ended_well(device->endpoint))
+        backoff_reset(&device->again);
+    backoff_start(&device->again);
+}
+
+/* ---- what the endpoint tells ---- */
+
+/*
+ * A guest that connects too often waits for its turn, which it has then, whatever it does
+ * meanwhile.
+ */
+static bool device_admit(void *arg)
+{
+    struct device *device = arg;
+    struct timeval time;
+    int64_t wait;
+
+    if (event_pending(device->turn, EV_TIMEOUT, NULL))
+        return false;
+    wait = device->has_turn ? 0 : quota_take_connect(device->connection.quota);
+    device->has_turn = wait > 0;
+    if (wait == 0)
+        return true;
+    time.tv_sec = wait / 1000000;
+    time.tv_usec = wait % 1000000;
+    event_add(device->turn, &time);
+    endpoint_set_error(device->endpoint, -EAGAIN,
+                       "waits: its domain %s more than %u times a minute",
+                       device->role == MACHINE_BACKEND ? "connects" : "is connected to",
+                       device->connection.quota->limits->connects);
+    return false;
+}
+
+static void device_has_turn(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    device_look(arg);
+}
+
+static void explain_bytes(const struct device *device, int rc)
+{
+    const struct quota_limits *limits = device->connection.quota->limits;
+
+    if (rc == -EDQUOT)
+        endpoint_fail(device->endpoint, rc, "its domain's rings exceed %" PRIu64 "K (--max-rings)",
+                      limits->ring_bytes >> 10);
+    else
+        endpoint_fail(device->endpoint, rc,
+                      "the rings of all domains exceed %" PRIu64 "K (--max-all-rings)",
+                      limits->ring_bytes_of_all >> 10);
+}
+
+/*
+ * What the guest has granted is known only once it is mapped. The holder maps it once more. A
+ * frontend maps nothing of another domain's.
+ */
+static bool device_afford(struct device *device)
+{
+    uint32_t bytes = endpoint_ring_bytes(device->endpoint) * (device->host->holder ? 2 : 1);
+    int rc = quota_take_bytes(device->connection.quota, bytes);
+
+    if (rc == 0)
+        device->ring_bytes = bytes;
+    else
+        explain_bytes(device, rc);
+    return rc == 0;
+}
+
+static bool device_kept(void *arg, struct endpoint_rings *rings)
+{
+    const struct device *device = arg;
+
+    return holder_find(device->host->holder, device->id, rings);
+}
+
+/* Before any byte moves. */
+static void device_hold(const struct device *device)
+{
+    struct endpoint_rings rings;
+    int rc;
+
+    endpoint_rings(device->endpoint, &rings);
+    rc = holder_hold(device->host->holder, device->id, &rings);
+    if (rc < 0)
+        connection_log(&device->connection, LOG_ERRORS,
+                       HOLDER_NAME " cannot map its rings: %s (they go with the two processes)",
+                       strerror(-rc));
+}
+
+static void device_held(void *arg)
+{
+    struct device *device = arg;
+
+    if (!endpoint_resumed(device->endpoint))
+        keep_forget(device->host->keep, device->id);
+    if (device->role == MACHINE_BACKEND && !device_afford(device))
+        return;
+    device_hold(device);
+    device_mind(device);
+    device->opened = true;
+    device->connection.kind->open(&device->connection);
+}
+
+static void device_connected(void *arg)
+{
+    struct device *device = arg;
+
+    device->connected = true;
+    device->retrying = false;
+    account_begin(&device->connection.account, endpoint_channel(device->endpoint));
+    device->connection.kind->start(&device->connection);
+}
+
+static void device_stirred(void *arg)
+{
+    struct device *device = arg;
+
+    device->connection.kind->stir(&device->connection);
+}
+
+static bool has_moved_bytes(const struct device *device)
+{
+    const struct channel *channel = endpoint_channel(device->endpoint);
+    const struct channel_counts *counts = channel ? channel_counts(channel) : NULL;
+
+    return counts && (counts->received || counts->sent);
+}
+
+static void device_releasing(void *arg)
+{
+    struct device *device = arg;
+
+    if (device->host->ops->releasing)
+        device->host->ops->releasing(device->host->service);
+    device->useful = has_moved_bytes(device);
+    event_del(device->patience);
+    quota_give_bytes(device->connection.quota, device->ring_bytes);
+    device->ring_bytes = 0;
+    if (device->opened)
+        device->connection.kind->close(&device->connection);
+    device->opened = false;
+    account_end(&device->connection.account);
+    holder_let_go(device->host->holder, device->id);
+}
+
+/*
+ * " (connect /run/x)": what it is plugged into, which the log may name and B/error may not; or
+ * nothing, if that is not known.
+ */
+struct where {
+    char text[512];
+};
+
+static struct where where_of(const struct device *device)
+{
+    struct where where = {""};
+    char what[sizeof(where.text) - sizeof(" ()")];
+
+    connection_describe(&device->connection, what, sizeof(what));
+    if (what[0])
+        snprintf(where.text, sizeof(where.text), " (%s)", what);
+    return where;
+}
+
+/* What has been explained already is only named. */
+static void log_own(const struct device *device)
+{
+    enum log_level level = device->retrying ? LOG_DETAILS : LOG_CHANGES;
+    const struct connection *connection = &device->connection;
+    const char *state = xenbus_state_name(device->own);
+
+    if (device->own == XenbusStateUnknown)
+        connection_log(connection, LOG_CHANGES, "removed");
+    else if (device->told && device->own >= XenbusStateClosing)
+        connection_log(connection, level, "%s", state);
+    else
+        connection_log(connection, level, "%s%s", state, where_of(device).text);
+}
+
+/* Why it is as it is: a frontend that was refused finds that with the backend. */
+struct reason {
+    char text[CONNECTION_WHY_MAX];
+};
+
+static struct reason reason_of(const struct device *device)
+{
+    const struct endpoint *endpoint = device->endpoint;
+    bool refused = device->role == MACHINE_FRONTEND && device->own == XenbusStateClosed;
+    struct reason reason;
+    char error[sizeof(reason.text) - 32];
+
+    snprintf(reason.text, sizeof(reason.text), "%s", endpoint_reason(endpoint));
+    if (refused && !reason.text[0] &&
+        store_read_text(device->host->store, endpoint_peer_dir(endpoint), "error", error,
+                        sizeof(error)) == 0)
+        snprintf(reason.text, sizeof(reason.text), "the backend says: %s", error);
+    return reason;
+}
+
+static void log_reason(struct device *device, const struct reason *reason, bool own_moved)
+{
+    device->told = true;
+    memcpy(device->complaint, reason->text, sizeof(device->complaint));
+    connection_log(&device->connection, LOG_ERRORS, "%s%s%s%s",
+                   own_moved ? xenbus_state_name(device->own) : "", own_moved ? ": " : "",
+                   device->complaint, where_of(device).text);
+}
+
+static void log_peer(const struct device *device)
+{
+    connection_log(&device->connection, LOG_DETAILS, "%s %s", peer_word(device),
+                   xenbus_state_name(device->peer));
+}
+
+/*
+ * Whether the reason is to be told: when it comes up, and when the device closes for the one that
+ * it closed for the last time.
+ */
+static bool is_news(const struct device *device, const struct reason *reason, bool own_moved)
+{
+    bool closes = own_moved && device->own >= XenbusStateClosing;
+    bool again = closes && !device->told && !device->retrying;
+
+    return reason->text[0] && (again || strcmp(reason->text, device->complaint) != 0);
+}
+
+static void log_news(struct device *device, bool own_moved)
+{
+    const struct reason reason = reason_of(device);
+    bool removed = device->own == XenbusStateUnknown;
+    bool news = is_news(device, &reason, own_moved);
+
+    if (!reason.text[0] && !device->retrying)
+        device->complaint[0] = '\0';
+    if (news)
+        log_reason(device, &reason, own_moved && !removed);
+    if (own_moved && (!news || removed))
+        log_own(device);
+}
+
+static void device_decided(void *arg, const struct machine_step *step)
+{
+    const struct device *device = arg;
+    const struct endpoint *endpoint = device->endpoint;
+
+    connection_log(&device->connection, LOG_TRACE, "%s, %s %s: %s, then %s",
+                   xenbus_state_name(endpoint_own_state(endpoint)), peer_word(device),
+                   xenbus_state_name(endpoint_peer_state(endpoint)),
+                   machine_action_name(step->action), xenbus_state_name(step->next));
+}
+
+static void device_moved(void *arg)
+{
+    struct device *device = arg;
+    const struct endpoint *endpoint = device->endpoint;
+    bool own_moved = endpoint_own_state(endpoint) != device->own;
+    bool peer_moved = endpoint_peer_state(endpoint) != device->peer;
+
+    device->own = endpoint_own_state(endpoint);
+    device->peer = endpoint_peer_state(endpoint);
+    if (own_moved && device->own < XenbusStateClosing)
+        device->told = false;
+    device_mind(device);
+    if (peer_moved)
+        log_peer(device);
+    log_news(device, own_moved);
+    if (own_moved && device->own == XenbusStateClosed && device->role == MACHINE_FRONTEND)
+        device_plan(device);
+    if (own_moved)
+        host_moved(device->host);
+}
+
+/* No honest peer needs so many steps: the pause bounds what one that always moves costs. */
+static void device_unfinished(void *arg)
+{
+    static const struct timeval pause = {.tv_usec = 100000};
+    struct device *device = arg;
+
+    if (!event_pending(device->turn, EV_TIMEOUT, NULL))
+        event_add(device->turn, &pause);
+}
+
+static const struct endpoint_ops device_ops = {
+    .reattaches = true,
+    .discards = true,
+    .kept = device_kept,
+    .admit = device_admit,
+    .held = device_held,
+    .connected = device_connected,
+    .stirred = device_stirred,
+    .releasing = device_releasing,
+    .decided = device_decided,
+    .unfinished = device_unfinished,
+    .moved = device_moved,
+};
+
+/* ---- a device that cannot be taken over ---- */
+
+static int fill_refusal(struct store *store, void *arg)
+{
+    const struct device *device = arg;
+    int rc;
+
+    if (!store_exists(store, device->dir, "state"))
+        return -ENOENT; /* it was removed meanwhile */
+    rc = store_write_text(store, device->dir, "error", device->complaint);
+    return rc < 0 ? rc : store_write_number(store, device->dir, "state", XenbusStateClosed);
+}
+
+/* What is wrong with the device's nodes changes with these only, and then it is looked at. */
+static bool may_pass(int rc)
+{
+    return rc != -EINVAL && rc != -ERANGE && rc != -EOVERFLOW && rc != -ENOTSUP && rc != -ELOOP;
+}
+
+/*
+ * Says why, once; in xenstore too if the device is ours to write to. The write makes our own watch
+ * fire, but the same complaint is not written again.
+ */
+static void device_refuse(struct device *device, int rc, const char *why)
+{
+    char complaint[sizeof(device->complaint)];
+
+    device->wanted = may_pass(rc);
+    device_plan(device);
+    snprintf(complaint, sizeof(complaint), "%.*s%s", CONNECTION_WHY_MAX - 16, why,
+             device->wanted ? " (retrying)" : "");
+    if (strcmp(device->complaint, complaint) == 0 ||
+        !store_exists(device->host->store, device->dir, "state"))
+        return; /* it said so, or was removed while it was looked at: no error */
+    memcpy(device->complaint, complaint, sizeof(complaint));
+    connection_log(&device->connection, LOG_ERRORS, "%s%s", complaint, where_of(device).text);
+    if (rc != -EBUSY)
+        store_transaction(device->host->store, fill_refusal, device);
+}
+
+/* ---- taking over ---- */
+
+static void set_label(struct device *device)
+{
+    struct connection *connection = &device->connection;
+    char name[DEVICE_NAME_MAX + 1];
+    bool named =
+        store_read_text(device->host->store, device->dir, "name", name, sizeof(name)) == 0 &&
+        device_name_valid(name);
+
+    snprintf(connection->label, sizeof(connection->label), "%s%s%s", device->id, named ? " " : "",
+             named ? name : "");
+}
+
+static void explain_open(const struct device *device, int rc, char why[CONNECTION_WHY_MAX])
+{
+    const char *peer = peer_word(device);
+
+    if (rc == -EBUSY)
+        snprintf(why, CONNECTION_WHY_MAX, "cannot be served: another process serves it");
+    else if (rc == -EINVAL || rc == -ENOENT)
+        snprintf(why, CONNECTION_WHY_MAX,
+                 "cannot serve: invalid name, %s, %s-id, read-ring or write-ring node", peer,
+                 peer);
+    else if (rc == -ELOOP)
+        snprintf(why, CONNECTION_WHY_MAX, "cannot be served: its %s is this domain itself", peer);
+    else
+        snprintf(why, CONNECTION_WHY_MAX, "cannot be served: %s", strerror(-rc));
+}
+
+static int device_open(struct device *device, char why[CONNECTION_WHY_MAX])
+{
+    int rc = endpoint_open(device->host->store, device->host->xen, device->role, device->dir,
+                           &device_ops, device, &device->endpoint);
+
+    device->connection.endpoint = device->endpoint;
+    if (rc < 0)
+        explain_open(device, rc, why);
+    else
+        endpoint_set_claims(device->endpoint, device->claims);
+    return rc;
+}
+
+static int device_plug(struct device *device, char why[CONNECTION_WHY_MAX])
+{
+    struct connection *connection = &device->connection;
+    int rc = connection->kind->plug(connection, why);
+
+    if (rc < 0)
+        return rc;
+    rc = device_open(device, why);
+    if (rc < 0) {
+        connection->kind->unplug(connection);
+        return rc;
+    }
+    account_open(&connection->account, device->host->ledger, device->id);
+    return 0;
+}
+
+/*
+ * Where our side says that the other is, there is no device any more, or not yet; and nothing of it
+ * is left.
+ */
+static bool peer_is_gone(const struct device *device)
+{
+    struct store *store = device->host->store;
+    char dir[STORE_PATH_MAX], state[2];
+    struct endpoint_rings rings;
+    int rc = store_read_text(store, device->dir, peer_word(device), dir, sizeof(dir));
+
+    if (rc < 0 || holder_find(device->host->holder, device->id, &rings))
+        return false;
+    rc = store_read_text(store, dir, "state", state, sizeof(state));
+    return rc == -ENOENT || rc == -EACCES; /* so a driver domain is told of what is not there */
+}
+
+/* What it is to be plugged into: a backend's nodes say it, a frontend's owner has said it. */
+static int device_choose(struct device *device, char why[CONNECTION_WHY_MAX])
+{
+    struct connection *connection = &device->connection;
+    int rc = 0;
+
+    connection->kind = NULL;
+    if (device->role == MACHINE_BACKEND)
+        rc = connection_read(device->host->store, device->dir, &connection->spec, why);
+    return rc < 0 ? rc : connection_choose(connection, why);
+}
+
+/* The guest's own domain, and nothing else of it: what it may write is there. */
+static int check_peer(const struct device *device, char why[CONNECTION_WHY_MAX])
+{
+    char dir[STORE_PATH_MAX], wanted[DEVICE_PATH_MAX];
+    const char *id = strchr(device->id, '/');
+    int rc = 0;
+
+    if (device->role == MACHINE_BACKEND) {
+        snprintf(wanted, sizeof(wanted), "/local/domain/%.*s/device/vchan%s",
+                 (int)(id - device->id), device->id, id);
+        rc = store_read_text(device->host->store, device->dir, "frontend", dir, sizeof(dir));
+        if (rc < 0 || strcmp(dir, wanted) != 0)
+            rc = -EINVAL;
+    }
+    if (rc < 0)
+        explain_open(device, rc, why);
+    return rc;
+}
+
+static int device_plug_counted(struct device *device, char why[CONNECTION_WHY_MAX])
+{
+    struct quota *quota = device->connection.quota;
+    int rc;
+
+    if (!quota_take_channel(quota)) {
+        snprintf(why, CONNECTION_WHY_MAX, "its domain has more than %u channels here",
+                 quota->limits->channels);
+        return -ENOSPC;
+    }
+    rc = device_plug(device, why);
+    if (rc < 0)
+        quota_give_channel(quota);
+    return rc;
+}
+
+static void device_take(struct device *device)
+{
+    struct connection *connection = &device->connection;
+    char why[CONNECTION_WHY_MAX];
+    int rc;
+
+    if (!store_exists(device->host->store, device->dir, "state") || peer_is_gone(device))
+        return;
+    set_label(device);
+    connection->base = device->host->base;
+    connection->keep = device->host->keep;
+    connection->id = device->id;
+    rc = device_choose(device, why);
+    device->others = rc == 0 && !connection_is_served(connection);
+    if (device->others)
+        return;
+    if (rc == 0)
+        rc = check_peer(device, why);
+    if (rc == 0)
+        rc = device_plug_counted(device, why);
+    if (rc < 0)
+        device_refuse(device, rc, why);
+}
+
+/* To try costs more than to look, and what a guest writes can have it looked at without end. */
+static void device_begin(struct device *device)
+{
+    if (device->role == MACHINE_BACKEND && backoff_is_on(&device->again)) {
+        device->wanted = true;
+        return;
+    }
+    device_take(device);
+    if (device->endpoint)
+        endpoint_look(device->endpoint);
+}
+
+/* Its endpoint is gone. */
+static void device_unplug(struct device *device)
+{
+    device->endpoint = device->connection.endpoint = NULL;
+    event_del(device->turn);
+    device->has_turn = false;
+    device->connection.kind->unplug(&device->connection);
+    account_close(&device->connection.account);
+    quota_give_channel(device->connection.quota);
+}
+
+static void device_drop(struct device *device)
+{
+    if (!device->endpoint)
+        return;
+    endpoint_close(device->endpoint);
+    device_unplug(device);
+}
+
+/* It was taken away, and another is in its place already, which this one may not close. */
+static void device_discard(struct device *device)
+{
+    endpoint_discard(device->endpoint);
+    device_unplug(device);
+    device->own = device->peer = XenbusStateUnknown;
+    log_own(device);
+}
+
+/* A frontend's next life, with what it is plugged into as it is. */
+static void device_start_over(struct device *device)
+{
+    char why[CONNECTION_WHY_MAX];
+    int rc;
+
+    device->retrying = !device->connected;
+    device->connected = device->useful = false;
+    endpoint_close(device->endpoint);
+    rc = device_open(device, why);
+    if (rc == 0)
+        return;
+    device_unplug(device);
+    device_refuse(device, rc, why);
+}
+
+static void device_again(void *arg)
+{
+    struct device *device = arg;
+    bool wanted = device->wanted || device->role == MACHINE_FRONTEND;
+
+    device->wanted = false;
+    if (device->ending || !wanted)
+        return;
+    if (device->endpoint && device->own == XenbusStateClosed) /* it may be on its way already */
+        device_start_over(device);
+    device_look(device);
+}
+
+/* ---- for the service ---- */
+
+static struct device *device_new(const struct host *host, enum machine_role role)
+{
+    struct device *device = calloc(1, sizeof(*device));
+
+    if (!device)
+        return NULL;
+    device->host = host;
+    device->role = role;
+    device->patience = evtimer_new(host->base, device_impatient, device);
+    device->turn = evtimer_new(host->base, device_has_turn, device);
+    if (device->patience && device->turn &&
+        backoff_open(&device->again, host->base, device_again, device) == 0)
+        return device;
+    device_free(device);
+    return NULL;
+}
+
+struct device *device_new_backend(const struct host *host, struct quota *quota,
+                                  struct claims *claims, domid_t frontend, uint32_t devid)
+{
+    struct device *device = device_new(host, MACHINE_BACKEND);
+
+    if (!device)
+        return NULL;
+    device->connection.quota = quota;
+    device->claims = claims;
+    snprintf(device->dir, sizeof(device->dir), "backend/vchan/%u/%" PRIu32, frontend, devid);
+    snprintf(device->id, sizeof(device->id), "%u/%" PRIu32, frontend, devid);
+    return device;
+}
+
+struct device *device_new_frontend(const struct host *host, struct quota *quota, uint32_t devid,
+                                   const struct connection_spec *spec)
+{
+    struct device *device = device_new(host, MACHINE_FRONTEND);
+
+    if (!device)
+        return NULL;
+    device->connection.quota = quota;
+    device->connection.spec = *spec;
+    snprintf(device->dir, sizeof(device->dir), "device/vchan/%" PRIu32, devid);
+    snprintf(device->id, sizeof(device->id), "%" PRIu32, devid);
+    return device;
+}
+
+/*
+ * The peer's domain ended, and all that it left is delivered: what this is plugged into (a path
+ * that is listened on) may be wanted for the domain's successor. What is in xenstore is the
+ * toolstack's.
+ */
+static bool device_is_orphan(const struct device *device)
+{
+    return device->peer == XenbusStateUnknown && !device_has_rings(device) &&
+           peer_is_gone(device);
+}
+
+bool device_is_taken(const struct device *device)
+{
+    return device->endpoint != NULL;
+}
+
+bool device_is_others(const struct device *device)
+{
+    return device->others;
+}
+
+bool device_is_connected(const struct device *device)
+{
+    return device->endpoint && endpoint_channel(device->endpoint);
+}
+
+void device_end(struct device *device)
+{
+    device->ending = true;
+    if (device->endpoint)
+        endpoint_set_ending(device->endpoint);
+}
+
+bool device_has_rings(const struct device *device)
+{
+    return device->endpoint && endpoint_ring_bytes(device->endpoint) > 0;
+}
+
+void device_look(struct device *device)
+{
+    if (device->endpoint)
+        endpoint_look(device->endpoint);
+    if (device->endpoint && endpoint_is_replaced(device->endpoint))
+        device_discard(device);
+    if (!device->endpoint && !device->ending)
+        device_begin(device);
+    if (device->endpoint && device_is_orphan(device))
+        device_drop(device);
+}
+
+void device_free(struct device *device)
+{
+    device_drop(device);
+    if (device->patience)
+        event_free(device->patience);
+    backoff_close(&device->again);
+    if (device->turn)
+        event_free(device->turn);
+    free(device);
+}

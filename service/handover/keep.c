@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "service/handover/keep.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "state/notify.h"
+#include "state/store.h"
+
+/* The first descriptor that the manager gives (sd_listen_fds(3)). */
+#define FIRST_FD 3
+#define FDS_MAX  65536u
+
+/* What the manager holds at most, if it does not say so: as in vchan-backend.service. */
+#define STORED_MAX 7000
+
+/* The descriptor that a process which replaces itself describes all others in. */
+#define HANDED_OVER "PVCHAN_KEPT"
+
+#define ARGUMENTS_MAX 64
+
+/*
+ * The manager gives all names in one string of the environment, which may have 128 KiB
+ * (MAX_ARG_STRLEN). A longer one would keep the next process from starting, for ever.
+ */
+#define NAMES_MAX (128u * 1024 - sizeof("LISTEN_FDNAMES="))
+#define NAME_ROOM sizeof("32751/65535.listener")
+
+struct kept {
+    SLIST_ENTRY(kept) next;
+    int fd;
+    bool taken;  /* somebody here uses it */
+    bool stored; /* the manager holds it, too */
+    char name[64];
+};
+
+struct keep {
+    SLIST_HEAD(, kept) all;
+    uint32_t stored, limit;
+    uint32_t name_bytes; /* of those stored, with a colon each */
+    const char *farewell_what;
+    void (*farewell)(void *arg, int fd);
+    void *farewell_arg;
+    char program[PATH_MAX];
+};
+
+/* ---- the table ---- */
+
+static void make_name(char name[64], const char *owner, const char *what)
+{
+    snprintf(name, 64, "%.40s.%.20s", owner, what);
+}
+
+static struct kept *find(const struct keep *keep, const char *name)
+{
+    struct kept *kept;
+
+    SLIST_FOREACH (kept, &keep->all, next)
+        if (strcmp(kept->name, name) == 0)
+            return kept;
+    return NULL;
+}
+
+static struct kept *insert(struct keep *keep, const char *name, int fd)
+{
+    struct kept *kept = calloc(1, sizeof(*kept));
+
+    if (!kept)
+        return NULL;
+    snprintf(kept->name, sizeof(kept->name), "%s", name);
+    kept->fd = fd;
+    SLIST_INSERT_HEAD(&keep->all, kept, next);
+    return kept;
+}
+
+static void tell_manager(const char *what, const struct kept *kept, int fd)
+{
+    char message[128];
+
+    snprintf(message, sizeof(message), "%s=1\nFDNAME=%s%s", what, kept->name,
+             fd >= 0 ? "\nFDPOLL=0" : "");
+    notify_manager_with(message, fd);
+}
+
+static void count_stored(struct keep *keep, struct kept *kept, bool stored)
+{
+    uint32_t bytes = (uint32_t)strlen(kept->name) + 1;
+
+    kept->stored = stored;
+    keep->stored += stored ? 1u : -1u;
+    keep->name_bytes += stored ? bytes : -bytes;
+}
+
+static void set_stored(struct keep *keep, struct kept *kept, bool stored)
+{
+    if (stored == kept->stored)
+        return;
+    count_stored(keep, kept, stored);
+    tell_manager(stored ? "FDSTORE" : "FDSTOREREMOVE", kept, stored ? kept->fd : -1);
+}
+
+static bool is_what(const struct kept *kept, const char *what)
+{
+    const char *point = strrchr(kept->name, '.');
+
+    return point && strcmp(point + 1, what) == 0;
+}
+
+int keep_each(const struct keep *keep, const char *what, int (*look)(void *arg, int fd), void *arg)
+{
+    const struct kept *kept;
+    int rc = 0;
+
+    if (!keep)
+        return 0;
+    SLIST_FOREACH(kept, &keep->all, next)
+    if (rc == 0 && is_what(kept, what))
+        rc = look(arg, kept->fd);
+    return rc;
+}
+
+/* One that nobody here uses is closed, or taken leave of. */
+static void dispose(struct keep *keep, const struct kept *kept)
+{
+    if (kept->taken)
+        return;
+    if (keep->farewell && is_what(kept, keep->farewell_what))
+        keep->farewell(keep->farewell_arg, kept->fd);
+    else
+        close(kept->fd);
+}
+
+static void discard(struct keep *keep, struct kept *kept)
+{
+    set_stored(keep, kept, false);
+    SLIST_REMOVE(&keep->all, kept, kept, next);
+    dispose(keep, kept);
+    free(kept);
+}
+
+void keep_set_farewell(struct keep *keep, const char *what, void (*farewell)(void *arg, int fd),
+                       void *arg)
+{
+    if (!keep)
+        return;
+    keep->farewell_what = what;
+    keep->farewell = farewell;
+    keep->farewell_arg = arg;
+}
+
+bool keep_has_room(const struct keep *keep, unsigned int count)
+{
+    return keep && notify_is_wanted() && keep->stored + count <= keep->limit &&
+           keep->name_bytes + count * NAME_ROOM <= NAMES_MAX;
+}
+
+static struct kept *look_up(const struct keep *keep, const char *owner, const char *what)
+{
+    char name[64];
+
+    make_name(name, owner, what);
+    return keep ? find(keep, name) : NULL;
+}
+
+int keep_take(struct keep *keep, const char *owner, const char *what)
+{
+    struct kept *kept = look_up(keep, owner, what);
+
+    if (!kept || kept->taken)
+        return -ENOENT;
+    kept->taken = true;
+    return kept->fd;
+}
+
+bool keep_is_left(const struct keep *keep, const char *owner, const char *what)
+{
+    const struct kept *kept = look_up(keep, owner, what);
+
+    return kept && !kept->taken;
+}
+
+bool keep_is_stored(const struct keep *keep, const char *owner, const char *what)
+{
+    const struct kept *kept = look_up(keep, owner, what);
+
+    return kept && kept->stored;
+}
+
+void keep_add(struct keep *keep, const char *owner, const char *what, int fd, bool lasting)
+{
+    struct kept *kept = look_up(keep, owner, what);
+    char name[64];
+
+    if (!keep)
+        return;
+    if (kept && (!kept->taken || kept->fd != fd)) {
+        discard(keep, kept);
+        kept = NULL;
+    }
+    make_name(name, owner, what);
+    if (!kept)
+        kept = insert(keep, name, fd);
+    if (!kept)
+        return;
+    kept->taken = true;
+    set_stored(keep, kept, lasting);
+}
+
+void keep_drop(struct keep *keep, const char *owner, const char *what)
+{
+    struct kept *kept = look_up(keep, owner, what);
+
+    if (kept)
+        discard(keep, kept);
+}
+
+static bool is_of(const struct kept *kept, const char *owner)
+{
+    size_t length = owner ? strlen(owner) : 0;
+
+    return !owner || (strncmp(kept->name, owner, length) == 0 && kept->name[length] == '.');
+}
+
+void keep_forget(struct keep *keep, const char *owner)
+{
+    struct kept *kept, *next;
+
+    for (kept = keep ? SLIST_FIRST(&keep->all) : NULL; kept; kept = next) {
+        next = SLIST_NEXT(kept, next);
+        if (!kept->taken && is_of(kept, owner))
+            discard(keep, kept);
+    }
+}
+
+/* ---- what the process was given ---- */
+
+static uint32_t number_of(const char *variable)
+{
+    const char *text = getenv(variable);
+    uint32_t number = 0;
+
+    return text && parse_number(text, INT32_MAX, &number) == 0 ? number : 0;
+}
+
+/* It is not for what this process runs. */
+static int take_in(struct keep *keep, int fd, const char *name, bool stored)
+{
+    struct kept *kept;
+
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        return 0; /* it is none */
+    kept = insert(keep, name, fd);
+    if (!kept)
+        return -ENOMEM;
+    if (stored)
+        count_stored(keep, kept, true);
+    return 0;
+}
+
+/* From the manager. The names are separated by colons; who has none is called "". */
+static int take_stored(struct keep *keep)
+{
+    const char *text = getenv("LISTEN_FDNAMES");
+    uint32_t count = number_of("LISTEN_FDS");
+    char *copy = strdup(text ? text : ""), *names = copy;
+    int rc = copy ? 0 : -ENOMEM;
+
+    if (number_of("LISTEN_PID") != (uint32_t)getpid() || count > FDS_MAX)
+        count = 0;
+    for (uint32_t i = 0; i < count && rc == 0; i++) {
+        const char *name = names ? strsep(&names, ":") : "";
+
+        rc = take_in(keep, FIRST_FD + (int)i, name, true);
+    }
+    free(copy);
+    return rc;
+}
+
+/* "FD STORED NAME" */
+static int take_line(struct keep *keep, char *line)
+{
+    const char *fd_text = strsep(&line, " "), *stored_text = strsep(&line, " ");
+    uint32_t fd, stored;
+
+    if (!line || parse_number(fd_text, INT32_MAX, &fd) < 0 ||
+        parse_number(stored_text, 1, &stored) < 0)
+        return -EINVAL;
+    line[strcspn(line, "\n")] = '\0';
+    return take_in(keep, (int)fd, line, stored);
+}
+
+/* From the process that this one was before. */
+static int take_handed_over(struct keep *keep)
+{
+    uint32_t fd = number_of(HANDED_OVER);
+    FILE *file = fd > 0 ? fdopen((int)fd, "re") : NULL;
+    char line[128];
+    int rc = 0;
+
+    if (!file)
+        return 0;
+    while (rc == 0 && fgets(line, sizeof(line), file))
+        rc = take_line(keep, line);
+    fclose(file);
+    return rc;
+}
+
+static uint32_t version_of(const char *name)
+{
+    char number[16] = "";
+    uint32_t version = KEEP_SPEAKS;
+
+    if (name[0] == 'v' && strchr(name, '.'))
+        snprintf(number, sizeof(number), "%.*s", (int)strcspn(name + 1, "."), name + 1);
+    return parse_number(number, INT32_MAX, &version) == 0 ? version : KEEP_SPEAKS;
+}
+
+uint32_t keep_version(const struct keep *keep)
+{
+    uint32_t highest = KEEP_SPEAKS;
+    const struct kept *kept;
+
+    if (!keep)
+        return highest;
+    SLIST_FOREACH(kept, &keep->all, next)
+    if (version_of(kept->name) > highest)
+        highest = version_of(kept->name);
+    return highest;
+}
+
+static void forget_environment(void)
+{
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDS");
+    unsetenv("LISTEN_FDNAMES");
+    unsetenv(HANDED_OVER);
+}
+
+int keep_open(struct keep **out)
+{
+    struct keep *keep = calloc(1, sizeof(*keep));
+    int rc;
+
+    *out = NULL;
+    if (!keep)
+        return -ENOMEM;
+    SLIST_INIT(&keep->all);
+    keep->limit = getenv("FDSTORE") ? number_of("FDSTORE") : STORED_MAX;
+    if (readlink("/proc/self/exe", keep->program, sizeof(keep->program) - 1) < 0)
+        keep->program[0] = '\0';
+    rc = take_handed_over(keep);
+    if (rc == 0)
+        rc = take_stored(keep);
+    forget_environment();
+    if (rc < 0)
+        keep_close(keep);
+    else
+        *out = keep;
+    return rc;
+}
+
+void keep_close(struct keep *keep)
+{
+    struct kept *kept;
+
+    while (keep && (kept = SLIST_FIRST(&keep->all))) {
+        SLIST_REMOVE_HEAD(&keep->all, next);
+        if (!kept->taken)
+            close(kept->fd);
+        free(kept);
+    }
+    free(keep);
+}
+
+/* ---- handing over ---- */
+
+/* All that is kept, in memory of its own: nothing in this process changes its place. */
+static int describe(const struct keep *keep)
+{
+    int fd = memfd_create("vchan-kept", MFD_CLOEXEC);
+    const struct kept *kept;
+
+    if (fd < 0)
+        return -errno;
+    SLIST_FOREACH (kept, &keep->all, next) {
+        if (dprintf(fd, "%d %d %s\n", kept->fd, kept->stored, kept->name) < 0) {
+            close(fd);
+            return -ENOMEM;
+        }
+    }
+    lseek(fd, 0, SEEK_SET);
+    return fd;
+}
+
+static int set_environment(int fd)
+{
+    char text[16];
+
+    snprintf(text, sizeof(text), "%d", fd);
+    return setenv(HANDED_OVER, text, 1) < 0 ? -errno : 0;
+}
+
+static void set_flags(const struct keep *keep, int described, int flags)
+{
+    const struct kept *kept;
+
+    fcntl(described, F_SETFD, flags);
+    SLIST_FOREACH (kept, &keep->all, next)
+        fcntl(kept->fd, F_SETFD, flags);
+}
+
+/* The arguments that the process was started with, one after the other in text. */
+static int read_arguments(char *text, size_t size, char *arguments[ARGUMENTS_MAX + 1])
+{
+    int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? -1 : read(fd, text, size - 1);
+    int count = 0;
+
+    if (fd < 0 || length <= 0)
+        return -EIO;
+    close(fd);
+    text[length] = '\0';
+    for (char *at = text; at < text + length && count < ARGUMENTS_MAX; at += strlen(at) + 1)
+        arguments[count++] = at;
+    arguments[count] = NULL;
+    return 0;
+}
+
+static int replace(const struct keep *keep)
+{
+    char text[4096], *arguments[ARGUMENTS_MAX + 1];
+    int rc = read_arguments(text, sizeof(text), arguments);
+
+    if (rc < 0)
+        return rc;
+    execv(keep->program, arguments);
+    return -errno;
+}
+
+int keep_hand_over(struct keep *keep)
+{
+    int described = describe(keep);
+    int rc = described < 0 ? described : set_environment(described);
+
+    if (rc == 0) {
+        set_flags(keep, described, 0);
+        rc = replace(keep);
+        set_flags(keep, described, FD_CLOEXEC);
+    }
+    unsetenv(HANDED_OVER);
+    if (described >= 0)
+        close(described);
+    return rc;
+}

@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "service/host.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "service/account.h"
+#include "service/kinds/child.h"
+#include "service/handover/holder.h"
+#include "service/handover/keep.h"
+#include "service/log.h"
+#include "service/handover/stage.h"
+#include "state/error.h"
+#include "state/notify.h"
+#include "state/lock.h"
+
+/* libxenstore's fd does not tell that xenstored is gone, so it is asked now and then. */
+#define HEARTBEAT_SECONDS 5
+
+/*
+ * Events taken in one turn: all that there are, so that behind those that a guest causes in a loop
+ * none of another's waits while what they call for is done. To take one costs a few microseconds,
+ * and xenstored is slower to send them.
+ */
+#define EVENTS_AT_ONCE 4096
+
+/* How long what is in the rings may take to be delivered when the service stops. */
+#define DRAIN_SECONDS 10
+
+/* How long a peer waits that signals without end. */
+#define MUTE_MICROSECONDS 10000
+
+/* The service manager is told this long after something changed, and only once of all that did. */
+#define STATUS_SECONDS 1
+
+/* Nothing tells when a lock becomes free. */
+#define LOCK_PAUSE_MS 20
+#define LOCK_PAUSES   25
+
+enum {
+    ON_STORE,
+    ON_XEN,
+    ON_HEARTBEAT,
+    ON_SIGNAL,
+    ON_WATCHDOG,
+    ON_STATUS,
+    ON_DRAINED,
+    ON_UNMUTE,
+    EVENT_COUNT
+};
+
+struct server {
+    struct host host;
+    int lock;
+    /* They wait in the kernel: what is not taken is for whom this process replaces itself by. */
+    int signals;
+    bool draining;
+    int error; /* why the loop ended: a negative errno, after a line in the log */
+    struct event *events[EVENT_COUNT];
+};
+
+/* ---- events ---- */
+
+static void give_up(struct server *server, int rc, const char *what)
+{
+    log_line(LOG_ERRORS, "%s: %s", what, strerror(-rc));
+    server->error = rc;
+    event_base_loopbreak(server->host.base);
+}
+
+/* Takes a batch of events, then has done once what any number of them call for. */
+static void on_store(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *server = arg;
+    struct store_event event;
+    int rc = 0;
+
+    (void)fd, (void)what;
+    for (int i = 0; i < EVENTS_AT_ONCE && (rc = store_next_event(server->host.store, &event)) > 0; i++)
+        server->host.ops->changed(server->host.service, event.path);
+    server->host.ops->settle(server->host.service);
+    if (rc < 0)
+        give_up(server, -ECONNRESET, "lost xenstored");
+}
+
+static void on_xen(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *server = arg;
+    int rc = xen_dispatch(server->host.xen);
+
+    (void)fd, (void)what;
+    if (rc < 0)
+        give_up(server, rc, "lost the event channels");
+}
+
+static void on_muted(void *arg)
+{
+    static const struct timeval pause = {.tv_usec = MUTE_MICROSECONDS};
+    struct server *server = arg;
+
+    event_add(server->events[ON_UNMUTE], &pause);
+}
+
+static void on_unmute(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *server = arg;
+
+    (void)fd, (void)what;
+    xen_unmute(server->host.xen);
+}
+
+static void wait_for_drain(struct server *server)
+{
+    static const struct timeval patience = {.tv_sec = DRAIN_SECONDS};
+
+    log_line(LOG_CHANGES, "stops when what is in the rings is delivered, or in %d seconds",
+             DRAIN_SECONDS);
+    event_add(server->events[ON_DRAINED], &patience);
+}
+
+/* From now on nothing is taken over. */
+static void drain(struct server *server)
+{
+    const struct host *host = &server->host;
+
+    notify_manager("STOPPING=1");
+    host->ops->drain(host->service);
+    server->draining = true;
+    if (host->ops->drained(host->service))
+        event_base_loopbreak(host->base);
+    else
+        wait_for_drain(server);
+}
+
+static void stop(struct server *server)
+{
+    if (server->draining || !server->host.ops->drain)
+        event_base_loopbreak(server->host.base);
+    else
+        drain(server);
+}
+
+static void on_drain_end(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *server = arg;
+
+    (void)fd, (void)what;
+    log_line(LOG_ERRORS, "bytes that nobody took within %d seconds are lost", DRAIN_SECONDS);
+    event_base_loopbreak(server->host.base);
+}
+
+static void on_watchdog(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what, (void)arg;
+    notify_manager("WATCHDOG=1");
+}
+
+static void tell_status(const struct server *server)
+{
+    unsigned int channels = 0, connected = 0;
+    char text[64];
+
+    server->host.ops->count(server->host.service, &channels, &connected);
+    snprintf(text, sizeof(text), "STATUS=%u channel%s, %u connected", channels,
+             channels == 1 ? "" : "s", connected);
+    notify_manager(text);
+}
+
+static void on_status(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    tell_status(arg);
+}
+
+void host_moved(const struct host *host)
+{
+    static const struct timeval soon = {.tv_sec = STATUS_SECONDS};
+    struct server *server = (struct server *)((const char *)host - offsetof(struct server, host));
+    struct event *status = server->events[ON_STATUS];
+
+    if (status && !event_pending(status, EV_TIMEOUT, NULL))
+        event_add(status, &soon);
+    if (server->draining && host->ops->drained(host->service))
+        event_base_loopbreak(host->base);
+}
+
+static void go_on_anew(struct server *server)
+{
+    int rc;
+
+    log_line(LOG_CHANGES, "goes on as a new process");
+    notify_manager("RELOADING=1");
+    rc = keep_hand_over(server->host.keep);
+    log_line(LOG_ERRORS, "cannot go on as a new process: %s (it goes on as it is)", strerror(-rc));
+    notify_manager("READY=1");
+}
+
+/* A new process would not find all channels taken over yet, and so not stop them in order. */
+static bool is_to_stop(const struct server *server)
+{
+    sigset_t pending;
+
+    return server->draining || (sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) ||
+                                                              sigismember(&pending, SIGINT)));
+}
+
+static void reload(struct server *server)
+{
+    if (is_to_stop(server))
+        return;
+    if (server->host.ops->reload)
+        server->host.ops->reload(server->host.service);
+    else
+        go_on_anew(server);
+}
+
+static void on_signal(evutil_socket_t fd, short what, void *arg)
+{
+    struct signalfd_siginfo signal_info;
+
+    (void)what;
+    if (read(fd, &signal_info, sizeof(signal_info)) != (ssize_t)sizeof(signal_info))
+        return;
+    if (signal_info.ssi_signo == SIGHUP)
+        reload(arg);
+    else
+        stop(arg);
+}
+
+/* ---- coming: each step returns 0 or a negative errno ---- */
+
+static int add_event(struct server *server, int which, int fd, short what,
+                     event_callback_fn callback, const struct timeval *time)
+{
+    struct event *event =
+        event_new(server->host.base, fd, what | EV_PERSIST, callback, server);
+
+    server->events[which] = event;
+    return event && event_add(event, time) == 0 ? 0 : -ENOMEM;
+}
+
+/* If an earlier process was killed while it started a command, that has the lock until it runs. */
+static int take_lock(struct server *server)
+{
+    static const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000};
+
+    server->lock = lock_take(server->host.ops->program);
+    for (int i = 0; server->lock == -EBUSY && i < LOCK_PAUSES; i++) {
+        nanosleep(&pause, NULL);
+        server->lock = lock_take(server->host.ops->program);
+    }
+    return server->lock < 0 ? server->lock : 0;
+}
+
+/* A command of an earlier process whose channel has gone, or that was to end anyway. */
+static void dismiss_command(void *arg, int pidfd)
+{
+    struct server *server = arg;
+
+    child_dismiss(server->host.base, server->host.keep, pidfd);
+}
+
+/* Nothing of it is touched: the process that understands it can still come. */
+static int refuse_version(const char *what, uint32_t found, uint32_t spoken)
+{
+    log_line(LOG_ERRORS,
+             "cannot take over what an earlier process kept: %s of version %u, not %u "
+             "(start the program that kept it, or stop the service to give it up)",
+             what, found, spoken);
+    return -EPROTONOSUPPORT;
+}
+
+static int check_kept(const struct keep *keep)
+{
+    if (keep_version(keep) > KEEP_SPEAKS)
+        return refuse_version("its names are", keep_version(keep), KEEP_SPEAKS);
+    if (stage_version(keep) > STAGE_SPEAKS)
+        return refuse_version("a journal is", stage_version(keep), STAGE_SPEAKS);
+    return 0;
+}
+
+static int open_keep(struct server *server)
+{
+    int rc = server->host.ops->keeps ? keep_open(&server->host.keep) : 0;
+
+    if (rc == 0)
+        rc = check_kept(server->host.keep);
+    keep_set_farewell(server->host.keep, CHILD_KEPT, dismiss_command, server);
+    return rc;
+}
+
+static int open_store(struct server *server)
+{
+    return store_open(&server->host.store);
+}
+
+static int open_xen(struct server *server)
+{
+    return xen_open(&server->host.xen);
+}
+
+static int open_holder(struct server *server)
+{
+    uint32_t version = HOLDER_SPEAKS;
+    int rc = holder_open(server->host.base, server->host.keep, &server->host.holder, &version);
+
+    if (rc == -EPROTONOSUPPORT)
+        refuse_version("its " HOLDER_NAME " is", version, HOLDER_SPEAKS);
+    return rc;
+}
+
+static sigset_t signals_wanted(const struct host_ops *ops)
+{
+    sigset_t wanted;
+
+    sigemptyset(&wanted);
+    sigaddset(&wanted, SIGTERM);
+    sigaddset(&wanted, SIGINT);
+    if (ops->reload || ops->keeps)
+        sigaddset(&wanted, SIGHUP);
+    return wanted;
+}
+
+/*
+ * First of all, and for good: none ends a process that has not come to its loop yet, or is about to
+ * leave it.
+ */
+static int hold_signals(struct server *server)
+{
+    const sigset_t wanted = signals_wanted(server->host.ops);
+
+    sigprocmask(SIG_SETMASK, &wanted, NULL);
+    server->signals = signalfd(-1, &wanted, SFD_NONBLOCK | SFD_CLOEXEC);
+    return server->signals < 0 ? -errno : 0;
+}
+
+static int add_signals(struct server *server)
+{
+    return add_event(server, ON_SIGNAL, server->signals, EV_READ, on_signal, NULL);
+}
+
+/* One that is not to be added to the loop yet. */
+static int make_timer(struct server *server, int which, event_callback_fn callback)
+{
+    server->events[which] = evtimer_new(server->host.base, callback, server);
+    return server->events[which] ? 0 : -ENOMEM;
+}
+
+/*
+ * What the service manager wants to hear: that it lives, at twice the rate that is asked for, and
+ * what it does.
+ */
+static int add_manager(struct server *server)
+{
+    uint64_t period = notify_watchdog() / 2;
+    const struct timeval time = {.tv_sec = (time_t)(period / 1000000),
+                                 .tv_usec = (suseconds_t)(period % 1000000)};
+    int rc = make_timer(server, ON_DRAINED, on_drain_end);
+
+    if (rc == 0 && period > 0)
+        rc = add_event(server, ON_WATCHDOG, -1, 0, on_watchdog, &time);
+    if (rc == 0 && notify_is_wanted())
+        rc = make_timer(server, ON_STATUS, on_status);
+    return rc;
+}
+
+static int be_patient(struct server *server)
+{
+    int rc = make_timer(server, ON_UNMUTE, on_unmute);
+
+    if (rc == 0)
+        xen_set_patience(server->host.xen, on_muted, server);
+    return rc;
+}
+
+static int open_ledger(struct server *server)
+{
+    struct host *host = &server->host;
+
+    host->ledger = ledger_open(host->base, host->store, server->host.ops->statistics);
+    return host->ledger ? 0 : -ENOMEM;
+}
+
+static int add_watch(struct server *server)
+{
+    static const struct timeval heartbeat = {.tv_sec = HEARTBEAT_SECONDS};
+    struct host *host = &server->host;
+    int rc = store_watch(host->store, server->host.ops->watch, "devices");
+
+    if (rc == 0)
+        rc = add_event(server, ON_STORE, store_fd(host->store), EV_READ, on_store, NULL);
+    if (rc == 0)
+        rc = add_event(server, ON_XEN, xen_fd(host->xen), EV_READ, on_xen, NULL);
+    if (rc == 0)
+        rc = add_event(server, ON_HEARTBEAT, -1, 0, on_store, &heartbeat);
+    return rc;
+}
+
+static const struct {
+    int (*run)(struct server *server);
+    const char *what;
+} steps[] = {
+    {hold_signals, "cannot hold signals"},
+    {open_keep, "cannot take over what an earlier process kept"},
+    {take_lock, "cannot lock " LOCK_DIR},
+    {open_store, "cannot connect to xenstored (no Xen, or it does not run)"},
+    {open_xen, "cannot open the event channels (/dev/xen/evtchn)"},
+    {open_holder, "cannot keep rings"},
+    {open_ledger, "cannot keep statistics"},
+    {add_signals, "cannot set up signals"},
+    {add_manager, "cannot set up timers"},
+    {be_patient, "cannot set up timers"},
+    {add_watch, "cannot watch xenstore"},
+};
+
+static int server_open(struct server *server)
+{
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        int rc = steps[i].run(server);
+
+        if (rc == -EBUSY)
+            log_line(LOG_ERRORS, "%s: another %s runs in this domain", steps[i].what,
+                     server->host.ops->program);
+        else if (rc < 0 && rc != -EPROTONOSUPPORT) /* that was said */
+            log_line(LOG_ERRORS, "%s: %s%s", steps[i].what, error_text(rc),
+                     rc == -EACCES || rc == -EPERM ? " (run it as root)" : "");
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---- going ---- */
+
+static void server_close(struct server *server)
+{
+    for (int i = 0; i < EVENT_COUNT; i++)
+        if (server->events[i])
+            event_free(server->events[i]);
+    ledger_close(server->host.ledger);
+    holder_close(server->host.holder);
+    xen_close(server->host.xen);
+    store_close(server->host.store);
+    if (server->lock >= 0)
+        lock_release(server->host.ops->program, server->lock);
+    if (server->signals >= 0)
+        close(server->signals);
+}
+
+static enum host_exit server_run(struct server *server)
+{
+    const struct host *host = &server->host;
+
+    if (server_open(server) < 0 || host->ops->start(host, host->service) < 0)
+        return HOST_FAILED;
+    notify_manager("READY=1");
+    tell_status(server);
+    event_base_dispatch(server->host.base);
+    server->host.ops->stop(server->host.service);
+    holder_dismiss(server->host.holder);
+    return server->error < 0 ? HOST_FAILED : HOST_STOPPED;
+}
+
+/* As it is for a program that nobody prepared anything for: SIGCHLD, for one, may be ignored. */
+static void reset_inherited(void)
+{
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+    signal(SIGPIPE, SIG_IGN);
+    umask(022);
+    (void)!chdir("/"); /* no file system is kept from being unmounted */
+}
+
+enum host_exit host_serve(const struct host_ops *ops, void *service)
+{
+    struct server server = {.host = {.ops = ops, .service = service}, .lock = -1, .signals = -1};
+    enum host_exit rc;
+
+    reset_inherited();
+    server.host.base = event_base_new();
+    if (!server.host.base) {
+        log_line(LOG_ERRORS, "cannot make an event loop");
+        return HOST_FAILED;
+    }
+    rc = server_run(&server);
+    server_close(&server);
+    event_base_dispatch(server.host.base); /* what is left are commands that are to end */
+    keep_close(server.host.keep);
+    event_base_free(server.host.base);
+    return rc;
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * connection=connect and connection=tcp: to a server, each time the guest opens the channel; with
+ * reconnect=1 again and again, for as long as it has it open.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "service/backoff.h"
+#include "service/connection.h"
+#include "service/kinds/dial.h"
+#include "service/kinds/party.h"
+#include "service/kinds/rights.h"
+#include "service/kinds/unix.h"
+
+/* A listener with a full queue is tried again, 5 s long: nothing tells when there is room. */
+#define RETRY_MS  50 /* doubled up to the fifth time: each is a process */
+#define RETRY_MAX 9
+
+struct client {
+    struct connection *connection;
+    struct event *retry;
+    unsigned int retries;
+    struct backoff backoff; /* reconnect=1 */
+    struct dial *dial;      /* tcp, while it connects */
+    int fd;                 /* connected, while the channel is not yet; -1: none */
+    bool started;           /* the channel is Connected */
+    struct party server;
+    struct user user; /* as whom, if one is named */
+};
+
+static void client_try(struct client *client);
+
+static void client_want(void *arg)
+{
+    struct client *client = arg;
+
+    if (!client->dial && !event_pending(client->retry, EV_TIMEOUT, NULL))
+        backoff_start(&client->backoff);
+}
+
+static const struct party_ops unix_ops = {.noun = "server", .wanted = client_want, .sure = true};
+static const struct party_ops tcp_ops = {
+    .noun = "server", .wanted = client_want, .sure = true, .ends_once = true};
+
+static bool is_tcp(const struct client *client)
+{
+    return client->server.ops == &tcp_ops;
+}
+
+/* ---- how it goes ---- */
+
+static void describe_server(int fd, bool tcp, char who[ACCOUNT_PEER_MAX])
+{
+    if (tcp)
+        dial_peer(fd, who, ACCOUNT_PEER_MAX);
+    else
+        unix_peer(fd, who, ACCOUNT_PEER_MAX);
+}
+
+static void client_meet(struct client *client)
+{
+    char who[ACCOUNT_PEER_MAX];
+    int fd = client->fd;
+
+    client->fd = -1;
+    describe_server(fd, is_tcp(client), who);
+    party_come(&client->server, fd, who);
+}
+
+static void client_connected(struct client *client, int fd)
+{
+    client->fd = fd;
+    endpoint_clear_error(client->connection->endpoint);
+    if (client->started)
+        client_meet(client);
+    else
+        endpoint_set_ready(client->connection->endpoint);
+}
+
+/* Where it is tried again the guest waits, and a person can read why. */
+static void client_failed(struct client *client, int rc, const char *why)
+{
+    struct connection *connection = client->connection;
+
+    if (!connection->spec.reconnect) {
+        endpoint_fail(connection->endpoint, rc, "%s", why);
+        return;
+    }
+    endpoint_set_error(connection->endpoint, rc, "%s (retrying)", why);
+    client_want(client);
+}
+
+/* ---- a Unix socket ---- */
+
+static const char *why_not(int rc)
+{
+    switch (rc) {
+    case -EAGAIN:
+        return "too many clients wait there";
+    case -ENOTSOCK:
+        return "a file that is not a socket is there";
+    default:
+        return place_error(rc);
+    }
+}
+
+static void try_path(struct client *client)
+{
+    unsigned int doubled = client->retries < 4 ? client->retries : 4;
+    const struct timeval pause = {.tv_usec = (RETRY_MS << doubled) * 1000};
+    int fd = unix_connect(&client->connection->place);
+    char why[CONNECTION_WHY_MAX];
+
+    if (fd >= 0) {
+        client_connected(client, fd);
+    } else if (fd == -EAGAIN && client->retries++ < RETRY_MAX) {
+        event_add(client->retry, &pause);
+    } else {
+        snprintf(why, sizeof(why), "cannot connect to its path: %s", why_not(fd));
+        client_failed(client, fd, why);
+    }
+}
+
+static void retry_path(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    try_path(arg);
+}
+
+/* ---- TCP ---- */
+
+static void dial_done(void *arg, int fd, const char *why)
+{
+    struct client *client = arg;
+
+    client->dial = NULL;
+    if (fd >= 0)
+        client_connected(client, fd);
+    else
+        client_failed(client, fd, why);
+}
+
+static void try_address(struct client *client)
+{
+    struct connection *connection = client->connection;
+
+    client->dial = dial_start(connection->base, connection->spec.address, dial_done, client);
+    if (!client->dial)
+        client_failed(client, -EINVAL, "its address is not HOST:PORT");
+}
+
+static void client_try(struct client *client)
+{
+    client->retries = 0;
+    if (is_tcp(client))
+        try_address(client);
+    else
+        try_path(client);
+}
+
+static void client_try_again(void *arg)
+{
+    client_try(arg);
+}
+
+/* ---- the kinds ---- */
+
+static void client_free(struct client *client)
+{
+    if (client->retry)
+        event_free(client->retry);
+    backoff_close(&client->backoff);
+    free(client);
+}
+
+static int client_plug(struct connection *connection, const struct party_ops *ops,
+                       char why[CONNECTION_WHY_MAX])
+{
+    struct client *client = calloc(1, sizeof(*client));
+
+    snprintf(why, CONNECTION_WHY_MAX, "no memory");
+    if (!client)
+        return -ENOMEM;
+    client->connection = connection;
+    client->fd = -1;
+    party_init(&client->server, connection, ops, client);
+    client->retry = evtimer_new(connection->base, retry_path, client);
+    if (!client->retry ||
+        backoff_open(&client->backoff, connection->base, client_try_again, client) < 0) {
+        client_free(client);
+        return -ENOMEM;
+    }
+    connection->state = client;
+    return 0;
+}
+
+/* Where one is named, it is always that one. */
+static int find_place(struct connection *connection, char why[CONNECTION_WHY_MAX])
+{
+    const struct connection_spec *spec = &connection->spec;
+    struct client *client = connection->state;
+
+    connection->place = (struct place){.path = spec->path, .key = "user", .as_user = true};
+    if (!spec->user[0])
+        return 0;
+    connection->place.user = &client->user;
+    return user_read(spec->user, &client->user, why);
+}
+
+static int plug_unix(struct connection *connection, char why[CONNECTION_WHY_MAX])
+{
+    int rc = client_plug(connection, &unix_ops, why);
+
+    if (rc < 0)
+        return rc;
+    rc = find_place(connection, why);
+    if (rc < 0)
+        client_free(connection->state);
+    return rc;
+}
+
+static int plug_tcp(struct connection *connection, char why[CONNECTION_WHY_MAX])
+{
+    return client_plug(connection, &tcp_ops, why);
+}
+
+static void client_unplug(struct connection *connection)
+{
+    client_free(connection->state);
+}
+
+static void client_open(struct connection *connection)
+{
+    struct client *client = connection->state;
+    int fd;
+
+    client->started = false;
+    party_open(&client->server);
+    fd = connection_take(connection, PARTY_KEPT);
+    if (fd >= 0) {
+        client_connected(client, fd);
+        return;
+    }
+    connection_mourn(connection);
+    client_try(client);
+}
+
+static void client_start(struct connection *connection)
+{
+    struct client *client = connection->state;
+
+    client->started = true;
+    client_meet(client);
+}
+
+static void client_stir(struct connection *connection)
+{
+    struct client *client = connection->state;
+
+    party_stir(&client->server);
+}
+
+static void client_close(struct connection *connection)
+{
+    struct client *client = connection->state;
+
+    event_del(client->retry);
+    backoff_reset(&client->backoff);
+    dial_cancel(client->dial);
+    client->dial = NULL;
+    party_close(&client->server);
+    connection_let_go(connection, PARTY_KEPT, &client->fd);
+}
+
+const struct connection_kind connection_connect = {
+    .name = "connect",
+    .needs = "path",
+    .plug = plug_unix,
+    .unplug = client_unplug,
+    .open = client_open,
+    .start = client_start,
+    .stir = client_stir,
+    .close = client_close,
+};
+
+const struct connection_kind connection_tcp = {
+    .name = "tcp",
+    .needs = "address",
+    .plug = plug_tcp,
+    .unplug = client_unplug,
+    .open = client_open,
+    .start = client_start,
+    .stir = client_stir,
+    .close = client_close,
+};

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * connection=socket: listens on a Unix socket for as long as the device is there, and serves one
+ * client at a time while the guest has the channel open.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "service/backoff.h"
+#include "service/connection.h"
+#include "service/kinds/party.h"
+#include "service/kinds/rights.h"
+#include "service/kinds/unix.h"
+
+struct server {
+    struct connection *connection;
+    int listener;
+    struct rights rights; /* whose the place is */
+    struct stat file;
+    struct event *incoming; /* pending while a client may come */
+    struct event *knock;    /* pending while one is served, and no other is known to wait */
+    bool knock_logged;      /* since the guest has opened the channel */
+    struct backoff backoff; /* until then, when one could not */
+    struct party client;
+};
+
+static void server_want(void *arg)
+{
+    struct server *server = arg;
+
+    event_del(server->knock);
+    account_set_waiting(&server->connection->account, false);
+    event_add(server->incoming, NULL);
+}
+
+/* It stays in the listener's queue, and cannot tell that from a server that is slow. */
+static void server_knocked(evutil_socket_t listener, short what, void *arg)
+{
+    struct server *server = arg;
+
+    (void)listener, (void)what;
+    account_set_waiting(&server->connection->account, true);
+    if (!server->knock_logged)
+        connection_log(server->connection, LOG_CHANGES,
+                       "another client is waiting (one client at a time)");
+    server->knock_logged = true;
+}
+
+static const struct party_ops client_ops = {.noun = "client", .wanted = server_want};
+
+static void server_meet(struct server *server, int fd)
+{
+    char who[ACCOUNT_PEER_MAX];
+
+    unix_peer(fd, who, sizeof(who));
+    party_come(&server->client, fd, who);
+    account_set_waiting(&server->connection->account, false);
+    event_add(server->knock, NULL);
+}
+
+/* It waits in the queue, and would be told of without end. */
+static void accept_later(struct server *server, int error)
+{
+    event_del(server->incoming);
+    backoff_start(&server->backoff);
+    endpoint_set_error(server->connection->endpoint, -error,
+                       "cannot accept a client: %s (retrying)", strerror(error));
+}
+
+static void server_accept(evutil_socket_t listener, short what, void *arg)
+{
+    struct server *server = arg;
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    (void)what;
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+            accept_later(server, errno);
+        return; /* otherwise it has left already */
+    }
+    event_del(server->incoming);
+    endpoint_clear_error(server->connection->endpoint);
+    server_meet(server, fd);
+}
+
+static const char *listen_error(int rc)
+{
+    switch (rc) {
+    case -EADDRINUSE:
+        return "another program listens there";
+    case -EEXIST:
+        return "a file that is not a socket is there";
+    case -EBUSY:
+        return "another user's socket is there";
+    default:
+        return place_error(rc);
+    }
+}
+
+/*
+ * The one that an earlier process had, if it still listens where it is wanted, for those who have
+ * the rights.
+ */
+static int listen_again(struct server *server)
+{
+    struct connection *connection = server->connection;
+    int fd = keep_take(connection->keep, connection->id, "listener");
+
+    if (fd < 0 || (unix_listens(fd, &connection->place, &server->file) &&
+                   rights_are(&server->rights, &server->file)))
+        return fd;
+    connection_let_go(connection, "listener", &fd);
+    return -ENOENT;
+}
+
+static int server_bind(struct server *server)
+{
+    struct connection *connection = server->connection;
+
+    server->listener = listen_again(server);
+    if (server->listener >= 0)
+        return 0;
+    server->listener = unix_listen(&connection->place, &server->rights, &server->file);
+    if (server->listener < 0)
+        return server->listener;
+    keep_add(connection->keep, connection->id, "listener", server->listener,
+             keep_has_room(connection->keep, 1));
+    return 0;
+}
+
+static void server_unbind(struct server *server)
+{
+    struct connection *connection = server->connection;
+
+    keep_drop(connection->keep, connection->id, "listener");
+    unix_unlisten(server->listener, &connection->place, &server->file);
+}
+
+static void free_event(struct event *event)
+{
+    if (event)
+        event_free(event);
+}
+
+static int server_listen(struct server *server, char why[CONNECTION_WHY_MAX])
+{
+    struct connection *connection = server->connection;
+    int rc = rights_read(&connection->spec, &server->rights, why);
+
+    if (rc < 0)
+        return rc;
+    connection->place = rights_place(&server->rights, connection->spec.path);
+    rc = server_bind(server);
+    if (rc < 0) {
+        snprintf(why, CONNECTION_WHY_MAX, "cannot listen on its path: %s", listen_error(rc));
+        return rc;
+    }
+    server->incoming =
+        event_new(connection->base, server->listener, EV_READ | EV_PERSIST, server_accept, server);
+    server->knock =
+        event_new(connection->base, server->listener, EV_READ, server_knocked, server);
+    if (server->incoming && server->knock &&
+        backoff_open(&server->backoff, connection->base, server_want, server) == 0)
+        return 0;
+    free_event(server->incoming);
+    free_event(server->knock);
+    server_unbind(server);
+    snprintf(why, CONNECTION_WHY_MAX, "no memory");
+    return -ENOMEM;
+}
+
+static int server_plug(struct connection *connection, char why[CONNECTION_WHY_MAX])
+{
+    struct server *server = calloc(1, sizeof(*server));
+    int rc;
+
+    if (!server) {
+        snprintf(why, CONNECTION_WHY_MAX, "no memory");
+        return -ENOMEM;
+    }
+    server->connection = connection;
+    party_init(&server->client, connection, &client_ops, server);
+    rc = server_listen(server, why);
+    if (rc < 0)
+        free(server);
+    else
+        connection->state = server;
+    return rc < 0 ? rc : 0;
+}
+
+static void server_unplug(struct connection *connection)
+{
+    struct server *server = connection->state;
+
+    event_free(server->incoming);
+    event_free(server->knock);
+    backoff_close(&server->backoff);
+    server_unbind(server);
+    free(server);
+}
+
+static void server_open(struct connection *connection)
+{
+    struct server *server = connection->state;
+
+    server->knock_logged = false;
+    party_open(&server->client);
+    endpoint_set_ready(connection->endpoint);
+}
+
+static void server_start(struct connection *connection)
+{
+    struct server *server = connection->state;
+    int fd = connection_take(connection, PARTY_KEPT);
+
+    if (fd >= 0)
+        server_meet(server, fd);
+    else
+        server_want(server);
+}
+
+static void server_stir(struct connection *connection)
+{
+    struct server *server = connection->state;
+
+    party_stir(&server->client);
+}
+
+static void server_close(struct connection *connection)
+{
+    struct server *server = connection->state;
+
+    event_del(server->incoming);
+    event_del(server->knock);
+    account_set_waiting(&server->connection->account, false);
+    backoff_reset(&server->backoff);
+    party_close(&server->client);
+}
+
+const struct connection_kind connection_socket = {
+    .name = "socket",
+    .needs = "path",
+    .plug = server_plug,
+    .unplug = server_unplug,
+    .open = server_open,
+    .start = server_start,
+    .stir = server_stir,
+    .close = server_close,
+};

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "service/kinds/unix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "service/kinds/place.h"
+#include "service/kinds/rights.h"
+
+#define BACKLOG 16
+
+static int set_address(struct sockaddr_un *address, const char *path)
+{
+    size_t length = strlen(path);
+
+    memset(address, 0, sizeof(*address));
+    address->sun_family = AF_UNIX;
+    if (length >= sizeof(address->sun_path))
+        return -ENAMETOOLONG;
+    memcpy(address->sun_path, path, length + 1);
+    return 0;
+}
+
+static int unix_socket(void)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    return fd < 0 ? -errno : fd;
+}
+
+/* 0 or -errno. */
+static int connect_to(int fd, const char *path)
+{
+    struct sockaddr_un address;
+    int rc = set_address(&address, path);
+
+    if (rc == 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+        rc = -errno;
+    return rc;
+}
+
+static bool is_socket(int file)
+{
+    struct stat stat;
+
+    return fstat(file, &stat) == 0 && S_ISSOCK(stat.st_mode);
+}
+
+/* ---- connecting ---- */
+
+#define NOT_YET 1
+
+/* To what is held, which was looked at: whatever its name leads to meanwhile. */
+static int connect_there(const struct spot *spot, void *arg)
+{
+    const int *fd = arg;
+
+    if (!is_socket(spot->file))
+        return -ENOTSOCK;
+    return spot->own ? NOT_YET : connect_to(*fd, held_path(spot->file).path);
+}
+
+/* Where all is root's the process that the server sees is this one, which stays. */
+static int connect_at(int fd, struct place *place)
+{
+    int rc = place_visit(place, true, fd, connect_there, &fd, sizeof(fd));
+
+    return rc == NOT_YET ? connect_to(fd, place->path) : rc;
+}
+
+int unix_connect(struct place *place)
+{
+    int fd = unix_socket(), rc;
+
+    if (fd < 0)
+        return fd;
+    rc = connect_at(fd, place);
+    if (rc < 0)
+        close(fd);
+    return rc < 0 ? rc : fd;
+}
+
+/* ---- listening ---- */
+
+/* What is done at the place. */
+struct listening {
+    int fd;
+    const struct sockaddr_un *address;
+    const struct rights *rights;
+    struct stat file;
+};
+
+static bool is_same(const struct stat *one, const struct stat *other)
+{
+    return one->st_dev == other->st_dev && one->st_ino == other->st_ino;
+}
+
+static int remove_file(const struct spot *spot, const struct stat *file)
+{
+    struct stat now;
+
+    if (fstatat(spot->dir, spot->base, &now, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    if (!is_same(&now, file))
+        return -EADDRINUSE;
+    return unlinkat(spot->dir, spot->base, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* -ECONNREFUSED: nobody listens on the socket file that is held. */
+static int probe(int file)
+{
+    int fd = unix_socket(), rc;
+
+    if (fd < 0)
+        return fd;
+    rc = connect_to(fd, held_path(file).path);
+    close(fd);
+    return rc;
+}
+
+/* Makes room for a socket if all that is in its place is one that nobody listens on. */
+static int remove_stale(const struct spot *spot)
+{
+    struct stat file;
+
+    if (spot->file < 0)
+        return 0;
+    if (fstat(spot->file, &file) < 0)
+        return -errno;
+    if (!S_ISSOCK(file.st_mode))
+        return -EEXIST;
+    if (!spot->own && file.st_uid != geteuid())
+        return -EBUSY;
+    return probe(spot->file) == -ECONNREFUSED ? remove_file(spot, &file) : -EADDRINUSE;
+}
+
+/*
+ * The mask, and not a chmod(): what lies at a path can be replaced meanwhile. By its path, so that
+ * the socket has the name that was declared: who can have that lead elsewhere has the rights of this
+ * process's user anyway.
+ */
+static int bind_there(const struct listening *listening)
+{
+    umask(~listening->rights->mode & 0777);
+    return bind(listening->fd, (const struct sockaddr *)listening->address,
+                sizeof(*listening->address)) < 0 ? -errno : 0;
+}
+
+/* A socket of ours that has no other name; -ESTALE: what is there is not what was just made. */
+static int open_made(const struct spot *spot, struct stat *file)
+{
+    int made = openat(spot->dir, spot->base, O_PATH | O_NOFOLLOW | O_CLOEXEC), rc = 0;
+
+    if (made < 0)
+        return errno == ENOENT ? -ESTALE : -errno;
+    if (fstat(made, file) < 0)
+        rc = -errno;
+    else if (!S_ISSOCK(file->st_mode) || file->st_uid != geteuid() || file->st_nlink != 1)
+        rc = -ESTALE;
+    if (rc < 0)
+        close(made);
+    return rc < 0 ? rc : made;
+}
+
+/* Gives the file away that bind() made, if that went into this directory. */
+static int give_made(const struct spot *spot, struct listening *listening)
+{
+    int made = open_made(spot, &listening->file), rc;
+
+    if (made < 0)
+        return made;
+    rc = rights_give(listening->rights, made);
+    close(made);
+    if (rc == 0 && listen(listening->fd, BACKLOG) < 0)
+        rc = -errno;
+    if (rc < 0)
+        unlinkat(spot->dir, spot->base, 0);
+    return rc;
+}
+
+/* In a process that ends with it, as umask() is the whole process's. */
+static int listen_there(const struct spot *spot, void *arg)
+{
+    struct listening *listening = arg;
+    int rc = remove_stale(spot);
+
+    if (rc == 0)
+        rc = bind_there(listening);
+    return rc == 0 ? give_made(spot, listening) : rc;
+}
+
+int unix_listen(struct place *place, const struct rights *rights, struct stat *file)
+{
+    struct sockaddr_un address;
+    struct listening listening = {.address = &address, .rights = rights};
+    int rc = set_address(&address, place->path);
+
+    if (rc < 0)
+        return rc;
+    listening.fd = unix_socket();
+    if (listening.fd < 0)
+        return listening.fd;
+    rc = place_visit(place, false, listening.fd, listen_there, &listening, sizeof(listening));
+    *file = listening.file;
+    if (rc < 0)
+        close(listening.fd);
+    return rc < 0 ? rc : listening.fd;
+}
+
+/* The first line of /proc/PID/comm, or "". */
+static void process_name(pid_t pid, char name[32])
+{
+    char path[64];
+    ssize_t length = -1;
+    int fd;
+
+    snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        length = read(fd, name, 31);
+        close(fd);
+    }
+    name[length > 0 ? length : 0] = '\0';
+    name[strcspn(name, "\n")] = '\0';
+}
+
+void unix_peer(int fd, char *text, size_t size)
+{
+    struct ucred peer;
+    socklen_t length = sizeof(peer);
+    char name[32];
+
+    text[0] = '\0';
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
+        return;
+    process_name(peer.pid, name);
+    snprintf(text, size, "pid %d uid %u%s%s", peer.pid, peer.uid, name[0] ? " " : "", name);
+}
+
+static int look_there(const struct spot *spot, void *arg)
+{
+    struct stat *file = arg;
+
+    return spot->file >= 0 && fstat(spot->file, file) == 0 && S_ISSOCK(file->st_mode) ? 0 : -ENOENT;
+}
+
+bool unix_listens(int fd, struct place *place, struct stat *file)
+{
+    struct sockaddr_un address = {0};
+    socklen_t length = sizeof(address) - 1;
+
+    return getsockname(fd, (struct sockaddr *)&address, &length) == 0 &&
+           address.sun_family == AF_UNIX && strcmp(address.sun_path, place->path) == 0 &&
+           place_visit(place, false, -1, look_there, file, sizeof(*file)) == 0;
+}
+
+static int unlisten_there(const struct spot *spot, void *arg)
+{
+    return remove_file(spot, arg);
+}
+
+void unix_unlisten(int fd, struct place *place, const struct stat *file)
+{
+    struct stat made = *file;
+
+    place_visit(place, false, -1, unlisten_there, &made, sizeof(made));
+    close(fd);
+}

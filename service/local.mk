@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+noinst_LTLIBRARIES += libservice.la
+libservice_la_SOURCES = \
+	service/account.c service/account.h \
+	service/backoff.c service/backoff.h \
+	service/connection.c service/connection.h \
+	service/device.c service/device.h \
+	service/host.c service/host.h \
+	service/log.c service/log.h \
+	service/quota.c service/quota.h \
+	service/stream.c service/stream.h \
+	service/toll.c service/toll.h \
+	service/usage.c service/usage.h \
+	service/handover/holder.c service/handover/holder-process.c service/handover/holder.h service/handover/holder-own.h \
+	service/handover/keep.c service/handover/keep.h \
+	service/handover/stage.c service/handover/stage.h \
+	service/kinds/child.c service/kinds/child.h \
+	service/kinds/connect.c \
+	service/kinds/dial.c service/kinds/dial.h \
+	service/kinds/echo.c \
+	service/kinds/exec.c \
+	service/kinds/party.c service/kinds/party.h \
+	service/kinds/place.c service/kinds/place.h \
+	service/kinds/pty.c \
+	service/kinds/rights.c service/kinds/rights.h \
+	service/kinds/socket.c \
+	service/kinds/unix.c service/kinds/unix.h \
+	service/kinds/walk.c service/kinds/walk.h
+libservice_la_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+libservice_la_LIBADD = libvchan.la libstate.la $(EVENT_LIBS)

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "service/quota.h"
+
+#include <errno.h>
+#include <time.h>
+
+/*
+ * What no option is for, since no honest guest comes near. A connection takes some 80 exchanges and
+ * 9 events, from its beginning to its end: many events of which little comes are of one that is not
+ * honest.
+ */
+#define WORK_OF_EVENT    8
+#define WORK_PER_CONNECT 160u
+#define WORK_PER_MINUTE  12000u /* at least */
+#define LINES_PER_MINUTE 300
+
+#define MINUTE 60000000
+
+/* At once: what all of a guest's channels together need to connect, a few times over. */
+#define CONNECTS_OF_CHANNEL        4
+#define CONNECTS_AT_ONCE(channels) (16 + CONNECTS_OF_CHANNEL * (channels))
+#define LINES_OF_CHANNEL           64
+#define LINES_AT_ONCE(channels)    (256 + LINES_OF_CHANNEL * (channels))
+
+/* After a pause. */
+#define WORK_ANEW(channels) (64 + 16 * (channels))
+
+static int64_t microseconds_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+void rate_init(struct rate *rate, unsigned int per_minute, unsigned int at_once)
+{
+    rate->distance = MINUTE / (per_minute ? per_minute : 1);
+    rate->burst = rate->distance * at_once;
+    rate->next = 0;
+}
+
+/* How long until the next place. */
+static int64_t look_up(struct rate *rate, int64_t now)
+{
+    if (rate->next < now - rate->burst)
+        rate->next = now - rate->burst;
+    return rate->next + rate->distance > now ? rate->next + rate->distance - now : 0;
+}
+
+int64_t rate_take(struct rate *rate)
+{
+    int64_t wait = look_up(rate, microseconds_now());
+
+    rate->next += rate->distance;
+    return wait;
+}
+
+int64_t rate_try(struct rate *rate)
+{
+    int64_t wait = look_up(rate, microseconds_now());
+
+    if (wait == 0)
+        rate->next += rate->distance;
+    return wait;
+}
+
+static unsigned int work_per_minute(const struct quota_limits *limits)
+{
+    unsigned int most = MINUTE;
+
+    if (limits->connects < MINUTE / WORK_PER_CONNECT)
+        most = limits->connects * WORK_PER_CONNECT;
+    return most > WORK_PER_MINUTE ? most : WORK_PER_MINUTE;
+}
+
+static void scale(struct quota *quota)
+{
+    unsigned int connects = CONNECTS_AT_ONCE(quota->channels);
+
+    if (connects > quota->limits->connects)
+        connects = quota->limits->connects;
+    quota->connects.burst = quota->connects.distance * connects;
+    quota->work.burst = quota->work.distance * WORK_PER_CONNECT * CONNECTS_AT_ONCE(quota->channels);
+    quota->lines.burst = quota->lines.distance * LINES_AT_ONCE(quota->channels);
+}
+
+void quota_init(struct quota *quota, const struct quota_limits *limits, struct quota_sum *sum)
+{
+    *quota = (struct quota){.limits = limits, .sum = sum};
+    rate_init(&quota->connects, limits->connects, 0);
+    rate_init(&quota->work, work_per_minute(limits), 0);
+    rate_init(&quota->lines, LINES_PER_MINUTE, 0);
+    scale(quota);
+}
+
+/* With a channel comes at once what it needs, and with it goes that. */
+static void count_channel(struct quota *quota, int count)
+{
+    quota->channels += (unsigned int)count;
+    quota->work.next -= quota->work.distance * WORK_PER_CONNECT * CONNECTS_OF_CHANNEL * count;
+    quota->lines.next -= quota->lines.distance * LINES_OF_CHANNEL * count;
+    scale(quota);
+}
+
+bool quota_take_channel(struct quota *quota)
+{
+    if (!quota)
+        return true;
+    if (quota->channels >= quota->limits->channels)
+        return false;
+    count_channel(quota, 1);
+    return true;
+}
+
+int quota_take_bytes(struct quota *quota, uint64_t bytes)
+{
+    if (!quota)
+        return 0;
+    if (bytes > quota->limits->ring_bytes - quota->ring_bytes)
+        return -EDQUOT;
+    if (bytes > quota->limits->ring_bytes_of_all - quota->sum->ring_bytes)
+        return -ENOSPC;
+    quota->ring_bytes += bytes;
+    quota->sum->ring_bytes += bytes;
+    return 0;
+}
+
+void quota_give_channel(struct quota *quota)
+{
+    if (quota)
+        count_channel(quota, -1);
+}
+
+void quota_give_bytes(struct quota *quota, uint64_t bytes)
+{
+    if (!quota)
+        return;
+    quota->ring_bytes -= bytes;
+    quota->sum->ring_bytes -= bytes;
+}
+
+int64_t quota_take_connect(struct quota *quota)
+{
+    return quota ? rate_take(&quota->connects) : 0;
+}
+
+bool quota_take_work(struct quota *quota, uint64_t events, uint64_t exchanges)
+{
+    uint64_t count = events * WORK_OF_EVENT + exchanges;
+    bool within = look_up(&quota->work, microseconds_now()) == 0;
+
+    quota->work.next += quota->work.distance * (int64_t)count;
+    return within;
+}
+
+void quota_resume_work(struct quota *quota)
+{
+    quota->work.next = microseconds_now() - quota->work.distance * WORK_ANEW(quota->channels);
+}
+
+bool quota_take_line(struct quota *quota, unsigned int *unlogged)
+{
+    *unlogged = 0;
+    if (!quota)
+        return true;
+    if (rate_try(&quota->lines) > 0) {
+        quota->unlogged++;
+        return false;
+    }
+    *unlogged = quota->unlogged;
+    quota->unlogged = 0;
+    return true;
+}

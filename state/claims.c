@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "state/claims.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "state/device.h"
+
+struct claim {
+    uint32_t devid;
+    uint32_t port;
+};
+
+static int read_in(struct store *store, const char *parent, uint32_t devid, const char *key,
+                   uint32_t max, uint32_t *value)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "%" PRIu32 "/%s", devid, key);
+    return store_read_number(store, parent, path, max, value);
+}
+
+/* A device that names none does not count. */
+static void add_claim(struct claims *claims, struct store *store, const char *frontends,
+                      const char *name)
+{
+    struct claim *claim = &claims->all[claims->count];
+
+    if (parse_number(name, DEVICE_ID_MAX, &claim->devid) == 0 &&
+        read_in(store, frontends, claim->devid, "event-channel", INT32_MAX, &claim->port) == 0)
+        claims->count++;
+}
+
+/*
+ * By the backend's directory: the guest's is not a driver domain's to list. And it can bind no
+ * others' ports.
+ */
+static int list_claims(struct claims *claims, struct store *store, const char *frontends,
+                       const char *backends)
+{
+    unsigned int count;
+    char **names;
+    int rc = store_list(store, NULL, backends, &names, &count);
+
+    if (rc < 0)
+        return rc;
+    claims->all = calloc(count + 1, sizeof(claims->all[0]));
+    claims->listed = claims->all;
+    for (unsigned int i = 0; claims->listed && i < count; i++)
+        add_claim(claims, store, frontends, names[i]);
+    free(names);
+    return claims->listed ? 0 : -ENOMEM;
+}
+
+static bool is_closed(struct store *store, const char *backends, uint32_t devid)
+{
+    uint32_t state;
+
+    return read_in(store, backends, devid, "state", XenbusStateReconfigured, &state) == 0 &&
+           state == XenbusStateClosed;
+}
+
+int claims_check(struct claims *claims, struct store *store, const char *frontends,
+                 const char *backends, uint32_t devid, uint32_t port)
+{
+    int rc = claims->listed ? 0 : list_claims(claims, store, frontends, backends);
+
+    for (unsigned int i = 0; rc == 0 && i < claims->count; i++) {
+        const struct claim *claim = &claims->all[i];
+
+        if (claim->port == port && claim->devid != devid &&
+            !is_closed(store, backends, claim->devid))
+            rc = -EBUSY;
+    }
+    return rc;
+}
+
+void claims_forget(struct claims *claims)
+{
+    free(claims->all);
+    *claims = (struct claims){0};
+}
