@@ -41,8 +41,8 @@ bench-many: all bench/many
 .PHONY: bench-many
 
 # What a guest keeps beside one that does harm.
-bench-hostile: all tests/hostile
-	PATH='$(abs_top_builddir)/tests':"$$PATH" $(ON_SIM) -- $(abs_top_srcdir)/bench/hostile
+bench-hostile: all tests/programs/hostile
+	PATH='$(abs_top_builddir)/tests/programs':"$$PATH" $(ON_SIM) -- $(abs_top_srcdir)/bench/hostile
 .PHONY: bench-hostile
 EXTRA_DIST += bench/hostile
 

@@ -25,10 +25,10 @@ lab_break_handshake_la_SOURCES = lab/break-handshake.c
 lab_break_handshake_la_CFLAGS = $(AM_CFLAGS) -fvisibility=default
 lab_break_handshake_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
 
-# The scenarios that need no more than xensim has run there too (tests/on-sim.sh).
+# The scenarios that need no more than xensim has run there too (tests/lib/on-sim.sh).
 SCENARIOS = lab/tests/channel.sh lab/tests/daemon.sh lab/tests/deaths.sh lab/tests/domains.sh \
 	lab/tests/frontend.sh \
 	lab/tests/guest-to-guest.sh lab/tests/interop.sh lab/tests/libxenvchan.sh lab/tests/many.sh \
 	lab/tests/permissions.sh lab/tests/reattach.sh lab/tests/rings.sh
 TESTS += $(SCENARIOS)
-EXTRA_DIST += tests/on-sim.sh
+EXTRA_DIST += tests/lib/on-sim.sh

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The scenarios of tests/sim-daemon.sh from number $first to $last, with the words that tests/sim-lib.bash has for xensim.
+# The scenarios of tests/sim/daemon.sh from number $first to $last, with the words that tests/lib/sim-lib.bash has for xensim.
 set -u
 . "$VOCABULARY"
 work=$PWD patience=90 moments=4 times=10 slower=20 count=$((first - 1))

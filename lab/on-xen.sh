@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What a scenario script says of the machine under it, for real Xen in the lab. Sourced in domain 0.
-# tests/on-sim.sh is the same vocabulary for xensim; the scripts do not know which one they got. One
+# tests/lib/on-sim.sh is the same vocabulary for xensim; the scripts do not know which one they got. One
 # word is a program, so that it can be killed: guest-exec DOM CMD…, which runs CMD in the guest with
 # stdin, stdout, stderr and exit code as here.
 . "${VOCABULARY%/*}/vocabulary.sh"

@@ -154,7 +154,7 @@ static void resume(struct endpoint *endpoint)
 
 /*
  * The frontend's state and life are looked at in the transaction: Connected may not be said of the
- * rings that a next program of it has granted meanwhile. (tests/explore.c found that it would be.)
+ * rings that a next program of it has granted meanwhile. (tests/model/explore.c found that it would be.)
  */
 static int fill_connected(struct store *store, void *arg)
 {

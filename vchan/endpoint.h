@@ -159,7 +159,7 @@ void endpoint_clear_error(struct endpoint *endpoint);
  * The channel, or NULL before connected and after releasing. Owned by the endpoint.
  *
  * A backend that dies before it is Connected has moved no byte, so that the next process can map
- * the same rings from the start (tests/explore.c found that it will).
+ * the same rings from the start (tests/model/explore.c found that it will).
  */
 struct channel *endpoint_channel(const struct endpoint *endpoint);
 

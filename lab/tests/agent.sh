@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The lab itself: commands in a guest have their exit code, output, input and arguments as here.
-. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+. "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 same "exit code" "$(guest-exec g1 sh -c 'exit 37'; echo $?)" 37
 same "signal" "$(guest-exec g1 sh -c 'kill -9 $$'; echo $?)" 137

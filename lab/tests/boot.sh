@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Domain 0 booted by systemd with what Debian starts Xen by, and nothing prepared by the lab: the services
 # that were enabled start by themselves, and give nothing up because a device or xenstored comes later.
-. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+. "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 . "${VOCABULARY%/*}/echo-domain.sh"
 
 property()

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A guest declared with channels, made by xl-vchan create; a channel plugged and unplugged while it
 # runs; each used from the guest by name; the list; and nothing left after its end.
-. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+. "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 step "create"
 guest_config g3 >g3.cfg

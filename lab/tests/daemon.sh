@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The toolstack's daemon beside plain xl: channels come with xl create, follow a reboot and a rename, go
 # with destroy, and the states of both sides can be watched on the way.
-. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+. "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 PVCHAN_STATE_DIR=$PWD/state
 export PVCHAN_STATE_DIR

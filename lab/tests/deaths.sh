@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A process at one end is killed: the other end hears of it, and the channel can be opened again.
-. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+. "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 backend_start
 xl-vchan attach --wait 90 g1 name=echo connection=echo || fail "attach"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The frontend's domain ends while its channel is open, by destroy, shutdown, reboot: the backend lets go of its
 # pages (no zombie stays), its nodes can be removed, and the next life of the domain gets its channel.
-. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+. "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 # use: g3's channel works, and is left open.
 use()

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The echo domain, started in other ways: sizes of rings, servers for other domains, nonsense. ECHO_MB (from whoever calls
 # lab/run): how much goes through rings of each size.
-. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+. "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 . "${VOCABULARY%/*}/echo-domain.sh"
 
 for ring in 4K 64K 1M; do

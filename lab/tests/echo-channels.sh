@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The echo domain as the frontend of channels that an xl config declares.
-. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+. "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 . "${VOCABULARY%/*}/echo-domain.sh"
 
 random_file bytes 256 >/dev/null

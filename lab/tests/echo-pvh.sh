@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The echo domain as a PVH guest, in 2 MiB. The emulator does not boot every one (lab/tests/pvh.sh): up to three tries.
-. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+. "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 . "${VOCABULARY%/*}/echo-domain.sh"
 
 host_can pvh || skip "no PVH guests here"

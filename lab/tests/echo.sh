@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The echo domain (unikernel/): a plain vchan for our clients and for Debian's, one after the other, and its end.
-. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+. "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 . "${VOCABULARY%/*}/echo-domain.sh"
 
 step "from xl create examples/echo.cfg to the first byte back"

@@ -3,7 +3,7 @@
 # A channel with a service at each end: from a client in a guest to a server in domain 0, through two
 # kernels, unchanged. Where guests can be saved, one is saved and restored with its channel open: its
 # vchan-frontend starts over by itself, and lives.
-. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+. "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 # arrived SUM: all bytes of that sum have.
 arrived()

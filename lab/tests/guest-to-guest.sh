@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A channel between two guests: vchan-backend in g2, used by g1; bytes with a checksum; both ends as
 # applications (connection=app).
-. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+. "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 step "g2 serves g1"
 guest-exec g2 vchan-backend -v 2>backend.log &

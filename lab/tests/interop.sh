@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The vchan command against Debian's libxenvchan and vchan-socket-proxy, on real grants, in both roles.
-. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+. "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 g1=$(xl domid g1)
 home=/local/domain/$g1/data

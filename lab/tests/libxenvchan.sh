@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Debian's libxenvchan at both ends, over real grants: what the lab rests on, without pvchan.
-. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+. "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 g1=$(xl domid g1)
 sum=$(random_file bytes 256)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # 72 channels of one guest, all held by one process there and by vchan-backend here, all connected at once. xenstored lets
 # a guest have 128 watches, of which that process takes two, and 1000 nodes, of which each channel takes some.
-. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+. "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 count=72
 names=$(for i in $(seq $count); do echo "c$i"; done)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Who may do what: the two domains of a channel, and a third.
-. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+. "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 backend_start
 xl-vchan attach --wait 90 g1 name=secret connection=exec user=root command="cat; : $PWD/private" || fail "attach"

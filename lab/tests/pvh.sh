@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A PVH guest with a channel. The emulator does not boot every one (an emulator's fault, seen without
 # pvchan too): up to three tries.
-. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+. "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 host_can pvh || skip "no PVH guests here"
 backend_start

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The backend is killed again and again while a guest has a channel open: the next process goes on with the
 # same rings, and what the guest wrote meanwhile comes back, once. Then the guest's program is, and both are.
-. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+. "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 kills=${KILLS:-20}
 backend_start

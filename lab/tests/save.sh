@@ -3,7 +3,7 @@
 # A guest with a channel is saved and restored, by hand and beside the daemon: its old nodes go, and under its new number
 # it gets the channel again. Nobody has the channel open meanwhile: Linux kills a process that
 # closes an event channel of before (BUG_ON in drivers/xen/evtchn.c), and what that process held stays held.
-. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+. "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 host_can save || skip "guests cannot be saved here"
 PVCHAN_STATE_DIR=$PWD/state

@@ -3,7 +3,7 @@
 # The services as a Debian host runs them: by systemd, with the units that they are shipped with. What
 # those take away is not missed; what vchan-backend is plugged into outlives it, and it is replaced
 # when it dies or hangs.
-. "${VOCABULARY:-$srcdir/tests/on-sim.sh}"
+. "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 . "${VOCABULARY%/*}/echo-domain.sh"
 kills=${KILLS:-4}
 

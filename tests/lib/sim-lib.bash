@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# For tests of whole programs: source it first. The script runs in a simulated host of its own, from the
+# build folder, and ends with finish. One that has set strict=yes before ends at the first thing that fails,
+# be it a command, and need not end with finish.
+set -u
+
+if [ -z "${XENSIM_DIR:-}" ]; then
+    [ -x ./xensim ] || { echo "no xensim here"; exit 77; }
+    exec timeout -k 10 "${limit:-900}" ./xensim run -- "$0"
+fi
+
+PATH=$PWD/cli:$PWD:$PATH
+work=$(mktemp -d) || exit 1
+failures=0
+
+if [ "${strict:-}" ]; then
+    set -eo pipefail
+    trap 'echo "FAIL: ${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND"' ERR
+    trap 'rm -rf "$work"' EXIT
+fi
+
+fail() {
+    echo "FAIL: ${BASH_SOURCE[-1]##*/}:${BASH_LINENO[-2]}: $*"
+    failures=$((failures + 1))
+    [ -z "${strict:-}" ] || exit 1
+}
+part() { echo "--- $*"; }
+
+# freeze PID…: stops them. Who is stopped within a request holds up xenstored, which reads each as a whole: then
+# they go on, and are stopped again.
+freeze() {
+    local tries
+    for tries in {1..30}; do
+        kill -STOP "$@"
+        timeout 5 xenstore-exists / && return
+        kill -CONT "$@"
+    done
+    fail "xenstored does not answer while $* is stopped, $tries times"
+}
+
+# run CODE CMD…: it ends with that code, within 200 seconds. What it said: $out (and $err).
+run() {
+    local code=$1 got=0
+    shift
+    out=$(timeout 200 "$@" 2> "$work/err") || got=$?
+    err=$(cat "$work/err")
+    [ "$got" = "$code" ] || fail "$*: exit code $got instead of $code: $out $err"
+}
+says() { [ "$out" = "$1" ] || fail "said: $out"$'\n'"    not: $1"; }
+complains() { [ "$err" = "$1" ] || fail "complained: $err"$'\n'"    not: $1"; }
+same() { cmp "$1" "$2" || fail "$1 and $2 differ"; }
+
+# exits CODE COMMAND…: it ends with that code; also for what is no program, such as wait.
+exits() {
+    local code=$1 got=0
+    shift
+    "$@" || got=$?
+    [ "$got" = "$code" ] || fail "exit code $got instead of $code from: $*"
+}
+
+# expect TEXT COMMAND…: its output (both streams) has TEXT in it, whatever its exit code.
+expect() {
+    local text=$1 output
+    shift
+    output=$("$@" 2>&1) || true
+    [[ $output == *"$text"* ]] || fail "expected \"$text\" from: $*; got: $output"
+}
+
+# within SECONDS COMMAND…: it succeeds by then. A poll, for what gives no event.
+within() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@" > /dev/null 2>&1; do
+        [ $SECONDS -lt $deadline ] || { fail "not within its time: $*"; return; }
+        read -rt 0.05 <> <(:) || true
+    done
+}
+
+# guest NAME: makes a running domain without channels, and without a program; its id is in $domid.
+guest() {
+    printf 'name = "%s"\nmemory = 64\nkernel = "/none"\n' "$1" > "$work/$1.cfg"
+    xl create "$work/$1.cfg" > /dev/null
+    domid=$(xl domid "$1")
+}
+
+# domain NAME ENTRY…: creates a domain with these channels. The backend must be there.
+domain() {
+    local name=$1 entries=()
+    shift
+    [ $# = 0 ] || printf -v entries '"%s",' "$@"
+    printf 'name = "%s"\nmemory = 64\nkernel = "/none"\nvchan = [ %s ]\n' "$name" "${entries[*]}" \
+        > "$work/$name.cfg"
+    run 0 xl-vchan create "$work/$name.cfg"
+}
+in_domain() { timeout 600 xensim exec "$@"; }
+
+# listen PATH IN OUT: a program ($listener) that takes one client there; it listens on return.
+listen() {
+    local said text
+    exec {said}< <(exec socat -dd -t 60 - "UNIX-LISTEN:$1" 2>&1 < "$2" > "$3")
+    listener=$!
+    while read -r -t 10 -u "$said" text; do
+        [[ $text != *"listening on"* ]] || return
+    done
+    fail "socat does not listen on $1"
+}
+
+# backend_start [OPTION…]: vchan-backend, its process in $backend and its log in $log (await).
+backend_start() {
+    exec {log}< <(exec vchan-backend "$@" 2>&1)
+    backend=$!
+}
+
+# backend_ready: it has made what it keeps in xenstore as long as it runs.
+backend_ready() {
+    local deadline=$((SECONDS + 30))
+    until xenstore-exists /local/domain/0/data/vchan-backend; do
+        [ $SECONDS -lt $deadline ] || { fail "vchan-backend has no directory for statistics"; return; }
+        read -rt 0.05 <> <(:) || true
+    done
+}
+
+# await TEXT [SECONDS]: a line with it comes in the backend's log, none being later than that (10). The
+# line: $line; those before it: $seen.
+await() {
+    seen=
+    while read -r -t "${2:-10}" -u "$log" line; do
+        [[ $line == *"$1"* ]] && return
+        seen+=$'\n'"    $line"
+    done
+    fail "no \"$1\" in the log:$seen"
+}
+
+# backend_stop [CODE]: SIGTERM; it ends with the code (0).
+backend_stop() {
+    kill "$backend"
+    backend_end "${1:-0}"
+}
+backend_end() {
+    local got
+    wait "$backend"
+    got=$?
+    exec {log}<&-
+    [ "$got" = "$1" ] || fail "vchan-backend: exit code $got instead of $1"
+}
+
+# manager_start KILLS MILLISECONDS [OPTION…]: vchan-backend under a manager ($manager, tests/programs/manager.c), which says things
+# at $said; the log is $work/backend.log.
+manager_start() {
+    rm -f "$work/said"
+    mkfifo "$work/said"
+    tests/programs/manager "$1" "$2" vchan-backend -v "${@:3}" > "$work/said" 2>> "$work/backend.log" &
+    manager=$!
+    exec {said}< "$work/said"
+}
+# manager_says TEXT [SECONDS]: it does, none being later than that (60). What: $heard.
+manager_says() {
+    while read -r -t "${2:-60}" -u "$said" heard; do
+        [[ $heard != *"$1"* ]] || return
+    done
+    fail "the manager does not say: $1"
+}
+# manager_end: the service ends, and has no descriptor stored.
+manager_end() {
+    kill "$manager"
+    wait "$manager"
+    manager_says stored
+    [ "$heard" = "stored 0" ] || fail "descriptors are left: $heard"
+    exec {said}<&-
+}
+# answers TEXT: the guest's program at $input and $output says it, and hears it again.
+answers() {
+    local answer
+    echo "$1" >&"$input"
+    read -r -t 30 -u "$output" answer
+    [ "$answer" = "$1" ] || fail "no answer to $1 but \"$answer\""
+}
+
+# logged TEXT [COUNT]: the log has it so many times (1), within 30 seconds.
+logged() {
+    local deadline=$((SECONDS + 30))
+    until [ "$(grep -c -e "$1" "$work/backend.log")" -ge "${2:-1}" ]; do
+        [ $SECONDS -lt $deadline ] ||
+            { fail "not in the log: $1"$'\n'"$(tail -n 20 "$work/backend.log")"; return; }
+        read -rt 0.02 <> <(:) || true
+    done
+}
+
+# datagrams SOCKET FILE: a program ($receiver) that writes all datagrams that come there to the file.
+datagrams() {
+    socat -u "UNIX-RECV:$1" - > "$2" &
+    receiver=$!
+    until [ -S "$1" ]; do read -rt 0.02 <> <(:) || true; done
+}
+# told FILE TEXT: it comes into the file within 30 seconds.
+told() {
+    local deadline=$((SECONDS + 30))
+    until grep -qa -- "$2" "$1"; do
+        [ $SECONDS -lt $deadline ] || { fail "no \"$2\" in: $(cat "$1")"; return; }
+        read -rt 0.05 <> <(:) || true
+    done
+}
+
+# agent_config ENTRY…: what the next agent_start, or SIGHUP, reads.
+agent_config() {
+    local entries
+    printf -v entries '"%s",' "$@"
+    printf 'vchan = [ %s ]\n' "$entries" > "$work/frontend.conf"
+}
+
+# agent_start DOMAIN [OPTION…]: vchan-frontend there, its log in $agent_log (hears); signals to $agent.
+agent_start() {
+    exec {agent_log}< <(exec xensim exec "$1" vchan-frontend -c "$work/frontend.conf" "${@:2}" 2>&1)
+    agent=$!
+}
+
+# hears TEXT: a line with it comes in the agent's log, within 30 seconds. The line: $line.
+hears() { log=$agent_log await "$1" 30; }
+
+# agent_stop [CODE]: SIGTERM; it ends with the code (0).
+agent_stop() {
+    kill "$agent"
+    agent_end "${1:-0}"
+}
+agent_end() {
+    local got
+    wait "$agent"
+    got=$?
+    exec {agent_log}<&-
+    [ "$got" = "$1" ] || fail "vchan-frontend: exit code $got instead of $1"
+}
+
+# appears FILE: it is there within 30 seconds.
+appears() {
+    local deadline=$((SECONDS + 30))
+    until [ -e "$1" ]; do
+        [ $SECONDS -lt $deadline ] || { fail "no $1"; return; }
+        read -rt 0.02 <> <(:) || true
+    done
+}
+
+# state DIR TEXT: the state of a device's side is that, within 10 seconds.
+state() {
+    local events value i
+    exec {events}< <(exec xenstore-watch -n 100 "$1/state")
+    local watcher=$!
+    for i in {1..100}; do
+        read -r -t 10 -u "$events" || break
+        value=$(xenstore-read "$1/state" 2> /dev/null)
+        [ "$value" = "$2" ] && break
+    done
+    kill "$watcher" 2> /dev/null
+    exec {events}<&-
+    [ "$value" = "$2" ] || fail "$1/state is $value, not $2"
+}
+
+# vanishes FILE: it is gone within 10 seconds. (The service removes it a moment after the toolstack is done.)
+vanishes() {
+    local deadline=$((SECONDS + 10))
+    while [ -e "$1" ]; do
+        [ $SECONDS -lt $deadline ] || { fail "$1 is left"; return; }
+        read -rt 0.02 <> <(:) || true
+    done
+}
+
+finish() {
+    rm -rf "$work"
+    [ "$failures" = 0 ] || { echo "$failures failures"; exit 1; }
+    exit 0
+}

@@ -1,0 +1,128 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# vchan-backend: what is over a guest's limit says so, disturbs no other guest, and is served when there is
+# room.
+set -u
+. "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
+
+# works GUEST NAME
+works() {
+    run 0 xensim exec "$1" vchan cat "$2" <<< "there and back"
+    says "there and back"
+}
+PATH=${builddir:-$PWD}/tests/programs:$PATH
+backend_start --max-channels=2 --max-rings=200K --max-all-rings=300K
+domain one "name=a, ring=64K, connection=echo" "name=b, ring=64K, connection=echo"
+domain two "name=a, ring=64K, connection=echo"
+
+part "channels"
+run 1 xl-vchan attach one name=c connection=echo
+[[ $err == *": its domain has more than 2 channels here (retrying)" ]] || fail "$err"
+await "c: its domain has more than 2 channels here" 30
+run 0 xl-vchan attach two name=b ring=1K connection=echo
+run 0 xl-vchan detach one b
+run 0 xl-vchan attach one name=c ring=64K connection=echo
+works one c
+
+part "rings"
+mkfifo "$work/in"
+in_domain one vchan cat a < "$work/in" > "$work/out" &
+guest=$!
+exec {in}> "$work/in"
+await "a: Connected" 30
+run 3 xensim exec one vchan cat c < /dev/null
+await "c: its domain's rings exceed 200K (--max-rings)" 30
+works two a
+exec {in}>&-
+wait "$guest" || fail "vchan cat: exit code $?"
+works one c
+
+part "rings of all guests together"
+run 0 xl-vchan detach two b
+domain three "name=a, ring=64K, connection=echo"
+holders=()
+for guest in one two; do # whose channels are open until the fifo is closed
+    in_domain $guest vchan cat a < "$work/in" > /dev/null &
+    holders+=($!)
+done
+exec {in}> "$work/in"
+await "a: Connected" 30
+await "a: Connected" 30
+run 3 xensim exec three vchan cat a < /dev/null
+await "a: the rings of all domains exceed 300K (--max-all-rings)" 30
+exec {in}>&-
+for guest in "${holders[@]}"; do
+    wait "$guest" || fail "vchan cat: exit code $?"
+done
+works three a
+run 0 xl-vchan detach three a
+run 0 xl destroy three
+
+part "rings that are larger than declared"
+run 0 xl-vchan detach two a
+run 0 xl-vchan attach two name=small ring=1K connection=echo
+await "small: InitWait"
+xensim exec two hostile 0 1 1 sizes device/vchan 20 > "$work/did" || fail "hostile: exit code $?: $(cat "$work/did")"
+await "small: Closed: cannot map its rings: they are larger than declared (read-ring 1024, \
+write-ring 2048)" 30
+[[ $seen != *Connected* ]] || fail "they are mapped: $seen"
+works two small
+run 0 xl-vchan detach two small
+run 0 xl-vchan attach two name=a ring=64K connection=echo
+
+part "connections in a minute"
+backend_stop
+backend_start --max-channels=2 --max-connects=6
+for i in {1..7}; do
+    works one a
+done
+await "a: waits: its domain connects more than 6 times a minute" 30
+works two a # whose turn it is at once
+run 0 xensim exec one vchan list
+[[ $out != *waits* ]] || fail "the error stays: $out"
+
+part "a frontend that is not the guest's own"
+two=$(xl domid two) one=$(xl domid one)
+B=/local/domain/0/backend/vchan/$one/70
+xenstore-write "$B/connection" echo "$B/online" 1 "$B/name" x "$B/frontend-id" "$one" \
+    "$B/frontend" "/local/domain/$two/device/vchan/0" "$B/state" 1
+await "$one/70 x: cannot serve: invalid name, frontend, frontend-id, read-ring or write-ring node" 30
+state "$B" 6
+xenstore-rm "$B"
+
+part "options"
+for option in --max-channels=0 --max-connects=x --max-rings=5T --max-all-rings=5T --max-rings= --max-rings; do
+    run 2 vchan-backend "$option"
+    [[ $err == "vchan-backend: "*"(see vchan-backend --help)" ]] || fail "$option: $err"
+done
+run 2 vchan-backend --max-channels=x
+complains 'vchan-backend: --max-channels: "x" is not a positive number (see vchan-backend --help)'
+run 2 vchan-backend --max-rings
+complains 'vchan-backend: "--max-rings": needs a value (see vchan-backend --help)'
+
+for name in a c; do run 0 xl-vchan detach one $name; done
+run 0 xl-vchan detach two a
+run 0 xl destroy one
+run 0 xl destroy two
+backend_stop
+
+part "a device that declares no sizes, as an older toolstack's, may have 64K"
+backend_start
+guest old
+for size in 64K 128K; do
+    run 0 xl-vchan attach old "name=r$size" ring=$size connection=echo
+done
+backend_stop
+for i in 0 1; do
+    xenstore-rm "/local/domain/0/backend/vchan/$domid/$i/read-ring"
+    xenstore-rm "/local/domain/0/backend/vchan/$domid/$i/write-ring"
+done
+backend_start
+works old r64K
+run 3 xensim exec old vchan cat r128K < /dev/null
+await "they are larger than declared (read-ring 65536, write-ring 65536)" 30
+run 0 xl-vchan detach old r64K
+run 0 xl-vchan detach old r128K
+run 0 xl destroy old
+backend_stop
+finish

@@ -1,0 +1,90 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# A frontend program is killed at random moments, KILLS times (100), under load in both directions; then it
+# and vchan-backend, each at moments of its own. What a program wrote before its death arrives, once;
+# what the connection sent is read in order; nothing is left.
+set -u
+kills=${KILLS:-100}
+limit=$((900 + kills))
+. "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
+PATH=$PWD/tests/programs:$PATH
+most=${KILL_MS:-150} # a life's length at most
+
+# live NAME KILLS MILLISECONDS: so many lives of the program, and one more; what came of it: $report, and its values by name.
+live() {
+    local file=$work/$1.lives pair
+    rm -f "$work/path"
+    timeout "$limit" lives server "$work/path" "$file" 2> "$work/server.err" &
+    local server=$!
+    appears "$work/path"
+    timeout "$limit" xensim exec guest lives frontend name "$file" "$2" "$3" ||
+        fail "$1: the last life: exit code $?"
+    wait "$server" || fail "$1: the server: exit code $? $(cat "$work/server.err")"
+    report=$(lives report "$file" 2> "$work/$1.lost")
+    echo "$1: $report"
+    for pair in $report; do declare -g "${pair%=*}=${pair#*=}"; done
+}
+# unharmed: nothing came twice, or in another order; no program ended but by a kill, or was refused since the one
+# before it was.
+unharmed() {
+    [ "$wrong $invented $again $refused $failed $torn" = "0 0 0 0 0 0" ] ||
+        fail "$report"$'\n'"$(tail -n 5 "$work"/*.lost)"$'\n'"$(tail -n 40 "$work/backend.log")"
+    [ "$lives_with_bytes" -gt 1 ] || fail "no life came to write"
+}
+# belongings: the names of all nodes of the device, and the service's descriptors. (Simulated event channels
+# keep an eventfd for each peer that there ever was.)
+belongings() {
+    local pid
+    state "$back" 6
+    pid=$(pgrep -P "$manager")
+    xenstore-ls -f | grep /vchan/ | sed 's/ = .*//' | sort
+    find "/proc/$pid/fd" -type l -printf '%l\n' |
+        sed '/eventfd/d; s/:\[[0-9]*\]//' | sort
+}
+# as_before: that is what it was, and nothing of Xen's is left of those that died.
+as_before() {
+    belongings > "$work/after"
+    same "$work/before" "$work/after"
+    diff "$work/before" "$work/after"
+    run 0 xensim leaks
+    [ -z "$err" ] || fail "leaks: $err"
+}
+# ended: so has the service, and what it keeps rings with.
+ended() {
+    manager_end
+    ! pgrep -x vchan-holder > "$work/holders" || fail "vchan-holder is left: $(cat "$work/holders")"
+}
+
+part "$kills kills of the frontend program"
+manager_start 0 "$most" --max-connects=1000000
+domain guest "name=name, connection=connect, path=$work/path"
+back=/local/domain/0/backend/vchan/$(xl domid guest)/0
+live first 1 1
+belongings > "$work/before"
+live program "$kills" "$most"
+unharmed
+[ "$lost" = 0 ] || fail "bytes are lost: $(cat "$work/program.lost")"
+as_before
+ended
+
+# What is in the rings outlives both: vchan-holder maps it, too, and the next backend delivers it.
+part "$kills kills of both"
+manager_start "$kills" "$most" --max-connects=1000000
+live again 1 1
+belongings > "$work/before"
+: > "$work/backend.log"
+kill -USR2 "$manager"
+live both "$kills" $((most * 2))
+manager_says "kills done" $((120 + kills))
+unharmed
+echo "reattached=$(grep -c "Reconfiguring" "$work/backend.log")"
+[ "$lost" = 0 ] || fail "bytes are lost: $(cat "$work/both.lost")"$'\n'"$(tail -n 40 "$work/backend.log")"
+live last 1 1
+as_before
+ended
+
+part "nothing is left"
+run 0 xl-vchan detach guest name
+run 0 xl destroy guest
+xenstore-rm data 2> /dev/null
+finish

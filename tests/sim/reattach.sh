@@ -1,0 +1,266 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# vchan-backend is killed at random moments, KILLS times (100), under load in both directions, with a
+# service manager that holds its descriptors: no byte is lost, none comes twice.
+set -u
+kills=${KILLS:-100}
+limit=$((900 + kills / 2))
+. "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
+PATH=$PWD/tests/programs:$PATH
+most=${KILL_MS:-120} # a life's length at most
+
+# traffic NAME: counted bytes through a channel of the guest, both ways; what came is in $work/NAME.guest
+traffic() {
+    in_guest "$work/$1.guest" bash -c "counted send $work/stop | vchan cat $1 | counted check" &
+    jobs+=($!)
+}
+# terminal_traffic: likewise over the terminal, whose channel ends when its other end is closed: with all that the
+# guest has sent.
+terminal_traffic() {
+    rm -f "$work/enough" "$work/hold"
+    mkfifo "$work/hold"
+    in_guest "$work/pty.guest" bash -c "{ counted send $work/stop; cat $work/hold; } |
+        vchan cat pty | counted check" &
+    jobs+=($!)
+    exec {hold}<> "$work/hold"
+    counted terminal "$work/pty" "$work/stop" "$work/enough" 2> "$work/pty.host" &
+    jobs+=($!)
+}
+terminal_end() {
+    await_line "^sent" "$work/pty.guest"
+    sed -n 's/^sent //p' "$work/pty.guest" > "$work/enough"
+    await_line "^received" "$work/pty.host"
+    exec {hold}>&-
+}
+in_guest() { timeout "$limit" xensim exec guest "${@:2}" 2> "$1"; }
+# await_more TEXT COUNT: the log has it more than so many times, within 30 seconds.
+await_more() {
+    local deadline=$((SECONDS + 30))
+    until [ "$(grep -c "$1" "$work/backend.log")" -gt "$2" ]; do
+        [ $SECONDS -lt $deadline ] || { fail "not in the log again: $1"; return; }
+        read -rt 0.02 <> <(:) || true
+    done
+}
+# await_line TEXT FILE: it is there within 30 seconds.
+await_line() {
+    local deadline=$((SECONDS + 30))
+    until grep -q "$1" "$2"; do
+        [ $SECONDS -lt $deadline ] || { fail "no $1 in $2"; return; }
+        read -rt 0.02 <> <(:) || true
+    done
+}
+# unusual: what the log has besides what is expected.
+unusual() {
+    tail -n 3 "$@"
+    grep -nvE "(Reconfiguring|Connected|InitWait) \(|frontend |came: " "$work/backend.log" | tail -n 20
+}
+# counts FILE…: all that was sent arrived, and nothing came twice.
+counts() {
+    local file sent=0 received=0 lost=0 twice=0 a b c
+    for file; do
+        [ "$(grep -c '^sent' "$file")" = 1 ] && [ "$(grep -c '^received' "$file")" = 1 ] ||
+            { fail "$(unusual "$file")"; return; }
+        sent=$((sent + $(sed -n 's/^sent //p' "$file")))
+        read -r a b c < <(sed -n 's/^received \([0-9]*\) lost \([0-9]*\) duplicated \([0-9]*\)$/\1 \2 \3/p' "$file")
+        received=$((received + ${a:-0})) lost=$((lost + ${b:-0})) twice=$((twice + ${c:-0}))
+    done
+    echo "sent=$sent received=$received lost=$lost duplicated=$twice"
+    [ "$sent $lost $twice" = "$received 0 0" ] ||
+        fail "$(unusual "$@")"
+}
+
+# all_traffic: through all channels, until $work/stop is there.
+all_traffic() {
+    rm -f "$work/stop"
+    jobs=()
+    counted listen "$work/connect" "$work/stop" 2> "$work/connect.host" &
+    jobs+=($!)
+    await_line listens "$work/connect.host"
+    for name in socket connect echo exec; do traffic $name; done
+    counted connect "$work/socket" "$work/stop" 2> "$work/socket.host" &
+    jobs+=($!)
+    terminal_traffic
+    all_connected
+}
+all_connected() {
+    for name in socket connect echo exec pty; do
+        run 0 vchan wait --timeout 30 "$(xl domid guest)/$name"
+    done
+}
+all_traffic_ends() {
+    touch "$work/stop"
+    terminal_end
+    for job in "${jobs[@]}"; do wait "$job" || fail "a job: exit code $?"; done
+    counts "$work"/{connect,socket,echo,exec,pty}.guest "$work"/{connect,socket,exec,pty}.host
+}
+# service: the process of vchan-backend.
+service() { pgrep -P "$manager"; }
+
+part "$kills kills of the backend"
+manager_start "$kills" "$most"
+domain guest "name=socket, connection=socket, path=$work/socket" \
+    "name=connect, connection=connect, path=$work/connect, reconnect=0" \
+    "name=echo, connection=echo, ring=4K" \
+    "name=exec, connection=exec, user=root, reconnect=0, command={ counted send $work/stop & counted check; wait; } 2> $work/exec.host" \
+    "name=pty, connection=pty, path=$work/pty, reconnect=0"
+all_traffic
+link=$(readlink "$work/pty")
+kill -USR2 "$manager"
+manager_says "kills done" $((120 + kills))
+all_traffic_ends
+[ "$(readlink "$work/pty")" = "$link" ] || fail "the link led to $link, and now to $(readlink "$work/pty")"
+[ "$(grep -c "exec: command started" "$work/backend.log")" = 1 ] || fail "another command was started"
+echo "reattached=$(grep -c Reconfiguring "$work/backend.log") kills=$kills"
+
+part "SIGHUP: the same without a kill"
+kill -USR1 "$manager" # it may not have been Connected when the last kill came
+: > "$work/backend.log"
+all_traffic
+for i in 1 2 3 4 5; do
+    before=$(grep -c "goes on as a new process" "$work/backend.log")
+    kill -HUP "$manager"
+    await_more "goes on as a new process" "$before"
+    all_connected
+done
+all_traffic_ends
+await_line "exec: command exited with 0" "$work/backend.log"
+[ -z "$(ps -o stat=,args= --ppid "$(service)")" ] || fail "left: $(ps -o stat=,args= --ppid "$(service)")"
+
+part "a client, a server, a command that leaves: what it was not given is for the next one, through a kill too"
+# The first takes nothing until no more comes; then it says so, and takes what it was given: a command that is none.
+cat > "$work/first" << 'EOF'
+use Socket;
+my ($how, $path, $given) = @ARGV;
+my $end;
+if ($how eq "command") {
+    open($end, "<&", 0) || die;
+} else {
+    socket($end, AF_UNIX, SOCK_STREAM, 0) || die;
+    if ($how eq "client") {
+        connect($end, pack_sockaddr_un($path)) || die;
+    } else {
+        my $listener = $end;
+        bind($listener, pack_sockaddr_un($path)) && listen($listener, 1) || die;
+        accept($end, $listener) || die;
+        unlink($path);
+    }
+}
+my ($had, $has, $calm) = (-1, 0, 0);
+for (; $calm < 10; select(undef, undef, undef, 0.1)) {
+    my $number = pack("i", 0);
+    ioctl($end, 0x541B, $number) || die; # FIONREAD
+    ($had, $has) = ($has, unpack("i", $number));
+    $calm = $has > 0 && $has == $had ? $calm + 1 : 0;
+}
+open(my $file, ">", $given) || die;
+if ($how eq "command") {
+    print $file "x" x $has;
+    close($file);
+    exit(0);
+}
+shutdown($end, 0);
+print $file $_ while sysread($end, $_, 65536);
+EOF
+head -c 2000000 /dev/urandom > "$work/data"
+
+# first_leaves HOW NAME [COUNT]: the guest sends all to it; it left, and the backend was killed.
+first_leaves() {
+    rm -f "$work/given"
+    in_guest "$work/said-guest" vchan cat "$2" < "$work/data" > /dev/null &
+    guest=$!
+    [ "$1" = command ] ||
+        timeout 60 perl "$work/first" "$1" "$work/$2" "$work/given" || fail "the first $1"
+    await_more "$2: .*\(left\|started again\)" 0
+    before=$(grep -c "$2: Reconfiguring" "$work/backend.log")
+    kill -USR1 "$manager"
+    await_more "$2: Reconfiguring" "$before"
+}
+# next_has FILE: the rest is there, to the last byte.
+next_has() {
+    wait "$guest" || fail "the guest: $(cat "$work/said-guest")"
+    tail -c +$(($(stat -c %s "$work/given") + 1)) "$work/data" | cmp - "$1" || fail "the next one was not given the rest"
+}
+: > "$work/backend.log"
+first_leaves client socket
+timeout 60 socat -u "UNIX-CONNECT:$work/socket" - > "$work/rest"
+next_has "$work/rest"
+run 0 xl-vchan attach guest "name=server, connection=connect, path=$work/server, reconnect=1"
+first_leaves server server
+timeout 60 socat -u "UNIX-LISTEN:$work/server" - > "$work/rest"
+next_has "$work/rest"
+run 0 xl-vchan attach guest "name=command, connection=exec, user=root, reconnect=1, command=[ -e $work/given ] || exec perl $work/first command none $work/given; exec cat > $work/rest"
+first_leaves command command
+next_has "$work/rest"
+
+part "a terminal: one that has it open after the other (reconnect=1), through kills between them and of both"
+# The first takes nothing until no more comes; then, of a service that is stopped, what it was given, and leaves. The
+# second takes COUNT bytes, and says so when it has half of them.
+cat > "$work/user" << 'EOF'
+use Fcntl;
+my ($path, $given, $count) = @ARGV;
+sysopen(my $end, $path, O_RDWR | O_NOCTTY) || die;
+open(my $file, ">", $given) || die;
+$| = 1;
+my ($had, $has, $calm) = (0, 0, 0);
+if ($count) {
+    for (; $had < $count; $had += length) {
+        my $want = $count - $had < 4096 ? $count - $had : 4096;
+        sysread($end, $_, $want) || die;
+        print $file $_;
+        next if $had >= $count / 2 || $had + length() < $count / 2;
+        syswrite($end, "second");
+        print "half\n";
+    }
+    exit(0);
+}
+syswrite($end, "first ");
+for (; $calm < 10; select(undef, undef, undef, 0.1)) {
+    my $number = pack("i", 0);
+    ioctl($end, 0x541B, $number) || die; # FIONREAD
+    ($had, $has) = ($has, unpack("i", $number));
+    $calm = $has > 0 && $has == $had ? $calm + 1 : 0;
+}
+print "calm\n";
+<STDIN>;
+fcntl($end, F_SETFL, O_NONBLOCK);
+for ($calm = 0; $calm < 10; select(undef, undef, undef, 0.05)) {
+    for ($calm++; sysread($end, $_, 65536); $calm = 0) {
+        print $file $_;
+    }
+}
+EOF
+# at_terminal GIVEN COUNT: who has it open ($user), and has come to the point that it tells.
+at_terminal() {
+    exec {said_user}< <(exec timeout 100 perl "$work/user" "$work/next" "$1" "$2" < "$work/go")
+    user=$!
+    read -r -t 60 -u "$said_user" line || fail "who has the terminal open says nothing"
+}
+leaves_terminal() {
+    wait "$user" || fail "who had the terminal open: exit code $?"
+    exec {said_user}<&-
+}
+run 0 xl-vchan attach guest "name=next, connection=pty, path=$work/next, reconnect=1"
+mkfifo "$work/go"
+exec {go}<> "$work/go"
+in_guest "$work/said-guest" vchan cat next < "$work/data" > "$work/answers" &
+guest=$!
+at_terminal "$work/given" 0
+freeze "$(service)"
+echo >&"$go"
+leaves_terminal
+before=$(grep -c "next: Reconfiguring" "$work/backend.log")
+kill -USR1 "$manager"
+await_more "next: Reconfiguring" "$before"
+at_terminal "$work/rest" $((2000000 - $(stat -c %s "$work/given")))
+kill -USR1 "$manager"
+leaves_terminal
+exec {go}>&-
+next_has "$work/rest"
+[ "$(cat "$work/answers")" = "first second" ] || fail "the guest was given: $(cat "$work/answers")"
+
+part "nothing is left"
+manager_end
+for name in socket connect echo exec pty server command next; do run 0 xl-vchan detach guest $name; done
+run 0 xl destroy guest
+xenstore-rm data 2> /dev/null
+finish

@@ -1,0 +1,101 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# vchan-backend is given what a process of a later version kept: it refuses in one line, and neither closes nor
+# drops any of it, so that such a process can still have it. What has no version is taken over.
+set -u
+. "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
+
+# started NAMES [FD…]: vchan-backend, as a process that replaced another one, which kept these descriptors by these
+# names (separated by blanks); the code, the log and what the manager was told: $code, $log and $told.
+started() {
+    local names=$1 kept name
+    shift
+    : > "$work/kept"
+    for name in $names; do
+        echo "$1 1 $name" >> "$work/kept"
+        shift
+    done
+    exec {kept}< "$work/kept"
+    datagrams "$work/notify" "$work/told"
+    PVCHAN_KEPT=$kept NOTIFY_SOCKET=$work/notify timeout 100 vchan-backend 2> "$work/log"
+    code=$?
+    exec {kept}<&-
+    socat -u - "UNIX-SENDTO:$work/notify" <<< "the end"
+    told "$work/told" "the end"
+    kill "$receiver"
+    wait "$receiver" 2> /dev/null
+    rm -f "$work/notify"
+    log=$(cat "$work/log")
+    told=$(cat "$work/told")
+}
+# refuses WHAT: it did, in that one line, and gave nothing up.
+refuses() {
+    local line="cannot take over what an earlier process kept: $1 (start the program that kept it, or stop the service to give it up)"
+    [ "$code" = 1 ] || fail "exit code $code"
+    [[ $log == *"$line" && $(wc -l < "$work/log") = 1 ]] || fail "the log: $log"$'\n'"    not $line"
+    [ "$told" = "the end" ] || fail "the manager is told: $told"
+}
+# journal VERSION: a journal that says so, its descriptor in $journal.
+journal() {
+    printf "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\\x$1\0\0\0" > "$work/journal"
+    exec {journal}<> "$work/journal"
+}
+mkfifo "$work/pipe"
+exec {pipe}<> "$work/pipe"
+
+part "names of another version"
+started "1/0.to v1.1/0.socket v2.1/1.socket" $pipe $pipe $pipe
+refuses "its names are of version 2, not 0"
+
+part "a journal of another version"
+journal 02
+started "1/0.to 1/0.from 1/0.journal 1/0.socket" $pipe $pipe "$journal" $pipe
+refuses "a journal is of version 2, not 1"
+exec {journal}<&-
+
+part "a holder of another version: its socket stays open"
+cat > "$work/holder.py" << 'PYTHON'
+import os, socket, subprocess, sys, threading
+ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+heard = []
+def serve():
+    while True:
+        message = ours.recv(4096)
+        if not message:
+            break
+        heard.append(message[0])
+        ours.send(message[:8] + b"\2\0\0\0" + message[12:]) # the result
+thread = threading.Thread(target=serve)
+thread.start()
+code = subprocess.call(sys.argv[1:2] + [str(theirs.fileno())], pass_fds=[theirs.fileno()], timeout=500)
+alive = thread.is_alive()
+theirs.shutdown(socket.SHUT_WR)
+thread.join(100)
+print("heard", heard, "alive", alive)
+PYTHON
+export -f started datagrams told fail
+export work
+printf '#!/bin/bash\nstarted holder.socket "$1"\necho "$code" > "$work/code"\n' > "$work/with-holder"
+chmod +x "$work/with-holder"
+out=$(timeout 500 python3 "$work/holder.py" "$work/with-holder")
+says "heard [3] alive True"
+code=$(cat "$work/code")
+log=$(cat "$work/log")
+told=$(cat "$work/told")
+refuses "its vchan-holder is of version 2, not 1"
+
+part "without a version: it goes on"
+journal 01
+started_once() {
+    : > "$work/kept"
+    echo "$pipe 1 1/0.to" > "$work/kept"
+    echo "$journal 1 1/0.journal" >> "$work/kept"
+    exec {kept}< "$work/kept"
+    exec {log}< <(PVCHAN_KEPT=$kept exec vchan-backend -v 2>&1)
+    backend=$!
+    exec {kept}<&-
+}
+started_once
+backend_ready
+backend_stop
+finish

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vchan/endpoint.h: what a backend asks of xenstore when its frontend plays with the page, and what
+ * a frontend believes of its ring sizes. The rest is played here.
+ */
+#include "vchan/endpoint.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/lib/check-main.h"
+#include "state/lock.h"
+
+#define OWN "backend/vchan/5/0"
+
+/* xenstore, and the page. */
+static struct {
+    enum xenbus_state own, peer;
+    unsigned int reads;
+    bool restless; /* the frontend is at 1 and at 6 by turns, at each look */
+    unsigned int unfinished;
+    unsigned int ports; /* reads of event-channel, which is another each time */
+    evtchn_port_t bound;
+    bool died;
+    unsigned int open;
+    struct channel_owner owner;
+    uint32_t ring; /* read-ring and write-ring; 0: there are none */
+    struct ring_orders granted;
+    struct ring_orders most; /* that a backend maps */
+} host;
+
+/* ---- xenstore ---- */
+
+static enum xenbus_state *state_in(const char *dir)
+{
+    return strcmp(dir, OWN) == 0 ? &host.own : &host.peer;
+}
+
+int store_read_state(struct store *store, const char *dir, enum xenbus_state *state)
+{
+    (void)store;
+    host.reads++;
+    if (host.restless && state_in(dir) == &host.peer)
+        host.peer = host.own == XenbusStateInitWait ? XenbusStateClosed : XenbusStateInitialising;
+    *state = *state_in(dir);
+    return 0;
+}
+
+int store_write_state(struct store *store, const char *dir, enum xenbus_state state)
+{
+    (void)store;
+    *state_in(dir) = state;
+    return 0;
+}
+
+int store_read_number(struct store *store, const char *dir, const char *key, uint32_t max,
+                      uint32_t *value)
+{
+    (void)store, (void)dir, (void)max;
+    host.reads++;
+    if (strstr(key, "-ring") && host.ring == 0)
+        return -ENOENT;
+    if (strcmp(key, "event-channel") == 0) {
+        *value = ++host.ports;
+        return 0;
+    }
+    *value = strcmp(key, "frontend-id") == 0 ? 5 : strstr(key, "-ring") ? host.ring : 1;
+    return 0;
+}
+
+int store_write_number(struct store *store, const char *dir, const char *key, uint32_t value)
+{
+    if (strcmp(key, "state") == 0)
+        store_write_state(store, dir, value);
+    return 0;
+}
+
+int store_read_text(struct store *store, const char *dir, const char *key, char *text, size_t size)
+{
+    (void)store, (void)dir;
+    if (strcmp(key, "error") == 0)
+        return -ENOENT;
+    snprintf(text, size, "%s", strcmp(key, "name") == 0 ? "echo" : "/local/domain/5/device/vchan/0");
+    return 0;
+}
+
+int store_write_device(struct store *store, const char *dir, const char *key, const char *text)
+{
+    (void)store, (void)dir, (void)key, (void)text;
+    return 0;
+}
+
+bool store_exists(struct store *store, const char *dir, const char *key)
+{
+    (void)store, (void)dir;
+    return strcmp(key, "state") == 0;
+}
+
+int store_remove(struct store *store, const char *path)
+{
+    (void)store, (void)path;
+    return 0;
+}
+
+int store_list(struct store *store, const char *dir, const char *key, char ***names,
+               unsigned int *count)
+{
+    (void)store, (void)dir, (void)key;
+    *names = NULL;
+    *count = 0;
+    return 0;
+}
+
+int store_own_domid(struct store *store, domid_t *domid)
+{
+    (void)store;
+    *domid = 0;
+    return 0;
+}
+
+int store_transaction(struct store *store, int (*fill)(struct store *store, void *arg), void *arg)
+{
+    return fill(store, arg);
+}
+
+int parse_number(const char *text, uint32_t max, uint32_t *value)
+{
+    *value = (uint32_t)strtoul(text, NULL, 10);
+    return *value > max ? -ERANGE : 0;
+}
+
+int lock_number_take(off_t number)
+{
+    (void)number;
+    return 0;
+}
+
+void lock_number_release(off_t number)
+{
+    (void)number;
+}
+
+/* ---- the channel ---- */
+
+int channel_join(struct xen *xen, domid_t peer, uint32_t ring_ref, evtchn_port_t port,
+                 const struct ring_orders *most, struct channel_owner owner,
+                 struct channel **channel)
+{
+    if (most)
+        host.most = *most;
+    (void)xen, (void)peer, (void)ring_ref;
+    host.bound = port;
+    host.owner = owner;
+    host.open++;
+    *channel = (struct channel *)&host;
+    return 0;
+}
+
+int channel_adopt(struct xen *xen, domid_t peer, uint32_t ring_ref, const struct ring_orders *most,
+                  struct channel_owner owner, struct channel **channel)
+{
+    return channel_join(xen, peer, ring_ref, 0, most, owner, channel);
+}
+
+int channel_serve(struct xen *xen, domid_t peer, const struct ring_orders *orders,
+                  struct channel_owner owner, struct channel **channel)
+{
+    host.granted = *orders;
+    return channel_join(xen, peer, 0, 0, NULL, owner, channel);
+}
+
+void channel_close(struct channel *channel)
+{
+    host.open -= channel != NULL;
+}
+
+bool channel_peer_died(const struct channel *channel)
+{
+    (void)channel;
+    return host.died;
+}
+
+bool channel_peer_left(const struct channel *channel)
+{
+    return channel_peer_died(channel);
+}
+
+void channel_set_ended(struct channel *channel)
+{
+    (void)channel;
+}
+
+void channel_set_gone(struct channel *channel)
+{
+    (void)channel;
+}
+
+void channel_set_patient(struct channel *channel, bool patient)
+{
+    (void)channel, (void)patient;
+}
+
+uint32_t channel_ring_ref(const struct channel *channel)
+{
+    (void)channel;
+    return 0;
+}
+
+evtchn_port_t channel_port(const struct channel *channel)
+{
+    (void)channel;
+    return 0;
+}
+
+uint32_t channel_read_size(const struct channel *channel)
+{
+    (void)channel;
+    return 4096;
+}
+
+uint32_t channel_write_size(const struct channel *channel)
+{
+    return channel_read_size(channel);
+}
+
+/* ---- */
+
+static void signal_it(bool died)
+{
+    host.died = died;
+    host.owner.fired((struct channel *)&host, host.owner.arg);
+}
+
+/* A backend's side, led to Connected. */
+static struct endpoint *backend_connected(uint32_t ring)
+{
+    static const struct endpoint_ops ops = {0};
+    struct endpoint *endpoint;
+
+    memset(&host, 0, sizeof(host));
+    host.ring = ring;
+    host.own = host.peer = XenbusStateInitialising;
+    ck_assert_int_eq(endpoint_open(NULL, NULL, MACHINE_BACKEND, OWN, &ops, NULL, &endpoint), 0);
+    endpoint_look(endpoint);
+    ck_assert_int_eq(host.own, XenbusStateInitWait);
+    host.peer = XenbusStateInitialised;
+    endpoint_look(endpoint);
+    host.peer = XenbusStateConnected;
+    endpoint_look(endpoint);
+    ck_assert_ptr_nonnull(endpoint_channel(endpoint));
+    return endpoint;
+}
+
+/*
+ * What is in the ring cannot be delivered at once, and the frontend goes on dying and living
+ * meanwhile.
+ */
+START_TEST(test_a_live_byte_that_flips_is_not_asked_about)
+{
+    struct endpoint *endpoint = backend_connected(4096);
+    unsigned int reads;
+
+    signal_it(true);
+    reads = host.reads;
+    for (int i = 0; i < 1000; i++)
+        signal_it(i % 2);
+    ck_assert_uint_eq(host.reads, reads);
+    ck_assert_uint_eq(host.open, 1);
+    endpoint_set_drained(endpoint);
+    ck_assert_int_eq(host.own, XenbusStateClosed);
+    ck_assert_uint_eq(host.open, 0);
+    endpoint_close(endpoint);
+}
+END_TEST
+
+/* One that flips to life when all is delivered has to die once more. */
+START_TEST(test_a_frontend_that_died_after_all_is_seen)
+{
+    struct endpoint *endpoint = backend_connected(4096);
+
+    signal_it(true);
+    signal_it(false);
+    endpoint_set_drained(endpoint);
+    ck_assert_int_eq(host.own, XenbusStateConnected);
+    signal_it(true);
+    ck_assert_int_eq(host.own, XenbusStateClosed);
+    ck_assert_uint_eq(host.open, 0);
+    endpoint_close(endpoint);
+}
+END_TEST
+
+/* A frontend may use less than its toolstack declared, and never more. */
+START_TEST(test_a_backend_maps_what_was_declared)
+{
+    struct endpoint *endpoint = backend_connected(16 * 1024);
+
+    ck_assert_uint_eq(host.most.read, 14);
+    ck_assert_uint_eq(host.most.write, 14);
+    endpoint_close(endpoint);
+    endpoint = backend_connected(0); /* an older toolstack's */
+    ck_assert_uint_eq(host.most.read, 16);
+    ck_assert_uint_eq(host.most.write, 16);
+    endpoint_close(endpoint);
+}
+END_TEST
+
+static void be_unfinished(void *arg)
+{
+    (void)arg;
+    host.unfinished++;
+}
+
+START_TEST(test_what_is_left_to_do_is_not_forgotten)
+{
+    static const struct endpoint_ops ops = {.unfinished = be_unfinished};
+    struct endpoint *endpoint;
+
+    memset(&host, 0, sizeof(host));
+    host.own = XenbusStateInitialising;
+    host.restless = true;
+    ck_assert_int_eq(endpoint_open(NULL, NULL, MACHINE_BACKEND, OWN, &ops, NULL, &endpoint), 0);
+    endpoint_look(endpoint);
+    ck_assert_uint_eq(host.unfinished, 1);
+    host.restless = false;
+    host.peer = XenbusStateInitialising;
+    endpoint_look(endpoint);
+    ck_assert_int_eq(host.own, XenbusStateInitWait);
+    ck_assert_uint_eq(host.unfinished, 1);
+    endpoint_close(endpoint);
+}
+END_TEST
+
+START_TEST(test_a_port_is_read_once)
+{
+    static const struct endpoint_ops ops = {.reattaches = true};
+    struct endpoint *endpoint;
+
+    memset(&host, 0, sizeof(host));
+    host.own = host.peer = XenbusStateConnected;
+    ck_assert_int_eq(endpoint_open(NULL, NULL, MACHINE_BACKEND, OWN, &ops, NULL, &endpoint), 0);
+    endpoint_look(endpoint);
+    ck_assert_ptr_nonnull(endpoint_channel(endpoint));
+    ck_assert_uint_eq(host.ports, 1);
+    ck_assert_uint_eq(host.bound, 1);
+    endpoint_close(endpoint);
+}
+END_TEST
+
+/*
+ * The sizes are read once, when the device is taken over: what they become later is for its next
+ * life.
+ */
+START_TEST(test_sizes_that_change_are_not_believed)
+{
+    static const struct endpoint_ops ops = {0};
+    struct endpoint *endpoint;
+
+    memset(&host, 0, sizeof(host));
+    host.own = host.peer = XenbusStateInitialising;
+    host.ring = 4096;
+    ck_assert_int_eq(endpoint_open(NULL, NULL, MACHINE_FRONTEND, OWN, &ops, NULL, &endpoint), 0);
+    endpoint_look(endpoint);
+    host.ring = RING_SIZE_MAX;
+    host.peer = XenbusStateInitWait;
+    endpoint_look(endpoint);
+    ck_assert_int_eq(host.own, XenbusStateInitialised);
+    ck_assert_uint_eq(host.granted.read, 12);
+    ck_assert_uint_eq(host.granted.write, 12);
+    endpoint_close(endpoint);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tcase = tcase_create("endpoint");
+
+    tcase_add_test(tcase, test_a_live_byte_that_flips_is_not_asked_about);
+    tcase_add_test(tcase, test_a_frontend_that_died_after_all_is_seen);
+    tcase_add_test(tcase, test_a_backend_maps_what_was_declared);
+    tcase_add_test(tcase, test_what_is_left_to_do_is_not_forgotten);
+    tcase_add_test(tcase, test_a_port_is_read_once);
+    tcase_add_test(tcase, test_sizes_that_change_are_not_believed);
+    return check_main("endpoint", tcase);
+}
