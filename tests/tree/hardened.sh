@@ -37,7 +37,7 @@ object() {
     [ "$(uname -m)" != x86_64 ] || [ "$(landings "$1")" -gt 5 ] || fail "$1: jumps are not checked"
 }
 
-for file in vchan-backend vchan-frontend xl-vchan frontend/.libs/vchan; do
+for file in vchan-backend vchan-frontend xl-vchan cli/.libs/vchan; do
     program "$file"
 done
 object .libs/libpvchan.so
