@@ -25,7 +25,7 @@ contains "vchan list" "$(guest-exec g3 vchan list)" org.example.sock
 
 step "socket: a client in domain 0 meets the guest"
 echo from-guest | guest-exec g3 vchan cat --timeout 90 org.example.sock >to-guest &
-echo from-dom0 | timeout 30 socat -t 20 - "UNIX-CONNECT:$PWD/sock" >to-dom0 || fail "socat"
+echo from-dom0 | timeout 300 socat -t 250 - "UNIX-CONNECT:$PWD/sock" >to-dom0 || fail "socat"
 wait $! || fail "vchan cat: $?"
 same "from the guest" "$(cat to-dom0)" from-guest
 same "from domain 0" "$(cat to-guest)" from-dom0

@@ -15,7 +15,7 @@ same "bytes" "$(cat got)" "$sum"
 
 step "vchan --server in g1, libxenvchan's client in domain 0"
 guest-exec g1 sh -c 'vchan cat --timeout 90 --server 0 data/two </dev/null | sha256sum' >got &
-timeout 60 lvcat client "$g1" "$home/two" -1 <bytes || fail "lvcat"
+timeout 300 lvcat client "$g1" "$home/two" -1 <bytes || fail "lvcat"
 wait $!
 same "bytes" "$(cat got)" "$sum"
 
@@ -58,13 +58,13 @@ wait $listener
 
 step "vchan echo --server in g1, vchan-socket-proxy's client in domain 0"
 guest-exec g1 vchan echo --once --server 0 data/five &
-timeout 60 vchan-socket-proxy -m client "$g1" "$home/five" "$PWD/proxy.sock" &
+timeout 300 vchan-socket-proxy -m client "$g1" "$home/five" "$PWD/proxy.sock" &
 proxy=$!
 wait_for 90 "the proxy does not listen" test -S proxy.sock
 # The proxy drops what is still to come when its client has no more to send.
 : >got
 { echo hello; wait_for 90 "no answer" test -s got; } |
-    timeout 30 socat - UNIX-CONNECT:proxy.sock >got
+    timeout 300 socat - UNIX-CONNECT:proxy.sock >got
 same "echo" "$(cat got)" hello
 kill $proxy
 wait

@@ -12,10 +12,10 @@ one_way()
     step "domain 0 to g1, $1 serves, rings $2 and $3"
     if [ "$1" = dom0 ]; then
         guest-exec g1 sh -c 'lvcat client 0 /local/domain/0/data/plain </dev/null | sha256sum' >got &
-        timeout 60 lvcat server "$g1" /local/domain/0/data/plain "$2" "$3" -1 <bytes || fail "server"
+        timeout 300 lvcat server "$g1" /local/domain/0/data/plain "$2" "$3" -1 <bytes || fail "server"
     else
         guest-exec g1 sh -c "lvcat server 0 data/plain $2 $3 </dev/null | sha256sum" >got &
-        timeout 60 lvcat client "$g1" "/local/domain/$g1/data/plain" -1 <bytes || fail "client"
+        timeout 300 lvcat client "$g1" "/local/domain/$g1/data/plain" -1 <bytes || fail "client"
     fi
     wait $!
     same "bytes" "$(cat got)" "$sum"
