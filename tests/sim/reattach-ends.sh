@@ -61,7 +61,10 @@ holds() { [ "$(wc -c < "$1")" = "$2" ]; }
 # renew kill|hangup: another process goes on.
 renew() {
     case $1 in
-    kill) kill -9 "$(pgrep -P "$manager" -x vchan-backend)" || fail "no service is there to be killed" ;;
+    kill)
+        within 60 pgrep -P "$manager" -x vchan-backend # the one before it may just have been killed
+        kill -9 "$(pgrep -P "$manager" -x vchan-backend)" || fail "no service is there to be killed"
+        ;;
     hangup) kill -HUP "$manager" || fail "the manager has gone" ;;
     esac
 }
