@@ -11,9 +11,10 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "vchan/endpoint.h"
 #include "libpvchan/pvchan.h"
+#include "state/endpoint.h"
 #include "state/watches.h"
+#include "vchan/rings.h"
 
 struct channel_name;
 
@@ -40,7 +41,7 @@ struct pvchan_group {
 
 /*
  * Three kinds: named (endpoint), plain server (plain, serves), plain client (plain). A named
- * one's channel belongs to its endpoint, and may go away before the handle does.
+ * one's channel comes and goes with its endpoint's rings, and may go away before the handle does.
  */
 struct pvchan {
     struct pvchan_group *group;
@@ -65,6 +66,7 @@ struct pvchan {
     void *data; /* the program's */
 
     struct endpoint *endpoint;
+    struct channel_rings rings; /* a named one's */
     enum machine_role role;
     struct channel *plain;
     bool serves;       /* a plain one: it is the server, and its keys are at path */

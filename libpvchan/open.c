@@ -33,7 +33,7 @@ static int refused(const struct pvchan *handle)
  */
 static bool both_connected(const struct endpoint *endpoint)
 {
-    return endpoint_channel(endpoint) &&
+    return endpoint_is_connected(endpoint) &&
            endpoint_peer_state(endpoint) != XenbusStateInitialised;
 }
 
@@ -55,7 +55,7 @@ static void end_of_life(void *arg)
 {
     struct pvchan *handle = arg;
 
-    if (endpoint_channel(handle->endpoint))
+    if (endpoint_is_connected(handle->endpoint))
         endpoint_set_leaving(handle->endpoint);
 }
 
@@ -95,9 +95,10 @@ static int connect_named(struct pvchan *handle, const char *name)
     struct channel_view device;
     int rc = channels_look(group->store, &group->names, &group->names_count, name, true, &device);
 
+    channel_rings_init(&handle->rings, group->xen);
     if (rc == 0)
-        rc = endpoint_open(group->store, group->xen, device.role, device.dir, &ops, handle,
-                           &handle->endpoint);
+        rc = endpoint_open(group->store, &handle->rings.rings, device.role, device.dir, &ops,
+                           handle, &handle->endpoint);
     if (rc < 0)
         return rc;
     handle->role = device.role;

@@ -13,7 +13,9 @@ struct channel *handle_channel(const struct pvchan *handle)
 {
     if (handle->opened < 0)
         return NULL; /* not yet, or never */
-    return handle->endpoint ? endpoint_channel(handle->endpoint) : handle->plain;
+    if (!handle->endpoint)
+        return handle->plain;
+    return endpoint_is_connected(handle->endpoint) ? handle->rings.channel : NULL;
 }
 
 /* Why a handle has no channel: it is not open yet, was not opened, or has come to its end. */

@@ -142,6 +142,11 @@ int connection_choose(struct connection *connection, char why[CONNECTION_WHY_MAX
     return rc;
 }
 
+struct channel *connection_channel(const struct connection *connection)
+{
+    return endpoint_is_connected(connection->endpoint) ? connection->rings.channel : NULL;
+}
+
 int connection_take(struct connection *connection, const char *what)
 {
     int fd = -ENOENT;

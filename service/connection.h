@@ -19,8 +19,9 @@
 #include "service/log.h"
 #include "service/kinds/place.h"
 #include "service/quota.h"
+#include "state/endpoint.h"
 #include "state/store.h"
-#include "vchan/endpoint.h"
+#include "vchan/rings.h"
 
 struct event_base;
 
@@ -58,6 +59,7 @@ struct connection {
     struct connection_spec spec;
     struct event_base *base;
     struct endpoint *endpoint; /* set before open */
+    struct channel_rings rings; /* the endpoint's */
     struct keep *keep;         /* what outlives the process, or NULL */
     const char *id;            /* "5/0": who keeps it */
     char label[128];           /* "5/0 org.example.db", for the log */
@@ -80,7 +82,7 @@ struct connection_kind {
 
     /* The guest opens it: endpoint_set_ready() or endpoint_fail(), now or later. NULL: app. */
     void (*open)(struct connection *connection);
-    /* Bytes may flow from now on: endpoint_channel() is there. */
+    /* Bytes may flow from now on: connection_channel() is there. */
     void (*start)(struct connection *connection);
     /* After start: there may be bytes, room, or the end. */
     void (*stir)(struct connection *connection);
@@ -118,6 +120,9 @@ int connection_take(struct connection *connection, const char *what);
 
 /* Closes a descriptor, kept or not, and sets it to -1. One of -1 is none. */
 void connection_let_go(struct connection *connection, const char *what, int *fd);
+
+/* The channel, from start to close, or NULL. */
+struct channel *connection_channel(const struct connection *connection);
 
 /* For the log: there was a connection, but it went with the process that had it. */
 void connection_mourn(const struct connection *connection);

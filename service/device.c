@@ -182,7 +182,7 @@ static void device_connected(void *arg)
 
     device->connected = true;
     device->retrying = false;
-    account_begin(&device->connection.account, endpoint_channel(device->endpoint));
+    account_begin(&device->connection.account, connection_channel(&device->connection));
     device->connection.kind->start(&device->connection);
 }
 
@@ -195,7 +195,7 @@ static void device_stirred(void *arg)
 
 static bool has_moved_bytes(const struct device *device)
 {
-    const struct channel *channel = endpoint_channel(device->endpoint);
+    const struct channel *channel = connection_channel(&device->connection);
     const struct channel_counts *counts = channel ? channel_counts(channel) : NULL;
 
     return counts && (counts->received || counts->sent);
@@ -441,9 +441,12 @@ static void explain_open(const struct device *device, int rc, char why[CONNECTIO
 
 static int device_open(struct device *device, char why[CONNECTION_WHY_MAX])
 {
-    int rc = endpoint_open(device->host->store, device->host->xen, device->role, device->dir,
-                           &device_ops, device, &device->endpoint);
+    struct channel_rings *rings = &device->connection.rings;
+    int rc;
 
+    channel_rings_init(rings, device->host->xen);
+    rc = endpoint_open(device->host->store, &rings->rings, device->role, device->dir, &device_ops,
+                       device, &device->endpoint);
     device->connection.endpoint = device->endpoint;
     if (rc < 0)
         explain_open(device, rc, why);
@@ -695,7 +698,7 @@ bool device_is_others(const struct device *device)
 
 bool device_is_connected(const struct device *device)
 {
-    return device->endpoint && endpoint_channel(device->endpoint);
+    return device->endpoint && endpoint_is_connected(device->endpoint);
 }
 
 void device_end(struct device *device)

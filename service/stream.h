@@ -13,7 +13,7 @@
 #include <stdbool.h>
 
 #include "service/connection.h"
-#include "vchan/endpoint.h"
+#include "state/endpoint.h"
 #include "vchan/relay.h"
 
 struct event;

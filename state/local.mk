@@ -5,10 +5,12 @@ libstate_la_SOURCES = \
 	state/declaration.c state/declaration.h \
 	state/descriptor.c state/descriptor.h \
 	state/device.c state/device.h \
+	state/endpoint.c state/endpoint.h state/endpoint-acts.c state/endpoint-own.h \
 	state/error.c state/error.h \
 	state/lock.c state/lock.h \
 	state/machine.c state/machine.h \
 	state/notify.c state/notify.h \
+	state/rings.h \
 	state/seconds.c state/seconds.h \
 	state/stderr.c state/stderr.h \
 	state/store.c state/store.h \

@@ -121,8 +121,8 @@ tests_unit_echo_SOURCES = tests/unit/echo.c
 tests_unit_echo_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_unit_echo_LDADD = libcommand.la libpvchan.la $(CHECK_LIBS)
 
-tests_unit_endpoint_SOURCES = tests/unit/endpoint.c state/device.c state/error.c state/machine.c state/xenbus.c \
-	state/claims.c vchan/endpoint.c vchan/endpoint-acts.c
+tests_unit_endpoint_SOURCES = tests/unit/endpoint.c state/claims.c state/device.c state/endpoint.c state/endpoint-acts.c \
+	state/error.c state/machine.c state/xenbus.c
 tests_unit_endpoint_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_unit_endpoint_LDADD = $(CHECK_LIBS)
 

@@ -4,10 +4,10 @@ libvchan_la_SOURCES = \
 	vchan/barrier.h \
 	vchan/channel.c vchan/channel.h \
 	vchan/copy.c vchan/copy.h \
-	vchan/endpoint.c vchan/endpoint.h vchan/endpoint-acts.c vchan/endpoint-own.h \
 	vchan/pace.c vchan/pace.h \
 	vchan/relay.c vchan/relay.h \
 	vchan/ring.c vchan/ring.h \
+	vchan/rings.c vchan/rings.h \
 	vchan/spin.c vchan/spin.h \
 	vchan/trial.c vchan/trial.h \
 	vchan/xen.c vchan/xen.h

@@ -6,7 +6,7 @@
 #ifndef SERVICE_HANDOVER_HOLDER_OWN_H
 #define SERVICE_HANDOVER_HOLDER_OWN_H
 
-#include "vchan/endpoint.h"
+#include "state/endpoint.h"
 
 /*
  * HOLDER_VERSION's result is the version that the holder speaks. One that answers -ENOSYS is older,

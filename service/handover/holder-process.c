@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <xengnttab.h>
 
 #include "service/handover/holder-own.h"
 #include "service/handover/holder.h"

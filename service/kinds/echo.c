@@ -49,7 +49,7 @@ static void echo_end(struct connection *connection, int rc)
 
 static void echo_stir(struct connection *connection)
 {
-    struct channel *channel = endpoint_channel(connection->endpoint);
+    struct channel *channel = connection_channel(connection);
     size_t moved = 0;
     ssize_t rc = -EAGAIN;
 
@@ -99,7 +99,7 @@ static void echo_mend(struct channel *channel)
 static void echo_start(struct connection *connection)
 {
     if (endpoint_resumed(connection->endpoint))
-        echo_mend(endpoint_channel(connection->endpoint));
+        echo_mend(connection_channel(connection));
     echo_later(connection);
 }
 

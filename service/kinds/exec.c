@@ -248,7 +248,7 @@ static int keep_program(struct exec *exec)
 static void exec_start(struct connection *connection)
 {
     struct exec *exec = connection->state;
-    int rc = stream_start(&exec->stream, connection->base, endpoint_channel(connection->endpoint),
+    int rc = stream_start(&exec->stream, connection->base, connection_channel(connection),
                           exec->output, exec->input, exec_stepped, exec);
 
     if (rc == 0)
@@ -324,7 +324,7 @@ static void exec_unplug(struct connection *connection)
 static void look_alone(struct exec *exec)
 {
     struct endpoint *endpoint = exec->connection->endpoint;
-    int bytes = channel_readable(endpoint_channel(endpoint), 1);
+    int bytes = channel_readable(connection_channel(exec->connection), 1);
 
     if (bytes == -EPROTO) {
         endpoint_fail_corrupt(endpoint);

@@ -35,7 +35,7 @@ static void drop(struct party *party, void (*end)(struct stream *stream))
 static void wait_alone(struct party *party)
 {
     struct endpoint *endpoint = party_endpoint(party);
-    struct channel *channel = endpoint_channel(endpoint);
+    struct channel *channel = connection_channel(party->connection);
     int bytes = party->guest_ended ? 0 : channel_readable(channel, 1);
 
     if (bytes >= 0)
@@ -162,7 +162,7 @@ void party_come(struct party *party, int fd, const char *who)
     party->fd = fd;
     account_set_peer(&connection->account, "%s", who);
     connection_log(connection, LOG_DETAILS, "%s came: %s", party->ops->noun, who);
-    rc = stream_start(&party->stream, connection->base, endpoint_channel(connection->endpoint), fd,
+    rc = stream_start(&party->stream, connection->base, connection_channel(connection), fd,
                       fd, stepped, party);
     if (rc == 0)
         rc = keep(party);

@@ -117,7 +117,7 @@ static void reach(struct search *search, const struct world *world, const char *
     *bucket = search->count++;
 }
 
-/* ---- what a side's process does: the model of vchan/endpoint.c ---- */
+/* ---- what a side's process does: the model of state/endpoint.c ---- */
 
 static enum xenbus_state seen(uint8_t state, enum xenbus_state nonsense)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vchan/endpoint.h: what a backend asks of xenstore when its frontend plays with the page, and what
+ * state/endpoint.h: what a backend asks of xenstore when its frontend plays with the page, and what
  * a frontend believes of its ring sizes. The rest is played here.
  */
-#include "vchan/endpoint.h"
+#include "state/endpoint.h"
 
 #include <check.h>
 #include <errno.h>
@@ -16,17 +16,16 @@
 
 #define OWN "backend/vchan/5/0"
 
-/* xenstore, and the page. */
+/* xenstore, and the rings. */
 static struct {
     enum xenbus_state own, peer;
     unsigned int reads;
     bool restless; /* the frontend is at 1 and at 6 by turns, at each look */
     unsigned int unfinished;
     unsigned int ports; /* reads of event-channel, which is another each time */
-    evtchn_port_t bound;
+    uint32_t bound;
     bool died;
     unsigned int open;
-    struct channel_owner owner;
     uint32_t ring; /* read-ring and write-ring; 0: there are none */
     struct ring_orders granted;
     struct ring_orders most; /* that a backend maps */
@@ -143,95 +142,82 @@ void lock_number_release(off_t number)
     (void)number;
 }
 
-/* ---- the channel ---- */
+/* ---- the rings ---- */
 
-int channel_join(struct xen *xen, domid_t peer, uint32_t ring_ref, evtchn_port_t port,
-                 const struct ring_orders *most, struct channel_owner owner,
-                 struct channel **channel)
+static int ring_map(struct rings *rings, domid_t peer, const struct rings_keys *keys,
+                    const struct ring_orders *most)
 {
-    if (most)
-        host.most = *most;
-    (void)xen, (void)peer, (void)ring_ref;
-    host.bound = port;
-    host.owner = owner;
+    (void)rings, (void)peer;
+    host.bound = keys->port;
+    host.most = *most;
     host.open++;
-    *channel = (struct channel *)&host;
     return 0;
 }
 
-int channel_adopt(struct xen *xen, domid_t peer, uint32_t ring_ref, const struct ring_orders *most,
-                  struct channel_owner owner, struct channel **channel)
+static int ring_adopt(struct rings *rings, domid_t peer, uint32_t ring_ref,
+                      const struct ring_orders *most)
 {
-    return channel_join(xen, peer, ring_ref, 0, most, owner, channel);
+    return ring_map(rings, peer, &(struct rings_keys){.ring_ref = ring_ref}, most);
 }
 
-int channel_serve(struct xen *xen, domid_t peer, const struct ring_orders *orders,
-                  struct channel_owner owner, struct channel **channel)
+static int ring_grant(struct rings *rings, domid_t peer, const struct ring_orders *orders,
+                      struct rings_keys *keys)
 {
+    (void)rings, (void)peer;
+    *keys = (struct rings_keys){0};
     host.granted = *orders;
-    return channel_join(xen, peer, 0, 0, NULL, owner, channel);
+    host.open++;
+    return 0;
 }
 
-void channel_close(struct channel *channel)
+static void ring_release(struct rings *rings)
 {
-    host.open -= channel != NULL;
+    (void)rings;
+    host.open--;
 }
 
-bool channel_peer_died(const struct channel *channel)
+static uint32_t ring_pages(const struct rings *rings)
 {
-    (void)channel;
+    (void)rings;
+    return 2;
+}
+
+static bool ring_peer_died(const struct rings *rings)
+{
+    (void)rings;
     return host.died;
 }
 
-bool channel_peer_left(const struct channel *channel)
+static void ring_set_patient(struct rings *rings, bool patient)
 {
-    return channel_peer_died(channel);
+    (void)rings, (void)patient;
 }
 
-void channel_set_ended(struct channel *channel)
+static void ring_note(struct rings *rings)
 {
-    (void)channel;
+    (void)rings;
 }
 
-void channel_set_gone(struct channel *channel)
-{
-    (void)channel;
-}
-
-void channel_set_patient(struct channel *channel, bool patient)
-{
-    (void)channel, (void)patient;
-}
-
-uint32_t channel_ring_ref(const struct channel *channel)
-{
-    (void)channel;
-    return 0;
-}
-
-evtchn_port_t channel_port(const struct channel *channel)
-{
-    (void)channel;
-    return 0;
-}
-
-uint32_t channel_read_size(const struct channel *channel)
-{
-    (void)channel;
-    return 4096;
-}
-
-uint32_t channel_write_size(const struct channel *channel)
-{
-    return channel_read_size(channel);
-}
+static const struct rings_ops ring_ops = {
+    .grant = ring_grant,
+    .map = ring_map,
+    .adopt = ring_adopt,
+    .release = ring_release,
+    .pages = ring_pages,
+    .peer_died = ring_peer_died,
+    .peer_left = ring_peer_died,
+    .set_patient = ring_set_patient,
+    .set_ended = ring_note,
+    .set_gone = ring_note,
+};
+static struct rings rings = {.ops = &ring_ops};
 
 /* ---- */
 
 static void signal_it(bool died)
 {
     host.died = died;
-    host.owner.fired((struct channel *)&host, host.owner.arg);
+    rings.fired(rings.arg);
 }
 
 /* A backend's side, led to Connected. */
@@ -243,14 +229,14 @@ static struct endpoint *backend_connected(uint32_t ring)
     memset(&host, 0, sizeof(host));
     host.ring = ring;
     host.own = host.peer = XenbusStateInitialising;
-    ck_assert_int_eq(endpoint_open(NULL, NULL, MACHINE_BACKEND, OWN, &ops, NULL, &endpoint), 0);
+    ck_assert_int_eq(endpoint_open(NULL, &rings, MACHINE_BACKEND, OWN, &ops, NULL, &endpoint), 0);
     endpoint_look(endpoint);
     ck_assert_int_eq(host.own, XenbusStateInitWait);
     host.peer = XenbusStateInitialised;
     endpoint_look(endpoint);
     host.peer = XenbusStateConnected;
     endpoint_look(endpoint);
-    ck_assert_ptr_nonnull(endpoint_channel(endpoint));
+    ck_assert(endpoint_is_connected(endpoint));
     return endpoint;
 }
 
@@ -321,7 +307,7 @@ START_TEST(test_what_is_left_to_do_is_not_forgotten)
     memset(&host, 0, sizeof(host));
     host.own = XenbusStateInitialising;
     host.restless = true;
-    ck_assert_int_eq(endpoint_open(NULL, NULL, MACHINE_BACKEND, OWN, &ops, NULL, &endpoint), 0);
+    ck_assert_int_eq(endpoint_open(NULL, &rings, MACHINE_BACKEND, OWN, &ops, NULL, &endpoint), 0);
     endpoint_look(endpoint);
     ck_assert_uint_eq(host.unfinished, 1);
     host.restless = false;
@@ -340,9 +326,9 @@ START_TEST(test_a_port_is_read_once)
 
     memset(&host, 0, sizeof(host));
     host.own = host.peer = XenbusStateConnected;
-    ck_assert_int_eq(endpoint_open(NULL, NULL, MACHINE_BACKEND, OWN, &ops, NULL, &endpoint), 0);
+    ck_assert_int_eq(endpoint_open(NULL, &rings, MACHINE_BACKEND, OWN, &ops, NULL, &endpoint), 0);
     endpoint_look(endpoint);
-    ck_assert_ptr_nonnull(endpoint_channel(endpoint));
+    ck_assert(endpoint_is_connected(endpoint));
     ck_assert_uint_eq(host.ports, 1);
     ck_assert_uint_eq(host.bound, 1);
     endpoint_close(endpoint);
@@ -361,7 +347,7 @@ START_TEST(test_sizes_that_change_are_not_believed)
     memset(&host, 0, sizeof(host));
     host.own = host.peer = XenbusStateInitialising;
     host.ring = 4096;
-    ck_assert_int_eq(endpoint_open(NULL, NULL, MACHINE_FRONTEND, OWN, &ops, NULL, &endpoint), 0);
+    ck_assert_int_eq(endpoint_open(NULL, &rings, MACHINE_FRONTEND, OWN, &ops, NULL, &endpoint), 0);
     endpoint_look(endpoint);
     host.ring = RING_SIZE_MAX;
     host.peer = XenbusStateInitWait;

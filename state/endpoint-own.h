@@ -3,22 +3,22 @@
  * What the files of an endpoint share, and nobody else: endpoint.c looks, decides and writes the
  * states, endpoint-acts.c does what was decided.
  */
-#ifndef VCHAN_ENDPOINT_OWN_H
-#define VCHAN_ENDPOINT_OWN_H
+#ifndef STATE_ENDPOINT_OWN_H
+#define STATE_ENDPOINT_OWN_H
 
 #include <stdarg.h>
 
-#include "vchan/endpoint.h"
+#include "state/endpoint.h"
 
-/* A frontend's, as a backend reads them: 0 if there is none, or nonsense. */
-struct keys {
-    uint32_t ring_ref, port;
+/* A frontend's keys, as a backend reads them: 0 if there is none, or nonsense. */
+struct read_keys {
+    struct rings_keys keys;
     int ring_ref_error, port_error;
 };
 
 struct endpoint {
     struct store *store;
-    struct xen *xen;
+    struct rings *rings; /* the owner's */
     enum machine_role role;
     const struct endpoint_ops *ops;
     void *arg;
@@ -32,16 +32,16 @@ struct endpoint {
     struct ring_orders orders; /* as declared: a frontend's own, a backend's upper limit */
 
     struct machine_view view;
-    struct channel *channel;
+    bool has_rings; /* granted or mapped */
     bool connected; /* we said so: bytes may flow */
     bool resumed;   /* the rings are those of an earlier process of this side */
-    bool gone;      /* the channel knows that the peer let go of it */
+    bool gone;      /* the rings know that the peer let go of them */
     bool ended_well;
     int error;
     char reason[256];
 
     bool has_tried;    /* backend: to map, since its last state */
-    struct keys tried; /* what that was, or what is mapped */
+    struct read_keys tried; /* what that was, or what is mapped */
     struct endpoint_rings kept; /* if view.kept */
 
     bool replaced; /* what is in our directory now is another device */
@@ -58,22 +58,20 @@ struct endpoint {
 /* "frontend" or "backend". */
 const char *endpoint_peer_word(const struct endpoint *endpoint);
 
-/* The peer signalled: a channel_owner's, with the endpoint as its argument. */
-void endpoint_fired(struct channel *channel, void *arg);
-
 /* ---- endpoint-acts.c ---- */
 
 /* Does an action. Returns 0, or a negative errno, which is explained. */
 int endpoint_act(struct endpoint *endpoint, enum machine_action action);
 
-/* Unplugs and lets go of the channel, which there is; xenstore is not told. */
-void endpoint_release_channel(struct endpoint *endpoint);
+/* Unplugs and lets go of the rings, which there are; xenstore is not told. */
+void endpoint_release_rings(struct endpoint *endpoint);
 
-/* Has the owner look at the channel, if bytes may flow. */
+/* Has the owner look at the rings, if bytes may flow. */
 void endpoint_stir(struct endpoint *endpoint);
 
 /* What the frontend granted. As it is, for store (a transaction, maybe). */
-void endpoint_read_keys(struct store *store, const struct endpoint *endpoint, struct keys *keys);
+void endpoint_read_keys(struct store *store, const struct endpoint *endpoint,
+                        struct read_keys *read);
 
 /* Notes why, and writes it to own_dir/error if it is news. error is a negative errno, or 0. */
 void endpoint_explain_args(struct endpoint *endpoint, int error, const char *format, va_list args);

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "state/error.h"
 #include "state/claims.h"
-#include "vchan/endpoint-own.h"
+#include "state/endpoint-own.h"
+#include "state/error.h"
 
 /* What this backend offers: RING_SIZE_MAX. */
 #define MAX_RING_TEXT "1048576"
@@ -75,19 +75,23 @@ static int act_begin(struct endpoint *endpoint)
     return rc;
 }
 
+/* What is granted, and where it is to be written. */
+struct granted {
+    const char *dir;
+    struct rings_keys keys;
+};
+
 static int fill_keys(struct store *store, void *arg)
 {
-    struct endpoint *endpoint = arg;
+    const struct granted *granted = arg;
     int rc;
 
-    if (!store_exists(store, endpoint->own_dir, "state"))
+    if (!store_exists(store, granted->dir, "state"))
         return -ENOENT;
-    rc = store_write_number(store, endpoint->own_dir, "ring-ref",
-                            channel_ring_ref(endpoint->channel));
+    rc = store_write_number(store, granted->dir, "ring-ref", granted->keys.ring_ref);
     if (rc < 0)
         return rc;
-    return store_write_number(store, endpoint->own_dir, "event-channel",
-                              channel_port(endpoint->channel));
+    return store_write_number(store, granted->dir, "event-channel", granted->keys.port);
 }
 
 static const char *grant_advice(int rc)
@@ -104,9 +108,9 @@ static const char *grant_advice(int rc)
 
 static int act_grant(struct endpoint *endpoint)
 {
-    struct channel_owner owner = {.fired = endpoint_fired, .arg = endpoint};
-    int rc =
-        channel_serve(endpoint->xen, endpoint->peer, &endpoint->orders, owner, &endpoint->channel);
+    struct granted granted = {.dir = endpoint->own_dir};
+    int rc = endpoint->rings->ops->grant(endpoint->rings, endpoint->peer, &endpoint->orders,
+                                         &granted.keys);
 
     if (rc < 0) {
         endpoint_explain(endpoint, rc, "cannot grant rings of %u and %u bytes: %s%s",
@@ -114,13 +118,13 @@ static int act_grant(struct endpoint *endpoint)
                          error_text(rc), grant_advice(rc));
         return rc;
     }
-    rc = store_transaction(endpoint->store, fill_keys, endpoint);
+    rc = store_transaction(endpoint->store, fill_keys, &granted);
     if (rc < 0) {
         endpoint_explain(endpoint, rc, "cannot write ring-ref and event-channel: %s",
                          error_text(rc));
-        channel_close(endpoint->channel);
-        endpoint->channel = NULL;
+        endpoint->rings->ops->release(endpoint->rings);
     }
+    endpoint->has_rings = rc == 0;
     return rc;
 }
 
@@ -143,10 +147,11 @@ static int explain_number(struct endpoint *endpoint, const char *key, int rc)
     return rc;
 }
 
-void endpoint_read_keys(struct store *store, const struct endpoint *endpoint, struct keys *keys)
+void endpoint_read_keys(struct store *store, const struct endpoint *endpoint,
+                        struct read_keys *read)
 {
-    keys->ring_ref_error = read_peer_number(store, endpoint, "ring-ref", &keys->ring_ref);
-    keys->port_error = read_peer_number(store, endpoint, "event-channel", &keys->port);
+    read->ring_ref_error = read_peer_number(store, endpoint, "ring-ref", &read->keys.ring_ref);
+    read->port_error = read_peer_number(store, endpoint, "event-channel", &read->keys.port);
 }
 
 static const char *join_error(int rc)
@@ -168,22 +173,21 @@ static const char *join_error(int rc)
 /* Reads them once: what is checked is what is mapped. */
 static int read_tried(struct endpoint *endpoint)
 {
-    struct keys *keys = &endpoint->tried;
+    struct read_keys *tried = &endpoint->tried;
     int rc;
 
-    endpoint_read_keys(endpoint->store, endpoint, keys);
+    endpoint_read_keys(endpoint->store, endpoint, tried);
     endpoint->has_tried = true;
-    rc = explain_number(endpoint, "ring-ref", keys->ring_ref_error);
-    return rc < 0 ? rc : explain_number(endpoint, "event-channel", keys->port_error);
+    rc = explain_number(endpoint, "ring-ref", tried->ring_ref_error);
+    return rc < 0 ? rc : explain_number(endpoint, "event-channel", tried->port_error);
 }
 
 static int map_tried(struct endpoint *endpoint)
 {
-    struct channel_owner owner = {.fired = endpoint_fired, .arg = endpoint};
-    const struct keys *keys = &endpoint->tried;
-    int rc = channel_join(endpoint->xen, endpoint->peer, keys->ring_ref, keys->port,
-                          &endpoint->orders, owner, &endpoint->channel);
+    const struct rings_keys *keys = &endpoint->tried.keys;
+    int rc = endpoint->rings->ops->map(endpoint->rings, endpoint->peer, keys, &endpoint->orders);
 
+    endpoint->has_rings = rc == 0;
     if (rc == -E2BIG)
         endpoint_explain(endpoint, rc, "cannot map its rings: they are larger than declared "
                          "(read-ring %u, write-ring %u)",
@@ -239,10 +243,10 @@ static int go_on(struct endpoint *endpoint)
 
     if (rc < 0)
         return rc;
-    rc = check_claims(endpoint, endpoint->tried.port);
+    rc = check_claims(endpoint, endpoint->tried.keys.port);
     if (rc < 0) {
         endpoint_explain(endpoint, rc, "cannot resume %s: event channel %u %s%s",
-                         endpoint->peer_dir, endpoint->tried.port,
+                         endpoint->peer_dir, endpoint->tried.keys.port,
                          rc == -EBUSY ? "is also claimed by another channel"
                                       : "cannot be checked: ",
                          rc == -EBUSY ? "" : error_text(rc));
@@ -254,17 +258,17 @@ static int go_on(struct endpoint *endpoint)
 /* Maps what was kept: if its frontend is not there any more, what that wrote is. */
 static int go_on_with_kept(struct endpoint *endpoint)
 {
-    struct channel_owner owner = {.fired = endpoint_fired, .arg = endpoint};
+    const struct rings_ops *ops = endpoint->rings->ops;
     const struct endpoint_rings *kept = &endpoint->kept;
-    int rc = check_claims(endpoint, kept->port);
+    const struct rings_keys keys = {.ring_ref = kept->ring_ref, .port = kept->port};
+    int rc = check_claims(endpoint, keys.port);
 
-    endpoint->tried = (struct keys){.ring_ref = kept->ring_ref, .port = kept->port};
+    endpoint->tried = (struct read_keys){.keys = keys};
     if (rc == 0)
-        rc = channel_join(endpoint->xen, endpoint->peer, kept->ring_ref, kept->port,
-                          &endpoint->orders, owner, &endpoint->channel);
+        rc = ops->map(endpoint->rings, endpoint->peer, &keys, &endpoint->orders);
     if (rc < 0)
-        rc = channel_adopt(endpoint->xen, endpoint->peer, kept->ring_ref, &endpoint->orders,
-                           owner, &endpoint->channel);
+        rc = ops->adopt(endpoint->rings, endpoint->peer, keys.ring_ref, &endpoint->orders);
+    endpoint->has_rings = rc == 0;
     if (rc < 0)
         endpoint_explain(endpoint, rc, "cannot map the rings of an earlier process again: %s",
                          join_error(rc));
@@ -319,7 +323,7 @@ static void explain_loss(struct endpoint *endpoint)
 
 void endpoint_stir(struct endpoint *endpoint)
 {
-    if (endpoint_channel(endpoint) && endpoint->ops->stirred)
+    if (endpoint_is_connected(endpoint) && endpoint->ops->stirred)
         endpoint->ops->stirred(endpoint->arg);
 }
 
@@ -346,7 +350,7 @@ static int act_drain(struct endpoint *endpoint)
     endpoint->ended_well = peer_ended_well(endpoint);
     if (!endpoint->ended_well)
         explain_loss(endpoint);
-    channel_set_ended(endpoint->channel);
+    endpoint->rings->ops->set_ended(endpoint->rings);
     endpoint_stir(endpoint);
     return 0;
 }
@@ -362,14 +366,14 @@ static void remove_keys(struct endpoint *endpoint)
     }
 }
 
-void endpoint_release_channel(struct endpoint *endpoint)
+void endpoint_release_rings(struct endpoint *endpoint)
 {
     struct machine_view *view = &endpoint->view;
 
     if (endpoint->ops->releasing)
         endpoint->ops->releasing(endpoint->arg);
-    channel_close(endpoint->channel);
-    endpoint->channel = NULL;
+    endpoint->rings->ops->release(endpoint->rings);
+    endpoint->has_rings = false;
     endpoint->connected = endpoint->gone = endpoint->resumed = false;
     view->held = view->ready = view->draining = view->drained = view->finished = false;
 }
@@ -378,7 +382,7 @@ static int act_release(struct endpoint *endpoint)
 {
     if (endpoint->role == MACHINE_FRONTEND)
         remove_keys(endpoint);
-    endpoint_release_channel(endpoint);
+    endpoint_release_rings(endpoint);
     return 0;
 }
 
@@ -407,7 +411,7 @@ int endpoint_act(struct endpoint *endpoint, enum machine_action action)
     };
     int rc = actions[action] ? actions[action](endpoint) : 0;
 
-    if (rc == 0 && endpoint->channel && !endpoint->view.held)
+    if (rc == 0 && endpoint->has_rings && !endpoint->view.held)
         now_held(endpoint, action == MACHINE_REATTACH);
     return rc;
 }

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "state/endpoint-own.h"
 #include "state/error.h"
-#include "vchan/endpoint-own.h"
 #include "state/lock.h"
 
 /*
@@ -90,14 +90,14 @@ static void see_offer(struct endpoint *endpoint)
 
     if (rc == 0 || rc == -ENOENT || rc == -EINVAL || rc == -ERANGE)
         endpoint->view.reattach = offered && can_offer(endpoint);
-    if (endpoint->channel)
-        channel_set_patient(endpoint->channel,
-                            endpoint->role == MACHINE_FRONTEND && endpoint->view.reattach);
+    if (endpoint->has_rings)
+        endpoint->rings->ops->set_patient(
+            endpoint->rings, endpoint->role == MACHINE_FRONTEND && endpoint->view.reattach);
 }
 
 static bool peer_process_gone(const struct endpoint *endpoint)
 {
-    return endpoint->channel && channel_peer_died(endpoint->channel);
+    return endpoint->has_rings && endpoint->rings->ops->peer_died(endpoint->rings);
 }
 
 static void refresh(struct endpoint *endpoint)
@@ -174,14 +174,15 @@ static int fill_connected(struct store *store, void *arg)
 static bool frontend_started_over(struct store *store, const struct endpoint *endpoint)
 {
     enum xenbus_state state;
-    struct keys keys;
+    struct read_keys now;
 
     if (store_read_state(store, endpoint->peer_dir, &state) < 0)
         return false;
     if (state != XenbusStateInitialised || !endpoint->has_tried)
         return state == XenbusStateInitialising || state == XenbusStateInitialised;
-    endpoint_read_keys(store, endpoint, &keys);
-    return keys.ring_ref != endpoint->tried.ring_ref || keys.port != endpoint->tried.port;
+    endpoint_read_keys(store, endpoint, &now);
+    return now.keys.ring_ref != endpoint->tried.keys.ring_ref ||
+           now.keys.port != endpoint->tried.keys.port;
 }
 
 /* Closed is an answer to who granted what was tried, and may not be taken for one by the next. */
@@ -269,13 +270,13 @@ static bool take_step(struct endpoint *endpoint)
     return true;
 }
 
-/* Who sleeps with the channel in hand is not woken by the peer any more. */
+/* Who sleeps with the rings in hand is not woken by the peer any more. */
 static void pass_on_loss(struct endpoint *endpoint)
 {
-    if (endpoint->gone || !endpoint_channel(endpoint) || !peer_let_go(&endpoint->view))
+    if (endpoint->gone || !endpoint->connected || !peer_let_go(&endpoint->view))
         return;
     endpoint->gone = true;
-    channel_set_gone(endpoint->channel);
+    endpoint->rings->ops->set_gone(endpoint->rings);
     endpoint_stir(endpoint);
 }
 
@@ -324,11 +325,12 @@ static bool minds_loss(const struct endpoint *endpoint)
     return !endpoint->view.draining || endpoint->view.drained;
 }
 
-void endpoint_fired(struct channel *channel, void *arg)
+/* The peer signalled: rings->fired. */
+static void heed_signal(void *arg)
 {
     struct endpoint *endpoint = arg;
 
-    if (channel_peer_died(channel) != endpoint->view.lost && minds_loss(endpoint))
+    if (peer_process_gone(endpoint) != endpoint->view.lost && minds_loss(endpoint))
         endpoint_run(endpoint);
     endpoint_stir(endpoint);
 }
@@ -397,8 +399,9 @@ static int take_lock(struct endpoint *endpoint)
     return lock_number_take(endpoint->lock);
 }
 
-int endpoint_open(struct store *store, struct xen *xen, enum machine_role role, const char *own_dir,
-                  const struct endpoint_ops *ops, void *arg, struct endpoint **out)
+int endpoint_open(struct store *store, struct rings *rings, enum machine_role role,
+                  const char *own_dir, const struct endpoint_ops *ops, void *arg,
+                  struct endpoint **out)
 {
     struct endpoint *endpoint = calloc(1, sizeof(*endpoint));
     int rc;
@@ -407,7 +410,7 @@ int endpoint_open(struct store *store, struct xen *xen, enum machine_role role, 
     if (!endpoint)
         return -ENOMEM;
     endpoint->store = store;
-    endpoint->xen = xen;
+    endpoint->rings = rings;
     endpoint->role = role;
     endpoint->ops = ops;
     endpoint->arg = arg;
@@ -421,6 +424,8 @@ int endpoint_open(struct store *store, struct xen *xen, enum machine_role role, 
         free(endpoint);
         return rc;
     }
+    rings->fired = heed_signal;
+    rings->arg = endpoint;
     *out = endpoint;
     return 0;
 }
@@ -430,7 +435,7 @@ void endpoint_close(struct endpoint *endpoint)
     if (!endpoint)
         return;
     endpoint_set_leaving(endpoint);
-    if (endpoint->channel) /* xenstore did not answer: the rings go all the same */
+    if (endpoint->has_rings) /* xenstore did not answer: they go all the same */
         endpoint_act(endpoint, MACHINE_RELEASE);
     lock_number_release(endpoint->lock);
     free(endpoint);
@@ -439,8 +444,8 @@ void endpoint_close(struct endpoint *endpoint)
 void endpoint_discard(struct endpoint *endpoint)
 {
     endpoint->replaced = true; /* whatever the owner says now, nothing is looked at or written */
-    if (endpoint->channel)
-        endpoint_release_channel(endpoint);
+    if (endpoint->has_rings)
+        endpoint_release_rings(endpoint);
     lock_number_release(endpoint->lock);
     free(endpoint);
 }
@@ -517,9 +522,9 @@ void endpoint_clear_error(struct endpoint *endpoint)
         endpoint_forget_reason(endpoint);
 }
 
-struct channel *endpoint_channel(const struct endpoint *endpoint)
+bool endpoint_is_connected(const struct endpoint *endpoint)
 {
-    return endpoint->connected ? endpoint->channel : NULL;
+    return endpoint->connected && endpoint->has_rings;
 }
 
 bool endpoint_resumed(const struct endpoint *endpoint)
@@ -531,32 +536,25 @@ bool endpoint_is_deserted(const struct endpoint *endpoint)
 {
     bool used = endpoint->connected || endpoint->resumed;
 
-    return used && (channel_peer_left(endpoint->channel) ||
+    return used && (endpoint->rings->ops->peer_left(endpoint->rings) ||
                     endpoint->view.peer == XenbusStateUnknown);
-}
-
-/* Rings of less than a page are in the shared one. */
-static uint32_t pages_of(const struct channel *channel)
-{
-    return channel_read_size(channel) / RING_PAGE_SIZE +
-           channel_write_size(channel) / RING_PAGE_SIZE;
 }
 
 void endpoint_rings(const struct endpoint *endpoint, struct endpoint_rings *rings)
 {
     *rings = (struct endpoint_rings){
         .peer = endpoint->peer,
-        .ring_ref = endpoint->tried.ring_ref,
-        .port = endpoint->tried.port,
-        .pages = pages_of(endpoint->channel),
+        .ring_ref = endpoint->tried.keys.ring_ref,
+        .port = endpoint->tried.keys.port,
+        .pages = endpoint->rings->ops->pages(endpoint->rings),
     };
 }
 
 uint32_t endpoint_ring_bytes(const struct endpoint *endpoint)
 {
-    const struct channel *channel = endpoint->channel;
+    uint32_t pages = endpoint->has_rings ? 1 + endpoint->rings->ops->pages(endpoint->rings) : 0;
 
-    return channel ? (1 + pages_of(channel)) * RING_PAGE_SIZE : 0;
+    return pages << RING_ORDER_PAGE;
 }
 
 enum xenbus_state endpoint_own_state(const struct endpoint *endpoint)

@@ -4,18 +4,18 @@
  * to do, and does it. The same code for frontend and backend, service and library.
  *
  * An endpoint watches nothing and waits for nothing: its owner has the event loop, and calls
- * endpoint_look() when xenstore said that something below the device's two directories changed.
+ * endpoint_look() when xenstore said that something below the device's two directories changed. It
+ * has no memory of the peer's: it asks for that by state/rings.h.
  * Belongs to one thread. None of its calls blocks but for exchanges with xenstored.
  */
-#ifndef VCHAN_ENDPOINT_H
-#define VCHAN_ENDPOINT_H
+#ifndef STATE_ENDPOINT_H
+#define STATE_ENDPOINT_H
 
 #include <stdbool.h>
 
 #include "state/machine.h"
+#include "state/rings.h"
 #include "state/store.h"
-#include "vchan/channel.h"
-#include "vchan/xen.h"
 
 struct claims;
 struct endpoint;
@@ -32,7 +32,7 @@ struct endpoint_rings {
 };
 
 /*
- * What the owner is told; each may be NULL. They may call endpoint_set_…() and use the channel, but
+ * What the owner is told; each may be NULL. They may call endpoint_set_…() and use the rings, but
  * not close the endpoint.
  */
 struct endpoint_ops {
@@ -60,7 +60,7 @@ struct endpoint_ops {
      * yet.
      */
     void (*held)(void *arg);
-    /* Our side is Connected: endpoint_channel() is there, bytes may flow. */
+    /* Our side is Connected: bytes may flow. */
     void (*connected)(void *arg);
     /*
      * Since connected: the peer signalled, there may be bytes, room, or the end. Also when draining
@@ -68,7 +68,7 @@ struct endpoint_ops {
      */
     void (*stirred)(void *arg);
     /*
-     * The rings go, maybe before we were connected: unplug. The channel is gone once this returns.
+     * The rings go, maybe before we were connected: unplug. They are released once this returns.
      */
     void (*releasing)(void *arg);
     /* What is to be done next, before it is: for a trace. */
@@ -85,9 +85,10 @@ struct endpoint_ops {
  * A backend maps no rings that are larger than its directory declares (read-ring, write-ring; where
  * they are missing, RING_SIZE_DEFAULT). -ENOENT: there is no such device; -EBUSY: another process
  * has it; -EINVAL: its nodes make no sense; -ELOOP: both ends are the same domain. It does nothing
- * more until endpoint_look(). On failure *endpoint is NULL.
+ * more until endpoint_look(). On failure *endpoint is NULL. store, rings and ops are the caller's,
+ * and outlive the endpoint.
  */
-int endpoint_open(struct store *store, struct xen *xen, enum machine_role role,
+int endpoint_open(struct store *store, struct rings *rings, enum machine_role role,
                   const char *own_dir, const struct endpoint_ops *ops, void *arg,
                   struct endpoint **endpoint);
 
@@ -156,12 +157,12 @@ void endpoint_set_error(struct endpoint *endpoint, int error, const char *format
 void endpoint_clear_error(struct endpoint *endpoint);
 
 /*
- * The channel, or NULL before connected and after releasing. Owned by the endpoint.
+ * Whether bytes may flow: from connected to releasing.
  *
  * A backend that dies before it is Connected has moved no byte, so that the next process can map
  * the same rings from the start (tests/model/explore.c found that it will).
  */
-struct channel *endpoint_channel(const struct endpoint *endpoint);
+bool endpoint_is_connected(const struct endpoint *endpoint);
 
 /*
  * From held to releasing: whether the rings are those of an earlier process of this side that died,
