@@ -124,7 +124,6 @@ static int act_grant(struct endpoint *endpoint)
                          error_text(rc));
         endpoint->rings->ops->release(endpoint->rings);
     }
-    endpoint->has_rings = rc == 0;
     return rc;
 }
 
@@ -187,7 +186,6 @@ static int map_tried(struct endpoint *endpoint)
     const struct rings_keys *keys = &endpoint->tried.keys;
     int rc = endpoint->rings->ops->map(endpoint->rings, endpoint->peer, keys, &endpoint->orders);
 
-    endpoint->has_rings = rc == 0;
     if (rc == -E2BIG)
         endpoint_explain(endpoint, rc, "cannot map its rings: they are larger than declared "
                          "(read-ring %u, write-ring %u)",
@@ -268,7 +266,6 @@ static int go_on_with_kept(struct endpoint *endpoint)
         rc = ops->map(endpoint->rings, endpoint->peer, &keys, &endpoint->orders);
     if (rc < 0)
         rc = ops->adopt(endpoint->rings, endpoint->peer, keys.ring_ref, &endpoint->orders);
-    endpoint->has_rings = rc == 0;
     if (rc < 0)
         endpoint_explain(endpoint, rc, "cannot map the rings of an earlier process again: %s",
                          join_error(rc));
@@ -373,7 +370,6 @@ void endpoint_release_rings(struct endpoint *endpoint)
     if (endpoint->ops->releasing)
         endpoint->ops->releasing(endpoint->arg);
     endpoint->rings->ops->release(endpoint->rings);
-    endpoint->has_rings = false;
     endpoint->connected = endpoint->gone = endpoint->resumed = false;
     view->held = view->ready = view->draining = view->drained = view->finished = false;
 }
@@ -402,6 +398,11 @@ static void now_held(struct endpoint *endpoint, bool resumed)
         endpoint->view.ready = true;
 }
 
+static bool takes_rings(enum machine_action action)
+{
+    return action == MACHINE_GRANT || action == MACHINE_MAP || action == MACHINE_REATTACH;
+}
+
 int endpoint_act(struct endpoint *endpoint, enum machine_action action)
 {
     static int (*const actions[])(struct endpoint *) = {
@@ -411,7 +412,7 @@ int endpoint_act(struct endpoint *endpoint, enum machine_action action)
     };
     int rc = actions[action] ? actions[action](endpoint) : 0;
 
-    if (rc == 0 && endpoint->has_rings && !endpoint->view.held)
+    if (rc == 0 && takes_rings(action))
         now_held(endpoint, action == MACHINE_REATTACH);
     return rc;
 }

@@ -32,7 +32,6 @@ struct endpoint {
     struct ring_orders orders; /* as declared: a frontend's own, a backend's upper limit */
 
     struct machine_view view;
-    bool has_rings; /* granted or mapped */
     bool connected; /* we said so: bytes may flow */
     bool resumed;   /* the rings are those of an earlier process of this side */
     bool gone;      /* the rings know that the peer let go of them */

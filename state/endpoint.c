@@ -90,14 +90,14 @@ static void see_offer(struct endpoint *endpoint)
 
     if (rc == 0 || rc == -ENOENT || rc == -EINVAL || rc == -ERANGE)
         endpoint->view.reattach = offered && can_offer(endpoint);
-    if (endpoint->has_rings)
+    if (endpoint->view.held)
         endpoint->rings->ops->set_patient(
             endpoint->rings, endpoint->role == MACHINE_FRONTEND && endpoint->view.reattach);
 }
 
 static bool peer_process_gone(const struct endpoint *endpoint)
 {
-    return endpoint->has_rings && endpoint->rings->ops->peer_died(endpoint->rings);
+    return endpoint->view.held && endpoint->rings->ops->peer_died(endpoint->rings);
 }
 
 static void refresh(struct endpoint *endpoint)
@@ -435,7 +435,7 @@ void endpoint_close(struct endpoint *endpoint)
     if (!endpoint)
         return;
     endpoint_set_leaving(endpoint);
-    if (endpoint->has_rings) /* xenstore did not answer: they go all the same */
+    if (endpoint->view.held) /* xenstore did not answer: they go all the same */
         endpoint_act(endpoint, MACHINE_RELEASE);
     lock_number_release(endpoint->lock);
     free(endpoint);
@@ -444,7 +444,7 @@ void endpoint_close(struct endpoint *endpoint)
 void endpoint_discard(struct endpoint *endpoint)
 {
     endpoint->replaced = true; /* whatever the owner says now, nothing is looked at or written */
-    if (endpoint->has_rings)
+    if (endpoint->view.held)
         endpoint_release_rings(endpoint);
     lock_number_release(endpoint->lock);
     free(endpoint);
@@ -524,7 +524,7 @@ void endpoint_clear_error(struct endpoint *endpoint)
 
 bool endpoint_is_connected(const struct endpoint *endpoint)
 {
-    return endpoint->connected && endpoint->has_rings;
+    return endpoint->connected;
 }
 
 bool endpoint_resumed(const struct endpoint *endpoint)
@@ -552,7 +552,7 @@ void endpoint_rings(const struct endpoint *endpoint, struct endpoint_rings *ring
 
 uint32_t endpoint_ring_bytes(const struct endpoint *endpoint)
 {
-    uint32_t pages = endpoint->has_rings ? 1 + endpoint->rings->ops->pages(endpoint->rings) : 0;
+    uint32_t pages = endpoint->view.held ? 1 + endpoint->rings->ops->pages(endpoint->rings) : 0;
 
     return pages << RING_ORDER_PAGE;
 }
