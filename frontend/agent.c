@@ -182,7 +182,7 @@ static int reread(struct agent *agent, const char *dir, const char *key, char *t
     int rc = store_read_text(agent->host->store, dir, key, now, sizeof(now));
     bool changed;
 
-    if (rc < 0 && rc != -ENOENT && rc != -EINVAL && rc != -EOVERFLOW)
+    if (rc < 0 && !store_is_nothing(rc))
         return rc;
     if (rc < 0)
         now[0] = '\0';

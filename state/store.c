@@ -124,6 +124,11 @@ static int read_raw(struct store *store, const char *dir, const char *key, char 
     return *value ? 0 : error();
 }
 
+bool store_is_nothing(int rc)
+{
+    return rc == -ENOENT || rc == -EINVAL || rc == -ERANGE || rc == -EOVERFLOW;
+}
+
 int store_has(struct store *store, const char *dir, const char *key)
 {
     char *value;

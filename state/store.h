@@ -53,6 +53,12 @@ uint64_t store_exchanges(const struct store *store);
 int store_own_domid(struct store *store, domid_t *domid);
 
 /*
+ * Whether a read that failed so (a negative errno) found nothing, or nonsense, which counts as
+ * nothing; otherwise what is there cannot be read now.
+ */
+bool store_is_nothing(int rc);
+
+/*
  * 1: a node is there; 0: it is not; or another negative errno. For who removes, or overwrites, what
  * is not there.
  */

@@ -127,12 +127,6 @@ void devices_free(struct devices *devices)
     *devices = (struct devices){.count = 0};
 }
 
-/* Nonsense counts as nothing. */
-static bool is_nothing(int rc)
-{
-    return rc == -ENOENT || rc == -EINVAL || rc == -ERANGE || rc == -EOVERFLOW;
-}
-
 static int read_backend_in(struct store *store, const char *dir, domid_t *backend)
 {
     uint32_t domid;
@@ -140,7 +134,7 @@ static int read_backend_in(struct store *store, const char *dir, domid_t *backen
 
     if (rc == 0)
         *backend = (domid_t)domid;
-    return is_nothing(rc) ? 0 : rc;
+    return store_is_nothing(rc) ? 0 : rc;
 }
 
 int device_read_backend(struct store *store, domid_t frontend, uint32_t devid, domid_t *backend)
@@ -171,7 +165,7 @@ int device_name_of(struct store *store, const struct device_id *id, char name[DE
         rc = store_read_text(store, dir, "name", name, DEVICE_NAME_MAX + 1);
         if (rc == 0 && device_name_valid(name))
             return 0;
-        if (rc < 0 && !is_nothing(rc))
+        if (rc < 0 && !store_is_nothing(rc))
             return rc;
     }
     return -ENOENT;

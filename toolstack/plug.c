@@ -224,7 +224,7 @@ static int is_other_side(struct store *store, const struct plug *plug,
     rc = store_read_text(store, dir, "name", name, sizeof(name));
     if (rc == 0)
         return strcmp(name, plug->channel->name) == 0;
-    return rc == -ENOENT || rc == -EINVAL || rc == -EOVERFLOW ? 0 : rc;
+    return store_is_nothing(rc) ? 0 : rc;
 }
 
 /*
