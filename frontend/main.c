@@ -97,9 +97,12 @@ static int parse_options(int argc, char **argv, struct request *request)
 /* The service that reads it again has another working directory. NULL: that is not known. */
 static char *absolute(const char *file)
 {
-    char *dir = file[0] == '/' ? strdup("") : getcwd(NULL, 0), *path = NULL;
+    char *dir, *path = NULL;
 
-    if (dir && asprintf(&path, "%s%s%s", dir, file[0] == '/' ? "" : "/", file) < 0)
+    if (file[0] == '/')
+        return strdup(file);
+    dir = getcwd(NULL, 0);
+    if (dir && asprintf(&path, "%s/%s", dir, file) < 0)
         path = NULL;
     free(dir);
     return path;
