@@ -29,21 +29,14 @@ step "vchan-socket-proxy's server in g1, vchan --client in domain 0"
 guest-exec g1 socat UNIX-LISTEN:/run/cat,fork EXEC:cat &
 listener=$!
 wait_for 90 "socat does not listen in g1" guest-exec g1 test -S /run/cat
-answered()
-{
-    for _i in $(seq 200); do
-        test -s got && return
-        sleep 0.1
-    done
-    return 1
-}
 # proxied SECONDS: so long after the connection a line is sent, and comes back.
 proxied()
 {
     guest-exec g1 vchan-socket-proxy -m server 0 data/four /run/cat &
     proxy=$!
     : >got
-    { sleep "$1"; echo hello; answered; } | vchan cat --timeout 90 --client "$g1" "$home/four" >got
+    { sleep "$1"; echo hello; wait_for 20 "no answer" test -s got; } 2>/dev/null |
+        vchan cat --timeout 90 --client "$g1" "$home/four" >got
     kill $proxy
     wait $proxy
     guest-exec g1 xenstore-rm data/four
