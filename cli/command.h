@@ -44,7 +44,7 @@ struct options {
     bool json;
 };
 
-/* A subcommand: one row of the table in vchan.c. run gets the arguments after the options. */
+/* A subcommand: one row of the table in cli/main.c. run gets the arguments after the options. */
 struct command {
     const char *name;
     const char *synopsis;

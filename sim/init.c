@@ -188,7 +188,7 @@ static void program_ended(pid_t pid, int status)
     free(program);
 }
 
-/* A program that was just begun is no group yet (program_child). */
+/* A program that has just been started has no process group of its own yet (program_child). */
 static void program_signal(uint32_t id, uint32_t number)
 {
     for (struct program *program = self.programs; program; program = program->next) {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The one seam between the control path and the data path: what an endpoint asks of whoever has a
- * channel's memory in its hands, and what it is told by that. The endpoint decides when; how pages
- * are granted and mapped, and what is in them, it does not know.
+ * The one seam between the control path and the data path: what an endpoint asks of the code that
+ * holds a channel's memory, and what that code tells it. The endpoint decides when pages are granted
+ * and mapped. It does not know how, nor what is in them.
  *
- * Whoever does it embeds a struct rings, one for each endpoint, and fills in ops; the endpoint fills
- * in the rest. vchan/rings.h does it in the same process. No call blocks.
+ * The implementer embeds a struct rings, one for each endpoint, and fills in ops. The endpoint fills
+ * in the rest. vchan/rings.h is the implementation in the same process. No call blocks.
  */
 #ifndef STATE_RINGS_H
 #define STATE_RINGS_H

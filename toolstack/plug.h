@@ -30,7 +30,8 @@ int plug_write(struct tool *tool, const struct declaration *channel, struct rost
 
 /*
  * Waits until the backend has taken the device, as tool_wait() does; returns at once where no
- * service is to take it. */
+ * service is to take it.
+ */
 int plug_await(struct tool *tool, const struct declaration *channel, const struct device_id *id,
                int ms);
 

@@ -479,8 +479,8 @@ static void reset_limits(void)
 }
 
 /*
- * The command opens /dev/stderr and its like by what their pipes allow: they are to be its user's.
- * (If that cannot be it still has them open.)
+ * A command that opens /dev/stderr and the like needs the right to open its pipes: they become its
+ * user's. If that fails, it still has its descriptors.
  */
 static void give_pipes(const int fds[3], const struct user *user)
 {

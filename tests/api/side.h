@@ -58,7 +58,7 @@ struct peer {
 /* Starts one in a guest, or in this domain if it is NULL. */
 void peer_start(struct peer *peer, const char *guest);
 
-/* Gives it a command (api-peer.c has the list); takes the answer; both. */
+/* Gives it a command (tests/api/peer.c has the list); takes the answer; both. */
 void peer_tell(const struct peer *peer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 long peer_answer(const struct peer *peer);

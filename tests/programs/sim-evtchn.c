@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Event channels of a simulated host behave as Xen's and Linux's do. Run by sim-drivers.sh. */
+/* Event channels of a simulated host behave as Xen's and Linux's do. Run by tests/sim/drivers.sh. */
 #include "tests/lib/sim-domain.h"
 
 #include <pthread.h>

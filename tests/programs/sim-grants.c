@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Grants of a simulated host behave as Linux's gntalloc and gntdev do. Run by sim-drivers.sh. */
+/* Grants of a simulated host behave as Linux's gntalloc and gntdev do. Run by tests/sim/drivers.sh. */
 #include "tests/lib/sim-domain.h"
 
 #include <string.h>

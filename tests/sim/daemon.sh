@@ -317,7 +317,7 @@ run 0 xl-vchan wait --timeout $patience "$old" b gone
 is_up one a Initialising
 is_up two b Initialising
 
-# --- how they go: survivors see it within a second
+# --- how they go: survivors see it
 
 scenario "the frontend's domain dies while connected"
 inhabited=1

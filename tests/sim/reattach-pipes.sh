@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A user who has too much in pipes already: each new one has two pages (tests/programs/small-pipes.c). Under load in both
-# directions, and killed now and then, vchan-backend loses no byte, none comes twice, and nothing stops for ever.
+# The service's user has reached the kernel's soft limit for pipes, so that each new pipe has two pages
+# (tests/programs/small-pipes.c). Under load in both directions, and killed now and then, vchan-backend loses no byte,
+# repeats none, and never stops.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 PATH=$PWD/tests/programs:$PATH
