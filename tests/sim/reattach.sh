@@ -163,7 +163,7 @@ print $file $_ while sysread($end, $_, 65536);
 EOF
 head -c 2000000 /dev/urandom > "$work/data"
 
-# first_leaves HOW NAME [COUNT]: the guest sends all to it; it left, and the backend was killed.
+# first_leaves HOW NAME: the guest sends all to it; it left, and the backend was killed.
 first_leaves() {
     rm -f "$work/given"
     in_guest "$work/said-guest" vchan cat "$2" < "$work/data" > /dev/null &
@@ -188,9 +188,13 @@ run 0 xl-vchan attach guest "name=server, connection=connect, path=$work/server,
 first_leaves server server
 timeout 60 socat -u "UNIX-LISTEN:$work/server" - > "$work/rest"
 next_has "$work/rest"
-run 0 xl-vchan attach guest "name=command, connection=exec, user=root, reconnect=1, command=[ -e $work/given ] || exec perl $work/first command none $work/given; exec cat > $work/rest"
+mkfifo "$work/go" # without it the next command may have had all, and the channel be Closed, before the kill
+exec 9<> "$work/go"
+run 0 xl-vchan attach guest "name=command, connection=exec, user=root, reconnect=1, command=[ -e $work/given ] || exec perl $work/first command none $work/given; read go < $work/go; exec cat > $work/rest"
 first_leaves command command
+echo >&9
 next_has "$work/rest"
+exec 9>&-
 
 part "a terminal: one that has it open after the other (reconnect=1), through kills between them and of both"
 # The first takes nothing until no more comes; then, of a service that is stopped, what it was given, and leaves. The
