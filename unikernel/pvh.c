@@ -27,6 +27,7 @@ struct gate {
 };
 
 extern char upcall_pvh[];
+extern void block_pvh(void);
 static struct gate gates[EVENT_VECTOR + 1];
 
 static void hypercalls_init(void)
@@ -66,12 +67,6 @@ static uint64_t parameter(uint32_t index)
 
     hypercall(__HYPERVISOR_hvm_op, HVMOP_get_param, &param);
     return param.value;
-}
-
-/* hlt is not reached with an event in hand: sti lets none through before the next instruction. */
-static void block(void)
-{
-    __asm__ volatile("sti; hlt; cli" : : : "memory");
 }
 
 /* Xen interrupts with a vector of our choice, for upcall_pvh. The others are left empty. */
@@ -139,7 +134,7 @@ void pvh_main(uint32_t start_info)
         .store_port = (evtchn_port_t)parameter(HVM_PARAM_STORE_EVTCHN),
         .console = (void *)(parameter(HVM_PARAM_CONSOLE_PFN) * PAGE_SIZE),
         .console_port = (evtchn_port_t)parameter(HVM_PARAM_CONSOLE_EVTCHN),
-        .block = block,
+        .block = block_pvh,
         .frame_of = frame_of,
         .map_grants = map_grants,
     };

@@ -125,9 +125,21 @@ start_pvh:
         mov %ebx, %edi
         call pvh_main
 
-/* As upcall_pv: the frame is rip, cs, rflags, rsp, ss, and events stay masked after it (IF = 0). */
+/*
+ * Sleeps until an event comes, which is let through here only. On a CPU none comes between sti and hlt; QEMU's lets one
+ * through at times, and Xen takes a hlt with events masked (IF = 0) for the domain's end. So the upcall always goes on
+ * behind hlt. Its frame is rip, cs, rflags, rsp and ss, and events stay masked after it.
+ */
+        .globl block_pvh
+block_pvh:
+        sti
+        hlt
+awake:  cli
+        ret
+
         .globl upcall_pvh
 upcall_pvh:
+        movq $awake, (%rsp)
         andl $~0x200, 16(%rsp)
         iretq
 
