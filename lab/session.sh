@@ -81,8 +81,19 @@ shell()
     cd /root && setsid cttyhack sh -i
 }
 
+# Does it, and shows meanwhile that domain 0 is alive (lab/machine).
+with_pulse()
+{
+    (while sleep 20; do echo LAB-ALIVE; done) &
+    pulse=$!
+    "$@"
+    code=$?
+    kill $pulse
+    return $code
+}
+
 case $1 in
-deliver) deliver ;;
-test) test_one "$2" "$3" ;;
+deliver) with_pulse deliver ;;
+test) with_pulse test_one "$2" "$3" ;;
 shell) shell ;;
 esac
