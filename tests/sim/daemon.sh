@@ -590,13 +590,20 @@ for i in {1..200}; do
     [ -S "$work/notify" ] && break
     read -rt 0.05 < <(exec sleep 1)
 done
+# heard TEXT: the manager was told, within 30 seconds.
+heard() {
+    local i
+    for i in {1..600}; do
+        ! grep -q "$1" "$work/told" || return 0
+        read -rt 0.05 < <(exec sleep 1)
+    done
+    fail "no $1, but: $(cat "$work/told")"
+}
 NOTIFY_SOCKET=$work/notify xl-vchan daemon 2> "$work/daemon" &
 daemon=$!
-for i in {1..200}; do
-    grep -q READY=1 "$work/told" && break
-    read -rt 0.05 < <(exec sleep 1)
-done
+heard READY=1
 daemon_stop
+heard STOPPING=1
 kill $socat
 [ "$(cat "$work/told")" = "READY=1STOPPING=1" ] || fail "told: $(cat "$work/told")"
 
