@@ -188,11 +188,12 @@ run 0 xl-vchan attach guest "name=server, connection=connect, path=$work/server,
 first_leaves server server
 timeout 60 socat -u "UNIX-LISTEN:$work/server" - > "$work/rest"
 next_has "$work/rest"
-mkfifo "$work/go" # without it the next command may have had all, and the channel be Closed, before the kill
-exec 9<> "$work/go"
-run 0 xl-vchan attach guest "name=command, connection=exec, user=root, reconnect=1, command=[ -e $work/given ] || exec perl $work/first command none $work/given; read go < $work/go; exec cat > $work/rest"
+exec 9> "$work/go" # locked: or the next command may have had all, and the channel be Closed, before the kill
+flock 9
+rm "$work/rest"
+run 0 xl-vchan attach guest "name=command, connection=exec, user=root, reconnect=1, command=[ -e $work/given ] || exec perl $work/first command none $work/given; flock $work/go true; exec cat >> $work/rest"
 first_leaves command command
-echo >&9
+flock -u 9
 next_has "$work/rest"
 exec 9>&-
 
