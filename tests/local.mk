@@ -154,12 +154,13 @@ tests_unit_watches_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_unit_watches_LDADD = $(CHECK_LIBS)
 
 tests_unit_unikernel_SOURCES = tests/unit/unikernel.c unikernel/channel.c unikernel/options.c \
-	unikernel/store.c unikernel/text.c state/device.c vchan/ring.c
+	unikernel/store.c unikernel/text.c state/device.c vchan/bytes.c vchan/ring.c
 tests_unit_unikernel_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) -D__XEN_INTERFACE_VERSION__=0x00040e00
 tests_unit_unikernel_LDADD = $(CHECK_LIBS)
 
 tests_unit_unikernel_device_SOURCES = tests/unit/unikernel-device.c unikernel/channel.c \
-	unikernel/device.c unikernel/text.c state/device.c state/machine.c state/xenbus.c vchan/ring.c
+	unikernel/device.c unikernel/text.c state/device.c state/machine.c state/xenbus.c \
+	vchan/bytes.c vchan/ring.c
 tests_unit_unikernel_device_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) \
 	-D__XEN_INTERFACE_VERSION__=0x00040e00
 tests_unit_unikernel_device_LDADD = $(CHECK_LIBS)
@@ -275,7 +276,7 @@ tests_programs_requests_la_LDFLAGS = $(tests_programs_at_step_la_LDFLAGS)
 # Tests that own each access to the page (tests/model/fuzz-barrier.h), with xen.c and spin.c played by fakes.
 SHARED_FILES = \
 	tests/lib/fake-spin.c tests/lib/fake-xen.c tests/lib/fake-xen.h tests/model/fuzz-barrier.c tests/model/fuzz-barrier.h \
-	state/device.c vchan/channel.c vchan/copy.c vchan/relay.c vchan/ring.c
+	state/device.c vchan/bytes.c vchan/channel.c vchan/copy.c vchan/relay.c vchan/ring.c
 SHARED_CPPFLAGS = -include $(top_srcdir)/tests/model/fuzz-barrier.h $(AM_CPPFLAGS)
 
 # Every interleaving of two sides, closes above all. Sanitizers see the same code in tests/model/fuzz-page, in a hundredth of

@@ -2,22 +2,22 @@
 #include "unikernel/channel.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "unikernel/event.h"
 #include "unikernel/grant.h"
 #include "unikernel/memory.h"
 #include "unikernel/platform.h"
+#include "vchan/bytes.h"
 
 #define RING_PAGES_MAX (RING_SIZE_MAX / PAGE_SIZE)
 
 struct channel {
     struct channel *next; /* closed, but still mapped */
-    struct ring_end end;
+    struct bytes bytes;
     evtchn_port_t port;
-    bool ended;
-    bool gone;
-    uint64_t bytes;
+    uint64_t echoed; /* bytes */
     uint8_t *memory; /* the shared page, the left ring's, the right ring's */
     unsigned int pages;
     unsigned int granted; /* of them: refs has so many */
@@ -64,6 +64,11 @@ static void channel_free(struct channel *channel)
     page_free(channel, 1);
 }
 
+static void signal_peer(struct bytes *bytes)
+{
+    port_signal(((struct channel *)((char *)bytes - offsetof(struct channel, bytes)))->port);
+}
+
 static int channel_make(struct channel *channel, domid_t peer, const struct ring_layout *layout)
 {
     uint8_t *rings;
@@ -73,8 +78,9 @@ static int channel_make(struct channel *channel, domid_t peer, const struct ring
     channel->memory = page_alloc(channel->pages);
     if (!channel->memory)
         return -ENOMEM;
+    channel->bytes.signal = signal_peer;
     rings = channel->memory + PAGE_SIZE;
-    ring_serve(&channel->end, (struct vchan_interface *)channel->memory, layout, rings,
+    ring_serve(&channel->bytes.end, (struct vchan_interface *)channel->memory, layout, rings,
                rings + layout->left_pages * PAGE_SIZE);
     rc = port_offer(peer, &channel->port);
     return rc < 0 ? rc : grant_all(channel, peer);
@@ -105,7 +111,7 @@ void channel_close(struct channel *channel)
     if (!channel)
         return;
     if (channel->port) {
-        ring_leave(&channel->end);
+        ring_leave(&channel->bytes.end);
         port_signal(channel->port);
         port_close(channel->port);
     }
@@ -148,77 +154,30 @@ evtchn_port_t channel_port(const struct channel *channel)
 
 uint64_t channel_bytes(const struct channel *channel)
 {
-    return channel->bytes;
+    return channel->echoed;
 }
 
 bool channel_peer_here(const struct channel *channel)
 {
-    return !channel->gone && ring_peer_present(&channel->end);
+    return bytes_peer_here(&channel->bytes);
 }
 
 bool channel_peer_left(const struct channel *channel)
 {
-    return channel->gone || ring_peer_left(&channel->end);
+    return bytes_peer_left(&channel->bytes);
 }
 
 void channel_set_ended(struct channel *channel)
 {
-    channel->ended = true;
+    channel->bytes.ended = true;
 }
 
 void channel_set_gone(struct channel *channel)
 {
-    channel->gone = true;
+    channel->bytes.gone = true;
 }
 
 /* ---- bytes ---- */
-
-static void wake(struct channel *channel, uint8_t what)
-{
-    if (ring_must_signal(&channel->end, what))
-        port_signal(channel->port);
-}
-
-/* Before we wait: or both could wait for what the other has, but did not tell. */
-static void tell(struct channel *channel)
-{
-    if (ring_tell(&channel->end.in))
-        wake(channel, VCHAN_NOTIFY_READ);
-}
-
-/* Bytes to read, 0 at the end, -EAGAIN if the peer will signal when there are some, or -EPROTO. */
-static int readable(struct channel *channel)
-{
-    struct ring_end *end = &channel->end;
-    int bytes = ring_readable(&end->in, 1);
-    bool over;
-
-    if (bytes != 0)
-        return bytes;
-    tell(channel);
-    ring_request(end, VCHAN_NOTIFY_WRITE);
-    /* In this order: what was written before the peer left is seen after it is seen gone. */
-    over = channel->ended || channel_peer_left(channel);
-    bytes = ring_readable(&end->in, 1);
-    return bytes == 0 && !over ? -EAGAIN : bytes;
-}
-
-/* Room to write, -EAGAIN, -EPIPE if the peer left, or -EPROTO. */
-static int writable(struct channel *channel)
-{
-    struct ring_end *end = &channel->end;
-    int room;
-
-    if (channel_peer_left(channel))
-        return -EPIPE;
-    room = ring_writable(&end->out, 1);
-    if (room != 0)
-        return room;
-    tell(channel);
-    ring_request(end, VCHAN_NOTIFY_READ);
-    room = ring_writable(&end->out, 1);
-    return room == 0 ? -EAGAIN : room;
-}
 
 /* Copies the first bytes of one ring into the other. Both may go around their ring's end. */
 static void copy(const struct ring *in, const struct ring *out, uint32_t bytes)
@@ -244,14 +203,14 @@ static void copy(const struct ring *in, const struct ring *out, uint32_t bytes)
 
 static void move(struct channel *channel, uint32_t bytes)
 {
-    struct ring_end *end = &channel->end;
+    struct ring_end *end = &channel->bytes.end;
 
     copy(&end->in, &end->out, bytes);
-    channel->bytes += bytes;
+    channel->echoed += bytes;
     ring_produce(&end->out, bytes);
-    wake(channel, VCHAN_NOTIFY_WRITE);
+    bytes_wake(&channel->bytes, VCHAN_NOTIFY_WRITE);
     if (ring_consume(&end->in, bytes))
-        tell(channel);
+        bytes_tell(&channel->bytes);
 }
 
 static enum echo why_not(int rc)
@@ -270,11 +229,11 @@ static enum echo why_not(int rc)
 
 enum echo channel_echo(struct channel *channel)
 {
-    uint64_t turn = channel->bytes + channel->end.in.size;
+    uint64_t turn = channel->echoed + channel->bytes.end.in.size;
 
-    while (channel->bytes < turn) {
-        int bytes = readable(channel);
-        int room = bytes > 0 ? writable(channel) : bytes;
+    while (channel->echoed < turn) {
+        int bytes = bytes_readable(&channel->bytes, 1);
+        int room = bytes > 0 ? bytes_writable(&channel->bytes, 1) : bytes;
 
         if (room <= 0)
             return why_not(room);

@@ -9,11 +9,11 @@ UNIKERNEL_C = unikernel/start.S \
 	unikernel/main.c unikernel/pv.c unikernel/pvh.c unikernel/memory.c unikernel/grant.c \
 	unikernel/event.c unikernel/console.c unikernel/store.c unikernel/channel.c \
 	unikernel/server.c unikernel/device.c unikernel/options.c unikernel/text.c unikernel/libc.c \
-	vchan/ring.c state/machine.c state/device.c state/xenbus.c
+	vchan/bytes.c vchan/ring.c state/machine.c state/device.c state/xenbus.c
 UNIKERNEL_H = unikernel/channel.h unikernel/console.h unikernel/device.h unikernel/event.h \
 	unikernel/grant.h unikernel/hypercall.h unikernel/memory.h unikernel/options.h \
 	unikernel/platform.h unikernel/server.h unikernel/store.h unikernel/text.h \
-	vchan/ring.h vchan/barrier.h vchan/copy.h state/machine.h state/device.h state/xenbus.h
+	vchan/bytes.h vchan/ring.h vchan/barrier.h vchan/copy.h state/machine.h state/device.h state/xenbus.h
 
 # No library, no floating point, no stack below the stack pointer (Xen pushes there), fixed addresses.
 UNIKERNEL_COMPILE = $(PVCHAN_WARNINGS) -O2 -std=gnu11 -ffreestanding -fno-pic -mno-red-zone \

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "vchan/barrier.h"
+#include "vchan/bytes.h"
 #include "vchan/copy.h"
 #include "vchan/pace.h"
 #include "vchan/spin.h"
@@ -22,17 +23,13 @@ struct channel {
     struct xen *xen;
     struct xen_port port;
     struct channel_owner owner;
-    struct ring_end end;
+    struct bytes bytes;
     struct ring_layout layout;
     struct vchan_interface *page;
     void *left;  /* the rings' own pages, or NULL */
     void *right;
     uint32_t ring_ref;
     bool server;
-    bool ended;  /* the peer said that it sends no more */
-    bool gone;   /* the peer let go of the rings, by what xenstore says, or there was none */
-    bool patient; /* its process may die, and another one goes on */
-    bool broken; /* the peer's index made no sense once */
     struct spin spin[2]; /* by enum channel_wait */
     bool apart; /* the peer is at work on another CPU */
     struct past past;
@@ -41,7 +38,7 @@ struct channel {
     uint64_t yields; /* times that our CPU was given away */
     bool spoke; /* we wrote since we last waited for bytes: the peer answers us */
     struct channel_counts counts;
-    uint64_t bytes; /* sent and received, when the port fired last */
+    uint64_t moved_then; /* sent and received, when the port fired last */
     void (*moved)(void *arg); /* to be told of the next byte, or NULL */
     void *moved_arg;
 };
@@ -57,11 +54,19 @@ static void port_fired(struct xen_port *port)
     uint64_t bytes = channel->counts.received + channel->counts.sent;
 
     channel->counts.sleeps++;
-    if (bytes != channel->bytes)
+    if (bytes != channel->moved_then)
         port->idle = 0;
-    port->little = bytes - channel->bytes < PACE_LITTLE;
-    channel->bytes = bytes;
+    port->little = bytes - channel->moved_then < PACE_LITTLE;
+    channel->moved_then = bytes;
     channel->owner.fired(channel, channel->owner.arg);
+}
+
+static void signal_peer(struct bytes *bytes)
+{
+    struct channel *channel = (struct channel *)((char *)bytes - offsetof(struct channel, bytes));
+
+    channel->counts.wakes++;
+    xen_signal(channel->xen, &channel->port);
 }
 
 static struct channel *channel_make(struct xen *xen, struct channel_owner owner)
@@ -72,6 +77,7 @@ static struct channel *channel_make(struct xen *xen, struct channel_owner owner)
         channel->xen = xen;
         channel->owner = owner;
         channel->port.fired = port_fired;
+        channel->bytes.signal = signal_peer;
     }
     return channel;
 }
@@ -127,7 +133,7 @@ int channel_serve(struct xen *xen, domid_t peer, const struct ring_orders *order
     rc = grant_rings(channel, granting, peer);
     if (rc < 0)
         goto fail;
-    ring_serve(&channel->end, channel->page, &channel->layout, channel->left, channel->right);
+    ring_serve(&channel->bytes.end, channel->page, &channel->layout, channel->left, channel->right);
     *out = channel;
     return 0;
 
@@ -209,7 +215,7 @@ static int map_all(struct channel *channel, xengnttab_handle *mapping, domid_t p
     if (rc == 0)
         rc = map_rings(channel, mapping, peer);
     if (rc == 0)
-        rc = ring_join(&channel->end, channel->page, &channel->layout, channel->left,
+        rc = ring_join(&channel->bytes.end, channel->page, &channel->layout, channel->left,
                        channel->right);
     return rc;
 }
@@ -237,7 +243,7 @@ static int join(struct xen *xen, domid_t peer, uint32_t ring_ref, const evtchn_p
         channel_close(channel);
         return rc;
     }
-    channel->gone = !port;
+    channel->bytes.gone = !port;
     xen_signal(xen, &channel->port);
     *out = channel;
     return 0;
@@ -274,9 +280,9 @@ void channel_close(struct channel *channel)
         return;
     give_back(channel, channel->left, channel->layout.left_pages);
     give_back(channel, channel->right, channel->layout.right_pages);
-    if (channel->end.live) {
-        ring_record(&channel->end.in);
-        ring_leave(&channel->end);
+    if (channel->bytes.end.live) {
+        ring_record(&channel->bytes.end.in);
+        ring_leave(&channel->bytes.end);
     }
     xen_signal(channel->xen, &channel->port);
     give_back(channel, channel->page, 1);
@@ -286,60 +292,42 @@ void channel_close(struct channel *channel)
 
 void channel_set_ended(struct channel *channel)
 {
-    channel->ended = true;
+    channel->bytes.ended = true;
 }
 
 void channel_set_gone(struct channel *channel)
 {
-    channel->gone = true;
+    channel->bytes.gone = true;
 }
 
 uint32_t channel_read_index(const struct channel *channel)
 {
-    return channel->end.in.own;
+    return channel->bytes.end.in.own;
 }
 
 uint32_t channel_write_index(const struct channel *channel)
 {
-    return channel->end.out.own;
+    return channel->bytes.end.out.own;
 }
 
 void channel_set_patient(struct channel *channel, bool patient)
 {
-    channel->patient = patient;
+    channel->bytes.patient = patient;
 }
 
 bool channel_peer_left(const struct channel *channel)
 {
-    return channel->gone || (!channel->patient && ring_peer_left(&channel->end));
+    return bytes_peer_left(&channel->bytes);
 }
 
 bool channel_peer_died(const struct channel *channel)
 {
-    return channel->port.number == 0 || ring_peer_left(&channel->end);
+    return channel->port.number == 0 || ring_peer_left(&channel->bytes.end);
 }
 
 bool channel_peer_here(const struct channel *channel)
 {
-    const struct ring_end *end = &channel->end;
-
-    return !channel->gone &&
-           (ring_peer_present(end) || (channel->patient && ring_peer_left(end)));
-}
-
-/* What made no sense once is not believed again, whatever the peer writes then. */
-static int broken(struct channel *channel)
-{
-    channel->broken = true;
-    return -EPROTO;
-}
-
-static void wake(struct channel *channel, uint8_t what)
-{
-    if (!ring_must_signal(&channel->end, what))
-        return;
-    channel->counts.wakes++;
-    xen_signal(channel->xen, &channel->port);
+    return bytes_peer_here(&channel->bytes);
 }
 
 /* ---- what has moved ---- */
@@ -370,81 +358,49 @@ static bool take(struct channel *channel, uint32_t bytes)
 {
     channel->counts.received += bytes;
     tell_traffic(channel);
-    return ring_consume(&channel->end.in, bytes);
+    return ring_consume(&channel->bytes.end.in, bytes);
 }
 
 static void show(struct channel *channel, uint32_t bytes)
 {
     channel->counts.sent += bytes;
     tell_traffic(channel);
-    ring_produce(&channel->end.out, bytes);
+    ring_produce(&channel->bytes.end.out, bytes);
 }
 
 void channel_tell(struct channel *channel)
 {
-    if (ring_tell(&channel->end.in))
-        wake(channel, VCHAN_NOTIFY_READ);
+    bytes_tell(&channel->bytes);
 }
 
 int channel_readable(struct channel *channel, uint32_t enough)
 {
-    struct ring_end *end = &channel->end;
-    bool over;
-    int bytes;
-
-    if (channel->broken)
-        return -EPROTO;
-    bytes = ring_readable(&end->in, enough);
-    if (bytes >= 0 && (uint32_t)bytes < enough) {
-        channel_tell(channel);
-        ring_request(end, VCHAN_NOTIFY_WRITE);
-        /* In this order: what was written before the peer left is seen after it is seen gone. */
-        over = channel->ended || channel_peer_left(channel);
-        bytes = ring_readable(&end->in, enough);
-        if (bytes >= 0 && (uint32_t)bytes < enough && !over)
-            return -EAGAIN;
-    }
-    return bytes < 0 ? broken(channel) : bytes;
+    return bytes_readable(&channel->bytes, enough);
 }
 
 bool channel_has(const struct channel *channel, uint32_t enough)
 {
-    return !channel->broken && ring_has(&channel->end.in, enough);
+    return !channel->bytes.broken && ring_has(&channel->bytes.end.in, enough);
 }
 
 int channel_writable(struct channel *channel, uint32_t enough)
 {
-    struct ring_end *end = &channel->end;
-    int room;
-
-    if (channel->broken)
-        return -EPROTO;
-    if (channel_peer_left(channel))
-        return -EPIPE;
-    room = ring_writable(&end->out, enough);
-    if (room >= 0 && (uint32_t)room < enough) {
-        channel_tell(channel);
-        ring_request(end, VCHAN_NOTIFY_READ);
-        room = ring_writable(&end->out, enough);
-    }
-    if (room < 0)
-        return broken(channel);
-    return (uint32_t)room < enough ? -EAGAIN : room;
+    return bytes_writable(&channel->bytes, enough);
 }
 
 /* By the last look. */
 static uint32_t known(const struct channel *channel, enum channel_wait wait)
 {
-    const struct ring *in = &channel->end.in;
+    const struct ring *in = &channel->bytes.end.in;
 
-    return wait == CHANNEL_READ ? in->peer - in->own : ring_room(&channel->end.out);
+    return wait == CHANNEL_READ ? in->peer - in->own : ring_room(&channel->bytes.end.out);
 }
 
 /* What there is, looked up without asking for a signal. */
 static bool has_enough(struct channel *channel, enum channel_wait wait, uint32_t enough)
 {
-    int bytes = wait == CHANNEL_READ ? ring_readable(&channel->end.in, enough)
-                                     : ring_writable(&channel->end.out, enough);
+    int bytes = wait == CHANNEL_READ ? ring_readable(&channel->bytes.end.in, enough)
+                                     : ring_writable(&channel->bytes.end.out, enough);
 
     return bytes < 0 || (uint32_t)bytes >= enough;
 }
@@ -455,7 +411,7 @@ static bool has_enough(struct channel *channel, enum channel_wait wait, uint32_t
  */
 static void linger(struct channel *channel, uint32_t enough)
 {
-    struct ring *in = &channel->end.in;
+    struct ring *in = &channel->bytes.end.in;
     struct spin *spin = &channel->spin[CHANNEL_READ];
 
     if (ring_has(in, enough))
@@ -468,7 +424,7 @@ static void linger(struct channel *channel, uint32_t enough)
 /* What came decides on the next time. */
 static void learn(struct channel *channel, enum channel_wait wait)
 {
-    struct ring *in = &channel->end.in;
+    struct ring *in = &channel->bytes.end.in;
 
     if (wait == CHANNEL_READ)
         channel->spin[wait].linger = in->peer - in->own < in->size / 16;
@@ -530,19 +486,19 @@ bool channel_spin(struct channel *channel, enum channel_wait wait, uint32_t enou
 {
     if (wait == CHANNEL_READ)
         linger(channel, enough);
-    return channel->broken || has_enough(channel, wait, enough) ||
+    return channel->bytes.broken || has_enough(channel, wait, enough) ||
            look_for(channel, wait, enough) || yield_for(channel, wait, enough);
 }
 
 unsigned int channel_peek(const struct channel *channel, uint32_t bytes, struct ring_span spans[2])
 {
-    return ring_spans(&channel->end.in, bytes, spans);
+    return ring_spans(&channel->bytes.end.in, bytes, spans);
 }
 
 unsigned int channel_reserve(const struct channel *channel, uint32_t bytes,
                              struct ring_span spans[2])
 {
-    return ring_spans(&channel->end.out, bytes, spans);
+    return ring_spans(&channel->bytes.end.out, bytes, spans);
 }
 
 void channel_consume(struct channel *channel, uint32_t bytes)
@@ -553,7 +509,7 @@ void channel_consume(struct channel *channel, uint32_t bytes)
 
 void channel_record(struct channel *channel)
 {
-    ring_record(&channel->end.in);
+    ring_record(&channel->bytes.end.in);
 }
 
 void channel_commit(struct channel *channel, uint32_t bytes)
@@ -562,17 +518,17 @@ void channel_commit(struct channel *channel, uint32_t bytes)
         return;
     channel->spoke = true;
     show(channel, bytes);
-    wake(channel, VCHAN_NOTIFY_WRITE);
+    bytes_wake(&channel->bytes, VCHAN_NOTIFY_WRITE);
 }
 
 uint32_t channel_read_size(const struct channel *channel)
 {
-    return channel->end.in.size;
+    return channel->bytes.end.in.size;
 }
 
 uint32_t channel_write_size(const struct channel *channel)
 {
-    return channel->end.out.size;
+    return channel->bytes.end.out.size;
 }
 
 static uint32_t smaller(uint32_t bytes, size_t size)
@@ -601,7 +557,7 @@ static bool copy_out(struct channel *channel, uint8_t *to, uint32_t bytes)
         memcpy(to, spans[i].base, spans[i].length);
     if (!take(channel, bytes))
         return false;
-    ring_record(&channel->end.in);
+    ring_record(&channel->bytes.end.in);
     return true;
 }
 
@@ -614,7 +570,7 @@ static bool peer_is_apart(struct channel *channel)
 {
     const struct channel_counts *counts = &channel->counts;
     struct past now = {.turns = counts->wakes + counts->sleeps + channel->yields,
-                       .cons = load_once(&channel->end.out.shared->cons)};
+                       .cons = load_once(&channel->bytes.end.out.shared->cons)};
 
     if (now.turns != channel->past.turns)
         channel->apart = false;
@@ -627,7 +583,7 @@ static bool peer_is_apart(struct channel *channel)
 /* Before any byte of them is filled. (On one CPU, there is nobody to take them from.) */
 static void claim(struct channel *channel, uint32_t bytes)
 {
-    struct ring *out = &channel->end.out;
+    struct ring *out = &channel->bytes.end.out;
 
     if (ring_unclaimed(out, bytes))
         ring_claim(out, bytes, peer_is_apart(channel));
@@ -647,7 +603,7 @@ static void copy_to(const struct ring_span *spans, unsigned int count, const uin
 /* Past the caches, if that is the faster way to a peer on another CPU. */
 static void copy_in(struct channel *channel, const uint8_t *from, uint32_t bytes)
 {
-    struct ring *out = &channel->end.out;
+    struct ring *out = &channel->bytes.end.out;
     struct ring_span spans[2];
     unsigned int count = ring_spans(out, bytes, spans);
     bool large = bytes >= COPY_PAST_MIN;
@@ -669,7 +625,7 @@ static void copy_in(struct channel *channel, const uint8_t *from, uint32_t bytes
 ssize_t channel_read(struct channel *channel, void *data, size_t size, uint32_t enough)
 {
     int bytes = channel_readable(channel, enough);
-    uint32_t total, done, part = part_of(&channel->end.in);
+    uint32_t total, done, part = part_of(&channel->bytes.end.in);
     bool due = false;
 
     if (bytes <= 0)
@@ -690,10 +646,10 @@ static bool is_simple(const struct ring *ring, size_t bytes)
 
 ssize_t channel_read_known(struct channel *channel, void *data, size_t size, uint32_t enough)
 {
-    struct ring *in = &channel->end.in;
+    struct ring *in = &channel->bytes.end.in;
     uint32_t bytes = smaller(in->peer - in->own, size);
 
-    if (channel->broken || !ring_has(in, enough) || !is_simple(in, bytes))
+    if (channel->bytes.broken || !ring_has(in, enough) || !is_simple(in, bytes))
         return 0;
     memcpy(data, in->data + (in->own & (in->size - 1)), bytes);
     if (take(channel, bytes))
@@ -704,7 +660,7 @@ ssize_t channel_read_known(struct channel *channel, void *data, size_t size, uin
 ssize_t channel_write(struct channel *channel, const void *data, size_t size, uint32_t enough)
 {
     int room = channel_writable(channel, enough);
-    uint32_t total, done, part = part_of(&channel->end.out);
+    uint32_t total, done, part = part_of(&channel->bytes.end.out);
 
     if (room < 0)
         return room;
@@ -714,22 +670,22 @@ ssize_t channel_write(struct channel *channel, const void *data, size_t size, ui
     for (done = 0; done < total; done += smaller(part, total - done))
         copy_in(channel, (const uint8_t *)data + done, smaller(part, total - done));
     channel->spoke = true;
-    wake(channel, VCHAN_NOTIFY_WRITE);
+    bytes_wake(&channel->bytes, VCHAN_NOTIFY_WRITE);
     return total;
 }
 
 ssize_t channel_write_known(struct channel *channel, const void *data, size_t size)
 {
-    struct ring *out = &channel->end.out;
+    struct ring *out = &channel->bytes.end.out;
     uint32_t bytes = (uint32_t)size;
 
-    if (channel->broken || !is_simple(out, size) || ring_room(out) < bytes ||
+    if (channel->bytes.broken || !is_simple(out, size) || ring_room(out) < bytes ||
         channel_peer_left(channel))
         return 0;
     claim(channel, bytes);
     memcpy(out->data + (out->own & (out->size - 1)), data, bytes);
     show(channel, bytes);
     channel->spoke = true;
-    wake(channel, VCHAN_NOTIFY_WRITE);
+    bytes_wake(&channel->bytes, VCHAN_NOTIFY_WRITE);
     return bytes;
 }

@@ -2,6 +2,7 @@
 noinst_LTLIBRARIES += libvchan.la
 libvchan_la_SOURCES = \
 	vchan/barrier.h \
+	vchan/bytes.c vchan/bytes.h \
 	vchan/channel.c vchan/channel.h \
 	vchan/copy.c vchan/copy.h \
 	vchan/pace.c vchan/pace.h \

@@ -10,7 +10,7 @@ cd "${srcdir:?}"
 
 flags=(-std=gnu11 -O1 -D_GNU_SOURCE -include tests/model/fuzz-barrier.h)
 common=(tests/lib/fake-spin.c tests/lib/fake-xen.c tests/model/fuzz-barrier.c state/device.c vchan/copy.c)
-product=(vchan/channel.c vchan/relay.c vchan/ring.c)
+product=(vchan/bytes.c vchan/channel.c vchan/relay.c vchan/ring.c)
 declare -A main=(
     [fuzz-page]="tests/model/fuzz-page.c tests/model/fuzz-replay.c"
     [steps-close]="tests/model/steps-close.c tests/model/steps.c"
@@ -75,7 +75,7 @@ seed fuzz-page vchan/ring.h 's/if (ring->own - cons > ring->size)/if (0)/' \
     "the reader's index is not checked"
 seed fuzz-page vchan/ring.h 's/ring->own & (ring->size - 1)/ring->own % 8192/' \
     "an index is masked with a wrong size"
-seed fuzz-page vchan/channel.c 's/^    channel->broken = true;//' \
+seed fuzz-page vchan/bytes.c 's/^    bytes->broken = true;//' \
     "a corrupt ring is believed again"
 seed fuzz-page vchan/ring.c '/^int ring_join/,/^}/s/^    ring_place(&end->in,.*/&\n    end->in.size = 1u << load_once(\&page->right_order) % 32;/' \
     "a size is read from the page again"
@@ -83,15 +83,15 @@ seed fuzz-page vchan/channel.c 's/^    give_back(channel, channel->right,.*//' \
     "a ring is not given back"
 seed fuzz-page vchan/relay.c 's/ || ++calls >= STEP_CALLS/ || ++calls == 0/' \
     "a relay's step has no bound"
-seed steps-close vchan/channel.c '/over = channel->ended/{h;d};/^        bytes = ring_readable(&end->in, enough);/{G}' \
+seed steps-close vchan/bytes.c '/over = bytes->ended/{h;d};/^        count = ring_readable(&end->in, enough);/{G}' \
     "the live byte is looked at after the ring" "write, then close"
-seed steps-close vchan/channel.c '/over = channel->ended/{n;d}' \
+seed steps-close vchan/bytes.c '/over = bytes->ended/{n;d}' \
     "the ring is not looked at again after the request for a signal" "write, then close"
-seed steps-close vchan/channel.c '/ring_request(end, VCHAN_NOTIFY_READ)/{n;d}' \
+seed steps-close vchan/bytes.c '/ring_request(end, VCHAN_NOTIFY_READ)/{n;d}' \
     "the room is not looked at again after the request for a signal" "wait for room, then close"
 seed steps-close vchan/ring.h '/^static inline bool ring_must_signal/,/^}/s/^    full_fence();//' \
     "no fence between the index and the look at the request" "question and answer"
-seed steps-close vchan/channel.c '/^int channel_writable/,/^}/s/channel_tell(channel);//' \
+seed steps-close vchan/bytes.c '/^int bytes_writable/,/^}/s/bytes_tell(bytes);//' \
     "a writer waits and has not told what it read" "both rings full"
 seed steps-close vchan/relay.c 's/^    channel_tell(relay->channel);//' \
     "a relay waits for its sink and has not told what it read" "a relay whose sink is full"

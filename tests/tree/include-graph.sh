@@ -14,7 +14,7 @@ declare -A may=(
     [frontend]="state vchan service frontend"
     [backend]="state vchan service backend"
     [toolstack]="state toolstack"
-    [unikernel]="unikernel state vchan/ring.h vchan/barrier.h"
+    [unikernel]="unikernel state vchan/bytes.h vchan/ring.h vchan/barrier.h"
     [sim]="sim"
 )
 
