@@ -14,6 +14,7 @@
 #include "service/quota.h"
 #include "service/usage.h"
 #include "state/descriptor.h"
+#include "state/size.h"
 #include "state/store.h"
 
 enum { EXIT_STOPPED = 0 };
@@ -50,26 +51,6 @@ static bool take_count(const char *text, unsigned int *count)
     return true;
 }
 
-/* A number of bytes, or with K, M or G. */
-static bool take_size(const char *text, uint64_t *bytes)
-{
-    static const char suffixes[] = "KMG";
-    size_t length = strlen(text);
-    const char *suffix = length ? strchr(suffixes, text[length - 1]) : NULL;
-    char digits[16];
-    uint32_t value;
-
-    if (length >= sizeof(digits))
-        return false;
-    memcpy(digits, text, length + 1);
-    if (suffix)
-        digits[length - 1] = '\0';
-    if (parse_number(digits, INT32_MAX, &value) < 0 || value == 0)
-        return false;
-    *bytes = (uint64_t)value << (suffix ? 10 * (suffix - suffixes + 1) : 0);
-    return true;
-}
-
 static int take_limit(int option, const char *text)
 {
     static const char *const names[] = {
@@ -80,8 +61,8 @@ static int take_limit(int option, const char *text)
     };
     bool good = option == OPTION_CHANNELS   ? take_count(text, &limits.channels)
                 : option == OPTION_CONNECTS ? take_count(text, &limits.connects)
-                : option == OPTION_RINGS    ? take_size(text, &limits.ring_bytes)
-                                            : take_size(text, &limits.ring_bytes_of_all);
+                : option == OPTION_RINGS    ? size_parse(text, INT64_MAX, &limits.ring_bytes) == 0
+                                            : size_parse(text, INT64_MAX, &limits.ring_bytes_of_all) == 0;
 
     if (good)
         return -1;

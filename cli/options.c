@@ -8,37 +8,18 @@
 
 #include "state/device.h"
 #include "state/seconds.h"
+#include "state/size.h"
 #include "state/store.h"
 
 /* ---- values ---- */
 
-static uint32_t size_unit(char suffix)
+static int set_size(const char *text, uint32_t *bytes)
 {
-    switch (suffix) {
-    case 'k':
-    case 'K':
-        return 1024;
-    case 'm':
-    case 'M':
-        return 1024 * 1024;
-    default:
-        return 1;
-    }
-}
+    uint64_t size = 0;
+    int rc = size_parse(text, PVCHAN_RING_MAX, &size);
 
-int parse_size(const char *text, uint32_t *bytes)
-{
-    size_t length = strlen(text);
-    uint32_t unit = length > 0 ? size_unit(text[length - 1]) : 1;
-    char number[16];
-
-    if (snprintf(number, sizeof(number), "%.*s", (int)(length - (unit > 1)), text) >=
-        (int)sizeof(number))
-        return -EINVAL;
-    if (parse_number(number, PVCHAN_RING_MAX / unit, bytes) < 0 || *bytes == 0)
-        return -EINVAL;
-    *bytes *= unit;
-    return 0;
+    *bytes = (uint32_t)size;
+    return rc < 0 ? -EINVAL : 0;
 }
 
 /* ---- options ---- */
@@ -69,12 +50,12 @@ static int set_linger(struct options *options, const char *text)
 
 static int set_read_ring(struct options *options, const char *text)
 {
-    return parse_size(text, &options->read_ring);
+    return set_size(text, &options->read_ring);
 }
 
 static int set_write_ring(struct options *options, const char *text)
 {
-    return parse_size(text, &options->write_ring);
+    return set_size(text, &options->write_ring);
 }
 
 static int set_state(struct options *options, const char *text)

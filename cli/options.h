@@ -11,7 +11,4 @@
  */
 int options_parse(const struct command *command, int argc, char **argv, struct options *options);
 
-/* "4096", "4K", "1M", at least 1 and at most PVCHAN_RING_MAX. 0 or -EINVAL. */
-int parse_size(const char *text, uint32_t *bytes);
-
 #endif

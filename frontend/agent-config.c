@@ -123,15 +123,15 @@ static int take_string(struct reader *reader, char **string)
 static int add_entry(struct reader *reader, const char *spec)
 {
     struct agent_config *config = reader->config;
-    struct declaration *channels =
+    struct spec *channels =
         reallocarray(config->channels, config->count + 1, sizeof(*channels));
-    char why[DECLARATION_WHY_MAX];
+    char why[SPEC_WHY_MAX];
     int rc;
 
     if (!channels)
         return -ENOMEM;
     config->channels = channels;
-    rc = declaration_parse_guest(spec, &channels[config->count], why);
+    rc = spec_parse(spec, SPEC_GUEST, &channels[config->count], why);
     if (rc < 0) {
         refuse(reader, reader->line, "vchan entry %zu: %s", config->count + 1, why);
         return rc;
@@ -264,7 +264,7 @@ int agent_config_read(const char *file, struct agent_config *config, char why[AG
     return rc;
 }
 
-const struct declaration *agent_config_find(const struct agent_config *config, const char *name)
+const struct spec *agent_config_find(const struct agent_config *config, const char *name)
 {
     for (size_t i = 0; i < config->count; i++)
         if (strcmp(config->channels[i].name, name) == 0)

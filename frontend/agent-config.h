@@ -9,13 +9,13 @@
 
 #include <stddef.h>
 
-#include "state/declaration.h"
+#include "state/spec.h"
 
 /* Room for any error line of agent_config_read and its NUL; a longer one is cut. */
-#define AGENT_CONFIG_WHY_MAX (DECLARATION_WHY_MAX + 1024)
+#define AGENT_CONFIG_WHY_MAX (SPEC_WHY_MAX + 1024)
 
 struct agent_config {
-    struct declaration *channels;
+    struct spec *channels;
     size_t count;
 };
 
@@ -28,7 +28,7 @@ int agent_config_read(const char *file, struct agent_config *config,
                       char why[AGENT_CONFIG_WHY_MAX]);
 
 /* What is said of the channel of that name, or NULL. */
-const struct declaration *agent_config_find(const struct agent_config *config, const char *name);
+const struct spec *agent_config_find(const struct agent_config *config, const char *name);
 
 /* Frees what agent_config_read made. An empty one is allowed. */
 void agent_config_free(struct agent_config *config);

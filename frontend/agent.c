@@ -38,7 +38,7 @@ struct slot {
     bool looked; /* once, which the toolstack has called for, and not the backend */
     char name[DEVICE_NAME_MAX + 1];
     char backend[DEVICE_PATH_MAX];
-    struct declaration *declared; /* as it is plugged in; NULL: it is not */
+    struct spec *declared; /* as it is plugged in; NULL: it is not */
     struct device *device;
 };
 
@@ -141,29 +141,12 @@ static void copy(char *to, size_t size, const char *text)
     snprintf(to, size, "%s", text);
 }
 
-static struct connection_spec spec_of(const struct declaration *declared)
-{
-    struct connection_spec spec = {.reconnect = declared->reconnect};
-
-    copy(spec.kind, sizeof(spec.kind), declared->connection);
-    copy(spec.path, sizeof(spec.path), declared->path);
-    copy(spec.address, sizeof(spec.address), declared->address);
-    copy(spec.command, sizeof(spec.command), declared->command);
-    copy(spec.owner, sizeof(spec.owner), declared->owner);
-    copy(spec.group, sizeof(spec.group), declared->group);
-    copy(spec.mode, sizeof(spec.mode), declared->mode);
-    copy(spec.user, sizeof(spec.user), declared->user);
-    return spec;
-}
-
 static void slot_plug(struct agent *agent, struct slot *slot, struct quota *quota,
-                      const struct declaration *declared)
+                      const struct spec *declared)
 {
-    struct connection_spec spec = spec_of(declared);
-
     slot->declared = malloc(sizeof(*slot->declared));
     if (slot->declared)
-        slot->device = device_new_frontend(agent->host, quota, slot->devid, &spec);
+        slot->device = device_new_frontend(agent->host, quota, slot->devid, declared);
     if (!slot->device) {
         slot_unplug(slot);
         log_line(LOG_ERRORS, "%" PRIu32 " %s: no memory", slot->devid, slot->name);
@@ -192,11 +175,11 @@ static int reread(struct agent *agent, const char *dir, const char *key, char *t
 }
 
 /* What the configuration says of it, unless that is to leave it to applications. */
-static const struct declaration *declared_for(const struct agent *agent, const struct slot *slot)
+static const struct spec *declared_for(const struct agent *agent, const struct slot *slot)
 {
-    const struct declaration *declared = agent_config_find(agent->config, slot->name);
+    const struct spec *declared = agent_config_find(agent->config, slot->name);
 
-    return declared && !declaration_is_app(declared) ? declared : NULL;
+    return declared && !spec_is_app(declared) ? declared : NULL;
 }
 
 /*
@@ -206,7 +189,7 @@ static const struct declaration *declared_for(const struct agent *agent, const s
 static bool slot_review(struct agent *agent, struct slot *slot)
 {
     char dir[DEVICE_PATH_MAX];
-    const struct declaration *declared;
+    const struct spec *declared;
     int named, placed;
 
     snprintf(dir, sizeof(dir), ROOT "/%" PRIu32, slot->devid);
@@ -218,7 +201,7 @@ static bool slot_review(struct agent *agent, struct slot *slot)
     if (named < 0 || placed < 0)
         return false;
     declared = declared_for(agent, slot);
-    if (slot->device && (slot->other || !declared || !declaration_equal(slot->declared, declared)))
+    if (slot->device && (slot->other || !declared || !spec_equal(slot->declared, declared)))
         slot_unplug(slot);
     slot->other = false;
     return true;
@@ -226,7 +209,7 @@ static bool slot_review(struct agent *agent, struct slot *slot)
 
 static void slot_look(struct agent *agent, struct slot *slot, struct quota *quota)
 {
-    const struct declaration *declared = declared_for(agent, slot);
+    const struct spec *declared = declared_for(agent, slot);
 
     if (!slot->device && declared && !agent->stopping)
         slot_plug(agent, slot, quota, declared);

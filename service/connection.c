@@ -11,25 +11,13 @@
 #include "service/log.h"
 
 static const struct connection_kind *const kinds[] = {
-    &connection_app, &connection_echo, &connection_socket, &connection_connect,
-    &connection_tcp, &connection_pty,  &connection_exec,
+#define ROW(kind, ...) &connection_##kind,
+    SPEC_KINDS(ROW)
+#undef ROW
 };
 
-/* B/private: where a spec has a node's text. */
-static const struct text {
-    const char *key;
-    size_t offset, size;
-} texts[] = {
-#define TEXT(field)                                                                                \
-    {                                                                                              \
-        #field, offsetof(struct connection_spec, field),                                           \
-            sizeof(((struct connection_spec *)0)->field)                                           \
-    }
-    TEXT(path), TEXT(address), TEXT(command), TEXT(owner), TEXT(group), TEXT(mode), TEXT(user),
-#undef TEXT
-};
-
-#define TEXT_COUNT (sizeof(texts) / sizeof(texts[0]))
+/* The longest line about a connection, with its NUL. */
+#define LINE_MAX_BYTES 4096
 
 const struct connection_kind connection_app = {.name = "app"};
 
@@ -41,102 +29,30 @@ static const struct connection_kind *kind_find(const char *name)
     return NULL;
 }
 
-static const char *read_error(int rc)
+static int check_needs(const struct spec *spec, char why[CONNECTION_WHY_MAX])
 {
-    switch (rc) {
-    case -EOVERFLOW:
-        return "too long";
-    case -EINVAL:
-    case -ERANGE:
-        return "makes no sense";
-    default:
-        return strerror(-rc);
-    }
-}
+    enum spec_key needs = spec_main_key(spec);
+    char value[SPEC_VALUE_MAX];
 
-/* One text of B/private; none is not an error here. */
-static int read_private(struct store *store, const char *dir, struct connection_spec *spec,
-                        const struct text *text, char why[CONNECTION_WHY_MAX])
-{
-    char *to = (char *)spec + text->offset;
-    char key[32];
-    int rc;
-
-    snprintf(key, sizeof(key), "private/%s", text->key);
-    rc = store_read_text(store, dir, key, to, text->size);
-    if (rc == -ENOENT) {
-        to[0] = '\0';
+    if (needs == SPEC_KEYS || spec_value(spec, needs, value))
         return 0;
-    }
-    if (rc < 0)
-        snprintf(why, CONNECTION_WHY_MAX, "node %s: %s", key, read_error(rc));
-    return rc;
-}
-
-static int read_reconnect(struct store *store, const char *dir, bool *reconnect,
-                          char why[CONNECTION_WHY_MAX])
-{
-    uint32_t value = 0;
-    int rc = store_read_number(store, dir, "private/reconnect", 1, &value);
-
-    *reconnect = value;
-    if (rc == 0 || rc == -ENOENT)
-        return 0;
-    snprintf(why, CONNECTION_WHY_MAX, "node private/reconnect: %s (0 or 1)", read_error(rc));
-    return rc;
-}
-
-/* The field without which the kind cannot be; "" if there is none, or nothing in it. */
-static const char *spec_needed(const struct connection *connection)
-{
-    const char *needs = connection->kind->needs;
-
-    for (size_t i = 0; needs && i < TEXT_COUNT; i++)
-        if (strcmp(needs, texts[i].key) == 0)
-            return (const char *)&connection->spec + texts[i].offset;
-    return "";
-}
-
-static int check_needs(const struct connection *connection, char why[CONNECTION_WHY_MAX])
-{
-    const struct connection_spec *spec = &connection->spec;
-    const char *needs = connection->kind->needs;
-
-    if (!needs || spec_needed(connection)[0])
-        return 0;
-    snprintf(why, CONNECTION_WHY_MAX, "connection=%s needs %s= (node private/%s)", spec->kind,
-             needs, needs);
+    snprintf(why, CONNECTION_WHY_MAX, "connection=%s needs %s= (node private/%s)", spec->connection,
+             spec_fields[needs].key, spec_fields[needs].key);
     return -EINVAL;
-}
-
-int connection_read(struct store *store, const char *dir, struct connection_spec *spec,
-                    char why[CONNECTION_WHY_MAX])
-{
-    int rc;
-
-    memset(spec, 0, sizeof(*spec));
-    rc = store_read_text(store, dir, "connection", spec->kind, sizeof(spec->kind));
-    if (rc < 0)
-        snprintf(why, CONNECTION_WHY_MAX, "node connection: %s", read_error(rc));
-    if (rc < 0 || strcmp(spec->kind, connection_app.name) == 0)
-        return rc; /* an application's other nodes are not ours to judge */
-    for (size_t i = 0; i < TEXT_COUNT && rc == 0; i++)
-        rc = read_private(store, dir, spec, &texts[i], why);
-    return rc < 0 ? rc : read_reconnect(store, dir, &spec->reconnect, why);
 }
 
 int connection_choose(struct connection *connection, char why[CONNECTION_WHY_MAX])
 {
-    const struct connection_spec *spec = &connection->spec;
+    const struct spec *spec = &connection->spec;
     int rc;
 
-    connection->kind = kind_find(spec->kind);
+    connection->kind = kind_find(spec->connection);
     if (!connection->kind) {
         snprintf(why, CONNECTION_WHY_MAX, "connection kind \"%s\" is not supported by this version",
-                 spec->kind);
+                 spec->connection);
         return -ENOTSUP;
     }
-    rc = check_needs(connection, why);
+    rc = check_needs(spec, why);
     if (rc < 0)
         connection->kind = NULL;
     return rc;
@@ -183,7 +99,7 @@ static void log_with_label(const char *label, struct quota *quota, const char *s
                            enum log_level level, const char *format, va_list args)
 {
     const char *name = strchr(label, ' ');
-    char text[CONNECTION_COMMAND_MAX], device[32];
+    char text[LINE_MAX_BYTES], device[32];
     const struct log_subject subject = {
         .device = device, .name = name ? name + 1 : NULL, .state = state};
     unsigned int unlogged;
@@ -223,12 +139,15 @@ void connection_log(const struct connection *connection, enum log_level level, c
 
 void connection_describe(const struct connection *connection, char *text, size_t size)
 {
-    const struct connection_spec *spec = &connection->spec;
-    const char *detail = connection->kind ? spec_needed(connection) : "";
-    char others[256];
+    const struct spec *spec = &connection->spec;
+    enum spec_key main = spec_main_key(spec);
+    char detail[SPEC_VALUE_MAX] = "", others[256];
+
+    if (main != SPEC_KEYS)
+        spec_value(spec, main, detail);
 
     place_explain(&connection->place, others, sizeof(others));
-    snprintf(text, size, "%s%s%s%s%s%s%s%s%s%s%s", spec->kind, spec->owner[0] ? " owner=" : "",
+    snprintf(text, size, "%s%s%s%s%s%s%s%s%s%s%s", spec->connection, spec->owner[0] ? " owner=" : "",
              spec->owner, spec->group[0] ? " group=" : "", spec->group,
              spec->user[0] ? " user=" : "", spec->user, detail[0] ? " " : "", detail,
              others[0] ? ": " : "", others);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a channel is plugged into here. A kind of connection is one file and one row of the table in
- * connection.c.
+ * What a channel is plugged into here. A kind of connection is one file in kinds/ and one row of
+ * SPEC_KINDS (state/spec.h).
  *
  * A connection lives as long as its device, the rings come and go: plug, (open, start, stir…,
  * close)…, unplug. All run in the service's thread and never block. From open to close they are
@@ -12,7 +12,6 @@
 #define SERVICE_CONNECTION_H
 
 #include <stdbool.h>
-#include <sys/un.h>
 
 #include "service/account.h"
 #include "service/handover/keep.h"
@@ -20,17 +19,11 @@
 #include "service/kinds/place.h"
 #include "service/quota.h"
 #include "state/endpoint.h"
+#include "state/spec.h"
 #include "state/store.h"
 #include "vchan/rings.h"
 
 struct event_base;
-
-/* The longest command, with its NUL. */
-#define CONNECTION_COMMAND_MAX 4096
-/* HOST:PORT, and the name of a user or a group, likewise. */
-#define CONNECTION_ADDRESS_MAX 264
-#define CONNECTION_ACCOUNT_MAX 33
-#define CONNECTION_PATH_MAX    sizeof(((struct sockaddr_un *)0)->sun_path)
 
 /*
  * Room for why something cannot be, one line with its NUL. The frontend can read it (B/error), so
@@ -38,25 +31,9 @@ struct event_base;
  */
 #define CONNECTION_WHY_MAX 256
 
-/*
- * What it is to be: in B/connection and B/private, for a backend. A text that is not there is
- * empty.
- */
-struct connection_spec {
-    char kind[16];
-    char path[CONNECTION_PATH_MAX];
-    char address[CONNECTION_ADDRESS_MAX];
-    char command[CONNECTION_COMMAND_MAX];
-    char owner[CONNECTION_ACCOUNT_MAX]; /* of a socket or a pty */
-    char group[CONNECTION_ACCOUNT_MAX];
-    char mode[8];                      /* octal digits */
-    char user[CONNECTION_ACCOUNT_MAX]; /* who runs the command, or connects */
-    bool reconnect;
-};
-
 struct connection {
     const struct connection_kind *kind;
-    struct connection_spec spec;
+    struct spec spec; /* what it is to be: of it only what a kind may need */
     struct event_base *base;
     struct endpoint *endpoint; /* set before open */
     struct channel_rings rings; /* the endpoint's */
@@ -71,9 +48,6 @@ struct connection {
 
 struct connection_kind {
     const char *name;
-
-    /* The field of the spec without which it cannot be, and its key; or NULL. */
-    const char *needs;
 
     /* The device is there. 0, or a negative errno with one line in why and nothing left. */
     int (*plug)(struct connection *connection, char why[CONNECTION_WHY_MAX]);
@@ -90,20 +64,9 @@ struct connection_kind {
     void (*close)(struct connection *connection);
 };
 
-extern const struct connection_kind connection_app;
-extern const struct connection_kind connection_echo;
-extern const struct connection_kind connection_socket;
-extern const struct connection_kind connection_connect;
-extern const struct connection_kind connection_tcp;
-extern const struct connection_kind connection_pty;
-extern const struct connection_kind connection_exec;
-
-/*
- * Reads what a device (B) is to be plugged into. 0, or a negative errno with one line in why: a key
- * makes no sense.
- */
-int connection_read(struct store *store, const char *dir, struct connection_spec *spec,
-                    char why[CONNECTION_WHY_MAX]);
+#define CONNECTION_KIND(kind, ...) extern const struct connection_kind connection_##kind;
+SPEC_KINDS(CONNECTION_KIND)
+#undef CONNECTION_KIND
 
 /*
  * Finds the kind that the connection's spec asks for. 0, or a negative errno with one line in why:

@@ -492,12 +492,16 @@ static bool peer_is_gone(const struct device *device)
 static int device_choose(struct device *device, char why[CONNECTION_WHY_MAX])
 {
     struct connection *connection = &device->connection;
+    char reason[SPEC_WHY_MAX];
     int rc = 0;
 
     connection->kind = NULL;
     if (device->role == MACHINE_BACKEND)
-        rc = connection_read(device->host->store, device->dir, &connection->spec, why);
-    return rc < 0 ? rc : connection_choose(connection, why);
+        rc = spec_read_connection(device->host->store, device->dir, &connection->spec, reason);
+    if (rc == 0)
+        return connection_choose(connection, why);
+    snprintf(why, CONNECTION_WHY_MAX, "%.*s", CONNECTION_WHY_MAX - 1, reason);
+    return rc;
 }
 
 /* The guest's own domain, and nothing else of it: what it may write is there. */
@@ -662,7 +666,7 @@ struct device *device_new_backend(const struct host *host, struct quota *quota,
 }
 
 struct device *device_new_frontend(const struct host *host, struct quota *quota, uint32_t devid,
-                                   const struct connection_spec *spec)
+                                   const struct spec *spec)
 {
     struct device *device = device_new(host, MACHINE_FRONTEND);
 

@@ -28,7 +28,7 @@ struct device *device_new_backend(const struct host *host, struct quota *quota,
  * the quota is the backend domain's.
  */
 struct device *device_new_frontend(const struct host *host, struct quota *quota, uint32_t devid,
-                                   const struct connection_spec *spec);
+                                   const struct spec *spec);
 
 /* Whether it is served: it was taken over, and has not been let go of. */
 bool device_is_taken(const struct device *device);

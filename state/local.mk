@@ -2,7 +2,6 @@
 noinst_LTLIBRARIES += libstate.la
 libstate_la_SOURCES = \
 	state/claims.c state/claims.h \
-	state/declaration.c state/declaration.h \
 	state/descriptor.c state/descriptor.h \
 	state/device.c state/device.h \
 	state/endpoint.c state/endpoint.h state/endpoint-acts.c state/endpoint-own.h \
@@ -13,6 +12,8 @@ libstate_la_SOURCES = \
 	state/rings.h \
 	state/seconds.c state/seconds.h \
 	state/stderr.c state/stderr.h \
+	state/size.c state/size.h \
+	state/spec.c state/spec.h state/spec-text.c state/spec-nodes.c \
 	state/store.c state/store.h \
 	state/text.c state/text.h \
 	state/watches.c state/watches.h \

@@ -25,7 +25,8 @@ check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 
 TESTS += tests/tree/completion.sh
-EXTRA_DIST += tests/tree/completion.sh
+TESTS += tests/tree/manual-keys.sh
+EXTRA_DIST += tests/tree/completion.sh tests/tree/manual-keys.sh
 
 # What sanitizers have nothing to see in: the tree, what is installed, and the simulator, which is built without them.
 ONCE_TESTS = tests/tree/hardened.sh tests/tree/include-graph.sh tests/tree/installed.sh \
@@ -76,7 +77,7 @@ SIM_TESTS = \
 	tests/sim/toolstack.sh \
 	tests/sim/toolstack-apply.sh \
 	tests/sim/toolstack-hints.sh \
-	tests/sim/toolstack-identity.sh \
+	tests/sim/toolstack-identity.sh tests/sim/toolstack-json.sh \
 	tests/sim/toolstack-many.sh \
 	tests/sim/toolstack-screen.sh \
 	tests/sim/toolstack-steps.sh \

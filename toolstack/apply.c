@@ -13,7 +13,7 @@ struct apply {
     struct tool tool;
     const char *file, *domain;
     int ms; /* --wait */
-    bool dry, quiet, force;
+    bool json, dry, quiet, force;
     struct differences differences;
     struct hold hold;
     struct device_id *written; /* one for each difference that wants something, in their order */
@@ -84,7 +84,7 @@ static void take_back(struct apply *apply)
         plug_remove(&apply->tool, &apply->written[--apply->written_count], "new");
     roster_update(&roster, apply->tool.store);
     for (size_t i = 0; i < had->config.count; i++) {
-        const struct declaration *channel = &had->config.channels[i];
+        const struct spec *channel = &had->config.channels[i];
 
         if (!roster_has_name(&roster, channel->name))
             plug_write(&apply->tool, channel, &roster, had->ids[i].backend, &id);
@@ -139,7 +139,7 @@ static int apply_held(struct apply *apply)
 static int apply_read(struct apply *apply)
 {
     struct tool *tool = &apply->tool;
-    int rc = differences_read(tool, apply->file, apply->domain, &apply->differences);
+    int rc = differences_read(tool, apply->file, apply->json, apply->domain, &apply->differences);
 
     if (rc < 0)
         return rc;
@@ -167,7 +167,8 @@ static int apply_parsed(struct apply *apply)
 
 static int run(const struct command *command, int argc, char **argv)
 {
-    static const struct option options[] = {{"dry-run", no_argument, NULL, 'n'},
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"dry-run", no_argument, NULL, 'n'},
                                             {"quiet", no_argument, NULL, 'q'},
                                             {"force", no_argument, NULL, 'f'},
                                             {"wait", required_argument, NULL, 'w'},
@@ -175,11 +176,12 @@ static int run(const struct command *command, int argc, char **argv)
     struct apply apply = {.ms = TOOL_WAIT_DEFAULT};
     int opt;
 
-    while ((opt = getopt_long(argc, argv, ":nqfw:", options, NULL)) != -1) {
+    while ((opt = getopt_long(argc, argv, ":jnqfw:", options, NULL)) != -1) {
         if (opt == ':' || opt == '?')
             return command_bad_option(command, opt, argv);
         if (opt == 'w' && !command_seconds(command, "--wait", &apply.ms))
             return EXIT_USAGE;
+        apply.json |= opt == 'j';
         apply.dry |= opt == 'n';
         apply.quiet |= opt == 'q';
         apply.force |= opt == 'f';
@@ -192,13 +194,14 @@ static int run(const struct command *command, int argc, char **argv)
 }
 
 const struct command command_apply = {
-    "apply", "[--dry-run] [--quiet] [--force] [--wait SECS] CONFIG [DOMAIN]",
+    "apply", "[--json] [--dry-run] [--quiet] [--force] [--wait SECS] CONFIG [DOMAIN]",
     "Give a running domain the channels of a config file",
     "Detaches what the file does not declare, attaches what is missing, attaches anew what "
     "differs;\n"
     "then prints that as diff does. Channels that are as declared are not touched. If anything "
     "fails, what\n"
     "there was is attached again.\n"
+    "  -j, --json       CONFIG (-: standard input) is a JSON array of channels as attach takes them\n"
     "  -n, --dry-run    only print it\n"
     "  -q, --quiet      do not print it\n"
     "  -f, --force      detach whatever the backends do\n"

@@ -8,6 +8,7 @@
 #include "toolstack/command.h"
 #include "toolstack/hold.h"
 #include "toolstack/plug.h"
+#include "toolstack/spec-json.h"
 
 static int find_frontend(struct tool *tool, const char *text, domid_t *domid)
 {
@@ -18,7 +19,7 @@ static int find_frontend(struct tool *tool, const char *text, domid_t *domid)
 }
 
 /* Waits for the backend, and makes the record valid. */
-static int settle(struct tool *tool, struct hold *hold, const struct declaration *channel,
+static int settle(struct tool *tool, struct hold *hold, const struct spec *channel,
                   const struct device_id *id, int ms)
 {
     int rc = plug_await(tool, channel, id, ms);
@@ -26,7 +27,7 @@ static int settle(struct tool *tool, struct hold *hold, const struct declaration
     return rc == 0 ? hold_commit(tool, hold) : rc;
 }
 
-static int plug(struct tool *tool, struct hold *hold, const struct declaration *channel,
+static int plug(struct tool *tool, struct hold *hold, const struct spec *channel,
                 domid_t frontend, int ms)
 {
     struct roster roster = ROSTER_OF(frontend);
@@ -46,7 +47,7 @@ static int plug(struct tool *tool, struct hold *hold, const struct declaration *
 }
 
 static int attach_held(struct tool *tool, struct hold *hold, domid_t frontend,
-                       const struct declaration *channel, int ms)
+                       const struct spec *channel, int ms)
 {
     int rc = hold_put(tool, hold, channel);
 
@@ -55,7 +56,7 @@ static int attach_held(struct tool *tool, struct hold *hold, domid_t frontend,
     return rc == 0 ? plug(tool, hold, channel, frontend, ms) : rc;
 }
 
-static int attach(struct tool *tool, const char *domain, const struct declaration *channel, int ms)
+static int attach(struct tool *tool, const char *domain, const struct spec *channel, int ms)
 {
     domid_t frontend;
     struct hold hold;
@@ -109,7 +110,7 @@ static const char *find_unquoted(int argc, char **argv)
     return NULL;
 }
 
-static int attach_parsed(const char *domain, const struct declaration *channel, int ms)
+static int attach_parsed(const char *domain, const struct spec *channel, int ms)
 {
     struct tool tool;
     int rc = tool_open(&tool, "attach", domain);
@@ -120,12 +121,29 @@ static int attach_parsed(const char *domain, const struct declaration *channel, 
     return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static int attach_json(const char *domain, const char *file, int ms)
+{
+    struct config config;
+    char why[CONFIG_WHY_MAX];
+    int code = EXIT_FAILURE;
+
+    if (config_read_json(file, &config, why) < 0)
+        tool_say("attach %s: %s", domain, why);
+    else if (config.count != 1)
+        tool_say("attach %s: one channel is attached at a time, not %zu (see xl-vchan help apply)",
+                 domain, config.count);
+    else
+        code = attach_parsed(domain, &config.channels[0], ms);
+    config_free(&config);
+    return code;
+}
+
 static int attach_spec(const char *domain, char *spec, int ms)
 {
-    struct declaration channel;
-    char why[DECLARATION_WHY_MAX];
+    struct spec channel;
+    char why[SPEC_WHY_MAX];
 
-    if (!spec || declaration_parse(spec, &channel, why) < 0) {
+    if (!spec || spec_parse(spec, SPEC_DECLARED, &channel, why) < 0) {
         tool_say("attach %s: %s", domain, spec ? why : "out of memory");
         return EXIT_FAILURE;
     }
@@ -150,27 +168,46 @@ static int attach_words(const char *domain, int argc, char **argv, int ms)
 
 static int run(const struct command *command, int argc, char **argv)
 {
-    static const struct option options[] = {{"wait", required_argument, NULL, 'w'}, {0}};
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'}, {"wait", required_argument, NULL, 'w'}, {0}};
     const char *unquoted = find_unquoted(argc, argv); /* before getopt sorts them */
     int ms = TOOL_WAIT_DEFAULT;
+    bool json = false;
     int opt;
 
-    while ((opt = getopt_long(argc, argv, ":w:", options, NULL)) != -1) {
-        if (opt != 'w' && unquoted)
+    while ((opt = getopt_long(argc, argv, ":jw:", options, NULL)) != -1) {
+        if (opt == '?' && unquoted)
             return command_usage(command, UNQUOTED, unquoted);
-        if (opt != 'w')
+        if (opt == '?' || opt == ':')
             return command_bad_option(command, opt, argv);
-        if (!command_seconds(command, "--wait", &ms))
+        if (opt == 'w' && !command_seconds(command, "--wait", &ms))
             return EXIT_USAGE;
+        json |= opt == 'j';
     }
     if (argc - optind < 2)
-        return command_usage(command, "%s missing", argc == optind ? "DOMAIN" : "KEY=VALUE");
+        return command_usage(command, "%s missing",
+                             argc == optind ? "DOMAIN"
+                             : json         ? "FILE"
+                                            : "KEY=VALUE");
+    if (json && argc - optind > 2)
+        return command_usage(command, "--json wants one FILE, not %d", argc - optind - 1);
+    if (json)
+        return attach_json(argv[optind], argv[optind + 1], ms);
     return attach_words(argv[optind], argc - optind - 1, argv + optind + 1, ms);
 }
 
+/* By the tables of state/spec.h; the completion reads this, too. */
+#define KEY_LINE(ID, member, key, type, most, place, whose, check, word) "  " key "=" word "\n"
+#define KIND_WORD(kind, ...)                                             " " #kind
+
 const struct command command_attach = {
-    "attach", "[--wait SECS] DOMAIN KEY=VALUE[,KEY=VALUE...]...",
+    "attach", "[--wait SECS] DOMAIN KEY=VALUE[,KEY=VALUE...]... | --json DOMAIN FILE",
     "Plug a channel into a running domain",
-    "The keys are those of vchan= in a domain's config file, xl-vchan.cfg(5).\n"
-    "  -w, --wait SECS  how long the backend may take to answer (default 10)\n",
+    "  -j, --json       the channel is the JSON object in FILE (-: standard input), as list --json\n"
+    "                   has it\n"
+    "  -w, --wait SECS  how long the backend may take to answer (default 10)\n"
+    "\n"
+    "Keys, as in vchan= of a domain's config file, xl-vchan.cfg(5):\n" SPEC_FIELDS(KEY_LINE) //
+    "  ring=SIZE\n"
+    "Kinds of connection:" SPEC_KINDS(KIND_WORD) "\n",
     run};

@@ -23,7 +23,7 @@ struct reader {
     char *said;
     size_t said_size;
     bool identity; /* no more than who it is for */
-    bool plugged;  /* what an older toolstack plugged will do */
+    bool stored;   /* what an older toolstack plugged will do */
     struct config *config;
     char *why;
 };
@@ -90,23 +90,23 @@ static unsigned long entry_line(struct reader *reader, const XLU_ConfigList *lis
     return setting_line(reader);
 }
 
-/* Refuses what an earlier entry has already. */
-static int check_unique(const struct reader *reader, unsigned long line)
+int config_check_last(const struct config *config, char why[SPEC_WHY_MAX])
 {
-    const struct config *config = reader->config;
-    const struct declaration *last = &config->channels[config->count];
+    const struct spec *last = &config->channels[config->count];
 
     for (size_t i = 0; i < config->count; i++) {
-        const struct declaration *other = &config->channels[i];
+        const struct spec *other = &config->channels[i];
 
-        if (strcmp(other->name, last->name) == 0)
-            return refuse(reader, line,
-                          "vchan entry %zu: key \"name\": \"%s\" is the name of entry %zu already",
-                          config->count + 1, last->name, i + 1);
-        if (last->devid != DECLARATION_DEVID_ANY && other->devid == last->devid)
-            return refuse(reader, line,
-                          "vchan entry %zu: key \"devid\": %u is the devid of entry %zu already",
-                          config->count + 1, last->devid, i + 1);
+        if (strcmp(other->name, last->name) == 0) {
+            snprintf(why, SPEC_WHY_MAX, "key \"name\": \"%s\" is the name of entry %zu already",
+                     last->name, i + 1);
+            return -EINVAL;
+        }
+        if (last->devid != SPEC_DEVID_ANY && other->devid == last->devid) {
+            snprintf(why, SPEC_WHY_MAX, "key \"devid\": %u is the devid of entry %zu already",
+                     last->devid, i + 1);
+            return -EINVAL;
+        }
     }
     return 0;
 }
@@ -116,21 +116,20 @@ static int read_entry(struct reader *reader, const XLU_ConfigList *list, int ent
     struct config *config = reader->config;
     unsigned long line = entry_line(reader, list, entry);
     const char *spec = xlu_cfg_get_listitem(list, entry);
-    char why[DECLARATION_WHY_MAX];
+    char why[SPEC_WHY_MAX];
     int rc;
 
     if (!spec)
         return refuse(reader, line, "vchan entry %d: is not a string (write \"name=NAME, ...\")",
                       entry + 1);
-    rc = reader->plugged ? declaration_parse_plugged(spec, &config->channels[config->count], why)
-                         : declaration_parse(spec, &config->channels[config->count], why);
-    if (rc < 0) {
-        refuse(reader, line, "vchan entry %d: %s", entry + 1, why);
-        return rc;
-    }
-    rc = check_unique(reader, line);
+    rc = spec_parse(spec, reader->stored ? SPEC_STORED : SPEC_DECLARED,
+                    &config->channels[config->count], why);
+    if (rc == 0)
+        rc = config_check_last(config, why);
     if (rc == 0)
         config->count++;
+    else
+        refuse(reader, line, "vchan entry %d: %s", entry + 1, why);
     return rc;
 }
 
@@ -147,7 +146,7 @@ static int read_channels(struct reader *reader)
         return refuse(reader, setting_line(reader),
                       "vchan: is not a list (write vchan = [ \"name=NAME, ...\" ])");
     reader->config->declares = true;
-    reader->config->channels = calloc((size_t)entries + 1, sizeof(struct declaration));
+    reader->config->channels = calloc((size_t)entries + 1, sizeof(struct spec));
     if (!reader->config->channels)
         return -ENOMEM;
     for (int i = 0; i < entries && rc == 0; i++)
@@ -372,7 +371,7 @@ int config_read(const char *file, const char *extra, struct config *config,
 
 int config_read_record(const char *file, struct config *config, char why[CONFIG_WHY_MAX])
 {
-    struct reader reader = {.file = file, .plugged = true, .config = config, .why = why};
+    struct reader reader = {.file = file, .stored = true, .config = config, .why = why};
 
     return read_with(&reader, "");
 }
@@ -408,7 +407,7 @@ int config_write(const struct config *config, FILE *to)
     for (size_t i = 0; i < config->count && rc == 0; i++) {
         char *text;
 
-        rc = declaration_format(&config->channels[i], &text);
+        rc = spec_format(&config->channels[i], &text);
         if (rc < 0)
             break;
         fputs(i ? ",\n          " : " ", to);
@@ -419,7 +418,7 @@ int config_write(const struct config *config, FILE *to)
     return rc;
 }
 
-struct declaration *config_find(const struct config *config, const char *name)
+struct spec *config_find(const struct config *config, const char *name)
 {
     for (size_t i = 0; i < config->count; i++)
         if (strcmp(config->channels[i].name, name) == 0)
@@ -427,9 +426,9 @@ struct declaration *config_find(const struct config *config, const char *name)
     return NULL;
 }
 
-int config_put(struct config *config, const struct declaration *channel)
+int config_put(struct config *config, const struct spec *channel)
 {
-    struct declaration *place = config_find(config, channel->name);
+    struct spec *place = config_find(config, channel->name);
 
     if (!place) {
         place = reallocarray(config->channels, config->count + 1, sizeof(*place));
@@ -444,7 +443,7 @@ int config_put(struct config *config, const struct declaration *channel)
 
 void config_drop(struct config *config, const char *name)
 {
-    struct declaration *channel = config_find(config, name);
+    struct spec *channel = config_find(config, name);
 
     if (!channel)
         return;

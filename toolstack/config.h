@@ -9,13 +9,13 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "state/declaration.h"
+#include "state/spec.h"
 
 /* The largest file that is taken for a config file, in bytes. */
 #define CONFIG_SIZE_MAX (16 << 20)
 
 /* Room for any error line of config_read and its NUL; a longer one is cut. */
-#define CONFIG_WHY_MAX (DECLARATION_WHY_MAX + 1024)
+#define CONFIG_WHY_MAX (SPEC_WHY_MAX + 1024)
 
 struct config {
     char *name;    /* of the domain; NULL: it has none */
@@ -23,7 +23,7 @@ struct config {
     bool declares; /* there is a vchan=, though it may be empty */
     long record;   /* which form of a record it is (toolstack/record.h); 0: none, or the first */
     long domid;    /* the id that a record has; -1: none */
-    struct declaration *channels;
+    struct spec *channels;
     size_t count;
 };
 
@@ -38,7 +38,7 @@ int config_read(const char *file, const char *extra, struct config *config,
 
 /*
  * Reads what config_write wrote: also channels that an older toolstack plugged, with less than is
- * required now (declaration_parse_plugged). As config_read otherwise.
+ * required now (SPEC_STORED). As config_read otherwise.
  */
 int config_read_record(const char *file, struct config *config, char why[CONFIG_WHY_MAX]);
 
@@ -50,11 +50,17 @@ int config_read_identity(const char *file, struct config *config, char why[CONFI
  */
 int config_write(const struct config *config, FILE *to);
 
+/*
+ * Checks the channel behind those that count against them: its name and devid are its own. 0, or
+ * -EINVAL with one line in why.
+ */
+int config_check_last(const struct config *config, char why[SPEC_WHY_MAX]);
+
 /* The channel of that name, or NULL. */
-struct declaration *config_find(const struct config *config, const char *name);
+struct spec *config_find(const struct config *config, const char *name);
 
 /* Puts a channel in, in the place of the one of the same name if there is one. 0 or -ENOMEM. */
-int config_put(struct config *config, const struct declaration *channel);
+int config_put(struct config *config, const struct spec *channel);
 
 /* Takes the channel of that name out, if it is there. */
 void config_drop(struct config *config, const char *name);

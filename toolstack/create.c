@@ -28,7 +28,7 @@ struct creation {
     struct hold hold; /* from before there is a domain, so that the daemon leaves it to us */
 };
 
-static int check_backend(struct creation *creation, const struct declaration *channel)
+static int check_backend(struct creation *creation, const struct spec *channel)
 {
     const char *name = creation->config.name;
     domid_t backend;
@@ -95,7 +95,7 @@ static int plug_channels(struct creation *creation)
     int rc = 0;
 
     while (rc == 0 && creation->plugged < creation->config.count) {
-        const struct declaration *channel = &creation->config.channels[creation->plugged];
+        const struct spec *channel = &creation->config.channels[creation->plugged];
 
         rc = plug_find_backend(&creation->tool, channel, roster.frontend, &backend);
         if (rc == 0)

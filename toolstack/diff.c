@@ -11,7 +11,7 @@ static int diff_read(struct tool *tool, const char *file, const char *domain, bo
     struct differences differences;
     int code = EXIT_FAILURE;
 
-    if (differences_read(tool, file, domain, &differences) == 0) {
+    if (differences_read(tool, file, false, domain, &differences) == 0) {
         code = differences.count ? EXIT_NOT_SO : EXIT_SUCCESS;
         if (json)
             differences_print_json(&differences);

@@ -9,90 +9,41 @@
 #include "toolstack/identity.h"
 #include "toolstack/json.h"
 #include "toolstack/plug.h"
+#include "toolstack/spec-json.h"
 #include "toolstack/view.h"
 
-/* Room for a value as text and its NUL. */
-#define VALUE_MAX (DECLARATION_COMMAND_MAX + 1)
+/* What of two channels is compared: all but the name, by which they are found. */
+#define FIRST_KEY (SPEC_NAME + 1)
 
-/* What of two channels is compared, and how it is written. */
-struct key {
-    const char *name;
-    void (*format)(const struct declaration *channel, size_t offset, char *text);
-    size_t offset;
-};
-
-static void format_text(const struct declaration *channel, size_t offset, char *text)
+/*
+ * A value for comparing. A domain that has a name is known by that: its uuid tells no more, and the
+ * other way round.
+ */
+static void read_value(const struct spec *channel, enum spec_key key, char text[SPEC_VALUE_MAX])
 {
-    snprintf(text, VALUE_MAX, "%s", (const char *)channel + offset);
+    if (key == SPEC_BACKEND && channel->backend[0] == '\0')
+        spec_value(channel, SPEC_UUID, text);
+    else if (key == SPEC_UUID)
+        text[0] = '\0';
+    else
+        spec_value(channel, key, text);
 }
-
-static void format_backend(const struct declaration *channel, size_t offset, char *text)
-{
-    (void)offset;
-    snprintf(text, VALUE_MAX, "%s", channel->backend[0] ? channel->backend : channel->backend_uuid);
-}
-
-static void format_number(const struct declaration *channel, size_t offset, char *text)
-{
-    snprintf(text, VALUE_MAX, "%u", *(const uint32_t *)((const char *)channel + offset));
-}
-
-static void format_size(const struct declaration *channel, size_t offset, char *text)
-{
-    char bytes[VALUE_MAX];
-
-    format_number(channel, offset, bytes);
-    view_size(bytes, text, VALUE_MAX);
-}
-
-static void format_connection(const struct declaration *channel, size_t offset, char *text)
-{
-    (void)offset;
-    snprintf(text, VALUE_MAX, "%s", channel->connection);
-}
-
-static void format_reconnect(const struct declaration *channel, size_t offset, char *text)
-{
-    (void)offset;
-    snprintf(text, VALUE_MAX, "%s",
-             !declaration_takes_reconnect(channel) ? ""
-             : channel->reconnect                  ? "1"
-                                                   : "0");
-}
-
-static const struct key keys[] = {
-    {"backend", format_backend, 0},
-    {"devid", format_number, offsetof(struct declaration, devid)},
-    {"read-ring", format_size, offsetof(struct declaration, read_ring)},
-    {"write-ring", format_size, offsetof(struct declaration, write_ring)},
-    {"connection", format_connection, 0},
-    {"path", format_text, offsetof(struct declaration, path)},
-    {"address", format_text, offsetof(struct declaration, address)},
-    {"command", format_text, offsetof(struct declaration, command)},
-    {"owner", format_text, offsetof(struct declaration, owner)},
-    {"group", format_text, offsetof(struct declaration, group)},
-    {"mode", format_text, offsetof(struct declaration, mode)},
-    {"user", format_text, offsetof(struct declaration, user)},
-    {"reconnect", format_reconnect, 0},
-};
-
-#define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
 
 /* Whether the key differs; then with both values. */
-static bool key_differs(const struct key *key, const struct difference *difference, char *have,
+static bool key_differs(enum spec_key key, const struct difference *difference, char *have,
                         char *want)
 {
-    key->format(difference->have, key->offset, have);
-    key->format(difference->want, key->offset, want);
+    read_value(difference->have, key, have);
+    read_value(difference->want, key, want);
     return strcmp(have, want) != 0;
 }
 
 static bool differs(const struct difference *difference)
 {
-    char have[VALUE_MAX], want[VALUE_MAX];
+    char have[SPEC_VALUE_MAX], want[SPEC_VALUE_MAX];
 
-    for (size_t i = 0; i < KEY_COUNT; i++)
-        if (key_differs(&keys[i], difference, have, want))
+    for (enum spec_key key = FIRST_KEY; key < SPEC_KEYS; key++)
+        if (key_differs(key, difference, have, want))
             return true;
     return difference->id->backend != difference->backend;
 }
@@ -100,14 +51,14 @@ static bool differs(const struct difference *difference)
 /* --- finding them --- */
 
 /* What was left open is as it is; a backend has its name, not its id. */
-static void settle(struct tool *tool, struct declaration *want, const struct difference *difference)
+static void settle(struct tool *tool, struct spec *want, const struct difference *difference)
 {
-    if (want->devid == DECLARATION_DEVID_ANY && difference->have)
+    if (want->devid == SPEC_DEVID_ANY && difference->have)
         want->devid = difference->have->devid;
     identity_set_backend(tool, difference->backend, want);
 }
 
-static int compare(struct tool *tool, struct differences *differences, struct declaration *want)
+static int compare(struct tool *tool, struct differences *differences, struct spec *want)
 {
     const struct config *have = &differences->have.config;
     struct difference *item = &differences->items[differences->count];
@@ -177,14 +128,15 @@ static int find_domain(struct tool *tool, const char *domain, struct differences
     return -ENOENT;
 }
 
-int differences_read(struct tool *tool, const char *file, const char *domain,
+int differences_read(struct tool *tool, const char *file, bool json, const char *domain,
                      struct differences *differences)
 {
     char why[CONFIG_WHY_MAX];
     int rc;
 
     *differences = (struct differences){.count = 0};
-    rc = config_read(file, "", &differences->want, why);
+    rc = json ? config_read_json(file, &differences->want, why)
+              : config_read(file, "", &differences->want, why);
     if (rc < 0)
         tool_say("%s", why);
     if (rc == 0 && !differences->want.declares) {
@@ -206,17 +158,17 @@ void differences_free(struct differences *differences)
 /* --- showing them --- */
 
 /* As a person writes it: without a uuid where a name will do. NULL: out of memory. */
-static char *format_spec(const struct declaration *channel)
+static char *format_spec(const struct spec *channel)
 {
-    struct declaration copy = *channel;
+    struct spec copy = *channel;
     char *text;
 
     if (copy.backend[0] != '\0')
         copy.backend_uuid[0] = '\0';
-    return declaration_format(&copy, &text) == 0 ? text : NULL;
+    return spec_format(&copy, &text) == 0 ? text : NULL;
 }
 
-static void print_spec(char sign, const struct declaration *channel)
+static void print_spec(char sign, const struct spec *channel)
 {
     char *text = format_spec(channel);
 
@@ -229,16 +181,16 @@ static void print_spec(char sign, const struct declaration *channel)
 
 static void print_changed(const struct difference *difference)
 {
-    char have[VALUE_MAX], want[VALUE_MAX];
+    char have[SPEC_VALUE_MAX], want[SPEC_VALUE_MAX];
     const char *comma = ":";
 
     printf("~ name=%s", difference->want->name);
-    for (size_t i = 0; i < KEY_COUNT; i++) {
-        if (!key_differs(&keys[i], difference, have, want))
+    for (enum spec_key key = FIRST_KEY; key < SPEC_KEYS; key++) {
+        if (!key_differs(key, difference, have, want))
             continue;
         text_clean(have);
         text_clean(want);
-        printf("%s %s: %s -> %s", comma, keys[i].name, view_text(have), view_text(want));
+        printf("%s %s: %s -> %s", comma, spec_fields[key].key, view_text(have), view_text(want));
         comma = ",";
     }
     putchar('\n');
@@ -258,7 +210,7 @@ void differences_print(const struct differences *differences)
     }
 }
 
-static struct json_object *side_json(const struct declaration *channel)
+static struct json_object *side_json(const struct spec *channel)
 {
     char *text = channel ? format_spec(channel) : NULL;
     struct json_object *object;
@@ -276,7 +228,7 @@ void differences_print_json(const struct differences *differences)
 
     for (size_t i = 0; i < differences->count; i++) {
         const struct difference *item = &differences->items[i];
-        const struct declaration *any = item->want ? item->want : item->have;
+        const struct spec *any = item->want ? item->want : item->have;
         struct json_object *object = json_object_new_object();
 
         json_object_object_add(object, "name", json_text(any->name));

@@ -13,8 +13,8 @@
 
 /* One channel that is not as declared. */
 struct difference {
-    const struct declaration *want; /* NULL: it is not declared */
-    const struct declaration *have; /* NULL: the domain does not have it */
+    const struct spec *want; /* NULL: it is not declared */
+    const struct spec *have; /* NULL: the domain does not have it */
     const struct device_id *id;     /* of what it has */
     domid_t backend;                /* of what is declared */
 };
@@ -28,11 +28,11 @@ struct differences {
 };
 
 /*
- * Reads a config file and the domain that it is for: domain, or if that is NULL the one it names.
+ * Reads a config file (json: config_read_json()) and the domain that it is for: domain, or if that is NULL the one it names.
  * 0, or a negative errno after saying why: a mistake in the file, no such domain, a backend that is
  * not there. differences_free() is right in either case.
  */
-int differences_read(struct tool *tool, const char *file, const char *domain,
+int differences_read(struct tool *tool, const char *file, bool json, const char *domain,
                      struct differences *differences);
 
 /* Reads again what the domain has. As above. */

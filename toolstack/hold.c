@@ -107,10 +107,10 @@ int hold_open(struct tool *tool, domid_t domid, struct hold *hold)
 
 /* A record that holds a devid twice cannot be read back. */
 static int check_devid(struct tool *tool, const struct config *config,
-                       const struct declaration *channel)
+                       const struct spec *channel)
 {
-    for (size_t i = 0; i < config->count && channel->devid != DECLARATION_DEVID_ANY; i++) {
-        const struct declaration *other = &config->channels[i];
+    for (size_t i = 0; i < config->count && channel->devid != SPEC_DEVID_ANY; i++) {
+        const struct spec *other = &config->channels[i];
 
         if (other->devid != channel->devid || strcmp(other->name, channel->name) == 0)
             continue;
@@ -121,9 +121,9 @@ static int check_devid(struct tool *tool, const struct config *config,
     return 0;
 }
 
-int hold_put(struct tool *tool, struct hold *hold, const struct declaration *channel)
+int hold_put(struct tool *tool, struct hold *hold, const struct spec *channel)
 {
-    struct declaration lasting = *channel;
+    struct spec lasting = *channel;
     domid_t backend;
     int rc = check_devid(tool, &hold->config, channel);
 

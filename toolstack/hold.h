@@ -39,7 +39,7 @@ int hold_read(struct tool *tool, domid_t domid, struct hold *hold);
  * Puts a channel into hold->config, with the uuid of its backend if that is there, and without the
  * id that a user gave. 0, or a negative errno after saying why: -EEXIST another one has its devid.
  */
-int hold_put(struct tool *tool, struct hold *hold, const struct declaration *channel);
+int hold_put(struct tool *tool, struct hold *hold, const struct spec *channel);
 
 /* Writes hold->config to the disk; hold_commit makes it valid. */
 int hold_stage(struct tool *tool, struct hold *hold);

@@ -8,12 +8,12 @@
 #include <libxl_utils.h>
 #include <libxl_uuid.h>
 
-static void format_uuid(const libxl_dominfo *info, char uuid[DECLARATION_UUID_MAX + 1])
+static void format_uuid(const libxl_dominfo *info, char uuid[SPEC_UUID_MAX + 1])
 {
-    snprintf(uuid, DECLARATION_UUID_MAX + 1, LIBXL_UUID_FMT, LIBXL_UUID_BYTES(info->uuid));
+    snprintf(uuid, SPEC_UUID_MAX + 1, LIBXL_UUID_FMT, LIBXL_UUID_BYTES(info->uuid));
 }
 
-int identity_uuid(struct tool *tool, domid_t domid, char uuid[DECLARATION_UUID_MAX + 1])
+int identity_uuid(struct tool *tool, domid_t domid, char uuid[SPEC_UUID_MAX + 1])
 {
     libxl_dominfo info;
     int rc;
@@ -43,7 +43,7 @@ bool identity_is_id(const char *text)
 
 static bool lives_with(const libxl_dominfo *info, const char *uuid)
 {
-    char own[DECLARATION_UUID_MAX + 1];
+    char own[SPEC_UUID_MAX + 1];
 
     format_uuid(info, own);
     return !info->dying && !info->shutdown && strcmp(own, uuid) == 0;
@@ -70,7 +70,7 @@ int identity_by_uuid(struct tool *tool, const char *uuid, uint32_t hint, domid_t
     return found == IDENTITY_NO_HINT ? -ENOENT : 0;
 }
 
-int identity_of_backend(struct tool *tool, const struct declaration *channel, domid_t *domid)
+int identity_of_backend(struct tool *tool, const struct spec *channel, domid_t *domid)
 {
     const char *uuid = channel->backend_uuid;
 
@@ -82,9 +82,9 @@ int identity_of_backend(struct tool *tool, const struct declaration *channel, do
     return uuid[0] == '\0' ? 0 : -ENOENT;
 }
 
-_Static_assert(DECLARATION_BACKEND_MAX + 1 == TOOL_NAME_MAX, "a backend is a domain's name");
+_Static_assert(SPEC_BACKEND_MAX + 1 == TOOL_NAME_MAX, "a backend is a domain's name");
 
-int identity_set_backend(struct tool *tool, domid_t domid, struct declaration *channel)
+int identity_set_backend(struct tool *tool, domid_t domid, struct spec *channel)
 {
     char *text;
 
@@ -94,7 +94,7 @@ int identity_set_backend(struct tool *tool, domid_t domid, struct declaration *c
     if (identity_uuid(tool, domid, channel->backend_uuid) < 0)
         return -ENOENT;
     tool_domain_key(tool, domid, channel->backend);
-    if (identity_is_id(channel->backend) || declaration_format(channel, &text) < 0)
+    if (identity_is_id(channel->backend) || spec_format(channel, &text) < 0)
         channel->backend[0] = '\0';
     else
         free(text);

@@ -8,7 +8,7 @@
 #ifndef TOOLSTACK_IDENTITY_H
 #define TOOLSTACK_IDENTITY_H
 
-#include "state/declaration.h"
+#include "state/spec.h"
 #include "toolstack/tool.h"
 
 /* As a hint: none. */
@@ -18,7 +18,7 @@
 bool identity_is_id(const char *text);
 
 /* A domain's uuid. -ENOENT: there is no such domain. */
-int identity_uuid(struct tool *tool, domid_t domid, char uuid[DECLARATION_UUID_MAX + 1]);
+int identity_uuid(struct tool *tool, domid_t domid, char uuid[SPEC_UUID_MAX + 1]);
 
 /* The domain of that name, be it of digits only. -ENOENT: there is none. */
 int identity_by_name(struct tool *tool, const char *name, domid_t *domid);
@@ -33,12 +33,12 @@ int identity_by_uuid(struct tool *tool, const char *uuid, uint32_t hint, domid_t
  * The domain of a channel's backend: the one with backend-uuid, or while there is none the one that
  * backend names, by name or id; without either, this one. -ENOENT: there is none.
  */
-int identity_of_backend(struct tool *tool, const struct declaration *channel, domid_t *domid);
+int identity_of_backend(struct tool *tool, const struct spec *channel, domid_t *domid);
 
 /*
  * Has a channel name a domain as its backend: by its uuid, and by its name if that can be written
  * in a declaration and is not an id. -ENOENT: the domain is gone.
  */
-int identity_set_backend(struct tool *tool, domid_t domid, struct declaration *channel);
+int identity_set_backend(struct tool *tool, domid_t domid, struct spec *channel);
 
 #endif

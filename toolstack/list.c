@@ -8,6 +8,8 @@
 
 #include "toolstack/command.h"
 #include "toolstack/hint.h"
+#include "toolstack/plugged.h"
+#include "toolstack/spec-json.h"
 #include "toolstack/view.h"
 
 /* --- the table --- */
@@ -153,6 +155,14 @@ static int print_table(struct list *list, const struct views *views)
 
 /* --- JSON --- */
 
+/* What attach --json takes. null: the toolstack's nodes make no channel. */
+static struct json_object *channel_json(struct tool *tool, const struct device_id *id)
+{
+    struct spec spec;
+
+    return plugged_read_one(tool, id, &spec) == 0 ? spec_to_json(&spec) : NULL;
+}
+
 static int print_json(struct tool *tool, const struct views *views)
 {
     struct json_object *array = json_object_new_array();
@@ -160,8 +170,12 @@ static int print_json(struct tool *tool, const struct views *views)
     for (size_t i = 0; i < views->count; i++) {
         struct hint hint;
 
+        struct json_object *object;
+
         hint_look(tool, &views->items[i], &hint);
-        json_object_array_add(array, view_json(&views->items[i], &hint));
+        object = view_json(&views->items[i], &hint);
+        json_object_object_add(object, "channel", channel_json(tool, &views->items[i].id));
+        json_object_array_add(array, object);
     }
     view_print_json(array);
     return 0;

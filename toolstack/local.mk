@@ -38,6 +38,7 @@ xl_vchan_SOURCES = \
 	toolstack/monitor.c toolstack/monitor.h \
 	toolstack/reconcile.c toolstack/reconcile.h \
 	toolstack/show.c \
+	toolstack/spec-json.c toolstack/spec-json.h \
 	toolstack/terminal.c toolstack/terminal.h \
 	toolstack/top.c \
 	toolstack/traffic.c toolstack/traffic.h \

@@ -11,7 +11,7 @@
 #include "toolstack/identity.h"
 #include "toolstack/service.h"
 
-int plug_refuse_itself(struct tool *tool, const struct declaration *channel, const char *domain)
+int plug_refuse_itself(struct tool *tool, const struct spec *channel, const char *domain)
 {
     tool_complain(tool,
                   "channel \"%s\": key \"backend\": domain \"%s\" would be both ends "
@@ -20,7 +20,7 @@ int plug_refuse_itself(struct tool *tool, const struct declaration *channel, con
     return -EINVAL;
 }
 
-int plug_find_backend(struct tool *tool, const struct declaration *channel, domid_t frontend,
+int plug_find_backend(struct tool *tool, const struct spec *channel, domid_t frontend,
                       domid_t *backend)
 {
     const char *key = channel->backend[0] ? "backend" : "backend-uuid";
@@ -42,7 +42,7 @@ int plug_find_backend(struct tool *tool, const struct declaration *channel, domi
 
 /* A device being written. */
 struct plug {
-    const struct declaration *channel;
+    const struct spec *channel;
     struct roster *roster; /* of the frontend */
     struct device_id *id;
     domid_t toolstack;
@@ -87,12 +87,11 @@ static void put_owned(struct writer *writer, domid_t owner, domid_t reader)
         writer->rc = store_make_directory(writer->store, writer->dir, owner, reader);
 }
 
-/* What both ends have to know of the channel. */
-static void put_channel(struct writer *writer, const struct declaration *channel)
+/* What of the channel has its nodes there. */
+static void put_fields(struct writer *writer, enum spec_place place, const struct plug *plug)
 {
-    put_text(writer, "name", channel->name);
-    put_number(writer, "read-ring", channel->read_ring);
-    put_number(writer, "write-ring", channel->write_ring);
+    if (writer->rc == 0)
+        writer->rc = spec_write(writer->store, writer->dir, place, plug->channel);
 }
 
 static void put_state(struct writer *writer)
@@ -110,7 +109,7 @@ static int write_frontend(struct store *store, const struct plug *plug)
     put_fixed(&writer, plug);
     put_text(&writer, "backend", backend);
     put_number(&writer, "backend-id", plug->id->backend);
-    put_channel(&writer, plug->channel);
+    put_fields(&writer, SPEC_AT_SHARED, plug);
     put_owned(&writer, plug->id->frontend, plug->id->backend);
     put_state(&writer);
     return writer.rc;
@@ -121,24 +120,12 @@ static int write_frontend(struct store *store, const struct plug *plug)
 static int write_private(struct store *store, const char *parent, const struct plug *plug,
                          domid_t reader)
 {
-    const struct declaration *channel = plug->channel;
-    const struct {
-        const char *key, *text;
-    } texts[] = {
-        {"path", channel->path},   {"address", channel->address}, {"command", channel->command},
-        {"owner", channel->owner}, {"group", channel->group},     {"mode", channel->mode},
-        {"user", channel->user},
-    };
     char dir[DEVICE_PATH_MAX + 16];
     struct writer writer = {.store = store, .dir = dir};
 
     snprintf(dir, sizeof(dir), "%s/private", parent);
     put_owned(&writer, plug->toolstack, reader);
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-        if (texts[i].text[0] != '\0')
-            put_text(&writer, texts[i].key, texts[i].text);
-    if (declaration_takes_reconnect(channel))
-        put_number(&writer, "reconnect", channel->reconnect);
+    put_fields(&writer, SPEC_AT_PRIVATE, plug);
     return writer.rc;
 }
 
@@ -151,8 +138,8 @@ static void put_backend(struct writer *writer, const struct plug *plug, domid_t 
     put_text(writer, "frontend", frontend);
     put_number(writer, "frontend-id", plug->id->frontend);
     put_number(writer, "online", 1);
-    put_text(writer, "connection", plug->channel->connection);
-    put_channel(writer, plug->channel);
+    put_fields(writer, SPEC_AT_BACKEND, plug);
+    put_fields(writer, SPEC_AT_SHARED, plug);
     if (writer->rc == 0)
         writer->rc = write_private(writer->store, writer->dir, plug, reader);
 }
@@ -301,7 +288,7 @@ static int pick_devid(struct store *store, struct plug *plug)
 
 static int choose_devid(struct store *store, struct plug *plug)
 {
-    if (plug->channel->devid == DECLARATION_DEVID_ANY)
+    if (plug->channel->devid == SPEC_DEVID_ANY)
         return pick_devid(store, plug);
     plug->id->devid = plug->channel->devid;
     return check_devid(store, plug);
@@ -336,7 +323,7 @@ static int fill_device(struct store *store, void *arg)
     return rc == 0 ? write_libxl(store, plug) : rc;
 }
 
-int plug_write(struct tool *tool, const struct declaration *channel, struct roster *roster,
+int plug_write(struct tool *tool, const struct spec *channel, struct roster *roster,
                domid_t backend, struct device_id *id)
 {
     struct plug plug = {.channel = channel, .roster = roster, .id = id, .toolstack = tool->own};
@@ -401,7 +388,7 @@ static void complain_untaken(struct tool *tool, const char *name, const struct d
 }
 
 /* What is known to be in vain, so far: somebody may mend it in time. */
-static void warn_unserved(struct tool *tool, const struct declaration *channel, domid_t backend,
+static void warn_unserved(struct tool *tool, const struct spec *channel, domid_t backend,
                           int ms)
 {
     enum service_state state = service_look(tool, backend);
@@ -414,7 +401,7 @@ static void warn_unserved(struct tool *tool, const struct declaration *channel, 
     tool_complain(tool, "channel \"%s\": waits up to %s s: %s", channel->name, seconds, words);
 }
 
-int plug_await(struct tool *tool, const struct declaration *channel, const struct device_id *id,
+int plug_await(struct tool *tool, const struct spec *channel, const struct device_id *id,
                int ms)
 {
     char libxl[DEVICE_PATH_MAX], backend[DEVICE_PATH_MAX];
@@ -422,7 +409,7 @@ int plug_await(struct tool *tool, const struct declaration *channel, const struc
     struct device_id copy = *id;
     int rc;
 
-    if (declaration_is_app(channel))
+    if (spec_is_app(channel))
         return 0;
     device_libxl_path(id, libxl);
     device_backend_path(id, backend);

@@ -6,7 +6,7 @@
 #ifndef TOOLSTACK_PLUG_H
 #define TOOLSTACK_PLUG_H
 
-#include "state/declaration.h"
+#include "state/spec.h"
 #include "state/device.h"
 #include "toolstack/roster.h"
 #include "toolstack/tool.h"
@@ -15,24 +15,24 @@
  * Finds the domain of a channel's backend and refuses one that is not there, or that is the
  * frontend itself.
  */
-int plug_find_backend(struct tool *tool, const struct declaration *channel, domid_t frontend,
+int plug_find_backend(struct tool *tool, const struct spec *channel, domid_t frontend,
                       domid_t *backend);
 
 /* Complains that a channel's backend is its own frontend, this domain. -EINVAL. */
-int plug_refuse_itself(struct tool *tool, const struct declaration *channel, const char *domain);
+int plug_refuse_itself(struct tool *tool, const struct spec *channel, const char *domain);
 
 /*
  * Writes the nodes of a new device of the roster's domain in one transaction, and gives its id. On
  * failure nothing is written. The roster stays the caller's, for the domain's next channel.
  */
-int plug_write(struct tool *tool, const struct declaration *channel, struct roster *roster,
+int plug_write(struct tool *tool, const struct spec *channel, struct roster *roster,
                domid_t backend, struct device_id *id);
 
 /*
  * Waits until the backend has taken the device, as tool_wait() does; returns at once where no
  * service is to take it.
  */
-int plug_await(struct tool *tool, const struct declaration *channel, const struct device_id *id,
+int plug_await(struct tool *tool, const struct spec *channel, const struct device_id *id,
                int ms);
 
 /*

@@ -2,67 +2,18 @@
 #include "toolstack/plugged.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "toolstack/devices.h"
 #include "toolstack/identity.h"
 
-/* Where T has a key's value. command is last, since it takes all the rest. */
-static const struct {
-    const char *node, *key;
-} sources[] = {
-    {"name", "name"},
-    {"read-ring", "read-ring"},
-    {"write-ring", "write-ring"},
-    {"connection", "connection"},
-    {"private/path", "path"},
-    {"private/owner", "owner"},
-    {"private/group", "group"},
-    {"private/mode", "mode"},
-    {"private/address", "address"},
-    {"private/user", "user"},
-    {"private/reconnect", "reconnect"},
-    {"private/command", "command"},
-};
-
-static int describe(struct store *store, const char *dir, FILE *to)
+int plugged_read_one(struct tool *tool, const struct device_id *id, struct spec *channel)
 {
-    char value[STORE_VALUE_MAX];
-    const char *comma = "";
-
-    for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
-        int rc = store_read_text(store, dir, sources[i].node, value, sizeof(value));
-
-        if (rc < 0 && rc != -ENOENT && rc != -EINVAL)
-            return rc;
-        if (rc < 0)
-            continue;
-        fprintf(to, "%s%s=%s", comma, sources[i].key, value);
-        comma = ",";
-    }
-    return 0;
-}
-
-/* -EINVAL: what is there makes no channel; -ENOENT: its backend has just gone. */
-static int read_channel(struct tool *tool, const struct device_id *id, struct declaration *channel)
-{
-    char dir[DEVICE_PATH_MAX], why[DECLARATION_WHY_MAX];
-    char *text;
-    size_t size;
-    FILE *to = open_memstream(&text, &size);
+    char dir[DEVICE_PATH_MAX], why[SPEC_WHY_MAX];
     int rc;
 
-    if (!to)
-        return -ENOMEM;
     device_libxl_path(id, dir);
-    rc = describe(tool->store, dir, to);
-    if (fclose(to) != 0)
-        return -ENOMEM;
-    if (rc == 0)
-        rc = declaration_parse_plugged(text, channel, why);
-    free(text);
+    rc = spec_read(tool->store, dir, channel, why);
     channel->devid = id->devid;
     return rc == 0 ? identity_set_backend(tool, id->backend, channel) : rc;
 }
@@ -85,13 +36,13 @@ static int is_whole(struct tool *tool, const struct device_id *id)
 }
 
 /* 1: it is one, and read; 0: it is none; or a negative errno. */
-static int read_whole(struct tool *tool, const struct device_id *id, struct declaration *channel)
+static int read_whole(struct tool *tool, const struct device_id *id, struct spec *channel)
 {
     int rc = is_whole(tool, id);
 
     if (rc <= 0)
         return rc;
-    rc = read_channel(tool, id, channel);
+    rc = plugged_read_one(tool, id, channel);
     if (rc == -EINVAL || rc == -ENOENT)
         return 0;
     return rc < 0 ? rc : 1;

@@ -5,7 +5,7 @@
 #ifndef TOOLSTACK_PLUGGED_H
 #define TOOLSTACK_PLUGGED_H
 
-#include "state/declaration.h"
+#include "state/spec.h"
 #include "toolstack/config.h"
 #include "toolstack/tool.h"
 
@@ -21,5 +21,11 @@ struct plugged {
  */
 int plugged_read(struct tool *tool, domid_t frontend, struct plugged *plugged);
 void plugged_free(struct plugged *plugged);
+
+/*
+ * Reads one channel. 0; -EINVAL: what T says makes no channel; -ENOENT: its backend's domain has just
+ * gone; or another negative errno. Says nothing.
+ */
+int plugged_read_one(struct tool *tool, const struct device_id *id, struct spec *channel);
 
 #endif

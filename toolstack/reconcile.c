@@ -376,7 +376,7 @@ static int read_declared(struct reconcile *reconcile, struct known *known, const
     return rc;
 }
 
-static bool backend_is_there(struct reconcile *reconcile, const struct declaration *channel)
+static bool backend_is_there(struct reconcile *reconcile, const struct spec *channel)
 {
     domid_t backend;
 
@@ -386,7 +386,7 @@ static bool backend_is_there(struct reconcile *reconcile, const struct declarati
 
 /* True: plugged. */
 static bool plug_missing(struct reconcile *reconcile, struct roster *roster,
-                         const struct declaration *channel, bool is_new)
+                         const struct spec *channel, bool is_new)
 {
     struct device_id id;
     domid_t backend;
@@ -405,11 +405,11 @@ static bool plug_missing(struct reconcile *reconcile, struct roster *roster,
 
 /* The record names the backend from now on by its uuid. True: it did not before. */
 static bool bind_backend(struct reconcile *reconcile, struct hold *hold,
-                         const struct declaration *channel)
+                         const struct spec *channel)
 {
-    struct declaration before = *channel;
+    struct spec before = *channel;
 
-    return hold_put(reconcile->tool, hold, &before) == 0 && !declaration_equal(&before, channel);
+    return hold_put(reconcile->tool, hold, &before) == 0 && !spec_equal(&before, channel);
 }
 
 /* True: the record is to be written. */
@@ -452,7 +452,7 @@ static void check_locked(struct reconcile *reconcile, domid_t domid, const char 
 /* The lock of the name is there: the record's, too. */
 static int check_named(struct reconcile *reconcile, domid_t domid, const char *name)
 {
-    char uuid[DECLARATION_UUID_MAX + 1];
+    char uuid[SPEC_UUID_MAX + 1];
     int rc = identity_uuid(reconcile->tool, domid, uuid);
 
     if (rc == 0)

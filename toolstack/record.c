@@ -132,7 +132,7 @@ static void record_path(const char *uuid, const char *suffix, char path[PATH_MAX
  * The first form had a backend's name, unquoted. One of digits may be an id, and this domain's own
  * was never written: another name that begins so and has a comma was.
  */
-static bool is_ambiguous(struct tool *tool, const struct declaration *channel)
+static bool is_ambiguous(struct tool *tool, const struct spec *channel)
 {
     domid_t domid;
 
@@ -145,7 +145,7 @@ static int check_first_form(struct tool *tool, const struct config *config,
                             char why[CONFIG_WHY_MAX])
 {
     for (size_t i = 0; i < config->count && config->record == 0; i++) {
-        const struct declaration *channel = &config->channels[i];
+        const struct spec *channel = &config->channels[i];
 
         if (!is_ambiguous(tool, channel))
             continue;
@@ -221,7 +221,7 @@ static bool is_same(const struct config *a, const struct config *b)
         a->count != b->count || a->domid != b->domid)
         return false;
     for (size_t i = 0; i < a->count; i++)
-        if (!declaration_equal(&a->channels[i], &b->channels[i]))
+        if (!spec_equal(&a->channels[i], &b->channels[i]))
             return false;
     return true;
 }

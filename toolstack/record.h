@@ -15,7 +15,7 @@
 #define RECORD_STATE_DIR "/var/lib/pvchan"
 
 /* Room for a uuid as text and its NUL. */
-#define RECORD_UUID_MAX (DECLARATION_UUID_MAX + 1)
+#define RECORD_UUID_MAX (SPEC_UUID_MAX + 1)
 
 /* The form of the records that are written. The first one knew backends by their names only. */
 #define RECORD_FORM 2

@@ -5,51 +5,36 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "state/spec.h"
 #include "toolstack/command.h"
 #include "toolstack/hint.h"
 #include "toolstack/json.h"
 #include "toolstack/port.h"
 #include "toolstack/view.h"
 
-enum detail {
-    DETAIL_PATH,
-    DETAIL_OWNER,
-    DETAIL_GROUP,
-    DETAIL_MODE,
-    DETAIL_ADDRESS,
-    DETAIL_COMMAND,
-    DETAIL_USER,
-    DETAIL_COUNT,
-};
-
-static const char *const detail_keys[DETAIL_COUNT] = {"path",    "owner",   "group", "mode",
-                                                      "address", "command", "user"};
-
 struct show {
     struct tool tool;
     const char *domain, *name;
     bool json;
     struct view view;
-    char details[DETAIL_COUNT][STORE_VALUE_MAX]; /* of the connection */
-    uint32_t reconnect;
-    bool takes_reconnect;
+    char details[SPEC_KEYS][STORE_VALUE_MAX]; /* of the connection: what is private */
     char port[TOOL_NAME_MAX + 64]; /* what Xen says of the event channel */
     uint32_t grants;               /* pages that the frontend lends; 0: none */
     struct hint hint;
 };
 
+/* As it is there, whatever it is. */
 static void read_details(struct show *show)
 {
     char libxl[DEVICE_PATH_MAX], dir[DEVICE_PATH_MAX + 16];
 
     device_libxl_path(&show->view.id, libxl);
     snprintf(dir, sizeof(dir), "%s/private", libxl);
-    show->takes_reconnect =
-        store_read_number(show->tool.store, dir, "reconnect", 1, &show->reconnect) == 0;
-    for (enum detail i = 0; i < DETAIL_COUNT; i++)
-        if (store_read_text(show->tool.store, dir, detail_keys[i], show->details[i],
-                            sizeof(show->details[i])) == 0)
-            text_clean(show->details[i]);
+    for (enum spec_key key = 0; key < SPEC_KEYS; key++)
+        if (spec_fields[key].place == SPEC_AT_PRIVATE &&
+            store_read_text(show->tool.store, dir, spec_fields[key].key, show->details[key],
+                            sizeof(show->details[key])) == 0)
+            text_clean(show->details[key]);
 }
 
 /* Asks Xen. A port that cannot be asked about is told so. */
@@ -110,7 +95,7 @@ static void line_size(const char *key, const char *text)
     line(key, size);
 }
 
-static const char *online_text(const char *text)
+static const char *flag_text(const char *text)
 {
     return strcmp(text, "1") == 0 ? "yes" : strcmp(text, "0") == 0 ? "no" : text;
 }
@@ -123,12 +108,14 @@ static const char *served_text(enum served served)
 static void print_connection(const struct show *show)
 {
     line("connection", show->view.texts[VIEW_CONNECTION]);
-    for (enum detail i = 0; i < DETAIL_COUNT; i++)
-        if (show->details[i][0] != '\0')
-            line(detail_keys[i], show->details[i]);
-    if (show->takes_reconnect)
-        line("reconnect", show->reconnect ? "yes" : "no");
-    line("online", online_text(show->view.texts[VIEW_ONLINE]));
+    for (enum spec_key key = 0; key < SPEC_KEYS; key++) {
+        const char *text = show->details[key];
+
+        if (text[0] != '\0')
+            line(spec_fields[key].key,
+                 spec_fields[key].type == SPEC_TYPE_FLAG ? flag_text(text) : text);
+    }
+    line("online", flag_text(show->view.texts[VIEW_ONLINE]));
 }
 
 static void print_rings(const struct show *show)
@@ -204,16 +191,24 @@ static void print_text(const struct show *show)
 
 /* --- as JSON: what list has, and more --- */
 
+/* null: it is not there. A flag that is none stays a string. */
+static struct json_object *detail_json(const struct show *show, enum spec_key key)
+{
+    const char *text = show->details[key];
+    uint32_t flag;
+
+    if (spec_fields[key].type == SPEC_TYPE_FLAG && parse_number(text, 1, &flag) == 0)
+        return json_object_new_boolean((json_bool)flag);
+    return json_text(text);
+}
+
 static void print_json(const struct show *show)
 {
     struct json_object *object = view_json(&show->view, &show->hint);
 
-    for (enum detail i = 0; i < DETAIL_COUNT; i++)
-        json_object_object_add(object, detail_keys[i],
-                               json_text(show->details[i]));
-    json_object_object_add(object, "reconnect",
-                           show->takes_reconnect ? json_object_new_boolean(show->reconnect != 0)
-                                                 : NULL);
+    for (enum spec_key key = 0; key < SPEC_KEYS; key++)
+        if (spec_fields[key].place == SPEC_AT_PRIVATE)
+            json_object_object_add(object, spec_fields[key].key, detail_json(show, key));
     json_object_object_add(object, "event_channel_status",
                            json_text(show->port));
     json_object_object_add(object, "granted_pages",

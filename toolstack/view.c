@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "state/size.h"
 #include "toolstack/hint.h"
 #include "toolstack/json.h"
 
@@ -106,16 +107,13 @@ const char *view_text(const char *text)
 
 void view_size(const char *text, char *out, size_t size)
 {
+    char few[SIZE_TEXT_MAX];
     uint32_t bytes;
+    bool known = parse_number(text, UINT32_MAX, &bytes) == 0;
 
-    if (parse_number(text, UINT32_MAX, &bytes) < 0)
-        snprintf(out, size, "%s", view_text(text));
-    else if (bytes && bytes % (1 << 20) == 0)
-        snprintf(out, size, "%uM", bytes >> 20);
-    else if (bytes && bytes % (1 << 10) == 0)
-        snprintf(out, size, "%uK", bytes >> 10);
-    else
-        snprintf(out, size, "%u", bytes);
+    if (known)
+        size_format(bytes, few);
+    snprintf(out, size, "%s", known ? few : view_text(text));
 }
 
 /* null: no such node. A number or a flag that is none stays a string. */

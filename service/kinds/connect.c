@@ -202,7 +202,7 @@ static int client_plug(struct connection *connection, const struct party_ops *op
 /* Where one is named, it is always that one. */
 static int find_place(struct connection *connection, char why[CONNECTION_WHY_MAX])
 {
-    const struct connection_spec *spec = &connection->spec;
+    const struct spec *spec = &connection->spec;
     struct client *client = connection->state;
 
     connection->place = (struct place){.path = spec->path, .key = "user", .as_user = true};
@@ -279,7 +279,6 @@ static void client_close(struct connection *connection)
 
 const struct connection_kind connection_connect = {
     .name = "connect",
-    .needs = "path",
     .plug = plug_unix,
     .unplug = client_unplug,
     .open = client_open,
@@ -290,7 +289,6 @@ const struct connection_kind connection_connect = {
 
 const struct connection_kind connection_tcp = {
     .name = "tcp",
-    .needs = "address",
     .plug = plug_tcp,
     .unplug = client_unplug,
     .open = client_open,

@@ -354,7 +354,6 @@ static void exec_close(struct connection *connection)
 
 const struct connection_kind connection_exec = {
     .name = "exec",
-    .needs = "command",
     .plug = exec_plug,
     .unplug = exec_unplug,
     .open = exec_open,

@@ -27,7 +27,7 @@
 /* ---- paths that did not answer ---- */
 
 struct hung {
-    char path[CONNECTION_PATH_MAX];
+    char path[SPEC_PATH_MAX + 1];
     uid_t uid;     /* of the user whom the declaration names; 0: nobody with less than root */
     pid_t pid;     /* 0: it has ended */
     int64_t until; /* ms */
@@ -315,7 +315,7 @@ static void name_group(gid_t gid, char *text, size_t size)
 void place_explain(const struct place *place, char *text, size_t size)
 {
     const struct blame *blame = &place->blame;
-    char name[CONNECTION_ACCOUNT_MAX], why[256];
+    char name[SPEC_ACCOUNT_MAX + 1], why[256];
 
     text[0] = '\0';
     switch (blame->why) {

@@ -388,7 +388,6 @@ static void pty_close(struct connection *connection)
 
 const struct connection_kind connection_pty = {
     .name = "pty",
-    .needs = "path",
     .plug = pty_plug,
     .unplug = pty_unplug,
     .open = pty_open,

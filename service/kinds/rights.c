@@ -77,7 +77,7 @@ static int user_lead(struct user *user, gid_t group, char why[CONNECTION_WHY_MAX
 }
 
 /* A number that has no entry is in the group that is named, and in no other. */
-static int read_maker(const struct connection_spec *spec, struct rights *rights,
+static int read_maker(const struct spec *spec, struct rights *rights,
                       char why[CONNECTION_WHY_MAX])
 {
     struct user *user = &rights->user;
@@ -99,7 +99,7 @@ static int read_maker(const struct connection_spec *spec, struct rights *rights,
     return rc;
 }
 
-int rights_read(const struct connection_spec *spec, struct rights *rights,
+int rights_read(const struct spec *spec, struct rights *rights,
                 char why[CONNECTION_WHY_MAX])
 {
     int rc = read_owner(spec->owner, &rights->owner, why);

@@ -16,7 +16,7 @@
 
 /* Who runs a command, or works at a path, with all groups. */
 struct user {
-    char name[CONNECTION_ACCOUNT_MAX];
+    char name[SPEC_ACCOUNT_MAX + 1];
     char home[256];
     uid_t uid;
     gid_t groups[USER_GROUPS_MAX]; /* the first is the main one */
@@ -47,7 +47,7 @@ struct rights {
  * Looks up what the spec says; a mode that it does not have is 0600. 0, or a negative errno with
  * one line in why. It blocks as long as the system's user database does.
  */
-int rights_read(const struct connection_spec *spec, struct rights *rights,
+int rights_read(const struct spec *spec, struct rights *rights,
                 char why[CONNECTION_WHY_MAX]);
 
 /* The place of a file with these rights, which stay the caller's. */

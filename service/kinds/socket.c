@@ -245,7 +245,6 @@ static void server_close(struct connection *connection)
 
 const struct connection_kind connection_socket = {
     .name = "socket",
-    .needs = "path",
     .plug = server_plug,
     .unplug = server_unplug,
     .open = server_open,

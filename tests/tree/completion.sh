@@ -5,6 +5,8 @@ set -u
 failures=0
 fail() { echo "FAIL: $*"; failures=$((failures + 1)); }
 
+program=${builddir:-.}/xl-vchan
+
 # What the completion asks, answered as on a host with two domains.
 xl() {
     printf '%s\n' 'Name                                        ID   Mem VCPUs	State	Time(s)' \
@@ -13,6 +15,7 @@ xl() {
         '$(touch evil)*                               2    64     1     -b----       0.0'
 }
 xl-vchan() {
+    [ "$1" != help ] || { "$program" "$@"; return; }
     [ "$3" = "guest one" ] || return 1
     printf '  "name":"%s",\n' org.example.db org.example.log
 }
@@ -31,7 +34,6 @@ offers() {
     fail "xl-vchan $*: no \"$expected\" but: ${COMPREPLY[*]-}"
 }
 
-program=${builddir:-.}/xl-vchan
 for command in $("$program" help | sed -n 's/^  \([a-z]*\) .*/\1/p'); do
     offers "$command" "${command:0:1}"
     offers "$command" help "${command:0:1}"
@@ -48,9 +50,11 @@ for command in detach show watch wait; do
 done
 offers Connected watch --until C
 offers Connected wait 'guest\ one' org.example.db C
-for key in name backend backend-uuid devid ring read-ring write-ring connection path address command reconnect owner group mode user; do
-    offers $key= attach 'guest\ one' "${key:0:3}"
+keys=$("$program" help attach | sed -n 's/^  \([a-z-]*\)=.*/\1/p')
+for key in $keys; do
+    offers "$key=" attach 'guest\ one' "${key:0:3}"
 done
+[ "$(wc -w <<< "$keys")" -ge 16 ] || fail "help attach has few keys: $keys"
 for attach in "attach --wait 5 1" "attach 1 name = x"; do
     offers connection= $attach con
     offers echo $attach connection =

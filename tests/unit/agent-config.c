@@ -59,7 +59,7 @@ START_TEST(what_stands_in_it)
     ck_assert_str_eq(config.channels[0].path, "/run/a.sock");
     ck_assert_str_eq(config.channels[0].owner, "33");
     ck_assert_str_eq(config.channels[1].command, "echo \"#'\\\"");
-    ck_assert(declaration_is_app(&config.channels[2]));
+    ck_assert(spec_is_app(&config.channels[2]));
     ck_assert_ptr_eq(agent_config_find(&config, "d"), &config.channels[3]);
     ck_assert_ptr_null(agent_config_find(&config, "e"));
 }

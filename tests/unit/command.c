@@ -13,6 +13,7 @@
 #include "cli/options.h"
 #include "cli/stdio.h"
 #include "state/seconds.h"
+#include "state/size.h"
 #include "tests/lib/check-main.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
@@ -89,27 +90,34 @@ static const struct {
     {"1M", 0, 1048576},
     {"1024K", 0, 1048576},
     {"1048576", 0, 1048576},
-    {"1048577", -EINVAL, 0},
-    {"1025K", -EINVAL, 0},
-    {"2M", -EINVAL, 0},
+    {"1048577", -ERANGE, 0},
+    {"1025K", -ERANGE, 0},
+    {"2M", -ERANGE, 0},
     {"0", -EINVAL, 0},
     {"0K", -EINVAL, 0},
     {"K", -EINVAL, 0},
     {"", -EINVAL, 0},
-    {"4G", -EINVAL, 0},
+    {"4G", -ERANGE, 0},
     {"-4K", -EINVAL, 0},
     {"4KK", -EINVAL, 0},
     {"4 K", -EINVAL, 0},
-    {"99999999999999999999K", -EINVAL, 0},
+    {"99999999999999999999K", -ERANGE, 0},
+    {"4T", -EINVAL, 0},
 };
 
 START_TEST(test_size)
 {
-    uint32_t bytes = 77;
+    uint64_t bytes = 77;
+    char text[SIZE_TEXT_MAX];
 
-    ck_assert_int_eq(parse_size(sizes[_i].text, &bytes), sizes[_i].rc);
+    ck_assert_int_eq(size_parse(sizes[_i].text, 1 << 20, &bytes), sizes[_i].rc);
     if (sizes[_i].rc == 0)
         ck_assert_uint_eq(bytes, sizes[_i].bytes);
+    if (sizes[_i].rc < 0)
+        return;
+    size_format(bytes, text);
+    ck_assert_int_eq(size_parse(text, 1 << 20, &bytes), 0);
+    ck_assert_uint_eq(bytes, sizes[_i].bytes);
 }
 END_TEST
 

@@ -50,13 +50,13 @@ static void expand(const char *text, char *out, size_t size)
 
 START_TEST(every_key_is_read)
 {
-    struct declaration channel;
-    char why[DECLARATION_WHY_MAX];
+    struct spec channel;
+    char why[SPEC_WHY_MAX];
 
-    ck_assert_int_eq(declaration_parse("name=org.example.db-1_x, backend=stor age,devid=7, "
-                                   "read-ring=4k , write-ring=1M,\tconnection=socket,"
-                                   " path=/run/a=b.sock, reconnect=0",
-                                   &channel, why),
+    ck_assert_int_eq(spec_parse("name=org.example.db-1_x, backend=stor age,devid=7, "
+                                "read-ring=4k , write-ring=1M,\tconnection=socket,"
+                                " path=/run/a=b.sock, reconnect=0",
+                                SPEC_DECLARED, &channel, why),
                      0);
     ck_assert_str_eq(channel.name, "org.example.db-1_x");
     ck_assert_str_eq(channel.backend, "stor age");
@@ -66,40 +66,40 @@ START_TEST(every_key_is_read)
     ck_assert_str_eq(channel.connection, "socket");
     ck_assert_str_eq(channel.path, "/run/a=b.sock");
     ck_assert(!channel.reconnect);
-    ck_assert(!declaration_is_app(&channel));
+    ck_assert(!spec_is_app(&channel));
 }
 END_TEST
 
 START_TEST(a_name_is_enough)
 {
-    struct declaration channel;
-    char why[DECLARATION_WHY_MAX];
+    struct spec channel;
+    char why[SPEC_WHY_MAX], value[SPEC_VALUE_MAX];
 
-    ck_assert_int_eq(declaration_parse("name=x", &channel, why), 0);
+    ck_assert_int_eq(spec_parse("name=x", SPEC_DECLARED, &channel, why), 0);
     ck_assert_str_eq(channel.backend, "");
-    ck_assert_uint_eq(channel.devid, DECLARATION_DEVID_ANY);
+    ck_assert_uint_eq(channel.devid, SPEC_DEVID_ANY);
     ck_assert_uint_eq(channel.read_ring, RING_SIZE_DEFAULT);
     ck_assert_uint_eq(channel.write_ring, RING_SIZE_DEFAULT);
     ck_assert(!channel.reconnect);
-    ck_assert(!declaration_takes_reconnect(&channel));
-    ck_assert(declaration_is_app(&channel));
+    ck_assert(!spec_value(&channel, SPEC_RECONNECT, value));
+    ck_assert(spec_is_app(&channel));
 }
 END_TEST
 
 START_TEST(who_may_and_who_runs_is_read)
 {
-    struct declaration channel;
-    char why[DECLARATION_WHY_MAX];
+    struct spec channel;
+    char why[SPEC_WHY_MAX];
 
-    ck_assert_int_eq(declaration_parse("name=x, connection=pty, path=/dev/x, owner=33, mode=660, "
-                                   "group=dial.out-2_x",
-                                   &channel, why),
+    ck_assert_int_eq(spec_parse("name=x, connection=pty, path=/dev/x, owner=33, mode=660, "
+                                "group=dial.out-2_x",
+                                SPEC_DECLARED, &channel, why),
                      0);
     ck_assert_str_eq(channel.owner, "33");
     ck_assert_str_eq(channel.group, "dial.out-2_x");
     ck_assert_str_eq(channel.mode, "0660");
     ck_assert_int_eq(
-        declaration_parse("name=x, connection=exec, user=nobody, command=id", &channel, why), 0);
+        spec_parse("name=x, connection=exec, user=nobody, command=id", SPEC_DECLARED, &channel, why), 0);
     ck_assert_str_eq(channel.user, "nobody");
 }
 END_TEST
@@ -119,24 +119,24 @@ static const struct {
 
 START_TEST(reconnect_is_by_kind)
 {
-    struct declaration channel;
-    char why[DECLARATION_WHY_MAX], spec[128];
+    struct spec channel;
+    char why[SPEC_WHY_MAX], spec[128], value[SPEC_VALUE_MAX];
 
     snprintf(spec, sizeof(spec), "name=x,connection=%s", reconnects[_i].keys);
-    ck_assert_int_eq(declaration_parse(spec, &channel, why), 0);
-    ck_assert(declaration_takes_reconnect(&channel));
+    ck_assert_int_eq(spec_parse(spec, SPEC_DECLARED, &channel, why), 0);
+    ck_assert(spec_value(&channel, SPEC_RECONNECT, value));
     ck_assert_int_eq(channel.reconnect, reconnects[_i].reconnect);
 }
 END_TEST
 
 START_TEST(a_command_takes_the_rest)
 {
-    struct declaration channel;
-    char why[DECLARATION_WHY_MAX];
+    struct spec channel;
+    char why[SPEC_WHY_MAX];
 
     ck_assert_int_eq(
-        declaration_parse("name=x,connection=exec,user=root,command= awk -F, '{a=1, b=2}' ",
-                          &channel, why),
+        spec_parse("name=x,connection=exec,user=root,command= awk -F, '{a=1, b=2}' ",
+                   SPEC_DECLARED, &channel, why),
         0);
     ck_assert_str_eq(channel.command, "awk -F, '{a=1, b=2}'");
 }
@@ -152,11 +152,11 @@ static const char *const commands[] = {
 
 START_TEST(a_command_has_what_looks_like_keys)
 {
-    struct declaration channel;
-    char why[DECLARATION_WHY_MAX], spec[256];
+    struct spec channel;
+    char why[SPEC_WHY_MAX], spec[256];
 
     snprintf(spec, sizeof(spec), "name=x,connection=exec,user=root,command=%s", commands[_i]);
-    ck_assert_int_eq(declaration_parse(spec, &channel, why), 0);
+    ck_assert_int_eq(spec_parse(spec, SPEC_DECLARED, &channel, why), 0);
     ck_assert_str_eq(channel.command, commands[_i]);
 }
 END_TEST
@@ -165,11 +165,11 @@ static const char *const addresses[] = {"10.0.0.1:5432", "db.example.org:1", "[:
 
 START_TEST(an_address_is_read)
 {
-    struct declaration channel;
-    char why[DECLARATION_WHY_MAX], spec[128];
+    struct spec channel;
+    char why[SPEC_WHY_MAX], spec[128];
 
     snprintf(spec, sizeof(spec), "name=x,connection=tcp,address=%s", addresses[_i]);
-    ck_assert_int_eq(declaration_parse(spec, &channel, why), 0);
+    ck_assert_int_eq(spec_parse(spec, SPEC_DECLARED, &channel, why), 0);
     ck_assert_str_eq(channel.address, addresses[_i]);
 }
 END_TEST
@@ -185,21 +185,21 @@ static const struct {
 
 START_TEST(sizes_are_rounded_up)
 {
-    struct declaration channel;
-    char why[DECLARATION_WHY_MAX], spec[128];
+    struct spec channel;
+    char why[SPEC_WHY_MAX], spec[128];
 
     snprintf(spec, sizeof(spec), "name=x,%s", rings[_i].sizes);
-    ck_assert_int_eq(declaration_parse(spec, &channel, why), 0);
+    ck_assert_int_eq(spec_parse(spec, SPEC_DECLARED, &channel, why), 0);
     ck_assert_uint_eq(channel.read_ring, rings[_i].read);
     ck_assert_uint_eq(channel.write_ring, rings[_i].write);
 }
 END_TEST
 
 #define KEYS                                                                                       \
-    "name, backend, backend-uuid, devid, ring, read-ring, write-ring, connection, path, address, " \
-    "command, reconnect, owner, group, mode, user"
+    "name, backend, backend-uuid, devid, read-ring, write-ring, connection, path, owner, group, "  \
+    "mode, address, user, reconnect, command, ring)"
 #define NO_USER                                                                                    \
-    "key \"user\": missing (connection=exec needs it: the user that runs the command, such as "    \
+    "key \"user\": missing (connection=exec needs it: the user that runs the command, such as "  \
     "user=nobody; for root, write user=root)"
 
 static const struct {
@@ -211,9 +211,9 @@ static const struct {
     {"name=x, path", "\"path\" is not KEY=VALUE (only command=, written last, may hold a comma)"},
     {"name=x,connection=pty,path=/a,b",
      "\"b\" is not KEY=VALUE (only command=, written last, may hold a comma)"},
-    {"=x", "key \"\": unknown (the keys are " KEYS ")"},
-    {"name=x, colour=red", "key \"colour\": unknown (the keys are " KEYS ")"},
-    {"Name=x", "key \"Name\": unknown (the keys are " KEYS ")"},
+    {"=x", "key \"\": unknown (the keys are " KEYS},
+    {"name=x, colour=red", "key \"colour\": unknown (the keys are " KEYS},
+    {"Name=x", "key \"Name\": unknown (the keys are " KEYS},
     {"name=x,name=y", "key \"name\": given twice"},
     {"name=x,backend= ", "key \"backend\": has no value"},
     {"connection=echo", "key \"name\": missing (add name=NAME)"},
@@ -293,23 +293,23 @@ static const struct {
 
 START_TEST(a_bad_spec_is_explained)
 {
-    struct declaration channel;
-    char why[DECLARATION_WHY_MAX];
+    struct spec channel;
+    char why[SPEC_WHY_MAX];
 
-    ck_assert_int_eq(declaration_parse(bad_specs[_i].spec, &channel, why), -EINVAL);
+    ck_assert_int_eq(spec_parse(bad_specs[_i].spec, SPEC_DECLARED, &channel, why), -EINVAL);
     ck_assert_str_eq(why, bad_specs[_i].why);
 }
 END_TEST
 
 START_TEST(a_long_path_is_refused)
 {
-    struct declaration channel;
-    char why[DECLARATION_WHY_MAX], spec[256], expected[128];
+    struct spec channel;
+    char why[SPEC_WHY_MAX], spec[256], expected[128];
 
-    for (int length = DECLARATION_PATH_MAX; length <= DECLARATION_PATH_MAX + 1; length++) {
+    for (int length = SPEC_PATH_MAX; length <= SPEC_PATH_MAX + 1; length++) {
         snprintf(spec, sizeof(spec), "name=x,connection=socket,path=/%0*d", length - 1, 0);
-        ck_assert_int_eq(declaration_parse(spec, &channel, why),
-                         length == DECLARATION_PATH_MAX ? 0 : -EINVAL);
+        ck_assert_int_eq(spec_parse(spec, SPEC_DECLARED, &channel, why),
+                         length == SPEC_PATH_MAX ? 0 : -EINVAL);
     }
     snprintf(expected, sizeof(expected), "key \"path\": 108 characters are too long (at most 107)");
     ck_assert_str_eq(why, expected);
@@ -319,14 +319,14 @@ END_TEST
 /* An error line never overflows, whatever it quotes. */
 START_TEST(a_huge_spec_is_refused)
 {
-    struct declaration channel;
-    char why[DECLARATION_WHY_MAX];
+    struct spec channel;
+    char why[SPEC_WHY_MAX];
     char *spec = malloc(100000);
 
     memset(spec, 'a', 99999);
     spec[99999] = '\0';
-    ck_assert_int_eq(declaration_parse(spec, &channel, why), -EINVAL);
-    ck_assert_uint_eq(strlen(why), DECLARATION_WHY_MAX - 1);
+    ck_assert_int_eq(spec_parse(spec, SPEC_DECLARED, &channel, why), -EINVAL);
+    ck_assert_uint_eq(strlen(why), SPEC_WHY_MAX - 1);
     free(spec);
 }
 END_TEST
@@ -411,7 +411,7 @@ static const struct {
     {"name='web'\nmemory=1\nvchan=[\n 'name=a',\n\n 'name=b',\n 'name=c, ring=3G' ]\n", "",
      "@:7: vchan entry 3: key \"ring\": 3G is larger than 1M (use at most ring=1M)"},
     {"vchan = [ 'name=a', 'nmae=b' ]", "",
-     "@:1: vchan entry 2: key \"nmae\": unknown (the keys are " KEYS ")"},
+     "@:1: vchan entry 2: key \"nmae\": unknown (the keys are " KEYS},
     {"\nvchan = [ 'connection=echo' ]\n", "",
      "@:2: vchan entry 1: key \"name\": missing (add name=NAME)"},
     {"vchan = [ 'name=a',\n'name=b',\n'name=a' ]\n", "",
@@ -546,12 +546,12 @@ static const char *const specs[] = {
 
 START_TEST(a_channel_is_written_as_it_was_read)
 {
-    struct declaration channel;
-    char why[DECLARATION_WHY_MAX];
+    struct spec channel;
+    char why[SPEC_WHY_MAX];
     char *text;
 
-    ck_assert_int_eq(declaration_parse(specs[_i], &channel, why), 0);
-    ck_assert_int_eq(declaration_format(&channel, &text), 0);
+    ck_assert_int_eq(spec_parse(specs[_i], SPEC_DECLARED, &channel, why), 0);
+    ck_assert_int_eq(spec_format(&channel, &text), 0);
     ck_assert_str_eq(text, specs[_i]);
     free(text);
 }
@@ -568,12 +568,12 @@ static void write_config(const struct config *config)
 
 START_TEST(a_config_is_written_as_it_was_read)
 {
-    struct declaration channels[SPEC_COUNT];
+    struct spec channels[SPEC_COUNT];
     struct config config = {.name = "a \"quoted\\ name'", .channels = channels}, again;
     char why[CONFIG_WHY_MAX];
 
     for (; config.count < SPEC_COUNT; config.count++)
-        ck_assert_int_eq(declaration_parse(specs[config.count], &channels[config.count], why), 0);
+        ck_assert_int_eq(spec_parse(specs[config.count], SPEC_DECLARED, &channels[config.count], why), 0);
     write_config(&config);
     ck_assert_msg(config_read(file, "", &again, why) == 0, "%s", why);
     ck_assert_str_eq(again.name, config.name);
@@ -581,7 +581,7 @@ START_TEST(a_config_is_written_as_it_was_read)
     for (size_t i = 0; i < SPEC_COUNT; i++) {
         char *text;
 
-        ck_assert_int_eq(declaration_format(&again.channels[i], &text), 0);
+        ck_assert_int_eq(spec_format(&again.channels[i], &text), 0);
         ck_assert_str_eq(text, specs[i]);
         free(text);
     }
@@ -592,18 +592,18 @@ END_TEST
 START_TEST(channels_are_put_and_dropped)
 {
     struct config config = {.count = 0};
-    struct declaration channel;
-    char why[DECLARATION_WHY_MAX];
+    struct spec channel;
+    char why[SPEC_WHY_MAX];
 
     for (size_t i = 0; i < 3; i++) {
-        ck_assert_int_eq(declaration_parse(specs[i], &channel, why), 0);
+        ck_assert_int_eq(spec_parse(specs[i], SPEC_DECLARED, &channel, why), 0);
         ck_assert_int_eq(config_put(&config, &channel), 0);
     }
     config_drop(&config, "a");
     config_drop(&config, "a");
     ck_assert_uint_eq(config.count, 2);
     ck_assert_ptr_null(config_find(&config, "a"));
-    ck_assert_int_eq(declaration_parse("name=c,ring=4K", &channel, why), 0);
+    ck_assert_int_eq(spec_parse("name=c,ring=4K", SPEC_DECLARED, &channel, why), 0);
     ck_assert_int_eq(config_put(&config, &channel), 0);
     ck_assert_uint_eq(config.count, 2);
     ck_assert_uint_eq(config_find(&config, "c")->read_ring, 4096);

@@ -113,7 +113,7 @@ static int plug_often(const struct connection_kind *kind)
         struct connection connection = {.kind = kind, .base = base, .id = "1/0"};
         char why[CONNECTION_WHY_MAX];
 
-        snprintf(connection.spec.kind, sizeof(connection.spec.kind), "%s", kind->name);
+        snprintf(connection.spec.connection, sizeof(connection.spec.connection), "%s", kind->name);
         snprintf(connection.spec.path, sizeof(connection.spec.path), "%s", at);
         snprintf(connection.spec.owner, sizeof(connection.spec.owner), "%d", GAMES);
         if (kind->plug(&connection, why) < 0)

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A number of bytes as people write it: 65536, 64K, 1M, 2G. */
+#ifndef STATE_SIZE_H
+#define STATE_SIZE_H
+
+#include <stdint.h>
+
+/* Room for what size_format() writes, with its NUL. */
+#define SIZE_TEXT_MAX 24
+
+/*
+ * Parses digits, then nothing or one of K, M, G (or k, m, g). 0; -EINVAL: that is no size, or it is
+ * 0; -ERANGE: it is more than most. *bytes is set on success only.
+ */
+int size_parse(const char *text, uint64_t most, uint64_t *bytes);
+
+/* As few letters as say exactly the same. */
+void size_format(uint64_t bytes, char text[SIZE_TEXT_MAX]);
+
+#endif
