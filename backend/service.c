@@ -14,7 +14,7 @@
 #include "backend/turns.h"
 #include "service/device.h"
 #include "service/handover/holder.h"
-#include "service/host.h"
+#include "service/loop.h"
 #include "service/handover/keep.h"
 #include "service/log.h"
 #include "service/quota.h"
@@ -61,7 +61,7 @@ struct domain {
 };
 
 struct service {
-    const struct host *host;
+    const struct loop *loop;
     const struct quota_limits *limits;
     struct quota_sum sum;
     unsigned int generation;
@@ -135,7 +135,7 @@ static struct entry *entry_add(struct service *service, struct domain *domain, u
     if (!entry)
         return NULL;
     entry->devid = devid;
-    entry->device = device_new_backend(service->host, &domain->toll.quota, &domain->claims,
+    entry->device = device_new_backend(service->loop, &domain->toll.quota, &domain->claims,
                                        domain->domid, devid);
     if (!entry->device) {
         free(entry);
@@ -163,7 +163,7 @@ static void entry_remove(struct domain *domain, struct entry *entry)
 static void domain_unwatch_sample(struct service *service, struct domain *domain)
 {
     if (domain->sample[0])
-        store_unwatch(service->host->store, domain->sample, domain->token);
+        store_unwatch(service->loop->store, domain->sample, domain->token);
     domain->sample[0] = '\0';
 }
 
@@ -179,7 +179,7 @@ static int domain_watch_sample(struct service *service, struct domain *domain)
         id.devid++;
     domain->sample_devid = id.devid;
     device_frontend_path(&id, domain->sample);
-    rc = store_watch(service->host->store, domain->sample, domain->token);
+    rc = store_watch(service->loop->store, domain->sample, domain->token);
     if (rc < 0)
         domain->sample[0] = '\0';
     return rc;
@@ -190,10 +190,10 @@ static bool domain_has_ended(const struct service *service, const struct domain 
 {
     char dir[DEVICE_PATH_MAX];
 
-    if (!domain->sample[0] || store_exists(service->host->store, domain->sample, "state"))
+    if (!domain->sample[0] || store_exists(service->loop->store, domain->sample, "state"))
         return false;
     snprintf(dir, sizeof(dir), ROOT "/%u/%" PRIu32, domain->domid, domain->sample_devid);
-    return store_exists(service->host->store, dir, "state");
+    return store_exists(service->loop->store, dir, "state");
 }
 
 /* ---- domains that come and go ---- */
@@ -204,7 +204,7 @@ static void domain_unwatch(void *arg)
 
     domain->guest.held = true;
     domain_unwatch_sample(domain->service, domain);
-    store_unwatch(domain->service->host->store, domain->watch, domain->token);
+    store_unwatch(domain->service->loop->store, domain->watch, domain->token);
 }
 
 /* Without a watch all are looked at. */
@@ -212,7 +212,7 @@ static int domain_watch(void *arg)
 {
     struct domain *domain = arg;
     struct service *service = domain->service;
-    int rc = store_watch(service->host->store, domain->watch, domain->token);
+    int rc = store_watch(service->loop->store, domain->watch, domain->token);
 
     if (rc == 0 && domain->count > 0)
         rc = domain_watch_sample(service, domain);
@@ -237,7 +237,7 @@ static struct domain *domain_add(struct service *service, uint32_t domid)
     domain->domid = (domid_t)domid;
     snprintf(domain->watch, sizeof(domain->watch), "/local/domain/%u/device/vchan", domid);
     snprintf(domain->token, sizeof(domain->token), "frontend/%u", domid);
-    if (toll_open(&domain->toll, service->host->base, domain->domid, service->limits, &service->sum,
+    if (toll_open(&domain->toll, service->loop->base, domain->domid, service->limits, &service->sum,
                   &ops, domain) < 0) {
         free(domain);
         return NULL;
@@ -269,7 +269,7 @@ static int each_number(struct service *service, const char *dir, uint32_t max, d
 {
     unsigned int count;
     char **names;
-    int rc = store_list(service->host->store, NULL, dir, &names, &count);
+    int rc = store_list(service->loop->store, NULL, dir, &names, &count);
 
     for (unsigned int i = 0; i < count && rc == 0; i++) {
         uint32_t number;
@@ -358,7 +358,7 @@ static enum turns_rank entry_rank(const struct turn *turn)
 static void entry_look(struct turns_guest *guest, struct turn *turn)
 {
     struct domain *domain = (struct domain *)((char *)guest - offsetof(struct domain, guest));
-    const struct store *store = domain->service->host->store;
+    const struct store *store = domain->service->loop->store;
     uint64_t before = store_exchanges(store);
     struct entry *entry = entry_of(turn);
 
@@ -392,11 +392,11 @@ static void look_at_marked(struct service *service)
          * Of devices that have gone meanwhile: who goes on took its own at the first look, which no
          * budget puts off.
          */
-        keep_forget(service->host->keep, NULL);
-        holder_forget(service->host->holder);
+        keep_forget(service->loop->keep, NULL);
+        holder_forget(service->loop->holder);
     }
     if (service->draining)
-        host_moved(service->host);
+        loop_moved(service->loop);
 }
 
 static void look_at_more(evutil_socket_t fd, short what, void *arg)
@@ -506,14 +506,14 @@ static struct domain *domain_of(struct service *service, const char *path, const
     return NULL;
 }
 
-/* ---- for the host ---- */
+/* ---- for the loop ---- */
 
-static int service_start(const struct host *host, void *arg)
+static int service_start(const struct loop *loop, void *arg)
 {
     struct service *service = arg;
 
-    service->host = host;
-    service->more = evtimer_new(host->base, look_at_more, service);
+    service->loop = loop;
+    service->more = evtimer_new(loop->base, look_at_more, service);
     if (!service->more) {
         log_line(LOG_ERRORS, "no memory");
         return -ENOMEM;
@@ -548,14 +548,14 @@ static void service_changed(void *arg, const char *path)
 /* However often its sample changed. */
 static void domain_settle(struct service *service, struct domain *domain)
 {
-    uint64_t before = store_exchanges(service->host->store);
+    uint64_t before = store_exchanges(service->loop->store);
 
     if (!domain->stirred)
         return;
     domain->stirred = false;
     if (domain_has_ended(service, domain))
         domain_mark_all(domain);
-    toll_charge(&domain->toll, 0, store_exchanges(service->host->store) - before);
+    toll_charge(&domain->toll, 0, store_exchanges(service->loop->store) - before);
 }
 
 static void service_settle(void *arg)
@@ -625,7 +625,7 @@ static void service_stop(void *arg)
 
 int service_run(const struct quota_limits *limits)
 {
-    static const struct host_ops ops = {
+    static const struct loop_ops ops = {
         .keeps = true,
         .program = "vchan-backend",
         .watch = ROOT,
@@ -642,5 +642,5 @@ int service_run(const struct quota_limits *limits)
 
     TAILQ_INIT(&service.domains);
     turns_init(&service.turns, entry_rank, entry_look);
-    return host_serve(&ops, &service);
+    return loop_serve(&ops, &service);
 }

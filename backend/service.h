@@ -8,7 +8,7 @@
 
 struct quota_limits;
 
-/* Serves them until a signal. Gives the exit code (service/host.h). */
+/* Serves them until a signal. Gives the exit code (service/loop.h). */
 int service_run(const struct quota_limits *limits);
 
 #endif

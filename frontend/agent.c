@@ -11,7 +11,7 @@
 #include <sys/queue.h>
 
 #include "service/device.h"
-#include "service/host.h"
+#include "service/loop.h"
 #include "service/log.h"
 #include "service/toll.h"
 #include "frontend/stale.h"
@@ -51,7 +51,7 @@ struct backends {
 };
 
 struct agent {
-    const struct host *host;
+    const struct loop *loop;
     const char *file;
     struct agent_config *config;
     unsigned int generation;
@@ -71,7 +71,7 @@ struct agent {
 static bool life_goes_on(struct agent *agent)
 {
     char text[sizeof(MARK)];
-    int rc = store_read_text(agent->host->store, NULL, STATISTICS, text, sizeof(text));
+    int rc = store_read_text(agent->loop->store, NULL, STATISTICS, text, sizeof(text));
 
     return rc == 0 ? strcmp(text, MARK) == 0 : rc != -ENOENT;
 }
@@ -88,12 +88,12 @@ static void check_life(void *arg)
     if (!agent->marked || life_goes_on(agent))
         return;
     log_line(LOG_CHANGES, "the domain was restored or migrated: starting over");
-    rc = stale_leave(agent->host->xen);
+    rc = stale_leave(agent->loop->xen);
     if (rc < 0)
         log_line(LOG_ERRORS, "cannot start vchan-stale: %s", strerror(-rc));
     agent->marked = false;
     agent->reborn = !agent->stopping;
-    event_base_loopbreak(agent->host->base);
+    event_base_loopbreak(agent->loop->base);
 }
 
 /* ---- channels ---- */
@@ -146,7 +146,7 @@ static void slot_plug(struct agent *agent, struct slot *slot, struct quota *quot
 {
     slot->declared = malloc(sizeof(*slot->declared));
     if (slot->declared)
-        slot->device = device_new_frontend(agent->host, quota, slot->devid, declared);
+        slot->device = device_new_frontend(agent->loop, quota, slot->devid, declared);
     if (!slot->device) {
         slot_unplug(slot);
         log_line(LOG_ERRORS, "%" PRIu32 " %s: no memory", slot->devid, slot->name);
@@ -162,7 +162,7 @@ static void slot_plug(struct agent *agent, struct slot *slot, struct quota *quot
 static int reread(struct agent *agent, const char *dir, const char *key, char *text, size_t size)
 {
     char now[DEVICE_PATH_MAX];
-    int rc = store_read_text(agent->host->store, dir, key, now, sizeof(now));
+    int rc = store_read_text(agent->loop->store, dir, key, now, sizeof(now));
     bool changed;
 
     if (rc < 0 && !store_is_nothing(rc))
@@ -193,7 +193,7 @@ static bool slot_review(struct agent *agent, struct slot *slot)
     int named, placed;
 
     snprintf(dir, sizeof(dir), ROOT "/%" PRIu32, slot->devid);
-    if (!store_exists(agent->host->store, dir, "state"))
+    if (!store_exists(agent->loop->store, dir, "state"))
         return true;
     named = reread(agent, dir, "name", slot->name, sizeof(slot->name));
     placed = reread(agent, dir, "backend", slot->backend, sizeof(slot->backend));
@@ -246,7 +246,7 @@ static void mark_all_in(const struct backends *backends)
 static int backends_watch(void *arg)
 {
     const struct backends *backends = arg;
-    int rc = store_watch(backends->agent->host->store, backends->dir, "backends");
+    int rc = store_watch(backends->agent->loop->store, backends->dir, "backends");
 
     if (rc < 0)
         mark_all_in(backends);
@@ -257,7 +257,7 @@ static void backends_unwatch(void *arg)
 {
     const struct backends *backends = arg;
 
-    store_unwatch(backends->agent->host->store, backends->dir, "backends");
+    store_unwatch(backends->agent->loop->store, backends->dir, "backends");
 }
 
 /* The domain whose the directory is, for logs. */
@@ -278,7 +278,7 @@ static struct backends *backends_add(struct agent *agent, const struct slot *slo
         return NULL;
     backends->agent = agent;
     memcpy(backends->dir, slot->backend, parent_length(slot->backend));
-    if (toll_open(&backends->toll, agent->host->base, domid_of(backends->dir), &limits, &agent->sum,
+    if (toll_open(&backends->toll, agent->loop->base, domid_of(backends->dir), &limits, &agent->sum,
                   &ops, backends) < 0) {
         free(backends);
         return NULL;
@@ -365,7 +365,7 @@ static void scan(struct agent *agent)
 {
     unsigned int count;
     char **names;
-    int rc = store_list(agent->host->store, NULL, ROOT, &names, &count);
+    int rc = store_list(agent->loop->store, NULL, ROOT, &names, &count);
 
     agent->generation++;
     for (unsigned int i = 0; i < count && rc == 0; i++) {
@@ -386,7 +386,7 @@ static void scan(struct agent *agent)
 static void look_at(struct agent *agent, struct slot *slot)
 {
     struct backends *backends = backends_of(agent, slot);
-    uint64_t before = store_exchanges(agent->host->store);
+    uint64_t before = store_exchanges(agent->loop->store);
     bool nowhere = parent_length(slot->backend) == 0;
 
     if (!nowhere && (!backends || backends->toll.held))
@@ -394,7 +394,7 @@ static void look_at(struct agent *agent, struct slot *slot)
     slot->look = false;
     slot_look(agent, slot, backends ? &backends->toll.quota : NULL);
     if (slot->looked && backends)
-        toll_charge(&backends->toll, 0, store_exchanges(agent->host->store) - before);
+        toll_charge(&backends->toll, 0, store_exchanges(agent->loop->store) - before);
     slot->looked = true;
 }
 
@@ -422,14 +422,14 @@ static void look_at_all(struct agent *agent)
         slot->look = true;
 }
 
-/* ---- for the host ---- */
+/* ---- for the loop ---- */
 
-static int agent_start(const struct host *host, void *arg)
+static int agent_start(const struct loop *loop, void *arg)
 {
     struct agent *agent = arg;
 
-    agent->host = host;
-    agent->marked = store_write_text(host->store, NULL, STATISTICS, MARK) == 0;
+    agent->loop = loop;
+    agent->marked = store_write_text(loop->store, NULL, STATISTICS, MARK) == 0;
     scan(agent);
     look_at_marked(agent);
     return 0;
@@ -583,7 +583,7 @@ static void agent_stop(void *arg)
 
 int agent_run(const char *file, struct agent_config *config)
 {
-    static const struct host_ops ops = {
+    static const struct loop_ops ops = {
         .program = "vchan-frontend",
         .watch = ROOT,
         .statistics = STATISTICS,
@@ -604,7 +604,7 @@ int agent_run(const char *file, struct agent_config *config)
     SLIST_INIT(&agent.watched);
     do {
         agent.reborn = agent.stopping = agent.rescan = false;
-        rc = host_serve(&ops, &agent);
+        rc = loop_serve(&ops, &agent);
     } while (agent.reborn);
     agent_config_free(config);
     return rc;

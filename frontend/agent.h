@@ -10,7 +10,7 @@
 
 /*
  * Serves them until a signal. file is read again on SIGHUP; *config is what it said at first, and
- * is the agent's from now on. Gives the exit code (service/host.h).
+ * is the agent's from now on. Gives the exit code (service/loop.h).
  */
 int agent_run(const char *file, struct agent_config *config);
 

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "service/host.h"
+#include "service/loop.h"
 #include "service/log.h"
 #include "service/usage.h"
 #include "frontend/agent.h"
@@ -116,7 +116,7 @@ static int serve(const char *file, struct agent_config *config)
     if (!path)
         log_line(LOG_ERRORS, "cannot tell where %s is: %s (give its whole path)", file,
                  strerror(errno));
-    rc = path ? agent_run(path, config) : HOST_FAILED;
+    rc = path ? agent_run(path, config) : LOOP_FAILED;
     free(path);
     return rc;
 }

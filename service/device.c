@@ -17,7 +17,7 @@
 #define PATIENCE_SECONDS 10
 
 struct device {
-    const struct host *host;
+    const struct loop *loop;
     enum machine_role role;
     char dir[DEVICE_PATH_MAX]; /* our side's, relative */
     char id[32];               /* "5/0" */
@@ -131,7 +131,7 @@ static void explain_bytes(const struct device *device, int rc)
  */
 static bool device_afford(struct device *device)
 {
-    uint32_t bytes = endpoint_ring_bytes(device->endpoint) * (device->host->holder ? 2 : 1);
+    uint32_t bytes = endpoint_ring_bytes(device->endpoint) * (device->loop->holder ? 2 : 1);
     int rc = quota_take_bytes(device->connection.quota, bytes);
 
     if (rc == 0)
@@ -145,7 +145,7 @@ static bool device_kept(void *arg, struct endpoint_rings *rings)
 {
     const struct device *device = arg;
 
-    return holder_find(device->host->holder, device->id, rings);
+    return holder_find(device->loop->holder, device->id, rings);
 }
 
 /* Before any byte moves. */
@@ -155,7 +155,7 @@ static void device_hold(const struct device *device)
     int rc;
 
     endpoint_rings(device->endpoint, &rings);
-    rc = holder_hold(device->host->holder, device->id, &rings);
+    rc = holder_hold(device->loop->holder, device->id, &rings);
     if (rc < 0)
         connection_log(&device->connection, LOG_ERRORS,
                        HOLDER_NAME " cannot map its rings: %s (they go with the two processes)",
@@ -167,7 +167,7 @@ static void device_held(void *arg)
     struct device *device = arg;
 
     if (!endpoint_resumed(device->endpoint))
-        keep_forget(device->host->keep, device->id);
+        keep_forget(device->loop->keep, device->id);
     if (device->role == MACHINE_BACKEND && !device_afford(device))
         return;
     device_hold(device);
@@ -205,8 +205,8 @@ static void device_releasing(void *arg)
 {
     struct device *device = arg;
 
-    if (device->host->ops->releasing)
-        device->host->ops->releasing(device->host->service);
+    if (device->loop->ops->releasing)
+        device->loop->ops->releasing(device->loop->service);
     device->useful = has_moved_bytes(device);
     event_del(device->patience);
     quota_give_bytes(device->connection.quota, device->ring_bytes);
@@ -215,7 +215,7 @@ static void device_releasing(void *arg)
         device->connection.kind->close(&device->connection);
     device->opened = false;
     account_end(&device->connection.account);
-    holder_let_go(device->host->holder, device->id);
+    holder_let_go(device->loop->holder, device->id);
 }
 
 /*
@@ -266,7 +266,7 @@ static struct reason reason_of(const struct device *device)
 
     snprintf(reason.text, sizeof(reason.text), "%s", endpoint_reason(endpoint));
     if (refused && !reason.text[0] &&
-        store_read_text(device->host->store, endpoint_peer_dir(endpoint), "error", error,
+        store_read_text(device->loop->store, endpoint_peer_dir(endpoint), "error", error,
                         sizeof(error)) == 0)
         snprintf(reason.text, sizeof(reason.text), "the backend says: %s", error);
     return reason;
@@ -342,7 +342,7 @@ static void device_moved(void *arg)
     if (own_moved && device->own == XenbusStateClosed && device->role == MACHINE_FRONTEND)
         device_plan(device);
     if (own_moved)
-        host_moved(device->host);
+        loop_moved(device->loop);
 }
 
 /* No honest peer needs so many steps: the pause bounds what one that always moves costs. */
@@ -401,12 +401,12 @@ static void device_refuse(struct device *device, int rc, const char *why)
     snprintf(complaint, sizeof(complaint), "%.*s%s", CONNECTION_WHY_MAX - 16, why,
              device->wanted ? " (retrying)" : "");
     if (strcmp(device->complaint, complaint) == 0 ||
-        !store_exists(device->host->store, device->dir, "state"))
+        !store_exists(device->loop->store, device->dir, "state"))
         return; /* it said so, or was removed while it was looked at: no error */
     memcpy(device->complaint, complaint, sizeof(complaint));
     connection_log(&device->connection, LOG_ERRORS, "%s%s", complaint, where_of(device).text);
     if (rc != -EBUSY)
-        store_transaction(device->host->store, fill_refusal, device);
+        store_transaction(device->loop->store, fill_refusal, device);
 }
 
 /* ---- taking over ---- */
@@ -416,7 +416,7 @@ static void set_label(struct device *device)
     struct connection *connection = &device->connection;
     char name[DEVICE_NAME_MAX + 1];
     bool named =
-        store_read_text(device->host->store, device->dir, "name", name, sizeof(name)) == 0 &&
+        store_read_text(device->loop->store, device->dir, "name", name, sizeof(name)) == 0 &&
         device_name_valid(name);
 
     snprintf(connection->label, sizeof(connection->label), "%s%s%s", device->id, named ? " " : "",
@@ -444,8 +444,8 @@ static int device_open(struct device *device, char why[CONNECTION_WHY_MAX])
     struct channel_rings *rings = &device->connection.rings;
     int rc;
 
-    channel_rings_init(rings, device->host->xen);
-    rc = endpoint_open(device->host->store, &rings->rings, device->role, device->dir, &device_ops,
+    channel_rings_init(rings, device->loop->xen);
+    rc = endpoint_open(device->loop->store, &rings->rings, device->role, device->dir, &device_ops,
                        device, &device->endpoint);
     device->connection.endpoint = device->endpoint;
     if (rc < 0)
@@ -467,7 +467,7 @@ static int device_plug(struct device *device, char why[CONNECTION_WHY_MAX])
         connection->kind->unplug(connection);
         return rc;
     }
-    account_open(&connection->account, device->host->ledger, device->id);
+    account_open(&connection->account, device->loop->ledger, device->id);
     return 0;
 }
 
@@ -477,12 +477,12 @@ static int device_plug(struct device *device, char why[CONNECTION_WHY_MAX])
  */
 static bool peer_is_gone(const struct device *device)
 {
-    struct store *store = device->host->store;
+    struct store *store = device->loop->store;
     char dir[STORE_PATH_MAX], state[2];
     struct endpoint_rings rings;
     int rc = store_read_text(store, device->dir, peer_word(device), dir, sizeof(dir));
 
-    if (rc < 0 || holder_find(device->host->holder, device->id, &rings))
+    if (rc < 0 || holder_find(device->loop->holder, device->id, &rings))
         return false;
     rc = store_read_text(store, dir, "state", state, sizeof(state));
     return rc == -ENOENT || rc == -EACCES; /* so a driver domain is told of what is not there */
@@ -497,7 +497,7 @@ static int device_choose(struct device *device, char why[CONNECTION_WHY_MAX])
 
     connection->kind = NULL;
     if (device->role == MACHINE_BACKEND)
-        rc = spec_read_connection(device->host->store, device->dir, &connection->spec, reason);
+        rc = spec_read_connection(device->loop->store, device->dir, &connection->spec, reason);
     if (rc == 0)
         return connection_choose(connection, why);
     snprintf(why, CONNECTION_WHY_MAX, "%.*s", CONNECTION_WHY_MAX - 1, reason);
@@ -514,7 +514,7 @@ static int check_peer(const struct device *device, char why[CONNECTION_WHY_MAX])
     if (device->role == MACHINE_BACKEND) {
         snprintf(wanted, sizeof(wanted), "/local/domain/%.*s/device/vchan%s",
                  (int)(id - device->id), device->id, id);
-        rc = store_read_text(device->host->store, device->dir, "frontend", dir, sizeof(dir));
+        rc = store_read_text(device->loop->store, device->dir, "frontend", dir, sizeof(dir));
         if (rc < 0 || strcmp(dir, wanted) != 0)
             rc = -EINVAL;
     }
@@ -545,11 +545,11 @@ static void device_take(struct device *device)
     char why[CONNECTION_WHY_MAX];
     int rc;
 
-    if (!store_exists(device->host->store, device->dir, "state") || peer_is_gone(device))
+    if (!store_exists(device->loop->store, device->dir, "state") || peer_is_gone(device))
         return;
     set_label(device);
-    connection->base = device->host->base;
-    connection->keep = device->host->keep;
+    connection->base = device->loop->base;
+    connection->keep = device->loop->keep;
     connection->id = device->id;
     rc = device_choose(device, why);
     device->others = rc == 0 && !connection_is_served(connection);
@@ -634,27 +634,27 @@ static void device_again(void *arg)
 
 /* ---- for the service ---- */
 
-static struct device *device_new(const struct host *host, enum machine_role role)
+static struct device *device_new(const struct loop *loop, enum machine_role role)
 {
     struct device *device = calloc(1, sizeof(*device));
 
     if (!device)
         return NULL;
-    device->host = host;
+    device->loop = loop;
     device->role = role;
-    device->patience = evtimer_new(host->base, device_impatient, device);
-    device->turn = evtimer_new(host->base, device_has_turn, device);
+    device->patience = evtimer_new(loop->base, device_impatient, device);
+    device->turn = evtimer_new(loop->base, device_has_turn, device);
     if (device->patience && device->turn &&
-        backoff_open(&device->again, host->base, device_again, device) == 0)
+        backoff_open(&device->again, loop->base, device_again, device) == 0)
         return device;
     device_free(device);
     return NULL;
 }
 
-struct device *device_new_backend(const struct host *host, struct quota *quota,
+struct device *device_new_backend(const struct loop *loop, struct quota *quota,
                                   struct claims *claims, domid_t frontend, uint32_t devid)
 {
-    struct device *device = device_new(host, MACHINE_BACKEND);
+    struct device *device = device_new(loop, MACHINE_BACKEND);
 
     if (!device)
         return NULL;
@@ -665,10 +665,10 @@ struct device *device_new_backend(const struct host *host, struct quota *quota,
     return device;
 }
 
-struct device *device_new_frontend(const struct host *host, struct quota *quota, uint32_t devid,
+struct device *device_new_frontend(const struct loop *loop, struct quota *quota, uint32_t devid,
                                    const struct spec *spec)
 {
-    struct device *device = device_new(host, MACHINE_FRONTEND);
+    struct device *device = device_new(loop, MACHINE_FRONTEND);
 
     if (!device)
         return NULL;

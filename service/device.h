@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "service/connection.h"
-#include "service/host.h"
+#include "service/loop.h"
 
 struct claims;
 struct device;
@@ -20,14 +20,14 @@ struct device;
  * nothing until device_look(); after that the caller forgets the claims before it waits for
  * anything.
  */
-struct device *device_new_backend(const struct host *host, struct quota *quota,
+struct device *device_new_backend(const struct loop *loop, struct quota *quota,
                                   struct claims *claims, domid_t frontend, uint32_t devid);
 
 /*
  * Makes a device for F = device/vchan/devid, plugged into what the spec (copied) says. As above, but
  * the quota is the backend domain's.
  */
-struct device *device_new_frontend(const struct host *host, struct quota *quota, uint32_t devid,
+struct device *device_new_frontend(const struct loop *loop, struct quota *quota, uint32_t devid,
                                    const struct spec *spec);
 
 /* Whether it is served: it was taken over, and has not been let go of. */

@@ -5,7 +5,7 @@ libservice_la_SOURCES = \
 	service/backoff.c service/backoff.h \
 	service/connection.c service/connection.h \
 	service/device.c service/device.h \
-	service/host.c service/host.h \
+	service/loop.c service/loop.h \
 	service/log.c service/log.h \
 	service/quota.c service/quota.h \
 	service/stream.c service/stream.h \

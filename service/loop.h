@@ -3,8 +3,8 @@
  * What a service stands on, whichever side's it is: an event loop, xenstored, Xen, signals, the
  * service manager, and a lock, so that it runs once in a domain.
  */
-#ifndef SERVICE_HOST_H
-#define SERVICE_HOST_H
+#ifndef SERVICE_LOOP_H
+#define SERVICE_LOOP_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,31 +14,31 @@
 
 struct event_base;
 struct holder;
-struct host_ops;
+struct loop_ops;
 struct keep;
 struct ledger;
 
 /* What all devices of a service share. */
-struct host {
+struct loop {
     struct event_base *base;
     struct store *store;
     struct xen *xen;
     struct ledger *ledger; /* their statistics */
     struct keep *keep;     /* what outlives the process; NULL if ops->keeps is false */
     struct holder *holder; /* which has rings that outlive it; NULL: none */
-    const struct host_ops *ops;
+    const struct loop_ops *ops;
     void *service;
 };
 
 /* A service. Its functions are called in the loop's thread; none may block. */
-struct host_ops {
+struct loop_ops {
     bool keeps;             /* its connections go on in its next process (keep.h) */
     const char *program;    /* its name in errors, and the lock's */
     const char *watch;      /* the directory in xenstore where its devices come and go */
     const char *statistics; /* the one where theirs are written */
 
     /* Begins: looks at what is there. 0, or a negative errno after a line in the log. */
-    int (*start)(const struct host *host, void *service);
+    int (*start)(const struct loop *loop, void *service);
     /* Something at this path changed, or may have: remembers it. */
     void (*changed)(void *service, const char *path);
     /* Does what any number of changes call for. */
@@ -62,15 +62,15 @@ struct host_ops {
     void (*reload)(void *service);
 };
 
-enum host_exit { HOST_STOPPED = 0, HOST_FAILED = 1 };
+enum loop_exit { LOOP_STOPPED = 0, LOOP_FAILED = 1 };
 
 /*
  * Runs a service until SIGTERM or SIGINT, or until it cannot go on, which is logged; then until
  * all commands that it started have ended. Gives the exit code.
  */
-enum host_exit host_serve(const struct host_ops *ops, void *service);
+enum loop_exit loop_serve(const struct loop_ops *ops, void *service);
 
 /* For devices: the state of one is another. */
-void host_moved(const struct host *host);
+void loop_moved(const struct loop *loop);
 
 #endif

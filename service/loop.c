@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "service/host.h"
+#include "service/loop.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -58,7 +58,7 @@ enum {
 };
 
 struct server {
-    struct host host;
+    struct loop loop;
     int lock;
     /* They wait in the kernel: what is not taken is for whom this process replaces itself by. */
     int signals;
@@ -73,7 +73,7 @@ static void give_up(struct server *server, int rc, const char *what)
 {
     log_line(LOG_ERRORS, "%s: %s", what, strerror(-rc));
     server->error = rc;
-    event_base_loopbreak(server->host.base);
+    event_base_loopbreak(server->loop.base);
 }
 
 /* Takes a batch of events, then has done once what any number of them call for. */
@@ -84,9 +84,9 @@ static void on_store(evutil_socket_t fd, short what, void *arg)
     int rc = 0;
 
     (void)fd, (void)what;
-    for (int i = 0; i < EVENTS_AT_ONCE && (rc = store_next_event(server->host.store, &event)) > 0; i++)
-        server->host.ops->changed(server->host.service, event.path);
-    server->host.ops->settle(server->host.service);
+    for (int i = 0; i < EVENTS_AT_ONCE && (rc = store_next_event(server->loop.store, &event)) > 0; i++)
+        server->loop.ops->changed(server->loop.service, event.path);
+    server->loop.ops->settle(server->loop.service);
     if (rc < 0)
         give_up(server, -ECONNRESET, "lost xenstored");
 }
@@ -94,7 +94,7 @@ static void on_store(evutil_socket_t fd, short what, void *arg)
 static void on_xen(evutil_socket_t fd, short what, void *arg)
 {
     struct server *server = arg;
-    int rc = xen_dispatch(server->host.xen);
+    int rc = xen_dispatch(server->loop.xen);
 
     (void)fd, (void)what;
     if (rc < 0)
@@ -114,7 +114,7 @@ static void on_unmute(evutil_socket_t fd, short what, void *arg)
     struct server *server = arg;
 
     (void)fd, (void)what;
-    xen_unmute(server->host.xen);
+    xen_unmute(server->loop.xen);
 }
 
 static void wait_for_drain(struct server *server)
@@ -129,21 +129,21 @@ static void wait_for_drain(struct server *server)
 /* From now on nothing is taken over. */
 static void drain(struct server *server)
 {
-    const struct host *host = &server->host;
+    const struct loop *loop = &server->loop;
 
     notify_manager("STOPPING=1");
-    host->ops->drain(host->service);
+    loop->ops->drain(loop->service);
     server->draining = true;
-    if (host->ops->drained(host->service))
-        event_base_loopbreak(host->base);
+    if (loop->ops->drained(loop->service))
+        event_base_loopbreak(loop->base);
     else
         wait_for_drain(server);
 }
 
 static void stop(struct server *server)
 {
-    if (server->draining || !server->host.ops->drain)
-        event_base_loopbreak(server->host.base);
+    if (server->draining || !server->loop.ops->drain)
+        event_base_loopbreak(server->loop.base);
     else
         drain(server);
 }
@@ -154,7 +154,7 @@ static void on_drain_end(evutil_socket_t fd, short what, void *arg)
 
     (void)fd, (void)what;
     log_line(LOG_ERRORS, "bytes that nobody took within %d seconds are lost", DRAIN_SECONDS);
-    event_base_loopbreak(server->host.base);
+    event_base_loopbreak(server->loop.base);
 }
 
 static void on_watchdog(evutil_socket_t fd, short what, void *arg)
@@ -168,7 +168,7 @@ static void tell_status(const struct server *server)
     unsigned int channels = 0, connected = 0;
     char text[64];
 
-    server->host.ops->count(server->host.service, &channels, &connected);
+    server->loop.ops->count(server->loop.service, &channels, &connected);
     snprintf(text, sizeof(text), "STATUS=%u channel%s, %u connected", channels,
              channels == 1 ? "" : "s", connected);
     notify_manager(text);
@@ -180,16 +180,16 @@ static void on_status(evutil_socket_t fd, short what, void *arg)
     tell_status(arg);
 }
 
-void host_moved(const struct host *host)
+void loop_moved(const struct loop *loop)
 {
     static const struct timeval soon = {.tv_sec = STATUS_SECONDS};
-    struct server *server = (struct server *)((const char *)host - offsetof(struct server, host));
+    struct server *server = (struct server *)((const char *)loop - offsetof(struct server, loop));
     struct event *status = server->events[ON_STATUS];
 
     if (status && !event_pending(status, EV_TIMEOUT, NULL))
         event_add(status, &soon);
-    if (server->draining && host->ops->drained(host->service))
-        event_base_loopbreak(host->base);
+    if (server->draining && loop->ops->drained(loop->service))
+        event_base_loopbreak(loop->base);
 }
 
 static void go_on_anew(struct server *server)
@@ -198,7 +198,7 @@ static void go_on_anew(struct server *server)
 
     log_line(LOG_CHANGES, "goes on as a new process");
     notify_manager("RELOADING=1");
-    rc = keep_hand_over(server->host.keep);
+    rc = keep_hand_over(server->loop.keep);
     log_line(LOG_ERRORS, "cannot go on as a new process: %s (it goes on as it is)", strerror(-rc));
     notify_manager("READY=1");
 }
@@ -216,8 +216,8 @@ static void reload(struct server *server)
 {
     if (is_to_stop(server))
         return;
-    if (server->host.ops->reload)
-        server->host.ops->reload(server->host.service);
+    if (server->loop.ops->reload)
+        server->loop.ops->reload(server->loop.service);
     else
         go_on_anew(server);
 }
@@ -241,7 +241,7 @@ static int add_event(struct server *server, int which, int fd, short what,
                      event_callback_fn callback, const struct timeval *time)
 {
     struct event *event =
-        event_new(server->host.base, fd, what | EV_PERSIST, callback, server);
+        event_new(server->loop.base, fd, what | EV_PERSIST, callback, server);
 
     server->events[which] = event;
     return event && event_add(event, time) == 0 ? 0 : -ENOMEM;
@@ -252,10 +252,10 @@ static int take_lock(struct server *server)
 {
     static const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000};
 
-    server->lock = lock_take(server->host.ops->program);
+    server->lock = lock_take(server->loop.ops->program);
     for (int i = 0; server->lock == -EBUSY && i < LOCK_PAUSES; i++) {
         nanosleep(&pause, NULL);
-        server->lock = lock_take(server->host.ops->program);
+        server->lock = lock_take(server->loop.ops->program);
     }
     return server->lock < 0 ? server->lock : 0;
 }
@@ -265,7 +265,7 @@ static void dismiss_command(void *arg, int pidfd)
 {
     struct server *server = arg;
 
-    child_dismiss(server->host.base, server->host.keep, pidfd);
+    child_dismiss(server->loop.base, server->loop.keep, pidfd);
 }
 
 /* Nothing of it is touched: the process that understands it can still come. */
@@ -289,35 +289,35 @@ static int check_kept(const struct keep *keep)
 
 static int open_keep(struct server *server)
 {
-    int rc = server->host.ops->keeps ? keep_open(&server->host.keep) : 0;
+    int rc = server->loop.ops->keeps ? keep_open(&server->loop.keep) : 0;
 
     if (rc == 0)
-        rc = check_kept(server->host.keep);
-    keep_set_farewell(server->host.keep, CHILD_KEPT, dismiss_command, server);
+        rc = check_kept(server->loop.keep);
+    keep_set_farewell(server->loop.keep, CHILD_KEPT, dismiss_command, server);
     return rc;
 }
 
 static int open_store(struct server *server)
 {
-    return store_open(&server->host.store);
+    return store_open(&server->loop.store);
 }
 
 static int open_xen(struct server *server)
 {
-    return xen_open(&server->host.xen);
+    return xen_open(&server->loop.xen);
 }
 
 static int open_holder(struct server *server)
 {
     uint32_t version = HOLDER_SPEAKS;
-    int rc = holder_open(server->host.base, server->host.keep, &server->host.holder, &version);
+    int rc = holder_open(server->loop.base, server->loop.keep, &server->loop.holder, &version);
 
     if (rc == -EPROTONOSUPPORT)
         refuse_version("its " HOLDER_NAME " is", version, HOLDER_SPEAKS);
     return rc;
 }
 
-static sigset_t signals_wanted(const struct host_ops *ops)
+static sigset_t signals_wanted(const struct loop_ops *ops)
 {
     sigset_t wanted;
 
@@ -335,7 +335,7 @@ static sigset_t signals_wanted(const struct host_ops *ops)
  */
 static int hold_signals(struct server *server)
 {
-    const sigset_t wanted = signals_wanted(server->host.ops);
+    const sigset_t wanted = signals_wanted(server->loop.ops);
 
     sigprocmask(SIG_SETMASK, &wanted, NULL);
     server->signals = signalfd(-1, &wanted, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -350,7 +350,7 @@ static int add_signals(struct server *server)
 /* One that is not to be added to the loop yet. */
 static int make_timer(struct server *server, int which, event_callback_fn callback)
 {
-    server->events[which] = evtimer_new(server->host.base, callback, server);
+    server->events[which] = evtimer_new(server->loop.base, callback, server);
     return server->events[which] ? 0 : -ENOMEM;
 }
 
@@ -377,28 +377,28 @@ static int be_patient(struct server *server)
     int rc = make_timer(server, ON_UNMUTE, on_unmute);
 
     if (rc == 0)
-        xen_set_patience(server->host.xen, on_muted, server);
+        xen_set_patience(server->loop.xen, on_muted, server);
     return rc;
 }
 
 static int open_ledger(struct server *server)
 {
-    struct host *host = &server->host;
+    struct loop *loop = &server->loop;
 
-    host->ledger = ledger_open(host->base, host->store, server->host.ops->statistics);
-    return host->ledger ? 0 : -ENOMEM;
+    loop->ledger = ledger_open(loop->base, loop->store, server->loop.ops->statistics);
+    return loop->ledger ? 0 : -ENOMEM;
 }
 
 static int add_watch(struct server *server)
 {
     static const struct timeval heartbeat = {.tv_sec = HEARTBEAT_SECONDS};
-    struct host *host = &server->host;
-    int rc = store_watch(host->store, server->host.ops->watch, "devices");
+    struct loop *loop = &server->loop;
+    int rc = store_watch(loop->store, server->loop.ops->watch, "devices");
 
     if (rc == 0)
-        rc = add_event(server, ON_STORE, store_fd(host->store), EV_READ, on_store, NULL);
+        rc = add_event(server, ON_STORE, store_fd(loop->store), EV_READ, on_store, NULL);
     if (rc == 0)
-        rc = add_event(server, ON_XEN, xen_fd(host->xen), EV_READ, on_xen, NULL);
+        rc = add_event(server, ON_XEN, xen_fd(loop->xen), EV_READ, on_xen, NULL);
     if (rc == 0)
         rc = add_event(server, ON_HEARTBEAT, -1, 0, on_store, &heartbeat);
     return rc;
@@ -428,7 +428,7 @@ static int server_open(struct server *server)
 
         if (rc == -EBUSY)
             log_line(LOG_ERRORS, "%s: another %s runs in this domain", steps[i].what,
-                     server->host.ops->program);
+                     server->loop.ops->program);
         else if (rc < 0 && rc != -EPROTONOSUPPORT) /* that was said */
             log_line(LOG_ERRORS, "%s: %s%s", steps[i].what, error_text(rc),
                      rc == -EACCES || rc == -EPERM ? " (run it as root)" : "");
@@ -445,28 +445,28 @@ static void server_close(struct server *server)
     for (int i = 0; i < EVENT_COUNT; i++)
         if (server->events[i])
             event_free(server->events[i]);
-    ledger_close(server->host.ledger);
-    holder_close(server->host.holder);
-    xen_close(server->host.xen);
-    store_close(server->host.store);
+    ledger_close(server->loop.ledger);
+    holder_close(server->loop.holder);
+    xen_close(server->loop.xen);
+    store_close(server->loop.store);
     if (server->lock >= 0)
-        lock_release(server->host.ops->program, server->lock);
+        lock_release(server->loop.ops->program, server->lock);
     if (server->signals >= 0)
         close(server->signals);
 }
 
-static enum host_exit server_run(struct server *server)
+static enum loop_exit server_run(struct server *server)
 {
-    const struct host *host = &server->host;
+    const struct loop *loop = &server->loop;
 
-    if (server_open(server) < 0 || host->ops->start(host, host->service) < 0)
-        return HOST_FAILED;
+    if (server_open(server) < 0 || loop->ops->start(loop, loop->service) < 0)
+        return LOOP_FAILED;
     notify_manager("READY=1");
     tell_status(server);
-    event_base_dispatch(server->host.base);
-    server->host.ops->stop(server->host.service);
-    holder_dismiss(server->host.holder);
-    return server->error < 0 ? HOST_FAILED : HOST_STOPPED;
+    event_base_dispatch(server->loop.base);
+    server->loop.ops->stop(server->loop.service);
+    holder_dismiss(server->loop.holder);
+    return server->error < 0 ? LOOP_FAILED : LOOP_STOPPED;
 }
 
 /* As it is for a program that nobody prepared anything for: SIGCHLD, for one, may be ignored. */
@@ -479,21 +479,21 @@ static void reset_inherited(void)
     (void)!chdir("/"); /* no file system is kept from being unmounted */
 }
 
-enum host_exit host_serve(const struct host_ops *ops, void *service)
+enum loop_exit loop_serve(const struct loop_ops *ops, void *service)
 {
-    struct server server = {.host = {.ops = ops, .service = service}, .lock = -1, .signals = -1};
-    enum host_exit rc;
+    struct server server = {.loop = {.ops = ops, .service = service}, .lock = -1, .signals = -1};
+    enum loop_exit rc;
 
     reset_inherited();
-    server.host.base = event_base_new();
-    if (!server.host.base) {
+    server.loop.base = event_base_new();
+    if (!server.loop.base) {
         log_line(LOG_ERRORS, "cannot make an event loop");
-        return HOST_FAILED;
+        return LOOP_FAILED;
     }
     rc = server_run(&server);
     server_close(&server);
-    event_base_dispatch(server.host.base); /* what is left are commands that are to end */
-    keep_close(server.host.keep);
-    event_base_free(server.host.base);
+    event_base_dispatch(server.loop.base); /* what is left are commands that are to end */
+    keep_close(server.loop.keep);
+    event_base_free(server.loop.base);
     return rc;
 }
