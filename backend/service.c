@@ -15,7 +15,7 @@
 #include "service/device.h"
 #include "service/handover/holder.h"
 #include "service/loop.h"
-#include "service/handover/keep.h"
+#include "service/handover/fdstore.h"
 #include "service/log.h"
 #include "service/quota.h"
 #include "service/toll.h"
@@ -392,7 +392,7 @@ static void look_at_marked(struct service *service)
          * Of devices that have gone meanwhile: who goes on took its own at the first look, which no
          * budget puts off.
          */
-        keep_forget(service->loop->keep, NULL);
+        fdstore_forget(service->loop->fdstore, NULL);
         holder_forget(service->loop->holder);
     }
     if (service->draining)

@@ -68,9 +68,9 @@ int connection_take(struct connection *connection, const char *what)
     int fd = -ENOENT;
 
     if (endpoint_resumed(connection->endpoint))
-        fd = keep_take(connection->keep, connection->id, what);
+        fd = fdstore_take(connection->fdstore, connection->id, what);
     if (fd < 0)
-        keep_forget(connection->keep, connection->id);
+        fdstore_forget(connection->fdstore, connection->id);
     return fd;
 }
 
@@ -78,7 +78,7 @@ void connection_let_go(struct connection *connection, const char *what, int *fd)
 {
     if (*fd < 0)
         return;
-    keep_drop(connection->keep, connection->id, what);
+    fdstore_drop(connection->fdstore, connection->id, what);
     close(*fd);
     *fd = -1;
 }

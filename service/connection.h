@@ -14,7 +14,7 @@
 #include <stdbool.h>
 
 #include "service/account.h"
-#include "service/handover/keep.h"
+#include "service/handover/fdstore.h"
 #include "service/log.h"
 #include "service/kinds/place.h"
 #include "service/quota.h"
@@ -37,7 +37,7 @@ struct connection {
     struct event_base *base;
     struct endpoint *endpoint; /* set before open */
     struct channel_rings rings; /* the endpoint's */
-    struct keep *keep;         /* what outlives the process, or NULL */
+    struct fdstore *fdstore;         /* what outlives the process, or NULL */
     const char *id;            /* "5/0": who keeps it */
     char label[128];           /* "5/0 org.example.db", for the log */
     struct quota *quota;       /* of the guest; or NULL: there are no limits */

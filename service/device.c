@@ -167,7 +167,7 @@ static void device_held(void *arg)
     struct device *device = arg;
 
     if (!endpoint_resumed(device->endpoint))
-        keep_forget(device->loop->keep, device->id);
+        fdstore_forget(device->loop->fdstore, device->id);
     if (device->role == MACHINE_BACKEND && !device_afford(device))
         return;
     device_hold(device);
@@ -549,7 +549,7 @@ static void device_take(struct device *device)
         return;
     set_label(device);
     connection->base = device->loop->base;
-    connection->keep = device->loop->keep;
+    connection->fdstore = device->loop->fdstore;
     connection->id = device->id;
     rc = device_choose(device, why);
     device->others = rc == 0 && !connection_is_served(connection);

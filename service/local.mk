@@ -12,7 +12,7 @@ libservice_la_SOURCES = \
 	service/toll.c service/toll.h \
 	service/usage.c service/usage.h \
 	service/handover/holder.c service/handover/holder-process.c service/handover/holder.h service/handover/holder-own.h \
-	service/handover/keep.c service/handover/keep.h \
+	service/handover/fdstore.c service/handover/fdstore.h \
 	service/handover/stage.c service/handover/stage.h \
 	service/kinds/child.c service/kinds/child.h \
 	service/kinds/connect.c \

@@ -15,7 +15,7 @@
 #include "service/account.h"
 #include "service/kinds/child.h"
 #include "service/handover/holder.h"
-#include "service/handover/keep.h"
+#include "service/handover/fdstore.h"
 #include "service/log.h"
 #include "service/handover/stage.h"
 #include "state/error.h"
@@ -198,7 +198,7 @@ static void go_on_anew(struct server *server)
 
     log_line(LOG_CHANGES, "goes on as a new process");
     notify_manager("RELOADING=1");
-    rc = keep_hand_over(server->loop.keep);
+    rc = fdstore_hand_over(server->loop.fdstore);
     log_line(LOG_ERRORS, "cannot go on as a new process: %s (it goes on as it is)", strerror(-rc));
     notify_manager("READY=1");
 }
@@ -265,7 +265,7 @@ static void dismiss_command(void *arg, int pidfd)
 {
     struct server *server = arg;
 
-    child_dismiss(server->loop.base, server->loop.keep, pidfd);
+    child_dismiss(server->loop.base, server->loop.fdstore, pidfd);
 }
 
 /* Nothing of it is touched: the process that understands it can still come. */
@@ -278,22 +278,22 @@ static int refuse_version(const char *what, uint32_t found, uint32_t spoken)
     return -EPROTONOSUPPORT;
 }
 
-static int check_kept(const struct keep *keep)
+static int check_kept(const struct fdstore *fdstore)
 {
-    if (keep_version(keep) > KEEP_SPEAKS)
-        return refuse_version("its names are", keep_version(keep), KEEP_SPEAKS);
-    if (stage_version(keep) > STAGE_SPEAKS)
-        return refuse_version("a journal is", stage_version(keep), STAGE_SPEAKS);
+    if (fdstore_version(fdstore) > FDSTORE_SPEAKS)
+        return refuse_version("its names are", fdstore_version(fdstore), FDSTORE_SPEAKS);
+    if (stage_version(fdstore) > STAGE_SPEAKS)
+        return refuse_version("a journal is", stage_version(fdstore), STAGE_SPEAKS);
     return 0;
 }
 
 static int open_keep(struct server *server)
 {
-    int rc = server->loop.ops->keeps ? keep_open(&server->loop.keep) : 0;
+    int rc = server->loop.ops->keeps ? fdstore_open(&server->loop.fdstore) : 0;
 
     if (rc == 0)
-        rc = check_kept(server->loop.keep);
-    keep_set_farewell(server->loop.keep, CHILD_KEPT, dismiss_command, server);
+        rc = check_kept(server->loop.fdstore);
+    fdstore_set_farewell(server->loop.fdstore, CHILD_KEPT, dismiss_command, server);
     return rc;
 }
 
@@ -310,7 +310,7 @@ static int open_xen(struct server *server)
 static int open_holder(struct server *server)
 {
     uint32_t version = HOLDER_SPEAKS;
-    int rc = holder_open(server->loop.base, server->loop.keep, &server->loop.holder, &version);
+    int rc = holder_open(server->loop.base, server->loop.fdstore, &server->loop.holder, &version);
 
     if (rc == -EPROTONOSUPPORT)
         refuse_version("its " HOLDER_NAME " is", version, HOLDER_SPEAKS);
@@ -493,7 +493,7 @@ enum loop_exit loop_serve(const struct loop_ops *ops, void *service)
     rc = server_run(&server);
     server_close(&server);
     event_base_dispatch(server.loop.base); /* what is left are commands that are to end */
-    keep_close(server.loop.keep);
+    fdstore_close(server.loop.fdstore);
     event_base_free(server.loop.base);
     return rc;
 }

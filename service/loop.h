@@ -15,7 +15,7 @@
 struct event_base;
 struct holder;
 struct loop_ops;
-struct keep;
+struct fdstore;
 struct ledger;
 
 /* What all devices of a service share. */
@@ -24,7 +24,7 @@ struct loop {
     struct store *store;
     struct xen *xen;
     struct ledger *ledger; /* their statistics */
-    struct keep *keep;     /* what outlives the process; NULL if ops->keeps is false */
+    struct fdstore *fdstore;     /* what outlives the process; NULL if ops->keeps is false */
     struct holder *holder; /* which has rings that outlive it; NULL: none */
     const struct loop_ops *ops;
     void *service;

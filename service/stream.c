@@ -61,19 +61,19 @@ int stream_start(struct stream *stream, struct event_base *base, struct channel 
 
 void stream_adopt(struct stream *stream, const struct connection *connection)
 {
-    stream->stage = stage_find(connection->keep, connection->id);
+    stream->stage = stage_find(connection->fdstore, connection->id);
 }
 
 int stream_keep(struct stream *stream, struct connection *connection, const struct stream_end *ends,
                 unsigned int count)
 {
-    struct keep *keep = connection->keep;
+    struct fdstore *fdstore = connection->fdstore;
     const char *id = connection->id;
     unsigned int anew = (stream->stage ? 0 : STAGE_DESCRIPTORS) +
-                        (keep_is_stored(keep, id, ends[count - 1].what) ? 0 : count);
-    bool lasting = keep_has_room(keep, anew);
+                        (fdstore_is_stored(fdstore, id, ends[count - 1].what) ? 0 : count);
+    bool lasting = fdstore_has_room(fdstore, anew);
     int rc = lasting || stream->stage
-                 ? stage_open(keep, id, stream->relay.channel, &stream->stage)
+                 ? stage_open(fdstore, id, stream->relay.channel, &stream->stage)
                  : 0;
 
     if (rc < 0) {
@@ -83,7 +83,7 @@ int stream_keep(struct stream *stream, struct connection *connection, const stru
     stream->relay.way = stage_way(stream->stage);
     for (unsigned int i = 0; i < count; i++)
         if (ends[i].fd >= 0)
-            keep_add(keep, id, ends[i].what, ends[i].fd, lasting);
+            fdstore_add(fdstore, id, ends[i].what, ends[i].fd, lasting);
     return 0;
 }
 

@@ -58,7 +58,7 @@ void stream_adopt(struct stream *stream, const struct connection *connection);
  * was killed, and makes it such that a later process can do so, with all of these descriptors; or,
  * where the manager has no room for all, with none: then they outlive only a process that replaces
  * itself. The last one tells the next process that all are there: it is kept last, and to be
- * dropped first (keep_drop()). 0 or -errno; on failure the stream is off.
+ * dropped first (fdstore_drop()). 0 or -errno; on failure the stream is off.
  */
 int stream_keep(struct stream *stream, struct connection *connection, const struct stream_end *ends,
                 unsigned int count);

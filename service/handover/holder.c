@@ -15,7 +15,7 @@
 
 #include "service/backoff.h"
 #include "service/handover/holder-own.h"
-#include "service/handover/keep.h"
+#include "service/handover/fdstore.h"
 #include "service/log.h"
 
 /* It is kept as this. */
@@ -33,7 +33,7 @@ struct record {
 
 struct holder {
     struct event_base *base;
-    struct keep *keep;
+    struct fdstore *fdstore;
     int fd; /* -1: there is none, for a moment */
     struct event *gone;
     struct backoff again;
@@ -110,7 +110,7 @@ static void forget_socket(struct holder *holder)
         return;
     event_free(holder->gone);
     holder->gone = NULL;
-    keep_drop(holder->keep, OWNER, WHAT);
+    fdstore_drop(holder->fdstore, OWNER, WHAT);
     close(holder->fd);
     holder->fd = -1;
 }
@@ -142,13 +142,13 @@ static int take_socket(struct holder *holder, int fd)
         if (holder->gone)
             event_free(holder->gone);
         holder->gone = NULL;
-        keep_drop(holder->keep, OWNER, WHAT);
+        fdstore_drop(holder->fdstore, OWNER, WHAT);
         close(fd);
         return -ENOMEM;
     }
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-    keep_add(holder->keep, OWNER, WHAT, fd, true);
+    fdstore_add(holder->fdstore, OWNER, WHAT, fd, true);
     holder->fd = fd;
     return 0;
 }
@@ -353,7 +353,7 @@ static uint32_t first_tag(void)
 /* 0, also if there is to be another one, or -EPROTONOSUPPORT. */
 static int find_or_start(struct holder *holder, uint32_t *version)
 {
-    int fd = keep_take(holder->keep, OWNER, WHAT);
+    int fd = fdstore_take(holder->fdstore, OWNER, WHAT);
     int rc = fd < 0 ? fd : take_socket(holder, fd);
 
     if (rc == 0)
@@ -367,19 +367,19 @@ static int find_or_start(struct holder *holder, uint32_t *version)
     return 0;
 }
 
-int holder_open(struct event_base *base, struct keep *keep, struct holder **out, uint32_t *version)
+int holder_open(struct event_base *base, struct fdstore *fdstore, struct holder **out, uint32_t *version)
 {
     struct holder *holder;
     int rc;
 
     *out = NULL;
-    if (!keep_is_left(keep, OWNER, WHAT) && !keep_has_room(keep, 1))
+    if (!fdstore_is_left(fdstore, OWNER, WHAT) && !fdstore_has_room(fdstore, 1))
         return 0;
     holder = calloc(1, sizeof(*holder));
     if (!holder)
         return -ENOMEM;
     holder->base = base;
-    holder->keep = keep;
+    holder->fdstore = fdstore;
     holder->fd = -1;
     holder->tag = first_tag();
     TAILQ_INIT(&holder->records);

@@ -21,7 +21,7 @@
 struct endpoint_rings;
 struct event_base;
 struct holder;
-struct keep;
+struct fdstore;
 
 /* The version of what is said to a holder. */
 #define HOLDER_SPEAKS 1
@@ -31,7 +31,7 @@ struct keep;
  * otherwise *holder is NULL. One that dies is replaced as long as the loop runs. 0, -ENOMEM, or
  * -EPROTONOSUPPORT: the earlier process's speaks *version, which is another, and stays as it is.
  */
-int holder_open(struct event_base *base, struct keep *keep, struct holder **holder,
+int holder_open(struct event_base *base, struct fdstore *fdstore, struct holder **holder,
                 uint32_t *version);
 
 /* Frees it. What is held stays so, for the next process. */

@@ -46,7 +46,7 @@ static const char *const kept_names[KEPT_COUNT] = {"to", "from", "journal"};
 
 struct stage {
     struct relay_way way;
-    struct keep *keep;
+    struct fdstore *fdstore;
     char owner[40];
     int kept[KEPT_COUNT]; /* -1: none */
     int copy;             /* a pipe that is empty between two steps */
@@ -251,7 +251,7 @@ static int take_kept(struct stage *stage)
     int count = 0;
 
     for (int i = 0; i < KEPT_COUNT; i++) {
-        stage->kept[i] = keep_take(stage->keep, stage->owner, kept_names[i]);
+        stage->kept[i] = fdstore_take(stage->fdstore, stage->owner, kept_names[i]);
         count += stage->kept[i] >= 0;
     }
     return count;
@@ -263,7 +263,7 @@ static int make_kept(struct stage *stage)
         stage->kept[i] = i == JOURNAL ? make_journal() : make_pipe();
         if (stage->kept[i] < 0)
             return stage->kept[i];
-        keep_add(stage->keep, stage->owner, kept_names[i], stage->kept[i], true);
+        fdstore_add(stage->fdstore, stage->owner, kept_names[i], stage->kept[i], true);
     }
     return 0;
 }
@@ -273,7 +273,7 @@ static void drop_kept(struct stage *stage)
     for (int i = 0; i < KEPT_COUNT; i++) {
         if (stage->kept[i] < 0)
             continue;
-        keep_drop(stage->keep, stage->owner, kept_names[i]);
+        fdstore_drop(stage->fdstore, stage->owner, kept_names[i]);
         close(stage->kept[i]);
         stage->kept[i] = -1;
     }
@@ -301,11 +301,11 @@ static int raise_version(void *highest, int journal)
     return 0;
 }
 
-uint32_t stage_version(const struct keep *keep)
+uint32_t stage_version(const struct fdstore *fdstore)
 {
     uint32_t highest = 0;
 
-    keep_each(keep, kept_names[JOURNAL], raise_version, &highest);
+    fdstore_each(fdstore, kept_names[JOURNAL], raise_version, &highest);
     return highest;
 }
 
@@ -350,7 +350,7 @@ static int start(struct stage *stage, struct channel *channel)
     return rc < 0 ? rc : mend(stage, channel);
 }
 
-static struct stage *stage_make(struct keep *keep, const char *owner)
+static struct stage *stage_make(struct fdstore *fdstore, const char *owner)
 {
     struct stage *stage = calloc(1, sizeof(*stage));
 
@@ -359,7 +359,7 @@ static struct stage *stage_make(struct keep *keep, const char *owner)
     stage_count++;
     stage->way = (struct relay_way){
         .deliver = stage_deliver, .collect = stage_collect, .arg = stage};
-    stage->keep = keep;
+    stage->fdstore = fdstore;
     snprintf(stage->owner, sizeof(stage->owner), "%s", owner);
     stage->copy = stage->null = -1;
     for (int i = 0; i < KEPT_COUNT; i++)
@@ -367,14 +367,14 @@ static struct stage *stage_make(struct keep *keep, const char *owner)
     return stage;
 }
 
-static bool stage_is_left(const struct keep *keep, const char *owner)
+static bool stage_is_left(const struct fdstore *fdstore, const char *owner)
 {
-    return keep_is_left(keep, owner, kept_names[JOURNAL]);
+    return fdstore_is_left(fdstore, owner, kept_names[JOURNAL]);
 }
 
-struct stage *stage_find(struct keep *keep, const char *owner)
+struct stage *stage_find(struct fdstore *fdstore, const char *owner)
 {
-    struct stage *stage = stage_is_left(keep, owner) ? stage_make(keep, owner) : NULL;
+    struct stage *stage = stage_is_left(fdstore, owner) ? stage_make(fdstore, owner) : NULL;
 
     if (stage && take_kept(stage) < KEPT_COUNT) {
         stage_close(stage);
@@ -387,14 +387,14 @@ struct stage *stage_find(struct keep *keep, const char *owner)
     return stage;
 }
 
-int stage_open(struct keep *keep, const char *owner, struct channel *channel, struct stage **stage)
+int stage_open(struct fdstore *fdstore, const char *owner, struct channel *channel, struct stage **stage)
 {
     int rc;
 
     if (!*stage)
-        *stage = stage_find(keep, owner);
+        *stage = stage_find(fdstore, owner);
     if (!*stage)
-        *stage = stage_make(keep, owner);
+        *stage = stage_make(fdstore, owner);
     rc = *stage ? start(*stage, channel) : -ENOMEM;
     if (rc == 0)
         return 0;

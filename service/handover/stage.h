@@ -2,7 +2,7 @@
 /*
  * A way for a relay (vchan/relay.h) to move bytes such that a process that is killed at any moment
  * neither loses nor repeats one: between the ring and the connection lie two pipes, which are kept
- * as the connection is (service/handover/keep.h), with a journal beside them.
+ * as the connection is (service/handover/fdstore.h), with a journal beside them.
  *
  * To the connection: bytes are written into an empty pipe, consumed from the ring, then spliced on.
  * From it: bytes are spliced into an empty pipe, copied from there into the ring (tee), shown, then
@@ -12,7 +12,7 @@
 #ifndef SERVICE_HANDOVER_STAGE_H
 #define SERVICE_HANDOVER_STAGE_H
 
-#include "service/handover/keep.h"
+#include "service/handover/fdstore.h"
 #include "vchan/relay.h"
 
 struct stage;
@@ -24,11 +24,11 @@ struct stage;
  * The owner's stage of an earlier process, whatever became of the connection: from now on it is the
  * caller's. NULL: there is none, or no memory, so that it is left.
  */
-struct stage *stage_find(struct keep *keep, const char *owner);
+struct stage *stage_find(struct fdstore *fdstore, const char *owner);
 
 /* The version of the journals that this program writes, and the highest that one is kept in. */
 #define STAGE_SPEAKS 1
-uint32_t stage_version(const struct keep *keep);
+uint32_t stage_version(const struct fdstore *fdstore);
 
 /*
  * Makes *stage ready for a connection, and mends what an earlier process left half done. NULL: the
@@ -37,7 +37,7 @@ uint32_t stage_version(const struct keep *keep);
  * stage. On success the caller owns *stage. -errno: no memory, no descriptors, or an earlier stage
  * that makes no sense; then it is closed, and *stage NULL.
  */
-int stage_open(struct keep *keep, const char *owner, struct channel *channel, struct stage **stage);
+int stage_open(struct fdstore *fdstore, const char *owner, struct channel *channel, struct stage **stage);
 
 /* The way, for relay->way. Owned by the stage. */
 const struct relay_way *stage_way(const struct stage *stage);

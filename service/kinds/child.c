@@ -67,7 +67,7 @@ struct child {
     char label[128];
     struct quota *quota; /* the guest's; once the child is left, a copy */
     struct quota own_quota;
-    struct keep *keep;
+    struct fdstore *fdstore;
     char owner[40]; /* keeps it; "": nobody yet */
     char guest[16]; /* "5" of "5/0"; "": not known */
 };
@@ -237,8 +237,8 @@ static void unkeep(struct child *child)
 {
     if (!child->owner[0])
         return;
-    keep_drop(child->keep, child->owner, CHILD_KEPT); /* first: without it the rest is nothing */
-    keep_drop(child->keep, child->owner, CHILD_STDERR_KEPT);
+    fdstore_drop(child->fdstore, child->owner, CHILD_KEPT); /* first: without it the rest is nothing */
+    fdstore_drop(child->fdstore, child->owner, CHILD_STDERR_KEPT);
     child->owner[0] = '\0';
 }
 
@@ -351,7 +351,7 @@ static void set_free(struct child *child)
     if (child->ended)
         return;
     snprintf(child->owner, sizeof(child->owner), "left-%d", child->pid);
-    keep_add(child->keep, child->owner, CHILD_KEPT, child->pidfd, keep_has_room(child->keep, 1));
+    fdstore_add(child->fdstore, child->owner, CHILD_KEPT, child->pidfd, fdstore_has_room(child->fdstore, 1));
 }
 
 void child_leave(struct child *child, bool about_to_end)
@@ -526,7 +526,7 @@ static int spawn_shell(const char *command, const struct user *user, const int f
     return rc;
 }
 
-static struct child *child_make(struct event_base *base, struct keep *keep, const char *label)
+static struct child *child_make(struct event_base *base, struct fdstore *fdstore, const char *label)
 {
     struct child *child = calloc(1, sizeof(*child));
 
@@ -534,7 +534,7 @@ static struct child *child_make(struct event_base *base, struct keep *keep, cons
         return NULL;
     child->pidfd = child->stderr_fd = -1;
     child->next_signal = SIGTERM;
-    child->keep = keep;
+    child->fdstore = fdstore;
     snprintf(child->label, sizeof(child->label), "%s", label);
     LIST_INSERT_HEAD(&children, child, next);
     rate_init(&child->reads, READS_PER_MINUTE, READS_AT_ONCE);
@@ -568,7 +568,7 @@ static bool has_place(const struct connection *connection)
 /* Of a connection, whose it is until it is left. */
 static struct child *child_make_for(const struct connection *connection)
 {
-    struct child *child = child_make(connection->base, connection->keep, connection->label);
+    struct child *child = child_make(connection->base, connection->fdstore, connection->label);
 
     if (!child)
         return NULL;
@@ -682,7 +682,7 @@ static int child_take(const struct connection *connection, struct child *child, 
 {
     child->pidfd = pidfd;
     child->pid = pid_of(pidfd);
-    child->stderr_fd = keep_take(child->keep, child->owner, CHILD_STDERR_KEPT);
+    child->stderr_fd = fdstore_take(child->fdstore, child->owner, CHILD_STDERR_KEPT);
     return child_watch(connection->base, child);
 }
 
@@ -704,15 +704,15 @@ int child_resume(struct connection *connection, int *input, int *output, struct 
         stop_unfollowed(child);
         return rc;
     }
-    *input = keep_take(connection->keep, connection->id, CHILD_INPUT_KEPT);
-    *output = keep_take(connection->keep, connection->id, CHILD_OUTPUT_KEPT);
+    *input = fdstore_take(connection->fdstore, connection->id, CHILD_INPUT_KEPT);
+    *output = fdstore_take(connection->fdstore, connection->id, CHILD_OUTPUT_KEPT);
     *out = child;
     return 0;
 }
 
-void child_dismiss(struct event_base *base, struct keep *keep, int pidfd)
+void child_dismiss(struct event_base *base, struct fdstore *fdstore, int pidfd)
 {
-    struct child *child = child_make(base, keep, "");
+    struct child *child = child_make(base, fdstore, "");
 
     if (!child) {
         stop_unknown(pidfd);

@@ -3,7 +3,7 @@
  * A program run by /bin/sh -c in a session of its own, with nothing of this process but what is set
  * here: its standard input and output on
  * pipes, its standard error in the log. Its end is noticed by a pidfd, so nothing global is needed,
- * and it can outlive the process that started it (service/handover/keep.h).
+ * and it can outlive the process that started it (service/handover/fdstore.h).
  */
 #ifndef SERVICE_KINDS_CHILD_H
 #define SERVICE_KINDS_CHILD_H
@@ -14,7 +14,7 @@
 struct child;
 struct connection;
 struct event_base;
-struct keep;
+struct fdstore;
 struct user;
 
 /* What a running command's pidfd is called while it is kept. */
@@ -76,6 +76,6 @@ void child_leave(struct child *child, bool about_to_end);
  * Leaves a command of which nothing is known but its pidfd, which is the child's from now on. It is
  * about to end.
  */
-void child_dismiss(struct event_base *base, struct keep *keep, int pidfd);
+void child_dismiss(struct event_base *base, struct fdstore *fdstore, int pidfd);
 
 #endif

@@ -19,7 +19,7 @@ static struct endpoint *party_endpoint(const struct party *party)
 static void drop(struct party *party, void (*end)(struct stream *stream))
 {
     if (!party->ops->terminal)
-        keep_drop(party->connection->keep, party->connection->id, PARTY_KEPT);
+        fdstore_drop(party->connection->fdstore, party->connection->id, PARTY_KEPT);
     end(&party->stream);
     if (!party->ops->terminal)
         connection_let_go(party->connection, PARTY_KEPT, &party->fd);

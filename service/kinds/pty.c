@@ -270,7 +270,7 @@ static bool take_terminal(struct pty *pty)
 {
     struct connection *connection = pty->connection;
 
-    pty->master = keep_take(connection->keep, connection->id, TERMINAL_KEPT);
+    pty->master = fdstore_take(connection->fdstore, connection->id, TERMINAL_KEPT);
     if (pty->master < 0)
         return false;
     if (ptsname_r(pty->master, pty->slave, sizeof(pty->slave)) == 0 &&
@@ -295,8 +295,8 @@ static int make_all(struct pty *pty, char why[CONNECTION_WHY_MAX])
     if (rc < 0)
         snprintf(why, CONNECTION_WHY_MAX, "cannot make a link at its path: %s", link_error(rc));
     else
-        keep_add(connection->keep, connection->id, TERMINAL_KEPT, pty->master,
-                 keep_has_room(connection->keep, 1 + STAGE_DESCRIPTORS));
+        fdstore_add(connection->fdstore, connection->id, TERMINAL_KEPT, pty->master,
+                 fdstore_has_room(connection->fdstore, 1 + STAGE_DESCRIPTORS));
     return rc;
 }
 
@@ -310,7 +310,7 @@ static int pty_make(struct pty *pty, char why[CONNECTION_WHY_MAX])
     connection->place = rights_place(&pty->rights, connection->spec.path);
     if (take_terminal(pty))
         return 0;
-    keep_forget(connection->keep, connection->id);
+    fdstore_forget(connection->fdstore, connection->id);
     return make_all(pty, why);
 }
 

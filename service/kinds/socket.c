@@ -110,7 +110,7 @@ static const char *listen_error(int rc)
 static int listen_again(struct server *server)
 {
     struct connection *connection = server->connection;
-    int fd = keep_take(connection->keep, connection->id, "listener");
+    int fd = fdstore_take(connection->fdstore, connection->id, "listener");
 
     if (fd < 0 || (unix_listens(fd, &connection->place, &server->file) &&
                    rights_are(&server->rights, &server->file)))
@@ -129,8 +129,8 @@ static int server_bind(struct server *server)
     server->listener = unix_listen(&connection->place, &server->rights, &server->file);
     if (server->listener < 0)
         return server->listener;
-    keep_add(connection->keep, connection->id, "listener", server->listener,
-             keep_has_room(connection->keep, 1));
+    fdstore_add(connection->fdstore, connection->id, "listener", server->listener,
+             fdstore_has_room(connection->fdstore, 1));
     return 0;
 }
 
@@ -138,7 +138,7 @@ static void server_unbind(struct server *server)
 {
     struct connection *connection = server->connection;
 
-    keep_drop(connection->keep, connection->id, "listener");
+    fdstore_drop(connection->fdstore, connection->id, "listener");
     unix_unlisten(server->listener, &connection->place, &server->file);
 }
 

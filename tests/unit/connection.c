@@ -22,7 +22,7 @@
 
 #include "service/kinds/child.h"
 #include "service/kinds/dial.h"
-#include "service/handover/keep.h"
+#include "service/handover/fdstore.h"
 #include "service/log.h"
 #include "service/quota.h"
 #include "service/kinds/rights.h"
@@ -585,7 +585,7 @@ START_TEST(test_quota)
 END_TEST
 
 /* Without room for one more descriptor. */
-static int hand_over_poor(struct keep *keep)
+static int hand_over_poor(struct fdstore *fdstore)
 {
     struct rlimit before, none = {0};
     int rc;
@@ -593,7 +593,7 @@ static int hand_over_poor(struct keep *keep)
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
     none.rlim_max = before.rlim_max;
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
-    rc = keep_hand_over(keep);
+    rc = fdstore_hand_over(fdstore);
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
     return rc;
 }
@@ -601,14 +601,14 @@ static int hand_over_poor(struct keep *keep)
 START_TEST(test_a_hand_over_that_cannot_be_leaves_all)
 {
     int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    struct keep *keep;
+    struct fdstore *fdstore;
 
-    ck_assert_int_eq(keep_open(&keep), 0);
-    keep_add(keep, "5/0", "what", fd, false);
-    ck_assert_int_eq(hand_over_poor(keep), -EMFILE);
+    ck_assert_int_eq(fdstore_open(&fdstore), 0);
+    fdstore_add(fdstore, "5/0", "what", fd, false);
+    ck_assert_int_eq(hand_over_poor(fdstore), -EMFILE);
     ck_assert_int_ne(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
     ck_assert_ptr_null(getenv("PVCHAN_KEPT"));
-    keep_close(keep);
+    fdstore_close(fdstore);
     ck_assert_int_eq(close(fd), 0);
 }
 END_TEST
@@ -617,43 +617,43 @@ END_TEST
 START_TEST(test_no_more_names_are_kept_than_a_process_can_be_given)
 {
     size_t bytes = sizeof("LISTEN_FDNAMES=");
-    struct keep *keep;
+    struct fdstore *fdstore;
     char owner[32];
     int count = 0;
 
     setenv("NOTIFY_SOCKET", "@nobody-listens", 1);
-    ck_assert_int_eq(keep_open(&keep), 0);
-    for (; count < 6990 && keep_has_room(keep, 1); count++) {
+    ck_assert_int_eq(fdstore_open(&fdstore), 0);
+    for (; count < 6990 && fdstore_has_room(fdstore, 1); count++) {
         snprintf(owner, sizeof(owner), "32751/%d", 10000 + count);
-        keep_add(keep, owner, "listener", STDOUT_FILENO, true);
+        fdstore_add(fdstore, owner, "listener", STDOUT_FILENO, true);
         bytes += strlen(owner) + sizeof(".listener");
     }
     ck_assert_int_gt(count, 6000);
     ck_assert_int_lt(count, 6990);
     ck_assert_uint_le(bytes, 128 * 1024);
-    keep_close(keep);
+    fdstore_close(fdstore);
     unsetenv("NOTIFY_SOCKET");
 }
 END_TEST
 
 START_TEST(test_a_manager_takes_no_more_than_it_says)
 {
-    struct keep *keep;
+    struct fdstore *fdstore;
 
     setenv("FDSTORE", "2", 1);
-    ck_assert_int_eq(keep_open(&keep), 0);
-    ck_assert(!keep_has_room(keep, 1)); /* there is none to be told */
+    ck_assert_int_eq(fdstore_open(&fdstore), 0);
+    ck_assert(!fdstore_has_room(fdstore, 1)); /* there is none to be told */
     setenv("NOTIFY_SOCKET", "@nobody-listens", 1);
-    ck_assert(keep_has_room(keep, 2) && !keep_has_room(keep, 3));
-    keep_add(keep, "5/0", "one", STDOUT_FILENO, true);
-    keep_add(keep, "5/0", "other", STDOUT_FILENO, false);
-    ck_assert(keep_has_room(keep, 1) && !keep_has_room(keep, 2));
-    keep_add(keep, "5/0", "other", STDOUT_FILENO, true);
-    ck_assert(!keep_has_room(keep, 1));
-    keep_drop(keep, "5/0", "one");
-    keep_add(keep, "5/0", "other", STDOUT_FILENO, false);
-    ck_assert(keep_has_room(keep, 2));
-    keep_close(keep);
+    ck_assert(fdstore_has_room(fdstore, 2) && !fdstore_has_room(fdstore, 3));
+    fdstore_add(fdstore, "5/0", "one", STDOUT_FILENO, true);
+    fdstore_add(fdstore, "5/0", "other", STDOUT_FILENO, false);
+    ck_assert(fdstore_has_room(fdstore, 1) && !fdstore_has_room(fdstore, 2));
+    fdstore_add(fdstore, "5/0", "other", STDOUT_FILENO, true);
+    ck_assert(!fdstore_has_room(fdstore, 1));
+    fdstore_drop(fdstore, "5/0", "one");
+    fdstore_add(fdstore, "5/0", "other", STDOUT_FILENO, false);
+    ck_assert(fdstore_has_room(fdstore, 2));
+    fdstore_close(fdstore);
     unsetenv("NOTIFY_SOCKET");
     unsetenv("FDSTORE");
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "service/handover/keep.h"
+#include "service/handover/fdstore.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,7 +41,7 @@ struct kept {
     char name[64];
 };
 
-struct keep {
+struct fdstore {
     SLIST_HEAD(, kept) all;
     uint32_t stored, limit;
     uint32_t name_bytes; /* of those stored, with a colon each */
@@ -58,17 +58,17 @@ static void make_name(char name[64], const char *owner, const char *what)
     snprintf(name, 64, "%.40s.%.20s", owner, what);
 }
 
-static struct kept *find(const struct keep *keep, const char *name)
+static struct kept *find(const struct fdstore *fdstore, const char *name)
 {
     struct kept *kept;
 
-    SLIST_FOREACH (kept, &keep->all, next)
+    SLIST_FOREACH (kept, &fdstore->all, next)
         if (strcmp(kept->name, name) == 0)
             return kept;
     return NULL;
 }
 
-static struct kept *insert(struct keep *keep, const char *name, int fd)
+static struct kept *insert(struct fdstore *fdstore, const char *name, int fd)
 {
     struct kept *kept = calloc(1, sizeof(*kept));
 
@@ -76,7 +76,7 @@ static struct kept *insert(struct keep *keep, const char *name, int fd)
         return NULL;
     snprintf(kept->name, sizeof(kept->name), "%s", name);
     kept->fd = fd;
-    SLIST_INSERT_HEAD(&keep->all, kept, next);
+    SLIST_INSERT_HEAD(&fdstore->all, kept, next);
     return kept;
 }
 
@@ -89,20 +89,20 @@ static void tell_manager(const char *what, const struct kept *kept, int fd)
     notify_manager_with(message, fd);
 }
 
-static void count_stored(struct keep *keep, struct kept *kept, bool stored)
+static void count_stored(struct fdstore *fdstore, struct kept *kept, bool stored)
 {
     uint32_t bytes = (uint32_t)strlen(kept->name) + 1;
 
     kept->stored = stored;
-    keep->stored += stored ? 1u : -1u;
-    keep->name_bytes += stored ? bytes : -bytes;
+    fdstore->stored += stored ? 1u : -1u;
+    fdstore->name_bytes += stored ? bytes : -bytes;
 }
 
-static void set_stored(struct keep *keep, struct kept *kept, bool stored)
+static void set_stored(struct fdstore *fdstore, struct kept *kept, bool stored)
 {
     if (stored == kept->stored)
         return;
-    count_stored(keep, kept, stored);
+    count_stored(fdstore, kept, stored);
     tell_manager(stored ? "FDSTORE" : "FDSTOREREMOVE", kept, stored ? kept->fd : -1);
 }
 
@@ -113,65 +113,65 @@ static bool is_what(const struct kept *kept, const char *what)
     return point && strcmp(point + 1, what) == 0;
 }
 
-int keep_each(const struct keep *keep, const char *what, int (*look)(void *arg, int fd), void *arg)
+int fdstore_each(const struct fdstore *fdstore, const char *what, int (*look)(void *arg, int fd), void *arg)
 {
     const struct kept *kept;
     int rc = 0;
 
-    if (!keep)
+    if (!fdstore)
         return 0;
-    SLIST_FOREACH(kept, &keep->all, next)
+    SLIST_FOREACH(kept, &fdstore->all, next)
     if (rc == 0 && is_what(kept, what))
         rc = look(arg, kept->fd);
     return rc;
 }
 
 /* One that nobody here uses is closed, or taken leave of. */
-static void dispose(struct keep *keep, const struct kept *kept)
+static void dispose(struct fdstore *fdstore, const struct kept *kept)
 {
     if (kept->taken)
         return;
-    if (keep->farewell && is_what(kept, keep->farewell_what))
-        keep->farewell(keep->farewell_arg, kept->fd);
+    if (fdstore->farewell && is_what(kept, fdstore->farewell_what))
+        fdstore->farewell(fdstore->farewell_arg, kept->fd);
     else
         close(kept->fd);
 }
 
-static void discard(struct keep *keep, struct kept *kept)
+static void discard(struct fdstore *fdstore, struct kept *kept)
 {
-    set_stored(keep, kept, false);
-    SLIST_REMOVE(&keep->all, kept, kept, next);
-    dispose(keep, kept);
+    set_stored(fdstore, kept, false);
+    SLIST_REMOVE(&fdstore->all, kept, kept, next);
+    dispose(fdstore, kept);
     free(kept);
 }
 
-void keep_set_farewell(struct keep *keep, const char *what, void (*farewell)(void *arg, int fd),
+void fdstore_set_farewell(struct fdstore *fdstore, const char *what, void (*farewell)(void *arg, int fd),
                        void *arg)
 {
-    if (!keep)
+    if (!fdstore)
         return;
-    keep->farewell_what = what;
-    keep->farewell = farewell;
-    keep->farewell_arg = arg;
+    fdstore->farewell_what = what;
+    fdstore->farewell = farewell;
+    fdstore->farewell_arg = arg;
 }
 
-bool keep_has_room(const struct keep *keep, unsigned int count)
+bool fdstore_has_room(const struct fdstore *fdstore, unsigned int count)
 {
-    return keep && notify_is_wanted() && keep->stored + count <= keep->limit &&
-           keep->name_bytes + count * NAME_ROOM <= NAMES_MAX;
+    return fdstore && notify_is_wanted() && fdstore->stored + count <= fdstore->limit &&
+           fdstore->name_bytes + count * NAME_ROOM <= NAMES_MAX;
 }
 
-static struct kept *look_up(const struct keep *keep, const char *owner, const char *what)
+static struct kept *look_up(const struct fdstore *fdstore, const char *owner, const char *what)
 {
     char name[64];
 
     make_name(name, owner, what);
-    return keep ? find(keep, name) : NULL;
+    return fdstore ? find(fdstore, name) : NULL;
 }
 
-int keep_take(struct keep *keep, const char *owner, const char *what)
+int fdstore_take(struct fdstore *fdstore, const char *owner, const char *what)
 {
-    struct kept *kept = look_up(keep, owner, what);
+    struct kept *kept = look_up(fdstore, owner, what);
 
     if (!kept || kept->taken)
         return -ENOENT;
@@ -179,46 +179,46 @@ int keep_take(struct keep *keep, const char *owner, const char *what)
     return kept->fd;
 }
 
-bool keep_is_left(const struct keep *keep, const char *owner, const char *what)
+bool fdstore_is_left(const struct fdstore *fdstore, const char *owner, const char *what)
 {
-    const struct kept *kept = look_up(keep, owner, what);
+    const struct kept *kept = look_up(fdstore, owner, what);
 
     return kept && !kept->taken;
 }
 
-bool keep_is_stored(const struct keep *keep, const char *owner, const char *what)
+bool fdstore_is_stored(const struct fdstore *fdstore, const char *owner, const char *what)
 {
-    const struct kept *kept = look_up(keep, owner, what);
+    const struct kept *kept = look_up(fdstore, owner, what);
 
     return kept && kept->stored;
 }
 
-void keep_add(struct keep *keep, const char *owner, const char *what, int fd, bool lasting)
+void fdstore_add(struct fdstore *fdstore, const char *owner, const char *what, int fd, bool lasting)
 {
-    struct kept *kept = look_up(keep, owner, what);
+    struct kept *kept = look_up(fdstore, owner, what);
     char name[64];
 
-    if (!keep)
+    if (!fdstore)
         return;
     if (kept && (!kept->taken || kept->fd != fd)) {
-        discard(keep, kept);
+        discard(fdstore, kept);
         kept = NULL;
     }
     make_name(name, owner, what);
     if (!kept)
-        kept = insert(keep, name, fd);
+        kept = insert(fdstore, name, fd);
     if (!kept)
         return;
     kept->taken = true;
-    set_stored(keep, kept, lasting);
+    set_stored(fdstore, kept, lasting);
 }
 
-void keep_drop(struct keep *keep, const char *owner, const char *what)
+void fdstore_drop(struct fdstore *fdstore, const char *owner, const char *what)
 {
-    struct kept *kept = look_up(keep, owner, what);
+    struct kept *kept = look_up(fdstore, owner, what);
 
     if (kept)
-        discard(keep, kept);
+        discard(fdstore, kept);
 }
 
 static bool is_of(const struct kept *kept, const char *owner)
@@ -228,14 +228,14 @@ static bool is_of(const struct kept *kept, const char *owner)
     return !owner || (strncmp(kept->name, owner, length) == 0 && kept->name[length] == '.');
 }
 
-void keep_forget(struct keep *keep, const char *owner)
+void fdstore_forget(struct fdstore *fdstore, const char *owner)
 {
     struct kept *kept, *next;
 
-    for (kept = keep ? SLIST_FIRST(&keep->all) : NULL; kept; kept = next) {
+    for (kept = fdstore ? SLIST_FIRST(&fdstore->all) : NULL; kept; kept = next) {
         next = SLIST_NEXT(kept, next);
         if (!kept->taken && is_of(kept, owner))
-            discard(keep, kept);
+            discard(fdstore, kept);
     }
 }
 
@@ -250,22 +250,22 @@ static uint32_t number_of(const char *variable)
 }
 
 /* It is not for what this process runs. */
-static int take_in(struct keep *keep, int fd, const char *name, bool stored)
+static int take_in(struct fdstore *fdstore, int fd, const char *name, bool stored)
 {
     struct kept *kept;
 
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
         return 0; /* it is none */
-    kept = insert(keep, name, fd);
+    kept = insert(fdstore, name, fd);
     if (!kept)
         return -ENOMEM;
     if (stored)
-        count_stored(keep, kept, true);
+        count_stored(fdstore, kept, true);
     return 0;
 }
 
 /* From the manager. The names are separated by colons; who has none is called "". */
-static int take_stored(struct keep *keep)
+static int take_stored(struct fdstore *fdstore)
 {
     const char *text = getenv("LISTEN_FDNAMES");
     uint32_t count = number_of("LISTEN_FDS");
@@ -277,14 +277,14 @@ static int take_stored(struct keep *keep)
     for (uint32_t i = 0; i < count && rc == 0; i++) {
         const char *name = names ? strsep(&names, ":") : "";
 
-        rc = take_in(keep, FIRST_FD + (int)i, name, true);
+        rc = take_in(fdstore, FIRST_FD + (int)i, name, true);
     }
     free(copy);
     return rc;
 }
 
 /* "FD STORED NAME" */
-static int take_line(struct keep *keep, char *line)
+static int take_line(struct fdstore *fdstore, char *line)
 {
     const char *fd_text = strsep(&line, " "), *stored_text = strsep(&line, " ");
     uint32_t fd, stored;
@@ -293,11 +293,11 @@ static int take_line(struct keep *keep, char *line)
         parse_number(stored_text, 1, &stored) < 0)
         return -EINVAL;
     line[strcspn(line, "\n")] = '\0';
-    return take_in(keep, (int)fd, line, stored);
+    return take_in(fdstore, (int)fd, line, stored);
 }
 
 /* From the process that this one was before. */
-static int take_handed_over(struct keep *keep)
+static int take_handed_over(struct fdstore *fdstore)
 {
     uint32_t fd = number_of(HANDED_OVER);
     FILE *file = fd > 0 ? fdopen((int)fd, "re") : NULL;
@@ -307,7 +307,7 @@ static int take_handed_over(struct keep *keep)
     if (!file)
         return 0;
     while (rc == 0 && fgets(line, sizeof(line), file))
-        rc = take_line(keep, line);
+        rc = take_line(fdstore, line);
     fclose(file);
     return rc;
 }
@@ -315,21 +315,21 @@ static int take_handed_over(struct keep *keep)
 static uint32_t version_of(const char *name)
 {
     char number[16] = "";
-    uint32_t version = KEEP_SPEAKS;
+    uint32_t version = FDSTORE_SPEAKS;
 
     if (name[0] == 'v' && strchr(name, '.'))
         snprintf(number, sizeof(number), "%.*s", (int)strcspn(name + 1, "."), name + 1);
-    return parse_number(number, INT32_MAX, &version) == 0 ? version : KEEP_SPEAKS;
+    return parse_number(number, INT32_MAX, &version) == 0 ? version : FDSTORE_SPEAKS;
 }
 
-uint32_t keep_version(const struct keep *keep)
+uint32_t fdstore_version(const struct fdstore *fdstore)
 {
-    uint32_t highest = KEEP_SPEAKS;
+    uint32_t highest = FDSTORE_SPEAKS;
     const struct kept *kept;
 
-    if (!keep)
+    if (!fdstore)
         return highest;
-    SLIST_FOREACH(kept, &keep->all, next)
+    SLIST_FOREACH(kept, &fdstore->all, next)
     if (version_of(kept->name) > highest)
         highest = version_of(kept->name);
     return highest;
@@ -343,53 +343,53 @@ static void forget_environment(void)
     unsetenv(HANDED_OVER);
 }
 
-int keep_open(struct keep **out)
+int fdstore_open(struct fdstore **out)
 {
-    struct keep *keep = calloc(1, sizeof(*keep));
+    struct fdstore *fdstore = calloc(1, sizeof(*fdstore));
     int rc;
 
     *out = NULL;
-    if (!keep)
+    if (!fdstore)
         return -ENOMEM;
-    SLIST_INIT(&keep->all);
-    keep->limit = getenv("FDSTORE") ? number_of("FDSTORE") : STORED_MAX;
-    if (readlink("/proc/self/exe", keep->program, sizeof(keep->program) - 1) < 0)
-        keep->program[0] = '\0';
-    rc = take_handed_over(keep);
+    SLIST_INIT(&fdstore->all);
+    fdstore->limit = getenv("FDSTORE") ? number_of("FDSTORE") : STORED_MAX;
+    if (readlink("/proc/self/exe", fdstore->program, sizeof(fdstore->program) - 1) < 0)
+        fdstore->program[0] = '\0';
+    rc = take_handed_over(fdstore);
     if (rc == 0)
-        rc = take_stored(keep);
+        rc = take_stored(fdstore);
     forget_environment();
     if (rc < 0)
-        keep_close(keep);
+        fdstore_close(fdstore);
     else
-        *out = keep;
+        *out = fdstore;
     return rc;
 }
 
-void keep_close(struct keep *keep)
+void fdstore_close(struct fdstore *fdstore)
 {
     struct kept *kept;
 
-    while (keep && (kept = SLIST_FIRST(&keep->all))) {
-        SLIST_REMOVE_HEAD(&keep->all, next);
+    while (fdstore && (kept = SLIST_FIRST(&fdstore->all))) {
+        SLIST_REMOVE_HEAD(&fdstore->all, next);
         if (!kept->taken)
             close(kept->fd);
         free(kept);
     }
-    free(keep);
+    free(fdstore);
 }
 
 /* ---- handing over ---- */
 
 /* All that is kept, in memory of its own: nothing in this process changes its place. */
-static int describe(const struct keep *keep)
+static int describe(const struct fdstore *fdstore)
 {
     int fd = memfd_create("vchan-kept", MFD_CLOEXEC);
     const struct kept *kept;
 
     if (fd < 0)
         return -errno;
-    SLIST_FOREACH (kept, &keep->all, next) {
+    SLIST_FOREACH (kept, &fdstore->all, next) {
         if (dprintf(fd, "%d %d %s\n", kept->fd, kept->stored, kept->name) < 0) {
             close(fd);
             return -ENOMEM;
@@ -407,12 +407,12 @@ static int set_environment(int fd)
     return setenv(HANDED_OVER, text, 1) < 0 ? -errno : 0;
 }
 
-static void set_flags(const struct keep *keep, int described, int flags)
+static void set_flags(const struct fdstore *fdstore, int described, int flags)
 {
     const struct kept *kept;
 
     fcntl(described, F_SETFD, flags);
-    SLIST_FOREACH (kept, &keep->all, next)
+    SLIST_FOREACH (kept, &fdstore->all, next)
         fcntl(kept->fd, F_SETFD, flags);
 }
 
@@ -433,26 +433,26 @@ static int read_arguments(char *text, size_t size, char *arguments[ARGUMENTS_MAX
     return 0;
 }
 
-static int replace(const struct keep *keep)
+static int replace(const struct fdstore *fdstore)
 {
     char text[4096], *arguments[ARGUMENTS_MAX + 1];
     int rc = read_arguments(text, sizeof(text), arguments);
 
     if (rc < 0)
         return rc;
-    execv(keep->program, arguments);
+    execv(fdstore->program, arguments);
     return -errno;
 }
 
-int keep_hand_over(struct keep *keep)
+int fdstore_hand_over(struct fdstore *fdstore)
 {
-    int described = describe(keep);
+    int described = describe(fdstore);
     int rc = described < 0 ? described : set_environment(described);
 
     if (rc == 0) {
-        set_flags(keep, described, 0);
-        rc = replace(keep);
-        set_flags(keep, described, FD_CLOEXEC);
+        set_flags(fdstore, described, 0);
+        rc = replace(fdstore);
+        set_flags(fdstore, described, FD_CLOEXEC);
     }
     unsetenv(HANDED_OVER);
     if (described >= 0)
