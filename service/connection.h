@@ -13,7 +13,7 @@
 
 #include <stdbool.h>
 
-#include "service/account.h"
+#include "service/statistics.h"
 #include "service/handover/fdstore.h"
 #include "service/log.h"
 #include "service/kinds/place.h"
@@ -41,7 +41,7 @@ struct connection {
     const char *id;            /* "5/0": who keeps it */
     char label[128];           /* "5/0 org.example.db", for the log */
     struct quota *quota;       /* of the guest; or NULL: there are no limits */
-    struct account account;    /* the kind tells it who is at the other end */
+    struct statistics statistics;    /* the kind tells it who is at the other end */
     struct place place;        /* of a kind that needs a path */
     void *state;               /* the kind's own */
 };

@@ -182,7 +182,7 @@ static void device_connected(void *arg)
 
     device->connected = true;
     device->retrying = false;
-    account_begin(&device->connection.account, connection_channel(&device->connection));
+    statistics_begin(&device->connection.statistics, connection_channel(&device->connection));
     device->connection.kind->start(&device->connection);
 }
 
@@ -214,7 +214,7 @@ static void device_releasing(void *arg)
     if (device->opened)
         device->connection.kind->close(&device->connection);
     device->opened = false;
-    account_end(&device->connection.account);
+    statistics_end(&device->connection.statistics);
     holder_let_go(device->loop->holder, device->id);
 }
 
@@ -467,7 +467,7 @@ static int device_plug(struct device *device, char why[CONNECTION_WHY_MAX])
         connection->kind->unplug(connection);
         return rc;
     }
-    account_open(&connection->account, device->loop->ledger, device->id);
+    statistics_open(&connection->statistics, device->loop->ledger, device->id);
     return 0;
 }
 
@@ -582,7 +582,7 @@ static void device_unplug(struct device *device)
     event_del(device->turn);
     device->has_turn = false;
     device->connection.kind->unplug(&device->connection);
-    account_close(&device->connection.account);
+    statistics_close(&device->connection.statistics);
     quota_give_channel(device->connection.quota);
 }
 

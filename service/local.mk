@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 noinst_LTLIBRARIES += libservice.la
 libservice_la_SOURCES = \
-	service/account.c service/account.h \
+	service/statistics.c service/statistics.h \
 	service/backoff.c service/backoff.h \
 	service/connection.c service/connection.h \
 	service/device.c service/device.h \

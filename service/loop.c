@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "service/account.h"
+#include "service/statistics.h"
 #include "service/kinds/child.h"
 #include "service/handover/holder.h"
 #include "service/handover/fdstore.h"

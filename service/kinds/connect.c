@@ -54,17 +54,17 @@ static bool is_tcp(const struct client *client)
 
 /* ---- how it goes ---- */
 
-static void describe_server(int fd, bool tcp, char who[ACCOUNT_PEER_MAX])
+static void describe_server(int fd, bool tcp, char who[STATISTICS_PEER_MAX])
 {
     if (tcp)
-        dial_peer(fd, who, ACCOUNT_PEER_MAX);
+        dial_peer(fd, who, STATISTICS_PEER_MAX);
     else
-        unix_peer(fd, who, ACCOUNT_PEER_MAX);
+        unix_peer(fd, who, STATISTICS_PEER_MAX);
 }
 
 static void client_meet(struct client *client)
 {
-    char who[ACCOUNT_PEER_MAX];
+    char who[STATISTICS_PEER_MAX];
     int fd = client->fd;
 
     client->fd = -1;

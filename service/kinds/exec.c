@@ -94,7 +94,7 @@ static void stop_program(struct exec *exec, void (*end)(struct stream *stream))
     event_del(exec->patience);
     close_input(exec);
     connection_let_go(exec->connection, CHILD_OUTPUT_KEPT, &exec->output);
-    account_set_peer(&exec->connection->account, "%s", "");
+    statistics_set_peer(&exec->connection->statistics, "%s", "");
 }
 
 /* What the guest sends from now on waits in the ring for the next one. */
@@ -205,7 +205,7 @@ static int start_program(struct exec *exec, bool resumed)
     if (rc < 0)
         return rc;
     child_on_end(exec->child, program_ended, exec);
-    account_set_peer(&connection->account, "pid %d", child_pid(exec->child));
+    statistics_set_peer(&connection->statistics, "pid %d", child_pid(exec->child));
     connection_log(connection, LOG_DETAILS, resumed ? "command goes on" : "command started");
     return 0;
 }

@@ -26,7 +26,7 @@ static void drop(struct party *party, void (*end)(struct stream *stream))
     if (party->nowhere >= 0)
         close(party->nowhere);
     party->fd = party->nowhere = -1;
-    account_set_peer(&party->connection->account, "%s", "");
+    statistics_set_peer(&party->connection->statistics, "%s", "");
 }
 
 /*
@@ -160,7 +160,7 @@ void party_come(struct party *party, int fd, const char *who)
     int rc;
 
     party->fd = fd;
-    account_set_peer(&connection->account, "%s", who);
+    statistics_set_peer(&connection->statistics, "%s", who);
     connection_log(connection, LOG_DETAILS, "%s came: %s", party->ops->noun, who);
     rc = stream_start(&party->stream, connection->base, connection_channel(connection), fd,
                       fd, stepped, party);

@@ -35,7 +35,7 @@ static void server_want(void *arg)
     struct server *server = arg;
 
     event_del(server->knock);
-    account_set_waiting(&server->connection->account, false);
+    statistics_set_waiting(&server->connection->statistics, false);
     event_add(server->incoming, NULL);
 }
 
@@ -45,7 +45,7 @@ static void server_knocked(evutil_socket_t listener, short what, void *arg)
     struct server *server = arg;
 
     (void)listener, (void)what;
-    account_set_waiting(&server->connection->account, true);
+    statistics_set_waiting(&server->connection->statistics, true);
     if (!server->knock_logged)
         connection_log(server->connection, LOG_CHANGES,
                        "another client is waiting (one client at a time)");
@@ -56,11 +56,11 @@ static const struct party_ops client_ops = {.noun = "client", .wanted = server_w
 
 static void server_meet(struct server *server, int fd)
 {
-    char who[ACCOUNT_PEER_MAX];
+    char who[STATISTICS_PEER_MAX];
 
     unix_peer(fd, who, sizeof(who));
     party_come(&server->client, fd, who);
-    account_set_waiting(&server->connection->account, false);
+    statistics_set_waiting(&server->connection->statistics, false);
     event_add(server->knock, NULL);
 }
 
@@ -238,7 +238,7 @@ static void server_close(struct connection *connection)
 
     event_del(server->incoming);
     event_del(server->knock);
-    account_set_waiting(&server->connection->account, false);
+    statistics_set_waiting(&server->connection->statistics, false);
     backoff_reset(&server->backoff);
     party_close(&server->client);
 }

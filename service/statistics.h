@@ -5,11 +5,11 @@
  *
  * A channel is written when it changed, at most every two seconds, and so many of them at a time;
  * where nothing changes there is no timer. All functions belong to the thread of the event loop; an
- * account without a ledger (the side of a channel whose statistics nobody keeps) is allowed
+ * channel without a ledger (the side of a channel whose statistics nobody keeps) is allowed
  * everywhere and does nothing.
  */
-#ifndef SERVICE_ACCOUNT_H
-#define SERVICE_ACCOUNT_H
+#ifndef SERVICE_STATISTICS_H
+#define SERVICE_STATISTICS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,52 +20,52 @@
 #include "vchan/channel.h"
 
 /* Room for who is at the other end of a connection, with its NUL; longer texts are cut. */
-#define ACCOUNT_PEER_MAX 96
+#define STATISTICS_PEER_MAX 96
 
 struct event_base;
 struct ledger;
 
 /*
- * All accounts of a process, below a directory (not copied) such as "data/vchan-backend": removes
+ * Those of all channels of a process, below a directory (not copied) such as "data/vchan-backend": removes
  * what an earlier process left. NULL: no memory. That they cannot be written is logged once, and
  * nothing else suffers from it.
  */
 struct ledger *ledger_open(struct event_base *base, struct store *store, const char *root);
 
-/* Removes all that was written. Every account must be closed. NULL is allowed. */
+/* Removes all that was written. Those of every channel must be closed. NULL is allowed. */
 void ledger_close(struct ledger *ledger);
 
 /* One channel's. */
-struct account {
+struct statistics {
     struct ledger *ledger; /* NULL: none is kept */
-    TAILQ_ENTRY(account) next;
+    TAILQ_ENTRY(statistics) next;
     bool queued; /* there is something to write */
     char node[DEVICE_PATH_MAX];
     struct channel *channel;      /* NULL: not connected */
     struct channel_counts before; /* of the channels that it had before */
     uint64_t since;
     unsigned long connections;
-    char peer[ACCOUNT_PEER_MAX];
-    bool waiting; /* account_set_waiting() */
+    char peer[STATISTICS_PEER_MAX];
+    bool waiting; /* statistics_set_waiting() */
 };
 
-/* Opens an account (zeroed, or closed) for a device, "5/0". */
-void account_open(struct account *account, struct ledger *ledger, const char *id);
+/* Begins those of a device, "5/0"; they are zeroed, or closed. */
+void statistics_open(struct statistics *statistics, struct ledger *ledger, const char *id);
 
-/* Closes it and removes its node. Allowed if it is not open. */
-void account_close(struct account *account);
+/* Ends them and removes their node. Allowed if they did not begin. */
+void statistics_close(struct statistics *statistics);
 
-/* The device is connected now, by this channel: which is borrowed until account_end(). */
-void account_begin(struct account *account, struct channel *channel);
+/* The device is connected now, by this channel: which is borrowed until statistics_end(). */
+void statistics_begin(struct statistics *statistics, struct channel *channel);
 
 /* The channel goes. Allowed if none came. */
-void account_end(struct account *account);
+void statistics_end(struct statistics *statistics);
 
 /* Who is at the other end of the connection now; "" for nobody. Control characters become '?'. */
-void account_set_peer(struct account *account, const char *format, ...)
+void statistics_set_peer(struct statistics *statistics, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* Whether another client waits until the one that is served has left. */
-void account_set_waiting(struct account *account, bool waiting);
+void statistics_set_waiting(struct statistics *statistics, bool waiting);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "service/account.h"
+#include "service/statistics.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -22,19 +22,19 @@ struct ledger {
     struct store *store;
     const char *root;
     struct event *timer; /* pending while something is queued */
-    TAILQ_HEAD(, account) queue;
+    TAILQ_HEAD(, statistics) queue;
     domid_t own;
     bool complained;
 };
 
 /* ---- writing ---- */
 
-static struct channel_counts sum_of(const struct account *account)
+static struct channel_counts sum_of(const struct statistics *statistics)
 {
-    struct channel_counts sum = account->before;
+    struct channel_counts sum = statistics->before;
 
-    if (account->channel) {
-        const struct channel_counts *now = channel_counts(account->channel);
+    if (statistics->channel) {
+        const struct channel_counts *now = channel_counts(statistics->channel);
 
         sum.received += now->received;
         sum.sent += now->sent;
@@ -44,17 +44,17 @@ static struct channel_counts sum_of(const struct account *account)
     return sum;
 }
 
-static int account_write(const struct account *account)
+static int statistics_write(const struct statistics *statistics)
 {
-    const struct channel_counts sum = sum_of(account);
-    char text[256 + ACCOUNT_PEER_MAX];
+    const struct channel_counts sum = sum_of(statistics);
+    char text[256 + STATISTICS_PEER_MAX];
 
     snprintf(text, sizeof(text),
              "received=%" PRIu64 " sent=%" PRIu64 " wakes=%" PRIu64 " sleeps=%" PRIu64
              " since=%" PRIu64 " connections=%lu%s peer=%s",
-             sum.received, sum.sent, sum.wakes, sum.sleeps, account->since, account->connections,
-             account->waiting ? " waiting=1" : "", account->peer);
-    return store_write_text(account->ledger->store, NULL, account->node, text);
+             sum.received, sum.sent, sum.wakes, sum.sleeps, statistics->since, statistics->connections,
+             statistics->waiting ? " waiting=1" : "", statistics->peer);
+    return store_write_text(statistics->ledger->store, NULL, statistics->node, text);
 }
 
 static void complain(struct ledger *ledger, int rc)
@@ -64,7 +64,7 @@ static void complain(struct ledger *ledger, int rc)
     ledger->complained = true;
 }
 
-static void queue_up(struct account *account);
+static void queue_up(struct statistics *statistics);
 
 static void traffic_seen(void *arg)
 {
@@ -79,36 +79,36 @@ static void start_timer(struct ledger *ledger)
         event_add(ledger->timer, &period);
 }
 
-static void queue_up(struct account *account)
+static void queue_up(struct statistics *statistics)
 {
-    if (!account->ledger || account->queued)
+    if (!statistics->ledger || statistics->queued)
         return;
-    account->queued = true;
-    TAILQ_INSERT_TAIL(&account->ledger->queue, account, next);
-    start_timer(account->ledger);
+    statistics->queued = true;
+    TAILQ_INSERT_TAIL(&statistics->ledger->queue, statistics, next);
+    start_timer(statistics->ledger);
 }
 
-static void unqueue(struct account *account)
+static void unqueue(struct statistics *statistics)
 {
-    if (account->queued)
-        TAILQ_REMOVE(&account->ledger->queue, account, next);
-    account->queued = false;
+    if (statistics->queued)
+        TAILQ_REMOVE(&statistics->ledger->queue, statistics, next);
+    statistics->queued = false;
 }
 
 static void ledger_write(evutil_socket_t fd, short what, void *arg)
 {
     struct ledger *ledger = arg;
-    struct account *account;
+    struct statistics *statistics;
 
     (void)fd, (void)what;
-    for (int i = 0; i < BATCH && (account = TAILQ_FIRST(&ledger->queue)); i++) {
-        int rc = account_write(account);
+    for (int i = 0; i < BATCH && (statistics = TAILQ_FIRST(&ledger->queue)); i++) {
+        int rc = statistics_write(statistics);
 
-        unqueue(account);
+        unqueue(statistics);
         if (rc < 0)
             complain(ledger, rc);
-        if (account->channel)
-            channel_on_traffic(account->channel, traffic_seen, account);
+        if (statistics->channel)
+            channel_on_traffic(statistics->channel, traffic_seen, statistics);
     }
     start_timer(ledger);
 }
@@ -167,61 +167,61 @@ void ledger_close(struct ledger *ledger)
 
 /* ---- one ---- */
 
-void account_open(struct account *account, struct ledger *ledger, const char *id)
+void statistics_open(struct statistics *statistics, struct ledger *ledger, const char *id)
 {
-    memset(account, 0, sizeof(*account));
-    account->ledger = ledger;
+    memset(statistics, 0, sizeof(*statistics));
+    statistics->ledger = ledger;
     if (ledger)
-        snprintf(account->node, sizeof(account->node), "%s/%s", ledger->root, id);
+        snprintf(statistics->node, sizeof(statistics->node), "%s/%s", ledger->root, id);
 }
 
-void account_close(struct account *account)
+void statistics_close(struct statistics *statistics)
 {
-    if (!account->ledger)
+    if (!statistics->ledger)
         return;
-    account_end(account);
-    unqueue(account);
-    store_remove_upward(account->ledger->store, account->node, account->ledger->root);
-    account->ledger = NULL;
+    statistics_end(statistics);
+    unqueue(statistics);
+    store_remove_upward(statistics->ledger->store, statistics->node, statistics->ledger->root);
+    statistics->ledger = NULL;
 }
 
-void account_begin(struct account *account, struct channel *channel)
+void statistics_begin(struct statistics *statistics, struct channel *channel)
 {
-    if (!account->ledger)
+    if (!statistics->ledger)
         return;
-    account->channel = channel;
-    account->since = (uint64_t)time(NULL);
-    account->connections++;
-    queue_up(account);
+    statistics->channel = channel;
+    statistics->since = (uint64_t)time(NULL);
+    statistics->connections++;
+    queue_up(statistics);
 }
 
-void account_end(struct account *account)
+void statistics_end(struct statistics *statistics)
 {
-    account->peer[0] = '\0';
-    if (!account->channel)
+    statistics->peer[0] = '\0';
+    if (!statistics->channel)
         return;
-    account->before = sum_of(account);
-    channel_on_traffic(account->channel, NULL, NULL);
-    account->channel = NULL;
-    account->since = 0;
-    queue_up(account);
+    statistics->before = sum_of(statistics);
+    channel_on_traffic(statistics->channel, NULL, NULL);
+    statistics->channel = NULL;
+    statistics->since = 0;
+    queue_up(statistics);
 }
 
-void account_set_peer(struct account *account, const char *format, ...)
+void statistics_set_peer(struct statistics *statistics, const char *format, ...)
 {
     va_list args;
 
     va_start(args, format);
-    vsnprintf(account->peer, sizeof(account->peer), format, args);
+    vsnprintf(statistics->peer, sizeof(statistics->peer), format, args);
     va_end(args);
-    text_clean(account->peer);
-    queue_up(account);
+    text_clean(statistics->peer);
+    queue_up(statistics);
 }
 
-void account_set_waiting(struct account *account, bool waiting)
+void statistics_set_waiting(struct statistics *statistics, bool waiting)
 {
-    if (account->waiting == waiting)
+    if (statistics->waiting == waiting)
         return;
-    account->waiting = waiting;
-    queue_up(account);
+    statistics->waiting = waiting;
+    queue_up(statistics);
 }
