@@ -13,7 +13,7 @@ libservice_la_SOURCES = \
 	service/usage.c service/usage.h \
 	service/handover/holder.c service/handover/holder-process.c service/handover/holder.h service/handover/holder-own.h \
 	service/handover/fdstore.c service/handover/fdstore.h \
-	service/handover/stage.c service/handover/stage.h \
+	service/handover/journal.c service/handover/journal.h \
 	service/kinds/child.c service/kinds/child.h \
 	service/kinds/connect.c \
 	service/kinds/dial.c service/kinds/dial.h \

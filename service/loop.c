@@ -17,7 +17,7 @@
 #include "service/handover/holder.h"
 #include "service/handover/fdstore.h"
 #include "service/log.h"
-#include "service/handover/stage.h"
+#include "service/handover/journal.h"
 #include "state/error.h"
 #include "state/notify.h"
 #include "state/lock.h"
@@ -282,8 +282,8 @@ static int check_kept(const struct fdstore *fdstore)
 {
     if (fdstore_version(fdstore) > FDSTORE_SPEAKS)
         return refuse_version("its names are", fdstore_version(fdstore), FDSTORE_SPEAKS);
-    if (stage_version(fdstore) > STAGE_SPEAKS)
-        return refuse_version("a journal is", stage_version(fdstore), STAGE_SPEAKS);
+    if (journal_version(fdstore) > JOURNAL_SPEAKS)
+        return refuse_version("a journal is", journal_version(fdstore), JOURNAL_SPEAKS);
     return 0;
 }
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "service/handover/stage.h"
+#include "service/handover/journal.h"
 
 static void on_event(evutil_socket_t fd, short what, void *arg)
 {
@@ -61,7 +61,7 @@ int stream_start(struct stream *stream, struct event_base *base, struct channel 
 
 void stream_adopt(struct stream *stream, const struct connection *connection)
 {
-    stream->stage = stage_find(connection->fdstore, connection->id);
+    stream->journal = journal_find(connection->fdstore, connection->id);
 }
 
 int stream_keep(struct stream *stream, struct connection *connection, const struct stream_end *ends,
@@ -69,18 +69,18 @@ int stream_keep(struct stream *stream, struct connection *connection, const stru
 {
     struct fdstore *fdstore = connection->fdstore;
     const char *id = connection->id;
-    unsigned int anew = (stream->stage ? 0 : STAGE_DESCRIPTORS) +
+    unsigned int anew = (stream->journal ? 0 : JOURNAL_DESCRIPTORS) +
                         (fdstore_is_stored(fdstore, id, ends[count - 1].what) ? 0 : count);
     bool lasting = fdstore_has_room(fdstore, anew);
-    int rc = lasting || stream->stage
-                 ? stage_open(fdstore, id, stream->relay.channel, &stream->stage)
+    int rc = lasting || stream->journal
+                 ? journal_open(fdstore, id, stream->relay.channel, &stream->journal)
                  : 0;
 
     if (rc < 0) {
         stream_stop(stream);
         return rc;
     }
-    stream->relay.way = stage_way(stream->stage);
+    stream->relay.way = journal_way(stream->journal);
     for (unsigned int i = 0; i < count; i++)
         if (ends[i].fd >= 0)
             fdstore_add(fdstore, id, ends[i].what, ends[i].fd, lasting);
@@ -168,8 +168,8 @@ static void turn_off(struct stream *stream)
 void stream_stop(struct stream *stream)
 {
     turn_off(stream);
-    stage_close(stream->stage);
-    stream->stage = NULL;
+    journal_close(stream->journal);
+    stream->journal = NULL;
 }
 
 void stream_pause(struct stream *stream)
@@ -182,10 +182,10 @@ void stream_pause(struct stream *stream)
 
 uint32_t stream_holds(const struct stream *stream)
 {
-    return stage_holds(stream->stage);
+    return journal_holds(stream->journal);
 }
 
 uint32_t stream_brings(const struct stream *stream)
 {
-    return stage_brings(stream->stage);
+    return journal_brings(stream->journal);
 }

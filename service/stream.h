@@ -18,7 +18,7 @@
 
 struct event;
 struct event_base;
-struct stage;
+struct journal;
 
 struct stream {
     struct relay relay;
@@ -29,7 +29,7 @@ struct stream {
     bool sink_told;
     void (*stepped)(void *arg);
     void *arg;
-    struct stage *stage; /* NULL: bytes go straight */
+    struct journal *journal; /* NULL: bytes go straight */
 };
 
 /*

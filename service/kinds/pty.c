@@ -24,7 +24,7 @@
 #include "service/connection.h"
 #include "service/kinds/party.h"
 #include "service/kinds/rights.h"
-#include "service/handover/stage.h"
+#include "service/handover/journal.h"
 
 struct pty {
     struct connection *connection;
@@ -296,7 +296,7 @@ static int make_all(struct pty *pty, char why[CONNECTION_WHY_MAX])
         snprintf(why, CONNECTION_WHY_MAX, "cannot make a link at its path: %s", link_error(rc));
     else
         fdstore_add(connection->fdstore, connection->id, TERMINAL_KEPT, pty->master,
-                 fdstore_has_room(connection->fdstore, 1 + STAGE_DESCRIPTORS));
+                 fdstore_has_room(connection->fdstore, 1 + JOURNAL_DESCRIPTORS));
     return rc;
 }
 
@@ -357,7 +357,7 @@ static bool is_served(const struct pty *pty)
 {
     const struct stream *stream = &pty->user.stream;
 
-    return stream->stage &&
+    return stream->journal &&
            (!pty->connection->spec.reconnect || stream_brings(stream) > 0 || is_open(pty));
 }
 
