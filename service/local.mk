@@ -19,7 +19,7 @@ libservice_la_SOURCES = \
 	service/kinds/dial.c service/kinds/dial.h \
 	service/kinds/echo.c \
 	service/kinds/exec.c \
-	service/kinds/party.c service/kinds/party.h \
+	service/kinds/program.c service/kinds/program.h \
 	service/kinds/place.c service/kinds/place.h \
 	service/kinds/pty.c \
 	service/kinds/rights.c service/kinds/rights.h \

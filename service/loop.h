@@ -32,7 +32,7 @@ struct loop {
 
 /* A service. Its functions are called in the loop's thread; none may block. */
 struct loop_ops {
-    bool keeps;             /* its connections go on in its next process (keep.h) */
+    bool keeps;             /* its connections go on in its next process (fdstore.h) */
     const char *program;    /* its name in errors, and the lock's */
     const char *watch;      /* the directory in xenstore where its devices come and go */
     const char *statistics; /* the one where theirs are written */

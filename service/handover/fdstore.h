@@ -5,7 +5,7 @@
  * them (systemd's file descriptor store, sd_pid_notify_with_fds(3), sd_listen_fds(3)); one that
  * replaces itself hands them over itself.
  *
- * A keep closes nothing that it did not hand out. Belongs to one thread. NULL is a keep that has
+ * An fdstore closes nothing that it did not hand out. Belongs to one thread. NULL is one that has
  * nothing and keeps nothing.
  */
 #ifndef SERVICE_HANDOVER_FDSTORE_H
@@ -18,7 +18,7 @@ struct fdstore;
 
 /*
  * Takes over what the process was given at its start: to be called before anything is opened or
- * run. On success the caller owns *keep. -ENOMEM.
+ * run. On success the caller owns *fdstore. -ENOMEM.
  */
 int fdstore_open(struct fdstore **fdstore);
 

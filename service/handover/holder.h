@@ -5,7 +5,7 @@
  * (drivers/xen/gntalloc.c) takes a grant back and frees its page only when no domain maps it any
  * more. A backend that is killed maps nothing; so a small process beside it, vchan-holder, maps all
  * that it serves once more, and does nothing else with that. A later process of the service finds
- * it by the socket that the manager has kept (keep.h), and learns from it what there is to go on
+ * it by the socket that the manager has kept (fdstore.h), and learns from it what there is to go on
  * with.
  *
  * Without a manager there is none. All functions do nothing to a NULL, and belong to one thread.

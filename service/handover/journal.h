@@ -32,7 +32,7 @@ uint32_t journal_version(const struct fdstore *fdstore);
 
 /*
  * Makes *journal ready for a connection, and mends what an earlier process left half done. NULL: the
- * one that is left of such a process, or a new one, for which the keep has room. The channel is
+ * one that is left of such a process, or a new one, for which the fdstore has room. The channel is
  * connected, and the connection is to be kept after it: then whoever finds the connection finds the
  * journal. On success the caller owns *journal. -errno: no memory, no descriptors, or an earlier one
  * that makes no sense; then it is closed, and *journal NULL.

@@ -13,7 +13,7 @@
 #include "service/backoff.h"
 #include "service/connection.h"
 #include "service/kinds/dial.h"
-#include "service/kinds/party.h"
+#include "service/kinds/program.h"
 #include "service/kinds/rights.h"
 #include "service/kinds/unix.h"
 
@@ -29,7 +29,7 @@ struct client {
     struct dial *dial;      /* tcp, while it connects */
     int fd;                 /* connected, while the channel is not yet; -1: none */
     bool started;           /* the channel is Connected */
-    struct party server;
+    struct program server;
     struct user user; /* as whom, if one is named */
 };
 
@@ -43,8 +43,8 @@ static void client_want(void *arg)
         backoff_start(&client->backoff);
 }
 
-static const struct party_ops unix_ops = {.noun = "server", .wanted = client_want, .sure = true};
-static const struct party_ops tcp_ops = {
+static const struct program_ops unix_ops = {.noun = "server", .wanted = client_want, .sure = true};
+static const struct program_ops tcp_ops = {
     .noun = "server", .wanted = client_want, .sure = true, .ends_once = true};
 
 static bool is_tcp(const struct client *client)
@@ -69,7 +69,7 @@ static void client_meet(struct client *client)
 
     client->fd = -1;
     describe_server(fd, is_tcp(client), who);
-    party_come(&client->server, fd, who);
+    program_come(&client->server, fd, who);
 }
 
 static void client_connected(struct client *client, int fd)
@@ -178,7 +178,7 @@ static void client_free(struct client *client)
     free(client);
 }
 
-static int client_plug(struct connection *connection, const struct party_ops *ops,
+static int client_plug(struct connection *connection, const struct program_ops *ops,
                        char why[CONNECTION_WHY_MAX])
 {
     struct client *client = calloc(1, sizeof(*client));
@@ -188,7 +188,7 @@ static int client_plug(struct connection *connection, const struct party_ops *op
         return -ENOMEM;
     client->connection = connection;
     client->fd = -1;
-    party_init(&client->server, connection, ops, client);
+    program_init(&client->server, connection, ops, client);
     client->retry = evtimer_new(connection->base, retry_path, client);
     if (!client->retry ||
         backoff_open(&client->backoff, connection->base, client_try_again, client) < 0) {
@@ -240,8 +240,8 @@ static void client_open(struct connection *connection)
     int fd;
 
     client->started = false;
-    party_open(&client->server);
-    fd = connection_take(connection, PARTY_KEPT);
+    program_open(&client->server);
+    fd = connection_take(connection, PROGRAM_KEPT);
     if (fd >= 0) {
         client_connected(client, fd);
         return;
@@ -262,7 +262,7 @@ static void client_stir(struct connection *connection)
 {
     struct client *client = connection->state;
 
-    party_stir(&client->server);
+    program_stir(&client->server);
 }
 
 static void client_close(struct connection *connection)
@@ -273,8 +273,8 @@ static void client_close(struct connection *connection)
     backoff_reset(&client->backoff);
     dial_cancel(client->dial);
     client->dial = NULL;
-    party_close(&client->server);
-    connection_let_go(connection, PARTY_KEPT, &client->fd);
+    program_close(&client->server);
+    connection_let_go(connection, PROGRAM_KEPT, &client->fd);
 }
 
 const struct connection_kind connection_connect = {

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "service/connection.h"
-#include "service/kinds/party.h"
+#include "service/kinds/program.h"
 #include "service/kinds/rights.h"
 #include "service/handover/journal.h"
 
@@ -32,7 +32,7 @@ struct pty {
     char slave[32]; /* "/dev/pts/3" */
     int watch;      /* of inotify; -1: none */
     bool wanted;    /* the channel is up, and waits for somebody to open it */
-    struct party user;
+    struct program user;
     struct rights rights; /* whose the terminal is, and the place */
     LIST_ENTRY(pty) next;
 };
@@ -59,7 +59,7 @@ static void pty_look(struct pty *pty)
     if (!pty->wanted || !is_open(pty))
         return;
     pty->wanted = false;
-    party_come(&pty->user, pty->master, pty->slave);
+    program_come(&pty->user, pty->master, pty->slave);
 }
 
 /* What it says does not matter: the terminals themselves tell who is open. */
@@ -109,7 +109,7 @@ static void pty_want(void *arg)
     pty_look(pty);
 }
 
-static const struct party_ops user_ops = {.noun = "client", .wanted = pty_want, .terminal = true};
+static const struct program_ops user_ops = {.noun = "client", .wanted = pty_want, .terminal = true};
 
 /* ---- the link ---- */
 
@@ -326,7 +326,7 @@ static int pty_plug(struct connection *connection, char why[CONNECTION_WHY_MAX])
     pty->connection = connection;
     pty->master = pty->watch = -1;
     LIST_INSERT_HEAD(&openings.ptys, pty, next);
-    party_init(&pty->user, connection, &user_ops, pty);
+    program_init(&pty->user, connection, &user_ops, pty);
     rc = pty_make(pty, why);
     if (rc < 0)
         pty_free(pty);
@@ -345,7 +345,7 @@ static void pty_open(struct connection *connection)
 {
     struct pty *pty = connection->state;
 
-    party_open(&pty->user);
+    program_open(&pty->user);
     endpoint_set_ready(connection->endpoint);
 }
 
@@ -366,7 +366,7 @@ static void pty_start(struct connection *connection)
     struct pty *pty = connection->state;
 
     if (is_served(pty))
-        party_come(&pty->user, pty->master, pty->slave);
+        program_come(&pty->user, pty->master, pty->slave);
     else
         pty_want(pty);
 }
@@ -375,7 +375,7 @@ static void pty_stir(struct connection *connection)
 {
     struct pty *pty = connection->state;
 
-    party_stir(&pty->user);
+    program_stir(&pty->user);
 }
 
 static void pty_close(struct connection *connection)
@@ -383,7 +383,7 @@ static void pty_close(struct connection *connection)
     struct pty *pty = connection->state;
 
     pty->wanted = false;
-    party_close(&pty->user);
+    program_close(&pty->user);
 }
 
 const struct connection_kind connection_pty = {

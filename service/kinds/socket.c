@@ -14,7 +14,7 @@
 
 #include "service/backoff.h"
 #include "service/connection.h"
-#include "service/kinds/party.h"
+#include "service/kinds/program.h"
 #include "service/kinds/rights.h"
 #include "service/kinds/unix.h"
 
@@ -27,7 +27,7 @@ struct server {
     struct event *knock;    /* pending while one is served, and no other is known to wait */
     bool knock_logged;      /* since the guest has opened the channel */
     struct backoff backoff; /* until then, when one could not */
-    struct party client;
+    struct program client;
 };
 
 static void server_want(void *arg)
@@ -52,14 +52,14 @@ static void server_knocked(evutil_socket_t listener, short what, void *arg)
     server->knock_logged = true;
 }
 
-static const struct party_ops client_ops = {.noun = "client", .wanted = server_want};
+static const struct program_ops client_ops = {.noun = "client", .wanted = server_want};
 
 static void server_meet(struct server *server, int fd)
 {
     char who[STATISTICS_PEER_MAX];
 
     unix_peer(fd, who, sizeof(who));
-    party_come(&server->client, fd, who);
+    program_come(&server->client, fd, who);
     statistics_set_waiting(&server->connection->statistics, false);
     event_add(server->knock, NULL);
 }
@@ -185,7 +185,7 @@ static int server_plug(struct connection *connection, char why[CONNECTION_WHY_MA
         return -ENOMEM;
     }
     server->connection = connection;
-    party_init(&server->client, connection, &client_ops, server);
+    program_init(&server->client, connection, &client_ops, server);
     rc = server_listen(server, why);
     if (rc < 0)
         free(server);
@@ -210,14 +210,14 @@ static void server_open(struct connection *connection)
     struct server *server = connection->state;
 
     server->knock_logged = false;
-    party_open(&server->client);
+    program_open(&server->client);
     endpoint_set_ready(connection->endpoint);
 }
 
 static void server_start(struct connection *connection)
 {
     struct server *server = connection->state;
-    int fd = connection_take(connection, PARTY_KEPT);
+    int fd = connection_take(connection, PROGRAM_KEPT);
 
     if (fd >= 0)
         server_meet(server, fd);
@@ -229,7 +229,7 @@ static void server_stir(struct connection *connection)
 {
     struct server *server = connection->state;
 
-    party_stir(&server->client);
+    program_stir(&server->client);
 }
 
 static void server_close(struct connection *connection)
@@ -240,7 +240,7 @@ static void server_close(struct connection *connection)
     event_del(server->knock);
     statistics_set_waiting(&server->connection->statistics, false);
     backoff_reset(&server->backoff);
-    party_close(&server->client);
+    program_close(&server->client);
 }
 
 const struct connection_kind connection_socket = {

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whoever a channel is plugged into over one descriptor: a client, a server, who has a terminal
- * open. Either it and the guest's channel end together (reconnect=0), or one such party comes after
+ * The local program at a connection that is one descriptor: a client, a server, the user of a
+ * terminal. Either it and the guest's channel end together (reconnect=0), or one program comes after
  * the other while the channel stays (reconnect=1).
  */
-#ifndef SERVICE_KINDS_PARTY_H
-#define SERVICE_KINDS_PARTY_H
+#ifndef SERVICE_KINDS_PROGRAM_H
+#define SERVICE_KINDS_PROGRAM_H
 
 #include <stdbool.h>
 
 #include "service/connection.h"
 #include "service/stream.h"
 
-/* What a party's descriptor is called while it is kept (connection_take). */
-#define PARTY_KEPT "party"
+/* What its descriptor is called while it is kept (connection_take); older services know it by that. */
+#define PROGRAM_KEPT "party"
 
 /* What a terminal is, which is there without one, too. */
 #define TERMINAL_KEPT "terminal"
 
-/* How a kind's parties are. */
-struct party_ops {
+/* What the programs of a kind are like. */
+struct program_ops {
     const char *noun; /* "client" */
     /* There is nobody, and the channel goes on: have one come. It may be told again. */
     void (*wanted)(void *arg);
@@ -31,31 +31,31 @@ struct party_ops {
     bool terminal;
 };
 
-struct party {
+struct program {
     struct connection *connection;
-    const struct party_ops *ops;
+    const struct program_ops *ops;
     void *arg;
     int fd; /* -1: nobody is there */
     struct stream stream;
     int nowhere; /* where a terminal's bytes go when it was hung up; -1: it was not */
-    bool guest_ended; /* and all that it sent is with parties */
+    bool guest_ended; /* and all that it sent is with programs */
 };
 
 /* With the device: nobody is there. */
-void party_init(struct party *party, struct connection *connection, const struct party_ops *ops,
+void program_init(struct program *program, struct connection *connection, const struct program_ops *ops,
                 void *arg);
 
 /* The guest opens the channel: before connection_take(). */
-void party_open(struct party *party);
+void program_open(struct program *program);
 
 /*
  * One comes, after the connection's start(); who it is, for log and statistics, in a few words. The
- * descriptor is the party's from now on, but for a terminal's.
+ * descriptor is the program's from now on, but for a terminal's.
  */
-void party_come(struct party *party, int fd, const char *who);
+void program_come(struct program *program, int fd, const char *who);
 
 /* As the connection's stir() and close(). */
-void party_stir(struct party *party);
-void party_close(struct party *party);
+void program_stir(struct program *program);
+void program_close(struct program *program);
 
 #endif
