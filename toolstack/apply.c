@@ -6,7 +6,7 @@
 
 #include "toolstack/command.h"
 #include "toolstack/difference.h"
-#include "toolstack/hold.h"
+#include "toolstack/edit.h"
 #include "toolstack/plug.h"
 
 struct apply {
@@ -15,7 +15,7 @@ struct apply {
     int ms; /* --wait */
     bool json, dry, quiet, force;
     struct differences differences;
-    struct hold hold;
+    struct edit edit;
     struct device_id *written; /* one for each difference that wants something, in their order */
     size_t written_count;
     const struct difference *closing; /* its backend was asked to close, and has not; or NULL */
@@ -74,7 +74,7 @@ static int await_new(struct apply *apply)
 /* A new one that failed would be in the way of what there was. */
 static void take_back(struct apply *apply)
 {
-    const struct plugged *had = &apply->differences.have;
+    const struct present *had = &apply->differences.have;
     struct roster roster = ROSTER_OF(apply->differences.domid);
     struct device_id id;
 
@@ -101,7 +101,7 @@ static int change(struct apply *apply)
     if (rc == 0)
         rc = await_new(apply);
     if (rc == 0)
-        rc = hold_commit(&apply->tool, &apply->hold);
+        rc = edit_commit(&apply->tool, &apply->edit);
     if (rc < 0)
         take_back(apply);
     return rc;
@@ -113,10 +113,10 @@ static int stage(struct apply *apply)
     const struct config *want = &apply->differences.want;
     int rc = 0;
 
-    apply->hold.config.count = 0;
+    apply->edit.config.count = 0;
     for (size_t i = 0; i < want->count && rc == 0; i++)
-        rc = hold_put(&apply->tool, &apply->hold, &want->channels[i]);
-    return rc == 0 ? hold_stage(&apply->tool, &apply->hold) : rc;
+        rc = edit_put(&apply->tool, &apply->edit, &want->channels[i]);
+    return rc == 0 ? edit_stage(&apply->tool, &apply->edit) : rc;
 }
 
 static int apply_held(struct apply *apply)
@@ -147,7 +147,7 @@ static int apply_read(struct apply *apply)
         differences_print(&apply->differences);
         return 0;
     }
-    rc = hold_open(tool, apply->differences.domid, &apply->hold);
+    rc = edit_open(tool, apply->differences.domid, &apply->edit);
     return rc == 0 ? apply_held(apply) : rc;
 }
 
@@ -155,12 +155,12 @@ static int apply_parsed(struct apply *apply)
 {
     int rc = tool_open(&apply->tool, "apply", apply->file);
 
-    apply->hold = HOLD_NONE;
+    apply->edit = EDIT_NONE;
     if (rc == 0) {
         rc = apply_read(apply);
         differences_free(&apply->differences);
     }
-    hold_close(&apply->hold);
+    edit_close(&apply->edit);
     tool_close(&apply->tool);
     return rc < 0 ? EXIT_FAILURE : command_flush("apply");
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "toolstack/command.h"
-#include "toolstack/hold.h"
+#include "toolstack/edit.h"
 #include "toolstack/plug.h"
 #include "toolstack/spec-json.h"
 
@@ -19,15 +19,15 @@ static int find_frontend(struct tool *tool, const char *text, domid_t *domid)
 }
 
 /* Waits for the backend, and makes the record valid. */
-static int settle(struct tool *tool, struct hold *hold, const struct spec *channel,
+static int settle(struct tool *tool, struct edit *edit, const struct spec *channel,
                   const struct device_id *id, int ms)
 {
     int rc = plug_await(tool, channel, id, ms);
 
-    return rc == 0 ? hold_commit(tool, hold) : rc;
+    return rc == 0 ? edit_commit(tool, edit) : rc;
 }
 
-static int plug(struct tool *tool, struct hold *hold, const struct spec *channel,
+static int plug(struct tool *tool, struct edit *edit, const struct spec *channel,
                 domid_t frontend, int ms)
 {
     struct roster roster = ROSTER_OF(frontend);
@@ -40,34 +40,34 @@ static int plug(struct tool *tool, struct hold *hold, const struct spec *channel
     roster_free(&roster);
     if (rc < 0)
         return rc;
-    rc = settle(tool, hold, channel, &id, ms);
+    rc = settle(tool, edit, channel, &id, ms);
     if (rc < 0)
         plug_remove(tool, &id, channel->name);
     return rc;
 }
 
-static int attach_held(struct tool *tool, struct hold *hold, domid_t frontend,
+static int attach_held(struct tool *tool, struct edit *edit, domid_t frontend,
                        const struct spec *channel, int ms)
 {
-    int rc = hold_put(tool, hold, channel);
+    int rc = edit_put(tool, edit, channel);
 
     if (rc == 0)
-        rc = hold_stage(tool, hold);
-    return rc == 0 ? plug(tool, hold, channel, frontend, ms) : rc;
+        rc = edit_stage(tool, edit);
+    return rc == 0 ? plug(tool, edit, channel, frontend, ms) : rc;
 }
 
 static int attach(struct tool *tool, const char *domain, const struct spec *channel, int ms)
 {
     domid_t frontend;
-    struct hold hold;
+    struct edit edit;
     int rc = find_frontend(tool, domain, &frontend);
 
     if (rc < 0)
         return rc;
-    rc = hold_open(tool, frontend, &hold);
+    rc = edit_open(tool, frontend, &edit);
     if (rc == 0)
-        rc = attach_held(tool, &hold, frontend, channel, ms);
-    hold_close(&hold);
+        rc = attach_held(tool, &edit, frontend, channel, ms);
+    edit_close(&edit);
     return rc;
 }
 

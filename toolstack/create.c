@@ -10,7 +10,7 @@
 
 #include "toolstack/command.h"
 #include "toolstack/config.h"
-#include "toolstack/hold.h"
+#include "toolstack/edit.h"
 #include "toolstack/identity.h"
 #include "toolstack/plug.h"
 
@@ -23,9 +23,9 @@ struct creation {
 
     struct tool tool;
     domid_t domid;
-    struct device_id *ids; /* of the channels plugged so far, in the config's order */
-    size_t plugged;
-    struct hold hold; /* from before there is a domain, so that the daemon leaves it to us */
+    struct device_id *ids; /* of the channels written so far, in the config's order */
+    size_t written;
+    struct edit edit; /* from before there is a domain, so that the daemon leaves it to us */
 };
 
 static int check_backend(struct creation *creation, const struct spec *channel)
@@ -94,14 +94,14 @@ static int plug_channels(struct creation *creation)
     domid_t backend;
     int rc = 0;
 
-    while (rc == 0 && creation->plugged < creation->config.count) {
-        const struct spec *channel = &creation->config.channels[creation->plugged];
+    while (rc == 0 && creation->written < creation->config.count) {
+        const struct spec *channel = &creation->config.channels[creation->written];
 
         rc = plug_find_backend(&creation->tool, channel, roster.frontend, &backend);
         if (rc == 0)
             rc = plug_write(&creation->tool, channel, &roster, backend,
-                            &creation->ids[creation->plugged]);
-        creation->plugged += rc == 0;
+                            &creation->ids[creation->written]);
+        creation->written += rc == 0;
     }
     roster_free(&roster);
     return rc;
@@ -111,7 +111,7 @@ static int await_channels(struct creation *creation)
 {
     int rc = 0;
 
-    for (size_t i = 0; i < creation->plugged && rc == 0; i++)
+    for (size_t i = 0; i < creation->written && rc == 0; i++)
         rc = plug_await(&creation->tool, &creation->config.channels[i], &creation->ids[i],
                         creation->ms);
     return rc;
@@ -131,10 +131,10 @@ static int unpause(struct creation *creation)
 
 static void destroy(struct creation *creation)
 {
-    while (creation->plugged > 0) {
-        creation->plugged--;
-        plug_remove(&creation->tool, &creation->ids[creation->plugged],
-                    creation->config.channels[creation->plugged].name);
+    while (creation->written > 0) {
+        creation->written--;
+        plug_remove(&creation->tool, &creation->ids[creation->written],
+                    creation->config.channels[creation->written].name);
     }
     if (libxl_domain_destroy(creation->tool.ctx, creation->domid, NULL))
         tool_complain(&creation->tool, "cannot destroy the domain (try xl destroy %u)",
@@ -144,15 +144,15 @@ static void destroy(struct creation *creation)
 /* What it is to have, replacing what an earlier life of the same uuid had. */
 static int stage(struct creation *creation)
 {
-    struct hold *hold = &creation->hold;
-    int rc = hold_enter(&creation->tool, creation->domid, hold);
+    struct edit *edit = &creation->edit;
+    int rc = edit_enter(&creation->tool, creation->domid, edit);
 
-    free(hold->config.name);
-    hold->config.name = rc == 0 ? strdup(creation->config.name) : NULL;
-    hold->config.count = 0;
+    free(edit->config.name);
+    edit->config.name = rc == 0 ? strdup(creation->config.name) : NULL;
+    edit->config.count = 0;
     for (size_t i = 0; i < creation->config.count && rc == 0; i++)
-        rc = hold_put(&creation->tool, hold, &creation->config.channels[i]);
-    return rc == 0 ? hold_stage(&creation->tool, hold) : rc;
+        rc = edit_put(&creation->tool, edit, &creation->config.channels[i]);
+    return rc == 0 ? edit_stage(&creation->tool, edit) : rc;
 }
 
 /* There is a domain now: its channels, or nothing. */
@@ -165,7 +165,7 @@ static int furnish(struct creation *creation)
     if (rc == 0)
         rc = await_channels(creation);
     if (rc == 0)
-        rc = hold_commit(&creation->tool, &creation->hold);
+        rc = edit_commit(&creation->tool, &creation->edit);
     if (rc == 0)
         rc = unpause(creation);
     if (rc < 0)
@@ -192,15 +192,15 @@ static int create_read(struct creation *creation)
 {
     int rc = tool_open(&creation->tool, "create", creation->file);
 
-    creation->hold = HOLD_NONE;
+    creation->edit = EDIT_NONE;
     if (rc == 0)
-        rc = creation->hold.locks = record_lock(&creation->tool, creation->config.name);
+        rc = creation->edit.locks = record_lock(&creation->tool, creation->config.name);
     if (rc >= 0) {
         creation->ids = calloc(creation->config.count + 1, sizeof(*creation->ids));
         rc = creation->ids ? create(creation) : -ENOMEM;
     }
     free(creation->ids);
-    hold_close(&creation->hold);
+    edit_close(&creation->edit);
     tool_close(&creation->tool);
     return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -15,7 +15,7 @@
 
 struct daemon {
     struct tool tool;
-    struct declared_dirs dirs;
+    struct config_dirs dirs;
     struct reconcile reconcile;
     int releases; /* an inotify descriptor: somebody gave up a lock */
 };
@@ -118,7 +118,7 @@ static int serve(struct daemon *daemon)
 }
 
 /* A directory that somebody named is meant to be there. */
-static void check_dirs(const struct declared_dirs *dirs)
+static void check_dirs(const struct config_dirs *dirs)
 {
     for (size_t i = 0; i < dirs->count; i++)
         if (access(dirs->dirs[i], R_OK | X_OK) < 0)
@@ -167,7 +167,7 @@ static int run(const struct command *command, int argc, char **argv)
     tool_be_service();
     check_dirs(&daemon.dirs);
     if (daemon.dirs.count == 0)
-        daemon.dirs = (struct declared_dirs){.dirs = usual, .count = 2};
+        daemon.dirs = (struct config_dirs){.dirs = usual, .count = 2};
     return daemon_run(&daemon);
 }
 

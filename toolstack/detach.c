@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "toolstack/command.h"
-#include "toolstack/hold.h"
+#include "toolstack/edit.h"
 #include "toolstack/plug.h"
 
 struct detach {
@@ -20,16 +20,16 @@ static int close_channel(struct tool *tool, const struct detach *detach, const s
 }
 
 /* So that it does not come back. */
-static int stage_without(struct tool *tool, struct hold *hold, const struct device_id *id)
+static int stage_without(struct tool *tool, struct edit *edit, const struct device_id *id)
 {
     char name[DEVICE_NAME_MAX + 1];
 
     int rc = device_name_of(tool->store, id, name);
 
     if (rc == 0)
-        config_drop(&hold->config, name);
+        config_drop(&edit->config, name);
     if (rc == 0 || rc == -ENOENT)
-        return hold_stage(tool, hold);
+        return edit_stage(tool, edit);
     tool_complain(tool, "%s", tool_why(rc));
     return rc;
 }
@@ -37,19 +37,19 @@ static int stage_without(struct tool *tool, struct hold *hold, const struct devi
 static int unplug_recorded(struct tool *tool, const struct detach *detach,
                            const struct device_id *id)
 {
-    struct hold hold;
-    int rc = hold_open(tool, id->frontend, &hold);
+    struct edit edit;
+    int rc = edit_open(tool, id->frontend, &edit);
 
     if (rc == 0)
-        rc = stage_without(tool, &hold, id);
+        rc = stage_without(tool, &edit, id);
     if (rc == 0)
         rc = close_channel(tool, detach, id);
     /* Before it is removed: of both, what fails then can be tried again. */
     if (rc == 0)
-        rc = hold_commit(tool, &hold);
+        rc = edit_commit(tool, &edit);
     if (rc == 0)
         rc = plug_remove(tool, id, detach->name);
-    hold_close(&hold);
+    edit_close(&edit);
     return rc;
 }
 

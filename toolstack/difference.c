@@ -77,7 +77,7 @@ static int compare(struct tool *tool, struct differences *differences, struct sp
 
 static void find_extra(struct differences *differences)
 {
-    const struct plugged *have = &differences->have;
+    const struct present *have = &differences->have;
 
     for (size_t i = 0; i < have->config.count; i++)
         if (!config_find(&differences->want, have->config.channels[i].name))
@@ -91,11 +91,11 @@ int differences_refresh(struct tool *tool, struct differences *differences)
 {
     int rc;
 
-    plugged_free(&differences->have);
+    present_free(&differences->have);
     free(differences->items);
     differences->items = NULL;
     differences->count = 0;
-    rc = plugged_read(tool, differences->domid, &differences->have);
+    rc = present_read(tool, differences->domid, &differences->have);
     if (rc == 0)
         differences->items = calloc(differences->want.count + differences->have.config.count + 1,
                                     sizeof(*differences->items));
@@ -151,7 +151,7 @@ int differences_read(struct tool *tool, const char *file, bool json, const char 
 void differences_free(struct differences *differences)
 {
     free(differences->items);
-    plugged_free(&differences->have);
+    present_free(&differences->have);
     config_free(&differences->want);
 }
 

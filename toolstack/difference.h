@@ -8,7 +8,7 @@
 #include <json-c/json.h>
 
 #include "toolstack/config.h"
-#include "toolstack/plugged.h"
+#include "toolstack/present.h"
 #include "toolstack/tool.h"
 
 /* One channel that is not as declared. */
@@ -22,7 +22,7 @@ struct difference {
 struct differences {
     domid_t domid; /* of the domain */
     struct config want;
-    struct plugged have;
+    struct present have;
     struct difference *items; /* into these two */
     size_t count;
 };

@@ -8,7 +8,7 @@
 
 #include "toolstack/command.h"
 #include "toolstack/hint.h"
-#include "toolstack/plugged.h"
+#include "toolstack/present.h"
 #include "toolstack/spec-json.h"
 #include "toolstack/view.h"
 
@@ -160,7 +160,7 @@ static struct json_object *channel_json(struct tool *tool, const struct device_i
 {
     struct spec spec;
 
-    return plugged_read_one(tool, id, &spec) == 0 ? spec_to_json(&spec) : NULL;
+    return present_read_one(tool, id, &spec) == 0 ? spec_to_json(&spec) : NULL;
 }
 
 static int print_json(struct tool *tool, const struct views *views)

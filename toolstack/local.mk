@@ -3,11 +3,11 @@ noinst_LTLIBRARIES += libtoolstack.la
 libtoolstack_la_SOURCES = \
 	toolstack/config.c toolstack/config.h \
 	toolstack/devices.c toolstack/devices.h \
-	toolstack/hold.c toolstack/hold.h \
+	toolstack/edit.c toolstack/edit.h \
 	toolstack/identity.c toolstack/identity.h \
 	toolstack/plug.c toolstack/plug.h \
-	toolstack/plugged.c toolstack/plugged.h \
-	toolstack/port.c toolstack/port.h \
+	toolstack/present.c toolstack/present.h \
+	toolstack/event-channel.c toolstack/event-channel.h \
 	toolstack/record.c toolstack/record.h \
 	toolstack/roster.c toolstack/roster.h \
 	toolstack/service.c toolstack/service.h \
@@ -26,7 +26,7 @@ xl_vchan_SOURCES = \
 	toolstack/command.h \
 	toolstack/create.c \
 	toolstack/daemon.c \
-	toolstack/declared.c toolstack/declared.h \
+	toolstack/config-search.c toolstack/config-search.h \
 	toolstack/detach.c \
 	toolstack/diff.c \
 	toolstack/difference.c toolstack/difference.h \

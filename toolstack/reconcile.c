@@ -7,7 +7,7 @@
 #include <string.h>
 #include <libxl_utils.h>
 
-#include "toolstack/hold.h"
+#include "toolstack/edit.h"
 #include "toolstack/identity.h"
 #include "toolstack/plug.h"
 
@@ -255,15 +255,15 @@ static bool is_barred(const struct reconcile *reconcile, domid_t domid)
  * the first has stopped for that, or it has the name; any other never.
  */
 static int check_holder(struct reconcile *reconcile, struct known *known, const char *name,
-                        const struct hold *hold)
+                        const struct edit *edit)
 {
     domid_t holder;
 
-    if (identity_by_uuid(reconcile->tool, hold->uuid, (uint32_t)hold->config.domid, &holder) < 0)
+    if (identity_by_uuid(reconcile->tool, edit->uuid, (uint32_t)edit->config.domid, &holder) < 0)
         holder = known->domid;
     if (holder == known->domid || is_barred(reconcile, holder))
         return !known->second || strcmp(name, known->comes_as) == 0 ||
-                       is_suspended(reconcile, hold->uuid)
+                       is_suspended(reconcile, edit->uuid)
                    ? 0
                    : -EEXIST;
     if (!known->second)
@@ -298,11 +298,11 @@ static bool is_taken(struct reconcile *reconcile, domid_t domid, const char *nam
 
 /* --- what it is to have --- */
 
-static int keep(struct reconcile *reconcile, struct hold *hold)
+static int keep(struct reconcile *reconcile, struct edit *edit)
 {
-    int rc = hold_stage(reconcile->tool, hold);
+    int rc = edit_stage(reconcile->tool, edit);
 
-    return rc == 0 ? hold_commit(reconcile->tool, hold) : rc;
+    return rc == 0 ? edit_commit(reconcile->tool, edit) : rc;
 }
 
 static int check_file(struct reconcile *reconcile, domid_t domid, const char *name, bool by_name)
@@ -319,18 +319,18 @@ static int check_file(struct reconcile *reconcile, domid_t domid, const char *na
 }
 
 /* A domain that plain xl created: from now on it has a record. */
-static int adopt(struct reconcile *reconcile, domid_t domid, const char *name, struct hold *hold)
+static int adopt(struct reconcile *reconcile, domid_t domid, const char *name, struct edit *edit)
 {
     struct config found;
     bool by_name;
-    int rc = declared_find(reconcile->tool, reconcile->dirs, name, hold->uuid, &found, &by_name);
+    int rc = config_search(reconcile->tool, reconcile->dirs, name, edit->uuid, &found, &by_name);
 
     if (rc == 0)
         rc = found.count ? check_file(reconcile, domid, name, by_name) : -ENOENT;
     for (size_t i = 0; i < found.count && rc == 0; i++)
-        rc = hold_put(reconcile->tool, hold, &found.channels[i]);
+        rc = edit_put(reconcile->tool, edit, &found.channels[i]);
     config_free(&found);
-    return rc == 0 ? keep(reconcile, hold) : rc;
+    return rc == 0 ? keep(reconcile, edit) : rc;
 }
 
 /*
@@ -338,7 +338,7 @@ static int adopt(struct reconcile *reconcile, domid_t domid, const char *name, s
  * it is there.
  */
 static int find_declared(struct reconcile *reconcile, struct known *known, const char *name,
-                         struct hold *hold)
+                         struct edit *edit)
 {
     int rc;
 
@@ -346,32 +346,32 @@ static int find_declared(struct reconcile *reconcile, struct known *known, const
     if (known->looked || known->named)
         return -ENOENT;
     known->looked = true;
-    rc = hold_read(reconcile->tool, known->domid, hold);
-    return rc == 0 ? adopt(reconcile, known->domid, name, hold) : rc;
+    rc = edit_read(reconcile->tool, known->domid, edit);
+    return rc == 0 ? adopt(reconcile, known->domid, name, edit) : rc;
 }
 
 /* What xenstore has takes the place of a record that could not be read. */
-static int restore_record(struct reconcile *reconcile, domid_t domid, struct hold *hold)
+static int restore_record(struct reconcile *reconcile, domid_t domid, struct edit *edit)
 {
-    int rc = hold_read(reconcile->tool, domid, hold);
+    int rc = edit_read(reconcile->tool, domid, edit);
 
-    return rc == 0 ? keep(reconcile, hold) : rc;
+    return rc == 0 ? keep(reconcile, edit) : rc;
 }
 
 /* What the domain is to have. -ENOENT: nobody declared anything. */
 static int read_declared(struct reconcile *reconcile, struct known *known, const char *name,
-                         struct hold *hold)
+                         struct edit *edit)
 {
-    int rc = identity_uuid(reconcile->tool, known->domid, hold->uuid);
+    int rc = identity_uuid(reconcile->tool, known->domid, edit->uuid);
 
     if (rc == 0)
-        rc = record_read(reconcile->tool, hold->uuid, &hold->config);
+        rc = record_read(reconcile->tool, edit->uuid, &edit->config);
     if (rc == -ENOENT)
-        return find_declared(reconcile, known, name, hold);
+        return find_declared(reconcile, known, name, edit);
     if (rc == -EBADMSG)
-        return restore_record(reconcile, known->domid, hold);
+        return restore_record(reconcile, known->domid, edit);
     if (rc == 0)
-        rc = check_holder(reconcile, known, name, hold);
+        rc = check_holder(reconcile, known, name, edit);
     watch_name(reconcile, known, rc == -EEXIST && !known->barred);
     return rc;
 }
@@ -384,7 +384,7 @@ static bool backend_is_there(struct reconcile *reconcile, const struct spec *cha
            (backend == reconcile->tool->own || is_alive(reconcile, backend));
 }
 
-/* True: plugged. */
+/* True: present. */
 static bool plug_missing(struct reconcile *reconcile, struct roster *roster,
                          const struct spec *channel, bool is_new)
 {
@@ -404,27 +404,27 @@ static bool plug_missing(struct reconcile *reconcile, struct roster *roster,
 }
 
 /* The record names the backend from now on by its uuid. True: it did not before. */
-static bool bind_backend(struct reconcile *reconcile, struct hold *hold,
+static bool bind_backend(struct reconcile *reconcile, struct edit *edit,
                          const struct spec *channel)
 {
     struct spec before = *channel;
 
-    return hold_put(reconcile->tool, hold, &before) == 0 && !spec_equal(&before, channel);
+    return edit_put(reconcile->tool, edit, &before) == 0 && !spec_equal(&before, channel);
 }
 
 /* True: the record is to be written. */
-static bool plug_declared(struct reconcile *reconcile, domid_t domid, struct hold *hold,
+static bool plug_declared(struct reconcile *reconcile, domid_t domid, struct edit *edit,
                           bool is_new)
 {
     struct roster roster = ROSTER_OF(domid);
-    const struct config *config = &hold->config;
+    const struct config *config = &edit->config;
     bool changed = false;
 
     if (roster_update(&roster, reconcile->tool->store) == 0)
         for (size_t i = 0; i < config->count; i++)
             if (!roster_has_name(&roster, config->channels[i].name) &&
                 plug_missing(reconcile, &roster, &config->channels[i], is_new))
-                changed |= bind_backend(reconcile, hold, &config->channels[i]);
+                changed |= bind_backend(reconcile, edit, &config->channels[i]);
     roster_free(&roster);
     return changed;
 }
@@ -432,21 +432,21 @@ static bool plug_declared(struct reconcile *reconcile, domid_t domid, struct hol
 static void check_locked(struct reconcile *reconcile, domid_t domid, const char *name)
 {
     struct known *known = know(reconcile, domid);
-    struct hold hold = HOLD_NONE;
+    struct edit edit = EDIT_NONE;
     bool is_new, moved;
 
     if (!known || known->barred)
         return;
     is_new = !known->looked;
-    if (read_declared(reconcile, known, name, &hold) == 0) {
+    if (read_declared(reconcile, known, name, &edit) == 0) {
         known->looked = true;
-        moved = hold.config.domid != domid;
-        hold.config.domid = domid;
-        record_touch(hold.uuid);
-        if (plug_declared(reconcile, domid, &hold, is_new) || moved)
-            keep(reconcile, &hold);
+        moved = edit.config.domid != domid;
+        edit.config.domid = domid;
+        record_touch(edit.uuid);
+        if (plug_declared(reconcile, domid, &edit, is_new) || moved)
+            keep(reconcile, &edit);
     }
-    hold_close(&hold);
+    edit_close(&edit);
 }
 
 /* The lock of the name is there: the record's, too. */

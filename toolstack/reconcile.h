@@ -7,7 +7,7 @@
 #ifndef TOOLSTACK_RECONCILE_H
 #define TOOLSTACK_RECONCILE_H
 
-#include "toolstack/declared.h"
+#include "toolstack/config-search.h"
 #include "toolstack/devices.h"
 #include "toolstack/tool.h"
 
@@ -30,7 +30,7 @@ struct known {
 
 struct reconcile {
     struct tool *tool;
-    const struct declared_dirs *dirs;
+    const struct config_dirs *dirs;
     int locks; /* record_open_locks() */
 
     libxl_dominfo *domains; /* of the look under way */

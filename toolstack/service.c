@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "toolstack/devices.h"
-#include "toolstack/port.h"
+#include "toolstack/event-channel.h"
 #include "toolstack/traffic.h"
 
 /* Held by vchan-backend as long as it runs. */
@@ -133,16 +133,16 @@ static bool is_up(struct tool *tool, const struct device_id *id, const char *fro
 }
 
 /* What Xen says of the event channel of a device that is up. */
-static enum port_use use_of_port(struct tool *tool, const struct device_id *id)
+static enum event_channel_use use_of_port(struct tool *tool, const struct device_id *id)
 {
-    struct port port = {.use = PORT_UNKNOWN};
+    struct event_channel port = {.use = EVENT_CHANNEL_UNKNOWN};
     char dir[DEVICE_PATH_MAX];
     uint32_t number;
 
     device_frontend_path(id, dir);
     if (is_up(tool, id, dir) &&
         store_read_number(tool->store, dir, "event-channel", UINT32_MAX, &number) == 0)
-        port_look(tool, id->frontend, number, &port);
+        event_channel_look(tool, id->frontend, number, &port);
     return port.use;
 }
 
@@ -156,15 +156,15 @@ static bool is_held_up(struct tool *tool, const struct device_id *id)
 
 enum served service_serves(struct tool *tool, const struct device_id *id)
 {
-    enum port_use use;
+    enum event_channel_use use;
 
     if (id->backend == DEVICE_BACKEND_UNKNOWN)
         return SERVED_UNKNOWN;
     if (is_held_up(tool, id))
         return SERVED_NO;
     use = use_of_port(tool, id);
-    if (use != PORT_UNKNOWN)
-        return use == PORT_BOUND ? SERVED_YES : SERVED_NO;
+    if (use != EVENT_CHANNEL_UNKNOWN)
+        return use == EVENT_CHANNEL_BOUND ? SERVED_YES : SERVED_NO;
     if (id->backend != tool->own)
         return SERVED_UNKNOWN;
     return side_is_played(id) ? SERVED_YES : SERVED_NO;

@@ -9,7 +9,7 @@
 #include "toolstack/command.h"
 #include "toolstack/hint.h"
 #include "toolstack/json.h"
-#include "toolstack/port.h"
+#include "toolstack/event-channel.h"
 #include "toolstack/view.h"
 
 struct show {
@@ -42,17 +42,17 @@ static void read_port(struct show *show)
 {
     char domain[TOOL_NAME_MAX];
     uint32_t number;
-    struct port port;
+    struct event_channel port;
 
     if (parse_number(show->view.texts[VIEW_EVENT_CHANNEL], UINT32_MAX, &number) < 0)
         return;
-    port_look(&show->tool, show->view.id.frontend, number, &port);
+    event_channel_look(&show->tool, show->view.id.frontend, number, &port);
     tool_domain_name(&show->tool, port.peer, domain);
-    if (port.use == PORT_UNBOUND)
+    if (port.use == EVENT_CHANNEL_UNBOUND)
         snprintf(show->port, sizeof(show->port), "unbound, for %s", domain);
-    else if (port.use == PORT_BOUND)
+    else if (port.use == EVENT_CHANNEL_BOUND)
         snprintf(show->port, sizeof(show->port), "bound to port %u of %s", port.number, domain);
-    else if (port.use == PORT_CLOSED)
+    else if (port.use == EVENT_CHANNEL_CLOSED)
         snprintf(show->port, sizeof(show->port), "not in use");
     else
         snprintf(show->port, sizeof(show->port), "unknown: %s", strerror(port.error));

@@ -2,15 +2,15 @@
 /*
  * Finding the file that declares a domain which plain xl created: xl keeps no link to it.
  */
-#ifndef TOOLSTACK_DECLARED_H
-#define TOOLSTACK_DECLARED_H
+#ifndef TOOLSTACK_CONFIG_SEARCH_H
+#define TOOLSTACK_CONFIG_SEARCH_H
 
 #include "toolstack/config.h"
 #include "toolstack/record.h"
 #include "toolstack/tool.h"
 
 /* Where it is looked for. */
-struct declared_dirs {
+struct config_dirs {
     const char **dirs;
     size_t count;
 };
@@ -24,7 +24,7 @@ struct declared_dirs {
  * -ENOENT: there is none (says nothing). Another negative errno, after saying why: several files,
  * or a mistake in it.
  */
-int declared_find(struct tool *tool, const struct declared_dirs *dirs, const char *name,
+int config_search(struct tool *tool, const struct config_dirs *dirs, const char *name,
                   const char *uuid, struct config *config, bool *by_name);
 
 #endif

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <xenctrl.h> /* before xen/xen.h, which it has show all */
 
-#include "toolstack/port.h"
+#include "toolstack/event-channel.h"
 
 #include <errno.h>
 
-static void take_status(const xc_evtchn_status_t *status, struct port *port)
+static void take_status(const xc_evtchn_status_t *status, struct event_channel *port)
 {
     if (status->status == EVTCHNSTAT_unbound)
-        *port = (struct port){.use = PORT_UNBOUND, .peer = (domid_t)status->u.unbound.dom};
+        *port = (struct event_channel){.use = EVENT_CHANNEL_UNBOUND, .peer = (domid_t)status->u.unbound.dom};
     else if (status->status == EVTCHNSTAT_interdomain)
-        *port = (struct port){.use = PORT_BOUND,
+        *port = (struct event_channel){.use = EVENT_CHANNEL_BOUND,
                               .peer = (domid_t)status->u.interdomain.dom,
                               .number = status->u.interdomain.port};
     else
-        *port = (struct port){.use = PORT_CLOSED};
+        *port = (struct event_channel){.use = EVENT_CHANNEL_CLOSED};
 }
 
-void port_look(struct tool *tool, domid_t domid, uint32_t number, struct port *port)
+void event_channel_look(struct tool *tool, domid_t domid, uint32_t number, struct event_channel *port)
 {
     xc_evtchn_status_t status = {.dom = domid, .port = number};
 
@@ -26,5 +26,5 @@ void port_look(struct tool *tool, domid_t domid, uint32_t number, struct port *p
     if (tool->xc && xc_evtchn_status(tool->xc, &status) == 0)
         take_status(&status, port);
     else
-        *port = (struct port){.use = PORT_UNKNOWN, .error = errno};
+        *port = (struct event_channel){.use = EVENT_CHANNEL_UNKNOWN, .error = errno};
 }

@@ -2,30 +2,30 @@
 /*
  * The channels that a domain has, as declarations: read back from T, the toolstack's own copy.
  */
-#ifndef TOOLSTACK_PLUGGED_H
-#define TOOLSTACK_PLUGGED_H
+#ifndef TOOLSTACK_PRESENT_H
+#define TOOLSTACK_PRESENT_H
 
 #include "state/spec.h"
 #include "toolstack/config.h"
 #include "toolstack/tool.h"
 
-struct plugged {
+struct present {
     struct device_id *ids; /* one for each channel of: */
     struct config config;  /* without a name; backends as identity_set_backend() has them */
 };
 
 /*
  * Reads the channels of a domain whose both ends are there. What T does not describe in full is
- * left out. 0, and the caller owns it: plugged_free(); or a negative errno, and *plugged is empty.
+ * left out. 0, and the caller owns it: present_free(); or a negative errno, and *present is empty.
  * Says nothing.
  */
-int plugged_read(struct tool *tool, domid_t frontend, struct plugged *plugged);
-void plugged_free(struct plugged *plugged);
+int present_read(struct tool *tool, domid_t frontend, struct present *present);
+void present_free(struct present *present);
 
 /*
  * Reads one channel. 0; -EINVAL: what T says makes no channel; -ENOENT: its backend's domain has just
  * gone; or another negative errno. Says nothing.
  */
-int plugged_read_one(struct tool *tool, const struct device_id *id, struct spec *channel);
+int present_read_one(struct tool *tool, const struct device_id *id, struct spec *channel);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "toolstack/hold.h"
+#include "toolstack/edit.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,20 +7,20 @@
 #include <unistd.h>
 
 #include "toolstack/identity.h"
-#include "toolstack/plugged.h"
+#include "toolstack/present.h"
 
-static int read_plugged(struct tool *tool, domid_t domid, struct config *config)
+static int read_present(struct tool *tool, domid_t domid, struct config *config)
 {
-    struct plugged plugged;
-    int rc = plugged_read(tool, domid, &plugged);
+    struct present present;
+    int rc = present_read(tool, domid, &present);
 
     if (rc < 0) {
         tool_complain(tool, "%s", tool_why(rc));
         return rc;
     }
-    *config = plugged.config;
-    plugged.config = (struct config){.count = 0};
-    plugged_free(&plugged);
+    *config = present.config;
+    present.config = (struct config){.count = 0};
+    present_free(&present);
     return 0;
 }
 
@@ -40,11 +40,11 @@ static int set_name(struct tool *tool, domid_t domid, struct config *config)
 }
 
 /* One record, one live domain. */
-static int check_holder(struct tool *tool, domid_t domid, const struct hold *hold)
+static int check_holder(struct tool *tool, domid_t domid, const struct edit *edit)
 {
     domid_t holder;
 
-    if (identity_by_uuid(tool, hold->uuid, (uint32_t)hold->config.domid, &holder) < 0 ||
+    if (identity_by_uuid(tool, edit->uuid, (uint32_t)edit->config.domid, &holder) < 0 ||
         holder == domid)
         return 0;
     tool_complain(tool,
@@ -54,55 +54,55 @@ static int check_holder(struct tool *tool, domid_t domid, const struct hold *hol
     return -EEXIST;
 }
 
-static int read_config(struct tool *tool, domid_t domid, struct hold *hold)
+static int read_config(struct tool *tool, domid_t domid, struct edit *edit)
 {
-    int rc = record_read(tool, hold->uuid, &hold->config);
+    int rc = record_read(tool, edit->uuid, &edit->config);
 
     if (rc == -ENOENT || rc == -EBADMSG)
-        return read_plugged(tool, domid, &hold->config);
+        return read_present(tool, domid, &edit->config);
     return rc;
 }
 
-static int find_uuid(struct tool *tool, domid_t domid, struct hold *hold)
+static int find_uuid(struct tool *tool, domid_t domid, struct edit *edit)
 {
-    if (identity_uuid(tool, domid, hold->uuid) == 0)
+    if (identity_uuid(tool, domid, edit->uuid) == 0)
         return 0;
     tool_complain(tool, "the domain went away");
     return -ESRCH;
 }
 
-int hold_read(struct tool *tool, domid_t domid, struct hold *hold)
+int edit_read(struct tool *tool, domid_t domid, struct edit *edit)
 {
-    int rc = find_uuid(tool, domid, hold);
+    int rc = find_uuid(tool, domid, edit);
 
     if (rc < 0)
         return rc;
-    rc = read_config(tool, domid, hold);
+    rc = read_config(tool, domid, edit);
     if (rc == 0)
-        rc = check_holder(tool, domid, hold);
+        rc = check_holder(tool, domid, edit);
     if (rc == 0)
-        rc = set_name(tool, domid, &hold->config);
-    hold->config.domid = domid;
+        rc = set_name(tool, domid, &edit->config);
+    edit->config.domid = domid;
     return rc;
 }
 
-int hold_enter(struct tool *tool, domid_t domid, struct hold *hold)
+int edit_enter(struct tool *tool, domid_t domid, struct edit *edit)
 {
-    int rc = find_uuid(tool, domid, hold);
+    int rc = find_uuid(tool, domid, edit);
 
     if (rc == 0)
-        rc = record_wait_lock(tool, hold->locks, hold->uuid);
-    return rc == 0 ? hold_read(tool, domid, hold) : rc;
+        rc = record_wait_lock(tool, edit->locks, edit->uuid);
+    return rc == 0 ? edit_read(tool, domid, edit) : rc;
 }
 
-int hold_open(struct tool *tool, domid_t domid, struct hold *hold)
+int edit_open(struct tool *tool, domid_t domid, struct edit *edit)
 {
     char name[TOOL_NAME_MAX];
 
-    *hold = HOLD_NONE;
+    *edit = EDIT_NONE;
     tool_domain_key(tool, domid, name);
-    hold->locks = record_lock(tool, name);
-    return hold->locks < 0 ? hold->locks : hold_enter(tool, domid, hold);
+    edit->locks = record_lock(tool, name);
+    return edit->locks < 0 ? edit->locks : edit_enter(tool, domid, edit);
 }
 
 /* A record that holds a devid twice cannot be read back. */
@@ -121,11 +121,11 @@ static int check_devid(struct tool *tool, const struct config *config,
     return 0;
 }
 
-int hold_put(struct tool *tool, struct hold *hold, const struct spec *channel)
+int edit_put(struct tool *tool, struct edit *edit, const struct spec *channel)
 {
     struct spec lasting = *channel;
     domid_t backend;
-    int rc = check_devid(tool, &hold->config, channel);
+    int rc = check_devid(tool, &edit->config, channel);
 
     if (rc < 0)
         return rc;
@@ -137,34 +137,34 @@ int hold_put(struct tool *tool, struct hold *hold, const struct spec *channel)
         if (lasting.backend_uuid[0] != '\0' && identity_is_id(lasting.backend))
             lasting.backend[0] = '\0';
     }
-    rc = config_put(&hold->config, &lasting);
+    rc = config_put(&edit->config, &lasting);
     if (rc < 0)
         tool_complain(tool, "%s", tool_why(rc));
     return rc;
 }
 
-int hold_stage(struct tool *tool, struct hold *hold)
+int edit_stage(struct tool *tool, struct edit *edit)
 {
-    int rc = record_stage(tool, hold->uuid, &hold->config);
+    int rc = record_stage(tool, edit->uuid, &edit->config);
 
-    hold->staged = rc == 0;
+    edit->staged = rc == 0;
     return rc;
 }
 
-int hold_commit(struct tool *tool, struct hold *hold)
+int edit_commit(struct tool *tool, struct edit *edit)
 {
-    int rc = record_commit(tool, hold->uuid);
+    int rc = record_commit(tool, edit->uuid);
 
-    hold->staged = rc < 0;
+    edit->staged = rc < 0;
     return rc;
 }
 
-void hold_close(struct hold *hold)
+void edit_close(struct edit *edit)
 {
-    if (hold->staged)
-        record_abandon(hold->uuid);
-    if (hold->locks >= 0)
-        close(hold->locks);
-    config_free(&hold->config);
-    *hold = HOLD_NONE;
+    if (edit->staged)
+        record_abandon(edit->uuid);
+    if (edit->locks >= 0)
+        close(edit->locks);
+    config_free(&edit->config);
+    *edit = EDIT_NONE;
 }

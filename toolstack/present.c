@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "toolstack/plugged.h"
+#include "toolstack/present.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include "toolstack/devices.h"
 #include "toolstack/identity.h"
 
-int plugged_read_one(struct tool *tool, const struct device_id *id, struct spec *channel)
+int present_read_one(struct tool *tool, const struct device_id *id, struct spec *channel)
 {
     char dir[DEVICE_PATH_MAX], why[SPEC_WHY_MAX];
     int rc;
@@ -42,20 +42,20 @@ static int read_whole(struct tool *tool, const struct device_id *id, struct spec
 
     if (rc <= 0)
         return rc;
-    rc = plugged_read_one(tool, id, channel);
+    rc = present_read_one(tool, id, channel);
     if (rc == -EINVAL || rc == -ENOENT)
         return 0;
     return rc < 0 ? rc : 1;
 }
 
 static int read_devices(struct tool *tool, domid_t frontend, const struct devices *devices,
-                        struct plugged *plugged)
+                        struct present *present)
 {
-    struct config *config = &plugged->config;
+    struct config *config = &present->config;
 
     config->channels = calloc(devices->count + 1, sizeof(*config->channels));
-    plugged->ids = calloc(devices->count + 1, sizeof(*plugged->ids));
-    if (!config->channels || !plugged->ids)
+    present->ids = calloc(devices->count + 1, sizeof(*present->ids));
+    if (!config->channels || !present->ids)
         return -ENOMEM;
     for (size_t i = 0; i < devices->count; i++) {
         const struct device_id *id = &devices->ids[i];
@@ -66,29 +66,29 @@ static int read_devices(struct tool *tool, domid_t frontend, const struct device
         if (rc < 0)
             return rc;
         if (rc > 0)
-            plugged->ids[config->count++] = *id;
+            present->ids[config->count++] = *id;
     }
     return 0;
 }
 
-int plugged_read(struct tool *tool, domid_t frontend, struct plugged *plugged)
+int present_read(struct tool *tool, domid_t frontend, struct present *present)
 {
     struct devices devices;
     int rc = devices_scan(tool->store, &devices);
 
-    *plugged = (struct plugged){.ids = NULL};
+    *present = (struct present){.ids = NULL};
     if (rc < 0)
         return rc;
-    rc = read_devices(tool, frontend, &devices, plugged);
+    rc = read_devices(tool, frontend, &devices, present);
     devices_free(&devices);
     if (rc < 0)
-        plugged_free(plugged);
+        present_free(present);
     return rc;
 }
 
-void plugged_free(struct plugged *plugged)
+void present_free(struct present *present)
 {
-    free(plugged->ids);
-    config_free(&plugged->config);
-    plugged->ids = NULL;
+    free(present->ids);
+    config_free(&present->config);
+    present->ids = NULL;
 }

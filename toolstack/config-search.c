@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "toolstack/declared.h"
+#include "toolstack/config-search.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -123,7 +123,7 @@ static int read_found(const struct search *search, struct config *config)
     return rc;
 }
 
-int declared_find(struct tool *tool, const struct declared_dirs *dirs, const char *name,
+int config_search(struct tool *tool, const struct config_dirs *dirs, const char *name,
                   const char *uuid, struct config *config, bool *by_name)
 {
     struct search search = {.tool = tool, .name = name, .uuid = uuid};
