@@ -174,7 +174,10 @@ static void drop(struct pvchan *handle)
     handle_unwatch(handle);
     endpoint_close(handle->endpoint);
     handle->endpoint = NULL;
-    plain_withdraw(handle);
+    if (handle->withdraw)
+        handle->withdraw(handle);
+    free(handle->path);
+    handle->path = NULL;
     channel_close(handle->plain);
     handle->plain = NULL;
 }

@@ -40,7 +40,7 @@ struct pvchan_group {
 };
 
 /*
- * Three kinds: named (endpoint), plain server (plain, serves), plain client (plain). A named
+ * Three kinds: named (endpoint), plain server (plain, withdraw), plain client (plain). A named
  * one's channel comes and goes with its endpoint's rings, and may go away before the handle does.
  */
 struct pvchan {
@@ -69,7 +69,7 @@ struct pvchan {
     struct channel_rings rings; /* a named one's */
     enum machine_role role;
     struct channel *plain;
-    bool serves;       /* a plain one: it is the server, and its keys are at path */
+    void (*withdraw)(struct pvchan *channel); /* a plain server's, whose keys are at path: they go */
     char *path;        /* a plain one's */
     size_t path_above; /* so much of path was there before: we made what is below that */
     uint32_t read_size; /* kept, since the channel may be gone */
@@ -110,9 +110,13 @@ void handle_unwatch(struct pvchan *channel);
 void handle_tell(struct pvchan *channel);
 
 /* The channel that the handle has now, or NULL. */
-struct channel *handle_channel(const struct pvchan *channel);
-
-/* Forgets the path; a plain server's keys there go, if they are its own. */
-void plain_withdraw(struct pvchan *channel);
+static inline struct channel *handle_channel(const struct pvchan *handle)
+{
+    if (handle->opened < 0)
+        return NULL; /* not yet, or never */
+    if (!handle->endpoint)
+        return handle->plain;
+    return endpoint_is_connected(handle->endpoint) ? handle->rings.channel : NULL;
+}
 
 #endif

@@ -103,12 +103,10 @@ static int remove_keys(struct store *store, void *arg)
     return store_remove_upward(store, path, above);
 }
 
-void plain_withdraw(struct pvchan *handle)
+static void withdraw(struct pvchan *handle)
 {
-    if (handle->plain && handle->serves && handle->path)
+    if (handle->path)
         store_transaction(handle->group->store, remove_keys, handle);
-    free(handle->path);
-    handle->path = NULL;
 }
 
 static int serve(struct pvchan *handle, unsigned int peer, const char *path, size_t read_size,
@@ -124,7 +122,7 @@ static int serve(struct pvchan *handle, unsigned int peer, const char *path, siz
         rc = channel_serve(handle->group->xen, (domid_t)peer, &orders, owner, &handle->plain);
     if (rc < 0)
         return rc;
-    handle->serves = true;
+    handle->withdraw = withdraw;
     handle->path = strdup(path);
     return handle->path ? store_transaction(handle->group->store, fill_keys, handle)
                             : -ENOMEM;

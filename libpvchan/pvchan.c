@@ -9,15 +9,6 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-struct channel *handle_channel(const struct pvchan *handle)
-{
-    if (handle->opened < 0)
-        return NULL; /* not yet, or never */
-    if (!handle->endpoint)
-        return handle->plain;
-    return endpoint_is_connected(handle->endpoint) ? handle->rings.channel : NULL;
-}
-
 /* Why a handle has no channel: it is not open yet, was not opened, or has come to its end. */
 static int without_channel(const struct pvchan *handle, int end)
 {

@@ -320,7 +320,7 @@ static void explain_loss(struct endpoint *endpoint)
 
 void endpoint_stir(struct endpoint *endpoint)
 {
-    if (endpoint_is_connected(endpoint) && endpoint->ops->stirred)
+    if (endpoint->connected && endpoint->ops->stirred)
         endpoint->ops->stirred(endpoint->arg);
 }
 

@@ -54,8 +54,10 @@ struct endpoint {
 /* What an earlier process of the backend left can be gone on with by the next one. */
 #define ENDPOINT_OFFER "feature-reattach"
 
-/* "frontend" or "backend". */
-const char *endpoint_peer_word(const struct endpoint *endpoint);
+static inline const char *endpoint_peer_word(const struct endpoint *endpoint)
+{
+    return endpoint->role == MACHINE_BACKEND ? "frontend" : "backend";
+}
 
 /* ---- endpoint-acts.c ---- */
 

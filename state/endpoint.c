@@ -20,11 +20,6 @@ static const char *backend_dir(const struct endpoint *endpoint)
     return endpoint->role == MACHINE_BACKEND ? endpoint->own_dir : endpoint->peer_dir;
 }
 
-const char *endpoint_peer_word(const struct endpoint *endpoint)
-{
-    return endpoint->role == MACHINE_BACKEND ? "frontend" : "backend";
-}
-
 /* For the frontend it is the backend's business. */
 static bool can_offer(const struct endpoint *endpoint)
 {

@@ -29,7 +29,7 @@ TESTS += tests/tree/manual-keys.sh
 EXTRA_DIST += tests/tree/completion.sh tests/tree/manual-keys.sh
 
 # What sanitizers have nothing to see in: the tree, what is installed, and the simulator, which is built without them.
-ONCE_TESTS = tests/tree/hardened.sh tests/tree/include-graph.sh tests/tree/installed.sh \
+ONCE_TESTS = tests/tree/circles.sh tests/tree/hardened.sh tests/tree/include-graph.sh tests/tree/installed.sh \
 	tests/sim/drivers.sh tests/sim/host.sh tests/sim/run.sh
 if !ASAN
 TESTS += $(ONCE_TESTS)

@@ -173,7 +173,7 @@ static int print_json(struct tool *tool, const struct views *views)
         struct json_object *object;
 
         hint_look(tool, &views->items[i], &hint);
-        object = view_json(&views->items[i], &hint);
+        object = view_json(&views->items[i], hint_trouble(&views->items[i], &hint), hint.text);
         json_object_object_add(object, "channel", channel_json(tool, &views->items[i].id));
         json_object_array_add(array, object);
     }

@@ -23,7 +23,7 @@ sbin_PROGRAMS += xl-vchan
 xl_vchan_SOURCES = \
 	toolstack/apply.c \
 	toolstack/attach.c \
-	toolstack/command.h \
+	toolstack/command.c toolstack/command.h \
 	toolstack/create.c \
 	toolstack/daemon.c \
 	toolstack/config-search.c toolstack/config-search.h \

@@ -204,7 +204,7 @@ static struct json_object *detail_json(const struct show *show, enum spec_key ke
 
 static void print_json(const struct show *show)
 {
-    struct json_object *object = view_json(&show->view, &show->hint);
+    struct json_object *object = view_json(&show->view, hint_trouble(&show->view, &show->hint), show->hint.text);
 
     for (enum spec_key key = 0; key < SPEC_KEYS; key++)
         if (spec_fields[key].place == SPEC_AT_PRIVATE)

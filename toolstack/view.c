@@ -7,7 +7,6 @@
 #include <time.h>
 
 #include "state/size.h"
-#include "toolstack/hint.h"
 #include "toolstack/json.h"
 
 enum kind { KIND_TEXT, KIND_NUMBER, KIND_STATE, KIND_FLAG };
@@ -181,7 +180,7 @@ enum xenbus_state view_state(const struct view *view, enum view_node node)
     return state;
 }
 
-struct json_object *view_json(const struct view *view, const struct hint *hint)
+struct json_object *view_json(const struct view *view, const char *trouble, const char *hint)
 {
     struct json_object *object = json_object_new_object();
     bool known = view->id.backend != DEVICE_BACKEND_UNKNOWN;
@@ -197,8 +196,8 @@ struct json_object *view_json(const struct view *view, const struct hint *hint)
     add_paths(object, &view->id);
     json_object_object_add(object, "statistics", traffic_json(&view->traffic));
     json_object_object_add(object, "served", served_json(view->served));
-    json_object_object_add(object, "trouble", json_text(hint_trouble(view, hint)));
-    json_object_object_add(object, "hint", json_text(hint->text));
+    json_object_object_add(object, "trouble", json_text(trouble));
+    json_object_object_add(object, "hint", json_text(hint));
     return object;
 }
 

@@ -67,10 +67,11 @@ void view_time(uint64_t seconds, char *text, size_t size);
 /* The state that a node shows; XenbusStateUnknown: there is none, or nonsense. */
 enum xenbus_state view_state(const struct view *view, enum view_node node);
 
-struct hint;
-
-/* One device as man/xl-vchan.8.scd, "JSON", has it; the caller's. */
-struct json_object *view_json(const struct view *view, const struct hint *hint);
+/*
+ * One device as man/xl-vchan.8.scd, "JSON", has it, with what hint_trouble() and hint_look() say of
+ * it; the caller's.
+ */
+struct json_object *view_json(const struct view *view, const char *trouble, const char *hint);
 
 /* Prints JSON, indented, and frees it. */
 void view_print_json(struct json_object *object);
