@@ -1,26 +1,27 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 noinst_LTLIBRARIES += libservice.la
 libservice_la_SOURCES = \
-	service/statistics.c service/statistics.h \
 	service/backoff.c service/backoff.h \
 	service/connection.c service/connection.h \
 	service/device.c service/device.h \
-	service/loop.c service/loop.h \
 	service/log.c service/log.h \
+	service/loop.c service/loop.h \
 	service/quota.c service/quota.h \
+	service/statistics.c service/statistics.h \
 	service/stream.c service/stream.h \
 	service/toll.c service/toll.h \
 	service/usage.c service/usage.h \
-	service/handover/holder.c service/handover/holder-process.c service/handover/holder.h service/handover/holder-own.h \
 	service/handover/fdstore.c service/handover/fdstore.h \
+	service/handover/holder.c service/handover/holder-process.c service/handover/holder.h service/handover/holder-own.h \
 	service/handover/journal.c service/handover/journal.h \
 	service/kinds/child.c service/kinds/child.h \
 	service/kinds/connect.c \
 	service/kinds/dial.c service/kinds/dial.h \
 	service/kinds/echo.c \
 	service/kinds/exec.c \
-	service/kinds/program.c service/kinds/program.h \
+	service/kinds/kinds.c \
 	service/kinds/place.c service/kinds/place.h \
+	service/kinds/program.c service/kinds/program.h \
 	service/kinds/pty.c \
 	service/kinds/rights.c service/kinds/rights.h \
 	service/kinds/socket.c \

@@ -2,15 +2,11 @@
 /* xl-vchan: vchan devices, next to xl. man/xl-vchan.8.scd. */
 #include <config.h>
 
-#include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "state/descriptor.h"
-#include "state/seconds.h"
 #include "toolstack/command.h"
 #include "toolstack/record.h"
 
