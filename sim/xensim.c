@@ -207,13 +207,14 @@ static int child_wait(pid_t child)
 
 static void xenstored_exec(int out)
 {
+    const char *watches = getenv("XENSIM_WATCHES");
     int log = open(SIM_DIR "/xenstored.log", O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
 
     setsid();
     dup2(out, 1);
     dup2(log, 2);
     execl(XENSTORED, "xenstored", "--no-fork", "--output-pid", "--pid-file",
-          SIM_DIR "/xenstored.pid", (char *)NULL);
+          SIM_DIR "/xenstored.pid", "--watch-nb", watches ? watches : "128", (char *)NULL);
     _exit(127);
 }
 

@@ -42,22 +42,18 @@ SIM_TESTS = \
 	tests/sim/agent-life.sh \
 	tests/sim/api.sh \
 	tests/sim/api-lost.sh \
-	tests/sim/api-lots.sh \
 	tests/sim/backend-commands.sh \
 	tests/sim/backend-crash.sh \
 	tests/sim/backend-driver.sh \
-	tests/sim/backend-driver-many.sh \
 	tests/sim/backend-errors.sh \
 	tests/sim/backend-hostile.sh \
 	tests/sim/backend-inherited.sh \
 	tests/sim/backend-kinds.sh \
 	tests/sim/backend-limits.sh \
-	tests/sim/backend-many.sh \
 	tests/sim/backend-paths.sh \
 	tests/sim/backend-plugs.sh \
 	tests/sim/backend-quota.sh \
 	tests/sim/backend-replaced.sh \
-	tests/sim/backend-scale.sh \
 	tests/sim/backend-service.sh \
 	tests/sim/backend-statistics.sh \
 	tests/sim/badpeer.sh \
@@ -78,15 +74,26 @@ SIM_TESTS = \
 	tests/sim/toolstack-apply.sh \
 	tests/sim/toolstack-hints.sh \
 	tests/sim/toolstack-identity.sh tests/sim/toolstack-json.sh \
-	tests/sim/toolstack-many.sh \
 	tests/sim/toolstack-screen.sh \
-	tests/sim/toolstack-steps.sh \
 	tests/sim/toolstack-traffic.sh \
 	tests/sim/toolstack-watch.sh \
 	tests/sim/vchan-cat-ends.sh \
 	tests/sim/vchan-cat-plain.sh
 TESTS += $(SIM_TESTS)
 EXTRA_DIST += $(SIM_TESTS)
+
+# Of many, and of something at each step: the same code as in the tests above, so that sanitizers have seen it.
+OFTEN_TESTS = \
+	tests/sim/api-lots.sh \
+	tests/sim/backend-driver-many.sh \
+	tests/sim/backend-many.sh \
+	tests/sim/backend-scale.sh \
+	tests/sim/toolstack-many.sh \
+	tests/sim/toolstack-steps.sh
+if !ASAN
+TESTS += $(OFTEN_TESTS)
+endif
+EXTRA_DIST += $(OFTEN_TESTS)
 
 # The programs that libtool made are run by the program itself, not by its wrapper script.
 check-valgrind: $(UNIT_TESTS)

@@ -8,9 +8,8 @@ folders=(state vchan libpvchan cli service frontend backend toolstack)
 # edges DIR: "A B" for each object that uses what another defines.
 edges() {
     cd "$1"
-    find "${folders[@]}" -name '*.o' | while read -r object; do
-        nm "$object" | awk -v name="${object/\/.libs/}" '{ print name, $(NF - 1), $NF }'
-    done | sort -u | awk '
+    find "${folders[@]}" -name '*.o' -exec nm -A {} + |
+        sed -E 's|/\.libs/|/|; s/^([^:]*):.* ([A-Za-z]) ([^ ]*)$/\1 \2 \3/' | sort -u | awk '
         $2 ~ /[TDBRVWC]/ { home[$3] = home[$3] ? home[$3] : $1 }
         $2 == "U" { uses[$1 " " $3] }
         END {
