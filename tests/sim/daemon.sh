@@ -132,7 +132,7 @@ scenario "xl-vchan create beside the daemon: each channel once"
 for i in 1 2 3; do
     config web "name=db, connection=echo" "name=app"
     run 0 xl-vchan create "$configs/web.cfg"
-    [ "$(xl-vchan list --json web | grep -c '"devid"')" = 2 ] || fail "$(xl-vchan list)"
+    [ "$(xl-vchan list --json web | grep -c '"domid"')" = 2 ] || fail "$(xl-vchan list)"
     run 0 xl destroy web
     is_gone web db
 done
@@ -438,7 +438,7 @@ for ((i = 0; i < moments; i++)); do
     daemon_stop KILL
     daemon_start
     is_up web f Initialising
-    [ "$(xl-vchan list --json web | grep -c '"devid"')" = 6 ] || fail "$(xl-vchan list)"
+    [ "$(xl-vchan list --json web | grep -c '"domid"')" = 6 ] || fail "$(xl-vchan list)"
     run 0 xl destroy web
     is_gone web a
 done
@@ -467,7 +467,7 @@ for i in {1..10}; do
     pids+=($!)
 done
 wait "${pids[@]}"
-[ "$(xl-vchan list --json web | grep -c '"devid"')" = 10 ] || fail "$(xl-vchan list)"
+[ "$(xl-vchan list --json web | grep -c '"domid"')" = 10 ] || fail "$(xl-vchan list)"
 [ "$(cat "$state"/*.cfg | grep -c 'name=x')" = 10 ] || fail "record: $(cat "$state"/*.cfg)"
 pids=()
 for i in {1..10}; do
@@ -487,7 +487,7 @@ other=$!
 run 0 xl-vchan apply "$configs/web.cfg"
 wait $other || fail "the other apply: exit code $?"
 run 0 xl-vchan diff "$configs/web.cfg"
-[ "$(xl-vchan list --json web | grep -c '"devid"')" = 3 ] || fail "$(xl-vchan list)"
+[ "$(xl-vchan list --json web | grep -c '"domid"')" = 3 ] || fail "$(xl-vchan list)"
 
 scenario "destroyed while an attach waits"
 config web

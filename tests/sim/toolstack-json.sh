@@ -35,8 +35,9 @@ cat > "$work/tap.json" << 'EOF'
  "devid": 8, "backend": null, "command": "cat > /dev/null; : UNIX-LISTEN:/run/x,user=web, mode=0660 # \"it's\" \\"}
 EOF
 run 0 xl-vchan attach --json web "$work/tap.json"
+# xenstore-read doubles a backslash.
 command=$(xenstore-read "/local/domain/0/backend/vchan/$(xl domid web)/8/private/command")
-[ "$command" = "cat > /dev/null; : UNIX-LISTEN:/run/x,user=web, mode=0660 # \"it's\" \\" ] || fail "command: $command"
+[ "$command" = "cat > /dev/null; : UNIX-LISTEN:/run/x,user=web, mode=0660 # \"it's\" \\\\" ] || fail "command: $command"
 first=$(channel_of tap)
 [[ $first == *'"reconnect":true'*'"write-ring":1048576'* ]] || fail "list --json has: $first"
 nodes=$(snapshot)
@@ -90,4 +91,7 @@ refuses "attach web: $work/bad.json: vchan entry 1: is not an object (write {\"n
 refuses "attach web: $work/none: No such file or directory" xl-vchan attach --json web "$work/none"
 run 2 xl-vchan attach --json web
 
+run 0 xl-vchan detach web db
+run 0 xl destroy web
+backend_stop
 finish

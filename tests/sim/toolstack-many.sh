@@ -87,7 +87,7 @@ at() {
     other=$(cat "$work/other.code")
     [ -e "$work/reached" ]
 }
-channels() { xl-vchan list --json | sed -n 's/^ *"name":"\(.*\)",/\1/p' | sort | tr '\n' ' '; }
+channels() { xl-vchan list --json | sed -n 's/^ \{4\}"name":"\(.*\)",/\1/p' | sort | tr '\n' ' '; }
 
 part "another attaches one of the same name meanwhile"
 config 4

@@ -8,7 +8,7 @@ export PVCHAN_STATE_DIR=$work/state
 snapshot() { xenstore-ls -fp | sort; }
 # A devid need not be in a record.
 records() { grep -s . "$PVCHAN_STATE_DIR"/*.cfg* | sed 's/,devid=[0-9]*//'; }
-channels() { xl-vchan list --json web | grep -c '"devid"'; }
+channels() { xl-vchan list --json web | grep -c '"domid"'; }
 
 # at STEP DO CMD…: something happens at that step of xl-vchan. Its exit code: $code. False: it has fewer steps.
 at() {
