@@ -112,8 +112,8 @@ static const struct {
     {"vchan = [ \"devid=1\" ]",
      "1: vchan entry 1: key \"devid\": is not the guest's to say (its domain's config says it)"},
     {"vchan = [ \"nmae=x\" ]",
-     "1: vchan entry 1: key \"nmae\": unknown (the keys are name, connection, path, address, command, "
-     "reconnect, owner, group, mode, user)"},
+     "1: vchan entry 1: key \"nmae\": unknown (the keys are name, connection, path, owner, group, "
+     "mode, address, user, reconnect, command)"},
 };
 
 START_TEST(what_is_not)
