@@ -12,6 +12,7 @@
 #include "cli/stdio.h"
 #include "cli/stop.h"
 #include "cli/command.h"
+#include "state/clock.h"
 
 /*
  * Without --linger: how long a plain vchan's peer may be silent after the end of input, if it has

@@ -10,6 +10,7 @@
 
 #include "cli/stop.h"
 #include "cli/command.h"
+#include "state/clock.h"
 
 /*
  * So many copies, then it is another channel's turn: enough for all that is there, over the ends of

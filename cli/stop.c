@@ -49,10 +49,3 @@ void stop_die(void)
     raise(came);
 }
 
-int64_t clock_ms(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}

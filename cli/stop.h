@@ -28,7 +28,4 @@ int stop_poll(struct pollfd *fds, unsigned int count, int timeout_ms);
 /* Ends the program by the signal that came; returns if none did. */
 void stop_die(void);
 
-/* Milliseconds of a clock that only goes forward. */
-int64_t clock_ms(void);
-
 #endif

@@ -9,6 +9,7 @@
 #include "libpvchan/channels.h"
 #include "cli/stop.h"
 #include "cli/command.h"
+#include "state/clock.h"
 #include "state/error.h"
 
 /* Which channels there are, as far as is known: so that an event costs a look at one of them only. */

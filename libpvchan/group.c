@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "state/clock.h"
 #include "state/descriptor.h"
 #include "libpvchan/handle.h"
 
@@ -20,23 +21,15 @@
 
 /* ---- time, in milliseconds ---- */
 
-static int64_t now(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
-
 /* A time by which something must have happened; negative: no such time. */
 static int64_t deadline_of(int timeout_ms)
 {
-    return timeout_ms < 0 ? -1 : now() + timeout_ms;
+    return timeout_ms < 0 ? -1 : clock_ms() + timeout_ms;
 }
 
 static int time_left(int64_t deadline)
 {
-    int64_t left = deadline < 0 ? -1 : deadline - now();
+    int64_t left = deadline < 0 ? -1 : deadline - clock_ms();
 
     if (deadline < 0)
         return -1;
@@ -309,7 +302,7 @@ static int need_alarm(struct pvchan_group *group, int64_t deadline)
 
 static void ring_alarm(struct pvchan_group *group)
 {
-    int64_t time = now();
+    int64_t time = clock_ms();
     struct pvchan *handle;
     uint64_t times;
 
@@ -407,7 +400,7 @@ int handle_wait(struct pvchan *handle, int64_t deadline)
     };
     int rc;
 
-    if (deadline >= 0 && now() > deadline)
+    if (deadline >= 0 && clock_ms() > deadline)
         return -ETIMEDOUT; /* also if there is always something: a peer may see to that */
     if (handle->look)
         return pvchan_dispatch(handle);

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <event2/event.h>
 
-#define FIRST_MS      100
-#define LAST_MS       5000
-#define QUIET_SECONDS 10
+#include "state/clock.h"
+
+#define FIRST_MS 100
+#define LAST_MS  5000
+#define QUIET_MS 10000
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
@@ -40,13 +42,12 @@ bool backoff_is_on(const struct backoff *backoff)
 
 void backoff_start(struct backoff *backoff)
 {
-    struct timespec now;
+    int64_t now = clock_ms();
     struct timeval pause;
 
     if (backoff_is_on(backoff))
         return;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if (now.tv_sec - backoff->last.tv_sec > QUIET_SECONDS)
+    if (now - backoff->last > QUIET_MS)
         backoff->pause_ms = FIRST_MS;
     backoff->last = now;
     pause.tv_sec = backoff->pause_ms / 1000;

@@ -7,7 +7,7 @@
 #define SERVICE_BACKOFF_H
 
 #include <stdbool.h>
-#include <time.h>
+#include <stdint.h>
 
 struct event;
 struct event_base;
@@ -17,7 +17,7 @@ struct backoff {
     void (*again)(void *arg);
     void *arg;
     long pause_ms; /* the next one */
-    struct timespec last;
+    int64_t last; /* clock_ms() */
 };
 
 /* Opens one (zeroed). 0 or -ENOMEM. */

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <time.h>
 
+#include "state/clock.h"
+
 /*
  * What no option is for, since no honest guest comes near. A connection takes some 80 exchanges and
  * 9 events, from its beginning to its end: many events of which little comes are of one that is not
@@ -25,14 +27,6 @@
 /* After a pause. */
 #define WORK_ANEW(channels) (64 + 16 * (channels))
 
-static int64_t microseconds_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 void rate_init(struct rate *rate, unsigned int per_minute, unsigned int at_once)
 {
     rate->distance = MINUTE / (per_minute ? per_minute : 1);
@@ -50,7 +44,7 @@ static int64_t look_up(struct rate *rate, int64_t now)
 
 int64_t rate_take(struct rate *rate)
 {
-    int64_t wait = look_up(rate, microseconds_now());
+    int64_t wait = look_up(rate, clock_us());
 
     rate->next += rate->distance;
     return wait;
@@ -58,7 +52,7 @@ int64_t rate_take(struct rate *rate)
 
 int64_t rate_try(struct rate *rate)
 {
-    int64_t wait = look_up(rate, microseconds_now());
+    int64_t wait = look_up(rate, clock_us());
 
     if (wait == 0)
         rate->next += rate->distance;
@@ -148,7 +142,7 @@ int64_t quota_take_connect(struct quota *quota)
 bool quota_take_work(struct quota *quota, uint64_t events, uint64_t exchanges)
 {
     uint64_t count = events * WORK_OF_EVENT + exchanges;
-    bool within = look_up(&quota->work, microseconds_now()) == 0;
+    bool within = look_up(&quota->work, clock_us()) == 0;
 
     quota->work.next += quota->work.distance * (int64_t)count;
     return within;
@@ -156,7 +150,7 @@ bool quota_take_work(struct quota *quota, uint64_t events, uint64_t exchanges)
 
 void quota_resume_work(struct quota *quota)
 {
-    quota->work.next = microseconds_now() - quota->work.distance * WORK_ANEW(quota->channels);
+    quota->work.next = clock_us() - quota->work.distance * WORK_ANEW(quota->channels);
 }
 
 bool quota_take_line(struct quota *quota, unsigned int *unlogged)

@@ -2,6 +2,7 @@
 noinst_LTLIBRARIES += libstate.la
 libstate_la_SOURCES = \
 	state/claims.c state/claims.h \
+	state/clock.h \
 	state/descriptor.c state/descriptor.h \
 	state/device.c state/device.h \
 	state/endpoint.c state/endpoint.h state/endpoint-acts.c state/endpoint-own.h \

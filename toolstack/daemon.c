@@ -9,6 +9,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "state/clock.h"
 #include "state/notify.h"
 #include "toolstack/command.h"
 #include "toolstack/reconcile.h"
@@ -77,7 +78,7 @@ static int take_events(struct daemon *daemon)
 
 static int wait_time(const struct daemon *daemon)
 {
-    int64_t deadline = reconcile_deadline(&daemon->reconcile), now = tool_now();
+    int64_t deadline = reconcile_deadline(&daemon->reconcile), now = clock_ms();
 
     if (deadline < 0)
         return -1;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "state/clock.h"
 #include "toolstack/identity.h"
 #include "toolstack/service.h"
 
@@ -26,7 +27,7 @@ static void tell_state(struct monitor *monitor, struct monitored *channel, enum 
 
     if (channel->states[side] == before)
         return;
-    channel->since = tool_now();
+    channel->since = clock_ms();
     channel->changes += change.from != XenbusStateUnknown;
     clock_gettime(CLOCK_REALTIME, &change.when);
     if (monitor->changed)
@@ -98,7 +99,7 @@ static uint64_t rate_of(uint64_t before, uint64_t after, int64_t milliseconds)
 /* What came after a silence did not take all that time. */
 static void look_traffic(struct monitor *monitor, struct monitored *channel)
 {
-    int64_t now = tool_now(), took = now - channel->sampled;
+    int64_t now = clock_ms(), took = now - channel->sampled;
     struct traffic before = channel->traffic;
 
     traffic_read(monitor->tool->store, &channel->id, &channel->traffic);
@@ -110,7 +111,7 @@ static void look_traffic(struct monitor *monitor, struct monitored *channel)
 
 uint64_t monitor_rate(const struct monitored *channel, enum traffic_count direction)
 {
-    return channel->unserved || tool_now() - channel->sampled > TRAFFIC_SILENCE
+    return channel->unserved || clock_ms() - channel->sampled > TRAFFIC_SILENCE
                ? 0
                : channel->rates[direction];
 }
@@ -455,7 +456,7 @@ bool monitor_reached(const struct monitor *monitor, const struct monitor_filter 
 static int64_t next_look(const struct monitor *monitor, const struct monitor_filter *filter,
                          const struct monitor_goal *goal, int64_t deadline)
 {
-    int64_t soon = tool_now() + SERVED_PERIOD;
+    int64_t soon = clock_ms() + SERVED_PERIOD;
 
     if (!goal || !states_reached(monitor, filter, goal))
         return deadline;
@@ -465,7 +466,7 @@ static int64_t next_look(const struct monitor *monitor, const struct monitor_fil
 int monitor_run(struct monitor *monitor, const struct monitor_filter *filter,
                 const struct monitor_goal *goal, int64_t milliseconds)
 {
-    int64_t deadline = milliseconds < 0 ? -1 : tool_now() + milliseconds;
+    int64_t deadline = milliseconds < 0 ? -1 : clock_ms() + milliseconds;
     int rc;
 
     while ((rc = monitor->failed) == 0 && !(goal && monitor_reached(monitor, filter, goal))) {

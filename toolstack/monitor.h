@@ -24,10 +24,10 @@ struct monitored {
     char key[TOOL_NAME_MAX];   /* the frontend's name, not to print, */
     char first[TOOL_NAME_MAX]; /* and what it was when the channel was first seen */
     enum xenbus_state states[MONITOR_SIDES]; /* XenbusStateUnknown: no such node, or nonsense */
-    int64_t since;                           /* tool_now() of the last change */
+    int64_t since;                           /* clock_ms() of the last change */
     unsigned int changes;                    /* how many there were, from one state to another */
     struct traffic traffic;                  /* if the monitor is one with traffic */
-    int64_t sampled;                         /* tool_now() when that came; 0: not looked so far */
+    int64_t sampled;                         /* clock_ms() when that came; 0: not looked so far */
     uint64_t rates[2];                       /* of TRAFFIC_RECEIVED and TRAFFIC_SENT, a second */
     bool unserved;                           /* for who shows it: service_serves() says no */
     bool trouble;                            /* likewise */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <libxl_utils.h>
 
+#include "state/clock.h"
 #include "toolstack/edit.h"
 #include "toolstack/identity.h"
 #include "toolstack/plug.h"
@@ -66,7 +67,7 @@ static void drop_grave(struct reconcile *reconcile, struct grave *grave)
 
 static int64_t grave_deadline(void)
 {
-    return tool_now() + TOOL_WAIT_DEFAULT;
+    return clock_ms() + TOOL_WAIT_DEFAULT;
 }
 
 /* Any other program may have removed the device, or put a new one in its place. */
@@ -125,7 +126,7 @@ static int bury(struct reconcile *reconcile, const struct device_id *id, const c
     } else if (plug_is_closed(reconcile->tool, id)) {
         rc = 1;
     } else {
-        rc = tool_now() >= grave->deadline;
+        rc = clock_ms() >= grave->deadline;
     }
     return rc > 0 ? remove_device(reconcile, id, channel, "removed, its domain is gone") : rc;
 }
@@ -508,11 +509,11 @@ static int look(struct reconcile *reconcile)
 /* Before a look, which notes what domains are there. */
 static void pass_days(struct reconcile *reconcile)
 {
-    if (tool_now() < reconcile->day)
+    if (clock_ms() < reconcile->day)
         return;
     if (reconcile->day)
         record_pass_day();
-    reconcile->day = tool_now() + DAY;
+    reconcile->day = clock_ms() + DAY;
 }
 
 int reconcile_look(struct reconcile *reconcile)

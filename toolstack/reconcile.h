@@ -14,7 +14,7 @@
 /* A backend that was asked to close the device of a dead frontend. */
 struct grave {
     struct device_id id;
-    int64_t deadline; /* tool_now() when it is removed anyway */
+    int64_t deadline; /* clock_ms() when it is removed anyway */
     bool found;       /* by the look under way, which still had to wait for it */
 };
 
@@ -39,7 +39,7 @@ struct reconcile {
 
     struct known *known;
     size_t known_count;
-    int64_t day; /* tool_now() when the records are a day older */
+    int64_t day; /* clock_ms() when the records are a day older */
     struct grave *graves;
     size_t grave_count;
 
@@ -50,7 +50,7 @@ struct reconcile {
  */
 int reconcile_look(struct reconcile *reconcile);
 
-/* When to look again though nothing happens: tool_now(), or -1 for never. */
+/* When to look again though nothing happens: clock_ms(), or -1 for never. */
 int64_t reconcile_deadline(const struct reconcile *reconcile);
 
 /* Looks for the declarations of all domains anew. */

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "state/clock.h"
 #include "toolstack/identity.h"
 
 /* While somebody else has a lock: how often to look, and how long, in milliseconds. */
@@ -91,11 +92,11 @@ void record_unlock(int locks, const char *domain)
 /* The kernel wakes who waits for a lock only in a call that a signal here would not end. */
 int record_wait_lock(struct tool *tool, int locks, const char *domain)
 {
-    int64_t deadline = tool_now() + LOCK_WAIT;
+    int64_t deadline = clock_ms() + LOCK_WAIT;
     struct pollfd signals = {.fd = tool->signals, .events = POLLIN};
     int rc;
 
-    while ((rc = record_try_lock(tool, locks, domain)) == -EBUSY && tool_now() < deadline) {
+    while ((rc = record_try_lock(tool, locks, domain)) == -EBUSY && clock_ms() < deadline) {
         if (poll(&signals, 1, LOCK_LOOK) > 0) {
             tool_complain(tool, "interrupted");
             return -EINTR;

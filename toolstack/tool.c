@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <libxl_utils.h>
 
+#include "state/clock.h"
 #include "state/stderr.h"
 
 static bool is_service;
@@ -229,17 +230,9 @@ int tool_signal(struct tool *tool)
     return read(tool->signals, &info, sizeof(info)) == sizeof(info) ? (int)info.ssi_signo : 0;
 }
 
-int64_t tool_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int poll_time(int64_t deadline)
 {
-    int64_t left = deadline - tool_now();
+    int64_t left = deadline - clock_ms();
 
     if (deadline < 0)
         return -1;
@@ -275,7 +268,7 @@ static int wait_event(struct tool *tool, int64_t deadline)
 int tool_wait(struct tool *tool, const char *const *paths, size_t count, int ms,
               int (*look)(struct store *store, void *arg), void *arg)
 {
-    int64_t deadline = ms < 0 ? -1 : tool_now() + ms;
+    int64_t deadline = ms < 0 ? -1 : clock_ms() + ms;
     size_t watched = 0;
     int rc = 0;
 

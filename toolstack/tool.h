@@ -88,11 +88,8 @@ bool tool_interrupted(struct tool *tool);
 /* Takes the signal that made tool_interrupted() true, or 0 if there is none. */
 int tool_signal(struct tool *tool);
 
-/* Milliseconds on a clock that nobody sets. */
-int64_t tool_now(void);
-
 /*
- * Waits until the store has an event (store_next_event). 0: look; -ETIMEDOUT: tool_now() reached
+ * Waits until the store has an event (store_next_event). 0: look; -ETIMEDOUT: clock_ms() reached
  * the deadline (-1: none); -EINTR: tool_interrupted(); or another negative errno.
  */
 int tool_await(struct tool *tool, int64_t deadline);

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "state/clock.h"
 #include "toolstack/command.h"
 #include "toolstack/hint.h"
 #include "toolstack/monitor.h"
@@ -38,7 +39,7 @@ struct top {
     char filter[FILTER_MAX];
     bool typing; /* the filter */
     bool done;
-    int64_t judged; /* tool_now() */
+    int64_t judged; /* clock_ms() */
 };
 
 enum pair { PAIR_PLAIN, PAIR_UP, PAIR_COMING, PAIR_DOWN };
@@ -131,7 +132,7 @@ static bool is_connected(const struct monitored *channel)
     return has_both_connected(channel) && !channel->unserved;
 }
 
-/* Since when it is connected, if its service tells that, in milliseconds before tool_now(); or -1.
+/* Since when it is connected, if its service tells that, in milliseconds before clock_ms(); or -1.
  */
 static int64_t connected_for(const struct monitored *channel)
 {
@@ -147,7 +148,7 @@ static void cell_since(const struct monitored *channel, char *text, size_t size)
 {
     long long connected = (long long)connected_for(channel);
     long long seconds =
-        (connected >= 0 ? connected : (long long)(tool_now() - channel->since)) / 1000;
+        (connected >= 0 ? connected : (long long)(clock_ms() - channel->since)) / 1000;
 
     if (connected < 0 && channel->changes == 0 && size > 1) {
         *text++ = '>';
@@ -178,8 +179,8 @@ static int compare_since(const struct monitored *a, const struct monitored *b)
 {
     int64_t left = connected_for(a), right = connected_for(b);
 
-    left = left >= 0 ? tool_now() - left : a->since;
-    right = right >= 0 ? tool_now() - right : b->since;
+    left = left >= 0 ? clock_ms() - left : a->since;
+    right = right >= 0 ? clock_ms() - right : b->since;
     return (left < right) - (left > right);
 }
 
@@ -487,9 +488,9 @@ static void judge_served(struct top *top, struct monitored *channel)
 
 static void judge(struct top *top, size_t visible)
 {
-    if (tool_now() - top->judged < JUDGE_PERIOD)
+    if (clock_ms() - top->judged < JUDGE_PERIOD)
         return;
-    top->judged = tool_now();
+    top->judged = clock_ms();
     for (size_t i = 0; i < top->monitor.count; i++)
         judge_served(top, &top->monitor.channels[i]);
     for (size_t i = top->first; i < top->count && i < top->first + visible; i++)

@@ -5,6 +5,7 @@
 #include <sys/sysinfo.h>
 #include <time.h>
 
+#include "state/clock.h"
 #include "vchan/barrier.h"
 
 /* About what going to sleep and being woken costs. */
@@ -59,20 +60,12 @@ static void pause_for(uint32_t pauses)
         pause_once();
 }
 
-static uint64_t nanoseconds(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
 static uint64_t sample(void)
 {
-    uint64_t start = nanoseconds();
+    uint64_t start = (uint64_t)clock_ns();
 
     pause_for(SAMPLE_PAUSES);
-    return nanoseconds() - start;
+    return (uint64_t)clock_ns() - start;
 }
 
 static uint64_t shortest_sample(void)
@@ -152,7 +145,7 @@ bool spin_again(struct spin_turn *turn)
     if (turn->step < PAUSES_MAX)
         turn->step *= 2;
     if (turn->since == 0 && spin_is_long(turn))
-        turn->since = nanoseconds();
+        turn->since = (uint64_t)clock_ns();
     return true;
 }
 
@@ -164,7 +157,7 @@ void spin_linger(void)
 /* The looks of a long turn took more time than there is in a look: somebody else had the CPU. */
 static bool was_interrupted(const struct spin_turn *turn)
 {
-    return turn->since && nanoseconds() - turn->since > LOOK_NS;
+    return turn->since && (uint64_t)clock_ns() - turn->since > LOOK_NS;
 }
 
 void spin_end(struct spin *spin, const struct spin_turn *turn, bool came)
@@ -180,7 +173,7 @@ static bool yield_pays(struct spin *spin, uint64_t now)
 
 bool spin_yield(struct spin *spin, struct spin_turn *turn)
 {
-    uint64_t now = nanoseconds();
+    uint64_t now = (uint64_t)clock_ns();
 
     if (turn->since == 0 && !yield_pays(spin, now))
         return false;
@@ -194,7 +187,7 @@ bool spin_yield(struct spin *spin, struct spin_turn *turn)
 
 void spin_yield_end(struct spin *spin, const struct spin_turn *turn, bool good, uint32_t bytes)
 {
-    uint64_t now = nanoseconds(), away = now - turn->since;
+    uint64_t now = (uint64_t)clock_ns(), away = now - turn->since;
 
     if (turn->since == 0)
         return;

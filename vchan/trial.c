@@ -3,22 +3,16 @@
 
 #include <time.h>
 
+#include "state/clock.h"
+
 /* Of so many copies one goes each way for certain: the wrong one may take ten times as long. */
 #define TURNS 512u
-
-static uint64_t nanoseconds(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
 
 bool trial_begin(struct trial *trial, uint64_t *since)
 {
     uint32_t turn = trial->turn++ % TURNS;
 
-    *since = turn < 2 ? nanoseconds() : 0;
+    *since = turn < 2 ? (uint64_t)clock_ns() : 0;
     return turn < 2 ? turn == 1 : trial->cost[1] <= trial->cost[0];
 }
 
@@ -28,6 +22,6 @@ void trial_end(struct trial *trial, bool second, uint32_t bytes, uint64_t since)
 
     if (since == 0)
         return;
-    cost = ((nanoseconds() - since) << 20) / bytes;
+    cost = (((uint64_t)clock_ns() - since) << 20) / bytes;
     trial->cost[second] = cost < UINT32_MAX ? (uint32_t)cost : UINT32_MAX;
 }

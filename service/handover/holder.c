@@ -10,13 +10,13 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "service/backoff.h"
 #include "service/handover/holder-own.h"
 #include "service/handover/fdstore.h"
 #include "service/log.h"
+#include "state/clock.h"
 
 /* It is kept as this. */
 #define OWNER "holder"
@@ -344,10 +344,7 @@ static bool learn(struct holder *holder)
 /* No process's first tag is one that an earlier process had. */
 static uint32_t first_tag(void)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint32_t)now.tv_sec * 1000000u + (uint32_t)now.tv_nsec / 1000;
+    return (uint32_t)clock_us();
 }
 
 /* 0, also if there is to be another one, or -EPROTONOSUPPORT. */

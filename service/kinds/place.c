@@ -14,11 +14,11 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "service/connection.h"
 #include "service/kinds/rights.h"
+#include "state/clock.h"
 
 #define PATIENCE_MS   2000
 #define DISTRUST_MS   30000
@@ -36,14 +36,6 @@ struct hung {
 
 static LIST_HEAD(, hung) hung_list = LIST_HEAD_INITIALIZER(hung_list);
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static bool has_ended(pid_t pid)
 {
     return waitpid(pid, NULL, WNOHANG) != 0;
@@ -53,7 +45,7 @@ static bool is_over(struct hung *hung)
 {
     if (hung->pid && has_ended(hung->pid))
         hung->pid = 0;
-    return !hung->pid && now_ms() >= hung->until;
+    return !hung->pid && clock_ms() >= hung->until;
 }
 
 static uid_t uid_of(const struct place *place)
@@ -91,7 +83,7 @@ static void note_hung(const struct place *place, pid_t pid)
 
     if (!hung)
         return;
-    *hung = (struct hung){.uid = uid_of(place), .pid = pid, .until = now_ms() + DISTRUST_MS};
+    *hung = (struct hung){.uid = uid_of(place), .pid = pid, .until = clock_ms() + DISTRUST_MS};
     snprintf(hung->path, sizeof(hung->path), "%s", place->path);
     LIST_INSERT_HEAD(&hung_list, hung, next);
 }
@@ -189,14 +181,14 @@ static pid_t spawn(const struct visit *visit, int answer_fd, int fd)
 
 static int await(int fd)
 {
-    const int64_t end = now_ms() + PATIENCE_MS;
+    const int64_t end = clock_ms() + PATIENCE_MS;
     struct pollfd pollfd = {.fd = fd, .events = POLLIN};
     int64_t left = PATIENCE_MS;
     int rc;
 
     do {
         rc = poll(&pollfd, 1, (int)left);
-        left = end - now_ms();
+        left = end - clock_ms();
     } while (rc < 0 && errno == EINTR && left > 0);
     return rc > 0 ? 0 : -ETIMEDOUT;
 }

@@ -7,7 +7,7 @@ cd "${srcdir:-.}"
 
 declare -A may=(
     [state]="state"
-    [vchan]="vchan state/device.h state/descriptor.h state/rings.h"
+    [vchan]="vchan state/clock.h state/device.h state/descriptor.h state/rings.h"
     [libpvchan]="state vchan libpvchan"
     [cli]="state libpvchan/pvchan.h libpvchan/channels.h cli"
     [service]="state vchan service"
