@@ -124,14 +124,6 @@ static int check_command(const struct spec_build *build)
                     key, key, key);
 }
 
-static bool has_control(const char *text)
-{
-    for (; *text; text++)
-        if (iscntrl((unsigned char)*text) && *text != '\t')
-            return true;
-    return false;
-}
-
 static int take_all(struct spec_build *build, char *text)
 {
     int rc = 0;
@@ -147,8 +139,6 @@ int spec_parse(const char *text, enum spec_source source, struct spec *spec, cha
     char *copy;
     int rc;
 
-    if (has_control(text))
-        return complain(&build, "a control character (a line break?) is in it");
     copy = strdup(text);
     if (!copy) {
         complain(&build, "out of memory");

@@ -288,7 +288,7 @@ static const struct {
      "key \"address\": \"h:0\" is not HOST:PORT, as 10.0.0.1:5432 or [::1]:5432"},
     {"name=x,connection=tcp,address=:80",
      "key \"address\": \":80\" is not HOST:PORT, as 10.0.0.1:5432 or [::1]:5432"},
-    {"name=x\n", "a control character (a line break?) is in it"},
+    {"name=x\n", "key \"name\": a control character (a line break?) is in it"},
 };
 
 START_TEST(a_bad_spec_is_explained)
