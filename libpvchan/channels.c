@@ -7,20 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Text for a person's terminal: it may come from the other domain. */
-static void make_plain(char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text < ' ' || (unsigned char)*text >= 0x7f)
-            *text = '?';
-}
+#include "state/text.h"
 
 static void read_text(struct store *store, const char *dir, const char *key, char *text,
                       size_t size)
 {
     if (store_read_text(store, dir, key, text, size) < 0)
         text[0] = '\0';
-    make_plain(text);
+    text_clean(text); /* it may come from the other domain */
 }
 
 /* The peer's side: where our own side says that it is. */

@@ -8,14 +8,14 @@
 #include "toolstack/hint.h"
 #include "toolstack/view.h"
 
-/* DOT's quoting, for what may be in a domain's name. */
+/* DOT's quoting, for what may be in a domain's name, which is clean. */
 static void print_quoted(const char *text)
 {
     putchar('"');
     for (; *text; text++) {
         if (*text == '"' || *text == '\\')
             putchar('\\');
-        putchar((unsigned char)*text < ' ' ? '?' : *text);
+        putchar(*text);
     }
     putchar('"');
 }
