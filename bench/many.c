@@ -153,7 +153,7 @@ static void open_all(const char *domain, unsigned int domid, unsigned int count,
 
     for (unsigned int i = 0; i < count; i++) {
         path_of(path, count, i);
-        check(path, pvchan_server_in(group, domid, path, 1, 1, &channels[i]));
+        check(path, pvchan_server_in(group, domid, path, 1, 1, 0, &channels[i]));
     }
     *echo = start_echo(domain, count, count);
     while (connected < count) {
@@ -258,7 +258,7 @@ static void serve(const char *domain, unsigned int domid, unsigned int count, in
 
     if (!channels)
         die("no memory");
-    check("pvchan_group_open", pvchan_group_open(&group));
+    check("pvchan_group_open", pvchan_group_open(0, &group));
     open_all(domain, domid, count, channels, &echo);
     opened.shared_bytes = (memory("RssShmem") - shared) / (long)count;
     opened.private_bytes = (memory("VmRSS") - all) / (long)count - opened.shared_bytes;

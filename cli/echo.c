@@ -190,7 +190,7 @@ int echo_run(const struct options *options, int argc, char **argv)
     struct target_words words;
     struct echo echo = {.options = options, .words = &words};
     int code = target_parse(options, argc, argv, &words);
-    int rc = code == EXIT_DONE ? pvchan_group_open(&echo.group) : 0;
+    int rc = code == EXIT_DONE ? pvchan_group_open(0, &echo.group) : 0;
 
     if (code != EXIT_DONE)
         return code;

@@ -137,12 +137,12 @@ int target_open_in(const struct options *options, const struct target_words *wor
 
     switch (options->target) {
     case TARGET_CLIENT:
-        return pvchan_client_in(group, words->domid, path, options->timeout_ms, channel);
+        return pvchan_client_in(group, words->domid, path, options->timeout_ms, 0, channel);
     case TARGET_SERVER:
         return pvchan_server_in(group, words->domid, path, options->read_ring, options->write_ring,
-                                channel);
+                                0, channel);
     default:
-        return pvchan_open_in(group, path, options->timeout_ms, channel);
+        return pvchan_open_in(group, path, options->timeout_ms, 0, channel);
     }
 }
 

@@ -52,14 +52,14 @@ int main(int argc, char **argv)
     struct pvchan_group *group;
     struct pvchan *channel;
     int open = 0;
-    int rc = pvchan_group_open(&group);
+    int rc = pvchan_group_open(0, &group);
 
     if (rc < 0) {
         fprintf(stderr, "no Xen here: %s\n", strerror(-rc));
         return 1;
     }
     for (int i = 1; i < argc; i++) {
-        rc = pvchan_open_in(group, argv[i], -1, &channel);
+        rc = pvchan_open_in(group, argv[i], -1, 0, &channel);
         if (rc < 0) {
             fprintf(stderr, "%s: %s\n", argv[i], strerror(-rc));
             continue;

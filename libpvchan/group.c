@@ -82,12 +82,15 @@ static int open_descriptors(struct pvchan_group *group)
     return rc < 0 ? rc : xen_open(&group->xen);
 }
 
-EXPORT int pvchan_group_open(struct pvchan_group **out)
+EXPORT int pvchan_group_open(unsigned int flags, struct pvchan_group **out)
 {
-    struct pvchan_group *group = calloc(1, sizeof(*group));
+    struct pvchan_group *group;
     int rc;
 
     *out = NULL;
+    if (flags)
+        return -EINVAL;
+    group = calloc(1, sizeof(*group));
     if (!group)
         return -ENOMEM;
     TAILQ_INIT(&group->channels);
@@ -414,11 +417,19 @@ int handle_wait(struct pvchan *handle, int64_t deadline)
 
 /* ---- handles ---- */
 
-int handle_make_in(struct pvchan_group *group, struct pvchan **out)
+static bool are_flags(unsigned int flags)
 {
-    struct pvchan *handle = calloc(1, sizeof(*handle));
+    return !(flags & ~(unsigned int)(PVCHAN_NONBLOCK | PVCHAN_NOSPIN));
+}
 
-    *out = handle;
+int handle_make_in(struct pvchan_group *group, unsigned int flags, struct pvchan **out)
+{
+    struct pvchan *handle;
+
+    *out = NULL;
+    if (!are_flags(flags))
+        return -EINVAL;
+    handle = *out = calloc(1, sizeof(*handle));
     if (!handle)
         return -ENOMEM;
     handle->group = group;
@@ -434,12 +445,12 @@ int handle_make(unsigned int flags, struct pvchan **out)
     int rc;
 
     *out = NULL;
-    if (flags & ~(unsigned int)(PVCHAN_NONBLOCK | PVCHAN_NOSPIN))
+    if (!are_flags(flags))
         return -EINVAL;
-    rc = pvchan_group_open(&group);
+    rc = pvchan_group_open(0, &group);
     if (rc < 0)
         return rc;
-    rc = handle_make_in(group, out);
+    rc = handle_make_in(group, flags, out);
     if (rc < 0) {
         pvchan_group_close(group);
         return rc;
@@ -515,17 +526,17 @@ EXPORT void pvchan_close(struct pvchan *handle)
         pvchan_group_close(group);
 }
 
-EXPORT int pvchan_opened(struct pvchan *handle)
+EXPORT int pvchan_opened(const struct pvchan *handle)
 {
     return handle->opened;
 }
 
-EXPORT int pvchan_fd(struct pvchan *handle)
+EXPORT int pvchan_fd(const struct pvchan *handle)
 {
     return handle->group->alone ? pvchan_group_fd(handle->group) : -EINVAL;
 }
 
-EXPORT void *pvchan_data(struct pvchan *handle)
+EXPORT void *pvchan_data(const struct pvchan *handle)
 {
     return handle->data;
 }

@@ -80,11 +80,14 @@ struct pvchan {
     bool shut;         /* we said that we write no more */
 };
 
-/* Makes a handle with nothing in it, in a group of its own; pvchan_close() disposes of any such. */
+/*
+ * Makes a handle with nothing in it, in a group of its own; pvchan_close() disposes of any such.
+ * -EINVAL: flags that there are not.
+ */
 int handle_make(unsigned int flags, struct pvchan **channel);
 
-/* The same in a group. */
-int handle_make_in(struct pvchan_group *group, struct pvchan **channel);
+/* The same in a group; calls on it never wait, whatever the flags. */
+int handle_make_in(struct pvchan_group *group, unsigned int flags, struct pvchan **channel);
 
 /*
  * The end of every call that opens: rc is how it began. 0: handle->advance says how to go on, and

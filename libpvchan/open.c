@@ -123,10 +123,10 @@ EXPORT int pvchan_open(const char *name, int timeout_ms, unsigned int flags, str
 }
 
 EXPORT int pvchan_open_in(struct pvchan_group *group, const char *name, int timeout_ms,
-                                struct pvchan **out)
+                          unsigned int flags, struct pvchan **out)
 {
     struct pvchan *handle;
-    int rc = handle_make_in(group, &handle);
+    int rc = handle_make_in(group, flags, &handle);
 
     *out = NULL;
     if (rc < 0)

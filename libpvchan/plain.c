@@ -141,10 +141,11 @@ EXPORT int pvchan_server(unsigned int peer, const char *path, size_t read_size, 
 }
 
 EXPORT int pvchan_server_in(struct pvchan_group *group, unsigned int peer, const char *path,
-                               size_t read_size, size_t write_size, struct pvchan **out)
+                            size_t read_size, size_t write_size, unsigned int flags,
+                            struct pvchan **out)
 {
     struct pvchan *handle;
-    int rc = handle_make_in(group, &handle);
+    int rc = handle_make_in(group, flags, &handle);
 
     *out = NULL;
     if (rc < 0)
@@ -212,10 +213,10 @@ EXPORT int pvchan_client(unsigned int peer, const char *path, int timeout_ms, un
 }
 
 EXPORT int pvchan_client_in(struct pvchan_group *group, unsigned int peer, const char *path,
-                               int timeout_ms, struct pvchan **out)
+                            int timeout_ms, unsigned int flags, struct pvchan **out)
 {
     struct pvchan *handle;
-    int rc = handle_make_in(group, &handle);
+    int rc = handle_make_in(group, flags, &handle);
 
     *out = NULL;
     if (rc < 0)

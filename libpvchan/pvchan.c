@@ -9,6 +9,14 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
+#define TEXT_OF(number) #number
+#define VERSION_OF(major, minor, patch) TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(patch)
+
+EXPORT const char *pvchan_version(void)
+{
+    return VERSION_OF(PVCHAN_VERSION_MAJOR, PVCHAN_VERSION_MINOR, PVCHAN_VERSION_PATCH);
+}
+
 /* Why a handle has no channel: it is not open yet, was not opened, or has come to its end. */
 static int without_channel(const struct pvchan *handle, int end)
 {
@@ -23,22 +31,22 @@ static bool is_too_large(const struct pvchan *handle, size_t size, size_t ring)
     return handle->opened == 0 && size > ring;
 }
 
-EXPORT unsigned int pvchan_peer(struct pvchan *handle)
+EXPORT unsigned int pvchan_peer(const struct pvchan *handle)
 {
     return handle->peer;
 }
 
-EXPORT size_t pvchan_read_size(struct pvchan *handle)
+EXPORT size_t pvchan_read_size(const struct pvchan *handle)
 {
     return handle->read_size;
 }
 
-EXPORT size_t pvchan_write_size(struct pvchan *handle)
+EXPORT size_t pvchan_write_size(const struct pvchan *handle)
 {
     return handle->write_size;
 }
 
-EXPORT int pvchan_is_connected(struct pvchan *handle)
+EXPORT int pvchan_is_connected(const struct pvchan *handle)
 {
     struct channel *channel = handle_channel(handle);
 

@@ -47,6 +47,17 @@
 extern "C" {
 #endif
 
+/*
+ * The version that a program was compiled with. Before 1.0 any release may change the interface, and
+ * then the library's soname; from 1.0 on only a new major version does.
+ */
+#define PVCHAN_VERSION_MAJOR 0
+#define PVCHAN_VERSION_MINOR 1
+#define PVCHAN_VERSION_PATCH 0
+
+/* The version of the library that the program runs with: "0.1.0". */
+const char *pvchan_version(void);
+
 /* One side of an open channel. */
 struct pvchan;
 
@@ -217,13 +228,13 @@ int pvchan_shutdown(struct pvchan *channel);
  * Whether the peer is there: 1, or 0 if it did not come yet or has left. Bytes may still be there.
  * One whose process died, and whose next one is waited for, has not left (pvchan(3)).
  */
-int pvchan_is_connected(struct pvchan *channel);
+int pvchan_is_connected(const struct pvchan *channel);
 
 /*
  * An fd to poll for reading, owned by the handle, the same for its whole life. -EINVAL: the channel
  * is in a group, see pvchan_group_fd().
  */
-int pvchan_fd(struct pvchan *channel);
+int pvchan_fd(const struct pvchan *channel);
 
 /*
  * Takes note of what made pvchan_fd() readable, and tells the peer what was read; never waits. 0,
@@ -233,11 +244,11 @@ int pvchan_fd(struct pvchan *channel);
 int pvchan_dispatch(struct pvchan *channel);
 
 /* The sizes of the rings, in bytes: the most that pvchan_recv() and pvchan_send() take. */
-size_t pvchan_read_size(struct pvchan *channel);
-size_t pvchan_write_size(struct pvchan *channel);
+size_t pvchan_read_size(const struct pvchan *channel);
+size_t pvchan_write_size(const struct pvchan *channel);
 
 /* The domain at the other end. */
-unsigned int pvchan_peer(struct pvchan *channel);
+unsigned int pvchan_peer(const struct pvchan *channel);
 
 /*
  * ---- groups: any number of channels in one program ----
@@ -257,10 +268,10 @@ unsigned int pvchan_peer(struct pvchan *channel);
 struct pvchan_group;
 
 /*
- * Makes an empty group. -ENODEV, -EACCES, -EMEDIUMTYPE: as pvchan_open(); -EMFILE; -ENOMEM. On
+ * Makes an empty group. flags: none so far; any bit is refused, -EINVAL. -ENODEV, -EACCES, -EMEDIUMTYPE: as pvchan_open(); -EMFILE; -ENOMEM. On
  * success the caller owns *group; on failure it is NULL.
  */
-int pvchan_group_open(struct pvchan_group **group);
+int pvchan_group_open(unsigned int flags, struct pvchan_group **group);
 
 /* Closes all channels that are in it, and frees. NULL is allowed. */
 void pvchan_group_close(struct pvchan_group *group);
@@ -271,24 +282,26 @@ void pvchan_group_close(struct pvchan_group *group);
  * pvchan_opened() tells which. Until then it can be closed, and calls that read and write give
  * -EAGAIN.
  *
- * timeout_ms: as there. When the time is over, pvchan_opened() is -ETIMEDOUT. Errors that show at
+ * timeout_ms and flags: as there; the flags that there are change nothing for calls that never wait.
+ * When the time is over, pvchan_opened() is -ETIMEDOUT. Errors that show at
  * once are returned, and then *channel is NULL: of pvchan_open_in() those that concern the name and
  * this domain's side, of the others those of their arguments, and of pvchan_server_in() all. On
  * success the caller owns *channel.
  */
 int pvchan_open_in(struct pvchan_group *group, const char *name, int timeout_ms,
-                   struct pvchan **channel);
+                   unsigned int flags, struct pvchan **channel);
 int pvchan_server_in(struct pvchan_group *group, unsigned int peer, const char *path,
-                     size_t read_size, size_t write_size, struct pvchan **channel);
+                     size_t read_size, size_t write_size, unsigned int flags,
+                     struct pvchan **channel);
 int pvchan_client_in(struct pvchan_group *group, unsigned int peer, const char *path,
-                     int timeout_ms, struct pvchan **channel);
+                     int timeout_ms, unsigned int flags, struct pvchan **channel);
 
 /*
  * Whether the channel is open: 0; -EINPROGRESS: not yet; or the error of pvchan_open() or
  * pvchan_client(), after which calls that read and write return that error, and all that is left to
  * do is pvchan_close().
  */
-int pvchan_opened(struct pvchan *channel);
+int pvchan_opened(const struct pvchan *channel);
 
 /*
  * Waits, for up to timeout_ms (-1: for ever, 0: not at all), until there is something to do for one
@@ -324,7 +337,7 @@ int pvchan_group_fd(struct pvchan_group *group);
  * it.
  */
 void pvchan_set_data(struct pvchan *channel, void *data);
-void *pvchan_data(struct pvchan *channel);
+void *pvchan_data(const struct pvchan *channel);
 
 #ifdef __cplusplus
 }

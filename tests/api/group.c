@@ -14,8 +14,8 @@ static struct pvchan *open_in(const char *name, int timeout_ms)
     struct pvchan *channel;
 
     if (!group)
-        is(pvchan_group_open(&group), 0);
-    is(pvchan_open_in(group, name, timeout_ms, &channel), 0);
+        is(pvchan_group_open(0, &group), 0);
+    is(pvchan_open_in(group, name, timeout_ms, 0, &channel), 0);
     return channel;
 }
 
@@ -24,8 +24,8 @@ static struct pvchan *client_in(const char *path, int timeout_ms)
     struct pvchan *channel;
 
     if (!group)
-        is(pvchan_group_open(&group), 0);
-    is(pvchan_client_in(group, web_id, path, timeout_ms, &channel), 0);
+        is(pvchan_group_open(0, &group), 0);
+    is(pvchan_client_in(group, web_id, path, timeout_ms, 0, &channel), 0);
     return channel;
 }
 
@@ -34,8 +34,8 @@ static struct pvchan *server_in(const char *path)
     struct pvchan *channel;
 
     if (!group)
-        is(pvchan_group_open(&group), 0);
-    is(pvchan_server_in(group, web_id, path, 1, 1, &channel), 0);
+        is(pvchan_group_open(0, &group), 0);
+    is(pvchan_server_in(group, web_id, path, 1, 1, 0, &channel), 0);
     return channel;
 }
 
@@ -113,18 +113,18 @@ START_TEST(what_cannot_be_opened_is_told_at_once)
 {
     struct pvchan *channel;
 
-    is(pvchan_group_open(&group), 0);
-    is(pvchan_open_in(group, "a b", 0, &channel), -EINVAL);
-    is(pvchan_open_in(group, "nothing", 0, &channel), -ENOENT);
-    is(pvchan_open_in(group, "app", 0, &channel), -ENOTUNIQ);
-    is(pvchan_open_in(group, "echo", 0, &channel), -EBUSY);
-    is(pvchan_client_in(group, 32752, plain, 0, &channel), -EINVAL);
-    is(pvchan_client_in(group, 0, plain, 0, &channel), -ELOOP);
-    is(pvchan_server_in(group, web_id, "a b", 1, 1, &channel), -EINVAL);
-    is(pvchan_server_in(group, web_id, "data/api", PVCHAN_RING_MAX + 1, 1, &channel), -ERANGE);
+    is(pvchan_group_open(0, &group), 0);
+    is(pvchan_open_in(group, "a b", 0, 0, &channel), -EINVAL);
+    is(pvchan_open_in(group, "nothing", 0, 0, &channel), -ENOENT);
+    is(pvchan_open_in(group, "app", 0, 0, &channel), -ENOTUNIQ);
+    is(pvchan_open_in(group, "echo", 0, 0, &channel), -EBUSY);
+    is(pvchan_client_in(group, 32752, plain, 0, 0, &channel), -EINVAL);
+    is(pvchan_client_in(group, 0, plain, 0, 0, &channel), -ELOOP);
+    is(pvchan_server_in(group, web_id, "a b", 1, 1, 0, &channel), -EINVAL);
+    is(pvchan_server_in(group, web_id, "data/api", PVCHAN_RING_MAX + 1, 1, 0, &channel), -ERANGE);
     ck_assert_ptr_null(channel);
     open_in(web_app, PATIENCE_MS);
-    is(pvchan_open_in(group, web_app, 0, &channel), -EBUSY);
+    is(pvchan_open_in(group, web_app, 0, 0, &channel), -EBUSY);
     pvchan_group_close(group);
 }
 END_TEST

@@ -262,9 +262,9 @@ static struct pvchan_group *open_all_kinds(void)
     struct pvchan *server, *late;
 
     meet(0);
-    is(pvchan_group_open(&group), 0);
-    is(pvchan_server_in(group, web_id, "data/api", 1, 1, &server), 0);
-    is(pvchan_client_in(group, web_id, plain, PATIENCE_MS, &late), 0);
+    is(pvchan_group_open(0, &group), 0);
+    is(pvchan_server_in(group, web_id, "data/api", 1, 1, 0, &server), 0);
+    is(pvchan_client_in(group, web_id, plain, PATIENCE_MS, 0, &late), 0);
     return group;
 }
 

@@ -161,10 +161,10 @@ static struct pvchan *members[MEMBERS_MAX + 1]; /* from 1 on */
 static long do_gopen(char **arg)
 {
     struct pvchan **member = &members[number(arg[0]) % (MEMBERS_MAX + 1)];
-    int rc = group ? 0 : pvchan_group_open(&group);
+    int rc = group ? 0 : pvchan_group_open(0, &group);
 
     if (rc == 0)
-        rc = pvchan_open_in(group, arg[1], (int)strtol(arg[2], NULL, 10), member);
+        rc = pvchan_open_in(group, arg[1], (int)strtol(arg[2], NULL, 10), 0, member);
     if (rc == 0)
         pvchan_set_data(*member, member);
     return rc;

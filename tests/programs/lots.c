@@ -86,12 +86,12 @@ static int open_one(char **words, unsigned int index, struct pvchan **channel)
 
     if (strcmp(words[0], "named") == 0) {
         snprintf(path, sizeof(path), "%s%u", words[1], index);
-        return pvchan_open_in(group, path, PATIENCE_MS, channel);
+        return pvchan_open_in(group, path, PATIENCE_MS, 0, channel);
     }
     snprintf(path, sizeof(path), "%s%u", words[2], index);
     if (strcmp(words[0], "server") == 0)
-        return pvchan_server_in(group, domid, path, 1, 1, channel);
-    return pvchan_client_in(group, domid, path, PATIENCE_MS, channel);
+        return pvchan_server_in(group, domid, path, 1, 1, 0, channel);
+    return pvchan_client_in(group, domid, path, PATIENCE_MS, 0, channel);
 }
 
 static void open_all(char **words)
@@ -245,7 +245,7 @@ int main(int argc, char **argv)
     lines = calloc(count, sizeof(*lines));
     if (count < ACTIVE || !lines)
         die("COUNT BYTES and channels are needed");
-    check("pvchan_group_open", pvchan_group_open(&group));
+    check("pvchan_group_open", pvchan_group_open(0, &group));
     open_all(argv + 3);
     with = descriptors() - before;
     send_all();

@@ -34,12 +34,14 @@ export PKG_CONFIG_PATH="$PWD/${pc%/*}" PKG_CONFIG_SYSROOT_DIR="$PWD/copy"
 cat > program.c << 'END'
 #include <pvchan.h>
 #include <errno.h>
+#include <stdio.h>
 
 int main(void)
 {
     struct pvchan *channel;
 
     pvchan_close(NULL);
+    puts(pvchan_version());
     return pvchan_server(1, "data/x", PVCHAN_RING_MAX, 1, 1u << 31, &channel) == -EINVAL ? 0 : 1;
 }
 END
@@ -47,7 +49,9 @@ read -ra flags < <(pkg-config --cflags --libs pvchan)
 "$CC" -Wall -Werror program.c -o program "${flags[@]}" || fail "a program with ${flags[*]}"
 libdir=$PKG_CONFIG_SYSROOT_DIR$(PKG_CONFIG_SYSROOT_DIR='' pkg-config --variable=libdir pvchan)
 # A library that was built with AddressSanitizer brings its runtime along, which would come first.
-ASAN_OPTIONS=verify_asan_link_order=0 LD_LIBRARY_PATH=$libdir ./program || fail "the program does not run"
+ASAN_OPTIONS=verify_asan_link_order=0 LD_LIBRARY_PATH=$libdir ./program > version ||
+    fail "the program does not run"
+[ "$(cat version)" = "$(pkg-config --modversion pvchan)" ] || fail "version: $(cat version)"
 "$CC" -std=c99 -pedantic-errors -Wall -Wextra -Werror "$srcdir/examples/echo.c" -o echo "${flags[@]}" ||
     fail "examples/echo.c with ${flags[*]}"
 

@@ -16,7 +16,7 @@ static int error; /* what pvchan_commit() returns */
 #define GROUP   ((struct pvchan_group *)memory)
 #define CHANNEL ((struct pvchan *)&memory[1])
 
-int pvchan_group_open(struct pvchan_group **group)
+int pvchan_group_open(unsigned int flags, struct pvchan_group **group)
 {
     *group = GROUP;
     return 0;
@@ -35,7 +35,7 @@ int pvchan_group_wait(struct pvchan_group *group, int timeout_ms, struct pvchan 
 }
 
 int pvchan_open_in(struct pvchan_group *group, const char *name, int timeout_ms,
-                   struct pvchan **channel)
+                   unsigned int flags, struct pvchan **channel)
 {
     (void)group, (void)name, (void)timeout_ms;
     *channel = CHANNEL;
@@ -47,13 +47,13 @@ void pvchan_close(struct pvchan *channel)
     ck_assert_ptr_eq(channel, CHANNEL);
 }
 
-int pvchan_opened(struct pvchan *channel)
+int pvchan_opened(const struct pvchan *channel)
 {
     (void)channel;
     return 0;
 }
 
-int pvchan_is_connected(struct pvchan *channel)
+int pvchan_is_connected(const struct pvchan *channel)
 {
     (void)channel;
     return 1;
@@ -65,7 +65,7 @@ void pvchan_set_data(struct pvchan *channel, void *to)
     data = to;
 }
 
-void *pvchan_data(struct pvchan *channel)
+void *pvchan_data(const struct pvchan *channel)
 {
     (void)channel;
     return data;
