@@ -7,7 +7,9 @@ vchan_backend_LDADD = libservice.la
 
 EXTRA_DIST += backend/vchan-backend.service.in
 
+if UNITS
 systemdunit_DATA += backend/vchan-backend.service
+endif
 CLEANFILES += backend/vchan-backend.service
 backend/vchan-backend.service: $(srcdir)/backend/vchan-backend.service.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) backend && sed 's|@sbindir[@]|$(sbindir)|' $< > $@.tmp && mv $@.tmp $@

@@ -15,7 +15,9 @@ vchan_frontend_LDADD = libagent.la
 
 EXTRA_DIST += frontend/vchan-frontend.service.in
 
+if UNITS
 systemdunit_DATA += frontend/vchan-frontend.service
+endif
 CLEANFILES += frontend/vchan-frontend.service
 frontend/vchan-frontend.service: $(srcdir)/frontend/vchan-frontend.service.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) frontend && sed 's|@sbindir[@]|$(sbindir)|; s|@sysconfdir[@]|$(sysconfdir)|' $< > $@.tmp && mv $@.tmp $@

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-MAN_SOURCES = \
-	man/pvchan.3.scd \
-	man/pvchan.7.scd \
-	man/vchan.1.scd \
-	man/vchan-backend.8.scd \
-	man/vchan-echo.7.scd \
-	man/vchan-frontend.8.scd \
-	man/xl-vchan.8.scd \
-	man/xl-vchan.cfg.5.scd
+MAN_SOURCES = man/pvchan.3.scd man/pvchan.7.scd
+if COMMAND
+MAN_SOURCES += man/vchan.1.scd
+endif
+if SERVICES
+MAN_SOURCES += man/vchan-backend.8.scd man/vchan-frontend.8.scd
+endif
+if TOOLSTACK
+MAN_SOURCES += man/xl-vchan.8.scd man/xl-vchan.cfg.5.scd
+endif
+if UNIKERNEL
+MAN_SOURCES += man/vchan-echo.7.scd
+endif
 
 EXTRA_DIST += $(MAN_SOURCES)
 

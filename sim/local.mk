@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # xensim's parts get along with any program, so they are never built with sanitizers themselves.
 SIM_CFLAGS = $(PVCHAN_CFLAGS) -fno-sanitize=all -D_GNU_SOURCE
-SIM_PLACES = -DBINDIR='"$(bindir)"' -DPKGLIBDIR='"$(pkglibdir)"' -DSIMEXECDIR='"$(simexecdir)"'
+SIM_PLACES = -DXENSTORED='"$(XEN_BIN)/xenstored"' -DBINDIR='"$(bindir)"' -DPKGLIBDIR='"$(pkglibdir)"' -DSIMEXECDIR='"$(simexecdir)"'
 
 # What stands in for the Xen libraries in a program.
 pkglib_LTLIBRARIES = libxensim.la

@@ -28,7 +28,6 @@
 #define EXIT_USAGE 2
 #define EXIT_SELF  125 /* xensim itself failed, as with env and timeout */
 
-#define XENSTORED "/usr/lib/xen-4.17/bin/xenstored"
 
 extern char **environ;
 
@@ -281,7 +280,7 @@ static int dom0_main(char **argv)
     int code, leaks;
 
     if (error)
-        return fail("cannot start xenstored (install xen-utils-4.17)", error);
+        return fail("cannot start " XENSTORED " (install Xen's utilities)", error);
     error = dom0_write();
     if (!error)
         error = leaks_baseline();

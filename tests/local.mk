@@ -4,7 +4,6 @@
 # tests/sim/NAME.sh: whole programs, each script in a simulated host of its own (tests/lib/sim-lib.bash).
 # Any other script checks the tree.
 
-TEST_EXTENSIONS = .sh
 LOG_DRIVER = $(SHELL) $(top_srcdir)/tests/lib/driver
 SH_LOG_DRIVER = $(LOG_DRIVER)
 EXTRA_DIST += tests/lib/driver tests/run
@@ -17,7 +16,7 @@ AM_TESTS_ENVIRONMENT = \
 	export srcdir builddir PATH LSAN_OPTIONS CK_DEFAULT_TIMEOUT;
 
 # They come first, so that nothing waits for them at the end.
-LONG_TESTS = tests/sim/daemon.sh tests/unit/races
+LONG_TESTS += tests/sim/daemon.sh tests/unit/races
 # seeded-faults compiles what it tests by itself, with flags of its own: once is enough.
 if !ASAN
 LONG_TESTS += tests/model/steps-close tests/sim/toolstack-steps.sh tests/model/seeded-faults.sh

@@ -53,7 +53,9 @@ dist_bashcompletion_DATA = toolstack/completion/xl-vchan
 
 EXTRA_DIST += toolstack/xl-vchan.service.in
 
+if UNITS
 systemdunit_DATA += toolstack/xl-vchan.service
+endif
 CLEANFILES += toolstack/xl-vchan.service
 toolstack/xl-vchan.service: $(srcdir)/toolstack/xl-vchan.service.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) toolstack && sed 's|@sbindir[@]|$(sbindir)|' $< > $@.tmp && mv $@.tmp $@
