@@ -84,7 +84,7 @@ shell()
 # Does it, and shows meanwhile that domain 0 is alive (lab/machine).
 with_pulse()
 {
-    (while sleep 20; do echo LAB-ALIVE; done) &
+    (while sleep 20; do echo >$share/pulse; done) &
     pulse=$!
     "$@"
     code=$?

@@ -18,6 +18,7 @@ static int error; /* what pvchan_commit() returns */
 
 int pvchan_group_open(unsigned int flags, struct pvchan_group **group)
 {
+    ck_assert_uint_eq(flags, 0);
     *group = GROUP;
     return 0;
 }
@@ -38,6 +39,7 @@ int pvchan_open_in(struct pvchan_group *group, const char *name, int timeout_ms,
                    unsigned int flags, struct pvchan **channel)
 {
     (void)group, (void)name, (void)timeout_ms;
+    ck_assert_uint_eq(flags, 0);
     *channel = CHANNEL;
     return 0;
 }
