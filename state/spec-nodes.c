@@ -74,7 +74,7 @@ static int read_field(struct store *store, const char *dir, struct spec_build *b
     if (rc == -ENOENT && key != SPEC_CONNECTION)
         return 0;
     build->why = secret; /* it names the value */
-    if (rc == 0 && value[0] != '\0')
+    if (rc == 0 && (value[0] != '\0' || key == SPEC_CONNECTION))
         rc = take_node(build, key, value);
     build->why = why;
     if (rc < 0)
@@ -113,5 +113,7 @@ int spec_read(struct store *store, const char *dir, struct spec *spec, char why[
         rc = read_place(store, dir, &build, SPEC_AT_BACKEND);
     if (rc == 0 || rc == -ENOENT)
         rc = read_place(store, dir, &build, SPEC_AT_PRIVATE);
+    if (rc == -EOVERFLOW)
+        return -EINVAL; /* too long to be any channel's */
     return rc == 0 ? spec_end(&build) : rc;
 }

@@ -228,15 +228,21 @@ static int take_ring(const struct spec_build *build, const char *value)
     return rc;
 }
 
-static int spec_check_kind(const struct spec_build *build, enum spec_key key, const char *value)
+/* What was read may name a kind that this version does not know. */
+static int refuse_kind(const struct spec_build *build)
 {
     char names[128];
 
-    if (kind_find(value))
-        return spec_check_text(build, key, value);
     list_kinds(0, names, sizeof(names));
     return refuse(build, "key \"%s\": \"%s\" is no kind of connection (use one of %s)",
-                  spec_fields[key].key, value, names);
+                  spec_fields[SPEC_CONNECTION].key, build->spec->connection, names);
+}
+
+static int spec_check_kind(const struct spec_build *build, enum spec_key key, const char *value)
+{
+    int rc = spec_check_text(build, key, value);
+
+    return rc < 0 || kind_find(value) ? rc : refuse_kind(build);
 }
 
 /* A user or a group of the backend's, which is looked up there. */
@@ -389,6 +395,7 @@ static int check_kind(const struct spec_build *build, const struct kind *kind)
 
 static int check_whole(const struct spec_build *build)
 {
+    const struct kind *kind = kind_find(build->spec->connection);
     uint32_t rings = build->given & (SPEC_BIT(READ_RING) | SPEC_BIT(WRITE_RING));
 
     if (!(build->given & SPEC_BIT(NAME)))
@@ -399,7 +406,7 @@ static int check_whole(const struct spec_build *build)
     if (build->source == SPEC_GUEST && !(build->given & SPEC_BIT(CONNECTION)))
         return refuse(build, "key \"connection\": missing (add connection=KIND; "
                              "app leaves the channel to applications)");
-    return check_kind(build, kind_find(build->spec->connection));
+    return kind ? check_kind(build, kind) : refuse_kind(build);
 }
 
 static int round_rings(struct spec *spec)

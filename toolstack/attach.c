@@ -176,7 +176,7 @@ static int run(const struct command *command, int argc, char **argv)
     int opt;
 
     while ((opt = getopt_long(argc, argv, ":jw:", options, NULL)) != -1) {
-        if (opt == '?' && unquoted)
+        if (opt != 'w' && unquoted)
             return command_usage(command, UNQUOTED, unquoted);
         if (opt == '?' || opt == ':')
             return command_bad_option(command, opt, argv);

@@ -37,7 +37,7 @@ int config_read(const char *file, const char *extra, struct config *config,
                 char why[CONFIG_WHY_MAX]);
 
 /*
- * Reads what config_write wrote: also channels that an older toolstack present, with less than is
+ * Reads what config_write wrote: also channels that an older toolstack plugged, with less than is
  * required now (SPEC_STORED). As config_read otherwise.
  */
 int config_read_record(const char *file, struct config *config, char why[CONFIG_WHY_MAX]);

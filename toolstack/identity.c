@@ -86,6 +86,7 @@ _Static_assert(SPEC_BACKEND_MAX + 1 == TOOL_NAME_MAX, "a backend is a domain's n
 
 int identity_set_backend(struct tool *tool, domid_t domid, struct spec *channel)
 {
+    char clean[TOOL_NAME_MAX];
     char *text;
 
     channel->backend[0] = channel->backend_uuid[0] = '\0';
@@ -94,7 +95,9 @@ int identity_set_backend(struct tool *tool, domid_t domid, struct spec *channel)
     if (identity_uuid(tool, domid, channel->backend_uuid) < 0)
         return -ENOENT;
     tool_domain_key(tool, domid, channel->backend);
-    if (identity_is_id(channel->backend) || spec_format(channel, &text) < 0)
+    tool_domain_name(tool, domid, clean);
+    if (identity_is_id(channel->backend) || strcmp(channel->backend, clean) != 0 ||
+        spec_format(channel, &text) < 0)
         channel->backend[0] = '\0';
     else
         free(text);

@@ -160,7 +160,7 @@ static struct json_object *channel_json(struct tool *tool, const struct device_i
 {
     struct spec spec;
 
-    return present_read_one(tool, id, &spec) == 0 ? spec_to_json(&spec) : NULL;
+    return present_read_one(tool, id, &spec) == 1 ? spec_to_json(&spec) : NULL;
 }
 
 static int print_json(struct tool *tool, const struct views *views)

@@ -7,17 +7,6 @@
 #include "toolstack/devices.h"
 #include "toolstack/identity.h"
 
-int present_read_one(struct tool *tool, const struct device_id *id, struct spec *channel)
-{
-    char dir[DEVICE_PATH_MAX], why[SPEC_WHY_MAX];
-    int rc;
-
-    device_libxl_path(id, dir);
-    rc = spec_read(tool->store, dir, channel, why);
-    channel->devid = id->devid;
-    return rc == 0 ? identity_set_backend(tool, id->backend, channel) : rc;
-}
-
 /* 1 or 0: what is not in T, or has lost its other end, is no channel. Or a negative errno. */
 static int is_whole(struct tool *tool, const struct device_id *id)
 {
@@ -35,15 +24,19 @@ static int is_whole(struct tool *tool, const struct device_id *id)
     return rc < 0 ? rc : backend == id->backend && tool_has_domain(tool, id->backend);
 }
 
-/* 1: it is one, and read; 0: it is none; or a negative errno. */
-static int read_whole(struct tool *tool, const struct device_id *id, struct spec *channel)
+int present_read_one(struct tool *tool, const struct device_id *id, struct spec *channel)
 {
+    char dir[DEVICE_PATH_MAX], why[SPEC_WHY_MAX];
     int rc = is_whole(tool, id);
 
     if (rc <= 0)
         return rc;
-    rc = present_read_one(tool, id, channel);
-    if (rc == -EINVAL || rc == -ENOENT)
+    device_libxl_path(id, dir);
+    rc = spec_read(tool->store, dir, channel, why);
+    channel->devid = id->devid;
+    if (rc == 0)
+        rc = identity_set_backend(tool, id->backend, channel);
+    if (rc == -EINVAL || rc == -ENOENT) /* it makes no channel; its backend has just gone */
         return 0;
     return rc < 0 ? rc : 1;
 }
@@ -62,7 +55,7 @@ static int read_devices(struct tool *tool, domid_t frontend, const struct device
         int rc = 0;
 
         if (id->frontend == frontend)
-            rc = read_whole(tool, id, &config->channels[config->count]);
+            rc = present_read_one(tool, id, &config->channels[config->count]);
         if (rc < 0)
             return rc;
         if (rc > 0)

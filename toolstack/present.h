@@ -23,8 +23,9 @@ int present_read(struct tool *tool, domid_t frontend, struct present *present);
 void present_free(struct present *present);
 
 /*
- * Reads one channel. 0; -EINVAL: what T says makes no channel; -ENOENT: its backend's domain has just
- * gone; or another negative errno. Says nothing.
+ * Reads one channel. 1; 0: it is none, since T does not describe one in full, or names another backend
+ * (what a domain has in its own directory is only its word), or one of the two domains is not there; or
+ * a negative errno. Says nothing.
  */
 int present_read_one(struct tool *tool, const struct device_id *id, struct spec *channel);
 

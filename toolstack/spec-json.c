@@ -26,14 +26,32 @@ static struct json_object *value_json(const struct spec *spec, enum spec_key key
     }
 }
 
+/* What is no UTF-8 would be another text. */
+static bool is_exact(enum spec_key key, const char *text, struct json_object *value)
+{
+    return value && (spec_fields[key].type != SPEC_TYPE_TEXT ||
+                     strcmp(text, json_object_get_string(value)) == 0);
+}
+
 struct json_object *spec_to_json(const struct spec *spec)
 {
     struct json_object *object = json_object_new_object();
     char text[SPEC_VALUE_MAX];
 
-    for (enum spec_key key = 0; object && key < SPEC_KEYS; key++)
-        if (spec_value(spec, key, text))
-            json_object_object_add(object, spec_fields[key].key, value_json(spec, key, text));
+    for (enum spec_key key = 0; object && key < SPEC_KEYS; key++) {
+        struct json_object *value;
+
+        if (!spec_value(spec, key, text))
+            continue;
+        value = value_json(spec, key, text);
+        if (is_exact(key, text, value)) {
+            json_object_object_add(object, spec_fields[key].key, value);
+        } else {
+            json_object_put(value);
+            json_object_put(object);
+            object = NULL;
+        }
+    }
     return object;
 }
 
@@ -61,6 +79,14 @@ __attribute__((format(printf, 2, 3))) static int refuse(const struct source *sou
     return -EINVAL;
 }
 
+static bool is_flag(const char *key)
+{
+    for (enum spec_key i = 0; i < SPEC_KEYS; i++)
+        if (strcmp(spec_fields[i].key, key) == 0)
+            return spec_fields[i].type == SPEC_TYPE_FLAG;
+    return false;
+}
+
 /* One value, whichever way JSON has it. */
 static int take_value(struct spec_build *build, const char *key, struct json_object *value)
 {
@@ -68,6 +94,8 @@ static int take_value(struct spec_build *build, const char *key, struct json_obj
     case json_type_null:
         return 0;
     case json_type_boolean:
+        if (!is_flag(key))
+            break;
         return spec_take(build, key, json_object_get_boolean(value) ? "1" : "0");
     case json_type_int:
         return spec_take(build, key, json_object_to_json_string(value));
@@ -78,7 +106,8 @@ static int take_value(struct spec_build *build, const char *key, struct json_obj
     default:
         break;
     }
-    snprintf(build->why, SPEC_WHY_MAX, "key \"%s\": is no string, number, true or false", key);
+    snprintf(build->why, SPEC_WHY_MAX, "key \"%s\": is no string or number%s", key,
+             is_flag(key) ? ", nor true or false" : "");
     return -EINVAL;
 }
 
@@ -160,6 +189,8 @@ static int parse_file(const struct source *source, FILE *from)
         rc = -EIO;
     else if (size > CONFIG_SIZE_MAX)
         rc = -EFBIG;
+    else if (text && memchr(text, '\0', size))
+        rc = refuse(source, "is not JSON: it holds a NUL");
     else if (text)
         rc = parse_text(source, text, size);
     free(text);

@@ -11,7 +11,10 @@
 #include "state/spec.h"
 #include "toolstack/config.h"
 
-/* What is not as by default, as config_read_json() takes it; the caller's. NULL: no memory. */
+/*
+ * A channel as config_read_json() takes it; the caller's. NULL: JSON cannot say it (a path or a command
+ * that is no UTF-8), or no memory.
+ */
 struct json_object *spec_to_json(const struct spec *spec);
 
 /*

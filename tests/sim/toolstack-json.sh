@@ -73,7 +73,12 @@ json '{"name": "x", "connection": "exec", "user": "root", "command": "a\nb"}'
 refuses "attach web: $bad \"command\": a control character (a line break?) is in it" \
     xl-vchan attach --json web "$work/bad.json"
 json '{"name": ["x"]}'
-refuses "attach web: $bad \"name\": is no string, number, true or false" xl-vchan attach --json web "$work/bad.json"
+refuses "attach web: $bad \"name\": is no string or number" xl-vchan attach --json web "$work/bad.json"
+json '{"name": "x", "devid": true}'
+refuses "attach web: $bad \"devid\": is no string or number" xl-vchan attach --json web "$work/bad.json"
+json '{"name": "x", "connection": "tcp", "address": "a:1", "reconnect": [1]}'
+refuses "attach web: $bad \"reconnect\": is no string or number, nor true or false" \
+    xl-vchan attach --json web "$work/bad.json"
 json '[{"name": "x"}, {"name": "y"}]'
 refuses "attach web: one channel is attached at a time, not 2 (see xl-vchan help apply)" \
     xl-vchan attach --json web "$work/bad.json"
@@ -90,6 +95,23 @@ refuses "attach web: $work/bad.json: vchan entry 1: is not an object (write {\"n
     xl-vchan attach --json web "$work/bad.json"
 refuses "attach web: $work/none: No such file or directory" xl-vchan attach --json web "$work/none"
 run 2 xl-vchan attach --json web
+
+part "what makes no channel here has none in JSON, and does no harm to the others"
+libxl=/libxl/$(xl domid web)/device/vchan/0
+for kind in carrier-pigeon "$(printf 'long%.0s' {1..10})" ""; do
+    xenstore-write "$libxl/connection" "$kind"
+    [ "$(channel_of db)" = null ] || fail "kind \"$kind\": $(channel_of db)"
+    run 0 xl-vchan apply --json --dry-run - web <<< '[]'
+    says ""
+done
+xenstore-write "$libxl/connection" echo
+guest driver
+xenstore-write "/local/domain/$domid/backend/vchan/$(xl domid web)/0/state" 2 # another backend says that it is its
+xl-vchan list --json web | perl -MJSON::PP -0ne '
+    exit(grep { defined $_->{channel} && $_->{backend} eq "driver" } @{decode_json($_)})' ||
+    fail "a domain's word: $(xl-vchan list --json web)"
+xenstore-rm "/local/domain/$domid/backend/vchan"
+run 0 xl destroy driver
 
 run 0 xl-vchan detach web db
 run 0 xl destroy web
