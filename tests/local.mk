@@ -15,14 +15,6 @@ AM_TESTS_ENVIRONMENT = \
 	CK_DEFAULT_TIMEOUT=600; \
 	export srcdir builddir PATH LSAN_OPTIONS CK_DEFAULT_TIMEOUT;
 
-# They come first, so that nothing waits for them at the end.
-LONG_TESTS += tests/sim/daemon.sh tests/unit/races
-# seeded-faults compiles what it tests by itself, with flags of its own: once is enough.
-if !ASAN
-LONG_TESTS += tests/model/steps-close tests/sim/toolstack-steps.sh tests/model/seeded-faults.sh
-endif
-EXTRA_DIST += tests/sim/daemon.sh tests/sim/toolstack-steps.sh
-
 UNIT_TESTS = \
 	tests/model/fuzz-page tests/unit/agent-config tests/unit/connection tests/unit/command tests/unit/config \
 	tests/unit/device tests/unit/echo tests/unit/endpoint tests/model/machine tests/unit/pace tests/unit/relay tests/unit/ring tests/unit/spin tests/unit/turns \
@@ -64,6 +56,7 @@ SIM_TESTS = \
 	tests/sim/backend-service.sh \
 	tests/sim/backend-statistics.sh \
 	tests/sim/badpeer.sh \
+	tests/sim/daemon.sh \
 	tests/sim/daemon-idle.sh \
 	tests/sim/descriptors.sh \
 	tests/sim/demo.sh \
@@ -94,7 +87,8 @@ OFTEN_TESTS = \
 	tests/sim/backend-driver-many.sh \
 	tests/sim/backend-many.sh \
 	tests/sim/backend-scale.sh \
-	tests/sim/toolstack-many.sh
+	tests/sim/toolstack-many.sh \
+	tests/sim/toolstack-steps.sh
 if !ASAN
 TESTS += $(OFTEN_TESTS)
 endif
@@ -180,6 +174,7 @@ tests_unit_unikernel_device_LDADD = $(CHECK_LIBS)
 
 # Another user's attacks on paths: thousands of processes, which valgrind does not bear.
 check_PROGRAMS += tests/unit/races
+TESTS += tests/unit/races
 tests_unit_races_SOURCES = tests/unit/races.c
 tests_unit_races_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS)
 tests_unit_races_LDADD = libservice.la $(CHECK_LIBS)
@@ -296,6 +291,10 @@ SHARED_CPPFLAGS = -include $(top_srcdir)/tests/model/fuzz-barrier.h $(AM_CPPFLAG
 tests_model_steps_close_SOURCES = tests/model/steps-close.c tests/model/steps.c tests/model/steps.h $(SHARED_FILES)
 tests_model_steps_close_CPPFLAGS = $(SHARED_CPPFLAGS)
 check_PROGRAMS += tests/model/steps-close
+# It compiles what it tests by itself, with flags of its own: once is enough. Last: what searches needs a CPU of its own.
+if !ASAN
+TESTS += tests/model/steps-close tests/model/seeded-faults.sh
+endif
 EXTRA_DIST += tests/model/seeded-faults.sh
 
 tests_unit_relay_SOURCES = tests/unit/relay.c $(SHARED_FILES)
