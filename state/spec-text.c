@@ -2,7 +2,6 @@
 /* A channel as "KEY=VALUE, KEY=VALUE, …". */
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,18 +15,6 @@
 #define BESIDE_COMMAND                                                                             \
     (SPEC_BIT(BACKEND) | SPEC_BIT(UUID) | SPEC_BIT(DEVID) | SPEC_BIT(READ_RING) |                  \
      SPEC_BIT(WRITE_RING) | SPEC_BIT(RECONNECT) | SPEC_BIT(USER) | 1u << SPEC_KEYS)
-
-/* Says why, and gives what to return. */
-__attribute__((format(printf, 2, 3))) static int complain(const struct spec_build *build,
-                                                          const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(build->why, SPEC_WHY_MAX, format, args);
-    va_end(args);
-    return -EINVAL;
-}
 
 /* Cuts the blanks at both ends. */
 static char *trim(char *text)
@@ -47,8 +34,8 @@ static int complain_pair(const struct spec_build *build, char *text)
     text[strcspn(text, ",")] = '\0';
     text = trim(text);
     if (text[0] == '\0')
-        return complain(build, "a KEY=VALUE is empty (a comma too many?)");
-    return complain(build, "\"%s\" is not KEY=VALUE (only command=, written last, may hold a comma)",
+        return spec_refuse(build, "a KEY=VALUE is empty (a comma too many?)");
+    return spec_refuse(build, "\"%s\" is not KEY=VALUE (only command=, written last, may hold a comma)",
                     text);
 }
 
@@ -118,7 +105,7 @@ static int check_command(const struct spec_build *build)
 
     if (!key || build->source == SPEC_STORED)
         return 0;
-    return complain(build,
+    return spec_refuse(build,
                     "key \"command\": takes all that follows it, \"%s=\" too (write %s= before "
                     "command=; if the command is to have it, write ''%s=)",
                     key, key, key);
@@ -141,7 +128,7 @@ int spec_parse(const char *text, enum spec_source source, struct spec *spec, cha
 
     copy = strdup(text);
     if (!copy) {
-        complain(&build, "out of memory");
+        spec_refuse(&build, "out of memory");
         return -ENOMEM;
     }
     rc = take_all(&build, copy);

@@ -84,9 +84,7 @@ static void *member_of(const struct spec *spec, enum spec_key key)
 
 /* ---- what to say ---- */
 
-/* Says why, and gives what to return. */
-__attribute__((format(printf, 2, 3))) static int refuse(const struct spec_build *build,
-                                                        const char *format, ...)
+int spec_refuse(const struct spec_build *build, const char *format, ...)
 {
     va_list args;
 
@@ -127,7 +125,7 @@ static int refuse_key(const struct spec_build *build, const char *name)
         if (!is_foreign(build, key))
             length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s",
                                        length ? ", " : "", name_of(key));
-    return refuse(build, "key \"%s\": unknown (the keys are %s)", name, names);
+    return spec_refuse(build, "key \"%s\": unknown (the keys are %s)", name, names);
 }
 
 /* ---- one value ---- */
@@ -137,7 +135,7 @@ static int spec_check_text(const struct spec_build *build, enum spec_key key, co
     size_t length = strlen(value), longest = details[key].longest;
 
     if (length > longest)
-        return refuse(build, "key \"%s\": %zu characters are too long (at most %zu)",
+        return spec_refuse(build, "key \"%s\": %zu characters are too long (at most %zu)",
                       spec_fields[key].key, length, longest);
     memcpy(member_of(build->spec, key), value, length + 1);
     return 0;
@@ -146,7 +144,7 @@ static int spec_check_text(const struct spec_build *build, enum spec_key key, co
 static int spec_check_name(const struct spec_build *build, enum spec_key key, const char *value)
 {
     if (!device_name_valid(value))
-        return refuse(build, "key \"%s\": \"%s\" is no channel name (1 to %d of A-Z a-z 0-9 . _ -)",
+        return spec_refuse(build, "key \"%s\": \"%s\" is no channel name (1 to %d of A-Z a-z 0-9 . _ -)",
                       spec_fields[key].key, value, DEVICE_NAME_MAX);
     return spec_check_text(build, key, value);
 }
@@ -155,7 +153,7 @@ static int spec_check_name(const struct spec_build *build, enum spec_key key, co
 static int spec_check_path(const struct spec_build *build, enum spec_key key, const char *value)
 {
     if (value[0] != '/')
-        return refuse(build, "key \"%s\": \"%s\" does not begin with / (write the whole path)",
+        return spec_refuse(build, "key \"%s\": \"%s\" does not begin with / (write the whole path)",
                       spec_fields[key].key, value);
     return spec_check_text(build, key, value);
 }
@@ -175,7 +173,7 @@ static int spec_check_uuid(const struct spec_build *build, enum spec_key key, co
     }
     uuid[i] = '\0';
     if (i < SPEC_UUID_MAX || value[i] != '\0')
-        return refuse(build, "key \"%s\": \"%s\" is not a uuid (see xl list -v)",
+        return spec_refuse(build, "key \"%s\": \"%s\" is not a uuid (see xl list -v)",
                       spec_fields[key].key, value);
     return 0;
 }
@@ -183,7 +181,7 @@ static int spec_check_uuid(const struct spec_build *build, enum spec_key key, co
 static int spec_check_devid(const struct spec_build *build, enum spec_key key, const char *value)
 {
     if (parse_number(value, DEVICE_ID_MAX, member_of(build->spec, key)) < 0)
-        return refuse(build, "key \"%s\": \"%s\" is not a number from 0 to %d",
+        return spec_refuse(build, "key \"%s\": \"%s\" is not a number from 0 to %d",
                       spec_fields[key].key, value, DEVICE_ID_MAX);
     return 0;
 }
@@ -193,7 +191,7 @@ static int spec_check_flag(const struct spec_build *build, enum spec_key key, co
     uint32_t flag;
 
     if (parse_number(value, 1, &flag) < 0)
-        return refuse(build, "key \"%s\": \"%s\" is neither 0 nor 1", spec_fields[key].key, value);
+        return spec_refuse(build, "key \"%s\": \"%s\" is neither 0 nor 1", spec_fields[key].key, value);
     *(bool *)member_of(build->spec, key) = flag;
     return 0;
 }
@@ -206,10 +204,10 @@ static int read_size(const struct spec_build *build, unsigned int key, const cha
     int rc = size_parse(value, RING_SIZE_MAX, &size);
 
     if (rc == -EINVAL)
-        return refuse(build, "key \"%s\": \"%s\" is not a size (bytes, or such as 4K, 64K, 1M)",
+        return spec_refuse(build, "key \"%s\": \"%s\" is not a size (bytes, or such as 4K, 64K, 1M)",
                       name, value);
     if (rc < 0)
-        return refuse(build, "key \"%s\": %s is larger than 1M (use at most %s=1M)", name, value,
+        return spec_refuse(build, "key \"%s\": %s is larger than 1M (use at most %s=1M)", name, value,
                       name);
     *bytes = (uint32_t)size;
     return 0;
@@ -234,7 +232,7 @@ static int refuse_kind(const struct spec_build *build)
     char names[128];
 
     list_kinds(0, names, sizeof(names));
-    return refuse(build, "key \"%s\": \"%s\" is no kind of connection (use one of %s)",
+    return spec_refuse(build, "key \"%s\": \"%s\" is no kind of connection (use one of %s)",
                   spec_fields[SPEC_CONNECTION].key, build->spec->connection, names);
 }
 
@@ -251,7 +249,7 @@ static int spec_check_account(const struct spec_build *build, enum spec_key key,
     size_t length = strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
 
     if (length > SPEC_ACCOUNT_MAX || value[length] != '\0' || value[0] == '-')
-        return refuse(build, "key \"%s\": \"%s\" is no %s (a name or a number)",
+        return spec_refuse(build, "key \"%s\": \"%s\" is no %s (a name or a number)",
                       spec_fields[key].key, value, key == SPEC_GROUP ? "group" : "user");
     return spec_check_text(build, key, value);
 }
@@ -263,7 +261,7 @@ static int spec_check_mode(const struct spec_build *build, enum spec_key key, co
 
     if (!isdigit((unsigned char)value[0]) || *end != '\0' || strlen(value) > SPEC_MODE_MAX ||
         mode > 0777)
-        return refuse(build, "key \"%s\": \"%s\" is no mode (octal digits, such as 0660)",
+        return spec_refuse(build, "key \"%s\": \"%s\" is no mode (octal digits, such as 0660)",
                       spec_fields[key].key, value);
     snprintf(digits, sizeof(digits), "%04lo", mode & 0777);
     return spec_check_text(build, key, digits);
@@ -277,7 +275,7 @@ static int spec_check_address(const struct spec_build *build, enum spec_key key,
 
     if (!colon || colon == value || parse_number(colon + 1, UINT16_MAX, &port) < 0 || port == 0 ||
         (memchr(value, ':', (size_t)(colon - value)) && (value[0] != '[' || colon[-1] != ']')))
-        return refuse(build, "key \"%s\": \"%s\" is not HOST:PORT, as 10.0.0.1:5432 or [::1]:5432",
+        return spec_refuse(build, "key \"%s\": \"%s\" is not HOST:PORT, as 10.0.0.1:5432 or [::1]:5432",
                       spec_fields[key].key, value);
     return spec_check_text(build, key, value);
 }
@@ -329,14 +327,14 @@ static int check_writable(const struct spec_build *build, unsigned int key, cons
     size_t length = strlen(value);
 
     if (length == 0)
-        return refuse(build, "key \"%s\": has no value", name_of(key));
+        return spec_refuse(build, "key \"%s\": has no value", name_of(key));
     if (has_control(value))
-        return refuse(build, "key \"%s\": a control character (a line break?) is in it",
+        return spec_refuse(build, "key \"%s\": a control character (a line break?) is in it",
                       name_of(key));
     if (isblank((unsigned char)value[0]) || isblank((unsigned char)value[length - 1]))
-        return refuse(build, "key \"%s\": begins or ends with a blank", name_of(key));
+        return spec_refuse(build, "key \"%s\": begins or ends with a blank", name_of(key));
     if (key != SPEC_COMMAND && strchr(value, ','))
-        return refuse(build, "key \"%s\": a comma is in it (only command may have one)",
+        return spec_refuse(build, "key \"%s\": a comma is in it (only command may have one)",
                       name_of(key));
     return 0;
 }
@@ -349,9 +347,9 @@ int spec_take(struct spec_build *build, const char *name, const char *value)
     if (key > SPEC_KEYS)
         return refuse_key(build, name);
     if (build->given & bit)
-        return refuse(build, "key \"%s\": given twice", name);
+        return spec_refuse(build, "key \"%s\": given twice", name);
     if (is_foreign(build, key))
-        return refuse(build, "key \"%s\": is not the guest's to say (its domain's config says it)",
+        return spec_refuse(build, "key \"%s\": is not the guest's to say (its domain's config says it)",
                       name);
     build->given |= bit;
     if (check_writable(build, key, value) < 0)
@@ -363,7 +361,7 @@ int spec_take(struct spec_build *build, const char *name, const char *value)
 static int refuse_without(const struct spec_build *build, enum spec_key key,
                           const struct kind *kind)
 {
-    return refuse(build, "key \"%s\": missing (connection=%s needs it%s)", spec_fields[key].key,
+    return spec_refuse(build, "key \"%s\": missing (connection=%s needs it%s)", spec_fields[key].key,
                   kind->name,
                   key == SPEC_USER ? ": the user that runs the command, such as user=nobody; for "
                                      "root, write user=root"
@@ -386,7 +384,7 @@ static int check_kind(const struct spec_build *build, const struct kind *kind)
             return refuse_without(build, key, kind);
         if (foreign & 1u << key) {
             list_kinds(1u << key, names, sizeof(names));
-            return refuse(build, "key \"%s\": not for connection=%s (it is for %s)",
+            return spec_refuse(build, "key \"%s\": not for connection=%s (it is for %s)",
                           spec_fields[key].key, kind->name, names);
         }
     }
@@ -399,12 +397,12 @@ static int check_whole(const struct spec_build *build)
     uint32_t rings = build->given & (SPEC_BIT(READ_RING) | SPEC_BIT(WRITE_RING));
 
     if (!(build->given & SPEC_BIT(NAME)))
-        return refuse(build, "key \"name\": missing (add name=NAME)");
+        return spec_refuse(build, "key \"name\": missing (add name=NAME)");
     if ((build->given & RING_BIT) && rings)
-        return refuse(build, "key \"ring\": sets both rings (leave it out, or %s)",
+        return spec_refuse(build, "key \"ring\": sets both rings (leave it out, or %s)",
                       rings & SPEC_BIT(READ_RING) ? "read-ring" : "write-ring");
     if (build->source == SPEC_GUEST && !(build->given & SPEC_BIT(CONNECTION)))
-        return refuse(build, "key \"connection\": missing (add connection=KIND; "
+        return spec_refuse(build, "key \"connection\": missing (add connection=KIND; "
                              "app leaves the channel to applications)");
     return kind ? check_kind(build, kind) : refuse_kind(build);
 }

@@ -166,6 +166,10 @@ int spec_take(struct spec_build *build, const char *key, const char *value);
  */
 int spec_end(struct spec_build *build);
 
+/* Says why, in build->why, and gives what to return: -EINVAL. */
+int spec_refuse(const struct spec_build *build, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* ---- as text: "KEY=VALUE, KEY=VALUE, …" ---- */
 
 /*
