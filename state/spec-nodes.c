@@ -13,10 +13,8 @@ static int write_field(struct store *store, const char *dir, const struct spec *
 {
     char value[SPEC_VALUE_MAX];
 
-    if (key == SPEC_READ_RING)
-        return store_write_number(store, dir, spec_fields[key].key, spec->read_ring);
-    if (key == SPEC_WRITE_RING)
-        return store_write_number(store, dir, spec_fields[key].key, spec->write_ring);
+    if (spec_fields[key].type == SPEC_TYPE_SIZE)
+        return store_write_number(store, dir, spec_fields[key].key, spec_number(spec, key));
     if (!spec_value(spec, key, value))
         return 0;
     return store_write_text(store, dir, spec_fields[key].key, value);

@@ -441,21 +441,24 @@ static void format_flag(const struct spec *spec, enum spec_key key, char text[SP
         strcpy(text, *(bool *)member_of(spec, key) ? "1" : "0");
 }
 
+uint32_t spec_number(const struct spec *spec, enum spec_key key)
+{
+    return *(const uint32_t *)member_of(spec, key);
+}
+
 bool spec_value(const struct spec *spec, enum spec_key key, char text[SPEC_VALUE_MAX])
 {
-    const void *member = member_of(spec, key);
-
     text[0] = '\0';
     switch (spec_fields[key].type) {
     case SPEC_TYPE_TEXT:
-        strcpy(text, member);
+        strcpy(text, member_of(spec, key));
         break;
     case SPEC_TYPE_NUMBER:
-        if (*(const uint32_t *)member != SPEC_DEVID_ANY)
-            snprintf(text, SPEC_VALUE_MAX, "%u", *(const uint32_t *)member);
+        if (spec_number(spec, key) != SPEC_DEVID_ANY)
+            snprintf(text, SPEC_VALUE_MAX, "%u", spec_number(spec, key));
         break;
     case SPEC_TYPE_SIZE:
-        size_format(*(const uint32_t *)member, text);
+        size_format(spec_number(spec, key), text);
         break;
     case SPEC_TYPE_FLAG:
         format_flag(spec, key, text);

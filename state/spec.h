@@ -119,6 +119,9 @@ extern const char *const spec_kinds[];
  */
 bool spec_value(const struct spec *spec, enum spec_key key, char text[SPEC_VALUE_MAX]);
 
+/* The value of a field that is a number or a size, in bytes. */
+uint32_t spec_number(const struct spec *spec, enum spec_key key);
+
 /* A channel without a name of that kind of connection, everything else as by default. */
 struct spec spec_usual(const char *connection);
 

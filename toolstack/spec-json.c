@@ -16,9 +16,8 @@ static struct json_object *value_json(const struct spec *spec, enum spec_key key
 {
     switch (spec_fields[key].type) {
     case SPEC_TYPE_NUMBER:
-        return json_object_new_int64(strtol(text, NULL, 10));
     case SPEC_TYPE_SIZE:
-        return json_object_new_int64(key == SPEC_READ_RING ? spec->read_ring : spec->write_ring);
+        return json_object_new_int64(spec_number(spec, key));
     case SPEC_TYPE_FLAG:
         return json_object_new_boolean(text[0] == '1');
     default:
