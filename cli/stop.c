@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
-#include <time.h>
 #include <unistd.h>
 
 static volatile sig_atomic_t came;
@@ -48,4 +47,3 @@ void stop_die(void)
     signal(came, SIG_DFL);
     raise(came);
 }
-

@@ -35,8 +35,9 @@ static int complain_pair(const struct spec_build *build, char *text)
     text = trim(text);
     if (text[0] == '\0')
         return spec_refuse(build, "a KEY=VALUE is empty (a comma too many?)");
-    return spec_refuse(build, "\"%s\" is not KEY=VALUE (only command=, written last, may hold a comma)",
-                    text);
+    return spec_refuse(build,
+                       "\"%s\" is not KEY=VALUE (only command=, written last, may hold a comma)",
+                       text);
 }
 
 /* Takes one KEY=VALUE off *cursor, which becomes NULL after the last. */
@@ -60,7 +61,7 @@ static int take_pair(struct spec_build *build, char **cursor)
 static const char *key_at(const char *text, uint32_t mask)
 {
     for (unsigned int i = 0; i <= SPEC_KEYS; i++) {
-        const char *key = i < SPEC_KEYS ? spec_fields[i].key : "ring";
+        const char *key = spec_key_name(i);
         size_t length = strlen(key);
 
         if (mask & 1u << i && strncmp(text, key, length) == 0 &&
@@ -106,9 +107,9 @@ static int check_command(const struct spec_build *build)
     if (!key || build->source == SPEC_STORED)
         return 0;
     return spec_refuse(build,
-                    "key \"command\": takes all that follows it, \"%s=\" too (write %s= before "
-                    "command=; if the command is to have it, write ''%s=)",
-                    key, key, key);
+                       "key \"command\": takes all that follows it, \"%s=\" too (write %s= before "
+                       "command=; if the command is to have it, write ''%s=)",
+                       key, key, key);
 }
 
 static int take_all(struct spec_build *build, char *text)

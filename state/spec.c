@@ -41,8 +41,7 @@ const struct spec_field spec_fields[SPEC_KEYS] = {
     [SPEC_##ID] = {.key = name,                                                                    \
                    .type = SPEC_TYPE_##kind,                                                       \
                    .place = SPEC_AT_##where,                                                       \
-                   .toolstack = WHOSE_##whose,                                                     \
-                   .word = what},
+                   .toolstack = WHOSE_##whose},
     SPEC_FIELDS(ROW)
 #undef ROW
 };
@@ -58,12 +57,6 @@ static const struct kind {
 };
 
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
-
-const char *const spec_kinds[KIND_COUNT + 1] = {
-#define ROW(kind, needs, takes, reconnect) #kind,
-    SPEC_KINDS(ROW)
-#undef ROW
-};
 
 /* All that depends on the kind. */
 #define KIND_KEYS                                                                                  \
@@ -94,7 +87,7 @@ int spec_refuse(const struct spec_build *build, const char *format, ...)
     return -EINVAL;
 }
 
-static const char *name_of(unsigned int key)
+const char *spec_key_name(unsigned int key)
 {
     return key == RING ? RING_KEY : spec_fields[key].key;
 }
@@ -124,7 +117,7 @@ static int refuse_key(const struct spec_build *build, const char *name)
     for (unsigned int key = 0; key <= SPEC_KEYS && length < sizeof(names); key++)
         if (!is_foreign(build, key))
             length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s",
-                                       length ? ", " : "", name_of(key));
+                                       length ? ", " : "", spec_key_name(key));
     return spec_refuse(build, "key \"%s\": unknown (the keys are %s)", name, names);
 }
 
@@ -136,7 +129,7 @@ static int spec_check_text(const struct spec_build *build, enum spec_key key, co
 
     if (length > longest)
         return spec_refuse(build, "key \"%s\": %zu characters are too long (at most %zu)",
-                      spec_fields[key].key, length, longest);
+                           spec_fields[key].key, length, longest);
     memcpy(member_of(build->spec, key), value, length + 1);
     return 0;
 }
@@ -144,8 +137,9 @@ static int spec_check_text(const struct spec_build *build, enum spec_key key, co
 static int spec_check_name(const struct spec_build *build, enum spec_key key, const char *value)
 {
     if (!device_name_valid(value))
-        return spec_refuse(build, "key \"%s\": \"%s\" is no channel name (1 to %d of A-Z a-z 0-9 . _ -)",
-                      spec_fields[key].key, value, DEVICE_NAME_MAX);
+        return spec_refuse(build,
+                           "key \"%s\": \"%s\" is no channel name (1 to %d of A-Z a-z 0-9 . _ -)",
+                           spec_fields[key].key, value, DEVICE_NAME_MAX);
     return spec_check_text(build, key, value);
 }
 
@@ -154,7 +148,7 @@ static int spec_check_path(const struct spec_build *build, enum spec_key key, co
 {
     if (value[0] != '/')
         return spec_refuse(build, "key \"%s\": \"%s\" does not begin with / (write the whole path)",
-                      spec_fields[key].key, value);
+                           spec_fields[key].key, value);
     return spec_check_text(build, key, value);
 }
 
@@ -174,7 +168,7 @@ static int spec_check_uuid(const struct spec_build *build, enum spec_key key, co
     uuid[i] = '\0';
     if (i < SPEC_UUID_MAX || value[i] != '\0')
         return spec_refuse(build, "key \"%s\": \"%s\" is not a uuid (see xl list -v)",
-                      spec_fields[key].key, value);
+                           spec_fields[key].key, value);
     return 0;
 }
 
@@ -182,7 +176,7 @@ static int spec_check_devid(const struct spec_build *build, enum spec_key key, c
 {
     if (parse_number(value, DEVICE_ID_MAX, member_of(build->spec, key)) < 0)
         return spec_refuse(build, "key \"%s\": \"%s\" is not a number from 0 to %d",
-                      spec_fields[key].key, value, DEVICE_ID_MAX);
+                           spec_fields[key].key, value, DEVICE_ID_MAX);
     return 0;
 }
 
@@ -191,7 +185,8 @@ static int spec_check_flag(const struct spec_build *build, enum spec_key key, co
     uint32_t flag;
 
     if (parse_number(value, 1, &flag) < 0)
-        return spec_refuse(build, "key \"%s\": \"%s\" is neither 0 nor 1", spec_fields[key].key, value);
+        return spec_refuse(build,
+                           "key \"%s\": \"%s\" is neither 0 nor 1", spec_fields[key].key, value);
     *(bool *)member_of(build->spec, key) = flag;
     return 0;
 }
@@ -199,16 +194,18 @@ static int spec_check_flag(const struct spec_build *build, enum spec_key key, co
 static int read_size(const struct spec_build *build, unsigned int key, const char *value,
                      uint32_t *bytes)
 {
-    const char *name = name_of(key);
+    const char *name = spec_key_name(key);
     uint64_t size;
     int rc = size_parse(value, RING_SIZE_MAX, &size);
 
     if (rc == -EINVAL)
-        return spec_refuse(build, "key \"%s\": \"%s\" is not a size (bytes, or such as 4K, 64K, 1M)",
-                      name, value);
+        return spec_refuse(build,
+                           "key \"%s\": \"%s\" is not a size (bytes, or such as 4K, 64K, 1M)",
+                           name, value);
     if (rc < 0)
-        return spec_refuse(build, "key \"%s\": %s is larger than 1M (use at most %s=1M)", name, value,
-                      name);
+        return spec_refuse(build,
+                           "key \"%s\": %s is larger than 1M (use at most %s=1M)", name, value,
+                           name);
     *bytes = (uint32_t)size;
     return 0;
 }
@@ -233,7 +230,7 @@ static int refuse_kind(const struct spec_build *build)
 
     list_kinds(0, names, sizeof(names));
     return spec_refuse(build, "key \"%s\": \"%s\" is no kind of connection (use one of %s)",
-                  spec_fields[SPEC_CONNECTION].key, build->spec->connection, names);
+                       spec_fields[SPEC_CONNECTION].key, build->spec->connection, names);
 }
 
 static int spec_check_kind(const struct spec_build *build, enum spec_key key, const char *value)
@@ -250,7 +247,7 @@ static int spec_check_account(const struct spec_build *build, enum spec_key key,
 
     if (length > SPEC_ACCOUNT_MAX || value[length] != '\0' || value[0] == '-')
         return spec_refuse(build, "key \"%s\": \"%s\" is no %s (a name or a number)",
-                      spec_fields[key].key, value, key == SPEC_GROUP ? "group" : "user");
+                           spec_fields[key].key, value, key == SPEC_GROUP ? "group" : "user");
     return spec_check_text(build, key, value);
 }
 
@@ -262,7 +259,7 @@ static int spec_check_mode(const struct spec_build *build, enum spec_key key, co
     if (!isdigit((unsigned char)value[0]) || *end != '\0' || strlen(value) > SPEC_MODE_MAX ||
         mode > 0777)
         return spec_refuse(build, "key \"%s\": \"%s\" is no mode (octal digits, such as 0660)",
-                      spec_fields[key].key, value);
+                           spec_fields[key].key, value);
     snprintf(digits, sizeof(digits), "%04lo", mode & 0777);
     return spec_check_text(build, key, digits);
 }
@@ -275,8 +272,9 @@ static int spec_check_address(const struct spec_build *build, enum spec_key key,
 
     if (!colon || colon == value || parse_number(colon + 1, UINT16_MAX, &port) < 0 || port == 0 ||
         (memchr(value, ':', (size_t)(colon - value)) && (value[0] != '[' || colon[-1] != ']')))
-        return spec_refuse(build, "key \"%s\": \"%s\" is not HOST:PORT, as 10.0.0.1:5432 or [::1]:5432",
-                      spec_fields[key].key, value);
+        return spec_refuse(build,
+                           "key \"%s\": \"%s\" is not HOST:PORT, as 10.0.0.1:5432 or [::1]:5432",
+                           spec_fields[key].key, value);
     return spec_check_text(build, key, value);
 }
 
@@ -308,7 +306,7 @@ static unsigned int key_find(const char *name)
 {
     unsigned int key = 0;
 
-    while (key <= SPEC_KEYS && strcmp(name_of(key), name) != 0)
+    while (key <= SPEC_KEYS && strcmp(spec_key_name(key), name) != 0)
         key++;
     return key;
 }
@@ -327,15 +325,15 @@ static int check_writable(const struct spec_build *build, unsigned int key, cons
     size_t length = strlen(value);
 
     if (length == 0)
-        return spec_refuse(build, "key \"%s\": has no value", name_of(key));
+        return spec_refuse(build, "key \"%s\": has no value", spec_key_name(key));
     if (has_control(value))
         return spec_refuse(build, "key \"%s\": a control character (a line break?) is in it",
-                      name_of(key));
+                           spec_key_name(key));
     if (isblank((unsigned char)value[0]) || isblank((unsigned char)value[length - 1]))
-        return spec_refuse(build, "key \"%s\": begins or ends with a blank", name_of(key));
+        return spec_refuse(build, "key \"%s\": begins or ends with a blank", spec_key_name(key));
     if (key != SPEC_COMMAND && strchr(value, ','))
         return spec_refuse(build, "key \"%s\": a comma is in it (only command may have one)",
-                      name_of(key));
+                           spec_key_name(key));
     return 0;
 }
 
@@ -349,8 +347,9 @@ int spec_take(struct spec_build *build, const char *name, const char *value)
     if (build->given & bit)
         return spec_refuse(build, "key \"%s\": given twice", name);
     if (is_foreign(build, key))
-        return spec_refuse(build, "key \"%s\": is not the guest's to say (its domain's config says it)",
-                      name);
+        return spec_refuse(build,
+                           "key \"%s\": is not the guest's to say (its domain's config says it)",
+                           name);
     build->given |= bit;
     if (check_writable(build, key, value) < 0)
         return -EINVAL;
@@ -361,11 +360,12 @@ int spec_take(struct spec_build *build, const char *name, const char *value)
 static int refuse_without(const struct spec_build *build, enum spec_key key,
                           const struct kind *kind)
 {
-    return spec_refuse(build, "key \"%s\": missing (connection=%s needs it%s)", spec_fields[key].key,
-                  kind->name,
-                  key == SPEC_USER ? ": the user that runs the command, such as user=nobody; for "
-                                     "root, write user=root"
-                                   : "");
+    return spec_refuse(build,
+                       "key \"%s\": missing (connection=%s needs it%s)", spec_fields[key].key,
+                       kind->name,
+                       key == SPEC_USER ? ": the user that runs the command, such as user=nobody; for "
+                       "root, write user=root"
+                       : "");
 }
 
 /* The keys that make sense only with some kinds. */
@@ -385,7 +385,7 @@ static int check_kind(const struct spec_build *build, const struct kind *kind)
         if (foreign & 1u << key) {
             list_kinds(1u << key, names, sizeof(names));
             return spec_refuse(build, "key \"%s\": not for connection=%s (it is for %s)",
-                          spec_fields[key].key, kind->name, names);
+                               spec_fields[key].key, kind->name, names);
         }
     }
     return 0;
@@ -400,10 +400,10 @@ static int check_whole(const struct spec_build *build)
         return spec_refuse(build, "key \"name\": missing (add name=NAME)");
     if ((build->given & RING_BIT) && rings)
         return spec_refuse(build, "key \"ring\": sets both rings (leave it out, or %s)",
-                      rings & SPEC_BIT(READ_RING) ? "read-ring" : "write-ring");
+                           rings & SPEC_BIT(READ_RING) ? "read-ring" : "write-ring");
     if (build->source == SPEC_GUEST && !(build->given & SPEC_BIT(CONNECTION)))
         return spec_refuse(build, "key \"connection\": missing (add connection=KIND; "
-                             "app leaves the channel to applications)");
+                           "app leaves the channel to applications)");
     return kind ? check_kind(build, kind) : refuse_kind(build);
 }
 

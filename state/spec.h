@@ -105,13 +105,12 @@ struct spec_field {
     enum spec_type type;
     enum spec_place place;
     bool toolstack; /* not a guest's to say */
-    const char *word; /* what is to be written, for a person: "PATH" */
 };
 
 extern const struct spec_field spec_fields[SPEC_KEYS];
 
-/* Names of the kinds, ending with NULL. */
-extern const char *const spec_kinds[];
+/* The name of a key; of SPEC_KEYS: "ring", which stands for both rings and is in no struct. */
+const char *spec_key_name(unsigned int key);
 
 /*
  * The value of a field as a person writes it: 64K, 0660, 1. Returns false, and an empty text, where
@@ -153,7 +152,7 @@ enum spec_source {
 struct spec_build {
     struct spec *spec;
     enum spec_source source;
-    uint32_t given; /* 1 << enum spec_key; 1 << SPEC_KEYS is "ring", which stands for both */
+    uint32_t given; /* 1 << enum spec_key, or 1 << SPEC_KEYS (spec_key_name()) */
     char *why;      /* SPEC_WHY_MAX */
 };
 

@@ -28,9 +28,9 @@ struct differences {
 };
 
 /*
- * Reads a config file (json: config_read_json()) and the domain that it is for: domain, or if that is NULL the one it names.
- * 0, or a negative errno after saying why: a mistake in the file, no such domain, a backend that is
- * not there. differences_free() is right in either case.
+ * Reads a config file (json: config_read_json()) and the domain that it is for: domain, or if that
+ * is NULL the one it names. 0, or a negative errno after saying why: a mistake in the file, no such
+ * domain, a backend that is not there. differences_free() is right in either case.
  */
 int differences_read(struct tool *tool, const char *file, bool json, const char *domain,
                      struct differences *differences);
