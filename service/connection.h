@@ -41,7 +41,7 @@ struct connection {
     const char *id;            /* "5/0": who keeps it */
     char label[128];           /* "5/0 org.example.db", for the log */
     struct quota *quota;       /* of the guest; or NULL: there are no limits */
-    struct statistics statistics;    /* the kind tells it who is at the other end */
+    struct statistics statistics;    /* each kind reports its program here */
     struct place place;        /* of a kind that needs a path */
     void *state;               /* the kind's own */
 };

@@ -9,8 +9,8 @@
 #define SIZE_TEXT_MAX 24
 
 /*
- * Parses digits, then nothing or one of K, M, G (or k, m, g). 0; -EINVAL: that is no size, or it is
- * 0; -ERANGE: it is more than most. *bytes is set on success only.
+ * Parses digits, followed by nothing or by one of K, M, G (or k, m, g). Returns 0; -EINVAL if the text
+ * is not a size, or is 0; -ERANGE if it is larger than most. *bytes is set on success only.
  */
 int size_parse(const char *text, uint64_t most, uint64_t *bytes);
 

@@ -16,7 +16,7 @@
     (SPEC_BIT(BACKEND) | SPEC_BIT(UUID) | SPEC_BIT(DEVID) | SPEC_BIT(READ_RING) |                  \
      SPEC_BIT(WRITE_RING) | SPEC_BIT(RECONNECT) | SPEC_BIT(USER) | 1u << SPEC_KEYS)
 
-/* Cuts the blanks at both ends. */
+/* Removes blanks at both ends. */
 static char *trim(char *text)
 {
     char *end = text + strlen(text);
@@ -72,8 +72,8 @@ static const char *key_at(const char *text, uint32_t mask)
 }
 
 /*
- * The first "KEY=" behind a comma and blanks, or with a key of the mask behind a comma alone, as
- * within a word of a command; or NULL.
+ * The first key in a command that looks like one of the channel's: any "KEY=" after a comma and
+ * blanks, or one of the mask directly after a comma. NULL: there is none.
  */
 static const char *find_swallowed(const char *command, uint32_t mask)
 {

@@ -223,7 +223,7 @@ static int take_ring(const struct spec_build *build, const char *value)
     return rc;
 }
 
-/* What was read may name a kind that this version does not know. */
+/* A node or a record may name a kind that this version does not know. */
 static int refuse_kind(const struct spec_build *build)
 {
     char names[128];
@@ -356,7 +356,7 @@ int spec_take(struct spec_build *build, const char *name, const char *value)
     return key == RING ? take_ring(build, value) : details[key].take(build, key, value);
 }
 
-/* What is missing, with what to write where that is no matter of course. */
+/* Says what is missing, and what to write where that is not obvious. */
 static int refuse_without(const struct spec_build *build, enum spec_key key,
                           const struct kind *kind)
 {

@@ -35,7 +35,7 @@ uint32_t journal_version(const struct fdstore *fdstore);
  * one that is left of such a process, or a new one, for which the fdstore has room. The channel is
  * connected, and the connection is to be kept after it: then whoever finds the connection finds the
  * journal. On success the caller owns *journal. -errno: no memory, no descriptors, or an earlier one
- * that makes no sense; then it is closed, and *journal NULL.
+ * that makes no sense; then it is closed, and *journal is NULL.
  */
 int journal_open(struct fdstore *fdstore, const char *owner, struct channel *channel, struct journal **journal);
 
