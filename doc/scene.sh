@@ -4,6 +4,7 @@
 #   xensim run -- doc/scene.sh COMMAND...      COMMAND sees it all
 set -eu
 dir=$(mktemp -d)
+. "$(dirname "$0")/../tests/lib/pause.bash"
 end() {
     local domain
     for domain in web mail db logger; do xl destroy $domain || true; done
@@ -26,14 +27,14 @@ program() { xensim exec "$@" <&0 > /dev/null 2>&1 & }
 flow() {
     while :; do
         head -c $(($1 / 10)) /dev/zero
-        read -rt 0.1 <> <(:) || true
+        pause 0.1
     done
 }
 
 vchan-backend 2> "$dir/log" &
 xl-vchan daemon --config-dir "$dir" 2> /dev/null &
 socat -u "UNIX-LISTEN:$dir/postgresql,fork" OPEN:/dev/null &
-until [ -S "$dir/postgresql" ]; do read -rt 0.05 <> <(:) || true; done
+until [ -S "$dir/postgresql" ]; do pause 0.05; done
 
 domain logger
 program logger vchan-backend

@@ -3,6 +3,7 @@
 # The scenarios of tests/sim/daemon.sh from number $first to $last, with the words that tests/lib/sim-lib.bash has for xensim.
 set -u
 . "$VOCABULARY"
+. "${VOCABULARY%/*}/pause.bash"
 work=$PWD patience=90 moments=4 times=10 slower=20 count=$((first - 1))
 
 part() { step "$*"; }

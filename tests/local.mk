@@ -6,7 +6,7 @@
 
 LOG_DRIVER = $(SHELL) $(top_srcdir)/tests/lib/driver
 SH_LOG_DRIVER = $(LOG_DRIVER)
-EXTRA_DIST += tests/lib/driver tests/run
+EXTRA_DIST += tests/lib/driver tests/lib/pause.bash tests/run
 # A Check test that hangs ends. Check's own 4 seconds are too few for valgrind on a busy machine.
 AM_TESTS_ENVIRONMENT = \
 	srcdir='$(abs_top_srcdir)' builddir='$(abs_top_builddir)' \

@@ -9,6 +9,7 @@ if [ -z "${XENSIM_DIR:-}" ]; then
     exec timeout -k 10 "${limit:-900}" ./xensim run -- "$0"
 fi
 
+. "$(dirname "${BASH_SOURCE[0]}")/pause.bash"
 PATH=$PWD/cli:$PWD:$PATH
 work=$(mktemp -d) || exit 1
 failures=0
@@ -72,7 +73,7 @@ within() {
     shift
     until "$@" > /dev/null 2>&1; do
         [ $SECONDS -lt $deadline ] || { fail "not within its time: $*"; return; }
-        read -rt 0.05 <> <(:) || true
+        pause
     done
 }
 
@@ -116,7 +117,7 @@ backend_ready() {
     local deadline=$((SECONDS + 30))
     until xenstore-exists /local/domain/0/data/vchan-backend; do
         [ $SECONDS -lt $deadline ] || { fail "vchan-backend has no directory for statistics"; return; }
-        read -rt 0.05 <> <(:) || true
+        pause
     done
 }
 
@@ -182,7 +183,7 @@ logged() {
     until [ "$(grep -c -e "$1" "$work/backend.log")" -ge "${2:-1}" ]; do
         [ $SECONDS -lt $deadline ] ||
             { fail "not in the log: $1"$'\n'"$(tail -n 20 "$work/backend.log")"; return; }
-        read -rt 0.02 <> <(:) || true
+        pause
     done
 }
 
@@ -190,14 +191,14 @@ logged() {
 datagrams() {
     socat -u "UNIX-RECV:$1" - > "$2" &
     receiver=$!
-    until [ -S "$1" ]; do read -rt 0.02 <> <(:) || true; done
+    until [ -S "$1" ]; do pause; done
 }
 # told FILE TEXT: it comes into the file within 30 seconds.
 told() {
     local deadline=$((SECONDS + 30))
     until grep -qa -- "$2" "$1"; do
         [ $SECONDS -lt $deadline ] || { fail "no \"$2\" in: $(cat "$1")"; return; }
-        read -rt 0.05 <> <(:) || true
+        pause
     done
 }
 
@@ -235,7 +236,7 @@ appears() {
     local deadline=$((SECONDS + 30))
     until [ -e "$1" ]; do
         [ $SECONDS -lt $deadline ] || { fail "no $1"; return; }
-        read -rt 0.02 <> <(:) || true
+        pause
     done
 }
 
@@ -259,7 +260,7 @@ vanishes() {
     local deadline=$((SECONDS + 10))
     while [ -e "$1" ]; do
         [ $SECONDS -lt $deadline ] || { fail "$1 is left"; return; }
-        read -rt 0.02 <> <(:) || true
+        pause
     done
 }
 

@@ -61,7 +61,7 @@ answer=
 for ((i = 0; i < 100 && answer != -5; i++)); do
     here dispatch
     read -rt 10 answer <&"$here_out"
-    read -rt 0.02 < <(:) || true
+    pause
 done
 [ "$answer" = -5 ] || fail "dispatch says $answer"
 answer=

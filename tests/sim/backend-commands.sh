@@ -29,7 +29,7 @@ gone() {
     pid=$(cat "$1")
     while kill -0 "$pid" 2> /dev/null; do
         [ $SECONDS -lt $deadline ] || { fail "still there: $(ps -o pid,stat,args -p "$pid")"; return; }
-        read -rt 0.05 <> <(:) || true
+        pause
     done
 }
 service() { pgrep -P "$manager"; }

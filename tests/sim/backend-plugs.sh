@@ -30,7 +30,7 @@ holds() {
     local deadline=$((SECONDS + 30))
     until [ "$(cat "$1" 2> /dev/null)" = "$2" ]; do
         [ $SECONDS -lt $deadline ] || { fail "$1 has: $(cat "$1")"$'\n'"    not: $2"; return; }
-        read -rt 0.05 <> <(:) || true
+        pause
     done
 }
 # serve ADDRESS IN OUT: as listen; ADDRESS as socat wants it.
@@ -204,7 +204,7 @@ reader=$!
 in_domain guest vchan cat pty < "$work/up" > "$work/back" || fail "vchan cat pty: exit code $?"
 deadline=$((SECONDS + 60))
 until [ "$(stat -c %s "$work/out")" = 16777216 ] || [ $SECONDS -ge $deadline ]; do
-    read -rt 0.1 <> <(:) || true
+    pause 0.1
 done
 same "$work/up" "$work/out"
 kill "$reader"
@@ -214,7 +214,7 @@ cat "$work/down" >&"$tty"
 exec {tty}>&-
 deadline=$((SECONDS + 60))
 until [ "$(stat -c %s "$work/back")" = 16777217 ] || [ $SECONDS -ge $deadline ]; do
-    read -rt 0.1 <> <(:) || true
+    pause 0.1
 done
 same "$work/down" "$work/back"
 guest_ends 0

@@ -21,7 +21,7 @@ heard() {
     until statistics=$(xenstore-read "/local/domain/0/data/vchan-backend/$bad/0" 2>&1) &&
         [[ $statistics == *"since=0 connections="[1-9]* && ${statistics%% peer=*} != "${counted:-}" ]]; do
         [ $SECONDS -lt $deadline ] || { fail "the statistics: $statistics"; break; }
-        read -rt 0.1 <> <(:) || true
+        pause 0.1
     done
     counted=${statistics%% peer=*}
     sleeps=${statistics#*sleeps=} sleeps=${sleeps%% *}

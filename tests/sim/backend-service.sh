@@ -20,7 +20,7 @@ received() {
     node=/local/domain/0/data/vchan-backend/$(xl domid guest)/$1
     until [[ $(xenstore-read "$node" 2> /dev/null) == "received=$2 "*" since="[1-9]* ]]; do
         [ $SECONDS -lt $deadline ] || { fail "not received=$2: $(xenstore-read "$node")"; return; }
-        read -rt 0.05 <> <(:) || true
+        pause
     done
 }
 

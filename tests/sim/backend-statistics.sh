@@ -12,7 +12,7 @@ shows() {
     local deadline=$((SECONDS + 30)) seen
     until seen=$(line "$1") && [[ $seen =~ ^$2$ ]]; do
         [ $SECONDS -lt $deadline ] || { fail "device $1: $seen"$'\n'"    not: $2"; return; }
-        read -rt 0.05 <> <(:) || true
+        pause
     done
 }
 
@@ -21,7 +21,7 @@ has_none() {
     local deadline=$((SECONDS + 30))
     while line "$1" > /dev/null; do
         [ $SECONDS -lt $deadline ] || { fail "device $1: $(line "$1")"; return; }
-        read -rt 0.05 <> <(:) || true
+        pause
     done
 }
 

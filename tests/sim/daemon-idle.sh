@@ -10,7 +10,7 @@ told() {
     local deadline=$((SECONDS + 60))
     until grep -qF -e "$1" "$work/log"; do
         [ $SECONDS -lt $deadline ] || { fail "no \"$1\" in: $(cat "$work/log")"; return; }
-        read -rt 0.05 <> <(:) || true
+        pause
     done
 }
 # asked DIR: the daemon has asked the backend to close this device.

@@ -75,7 +75,7 @@ looked() {
 }
 
 # moment N: lets others run for a time that differs with each N.
-moment() { read -rt "$(printf '0.%03d' $((2 * $1 * slower)))" < <(exec sleep 1); }
+moment() { pause "$(printf '0.%03d' $((2 * $1 * slower)))"; }
 
 snapshot() { xenstore-ls -f | sort; }
 title= inhabited=
@@ -100,7 +100,7 @@ check_leaks() {
     timeout $patience xl-vchan watch --until gone > "$work/out" || fail "$title: left: $(xl-vchan list)"
     for ((i = 0; i < patience * 10; i++)); do
         diff <(echo "$clean") <(snapshot) > "$work/diff" && break
-        read -rt 0.1 < <(exec sleep 1)
+        pause 0.1
     done
     [ ! -s "$work/diff" ] || fail "$title: left: $(cat "$work/diff")"
     rm -f "$configs"/* "$auto"/*
@@ -588,14 +588,14 @@ socat -u "UNIX-RECV:$work/notify" "OPEN:$work/told,creat" &
 socat=$!
 for i in {1..200}; do
     [ -S "$work/notify" ] && break
-    read -rt 0.05 < <(exec sleep 1)
+    pause
 done
 # heard TEXT: the manager was told, within 30 seconds.
 heard() {
     local i
     for i in {1..600}; do
         ! grep -q "$1" "$work/told" || return 0
-        read -rt 0.05 < <(exec sleep 1)
+        pause
     done
     fail "no $1, but: $(cat "$work/told")"
 }

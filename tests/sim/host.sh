@@ -98,7 +98,7 @@ exits 125 xensim exec nobody true 2> "$work/err"
 is "$(echo in | xensim exec one sh -c 'cat; echo err >&2' 2>&1)" in$'\n'err
 is "$(xensim exec "$one" xensim exec 0 xenstore-read name)" Domain-0
 is "$(cd "$work" && xensim exec one pwd)" "$work"
-xensim exec one sh -c 'trap "echo got it; exit 4" USR1; echo up; while :; do sleep 0.02; done' \
+xensim exec one sh -c 'trap "echo got it; exit 4" USR1; echo up; while :; do sleep 0.05; done' \
     > "$work/out" &
 pid=$!
 within 30 grep -q up "$work/out"

@@ -38,7 +38,7 @@ await_more() {
     local deadline=$((SECONDS + 30))
     until [ "$(grep -c "$1" "$work/backend.log")" -gt "$2" ]; do
         [ $SECONDS -lt $deadline ] || { fail "not in the log again: $1"; return; }
-        read -rt 0.02 <> <(:) || true
+        pause
     done
 }
 # await_line TEXT FILE: it is there within 30 seconds.
@@ -46,7 +46,7 @@ await_line() {
     local deadline=$((SECONDS + 30))
     until grep -q "$1" "$2"; do
         [ $SECONDS -lt $deadline ] || { fail "no $1 in $2"; return; }
-        read -rt 0.02 <> <(:) || true
+        pause
     done
 }
 # unusual: what the log has besides what is expected.

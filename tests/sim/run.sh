@@ -54,7 +54,7 @@ exits 99 host 'xl create -q $work/g.cfg
     xenstore-write /local/domain/0/backend/vchan/1/0/state 1; xl destroy g'
 says 'xenstore node /local/domain/0/backend'
 exits 99 host '$builddir/tests/programs/sim-peer server 9 data/v 4096 8192 idle > $work/up &
-    until grep -q up $work/up; do sleep 0.02; done'
+    until grep -q up $work/up; do sleep 0.05; done'
 says 'grant 8 of domain 0 (1 pages) to domain 9, held by sim-peer'
 says 'grant 9 of domain 0 (1 pages) to domain 9, held by sim-peer'
 says 'grant 10 of domain 0 (2 pages) to domain 9, held by sim-peer'
@@ -65,7 +65,7 @@ says 'xenstore node /local/domain/0/data'
 exits 99 host 'xl create -q $work/g.cfg
     xensim exec g $builddir/tests/programs/sim-peer server 0 data/v 4096 8192 idle &
     $builddir/tests/programs/sim-peer client 1 /local/domain/1/data/v 0 0 idle > $work/up &
-    until grep -q up $work/up; do sleep 0.02; done; xl destroy g'
+    until grep -q up $work/up; do sleep 0.05; done; xl destroy g'
 says 'domain 1 (g) is a zombie: its pages are still mapped'
 says 'mapping of 1 pages of domain 1 in domain 0, held by sim-peer'
 
@@ -91,7 +91,7 @@ done
 
 echo "--- signals"
 : > "$work/up"
-xensim run -- sh -c 'trap "echo got it; exit 3" TERM; echo up; while :; do sleep 0.02; done' \
+xensim run -- sh -c 'trap "echo got it; exit 3" TERM; echo up; while :; do sleep 0.05; done' \
     > "$work/up" &
 pid=$!
 await "$work/up"
@@ -110,7 +110,7 @@ round() { # NAME COMMAND…: a domain with a channel to domain 0, ended by that 
     xensim exec "$id" "$builddir/tests/programs/sim-peer" server 0 data/v 4096 65536 echo &
     "$builddir/tests/programs/sim-peer" client "$id" "/local/domain/$id/data/v" 0 0 send 5000 || exit 1
     wait
-    "$@" "$name" && while xl domid "$name"; do sleep 0.02; done
+    "$@" "$name" && while xl domid "$name"; do sleep 0.05; done
     xensim leaks # which waits until the last of it has gone
 }
 exec 3>&1 > "$work/out" 2>&1

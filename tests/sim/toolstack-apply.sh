@@ -184,7 +184,7 @@ for i in {0..19}; do
     mv "$work/rival.cfg.new" "$work/rival.cfg"
     xl-vchan apply --quiet "$cfg" &
     pid=$!
-    read -rt "0.0$((i / 4))$((i % 4 * 2))" < <(exec sleep 1)
+    pause "0.0$((i / 4))$((i % 4 * 2))"
     kill -KILL "$pid" 2> /dev/null
     wait "$pid" 2> /dev/null
     apply --quiet

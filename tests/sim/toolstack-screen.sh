@@ -50,7 +50,7 @@ shows() {
     local i
     for i in {1..800}; do
         grep -aqE -e "$1" "$work/screen" && return
-        read -rt 0.05 <> <(:)
+        pause
     done
     fail "the screen does not show \"$1\""
 }

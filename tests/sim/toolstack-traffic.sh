@@ -9,7 +9,7 @@ comes() {
     shift
     until out=$("$@") && [[ $out =~ $pattern ]]; do
         [ $SECONDS -lt $deadline ] || { fail "$*: $out"$'\n'"    not: $pattern"; return; }
-        read -rt 0.1 <> <(:) || true
+        pause 0.1
     done
 }
 json() { comes "${1//|/$'[ \n]*'}" xl-vchan "${@:2}"; }
