@@ -29,8 +29,17 @@ struct port {
 struct area {
     uint8_t *base; /* NULL: free */
     uint32_t count;
+    uint32_t first; /* 0: its pages are no neighbours */
+    int prot;
     uint32_t notify_offset;
     evtchn_port_t notify_port; /* 0: no unmap-notify */
+};
+
+/* A mapping that nobody has, kept for the next who asks for the same. */
+struct spare {
+    uint8_t *base; /* NULL: none */
+    uint32_t first, count;
+    int prot;
 };
 
 static struct {
@@ -39,6 +48,8 @@ static struct {
     unsigned int taken;
     struct port ports[PORTS]; /* 0 is none */
     struct area areas[AREAS];
+    bool keeps_mappings;
+    struct spare spares[AREAS];
     unsigned int fail_after;
     int fail_error;
 } machine;
@@ -144,6 +155,37 @@ static uint32_t run_length(const uint32_t *refs, uint32_t count)
     return length;
 }
 
+/* Takes a spare mapping of just these pages, or NULL. */
+static uint8_t *take_spare(uint32_t first, uint32_t count, int prot)
+{
+    for (unsigned int i = 0; i < AREAS; i++) {
+        struct spare *spare = &machine.spares[i];
+
+        if (spare->base && spare->first == first && spare->count == count && spare->prot == prot) {
+            uint8_t *base = spare->base;
+
+            spare->base = NULL;
+            return base;
+        }
+    }
+    return NULL;
+}
+
+static bool keep_spare(const struct area *area)
+{
+    for (unsigned int i = 0; machine.keeps_mappings && area->first && i < AREAS; i++)
+        if (!machine.spares[i].base) {
+            machine.spares[i] = (struct spare){area->base, area->first, area->count, area->prot};
+            return true;
+        }
+    return false;
+}
+
+void fake_keep_mappings(void)
+{
+    machine.keeps_mappings = true;
+}
+
 static uint8_t *map_refs(const uint32_t *refs, uint32_t count, int prot)
 {
     size_t bytes = (size_t)(count + 2) * FAKE_PAGE; /* a guard page at either end */
@@ -166,9 +208,13 @@ static void *add_area(const uint32_t *refs, uint32_t count, int prot, uint32_t n
                       evtchn_port_t notify_port)
 {
     struct area *area = free_area();
+    uint32_t first = run_length(refs, count) == count ? refs[0] : 0;
+    uint8_t *spare = take_spare(first, count, prot);
 
-    *area = (struct area){.base = map_refs(refs, count, prot),
+    *area = (struct area){.base = spare ? spare : map_refs(refs, count, prot),
                           .count = count,
+                          .first = first,
+                          .prot = prot,
                           .notify_offset = notify_offset,
                           .notify_port = notify_port};
     return area->base;
@@ -218,7 +264,8 @@ static int drop_area(void *base, uint32_t count)
         shared_access(SHARED_CALL, NULL, 0, 0);
         signal_other(area->notify_port);
     }
-    munmap(area->base - FAKE_PAGE, (size_t)(count + 2) * FAKE_PAGE);
+    if (!keep_spare(area))
+        munmap(area->base - FAKE_PAGE, (size_t)(count + 2) * FAKE_PAGE);
     area->base = NULL;
     return 0;
 }

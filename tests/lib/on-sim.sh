@@ -5,7 +5,7 @@
 if [ -z "${XENSIM_DIR:-}" ]; then
     exec timeout "${TEST_SECONDS:-900}" xensim run -- sh "$0"
 fi
-PATH=$builddir/cli:$builddir/lab:$builddir/tests/programs:$PATH
+PATH=$builddir/tests/programs:$builddir/lab:$PATH
 . "$srcdir/lab/vocabulary.sh"
 
 guest_config()

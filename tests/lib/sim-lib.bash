@@ -10,7 +10,7 @@ if [ -z "${XENSIM_DIR:-}" ]; then
 fi
 
 . "$(dirname "${BASH_SOURCE[0]}")/pause.bash"
-PATH=$PWD/cli:$PWD:$PATH
+PATH=$PWD/tests/programs:$PWD:$PATH
 work=$(mktemp -d) || exit 1
 failures=0
 
@@ -39,12 +39,21 @@ freeze() {
     fail "xenstored does not answer while $* is stopped, $tries times"
 }
 
+# complaint_read: $err is what is in $work/err, as $(cat) would have it.
+complaint_read() {
+    IFS= read -rd '' err < "$work/err" || true
+    while [[ $err == *$'\n' ]]; do err=${err%$'\n'}; done
+}
+
+# same_text WHAT OLD NEW: fails if they differ.
+same_text() { [ "$2" = "$3" ] || fail "$1 differs:"$'\n'"$(diff <(echo "$2") <(echo "$3"))"; }
+
 # run CODE CMD…: it ends with that code, within 200 seconds. What it said: $out (and $err).
 run() {
     local code=$1 got=0
     shift
     out=$(timeout 200 "$@" 2> "$work/err") || got=$?
-    err=$(cat "$work/err")
+    complaint_read
     [ "$got" = "$code" ] || fail "$*: exit code $got instead of $code: $out $err"
 }
 says() { [ "$out" = "$1" ] || fail "said: $out"$'\n'"    not: $1"; }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tests/model/steps.h"
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,8 +28,15 @@ struct store {
     uint32_t value;
 };
 
+/* What runs on a stack of its own. swapcontext() would save the signal mask, too: two system calls at each step. */
+struct thread {
+    ucontext_t start;
+    bool started;
+    jmp_buf stopped;
+};
+
 struct side {
-    ucontext_t context;
+    struct thread thread;
     bool finished;
     bool asleep;
     evtchn_port_t port; /* that would wake it */
@@ -63,7 +71,7 @@ static struct {
     unsigned int current;
     bool stepping;
     bool giving_up;
-    ucontext_t scheduler;
+    struct thread scheduler;
     uint8_t *stacks;
     struct frame path[DEPTH_MAX + 1];
     unsigned int replayed, replay_end; /* moves of it that are gone through once more */
@@ -169,6 +177,16 @@ static void flush(unsigned int number)
     remember(number == 0 ? FLUSH_0 : FLUSH_1, EVENT_FLUSH, oldest.pointer, oldest.value);
 }
 
+static void switch_to(struct thread *from, struct thread *to)
+{
+    from->started = true;
+    if (_setjmp(from->stopped))
+        return;
+    if (to->started)
+        _longjmp(to->stopped, 1);
+    setcontext(&to->start);
+}
+
 /* Goes on with whatever is next: on a known path here, else where the next move is chosen. */
 static void yield(void)
 {
@@ -181,12 +199,12 @@ static void yield(void)
             return;
         if (move == RUN_0 || move == RUN_1) {
             steps.current = 1 - me;
-            swapcontext(&steps.sides[me].context, &steps.sides[1 - me].context);
+            switch_to(&steps.sides[me].thread, &steps.sides[1 - me].thread);
             return;
         }
         flush(move - FLUSH_0);
     }
-    swapcontext(&steps.sides[me].context, &steps.scheduler);
+    switch_to(&steps.sides[me].thread, &steps.scheduler);
 }
 
 /* A side sees its own stores at once. */
@@ -293,16 +311,16 @@ static void start_side(unsigned int number)
 
     memset(side, 0, sizeof(*side));
     side->history = 1;
-    getcontext(&side->context);
-    side->context.uc_stack.ss_sp = steps.stacks + number * STACK_STRIDE;
-    side->context.uc_stack.ss_size = STACK_SIZE;
-    makecontext(&side->context, run_side, 0);
+    getcontext(&side->thread.start);
+    side->thread.start.uc_stack.ss_sp = steps.stacks + number * STACK_STRIDE;
+    side->thread.start.uc_stack.ss_size = STACK_SIZE;
+    makecontext(&side->thread.start, run_side, 0);
 }
 
 static void resume(unsigned int number)
 {
     steps.current = number;
-    swapcontext(&steps.scheduler, &steps.sides[number].context);
+    switch_to(&steps.scheduler, &steps.sides[number].thread);
 }
 
 static void start_run(void)
@@ -500,6 +518,7 @@ void steps_explore(const struct steps_scenario *scenario, struct steps_result *r
     memset(result, 0, sizeof(*result));
     steps.scenario = scenario;
     steps.result = result;
+    fake_keep_mappings();
     steps.stacks = get_memory(2u * STACK_STRIDE);
     steps.seen = get_memory(TABLE_SIZE * sizeof(steps.seen[0]));
     explore_all();

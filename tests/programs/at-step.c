@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Preloaded into a program: at its Nth step (AT_STEP), which is a call that changes xenstore or its
- * files, something happens (AT_STEP_DO), and AT_STEP_FILE is made: the call fails with an errno, if
+ * files, something happens (AT_STEP_DO), and AT_STEP_FILE says so: the call fails with an errno, if
  * that is a number; else it is a shell command, which runs to its end before the call.
  */
 #include <dlfcn.h>
@@ -41,11 +41,14 @@ static void run(const char *command)
 static bool is_now(void)
 {
     const char *when = getenv("AT_STEP"), *file = getenv("AT_STEP_FILE");
+    int note;
 
     if (!when || !file || strcmp(program_invocation_short_name, "xl-vchan") != 0 ||
         ++steps != strtoul(when, NULL, 10))
         return false;
-    close(open(file, O_WRONLY | O_CREAT, 0600));
+    note = open(file, O_WRONLY | O_CREAT, 0600);
+    dprintf(note, "reached\n");
+    close(note);
     return true;
 }
 

@@ -24,7 +24,7 @@ ends() {
     wait "$guest"
     got=$?
     exec {input}>&- {output}<&-
-    err=$(cat "$work/err")
+    complaint_read
     [ "$got" = "$1" ] || fail "vchan cat: exit code $got instead of $1: $err"
 }
 

@@ -13,7 +13,7 @@ as_alice() { setpriv --reuid games --regid games --clear-groups "$@"; }
 attacks() {
     out=$(timeout 60 xl-vchan attach guest "name=x,$1" 2> "$work/err")
     code=$?
-    err=$(cat "$work/err")
+    complaint_read
     xl-vchan detach --force guest x > "$work/detached" 2>&1
 }
 untouched() { [ "$(ls -A "$work/root")" = "$1" ] || fail "root's directory has: $(ls -A "$work/root")"; }

@@ -20,7 +20,7 @@ settled() {
     before=$(snapshot)
     apply
     says ""
-    diff <(echo "$before") <(snapshot) || fail "apply of nothing changed something"
+    same_text "apply of nothing: xenstore" "$before" "$(snapshot)"
 }
 
 backend_start
@@ -43,7 +43,7 @@ run 3 xl-vchan diff --json "$cfg"
 before=$(snapshot)
 apply --dry-run
 [[ $out == *"- name=old,devid=2" ]] || fail "dry run: $out"
-diff <(echo "$before") <(snapshot) || fail "the dry run changed something"
+same_text "the dry run: xenstore" "$before" "$(snapshot)"
 log=/local/domain/$(xl domid logger)/backend/vchan/$(xl domid web)/1
 exec {touched}< <(exec xenstore-watch "$log")
 watcher=$!
@@ -100,7 +100,7 @@ refuses() {
     before=$(snapshot)
     run 1 xl-vchan apply --quiet --wait 1 "$cfg"
     complains "xl-vchan: $1"
-    diff <(echo "$before") <(snapshot) || fail "the failed apply changed something"
+    same_text "the failed apply: xenstore" "$before" "$(snapshot)"
     run 0 xl-vchan diff "$work/good.cfg"
 }
 
@@ -195,6 +195,6 @@ part "the end"
 run 0 xl-vchan apply --quiet /dev/stdin web <<< 'vchan = []'
 run 0 xl destroy web
 run 0 xl destroy logger
-diff <(echo "$clean") <(snapshot) || fail "left"
+same_text "what is left: xenstore" "$clean" "$(snapshot)"
 backend_stop
 finish

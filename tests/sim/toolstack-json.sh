@@ -5,7 +5,7 @@
 
 snapshot() { xenstore-ls -fp | sort; }
 # unchanged BEFORE WHEN
-unchanged() { diff <(echo "$1") <(snapshot) || fail "$2 xenstore differs"; }
+unchanged() { same_text "$2 xenstore" "$1" "$(snapshot)"; }
 # channel_of NAME: what list --json says that attach --json takes.
 channel_of() {
     xl-vchan list --json web | perl -MJSON::PP -0ne '

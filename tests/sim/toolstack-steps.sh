@@ -14,12 +14,12 @@ channels() { xl-vchan list --json web | grep -c '"domid"'; }
 at() {
     local step=$1 what=$2 preload=$LD_PRELOAD:$PWD/tests/programs/.libs/at-step.so
     shift 2
-    rm -f "$work/reached"
+    : > "$work/reached"
     out=$(LD_PRELOAD=$preload AT_STEP=$step AT_STEP_DO=$what AT_STEP_FILE=$work/reached \
         timeout 60 xl-vchan "$@" 2> "$work/err")
     code=$?
-    err=$(cat "$work/err")
-    [ -e "$work/reached" ]
+    complaint_read
+    [ -s "$work/reached" ]
 }
 
 # The domain goes, and what it leaves.
@@ -49,8 +49,8 @@ domain web "name=db, connection=echo" "name=app"
 before=$(snapshot) kept=$(records)
 cp "$work/web.cfg" "$work/good.cfg"
 unchanged() {
-    diff <(echo "$before") <(snapshot) || fail "step $step of $1: xenstore differs"
-    diff <(echo "$kept") <(records) || fail "step $step of $1: the records differ"
+    same_text "step $step of $1: xenstore" "$before" "$(snapshot)"
+    same_text "step $step of $1: the records" "$kept" "$(records)"
 }
 
 # What another transaction was in the way of is tried again: the command succeeds, and is taken back.
@@ -81,7 +81,7 @@ for ((step = 1; ; step++)); do
     at $step $ENOSPC apply --quiet "$work/new.cfg" || break
     if [ $code = 0 ]; then run 0 xl-vchan apply --quiet "$work/good.cfg"; else complaint; fi
     run 0 xl-vchan diff "$work/good.cfg"
-    diff <(echo "$kept") <(records) || fail "step $step of apply: the records differ"
+    same_text "step $step of apply: the records" "$kept" "$(records)"
 done
 [ $step -gt 60 ] || fail "only $step steps"
 run 0 xl-vchan diff "$work/new.cfg"
@@ -101,7 +101,7 @@ for ((step = 1; ; step++)); do
         run 1 xl domid web
     fi
     [ -z "$(ls "$PVCHAN_STATE_DIR" | grep -v lock)" ] || fail "step $step of create: $(ls "$PVCHAN_STATE_DIR")"
-    diff <(echo "$before") <(snapshot) || fail "step $step of create: xenstore differs"
+    same_text "step $step of create: xenstore" "$before" "$(snapshot)"
 done
 [ $step -gt 60 ] || fail "only $step steps"
 run 0 xl-vchan diff "$work/good.cfg"
