@@ -260,27 +260,6 @@ static void domain_remove(struct service *service, struct domain *domain)
 
 /* ---- scanning ---- */
 
-/*
- * Calls see() for each number in a directory; other names are not devices. Returns 0, or a
- * negative errno: it could not be listed, or see() said so.
- */
-static int each_number(struct service *service, const char *dir, uint32_t max, domid_t domid,
-                       int (*see)(struct service *, domid_t, uint32_t))
-{
-    unsigned int count;
-    char **names;
-    int rc = store_list(service->loop->store, NULL, dir, &names, &count);
-
-    for (unsigned int i = 0; i < count && rc == 0; i++) {
-        uint32_t number;
-
-        if (parse_number(names[i], max, &number) == 0)
-            rc = see(service, domid, number);
-    }
-    free(names);
-    return rc;
-}
-
 static int see_device(struct service *service, domid_t domid, uint32_t devid)
 {
     struct domain *domain = domain_find(service, domid);
@@ -299,13 +278,32 @@ static int see_device(struct service *service, domid_t domid, uint32_t devid)
     return 0;
 }
 
-static int see_domain(struct service *service, domid_t unused, uint32_t domid)
+static int see_domain(struct service *service, domid_t domid)
 {
     char dir[DEVICE_PATH_MAX];
+    uint32_t *devids;
+    size_t count;
+    int rc;
 
-    (void)unused;
-    snprintf(dir, sizeof(dir), ROOT "/%" PRIu32, domid);
-    return each_number(service, dir, DEVICE_ID_MAX, (domid_t)domid, see_device);
+    snprintf(dir, sizeof(dir), ROOT "/%u", domid);
+    rc = store_list_numbers(service->loop->store, dir, DEVICE_ID_MAX, &devids, &count);
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = see_device(service, domid, devids[i]);
+    free(devids);
+    return rc;
+}
+
+static int see_all(struct service *service)
+{
+    uint32_t *domids;
+    size_t count;
+    int rc = store_list_numbers(service->loop->store, ROOT, DOMID_FIRST_RESERVED - 1, &domids,
+                                &count);
+
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = see_domain(service, (domid_t)domids[i]);
+    free(domids);
+    return rc;
 }
 
 static void domain_keep_sample(struct service *service, struct domain *domain)
@@ -415,7 +413,7 @@ static void scan(struct service *service)
 
     if (++service->generation == 0)
         service->generation = 1;
-    rc = each_number(service, ROOT, DOMID_FIRST_RESERVED - 1, 0, see_domain);
+    rc = see_all(service);
     service->rescan = rc < 0;
     if (rc == 0)
         sweep(service, service->generation);

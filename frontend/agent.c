@@ -363,18 +363,14 @@ static void sweep(struct agent *agent)
 /* Only what could be listed can be seen to have gone. Otherwise the next heartbeat scans again. */
 static void scan(struct agent *agent)
 {
-    unsigned int count;
-    char **names;
-    int rc = store_list(agent->loop->store, NULL, ROOT, &names, &count);
+    uint32_t *devids;
+    size_t count;
+    int rc = store_list_numbers(agent->loop->store, ROOT, DEVICE_ID_MAX, &devids, &count);
 
     agent->generation++;
-    for (unsigned int i = 0; i < count && rc == 0; i++) {
-        uint32_t devid;
-
-        if (parse_number(names[i], DEVICE_ID_MAX, &devid) == 0 && !see(agent, devid))
-            rc = -ENOMEM;
-    }
-    free(names);
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = see(agent, devids[i]) ? 0 : -ENOMEM;
+    free(devids);
     if (rc == 0)
         sweep(agent);
     else if (!agent->unlisted)

@@ -62,13 +62,13 @@ struct listing {
 };
 
 /* What may not be read counts as empty. */
-static int list(struct listing *listing, const char *dir, char ***names, unsigned int *count)
+static void list(struct listing *listing, const char *dir, uint32_t max, uint32_t **numbers,
+                 size_t *count)
 {
-    int rc = store_list(listing->store, NULL, dir, names, count);
+    int rc = store_list_numbers(listing->store, dir, max, numbers, count);
 
     if (rc < 0 && rc != -EACCES && listing->error == 0)
         listing->error = rc;
-    return rc;
 }
 
 static void add(struct listing *listing, enum machine_role role, const char *dir, uint32_t devid)
@@ -91,41 +91,32 @@ static void add(struct listing *listing, enum machine_role role, const char *dir
     read_text(listing->store, dir, "name", names->name, sizeof(names->name));
 }
 
-/* The devices in a directory: every name that is a number. */
 static void add_devices(struct listing *listing, enum machine_role role, const char *dir)
 {
     char path[DEVICE_PATH_MAX];
-    unsigned int count;
-    uint32_t devid;
-    char **names;
+    uint32_t *devids;
+    size_t count;
 
-    if (list(listing, dir, &names, &count) < 0)
-        return;
-    for (unsigned int i = 0; i < count && listing->error == 0; i++) {
-        if (parse_number(names[i], DEVICE_ID_MAX, &devid) < 0)
-            continue;
-        snprintf(path, sizeof(path), "%s/%" PRIu32, dir, devid);
-        add(listing, role, path, devid);
+    list(listing, dir, DEVICE_ID_MAX, &devids, &count);
+    for (size_t i = 0; i < count && listing->error == 0; i++) {
+        snprintf(path, sizeof(path), "%s/%" PRIu32, dir, devids[i]);
+        add(listing, role, path, devids[i]);
     }
-    free(names);
+    free(devids);
 }
 
 static void add_backends(struct listing *listing)
 {
     char dir[DEVICE_PATH_MAX];
-    unsigned int count;
-    uint32_t domid;
-    char **names;
+    uint32_t *domids;
+    size_t count;
 
-    if (list(listing, "backend/vchan", &names, &count) < 0)
-        return;
-    for (unsigned int i = 0; i < count; i++) {
-        if (parse_number(names[i], DOMID_FIRST_RESERVED - 1, &domid) < 0)
-            continue;
-        snprintf(dir, sizeof(dir), "backend/vchan/%" PRIu32, domid);
+    list(listing, "backend/vchan", DOMID_FIRST_RESERVED - 1, &domids, &count);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(dir, sizeof(dir), "backend/vchan/%" PRIu32, domids[i]);
         add_devices(listing, MACHINE_BACKEND, dir);
     }
-    free(names);
+    free(domids);
 }
 
 int channels_names(struct store *store, struct channel_name **names, size_t *count)

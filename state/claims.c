@@ -24,12 +24,12 @@ static int read_in(struct store *store, const char *parent, uint32_t devid, cons
 
 /* A device that names none does not count. */
 static void add_claim(struct claims *claims, struct store *store, const char *frontends,
-                      const char *name)
+                      uint32_t devid)
 {
     struct claim *claim = &claims->all[claims->count];
 
-    if (parse_number(name, DEVICE_ID_MAX, &claim->devid) == 0 &&
-        read_in(store, frontends, claim->devid, "event-channel", INT32_MAX, &claim->port) == 0)
+    claim->devid = devid;
+    if (read_in(store, frontends, devid, "event-channel", INT32_MAX, &claim->port) == 0)
         claims->count++;
 }
 
@@ -40,17 +40,17 @@ static void add_claim(struct claims *claims, struct store *store, const char *fr
 static int list_claims(struct claims *claims, struct store *store, const char *frontends,
                        const char *backends)
 {
-    unsigned int count;
-    char **names;
-    int rc = store_list(store, NULL, backends, &names, &count);
+    uint32_t *devids;
+    size_t count;
+    int rc = store_list_numbers(store, backends, DEVICE_ID_MAX, &devids, &count);
 
     if (rc < 0)
         return rc;
     claims->all = calloc(count + 1, sizeof(claims->all[0]));
     claims->listed = claims->all;
-    for (unsigned int i = 0; claims->listed && i < count; i++)
-        add_claim(claims, store, frontends, names[i]);
-    free(names);
+    for (size_t i = 0; claims->listed && i < count; i++)
+        add_claim(claims, store, frontends, devids[i]);
+    free(devids);
     return claims->listed ? 0 : -ENOMEM;
 }
 

@@ -332,21 +332,21 @@ int store_remove_upward(struct store *store, const char *path, const char *stop)
     return rc;
 }
 
-int store_list(struct store *store, const char *dir, const char *key, char ***names,
-               unsigned int *count)
+int store_list_numbers(struct store *store, const char *dir, uint32_t max, uint32_t **numbers,
+                       size_t *count)
 {
-    char path[STORE_PATH_MAX];
-    int rc = join(path, dir, key);
+    unsigned int listed = 0;
+    char **names = xs_directory(ask(store), store->transaction, dir, &listed);
 
-    *names = NULL;
+    *numbers = NULL;
     *count = 0;
-    if (rc < 0)
-        return rc;
-    *names = xs_directory(ask(store), store->transaction, path, count);
-    if (*names || errno == ENOENT)
-        return 0;
-    *count = 0;
-    return error();
+    if (!names && errno != ENOENT)
+        return error();
+    *numbers = calloc(names ? listed + 1 : 1, sizeof(**numbers));
+    for (unsigned int i = 0; *numbers && names && i < listed; i++)
+        *count += parse_number(names[i], max, &(*numbers)[*count]) == 0;
+    free(names);
+    return *numbers ? 0 : -ENOMEM;
 }
 
 /*

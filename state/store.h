@@ -118,11 +118,12 @@ int store_remove(struct store *store, const char *path);
 int store_remove_upward(struct store *store, const char *path, const char *stop);
 
 /*
- * Lists the names in a directory, sorted as xenstored gives them. A missing directory is empty.
- * On success *names holds *count strings in one block: free() it. On failure it is NULL.
+ * Lists the names in a directory that are numbers up to max: domains, or devices. Other names are
+ * passed over, and a missing directory is empty. On success *numbers holds *count of them, with room
+ * for one more, for the caller to free(). On failure it is NULL.
  */
-int store_list(struct store *store, const char *dir, const char *key, char ***names,
-               unsigned int *count);
+int store_list_numbers(struct store *store, const char *dir, uint32_t max, uint32_t **numbers,
+                       size_t *count);
 
 /*
  * Runs fill in a transaction: all its reads see one moment and all its writes happen at once or not

@@ -22,23 +22,22 @@ static int walk_down(struct store *store, const struct walk *walk, unsigned int 
                      const char *dir, uint32_t *numbers, struct devices *devices)
 {
     char path[DEVICE_PATH_MAX];
-    char **names;
-    unsigned int count;
+    uint32_t *found;
+    size_t count;
     int rc;
 
     if (level == walk->depth)
         return walk->found(store, numbers, devices);
     snprintf(path, sizeof(path), "%s%s", dir, walk->parts[level]);
-    rc = store_list(store, NULL, path, &names, &count);
-    for (unsigned int i = 0; i < count && rc == 0; i++) {
+    rc = store_list_numbers(store, path, DEVICE_ID_MAX, &found, &count);
+    for (size_t i = 0; i < count && rc == 0; i++) {
         char below[DEVICE_PATH_MAX + 16];
 
-        if (parse_number(names[i], DEVICE_ID_MAX, &numbers[level]) < 0)
-            continue;
-        snprintf(below, sizeof(below), "%s/%u", path, numbers[level]);
+        numbers[level] = found[i];
+        snprintf(below, sizeof(below), "%s/%u", path, found[i]);
         rc = walk_down(store, walk, level + 1, below, numbers, devices);
     }
-    free(names);
+    free(found);
     return rc;
 }
 

@@ -228,7 +228,7 @@ static int watch_domain(struct monitor *monitor, domid_t domid, bool on)
     return rc;
 }
 
-static bool has(const domid_t *domids, size_t count, domid_t domid)
+static bool has(const uint32_t *domids, size_t count, uint32_t domid)
 {
     for (size_t i = 0; i < count; i++)
         if (domids[i] == domid)
@@ -236,39 +236,21 @@ static bool has(const domid_t *domids, size_t count, domid_t domid)
     return false;
 }
 
-/* The ids in /local/domain; the caller frees them. */
-static int list_domains(struct store *store, domid_t **domids, size_t *count)
-{
-    char **names;
-    unsigned int total;
-    uint32_t domid;
-    int rc = store_list(store, NULL, "/local/domain", &names, &total);
-
-    *count = 0;
-    if (rc < 0)
-        return rc;
-    *domids = calloc(total + 1, sizeof(**domids));
-    for (unsigned int i = 0; i < total && *domids; i++)
-        if (parse_number(names[i], DOMID_FIRST_RESERVED - 1, &domid) == 0)
-            (*domids)[(*count)++] = (domid_t)domid;
-    free(names);
-    return *domids ? 0 : -ENOMEM;
-}
-
 static int scan_domains(struct monitor *monitor)
 {
-    domid_t *now;
+    uint32_t *now;
     size_t count;
-    int rc = list_domains(monitor->tool->store, &now, &count);
+    int rc = store_list_numbers(monitor->tool->store, "/local/domain", DOMID_FIRST_RESERVED - 1,
+                                &now, &count);
 
     if (rc < 0)
         return rc;
     for (size_t i = 0; i < monitor->watched_count; i++)
         if (!has(now, count, monitor->watched[i]))
-            watch_domain(monitor, monitor->watched[i], false);
+            watch_domain(monitor, (domid_t)monitor->watched[i], false);
     for (size_t i = 0; i < count && rc == 0; i++)
         if (!has(monitor->watched, monitor->watched_count, now[i]))
-            rc = watch_domain(monitor, now[i], true);
+            rc = watch_domain(monitor, (domid_t)now[i], true);
     free(monitor->watched);
     monitor->watched = now;
     monitor->watched_count = count;
@@ -377,7 +359,7 @@ int monitor_open(struct monitor *monitor, struct tool *tool, bool with_traffic,
 void monitor_close(struct monitor *monitor)
 {
     for (size_t i = 0; i < monitor->watched_count; i++)
-        watch_domain(monitor, monitor->watched[i], false);
+        watch_domain(monitor, (domid_t)monitor->watched[i], false);
     store_unwatch(monitor->tool->store, "@introduceDomain", "monitor");
     store_unwatch(monitor->tool->store, "@releaseDomain", "monitor");
     free(monitor->watched);

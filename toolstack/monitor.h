@@ -52,7 +52,7 @@ struct monitor {
     struct tool *tool;
     struct monitored *channels;
     size_t count;
-    domid_t *watched; /* domains */
+    uint32_t *watched; /* domains */
     size_t watched_count;
     bool with_traffic;
     void (*changed)(const struct monitor_change *change, void *arg); /* may be NULL */

@@ -222,16 +222,17 @@ static int check_other_side(struct store *store, struct plug *plug)
 {
     struct device_id other = {.frontend = plug->id->backend, .backend = plug->id->frontend};
     char dir[DEVICE_PATH_MAX];
-    char **names;
-    unsigned int count;
+    uint32_t *devids;
+    size_t count;
     int rc;
 
     snprintf(dir, sizeof(dir), "/local/domain/%u/backend/vchan/%u", other.backend, other.frontend);
-    rc = store_list(store, NULL, dir, &names, &count);
-    for (unsigned int i = 0; i < count && rc == 0; i++)
-        if (parse_number(names[i], DEVICE_ID_MAX, &other.devid) == 0)
-            rc = is_other_side(store, plug, &other);
-    free(names);
+    rc = store_list_numbers(store, dir, DEVICE_ID_MAX, &devids, &count);
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        other.devid = devids[i];
+        rc = is_other_side(store, plug, &other);
+    }
+    free(devids);
     if (rc > 0)
         snprintf(plug->why, sizeof(plug->why),
                  "domain %u has it already, with domain %u as its backend "

@@ -44,20 +44,21 @@ int roster_update(struct roster *roster, struct store *store)
 {
     struct roster now = ROSTER_OF(roster->frontend);
     char dir[DEVICE_PATH_MAX];
-    unsigned int listed;
-    char **names;
+    uint32_t *devids;
+    size_t listed;
     int rc;
 
     snprintf(dir, sizeof(dir), "/libxl/%u/device/vchan", roster->frontend);
-    rc = store_list(store, NULL, dir, &names, &listed);
+    rc = store_list_numbers(store, dir, DEVICE_ID_MAX, &devids, &listed);
     if (rc < 0)
         return rc;
     now.entries = calloc(listed + 1, sizeof(*now.entries));
     rc = now.entries ? 0 : -ENOMEM;
-    for (unsigned int i = 0; i < listed && rc == 0; i++)
-        if (parse_number(names[i], DEVICE_ID_MAX, &now.entries[now.count].devid) == 0)
-            rc = take_entry(roster, store, &now.entries[now.count++]);
-    free(names);
+    for (size_t i = 0; i < listed && rc == 0; i++) {
+        now.entries[now.count].devid = devids[i];
+        rc = take_entry(roster, store, &now.entries[now.count++]);
+    }
+    free(devids);
     if (rc < 0) {
         roster_free(&now);
         return rc;

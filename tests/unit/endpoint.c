@@ -104,11 +104,11 @@ int store_remove(struct store *store, const char *path)
     return 0;
 }
 
-int store_list(struct store *store, const char *dir, const char *key, char ***names,
-               unsigned int *count)
+int store_list_numbers(struct store *store, const char *dir, uint32_t max, uint32_t **numbers,
+                       size_t *count)
 {
-    (void)store, (void)dir, (void)key;
-    *names = NULL;
+    (void)store, (void)dir, (void)max;
+    *numbers = NULL;
     *count = 0;
     return 0;
 }
