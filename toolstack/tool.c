@@ -183,12 +183,16 @@ static enum tool_domain domain_does(const libxl_dominfo *info)
 
 enum tool_domain tool_look_domain(struct tool *tool, domid_t domid)
 {
-    enum tool_domain does = TOOL_DOMAIN_GONE;
+    enum tool_domain does = TOOL_DOMAIN_UNKNOWN;
     libxl_dominfo info;
+    int rc;
 
     libxl_dominfo_init(&info);
-    if (libxl_domain_info(tool->ctx, &info, domid) == 0)
+    rc = libxl_domain_info(tool->ctx, &info, domid);
+    if (rc == 0)
         does = domain_does(&info);
+    else if (rc == ERROR_DOMAIN_NOTFOUND)
+        does = TOOL_DOMAIN_GONE;
     libxl_dominfo_dispose(&info);
     return does;
 }

@@ -68,12 +68,13 @@ enum tool_domain {
     TOOL_DOMAIN_SHUT_DOWN, /* and is kept for somebody to look at, or is about to go */
     TOOL_DOMAIN_CRASHED,   /* likewise */
     TOOL_DOMAIN_DYING,
+    TOOL_DOMAIN_UNKNOWN, /* Xen did not answer: treat the domain as one that is there */
 };
 
 /* Asks Xen about a domain. Never waits. */
 enum tool_domain tool_look_domain(struct tool *tool, domid_t domid);
 
-/* Tells whether there is a domain with this id. */
+/* Whether there is a domain with this id, or Xen does not answer: only what is known to be gone may be removed. */
 bool tool_has_domain(struct tool *tool, domid_t domid);
 
 /* A domain's name, or its id if it has none, fit to print: not to compare, store or look up. */

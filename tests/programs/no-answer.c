@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Preloaded into a program: while the file NO_ANSWER exists, its requests to read or list the path
- * that the file holds fail with ENOMEM; or to watch one, if it holds "watch PATH". Each one that
- * failed is noted in the file NO_ANSWER_SAW, a line as the other file's.
+ * that the file holds fail with ENOMEM; or to watch one, if it holds "watch PATH"; or libxl's to
+ * Xen about a domain, if it holds "domain DOMID". Each one that failed is noted in the file
+ * NO_ANSWER_SAW, a line as the other file's.
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <libxl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,4 +72,12 @@ bool xs_watch(struct xs_handle *h, const char *path, const char *token)
 
     snprintf(line, sizeof(line), "watch %s", path);
     return is_answered(line) && REAL(xs_watch)(h, path, token);
+}
+
+int libxl_domain_info(libxl_ctx *ctx, libxl_dominfo *info, uint32_t domid)
+{
+    char line[LINE_BYTES];
+
+    snprintf(line, sizeof(line), "domain %u", domid);
+    return is_answered(line) ? REAL(libxl_domain_info)(ctx, info, domid) : ERROR_FAIL;
 }

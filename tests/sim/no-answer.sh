@@ -89,6 +89,16 @@ run 0 xl-vchan detach two c
 run 0 xl destroy two
 run 0 xl-vchan detach one apart
 
+part "xl-vchan: a domain that Xen does not answer for is not taken for one that has gone"
+guest bare
+: > "$work/saw"
+echo "domain $domid" > "$work/path"
+run 0 env LD_PRELOAD="$preload" xl-vchan list bare
+rm "$work/path"
+grep -qxF "domain $domid" "$work/saw" || fail "xl-vchan list does not ask for it"
+run 0 xl destroy bare
+domid=$(xl domid one)
+
 part "vchan-frontend: the first list fails"
 agent_config "name=a, connection=echo"
 run 0 xl-vchan detach one a

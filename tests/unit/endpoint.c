@@ -92,10 +92,15 @@ int store_write_device(struct store *store, const char *dir, const char *key, co
     return 0;
 }
 
-bool store_exists(struct store *store, const char *dir, const char *key)
+int store_has(struct store *store, const char *dir, const char *key)
 {
     (void)store, (void)dir;
     return strcmp(key, "state") == 0;
+}
+
+bool store_exists(struct store *store, const char *dir, const char *key)
+{
+    return store_has(store, dir, key) > 0;
 }
 
 int store_remove(struct store *store, const char *path)
