@@ -9,7 +9,7 @@ end() {
     local domain
     for domain in web mail db logger; do xl destroy $domain || true; done
     xl-vchan watch --timeout 20 --until gone > /dev/null # the daemon removes what is left
-    kill $(jobs -p) 2> /dev/null
+    jobs -p | xargs -r kill 2> /dev/null
     wait
     rm -rf "$dir"
 }

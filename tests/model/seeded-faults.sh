@@ -20,6 +20,7 @@ declare -A main=(
 compile() { ${CC:-cc} "${flags[@]}" -I "$work/tree" -I . -c "$1" -o "$2"; }
 
 mkdir -p "$work/tree/vchan" "$work/objects"
+# shellcheck disable=SC2068 # each names several files
 for source in "${common[@]}" "${product[@]}" ${main[@]}; do
     compile "$source" "$work/objects/$(basename "$source" .c).o"
 done
@@ -35,7 +36,7 @@ link() {
 }
 
 # play PROGRAM [ARGUMENT]
-play() { (cd "$work" && srcdir="$here" timeout 900 "./$@" > log 2>&1); }
+play() { (cd "$work" && srcdir="$here" timeout 900 "./$1" "${@:2}" > log 2>&1); }
 here=$PWD
 
 # Without a fault they find none: tests/model/fuzz-page and tests/model/steps-close themselves are tests that pass.

@@ -14,7 +14,7 @@ opens() {
     said=$("$@" "$api" peer <<< $'open app 0\nserver 1 data/api 1 1')
     [ "$said" = "-$errno"$'\n'"-$errno" ] || fail "$said instead of -$errno twice from: $*"
 }
-no_override=(setpriv --bounding-set=-dac_override,-dac_read_search)
+no_override=(setpriv "--bounding-set=-dac_override,-dac_read_search")
 mkdir -m 0 "$work/closed"
 opens 19 env -u LD_PRELOAD                                                  # ENODEV: no evtchn
 opens 19 env XENSTORED_PATH="$work/none"                                    # ENODEV: no xenstored

@@ -44,7 +44,7 @@ for guest in one two; do
     run 0 xl destroy "$guest"
 done
 # The simulated event channels keep eventfds of their own.
-fds=$(ls -l "/proc/$backend/fd" | grep -v eventfd)
+fds=$(find "/proc/$backend/fd" -type l -printf '%f %l\n' | grep -v eventfd)
 [ "$(wc -l <<< "$fds")" -lt 20 ] || fail "fds left: $fds"
 backend_stop
 finish

@@ -36,7 +36,7 @@ plain() { run 0 xl create -q "${@:2}" "$configs/$1.cfg"; }
 
 daemon_start() {
     : > "$work/daemon"
-    xl-vchan daemon -c "$configs" -c "$auto" "$@" 2> "$work/daemon" &
+    xl-vchan daemon -c "$configs" -c "$auto" 2> "$work/daemon" &
     daemon=$!
 }
 daemon_stop() {
@@ -78,7 +78,7 @@ looked() {
 moment() { pause "$(printf '0.%03d' $((2 * $1 * slower)))"; }
 
 snapshot() { xenstore-ls -f | sort; }
-title= inhabited=
+title='' inhabited=''
 scenario() {
     [ -z "$title" ] || check_leaks
     count=$((count + 1)) inhabited=

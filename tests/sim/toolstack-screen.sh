@@ -56,8 +56,7 @@ shows() {
 }
 press() { printf '%b' "$1" >&"$keys"; }
 screen_end() {
-    wait "$screen"
-    [ $? = "${1:-0}" ] || fail "top: exit code $?"
+    wait "$screen" || fail "top: exit code $?"
     exec {keys}>&-
     cmp "$work/before" "$work/after" || fail "the terminal is not as it was"
     grep -q $'\033\[?1049l' "$work/screen" || fail "the screen was not given back"

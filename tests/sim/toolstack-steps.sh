@@ -100,7 +100,7 @@ for ((step = 1; ; step++)); do
         [[ $err == *"xl-vchan: create $work/good.cfg: "* ]] || fail "step $step: complained: $err"
         run 1 xl domid web
     fi
-    [ -z "$(ls "$PVCHAN_STATE_DIR" | grep -v lock)" ] || fail "step $step of create: $(ls "$PVCHAN_STATE_DIR")"
+    [ "$(echo "$PVCHAN_STATE_DIR"/*)" = "$PVCHAN_STATE_DIR/lock" ] || fail "step $step of create: $(ls "$PVCHAN_STATE_DIR")"
     same_text "step $step of create: xenstore" "$before" "$(snapshot)"
 done
 [ $step -gt 60 ] || fail "only $step steps"
