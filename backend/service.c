@@ -190,10 +190,10 @@ static bool domain_has_ended(const struct service *service, const struct domain 
 {
     char dir[DEVICE_PATH_MAX];
 
-    if (!domain->sample[0] || store_has(service->loop->store, domain->sample, "state") != 0)
+    if (!domain->sample[0] || store_exists(service->loop->store, domain->sample, "state"))
         return false;
     snprintf(dir, sizeof(dir), ROOT "/%u/%" PRIu32, domain->domid, domain->sample_devid);
-    return store_has(service->loop->store, dir, "state") > 0;
+    return store_exists(service->loop->store, dir, "state");
 }
 
 /* ---- domains that come and go ---- */

@@ -334,7 +334,7 @@ static bool peer_ended_well(const struct endpoint *endpoint)
     bool at_end = view->peer == XenbusStateClosing || view->peer == XenbusStateClosed ||
                   (!view->online && view->peer != XenbusStateUnknown);
 
-    return at_end && store_has(endpoint->store, endpoint->peer_dir, "error") == 0;
+    return at_end && !store_exists(endpoint->store, endpoint->peer_dir, "error");
 }
 
 static int act_drain(struct endpoint *endpoint)
