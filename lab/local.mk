@@ -31,4 +31,3 @@ SCENARIOS = lab/tests/channel.sh lab/tests/daemon.sh lab/tests/deaths.sh lab/tes
 	lab/tests/guest-to-guest.sh lab/tests/interop.sh lab/tests/libxenvchan.sh lab/tests/many.sh \
 	lab/tests/permissions.sh lab/tests/reattach.sh lab/tests/rings.sh
 TESTS += $(SCENARIOS)
-EXTRA_DIST += tests/lib/on-sim.sh

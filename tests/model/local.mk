@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Searches: of states, of interleavings, of hostile pages.
+MODEL_TESTS = tests/model/fuzz-page tests/model/machine
+check_PROGRAMS += $(MODEL_TESTS)
+TESTS += $(MODEL_TESTS)
+VALGRIND_TESTS += $(MODEL_TESTS)
+
+tests_model_machine_SOURCES = tests/model/machine.c tests/model/explore.c tests/model/explore.h
+tests_model_machine_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+tests_model_machine_LDADD = libstate.la $(CHECK_LIBS)
+
+# Every interleaving of two sides, closes above all. Sanitizers see the same code in
+# tests/model/fuzz-page, in a hundredth of the time.
+tests_model_steps_close_SOURCES = \
+	tests/model/steps-close.c tests/model/steps.c tests/model/steps.h $(SHARED_FILES)
+tests_model_steps_close_CPPFLAGS = $(SHARED_CPPFLAGS)
+tests_model_steps_close_CFLAGS = $(PVCHAN_CFLAGS) -U_FORTIFY_SOURCE # which takes a jump to another stack for a fault
+check_PROGRAMS += tests/model/steps-close
+# seeded-faults compiles what it tests by itself, with flags of its own: once is enough. Both are
+# last, since what searches needs a CPU of its own.
+if !ASAN
+TESTS += tests/model/steps-close tests/model/seeded-faults.sh
+endif
+EXTRA_DIST += tests/model/seeded-faults.sh
+
+# Hostile pages: scripts in tests/model/corpus/page, and random ones.
+tests_model_fuzz_page_SOURCES = \
+	tests/model/fuzz-page.c tests/model/fuzz-page.h tests/model/fuzz-replay.c $(SHARED_FILES)
+tests_model_fuzz_page_CPPFLAGS = $(SHARED_CPPFLAGS)
+EXTRA_DIST += tests/model/corpus
+
+# The same with libFuzzer, which needs clang; `make fuzz FUZZ_SECONDS=1800` is the long run. It goes on
+# from tests/model/corpus/page and keeps what is new in fuzz-corpus/, a script that breaks a rule in crash-*.
+FUZZ_CC = clang
+FUZZ_SECONDS = 60
+FUZZ_FILES = $(tests_model_fuzz_page_SOURCES:tests/model/fuzz-replay.c=)
+tests/fuzz-page-libfuzzer: $(FUZZ_FILES) $(libvchan_la_SOURCES)
+	$(AM_V_CC)$(MKDIR_P) tests && $(FUZZ_CC) -std=gnu11 -O1 -g -fno-omit-frame-pointer \
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+		$(DEFS) -I. $(SHARED_CPPFLAGS) -o $@ $(addprefix $(srcdir)/,$(filter %.c,$(FUZZ_FILES)))
+fuzz: tests/fuzz-page-libfuzzer
+	mkdir -p fuzz-corpus
+	nice -n 19 tests/fuzz-page-libfuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=400 \
+		-print_final_stats=1 fuzz-corpus $(srcdir)/tests/model/corpus/page
+.PHONY: fuzz
+CLEANFILES += tests/fuzz-page-libfuzzer fuzz-page.broken

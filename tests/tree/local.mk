@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Checks of the tree and of what is installed.
+TREE_TESTS = tests/tree/completion.sh tests/tree/manual-keys.sh
+TESTS += $(TREE_TESTS)
+
+# What sanitizers have nothing to see in.
+TREE_ONCE_TESTS = tests/tree/circles.sh tests/tree/hardened.sh tests/tree/include-graph.sh \
+	tests/tree/installed.sh
+if !ASAN
+TESTS += $(TREE_ONCE_TESTS)
+endif
+EXTRA_DIST += $(TREE_TESTS) $(TREE_ONCE_TESTS)
