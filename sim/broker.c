@@ -3,59 +3,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "sim/client.h"
 
 #define EVENTS 512
-
-struct conn *conns;
-
-static int epoll = -1;
-static int exit_status = -1;
-static struct source *graveyard;
-
-struct source *source_add(int fd, size_t size, void (*ready)(struct source *))
-{
-    struct source *source = calloc(1, size);
-    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = source};
-
-    if (!source)
-        return NULL;
-    source->fd = fd;
-    source->ready = ready;
-    if (epoll < 0)
-        epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
-        free(source);
-        return NULL;
-    }
-    return source;
-}
-
-void source_remove(struct source *source)
-{
-    if (!source || source->dead)
-        return;
-    epoll_ctl(epoll, EPOLL_CTL_DEL, source->fd, NULL);
-    close(source->fd);
-    source->dead = true;
-    source->next = graveyard;
-    graveyard = source;
-}
-
-static void graveyard_clear(void)
-{
-    while (graveyard) {
-        struct source *source = graveyard;
-
-        graveyard = source->next;
-        free(source);
-    }
-}
 
 static int host_ready(struct request *request)
 {
@@ -116,16 +71,15 @@ static void request_answer(struct request *request)
         close(request->fds[i]);
 }
 
-/* Answers what has arrived, or buries the connection. */
-static void conn_ready(struct source *source)
+/* Answers what has arrived, or closes the connection. */
+static void conn_receive(struct conn *conn)
 {
     static struct request request;
-    struct conn *conn = (struct conn *)source;
     int error;
 
     request.conn = conn;
     request.nfds = 4;
-    error = sim_receive(source->fd, &request.message, request.payload, sizeof(request.payload),
+    error = sim_receive(conn->source.fd, &request.message, request.payload, sizeof(request.payload),
                         request.fds, &request.nfds);
     if (error == -EAGAIN)
         return;
@@ -138,43 +92,35 @@ static void conn_ready(struct source *source)
     request_answer(&request);
 }
 
-void conn_close(struct conn *conn)
+static void conn_ready(struct source *source)
 {
-    if (conn->source.dead)
-        return;
-    spawn_end(conn);
-    handle_close(conn);
-    grants_close(conn);
-    *conn->link = conn->next;
-    if (conn->next)
-        conn->next->link = conn->link;
-    source_remove(&conn->source);
+    conn_receive((struct conn *)source);
+    domains_reap();
 }
 
-void conn_accept(struct source *listener, struct domain *domain)
+static void listener_ready(struct source *source)
 {
-    int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    struct ucred peer = {0};
-    socklen_t size = sizeof(peer);
-    struct conn *conn;
+    int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-    if (fd < 0)
-        return;
-    conn = (struct conn *)source_add(fd, sizeof(*conn), conn_ready);
-    if (!conn) {
+    if (fd >= 0 && conn_open(fd, ((struct domain_source *)source)->domain) < 0)
         close(fd);
-        return;
-    }
-    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
-    conn->domain = domain;
-    conn->pid = peer.pid;
-    conn->handle = -1;
-    conn->next = conns;
-    conn->link = &conns;
-    if (conns)
-        conns->link = &conn->next;
-    conns = conn;
 }
+
+/* What reaches the host by kill() is for the command. */
+static void signals_ready(struct source *source)
+{
+    struct signalfd_siginfo info;
+
+    if (read(source->fd, &info, sizeof(info)) == sizeof(info) && info.ssi_code <= 0)
+        domain_boot_signal(info.ssi_signo);
+}
+
+static void (*const source_ready[])(struct source *source) = {
+    [SOURCE_CONN] = conn_ready,
+    [SOURCE_CONTROL] = control_ready,
+    [SOURCE_LISTENER] = listener_ready,
+    [SOURCE_SIGNALS] = signals_ready,
+};
 
 /* What ended comes first: whoever waited for a process to die finds its things released, as with
  * a kernel. */
@@ -187,19 +133,19 @@ static void events_handle(struct epoll_event *events, int count)
 
             if (ended == (pass == 0) && !source->dead)
                 do
-                    source->ready(source);
+                    source_ready[source->kind](source);
                 while (ended && !source->dead);
         }
     }
-    graveyard_clear();
+    sources_free();
 }
 
 int broker_run(void)
 {
     static struct epoll_event events[EVENTS];
 
-    while (exit_status < 0) {
-        int count = epoll_wait(epoll, events, EVENTS, repair_timeout());
+    while (domain_boot_status() < 0) {
+        int count = sources_wait(events, EVENTS, repair_timeout());
 
         if (count < 0 && errno != EINTR)
             return 1;
@@ -207,10 +153,5 @@ int broker_run(void)
             events_handle(events, count);
         repair_continue();
     }
-    return exit_status;
-}
-
-void broker_stop(int status)
-{
-    exit_status = status;
+    return domain_boot_status();
 }

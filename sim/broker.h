@@ -8,6 +8,7 @@
 #define SIM_BROKER_H
 
 #include <stdbool.h>
+#include <sys/epoll.h>
 #include <sys/types.h>
 
 #include "sim/control.h"
@@ -17,12 +18,20 @@ struct domain;
 struct share;
 struct mapping;
 
+enum source_kind { SOURCE_CONN, SOURCE_CONTROL, SOURCE_LISTENER, SOURCE_SIGNALS };
+
 /* Something epoll watches. Dead ones are freed after the round of events they died in. */
 struct source {
     int fd;
+    enum source_kind kind;
     bool dead;
-    void (*ready)(struct source *source);
     struct source *next;
+};
+
+/* A domain's listener, or the control socket to its init. */
+struct domain_source {
+    struct source source;
+    struct domain *domain;
 };
 
 /* One connection: an open device file of a process in a domain. */
@@ -90,19 +99,35 @@ struct domain {
     struct domain *next;
 };
 
-/* broker.c */
-extern struct conn *conns;
-struct source *source_add(int fd, size_t size, void (*ready)(struct source *));
+/* sources.c: what the broker waits for. source_add() makes an object of `size` bytes that begins
+ * with a struct source; NULL if that fails, and the descriptor stays the caller's. source_remove()
+ * closes the descriptor, and sources_free() ends the round. */
+struct source *source_add(int fd, size_t size, enum source_kind kind);
 void source_remove(struct source *source);
-void conn_close(struct conn *conn);
-void conn_accept(struct source *listener, struct domain *domain);
-int broker_run(void);
-void broker_stop(int status);
+int sources_wait(struct epoll_event *events, int size, int timeout);
+void sources_free(void);
+
+/* registry.c: which domains and connections there are */
+extern struct domain *domains;
+extern struct conn *conns;
+struct domain *domain_find(uint32_t domid);
+struct domain *domain_in_slot(uint32_t slot);
+/* The domain that an argument of a request names, or NULL. */
+struct domain *domain_meant(struct request *request, int argument);
+
+/* handles.c: handles of event channels, and the memory that they share with their programs */
+int handles_init(void);
+struct sim_control *control_memory(void);
+int handle_eventfd(uint32_t index); /* or -1 if it is not open */
+void handle_free(uint32_t index);
+int evtchn_open(struct request *request);
+
+/* repair.c: what handles that died in the middle of a notification left undone */
+void repair_handle(uint32_t dead);
+int repair_timeout(void);
+void repair_continue(void);
 
 /* ports.c: event channels */
-int ports_init(void);
-int handle_eventfd(uint32_t index);
-struct sim_control *control_memory(void);
 void handle_close(struct conn *conn);
 int port_open(struct domain *domain, uint32_t remote_domid, struct conn *conn);
 int port_hold(struct domain *domain, uint32_t port);
@@ -110,7 +135,6 @@ void port_drop(struct domain *domain, uint32_t port);
 void port_notify(struct domain *domain, uint32_t port);
 void ports_destroy(struct domain *domain);
 void virq_raise(uint32_t virq);
-int evtchn_open(struct request *request);
 int evtchn_bind_unbound(struct request *request);
 int evtchn_bind_interdomain(struct request *request);
 int evtchn_bind_virq(struct request *request);
@@ -119,12 +143,7 @@ int evtchn_peer(struct request *request);
 int evtchn_adopt(struct request *request);
 int evtchn_status(struct request *request);
 
-/* repair.c: what handles that died in the middle of a notification left undone */
-void repair_handle(uint32_t dead);
-int repair_timeout(void);
-void repair_continue(void);
-
-/* grants.c */
+/* grants.c: grants, shared and mapped */
 struct share {
     struct domain *owner;
     struct conn *conn; /* NULL once revoked, and for a domain's store page */
@@ -157,24 +176,44 @@ int grant_map(struct request *request);
 int grant_unmap(struct request *request);
 int grant_limit(struct request *request);
 
-/* domains.c */
-extern struct domain *domains;
-struct domain *domain_find(uint32_t domid);
-struct domain *domain_meant(struct request *request, int argument);
+/* spawns.c: programs in domains, and what a domain's init is told (-ESRCH if it has gone) */
+int control_send(struct domain *domain, enum sim_op op, uint32_t id, uint32_t argument,
+                 const int *fds, int nfds);
+/* Starts what the domain is there for, if anything. */
+int program_start(struct domain *domain);
+/* A program has ended with this wait status: tells the connection that asked for it. */
+void spawn_report(uint32_t spawn, uint32_t status);
+/* The connection that asked for a program has gone: so does the program. */
+void spawn_end(struct conn *conn);
+/* Nothing of the domain runs any more. */
+void spawns_end(struct domain *domain);
+int domain_spawn(struct request *request);
+int domain_signal(struct request *request);
+
+/* conns.c: conn_open() takes the descriptor unless it fails; conn_close() releases all it had. */
+int conn_open(int fd, struct domain *domain);
+void conn_close(struct conn *conn);
+
+/* domains.c. domain_boot() makes domain 0 and runs a command in it; the status is -1 until the
+ * command ends, then its exit code. */
 int domain_boot(char **argv);
 void domain_boot_signal(uint32_t number);
-void domain_unmapped(struct domain *domain);
-void spawn_end(struct conn *conn);
+int domain_boot_status(void);
+/* Word from a domain's init. */
+void control_ready(struct source *source);
+/* Frees the dead domains of which nobody maps a page any more. */
+void domains_reap(void);
 int domain_list(struct request *request);
 int domain_create(struct request *request);
 int domain_destroy(struct request *request);
 int domain_pause(struct request *request);
 int domain_unpause(struct request *request);
 int domain_shutdown(struct request *request);
-int domain_spawn(struct request *request);
-int domain_signal(struct request *request);
 
 /* report.c */
 int report_leaks(struct request *request);
+
+/* broker.c: answers requests until the command has ended. Returns its exit code. */
+int broker_run(void);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Domains: their life, and running programs in them. */
+/* Domains: their life. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -23,32 +23,8 @@
 #define GNTALLOC_PAGES 1024 /* Linux's default */
 #define GRANTS         65536
 
-struct domain *domains;
-
 static uint32_t next_domid;
-static struct domain *slots[SIM_DOMAINS];
-
-/* A source that belongs to a domain. */
-struct domain_source {
-    struct source source;
-    struct domain *domain;
-};
-
-struct domain *domain_find(uint32_t domid)
-{
-    struct domain *domain = domains;
-
-    while (domain && domain->domid != domid)
-        domain = domain->next;
-    return domain;
-}
-
-struct domain *domain_meant(struct request *request, int argument)
-{
-    uint32_t domid = request->message.arg[argument];
-
-    return domid == DOMID_SELF ? request->conn->domain : domain_find(domid);
-}
+static int boot_status = -1; /* the exit code of what domain_boot() started, once it has ended */
 
 static void domain_path(char *path, size_t size, const struct domain *domain, const char *name)
 {
@@ -111,11 +87,6 @@ static void files_remove(const struct domain *domain)
     }
 }
 
-static void listener_ready(struct source *source)
-{
-    conn_accept(source, ((struct domain_source *)source)->domain);
-}
-
 static int listener_open(struct domain *domain)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -124,7 +95,7 @@ static int listener_open(struct domain *domain)
     domain_path(address.sun_path, sizeof(address.sun_path), domain, "broker");
     if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
         listen(fd, 128) == 0)
-        domain->listener = source_add(fd, sizeof(struct domain_source), listener_ready);
+        domain->listener = source_add(fd, sizeof(struct domain_source), SOURCE_LISTENER);
     if (domain->listener) {
         ((struct domain_source *)domain->listener)->domain = domain;
         return 0;
@@ -143,27 +114,6 @@ static void domain_power_off(struct domain *domain, uint32_t reason)
     virq_raise(VIRQ_DOM_EXC);
 }
 
-/* Something that a domain ran has ended. */
-static void spawn_report(uint32_t spawn, uint32_t status)
-{
-    for (struct conn *conn = conns; conn && spawn; conn = conn->next) {
-        struct sim_message message = {.op = SIM_SPAWN, .arg = {status}};
-
-        if (conn->spawn != spawn)
-            continue;
-        conn->spawn = 0;
-        sim_send(conn->source.fd, &message, NULL, NULL, 0);
-    }
-}
-
-/* Nothing of the domain runs any more: whoever waits for a program in it learns that. */
-static void spawns_end(struct domain *domain)
-{
-    for (struct conn *conn = conns; conn; conn = conn->next)
-        if (conn->spawn && conn->spawn >> 20 == domain->slot)
-            spawn_report(conn->spawn, SIGKILL);
-}
-
 static void control_close(struct domain *domain)
 {
     source_remove(domain->control);
@@ -171,8 +121,7 @@ static void control_close(struct domain *domain)
     spawns_end(domain);
 }
 
-/* Word from a domain's init. */
-static void control_ready(struct source *source)
+void control_ready(struct source *source)
 {
     struct domain *domain = ((struct domain_source *)source)->domain;
     struct sim_message message;
@@ -184,14 +133,14 @@ static void control_ready(struct source *source)
         control_close(domain);
         domain_power_off(domain, SHUTDOWN_crash);
         if (domain->domid == 0)
-            broker_stop(1);
+            boot_status = 1;
     } else if (message.op == SIM_SHUTDOWN) {
         domain_power_off(domain, message.arg[0]);
     } else if (message.arg[0] & 0xfffff) {
         spawn_report(message.arg[0], message.arg[1]);
     } else if (domain->domid == 0) {
-        broker_stop(WIFSIGNALED(message.arg[1]) ? 128 + WTERMSIG(message.arg[1])
-                                                : WEXITSTATUS(message.arg[1]));
+        boot_status = WIFSIGNALED(message.arg[1]) ? 128 + WTERMSIG(message.arg[1])
+                                                  : WEXITSTATUS(message.arg[1]);
     }
 }
 
@@ -208,23 +157,10 @@ static int init_launch(struct domain *domain)
         return domain->init;
     }
     fcntl(pair[0], F_SETFL, O_NONBLOCK);
-    domain->control = source_add(pair[0], sizeof(struct domain_source), control_ready);
+    domain->control = source_add(pair[0], sizeof(struct domain_source), SOURCE_CONTROL);
     if (!domain->control)
         return -ENOMEM;
     ((struct domain_source *)domain->control)->domain = domain;
-    return 0;
-}
-
-static int slot_take(struct domain *domain)
-{
-    uint32_t slot = 0;
-
-    while (slot < SIM_DOMAINS && slots[slot])
-        slot++;
-    if (slot == SIM_DOMAINS)
-        return -ENOSPC;
-    domain->slot = slot;
-    slots[slot] = domain;
     return 0;
 }
 
@@ -236,8 +172,6 @@ static void domain_free(struct domain *domain)
         link = &(*link)->next;
     if (*link)
         *link = domain->next;
-    if (slots[domain->slot] == domain)
-        slots[domain->slot] = NULL;
     if (domain->program >= 0)
         close(domain->program);
     if (domain->grants)
@@ -274,27 +208,26 @@ static void domain_kill(struct domain *domain)
     }
     ports_destroy(domain);
     files_remove(domain);
-    if (domain->mapped == 0)
-        domain_unmapped(domain);
     virq_raise(VIRQ_DOM_EXC);
 }
 
-/* The last page of a domain that others mapped is unmapped. */
-void domain_unmapped(struct domain *domain)
+void domains_reap(void)
 {
-    if (!domain->dying || domain->mapped > 0)
-        return;
-    domain_free(domain);
-    virq_raise(VIRQ_DOM_EXC);
+    struct domain *next;
+
+    for (struct domain *domain = domains; domain; domain = next) {
+        next = domain->next;
+        if (!domain->dying || domain->mapped > 0)
+            continue;
+        domain_free(domain);
+        virq_raise(VIRQ_DOM_EXC);
+    }
 }
 
 static int domain_build(struct domain *domain)
 {
-    int error = slot_take(domain);
-    int port;
+    int port, error;
 
-    if (error)
-        return error;
     domain->ports = calloc(SIM_PORTS, sizeof(*domain->ports));
     domain->grants = calloc(GRANTS, sizeof(*domain->grants));
     if (!domain->ports || !domain->grants)
@@ -310,15 +243,28 @@ static int domain_build(struct domain *domain)
     return error ? error : init_launch(domain);
 }
 
+/* Takes the lowest slot that is free. NULL with errno set if that fails. */
 static struct domain *domain_new(uint32_t domid)
 {
-    struct domain *domain = calloc(1, sizeof(*domain));
+    struct domain *domain;
+    uint32_t slot = 0;
     int error;
 
+    while (domain_in_slot(slot))
+        slot++;
+    if (slot >= SIM_DOMAINS) {
+        errno = ENOSPC;
+        return NULL;
+    }
+    domain = calloc(1, sizeof(*domain));
     if (!domain)
         return NULL;
-    *domain = (struct domain){
-        .domid = domid, .paused = true, .program = -1, .next_ref = 8, .limit = GNTALLOC_PAGES};
+    *domain = (struct domain){.domid = domid,
+                              .slot = slot,
+                              .paused = true,
+                              .program = -1,
+                              .next_ref = 8,
+                              .limit = GNTALLOC_PAGES};
     domain->next = domains;
     domains = domain;
     error = domain_build(domain);
@@ -333,14 +279,6 @@ static struct domain *domain_new(uint32_t domid)
     domain_free(domain);
     errno = -error;
     return NULL;
-}
-
-static int control_send(struct domain *domain, enum sim_op op, uint32_t id, uint32_t argument,
-                        const int *fds, int nfds)
-{
-    struct sim_message message = {.op = op, .arg = {id, argument}};
-
-    return domain->control ? sim_send(domain->control->fd, &message, NULL, fds, nfds) : -ESRCH;
 }
 
 int domain_boot(char **argv)
@@ -368,10 +306,14 @@ int domain_boot(char **argv)
     return error;
 }
 
-/* A signal for what domain_boot() started. */
 void domain_boot_signal(uint32_t number)
 {
     control_send(domain_find(0), SIM_SIGNAL, 0, number, NULL, 0);
+}
+
+int domain_boot_status(void)
+{
+    return boot_status;
 }
 
 static int infos_compare(const void *left, const void *right)
@@ -468,36 +410,6 @@ int domain_pause(struct request *request)
     return control_send(domain, SIM_PAUSE, 0, 0, NULL, 0);
 }
 
-static int console_open(const struct domain *domain)
-{
-    char path[sizeof(SIM_DIR) + SIM_NAME + 16];
-
-    snprintf(path, sizeof(path), "%s/console-%s.log", SIM_DIR, domain->name);
-    for (char *c = path + sizeof(SIM_DIR); *c; c++)
-        if (*c == '/')
-            *c = '_';
-    return open(path, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0644);
-}
-
-/* Starts what the domain is there for, if anything. */
-static int program_start(struct domain *domain)
-{
-    int fds[4] = {domain->program, -1, -1, -1};
-    int error = 0;
-
-    domain->started = true;
-    if (domain->program < 0)
-        return 0;
-    fds[1] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    fds[2] = fds[3] = console_open(domain);
-    if (fds[1] >= 0 && fds[2] >= 0)
-        error = control_send(domain, SIM_SPAWN, domain->slot << 20, domain->argc, fds, 4);
-    for (int i = 0; i < 3; i++)
-        close(fds[i]);
-    domain->program = -1;
-    return error;
-}
-
 int domain_unpause(struct request *request)
 {
     struct domain *domain;
@@ -518,49 +430,4 @@ int domain_shutdown(struct request *request)
     if (!error)
         domain_power_off(domain, request->message.arg[1]);
     return error;
-}
-
-int domain_spawn(struct request *request)
-{
-    static uint32_t last;
-    struct domain *domain = domain_meant(request, 0);
-    uint32_t id;
-    int error;
-
-    if (!domain || domain->dying)
-        return -ESRCH;
-    if (domain->paused || domain->shutdown)
-        return -EHOSTDOWN;
-    if (request->nfds != 4 || request->conn->spawn)
-        return -EINVAL;
-    last = last % 0xfffff + 1;
-    id = domain->slot << 20 | last;
-    error = control_send(domain, SIM_SPAWN, id, request->message.arg[1], request->fds, 4);
-    if (error)
-        return error;
-    request->conn->spawn = id;
-    request->silent = true;
-    return 0;
-}
-
-static void spawn_signal(struct conn *conn, uint32_t number)
-{
-    struct domain *domain = conn->spawn ? slots[conn->spawn >> 20] : NULL;
-
-    if (domain)
-        control_send(domain, SIM_SIGNAL, conn->spawn, number, NULL, 0);
-}
-
-int domain_signal(struct request *request)
-{
-    request->silent = true;
-    spawn_signal(request->conn, request->message.arg[0]);
-    return 0;
-}
-
-/* Whoever asked for a program is gone: so is the program. */
-void spawn_end(struct conn *conn)
-{
-    spawn_signal(conn, SIGKILL);
-    conn->spawn = 0;
 }

@@ -113,14 +113,10 @@ static void share_revoke(struct share *share, bool tell)
 
 static void page_put(struct share *share)
 {
-    struct domain *owner = share->owner;
-
     share->mapped--;
-    owner->mapped--;
+    share->owner->mapped--;
     if (share->mapped == 0 && share->revoked)
         limbo_leave(share);
-    if (owner->mapped == 0)
-        domain_unmapped(owner);
 }
 
 static void mapping_free(struct mapping *mapping, bool tell)

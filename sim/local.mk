@@ -21,15 +21,20 @@ xensim_SOURCES = \
 	sim/bridge.c sim/bridge.h \
 	sim/broker.c sim/broker.h \
 	sim/client.c \
+	sim/conns.c \
 	sim/domains.c \
 	sim/evtchn.c \
 	sim/grants.c \
+	sim/handles.c \
 	sim/init.c sim/init.h \
 	sim/leaks.c sim/leaks.h \
 	sim/mounts.c \
 	sim/ports.c \
+	sim/registry.c \
 	sim/repair.c \
 	sim/report.c \
+	sim/sources.c \
+	sim/spawns.c \
 	sim/xensim.c
 xensim_CPPFLAGS = $(AM_CPPFLAGS) $(SIM_PLACES)
 xensim_CFLAGS = $(SIM_CFLAGS)

@@ -2,45 +2,17 @@
 /* Event channels: the slow half. The fast half is control.h and evtchn.c. */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "sim/broker.h"
 
 #define VIRQS 24
 
-static int control_fd = -1;
-static struct sim_control *control;
-static struct {
-    int eventfd;
-    bool used;
-} handles[SIM_HANDLES];
 static uint32_t virq_ports[VIRQS]; /* domain 0's */
-
-int ports_init(void)
-{
-    control_fd = memfd_create("control", MFD_CLOEXEC);
-    if (control_fd < 0 || ftruncate(control_fd, sizeof(*control)) < 0)
-        return -errno;
-    control = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE, MAP_SHARED, control_fd, 0);
-    return control == MAP_FAILED ? -errno : 0;
-}
-
-struct sim_control *control_memory(void)
-{
-    return control;
-}
-
-int handle_eventfd(uint32_t index)
-{
-    return index < SIM_HANDLES && handles[index].used ? handles[index].eventfd : -1;
-}
 
 static struct sim_port *port_memory(struct domain *domain, uint32_t port)
 {
-    return &control->ports[sim_port_index(domain->slot, port)];
+    return &control_memory()->ports[sim_port_index(domain->slot, port)];
 }
 
 /* Makes a port pending and delivers the event, as a notifier does. */
@@ -52,8 +24,8 @@ static void port_raise(struct domain *domain, uint32_t port)
 
     if (!sim_port_pend(memory, sim_generation(atomic_load(&memory->state))) || handle == 0)
         return;
-    if (sim_handle_queue(&control->handles[handle - 1], port) &&
-        write(handles[handle - 1].eventfd, &token, sizeof(token)) < 0)
+    if (sim_handle_queue(&control_memory()->handles[handle - 1], port) &&
+        write(handle_eventfd(handle - 1), &token, sizeof(token)) < 0)
         return; /* the kernel only refuses more than 2^64 tokens */
 }
 
@@ -63,7 +35,7 @@ static void port_raise(struct domain *domain, uint32_t port)
  */
 static void port_attach(struct domain *domain, uint32_t port, struct conn *conn)
 {
-    struct sim_handle *handle = &control->handles[conn->handle];
+    struct sim_handle *handle = &control_memory()->handles[conn->handle];
     uint32_t words = port / 64 + 1;
 
     if (atomic_load(&handle->words) < words)
@@ -198,51 +170,8 @@ void handle_close(struct conn *conn)
         if (domain->ports[port].conn == conn)
             port_detach(domain, port);
     conn->handle = -1;
-    atomic_fetch_add(&control->handles[index].generation, 1);
-    close(handles[index].eventfd);
-    handles[index].used = false;
+    handle_free(index);
     repair_handle(index);
-}
-
-/* Handles are taken in turn, so that a stale number is not soon another's. */
-static int handle_new(void)
-{
-    static uint32_t last;
-
-    for (uint32_t i = 1; i <= SIM_HANDLES; i++) {
-        uint32_t index = (last + i) % SIM_HANDLES;
-        struct sim_handle *handle = &control->handles[index];
-
-        if (handles[index].used)
-            continue;
-        handles[index].eventfd = eventfd(0, EFD_SEMAPHORE | EFD_CLOEXEC);
-        if (handles[index].eventfd < 0)
-            return -errno;
-        handles[index].used = true;
-        memset(handle->intents, 0, sizeof(handle->intents));
-        memset(handle->queue, 0, sizeof(handle->queue));
-        atomic_store(&handle->words, 0);
-        last = index;
-        return (int)index;
-    }
-    return -EMFILE;
-}
-
-int evtchn_open(struct request *request)
-{
-    struct conn *conn = request->conn;
-    int index = conn->handle >= 0 ? -EBUSY : handle_new();
-
-    if (index < 0)
-        return index;
-    conn->handle = index;
-    request->reply.arg[0] = (uint32_t)index;
-    request->reply.arg[1] = atomic_load(&control->handles[index].generation);
-    request->reply.arg[2] = conn->domain->slot;
-    request->out_fds[0] = handles[index].eventfd;
-    request->out_fds[1] = control_fd;
-    request->nout = 2;
-    return 0;
 }
 
 int evtchn_bind_unbound(struct request *request)
@@ -337,8 +266,8 @@ int evtchn_peer(struct request *request)
     if (!peer)
         return -ENOTCONN;
     request->reply.arg[0] = (uint32_t)peer->handle;
-    request->reply.arg[1] = atomic_load(&control->handles[peer->handle].generation);
-    request->out_fds[0] = handles[peer->handle].eventfd;
+    request->reply.arg[1] = atomic_load(&control_memory()->handles[peer->handle].generation);
+    request->out_fds[0] = handle_eventfd((uint32_t)peer->handle);
     request->nout = 1;
     return 0;
 }

@@ -35,7 +35,8 @@ enum sim_op {
     SIM_UNMAP,   /* id */
     /* domains */
     SIM_LIST,     /* first domid → payload: struct sim_info[] */
-    SIM_CREATE,   /* payload: struct sim_create; fd: program (see spawn.h) → domid, store port */
+    SIM_CREATE,   /* payload: struct sim_create; fd: program (sim_program_pack)
+                     → domid, store port */
     SIM_DESTROY,  /* domid */
     SIM_PAUSE,    /* domid */
     SIM_UNPAUSE,  /* domid */

@@ -314,14 +314,6 @@ static int users_map(uid_t uid, gid_t gid)
     return 0;
 }
 
-static void signal_ready(struct source *source)
-{
-    struct signalfd_siginfo info;
-
-    if (read(source->fd, &info, sizeof(info)) == sizeof(info) && info.ssi_code <= 0)
-        domain_boot_signal(info.ssi_signo);
-}
-
 /* The broker passes on what it gets from outside. */
 static int signals_listen(void)
 {
@@ -332,7 +324,7 @@ static int signals_listen(void)
     for (size_t i = 0; i < sizeof(passed) / sizeof(*passed); i++)
         sigaddset(&mask, passed[i]);
     fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd >= 0 && source_add(fd, sizeof(struct source), signal_ready) ? 0 : -errno;
+    return fd >= 0 && source_add(fd, sizeof(struct source), SOURCE_SIGNALS) ? 0 : -errno;
 }
 
 /* The host's process 1. */
@@ -350,7 +342,7 @@ static int host_main(char **argv)
     if (error)
         return fail("cannot make private mounts", error);
     files_raise();
-    error = ports_init();
+    error = handles_init();
     if (!error)
         error = signals_listen();
     if (!error)
