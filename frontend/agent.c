@@ -17,6 +17,7 @@
 #include "frontend/stale.h"
 #include "state/device.h"
 #include "state/error.h"
+#include "state/store.h"
 
 #define ROOT "device/vchan"
 
@@ -219,17 +220,9 @@ static void slot_look(struct agent *agent, struct slot *slot, struct quota *quot
 
 /* ---- watches on the backends' nodes ---- */
 
-/* What is left of the path without its last part, or nothing. */
-static size_t parent_length(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash ? (size_t)(slash - path) : 0;
-}
-
 static bool lies_in(const struct slot *slot, const struct backends *backends)
 {
-    size_t length = parent_length(slot->backend);
+    size_t length = store_parent_length(slot->backend);
 
     return length == strlen(backends->dir) && strncmp(slot->backend, backends->dir, length) == 0;
 }
@@ -277,7 +270,7 @@ static struct backends *backends_add(struct agent *agent, const struct slot *slo
     if (!backends)
         return NULL;
     backends->agent = agent;
-    memcpy(backends->dir, slot->backend, parent_length(slot->backend));
+    memcpy(backends->dir, slot->backend, store_parent_length(slot->backend));
     if (toll_open(&backends->toll, agent->loop->base, domid_of(backends->dir), &limits, &agent->sum,
                   &ops, backends) < 0) {
         free(backends);
@@ -293,7 +286,7 @@ static struct backends *backends_of(struct agent *agent, const struct slot *slot
 {
     struct backends *backends;
 
-    if (parent_length(slot->backend) == 0)
+    if (store_parent_length(slot->backend) == 0)
         return NULL;
     SLIST_FOREACH (backends, &agent->watched, next)
         if (lies_in(slot, backends))
@@ -343,7 +336,7 @@ static bool see(struct agent *agent, uint32_t devid)
  * Removes those that are gone, once they have delivered what was left: asked again at the next
  * turn.
  */
-static void sweep(struct agent *agent)
+static void sweep_slots(struct agent *agent)
 {
     struct slot *slot, *next;
 
@@ -361,7 +354,7 @@ static void sweep(struct agent *agent)
 }
 
 /* Only what could be listed can be seen to have gone. Otherwise the next heartbeat scans again. */
-static void scan(struct agent *agent)
+static void scan_frontends(struct agent *agent)
 {
     uint32_t *devids;
     size_t count;
@@ -372,18 +365,18 @@ static void scan(struct agent *agent)
         rc = see(agent, devids[i]) ? 0 : -ENOMEM;
     free(devids);
     if (rc == 0)
-        sweep(agent);
+        sweep_slots(agent);
     else if (!agent->unlisted)
         log_line(LOG_ERRORS, "cannot list the devices in xenstore: %s (retrying)", strerror(-rc));
     agent->rescan = agent->unlisted = rc < 0;
 }
 
 /* What it costs is the backend's domain's to bear, but for the first look. */
-static void look_at(struct agent *agent, struct slot *slot)
+static void look_at_slot(struct agent *agent, struct slot *slot)
 {
     struct backends *backends = backends_of(agent, slot);
     uint64_t before = store_exchanges(agent->loop->store);
-    bool nowhere = parent_length(slot->backend) == 0;
+    bool nowhere = store_parent_length(slot->backend) == 0;
 
     if (!nowhere && (!backends || backends->toll.held))
         return; /* it stays marked */
@@ -398,7 +391,7 @@ static void look_at(struct agent *agent, struct slot *slot)
  * First what is to go: it may have what another is to get. What cannot be read now stays marked, for
  * the next heartbeat at the latest.
  */
-static void look_at_marked(struct agent *agent)
+static void look_at_slots(struct agent *agent)
 {
     struct slot *slot;
 
@@ -407,10 +400,10 @@ static void look_at_marked(struct agent *agent)
             slot->unread = !slot_review(agent, slot);
     SLIST_FOREACH (slot, &agent->slots, next)
         if (slot->look && !slot->unread)
-            look_at(agent, slot);
+            look_at_slot(agent, slot);
 }
 
-static void look_at_all(struct agent *agent)
+static void mark_all(struct agent *agent)
 {
     struct slot *slot;
 
@@ -426,8 +419,8 @@ static int agent_start(const struct loop *loop, void *arg)
 
     agent->loop = loop;
     agent->marked = store_write_text(loop->store, NULL, STATISTICS, MARK) == 0;
-    scan(agent);
-    look_at_marked(agent);
+    scan_frontends(agent);
+    look_at_slots(agent);
     return 0;
 }
 
@@ -500,7 +493,7 @@ static void agent_changed(void *arg, const char *path)
     mark(slot);
     if (slot)
         return;
-    look_at_all(agent);
+    mark_all(agent);
     agent->rescan = true;
 }
 
@@ -512,8 +505,8 @@ static void agent_settle(void *arg)
     if (agent->reborn)
         return;
     if (agent->rescan)
-        scan(agent);
-    look_at_marked(agent);
+        scan_frontends(agent);
+    look_at_slots(agent);
     unwatch_unneeded(agent);
 }
 
@@ -530,7 +523,7 @@ static void agent_reload(void *arg)
     log_line(LOG_CHANGES, "read %s", agent->file);
     agent_config_free(agent->config);
     *agent->config = config;
-    look_at_all(agent);
+    mark_all(agent);
     agent_settle(agent);
 }
 

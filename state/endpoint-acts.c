@@ -81,7 +81,7 @@ struct granted {
     struct rings_keys keys;
 };
 
-static int fill_keys(struct store *store, void *arg)
+static int fill_ring_keys(struct store *store, void *arg)
 {
     const struct granted *granted = arg;
     int rc;
@@ -118,7 +118,7 @@ static int act_grant(struct endpoint *endpoint)
                          error_text(rc), grant_advice(rc));
         return rc;
     }
-    rc = store_transaction(endpoint->store, fill_keys, &granted);
+    rc = store_transaction(endpoint->store, fill_ring_keys, &granted);
     if (rc < 0) {
         endpoint_explain(endpoint, rc, "cannot write ring-ref and event-channel: %s",
                          error_text(rc));
@@ -352,7 +352,7 @@ static int act_drain(struct endpoint *endpoint)
     return 0;
 }
 
-static void remove_keys(struct endpoint *endpoint)
+static void remove_ring_keys(struct endpoint *endpoint)
 {
     static const char *const keys[] = {"ring-ref", "event-channel"};
     char path[STORE_PATH_MAX + 16];
@@ -377,7 +377,7 @@ void endpoint_release_rings(struct endpoint *endpoint)
 static int act_release(struct endpoint *endpoint)
 {
     if (endpoint->role == MACHINE_FRONTEND)
-        remove_keys(endpoint);
+        remove_ring_keys(endpoint);
     endpoint_release_rings(endpoint);
     return 0;
 }

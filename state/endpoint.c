@@ -381,7 +381,7 @@ static int read_device(struct endpoint *endpoint)
 }
 
 /* The lock goes by domain and devid, since a directory can be written in two ways. */
-static int take_lock(struct endpoint *endpoint)
+static int take_side_lock(struct endpoint *endpoint)
 {
     const char *slash = strrchr(endpoint->own_dir, '/');
     domid_t side = endpoint->role == MACHINE_BACKEND ? endpoint->peer : STORE_NOBODY;
@@ -414,7 +414,7 @@ int endpoint_open(struct store *store, struct rings *rings, enum machine_role ro
              ? read_device(endpoint)
              : -ENAMETOOLONG;
     if (rc == 0)
-        rc = take_lock(endpoint);
+        rc = take_side_lock(endpoint);
     if (rc < 0) {
         free(endpoint);
         return rc;

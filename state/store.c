@@ -32,7 +32,7 @@ static struct xs_handle *ask(struct store *store)
  * A connection that broke gives errors of its socket. ENOSPC is xenstored's word for a quota; others
  * mean something else by it.
  */
-static int error(void)
+static int store_error(void)
 {
     if (errno == ENOSPC)
         return -EDQUOT;
@@ -63,7 +63,7 @@ int store_open(struct store **out)
     store->xs = connect_guarded();
     if (!store->xs) {
         bool none = errno == ENOENT || errno == ENXIO || errno == ECONNREFUSED;
-        int rc = none ? -ENODEV : error();
+        int rc = none ? -ENODEV : store_error();
 
         free(store);
         return rc;
@@ -103,7 +103,7 @@ int store_own_domid(struct store *store, domid_t *domid)
     return rc;
 }
 
-static int join(char path[STORE_PATH_MAX], const char *dir, const char *key)
+static int join_path(char path[STORE_PATH_MAX], const char *dir, const char *key)
 {
     int length = dir ? snprintf(path, STORE_PATH_MAX, "%s/%s", dir, key)
                      : snprintf(path, STORE_PATH_MAX, "%s", key);
@@ -116,12 +116,12 @@ static int read_raw(struct store *store, const char *dir, const char *key, char 
                     unsigned int *length)
 {
     char path[STORE_PATH_MAX];
-    int rc = join(path, dir, key);
+    int rc = join_path(path, dir, key);
 
     if (rc < 0)
         return rc;
     *value = xs_read(ask(store), store->transaction, path, length);
-    return *value ? 0 : error();
+    return *value ? 0 : store_error();
 }
 
 bool store_is_nothing(int rc)
@@ -229,12 +229,12 @@ int store_read_state(struct store *store, const char *dir, enum xenbus_state *st
 int store_write_text(struct store *store, const char *dir, const char *key, const char *text)
 {
     char path[STORE_PATH_MAX];
-    int rc = join(path, dir, key);
+    int rc = join_path(path, dir, key);
 
     if (rc < 0)
         return rc;
     if (!xs_write(ask(store), store->transaction, path, text, (unsigned int)strlen(text)))
-        return error();
+        return store_error();
     return 0;
 }
 
@@ -250,7 +250,7 @@ struct device_write {
     const char *dir, *key, *text;
 };
 
-static int fill_device(struct store *store, void *arg)
+static int fill_device_key(struct store *store, void *arg)
 {
     const struct device_write *write = arg;
 
@@ -263,7 +263,7 @@ int store_write_device(struct store *store, const char *dir, const char *key, co
 {
     struct device_write write = {.dir = dir, .key = key, .text = text};
 
-    return store_transaction(store, fill_device, &write);
+    return store_transaction(store, fill_device_key, &write);
 }
 
 int store_write_state(struct store *store, const char *dir, enum xenbus_state state)
@@ -285,9 +285,9 @@ int store_make_directory_for(struct store *store, const char *path, domid_t owne
         if (readers[i] != STORE_NOBODY && readers[i] != owner)
             perms[count++] = (struct xs_permissions){.id = readers[i], .perms = XS_PERM_READ};
     if (!xs_mkdir(ask(store), store->transaction, path))
-        return error();
+        return store_error();
     if (!xs_set_permissions(ask(store), store->transaction, path, perms, count))
-        return error();
+        return store_error();
     return 0;
 }
 
@@ -300,7 +300,7 @@ int store_remove(struct store *store, const char *path)
 {
     if (xs_rm(ask(store), store->transaction, path) || errno == ENOENT)
         return 0;
-    return error();
+    return store_error();
 }
 
 static bool is_empty(struct store *store, const char *path)
@@ -318,7 +318,7 @@ int store_remove_upward(struct store *store, const char *path, const char *stop)
     int rc = store_remove(store, path);
 
     if (rc == 0)
-        rc = join(parent, NULL, path);
+        rc = join_path(parent, NULL, path);
     while (rc == 0) {
         char *slash = strrchr(parent, '/');
 
@@ -341,7 +341,7 @@ int store_list_numbers(struct store *store, const char *dir, uint32_t max, uint3
     *numbers = NULL;
     *count = 0;
     if (!names && errno != ENOENT)
-        return error();
+        return store_error();
     *numbers = calloc(names ? listed + 1 : 1, sizeof(**numbers));
     for (unsigned int i = 0; *numbers && names && i < listed; i++)
         *count += parse_number(names[i], max, &(*numbers)[*count]) == 0;
@@ -388,7 +388,7 @@ int store_transaction(struct store *store, int (*fill)(struct store *store, void
 
         store->transaction = start_transaction(store);
         if (store->transaction == XBT_NULL)
-            return error();
+            return store_error();
         rc = fill(store, arg);
         committed = xs_transaction_end(ask(store), store->transaction, rc < 0);
         store->transaction = XBT_NULL;
@@ -397,7 +397,7 @@ int store_transaction(struct store *store, int (*fill)(struct store *store, void
         if (rc < 0 || committed)
             return rc;
         if (errno != EAGAIN)
-            return error();
+            return store_error();
     }
     return -EAGAIN;
 }
@@ -406,12 +406,12 @@ int store_watch(struct store *store, const char *path, const char *token)
 {
     if (xs_watch(ask(store), path, token))
         return 0;
-    return errno == E2BIG ? -EDQUOT : error(); /* xenstored's word for this quota */
+    return errno == E2BIG ? -EDQUOT : store_error(); /* xenstored's word for this quota */
 }
 
 int store_unwatch(struct store *store, const char *path, const char *token)
 {
-    return xs_unwatch(ask(store), path, token) ? 0 : error();
+    return xs_unwatch(ask(store), path, token) ? 0 : store_error();
 }
 
 int store_next_event(struct store *store, struct store_event *event)
@@ -422,8 +422,8 @@ int store_next_event(struct store *store, struct store_event *event)
     if (!watch && errno == EINVAL)
         return -EIO; /* so says libxenstore of a connection that broke */
     if (!watch)
-        return errno == EAGAIN ? 0 : error();
-    rc = join(event->path, NULL, watch[XS_WATCH_PATH]);
+        return errno == EAGAIN ? 0 : store_error();
+    rc = join_path(event->path, NULL, watch[XS_WATCH_PATH]);
     if (snprintf(event->token, sizeof(event->token), "%s", watch[XS_WATCH_TOKEN]) >=
         (int)sizeof(event->token))
         rc = -ENAMETOOLONG;

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <xen/xen.h>
 
 #include "state/xenbus.h"
@@ -30,6 +31,14 @@
 #define STORE_NOBODY DOMID_INVALID
 
 struct store;
+
+/* The length of the path of the directory that a path is in; 0: it is in none. */
+static inline size_t store_parent_length(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? (size_t)(slash - path) : 0;
+}
 
 /*
  * Connects to xenstored. -ENODEV: there is none here, or not for this user. On success the caller

@@ -27,17 +27,9 @@ static unsigned int bucket_of(const char *dir)
     return hash % WATCHES_BUCKETS;
 }
 
-/* The length of what is before the last slash. */
-static size_t parent_length(const char *dir)
-{
-    const char *slash = strrchr(dir, '/');
-
-    return slash ? (size_t)(slash - dir) : 0;
-}
-
 static struct watched *parent_find(struct watches *watches, const char *dir)
 {
-    size_t length = parent_length(dir);
+    size_t length = store_parent_length(dir);
     struct watched *parent;
 
     SLIST_FOREACH (parent, &watches->parents, next)
@@ -48,7 +40,7 @@ static struct watched *parent_find(struct watches *watches, const char *dir)
 
 static struct watched *parent_add(struct watches *watches, const char *dir)
 {
-    size_t length = parent_length(dir);
+    size_t length = store_parent_length(dir);
     struct watched *parent = calloc(1, sizeof(*parent) + length + 1);
 
     if (!parent)
@@ -177,8 +169,8 @@ static bool all_may_be_gone(struct watches *watches, const struct place *first)
 }
 
 /* Those who watch just this directory. Returns whether there is one. */
-static bool look_at(struct watches *watches, const char *dir, bool exact,
-                    void (*look)(void *owner))
+static bool look_at_dir(struct watches *watches, const char *dir, bool exact,
+                        void (*look)(void *owner))
 {
     struct place *place;
     bool found = false;
@@ -207,8 +199,8 @@ void watches_heed(struct watches *watches, const char *path, void (*look)(void *
             look_at_all(parent, look);
     }
     snprintf(dir, sizeof(dir), "%s", path);
-    while (!look_at(watches, dir, exact, look) && dir[0]) {
-        dir[parent_length(dir)] = '\0';
+    while (!look_at_dir(watches, dir, exact, look) && dir[0]) {
+        dir[store_parent_length(dir)] = '\0';
         exact = false;
     }
 }
