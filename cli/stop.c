@@ -9,7 +9,7 @@
 static volatile sig_atomic_t came;
 
 /* A signal just before a call begins to wait would be missed by it: the alarm comes again. */
-static void note(int number)
+static void note_signal(int number)
 {
     if (number != SIGALRM)
         came = number;
@@ -20,7 +20,7 @@ static void note(int number)
 void stop_catch(void)
 {
     static const int signals[] = {SIGHUP, SIGINT, SIGTERM};
-    struct sigaction action = {.sa_handler = note}, before;
+    struct sigaction action = {.sa_handler = note_signal}, before;
 
     sigaction(SIGALRM, &action, NULL);
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)

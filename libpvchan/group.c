@@ -237,7 +237,7 @@ static struct pvchan *next_told(struct pvchan_group *group)
 
 /* ---- events ---- */
 
-static void look(void *owner)
+static void heed_change(void *owner)
 {
     struct pvchan *handle = owner;
 
@@ -263,7 +263,7 @@ static int heed_store(struct pvchan_group *group)
         rc = store_next_event(group->store, &event);
         if (rc <= 0)
             break;
-        watches_heed(&group->watches, event.path, look);
+        watches_heed(&group->watches, event.path, heed_change);
     }
     if (rc == -EIO && !group->alone) {
         lose_store(group);

@@ -43,7 +43,7 @@ struct channel {
     void *moved_arg;
 };
 
-static int error(void)
+static int channel_error(void)
 {
     return errno ? -errno : -EIO;
 }
@@ -92,19 +92,19 @@ static int grant_rings(struct channel *channel, xengntshr_handle *granting, domi
                                                 offsetof(struct vchan_interface, srv_live),
                                                 channel->port.number);
     if (!channel->page)
-        return error();
+        return channel_error();
     grants = channel->page->grants;
     if (layout->left_pages) {
         channel->left =
             xengntshr_share_pages(granting, peer, (int)layout->left_pages, grants, 1);
         if (!channel->left)
-            return error();
+            return channel_error();
     }
     if (layout->right_pages) {
         channel->right = xengntshr_share_pages(granting, peer, (int)layout->right_pages,
                                                grants + layout->left_pages, 1);
         if (!channel->right)
-            return error();
+            return channel_error();
     }
     return 0;
 }
@@ -169,13 +169,13 @@ static int map_rings(struct channel *channel, xengnttab_handle *mapping, domid_t
         channel->left =
             map_pages(mapping, peer, grants, layout->left_pages, PROT_READ | PROT_WRITE);
         if (!channel->left)
-            return error();
+            return channel_error();
     }
     if (layout->right_pages) {
         channel->right = map_pages(mapping, peer, grants + layout->left_pages,
                                    layout->right_pages, PROT_READ);
         if (!channel->right)
-            return error();
+            return channel_error();
     }
     return 0;
 }
@@ -191,7 +191,7 @@ static int map_page(struct channel *channel, xengnttab_handle *mapping, domid_t 
     channel->page = xengnttab_map_grant_ref_notify(mapping, peer, channel->ring_ref,
                                                    PROT_READ | PROT_WRITE,
                                                    offsetof(struct vchan_interface, cli_live), port);
-    return channel->page ? 0 : error();
+    return channel->page ? 0 : channel_error();
 }
 
 static int check_size(const struct ring_layout *layout, const struct ring_orders *most)
@@ -221,8 +221,9 @@ static int map_all(struct channel *channel, xengnttab_handle *mapping, domid_t p
 }
 
 /* port NULL: without one. */
-static int join(struct xen *xen, domid_t peer, uint32_t ring_ref, const evtchn_port_t *port,
-                const struct ring_orders *most, struct channel_owner owner, struct channel **out)
+static int join_page(struct xen *xen, domid_t peer, uint32_t ring_ref, const evtchn_port_t *port,
+                     const struct ring_orders *most, struct channel_owner owner,
+                     struct channel **out)
 {
     struct channel *channel = channel_make(xen, owner);
     xengnttab_handle *mapping;
@@ -253,13 +254,13 @@ int channel_join(struct xen *xen, domid_t peer, uint32_t ring_ref, evtchn_port_t
                  const struct ring_orders *most, struct channel_owner owner,
                  struct channel **channel)
 {
-    return join(xen, peer, ring_ref, &port, most, owner, channel);
+    return join_page(xen, peer, ring_ref, &port, most, owner, channel);
 }
 
 int channel_adopt(struct xen *xen, domid_t peer, uint32_t ring_ref, const struct ring_orders *most,
                   struct channel_owner owner, struct channel **channel)
 {
-    return join(xen, peer, ring_ref, NULL, most, owner, channel);
+    return join_page(xen, peer, ring_ref, NULL, most, owner, channel);
 }
 
 static void give_back(struct channel *channel, void *pages, uint32_t count)
@@ -422,7 +423,7 @@ static void linger(struct channel *channel, uint32_t enough)
 }
 
 /* What came decides on the next time. */
-static void learn(struct channel *channel, enum channel_wait wait)
+static void learn_linger(struct channel *channel, enum channel_wait wait)
 {
     struct ring *in = &channel->bytes.end.in;
 
@@ -445,7 +446,7 @@ static bool look_for(struct channel *channel, enum channel_wait wait, uint32_t e
             channel_tell(channel);
     }
     spin_end(spin, &turn, came);
-    learn(channel, wait);
+    learn_linger(channel, wait);
     return came;
 }
 

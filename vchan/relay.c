@@ -130,7 +130,7 @@ static ssize_t deliver(struct relay *relay, unsigned int *wait)
                       : relay_deliver(relay, relay->sink, wait);
 }
 
-static ssize_t collect(struct relay *relay, unsigned int *wait)
+static ssize_t way_collect(struct relay *relay, unsigned int *wait)
 {
     return relay->way ? relay->way->collect(relay, wait)
                       : relay_collect(relay, relay->source, wait);
@@ -140,7 +140,7 @@ static ssize_t collect(struct relay *relay, unsigned int *wait)
 static ssize_t collect_nothing(struct relay *relay, unsigned int *wait)
 {
     if (channel_writable(relay->channel, 0) < 0)
-        return collect(relay, wait);
+        return way_collect(relay, wait);
     *wait |= RELAY_SOURCE;
     return -1;
 }
@@ -170,7 +170,7 @@ unsigned int relay_step(struct relay *relay)
     if (relay->sink >= 0 && !relay->sink_done)
         relay->received += repeat(relay, deliver, &wait);
     if (relay->source >= 0 && !relay->source_done)
-        relay->sent += repeat(relay, relay->source_dry ? collect_nothing : collect, &wait);
+        relay->sent += repeat(relay, relay->source_dry ? collect_nothing : way_collect, &wait);
     /* Before a wait for the sink, or for another one: the peer may wait for what was taken. */
     channel_tell(relay->channel);
     return wait;

@@ -43,15 +43,15 @@ struct xen {
     LIST_HEAD(, xen_peer) peers;
 };
 
-static int error(void)
+static int xen_error(void)
 {
     return errno ? -errno : -EIO;
 }
 
 /* For a device node that is not there. */
-static int open_error(void)
+static int device_error(void)
 {
-    return errno == ENOENT || errno == ENXIO ? -ENODEV : error();
+    return errno == ENOENT || errno == ENXIO ? -ENODEV : xen_error();
 }
 
 static void drop_message(xentoollog_logger *logger, xentoollog_level level, int errnoval,
@@ -102,7 +102,7 @@ int xen_open(struct xen **out)
     xen->events = xenevtchn_open(&silence, 0);
     descriptor_unguard();
     if (!xen->events) {
-        int rc = open_error();
+        int rc = device_error();
 
         free(xen);
         return rc;
@@ -215,7 +215,7 @@ static int set_nonblocking(struct xen *xen, bool nonblocking)
     flags = fcntl(fd, F_GETFL);
     if (flags < 0 ||
         fcntl(fd, F_SETFL, nonblocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK) < 0)
-        return error();
+        return xen_error();
     xen->nonblocking = nonblocking;
     return 0;
 }
@@ -232,7 +232,7 @@ int xen_dispatch(struct xen *xen)
         if (port < 0 && errno == EINTR)
             continue;
         if (port < 0)
-            return errno == EAGAIN || served > 0 ? served : error();
+            return errno == EAGAIN || served > 0 ? served : xen_error();
         serve_port(xen, (evtchn_port_t)port);
         served++;
         if (xen->bound <= 1)
@@ -250,7 +250,7 @@ int xen_await(struct xen *xen)
         return rc;
     port = xenevtchn_pending(xen->events);
     if (port < 0)
-        return error();
+        return xen_error();
     serve_port(xen, (evtchn_port_t)port);
     return 0;
 }
@@ -302,7 +302,7 @@ static void peer_drop(struct xen_peer *peer)
 /* Pages that cannot be granted have the same errno, and another remedy. */
 static int port_error(void)
 {
-    return errno == ENOSPC ? -EUSERS : error();
+    return errno == ENOSPC ? -EUSERS : xen_error();
 }
 
 static int keep_port(struct xen *xen, uint32_t domid, xenevtchn_port_or_error_t number,
@@ -363,7 +363,7 @@ xengntshr_handle *xen_granting(struct xen *xen, int *rc)
     if (!xen->granting)
         xen->granting = xengntshr_open(&silence, 0);
     descriptor_unguard();
-    *rc = xen->granting ? 0 : open_error();
+    *rc = xen->granting ? 0 : device_error();
     return xen->granting;
 }
 
@@ -373,6 +373,6 @@ xengnttab_handle *xen_mapping(struct xen *xen, int *rc)
     if (!xen->mapping)
         xen->mapping = xengnttab_open(&silence, 0);
     descriptor_unguard();
-    *rc = xen->mapping ? 0 : open_error();
+    *rc = xen->mapping ? 0 : device_error();
     return xen->mapping;
 }
