@@ -110,7 +110,7 @@ static void domain_mark_all(struct domain *domain)
             entry_mark_frontend(domain, domain->entries[i]);
 }
 
-static bool make_room(struct domain *domain, uint32_t devid)
+static bool domain_make_room(struct domain *domain, uint32_t devid)
 {
     uint32_t room = domain->room ? domain->room : 16;
     struct entry **entries;
@@ -130,7 +130,7 @@ static bool make_room(struct domain *domain, uint32_t devid)
 
 static struct entry *entry_add(struct service *service, struct domain *domain, uint32_t devid)
 {
-    struct entry *entry = make_room(domain, devid) ? calloc(1, sizeof(*entry)) : NULL;
+    struct entry *entry = domain_make_room(domain, devid) ? calloc(1, sizeof(*entry)) : NULL;
 
     if (!entry)
         return NULL;
@@ -407,7 +407,7 @@ static void look_at_more(evutil_socket_t fd, short what, void *arg)
  * All that is there; generation 0 is never used, so that sweep(0) removes everything. What was not
  * seen because it could not be listed has not gone: the next heartbeat scans again.
  */
-static void scan(struct service *service)
+static void scan_root(struct service *service)
 {
     int rc;
 
@@ -450,7 +450,7 @@ static const char *path_below(const char *path, const char *dir)
  * Something of a device of ours changed, which it looks at; or one of them came or went, as far as
  * we can tell.
  */
-static void backend_changed(struct service *service, const char *below)
+static void device_changed(struct service *service, const char *below)
 {
     struct entry *entry = NULL;
     struct domain *domain;
@@ -516,7 +516,7 @@ static int service_start(const struct loop *loop, void *arg)
         log_line(LOG_ERRORS, "no memory");
         return -ENOMEM;
     }
-    scan(service);
+    scan_root(service);
     look_at_marked(service);
     return 0;
 }
@@ -532,7 +532,7 @@ static void service_changed(void *arg, const char *path)
     struct domain *domain;
 
     if (below || strcmp(path, ROOT) == 0) {
-        backend_changed(service, below ? below : "");
+        device_changed(service, below ? below : "");
         return;
     }
     domain = domain_of(service, path, &below);
@@ -564,7 +564,7 @@ static void service_settle(void *arg)
     TAILQ_FOREACH (domain, &service->domains, next)
         domain_settle(service, domain);
     if (service->rescan && !service->draining)
-        scan(service);
+        scan_root(service);
     look_at_marked(service);
 }
 

@@ -58,7 +58,7 @@ static uint64_t oldest_served(const struct turns *turns)
     return oldest;
 }
 
-static struct turn *pick(const struct turns_guest *guest, uint64_t oldest)
+static struct turn *pick_turn(const struct turns_guest *guest, uint64_t oldest)
 {
     struct turn *turn = first(guest, TURNS_SERVED);
 
@@ -77,7 +77,7 @@ bool turns_round(struct turns *turns)
     bool any = false;
 
     TAILQ_FOREACH (guest, &turns->guests, next) {
-        struct turn *turn = pick(guest, oldest);
+        struct turn *turn = pick_turn(guest, oldest);
 
         if (!turn)
             continue;

@@ -144,7 +144,7 @@ static int add_entry(struct reader *reader, const char *spec)
     return 0;
 }
 
-static int take_entry(struct reader *reader)
+static int take_spec(struct reader *reader)
 {
     char *spec;
     int rc = take_string(reader, &spec);
@@ -158,7 +158,7 @@ static int take_list(struct reader *reader)
     int rc = expect(reader, '[', "(write vchan = [ \"name=NAME, ...\" ])");
 
     for (skip(reader, true); rc == 0 && *reader->cursor != ']'; skip(reader, true)) {
-        rc = take_entry(reader);
+        rc = take_spec(reader);
         skip(reader, true);
         if (rc == 0 && *reader->cursor != ']')
             rc = expect(reader, ',', "or \"]\" behind an entry");
@@ -196,7 +196,7 @@ static int take_end(struct reader *reader)
     return refuse(reader, reader->line, "%s behind a setting", found_at(reader).text);
 }
 
-static int take_all(struct reader *reader)
+static int take_settings(struct reader *reader)
 {
     int rc = 0;
 
@@ -243,7 +243,7 @@ static int read_file(struct reader *reader)
     fclose(from);
     if (rc == 0) {
         reader->cursor = text;
-        rc = take_all(reader);
+        rc = take_settings(reader);
     }
     free(text);
     return rc;

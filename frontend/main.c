@@ -69,7 +69,7 @@ static int take_option(int option, struct request *request)
 }
 
 /* As take_option(). */
-static int parse_options(int argc, char **argv, struct request *request)
+static int parse_request(int argc, char **argv, struct request *request)
 {
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 't'},
@@ -108,7 +108,7 @@ static char *absolute(const char *file)
     return path;
 }
 
-static int serve(const char *file, struct agent_config *config)
+static int serve_config(const char *file, struct agent_config *config)
 {
     char *path = absolute(file);
     int rc;
@@ -129,7 +129,7 @@ int main(int argc, char **argv)
     int rc;
 
     descriptor_open_standard();
-    rc = parse_options(argc, argv, &request);
+    rc = parse_request(argc, argv, &request);
     if (rc >= 0)
         return rc;
     if (agent_config_read(request.file, &config, why) < 0) {
@@ -137,7 +137,7 @@ int main(int argc, char **argv)
         return EXIT_CONFIG;
     }
     if (!request.check)
-        return serve(request.file, &config);
+        return serve_config(request.file, &config);
     printf("%s: %zu channel%s\n", request.file, config.count, config.count == 1 ? "" : "s");
     agent_config_free(&config);
     return EXIT_DONE;

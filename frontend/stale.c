@@ -49,7 +49,7 @@ static void close_others(void)
 }
 
 /* The mappings are in this process too: fork() has copied them. */
-static _Noreturn void keep(void)
+static _Noreturn void keep_mapped(void)
 {
     sigset_t all;
 
@@ -67,7 +67,7 @@ static _Noreturn void fork_keeper(void)
     pid_t pid = fork();
 
     if (pid == 0)
-        keep();
+        keep_mapped();
     _exit(pid < 0 ? errno : 0);
 }
 

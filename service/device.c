@@ -371,7 +371,7 @@ static const struct endpoint_ops device_ops = {
 
 /* ---- a device that cannot be taken over ---- */
 
-static int fill_refusal(struct store *store, void *arg)
+static int fill_complaint(struct store *store, void *arg)
 {
     const struct device *device = arg;
     int rc;
@@ -406,7 +406,7 @@ static void device_refuse(struct device *device, int rc, const char *why)
     memcpy(device->complaint, complaint, sizeof(complaint));
     connection_log(&device->connection, LOG_ERRORS, "%s%s", complaint, where_of(device).text);
     if (rc != -EBUSY)
-        store_transaction(device->loop->store, fill_refusal, device);
+        store_transaction(device->loop->store, fill_complaint, device);
 }
 
 /* ---- taking over ---- */

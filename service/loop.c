@@ -421,7 +421,7 @@ static const struct {
     {add_watch, "cannot watch xenstore"},
 };
 
-static int server_open(struct server *server)
+static int loop_start(struct server *server)
 {
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         int rc = steps[i].run(server);
@@ -440,7 +440,7 @@ static int server_open(struct server *server)
 
 /* ---- going ---- */
 
-static void server_close(struct server *server)
+static void loop_stop(struct server *server)
 {
     for (int i = 0; i < EVENT_COUNT; i++)
         if (server->events[i])
@@ -459,7 +459,7 @@ static enum loop_exit server_run(struct server *server)
 {
     const struct loop *loop = &server->loop;
 
-    if (server_open(server) < 0 || loop->ops->start(loop, loop->service) < 0)
+    if (loop_start(server) < 0 || loop->ops->start(loop, loop->service) < 0)
         return LOOP_FAILED;
     notify_manager("READY=1");
     tell_status(server);
@@ -491,7 +491,7 @@ enum loop_exit loop_serve(const struct loop_ops *ops, void *service)
         return LOOP_FAILED;
     }
     rc = server_run(&server);
-    server_close(&server);
+    loop_stop(&server);
     event_base_dispatch(server.loop.base); /* what is left are commands that are to end */
     fdstore_close(server.loop.fdstore);
     event_base_free(server.loop.base);

@@ -57,7 +57,7 @@ static int statistics_write(const struct statistics *statistics)
     return store_write_text(statistics->ledger->store, NULL, statistics->node, text);
 }
 
-static void complain(struct ledger *ledger, int rc)
+static void ledger_complain(struct ledger *ledger, int rc)
 {
     if (!ledger->complained)
         log_line(LOG_ERRORS, "cannot write statistics to %s: %s", ledger->root, error_text(rc));
@@ -106,7 +106,7 @@ static void ledger_write(evutil_socket_t fd, short what, void *arg)
 
         unqueue(statistics);
         if (rc < 0)
-            complain(ledger, rc);
+            ledger_complain(ledger, rc);
         if (statistics->channel)
             channel_on_traffic(statistics->channel, traffic_seen, statistics);
     }
@@ -152,7 +152,7 @@ struct ledger *ledger_open(struct event_base *base, struct store *store, const c
     TAILQ_INIT(&ledger->queue);
     rc = make_root(ledger);
     if (rc < 0)
-        complain(ledger, rc);
+        ledger_complain(ledger, rc);
     return ledger;
 }
 

@@ -34,7 +34,7 @@ void toll_lose(struct toll *toll, int error)
     retry(toll, error);
 }
 
-static void resume(void *arg)
+static void toll_resume(void *arg)
 {
     struct toll *toll = arg;
 
@@ -52,10 +52,10 @@ int toll_open(struct toll *toll, struct event_base *base, domid_t domid,
     toll->domid = domid;
     quota_init(&toll->quota, limits, sum);
     rate_init(&toll->told, HELD_TOLD_PER_MINUTE, 1);
-    return backoff_open(&toll->pause, base, resume, toll);
+    return backoff_open(&toll->pause, base, toll_resume, toll);
 }
 
-static void hold(struct toll *toll)
+static void toll_hold(struct toll *toll)
 {
     toll->pauses++;
     toll->ops->unwatch(toll->arg);
@@ -72,7 +72,7 @@ void toll_charge(struct toll *toll, uint64_t events, uint64_t exchanges)
     toll->events += events;
     toll->exchanges += exchanges;
     if (!quota_take_work(&toll->quota, events, exchanges) && !toll->held)
-        hold(toll);
+        toll_hold(toll);
 }
 
 void toll_close(struct toll *toll)

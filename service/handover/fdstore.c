@@ -58,7 +58,7 @@ static void make_name(char name[64], const char *owner, const char *what)
     snprintf(name, 64, "%.40s.%.20s", owner, what);
 }
 
-static struct kept *find(const struct fdstore *fdstore, const char *name)
+static struct kept *kept_find(const struct fdstore *fdstore, const char *name)
 {
     struct kept *kept;
 
@@ -161,17 +161,17 @@ bool fdstore_has_room(const struct fdstore *fdstore, unsigned int count)
            fdstore->name_bytes + count * NAME_ROOM <= NAMES_MAX;
 }
 
-static struct kept *look_up(const struct fdstore *fdstore, const char *owner, const char *what)
+static struct kept *kept_of(const struct fdstore *fdstore, const char *owner, const char *what)
 {
     char name[64];
 
     make_name(name, owner, what);
-    return fdstore ? find(fdstore, name) : NULL;
+    return fdstore ? kept_find(fdstore, name) : NULL;
 }
 
 int fdstore_take(struct fdstore *fdstore, const char *owner, const char *what)
 {
-    struct kept *kept = look_up(fdstore, owner, what);
+    struct kept *kept = kept_of(fdstore, owner, what);
 
     if (!kept || kept->taken)
         return -ENOENT;
@@ -181,21 +181,21 @@ int fdstore_take(struct fdstore *fdstore, const char *owner, const char *what)
 
 bool fdstore_is_left(const struct fdstore *fdstore, const char *owner, const char *what)
 {
-    const struct kept *kept = look_up(fdstore, owner, what);
+    const struct kept *kept = kept_of(fdstore, owner, what);
 
     return kept && !kept->taken;
 }
 
 bool fdstore_is_stored(const struct fdstore *fdstore, const char *owner, const char *what)
 {
-    const struct kept *kept = look_up(fdstore, owner, what);
+    const struct kept *kept = kept_of(fdstore, owner, what);
 
     return kept && kept->stored;
 }
 
 void fdstore_add(struct fdstore *fdstore, const char *owner, const char *what, int fd, bool lasting)
 {
-    struct kept *kept = look_up(fdstore, owner, what);
+    struct kept *kept = kept_of(fdstore, owner, what);
     char name[64];
 
     if (!fdstore)
@@ -215,7 +215,7 @@ void fdstore_add(struct fdstore *fdstore, const char *owner, const char *what, i
 
 void fdstore_drop(struct fdstore *fdstore, const char *owner, const char *what)
 {
-    struct kept *kept = look_up(fdstore, owner, what);
+    struct kept *kept = kept_of(fdstore, owner, what);
 
     if (kept)
         discard(fdstore, kept);
@@ -382,7 +382,7 @@ void fdstore_close(struct fdstore *fdstore)
 /* ---- handing over ---- */
 
 /* All that is kept, in memory of its own: nothing in this process changes its place. */
-static int describe(const struct fdstore *fdstore)
+static int describe_kept(const struct fdstore *fdstore)
 {
     int fd = memfd_create("vchan-kept", MFD_CLOEXEC);
     const struct kept *kept;
@@ -399,7 +399,7 @@ static int describe(const struct fdstore *fdstore)
     return fd;
 }
 
-static int set_environment(int fd)
+static int set_handed_over(int fd)
 {
     char text[16];
 
@@ -446,8 +446,8 @@ static int replace(const struct fdstore *fdstore)
 
 int fdstore_hand_over(struct fdstore *fdstore)
 {
-    int described = describe(fdstore);
-    int rc = described < 0 ? described : set_environment(described);
+    int described = describe_kept(fdstore);
+    int rc = described < 0 ? described : set_handed_over(described);
 
     if (rc == 0) {
         set_flags(fdstore, described, 0);

@@ -31,12 +31,12 @@ struct process {
     LIST_HEAD(, held) all;
 };
 
-static int error(void)
+static int map_error(void)
 {
     return errno ? -errno : -EIO;
 }
 
-static struct held *find(struct process *process, const char *owner)
+static struct held *held_find(struct process *process, const char *owner)
 {
     struct held *held;
 
@@ -62,7 +62,7 @@ static int map_own(struct process *process, struct held *held)
         refs[i] = load_once(&held->page->grants[i]);
     held->own = xengnttab_map_domain_grant_refs(process->mapping, held->rings.pages,
                                                 held->rings.peer, refs, PROT_READ);
-    return held->own ? 0 : error();
+    return held->own ? 0 : map_error();
 }
 
 static int map(struct process *process, struct held *held)
@@ -70,7 +70,7 @@ static int map(struct process *process, struct held *held)
     errno = 0;
     held->page = xengnttab_map_grant_ref(process->mapping, held->rings.peer, held->rings.ring_ref,
                                          PROT_READ);
-    return held->page ? map_own(process, held) : error();
+    return held->page ? map_own(process, held) : map_error();
 }
 
 static void held_free(struct process *process, struct held *held)
@@ -82,7 +82,7 @@ static void held_free(struct process *process, struct held *held)
     free(held);
 }
 
-static void drop(struct process *process, struct held *held)
+static void held_drop(struct process *process, struct held *held)
 {
     LIST_REMOVE(held, next);
     held_free(process, held);
@@ -92,17 +92,17 @@ static void drop(struct process *process, struct held *held)
 
 static int let_go(struct process *process, const struct holder_message *message)
 {
-    struct held *held = find(process, message->owner);
+    struct held *held = held_find(process, message->owner);
 
     if (held)
-        drop(process, held);
+        held_drop(process, held);
     return 0;
 }
 
 /* What is held already stays mapped all the time: nobody else may map it. */
 static int hold(struct process *process, const struct holder_message *message)
 {
-    struct held *held = find(process, message->owner);
+    struct held *held = held_find(process, message->owner);
     int rc;
 
     if (held && memcmp(&held->rings, &message->rings, sizeof(held->rings)) == 0)
@@ -127,7 +127,7 @@ static void say(const struct holder_message *message)
         ;
 }
 
-static int list(struct process *process, const struct holder_message *message)
+static int list_held(struct process *process, const struct holder_message *message)
 {
     struct held *held;
 
@@ -151,7 +151,7 @@ static int version(struct process *process, const struct holder_message *message
 static void answer(struct process *process, struct holder_message *message)
 {
     static int (*const requests[])(struct process *, const struct holder_message *) = {
-        [HOLDER_HOLD] = hold, [HOLDER_LET_GO] = let_go, [HOLDER_LIST] = list,
+        [HOLDER_HOLD] = hold, [HOLDER_LET_GO] = let_go, [HOLDER_LIST] = list_held,
         [HOLDER_VERSION] = version};
 
     message->owner[sizeof(message->owner) - 1] = '\0';
@@ -202,7 +202,7 @@ int holder_serve(void)
     while (next_request(&message))
         answer(&process, &message);
     while (!LIST_EMPTY(&process.all))
-        drop(&process, LIST_FIRST(&process.all));
+        held_drop(&process, LIST_FIRST(&process.all));
     xengnttab_close(process.mapping);
     return 0;
 }

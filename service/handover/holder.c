@@ -47,7 +47,7 @@ struct holder {
  * Nothing of the service's goes along: whoever waits for the end of a pipe is not to wait for this
  * process.
  */
-static void become(int fd)
+static void become_holder(int fd)
 {
     char *const arguments[] = {HOLDER_NAME, NULL};
     int null;
@@ -69,7 +69,7 @@ static void become(int fd)
  * By a process in between, so that it is nobody's child here: the next process of the service
  * cannot wait for it.
  */
-static int spawn(int fd)
+static int spawn_holder(int fd)
 {
     int status;
     pid_t pid = fork();
@@ -79,7 +79,7 @@ static int spawn(int fd)
     if (pid == 0) {
         pid = fork();
         if (pid == 0)
-            become(fd);
+            become_holder(fd);
         _exit(pid < 0 ? 1 : 0);
     }
     while (waitpid(pid, &status, 0) < 0)
@@ -88,13 +88,13 @@ static int spawn(int fd)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EAGAIN;
 }
 
-static int start(void)
+static int start_holder(void)
 {
     int pair[2], rc;
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
-    rc = spawn(pair[1]);
+    rc = spawn_holder(pair[1]);
     close(pair[1]);
     if (rc == 0)
         return pair[0];
@@ -174,7 +174,7 @@ static bool next_answer(struct holder *holder, uint32_t tag, struct holder_messa
 }
 
 /* Returns whether it is there to answer. */
-static bool ask(struct holder *holder, struct holder_message *message)
+static bool holder_ask(struct holder *holder, struct holder_message *message)
 {
     ssize_t sent;
 
@@ -196,7 +196,7 @@ static int exchange(struct holder *holder, enum holder_request request, const st
     memcpy(message.owner, record->owner, sizeof(message.owner));
     if (holder->fd < 0)
         return 0;
-    if (ask(holder, &message) && next_answer(holder, message.tag, &message))
+    if (holder_ask(holder, &message) && next_answer(holder, message.tag, &message))
         return message.result;
     lose(holder);
     return 0;
@@ -204,7 +204,7 @@ static int exchange(struct holder *holder, enum holder_request request, const st
 
 /* ---- what is held ---- */
 
-static struct record *find(const struct holder *holder, const char *owner)
+static struct record *record_find(const struct holder *holder, const char *owner)
 {
     struct record *record;
 
@@ -214,7 +214,7 @@ static struct record *find(const struct holder *holder, const char *owner)
     return NULL;
 }
 
-static struct record *add(struct holder *holder, const char *owner)
+static struct record *record_add(struct holder *holder, const char *owner)
 {
     struct record *record = calloc(1, sizeof(*record));
 
@@ -225,7 +225,7 @@ static struct record *add(struct holder *holder, const char *owner)
     return record;
 }
 
-static void drop(struct holder *holder, struct record *record)
+static void record_drop(struct holder *holder, struct record *record)
 {
     TAILQ_REMOVE(&holder->records, record, next);
     free(record);
@@ -233,12 +233,12 @@ static void drop(struct holder *holder, struct record *record)
 
 int holder_hold(struct holder *holder, const char *owner, const struct endpoint_rings *rings)
 {
-    struct record *record = holder ? find(holder, owner) : NULL;
+    struct record *record = holder ? record_find(holder, owner) : NULL;
 
     if (!holder)
         return 0;
     if (!record)
-        record = add(holder, owner);
+        record = record_add(holder, owner);
     if (!record)
         return -ENOMEM;
     record->rings = *rings;
@@ -248,17 +248,17 @@ int holder_hold(struct holder *holder, const char *owner, const struct endpoint_
 
 void holder_let_go(struct holder *holder, const char *owner)
 {
-    struct record *record = holder ? find(holder, owner) : NULL;
+    struct record *record = holder ? record_find(holder, owner) : NULL;
 
     if (!record)
         return;
     exchange(holder, HOLDER_LET_GO, record);
-    drop(holder, record);
+    record_drop(holder, record);
 }
 
 bool holder_find(const struct holder *holder, const char *owner, struct endpoint_rings *rings)
 {
-    const struct record *record = holder ? find(holder, owner) : NULL;
+    const struct record *record = holder ? record_find(holder, owner) : NULL;
     bool left = record && !record->ours;
 
     if (left)
@@ -295,7 +295,7 @@ static void hold_again(struct holder *holder)
 static void start_again(void *arg)
 {
     struct holder *holder = arg;
-    int fd = start(), rc = fd < 0 ? fd : take_socket(holder, fd);
+    int fd = start_holder(), rc = fd < 0 ? fd : take_socket(holder, fd);
 
     if (rc < 0) {
         log_line(LOG_ERRORS, "cannot start " HOLDER_NAME ": %s", strerror(-rc));
@@ -310,7 +310,7 @@ static int check_version(struct holder *holder, uint32_t *version)
 {
     struct holder_message message = {.request = HOLDER_VERSION};
 
-    if (!ask(holder, &message) || !next_answer(holder, message.tag, &message))
+    if (!holder_ask(holder, &message) || !next_answer(holder, message.tag, &message))
         return -EIO;
     if (message.result == HOLDER_SPEAKS || message.result == -ENOSYS)
         return 0;
@@ -319,12 +319,12 @@ static int check_version(struct holder *holder, uint32_t *version)
 }
 
 /* What the earlier process's holder has. Returns whether it is there. */
-static bool learn(struct holder *holder)
+static bool learn_held(struct holder *holder)
 {
     struct holder_message message = {.request = HOLDER_LIST};
     uint32_t tag;
 
-    if (!ask(holder, &message))
+    if (!holder_ask(holder, &message))
         return false;
     tag = message.tag;
     while (next_answer(holder, tag, &message)) {
@@ -333,7 +333,7 @@ static bool learn(struct holder *holder)
         if (message.request == HOLDER_LIST)
             return true;
         message.owner[sizeof(message.owner) - 1] = '\0';
-        record = add(holder, message.owner);
+        record = record_add(holder, message.owner);
         if (!record)
             return false;
         record->rings = message.rings;
@@ -355,7 +355,7 @@ static int find_or_start(struct holder *holder, uint32_t *version)
 
     if (rc == 0)
         rc = check_version(holder, version);
-    if (rc == -EPROTONOSUPPORT || (rc == 0 && learn(holder)))
+    if (rc == -EPROTONOSUPPORT || (rc == 0 && learn_held(holder)))
         return rc;
     if (holder->fd >= 0)
         lose(holder);
@@ -399,7 +399,7 @@ void holder_close(struct holder *holder)
     if (!holder)
         return;
     while ((record = TAILQ_FIRST(&holder->records)))
-        drop(holder, record);
+        record_drop(holder, record);
     backoff_close(&holder->again);
     if (holder->gone)
         event_free(holder->gone);

@@ -132,7 +132,7 @@ static bool is_end_of_line(char c)
 }
 
 /* Nobody will write the rest of a line any more. */
-static bool is_closed(int fd)
+static bool is_hung_up(int fd)
 {
     struct pollfd pollfd = {.fd = fd};
 
@@ -187,7 +187,7 @@ static void on_said(evutil_socket_t fd, short what, void *arg)
 {
     struct child *child = arg;
     char text[READ_BYTES];
-    bool closed = is_closed(fd); /* before the look, so that nothing comes after it */
+    bool closed = is_hung_up(fd); /* before the look, so that nothing comes after it */
     ssize_t bytes = look_into(fd, text, sizeof(text));
     size_t used;
 

@@ -97,7 +97,7 @@ static void client_failed(struct client *client, int rc, const char *why)
 
 /* ---- a Unix socket ---- */
 
-static const char *why_not(int rc)
+static const char *why_not_connected(int rc)
 {
     switch (rc) {
     case -EAGAIN:
@@ -121,7 +121,7 @@ static void try_path(struct client *client)
     } else if (fd == -EAGAIN && client->retries++ < RETRY_MAX) {
         event_add(client->retry, &pause);
     } else {
-        snprintf(why, sizeof(why), "cannot connect to its path: %s", why_not(fd));
+        snprintf(why, sizeof(why), "cannot connect to its path: %s", why_not_connected(fd));
         client_failed(client, fd, why);
     }
 }

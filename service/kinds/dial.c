@@ -106,7 +106,7 @@ static void drop_socket(struct dial *dial, int error)
 
 static void connect_next(struct dial *dial);
 
-static void connected(evutil_socket_t fd, short what, void *arg)
+static void address_connected(evutil_socket_t fd, short what, void *arg)
 {
     struct dial *dial = arg;
     socklen_t length = sizeof(int);
@@ -125,7 +125,7 @@ static void connected(evutil_socket_t fd, short what, void *arg)
 }
 
 /* Begins with one address. False: that was no good. */
-static bool connect_to(struct dial *dial, const struct evutil_addrinfo *address)
+static bool connect_address(struct dial *dial, const struct evutil_addrinfo *address)
 {
     dial->fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
     if (dial->fd < 0 ||
@@ -133,7 +133,7 @@ static bool connect_to(struct dial *dial, const struct evutil_addrinfo *address)
         drop_socket(dial, -errno);
         return false;
     }
-    dial->writable = event_new(dial->base, dial->fd, EV_WRITE, connected, dial);
+    dial->writable = event_new(dial->base, dial->fd, EV_WRITE, address_connected, dial);
     if (!dial->writable || event_add(dial->writable, NULL) < 0) {
         drop_socket(dial, -ENOMEM);
         return false;
@@ -150,7 +150,7 @@ static void connect_next(struct dial *dial)
         const struct evutil_addrinfo *address = dial->next;
 
         dial->next = address->ai_next;
-        if (connect_to(dial, address))
+        if (connect_address(dial, address))
             return;
     }
     snprintf(why, sizeof(why), "cannot connect to its address: %s", strerror(-dial->error));
@@ -201,7 +201,7 @@ static void connect_first(struct dial *dial)
 }
 
 /* Something has come, or the time for it is over. */
-static void take_step(evutil_socket_t fd, short what, void *arg)
+static void dial_step(evutil_socket_t fd, short what, void *arg)
 {
     struct dial *dial = arg;
 
@@ -249,7 +249,7 @@ struct dial *dial_start(struct event_base *base, const char *address,
     if (!dial)
         return NULL;
     *dial = (struct dial){.base = base, .done = done, .arg = arg, .fd = -1};
-    dial->step = evtimer_new(base, take_step, dial);
+    dial->step = evtimer_new(base, dial_step, dial);
     if (!dial->step || !split(dial, address)) {
         dial_free(dial);
         return NULL;

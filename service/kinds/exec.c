@@ -126,7 +126,7 @@ static void pass_program_end(struct exec *exec)
 }
 
 /* The program is to be started again: all of its output is with the guest, which has not ended. */
-static bool goes_on(const struct exec *exec)
+static bool starts_again(const struct exec *exec)
 {
     return exec->connection->spec.reconnect && exec->silent && exec->ended && !exec->drained;
 }
@@ -136,7 +136,7 @@ static void output_ended(struct exec *exec)
     static const struct timeval patience = {.tv_usec = PATIENCE_MS * 1000};
 
     exec->silent = true;
-    if (goes_on(exec))
+    if (starts_again(exec))
         start_again_later(exec);
     else if (exec->ended)
         pass_program_end(exec);
@@ -159,7 +159,7 @@ static void program_ended(void *arg, int status)
 
     exec->ended = true;
     exec->status = status;
-    if (goes_on(exec))
+    if (starts_again(exec))
         start_again_later(exec);
     else if (exec->finished)
         complain_status(exec); /* too late for the guest's program, but not for a person */
@@ -210,7 +210,7 @@ static int start_program(struct exec *exec, bool resumed)
     return 0;
 }
 
-static const char *why_not(int rc)
+static const char *why_not_started(int rc)
 {
     return rc == -EDQUOT ? "too many of this guest's earlier commands are still running"
                          : strerror(-rc);
@@ -228,7 +228,7 @@ static void exec_open(struct connection *connection)
         rc = start_program(exec, false);
     }
     if (rc < 0)
-        endpoint_fail(connection->endpoint, rc, "cannot run its command: %s", why_not(rc));
+        endpoint_fail(connection->endpoint, rc, "cannot run its command: %s", why_not_started(rc));
     else
         endpoint_set_ready(connection->endpoint);
 }
@@ -266,7 +266,7 @@ static void exec_again(void *arg)
 
     if (rc < 0) {
         connection_log(exec->connection, LOG_CHANGES, "cannot run its command: %s (retrying)",
-                       why_not(rc));
+                       why_not_started(rc));
         backoff_start(&exec->backoff);
     } else {
         exec_start(exec->connection);

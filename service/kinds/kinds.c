@@ -14,7 +14,7 @@ static const struct connection_kind *const kinds[] = {
 
 const struct connection_kind connection_app = {.name = "app"};
 
-static const struct connection_kind *kind_find(const char *name)
+static const struct connection_kind *kind_of_connection(const char *name)
 {
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (strcmp(kinds[i]->name, name) == 0)
@@ -39,7 +39,7 @@ int connection_choose(struct connection *connection, char why[CONNECTION_WHY_MAX
     const struct spec *spec = &connection->spec;
     int rc;
 
-    connection->kind = kind_find(spec->connection);
+    connection->kind = kind_of_connection(spec->connection);
     if (!connection->kind) {
         snprintf(why, CONNECTION_WHY_MAX, "connection kind \"%s\" is not supported by this version",
                  spec->connection);

@@ -36,14 +36,14 @@ struct hung {
 
 static LIST_HEAD(, hung) hung_list = LIST_HEAD_INITIALIZER(hung_list);
 
-static bool has_ended(pid_t pid)
+static bool visitor_ended(pid_t pid)
 {
     return waitpid(pid, NULL, WNOHANG) != 0;
 }
 
 static bool is_over(struct hung *hung)
 {
-    if (hung->pid && has_ended(hung->pid))
+    if (hung->pid && visitor_ended(hung->pid))
         hung->pid = 0;
     return !hung->pid && clock_ms() >= hung->until;
 }
@@ -179,7 +179,7 @@ static pid_t spawn(const struct visit *visit, int answer_fd, int fd)
     return pid;
 }
 
-static int await(int fd)
+static int await_answer(int fd)
 {
     const int64_t end = clock_ms() + PATIENCE_MS;
     struct pollfd pollfd = {.fd = fd, .events = POLLIN};
@@ -196,7 +196,7 @@ static int await(int fd)
 static int hear(const struct visit *visit, int fd)
 {
     struct answer answer;
-    int rc = await(fd);
+    int rc = await_answer(fd);
 
     if (rc < 0)
         return rc;
@@ -212,7 +212,7 @@ static void dismiss(pid_t pid, const struct place *place, int rc)
 {
     kill(pid, SIGKILL);
     if (rc == -ETIMEDOUT)
-        note_hung(place, has_ended(pid) ? 0 : pid);
+        note_hung(place, visitor_ended(pid) ? 0 : pid);
     else
         waitpid(pid, NULL, 0);
 }

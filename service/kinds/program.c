@@ -16,7 +16,7 @@ static struct endpoint *program_endpoint(const struct program *program)
     return program->connection->endpoint;
 }
 
-static void drop(struct program *program, void (*end)(struct stream *stream))
+static void program_drop(struct program *program, void (*end)(struct stream *stream))
 {
     if (!program->ops->terminal)
         fdstore_drop(program->connection->fdstore, program->connection->id, PROGRAM_KEPT);
@@ -83,7 +83,7 @@ static void pass_guest_end(struct program *program)
 static void leave(struct program *program)
 {
     connection_log(program->connection, LOG_DETAILS, "%s left", program->ops->noun);
-    drop(program, stream_pause);
+    program_drop(program, stream_pause);
     wait_alone(program);
 }
 
@@ -146,7 +146,7 @@ void program_open(struct program *program)
     stream_adopt(&program->stream, program->connection);
 }
 
-static int keep(struct program *program)
+static int program_keep(struct program *program)
 {
     const struct stream_end end = {
         .what = program->ops->terminal ? TERMINAL_KEPT : PROGRAM_KEPT, .fd = program->fd};
@@ -165,7 +165,7 @@ void program_come(struct program *program, int fd, const char *who)
     rc = stream_start(&program->stream, connection->base, connection_channel(connection), fd,
                       fd, stepped, program);
     if (rc == 0)
-        rc = keep(program);
+        rc = program_keep(program);
     if (rc < 0)
         endpoint_fail(connection->endpoint, rc, "cannot move bytes: %s", strerror(-rc));
 }
@@ -180,5 +180,5 @@ void program_stir(struct program *program)
 
 void program_close(struct program *program)
 {
-    drop(program, stream_stop);
+    program_drop(program, stream_stop);
 }

@@ -47,7 +47,7 @@ static struct {
 } openings = {.fd = -1};
 
 /* Or was, and has left something to be read. */
-static bool is_open(const struct pty *pty)
+static bool terminal_is_open(const struct pty *pty)
 {
     struct pollfd pollfd = {.fd = pty->master, .events = POLLIN};
 
@@ -56,7 +56,7 @@ static bool is_open(const struct pty *pty)
 
 static void pty_look(struct pty *pty)
 {
-    if (!pty->wanted || !is_open(pty))
+    if (!pty->wanted || !terminal_is_open(pty))
         return;
     pty->wanted = false;
     program_come(&pty->user, pty->master, pty->slave);
@@ -358,7 +358,7 @@ static bool is_served(const struct pty *pty)
     const struct stream *stream = &pty->user.stream;
 
     return stream->journal &&
-           (!pty->connection->spec.reconnect || stream_brings(stream) > 0 || is_open(pty));
+           (!pty->connection->spec.reconnect || stream_brings(stream) > 0 || terminal_is_open(pty));
 }
 
 static void pty_start(struct connection *connection)

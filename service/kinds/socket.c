@@ -142,12 +142,6 @@ static void server_unbind(struct server *server)
     unix_unlisten(server->listener, &connection->place, &server->file);
 }
 
-static void free_event(struct event *event)
-{
-    if (event)
-        event_free(event);
-}
-
 static int server_listen(struct server *server, char why[CONNECTION_WHY_MAX])
 {
     struct connection *connection = server->connection;
@@ -168,8 +162,10 @@ static int server_listen(struct server *server, char why[CONNECTION_WHY_MAX])
     if (server->incoming && server->knock &&
         backoff_open(&server->backoff, connection->base, server_want, server) == 0)
         return 0;
-    free_event(server->incoming);
-    free_event(server->knock);
+    if (server->incoming)
+        event_free(server->incoming);
+    if (server->knock)
+        event_free(server->knock);
     server_unbind(server);
     snprintf(why, CONNECTION_WHY_MAX, "no memory");
     return -ENOMEM;

@@ -95,7 +95,7 @@ struct listening {
     struct stat file;
 };
 
-static bool is_same(const struct stat *one, const struct stat *other)
+static bool is_same_inode(const struct stat *one, const struct stat *other)
 {
     return one->st_dev == other->st_dev && one->st_ino == other->st_ino;
 }
@@ -106,7 +106,7 @@ static int remove_file(const struct spot *spot, const struct stat *file)
 
     if (fstatat(spot->dir, spot->base, &now, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? 0 : -errno;
-    if (!is_same(&now, file))
+    if (!is_same_inode(&now, file))
         return -EADDRINUSE;
     return unlinkat(spot->dir, spot->base, 0) < 0 && errno != ENOENT ? -errno : 0;
 }

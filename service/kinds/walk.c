@@ -99,7 +99,7 @@ static void leave_trail(struct walk *walk, const char *name)
 }
 
 /* About what the trail has come to. */
-static int blame(const struct walk *walk, enum blame_why why, uint32_t id)
+static int walk_blame(const struct walk *walk, enum blame_why why, uint32_t id)
 {
     walk->blame->why = why;
     walk->blame->id = id;
@@ -125,13 +125,13 @@ static int judge_dir(struct walk *walk, const struct stat *stat)
     bool group = is_group_writable(walk->dir, stat), all = stat->st_mode & S_IWOTH;
 
     if (is_on(walk->dir, FUSE_SUPER_MAGIC))
-        return blame(walk, BLAME_FUSE, 0);
+        return walk_blame(walk, BLAME_FUSE, 0);
     if (!is_ours(stat->st_uid))
-        return blame(walk, BLAME_USER, stat->st_uid);
+        return walk_blame(walk, BLAME_USER, stat->st_uid);
     walk->shared = group || all;
     if (!walk->shared || stat->st_mode & S_ISVTX)
         return 0;
-    return all ? blame(walk, BLAME_EVERYBODY, 0) : blame(walk, BLAME_GROUP, stat->st_gid);
+    return all ? walk_blame(walk, BLAME_EVERYBODY, 0) : walk_blame(walk, BLAME_GROUP, stat->st_gid);
 }
 
 /* For all but directories. In a shared one, a second name of root's file counts as another's. */
@@ -142,7 +142,8 @@ static int judge_file(struct walk *walk, const char *name, const struct stat *st
     if (!others && (!walk->shared || stat->st_nlink == 1))
         return 0;
     leave_trail(walk, name);
-    return others ? blame(walk, BLAME_USER, stat->st_uid) : blame(walk, BLAME_EVERYBODY, 0);
+    return others ? walk_blame(walk, BLAME_USER, stat->st_uid)
+                  : walk_blame(walk, BLAME_EVERYBODY, 0);
 }
 
 /* ---- the walk ---- */
@@ -176,7 +177,7 @@ static int enter_root(struct walk *walk)
 }
 
 /* Puts where a link leads before what is still to be walked. */
-static int turn_off(struct walk *walk, int link)
+static int follow_link(struct walk *walk, int link)
 {
     char target[PATH_MAX], rest[PATH_MAX];
     ssize_t length = readlinkat(link, "", target, sizeof(target) - 1);
@@ -239,7 +240,7 @@ static int pass(struct walk *walk, int file, const char *name, struct spot *spot
     if (rc == 0 && walk->blame)
         rc = judge_file(walk, name, &stat);
     if (rc == 0 && S_ISLNK(stat.st_mode) && (walk->follow || !last))
-        rc = turn_off(walk, file);
+        rc = follow_link(walk, file);
     else if (rc == 0)
         rc = last ? arrive(walk, file, name, spot) : -ENOTDIR;
     if (rc <= 0)
@@ -248,7 +249,7 @@ static int pass(struct walk *walk, int file, const char *name, struct spot *spot
 }
 
 /* One name further. 1: that was the last. */
-static int step(struct walk *walk, struct spot *spot)
+static int walk_step(struct walk *walk, struct spot *spot)
 {
     char name[NAME_MAX + 1];
     int rc = next_name(walk, name), file;
@@ -280,7 +281,7 @@ int walk(const char *path, bool follow, struct spot *spot, struct blame *blame)
     walk.next = walk.rest;
     rc = enter_root(&walk);
     while (rc == 0)
-        rc = step(&walk, spot);
+        rc = walk_step(&walk, spot);
     if (walk.dir >= 0)
         close(walk.dir);
     return rc < 0 ? rc : 0;
