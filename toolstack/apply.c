@@ -108,7 +108,7 @@ static int change(struct apply *apply)
 }
 
 /* The file is all that the domain is to have from now on. */
-static int stage(struct apply *apply)
+static int stage_file(struct apply *apply)
 {
     const struct config *want = &apply->differences.want;
     int rc = 0;
@@ -125,7 +125,7 @@ static int apply_held(struct apply *apply)
     int rc = differences_refresh(&apply->tool, &apply->differences);
 
     if (rc == 0)
-        rc = stage(apply);
+        rc = stage_file(apply);
     if (rc < 0)
         return rc;
     apply->written = calloc(apply->differences.count + 1, sizeof(*apply->written));
@@ -165,7 +165,7 @@ static int apply_parsed(struct apply *apply)
     return rc < 0 ? EXIT_FAILURE : command_flush("apply");
 }
 
-static int run(const struct command *command, int argc, char **argv)
+static int run_apply(const struct command *command, int argc, char **argv)
 {
     static const struct option options[] = {{"json", no_argument, NULL, 'j'},
                                             {"dry-run", no_argument, NULL, 'n'},
@@ -206,4 +206,4 @@ const struct command command_apply = {
     "  -q, --quiet      do not print it\n"
     "  -f, --force      detach whatever the backends do\n"
     "  -w, --wait SECS  how long each backend may take to answer (default 10)\n",
-    run};
+    run_apply};

@@ -19,8 +19,8 @@ static int find_frontend(struct tool *tool, const char *text, domid_t *domid)
 }
 
 /* Waits for the backend, and makes the record valid. */
-static int settle(struct tool *tool, struct edit *edit, const struct spec *channel,
-                  const struct device_id *id, int ms)
+static int settle_plug(struct tool *tool, struct edit *edit, const struct spec *channel,
+                       const struct device_id *id, int ms)
 {
     int rc = plug_await(tool, channel, id, ms);
 
@@ -40,7 +40,7 @@ static int plug(struct tool *tool, struct edit *edit, const struct spec *channel
     roster_free(&roster);
     if (rc < 0)
         return rc;
-    rc = settle(tool, edit, channel, &id, ms);
+    rc = settle_plug(tool, edit, channel, &id, ms);
     if (rc < 0)
         plug_remove(tool, &id, channel->name);
     return rc;
@@ -166,7 +166,7 @@ static int attach_words(const char *domain, int argc, char **argv, int ms)
     return code;
 }
 
-static int run(const struct command *command, int argc, char **argv)
+static int run_attach(const struct command *command, int argc, char **argv)
 {
     static const struct option options[] = {
         {"json", no_argument, NULL, 'j'}, {"wait", required_argument, NULL, 'w'}, {0}};
@@ -210,4 +210,4 @@ const struct command command_attach = {
     "Keys, as in vchan= of a domain's config file, xl-vchan.cfg(5):\n" SPEC_FIELDS(KEY_LINE) //
     "  ring=SIZE\n"
     "Kinds of connection:" SPEC_KINDS(KIND_WORD) "\n",
-    run};
+    run_attach};

@@ -43,7 +43,7 @@ static enum fit fit_of(const struct search *search, const char *path)
 }
 
 /* /etc/xen/auto is usually full of links to files in /etc/xen. */
-static bool is_same(const struct stat *a, const struct stat *b)
+static bool is_same_file(const struct stat *a, const struct stat *b)
 {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
@@ -78,7 +78,7 @@ static void try_file(struct search *search, const char *path)
     enum fit fit;
 
     if (stat(path, &status) < 0 || !S_ISREG(status.st_mode) || status.st_size > FILE_MAX ||
-        (search->fit != FIT_NOT && is_same(&status, &search->status)))
+        (search->fit != FIT_NOT && is_same_file(&status, &search->status)))
         return;
     fit = fit_of(search, path);
     if (fit != FIT_NOT && is_copy(path)) {

@@ -267,7 +267,7 @@ static int refuse_syntax(struct reader *reader)
     return refuse(reader, line, "%.*s", (int)strcspn(text, "\n"), text);
 }
 
-static int read_text(struct reader *reader, const char *text, size_t size)
+static int read_config_text(struct reader *reader, const char *text, size_t size)
 {
     int rc;
 
@@ -288,7 +288,7 @@ static int read_text(struct reader *reader, const char *text, size_t size)
 }
 
 /* Copies the file and what is to follow it. */
-static int load(struct reader *reader, const char *extra, FILE *to)
+static int copy_file(struct reader *reader, const char *extra, FILE *to)
 {
     FILE *from = fopen(reader->file, "re");
     size_t size = 0;
@@ -318,7 +318,7 @@ static int load_text(struct reader *reader, const char *extra, char **text, size
 
     if (!to)
         return -errno;
-    rc = load(reader, extra, to);
+    rc = copy_file(reader, extra, to);
     if (fclose(to) != 0 && rc == 0)
         rc = -errno;
     if (rc < 0)
@@ -326,7 +326,7 @@ static int load_text(struct reader *reader, const char *extra, char **text, size
     return rc;
 }
 
-static int read_file(struct reader *reader, const char *extra)
+static int read_config_file(struct reader *reader, const char *extra)
 {
     char *text;
     size_t size;
@@ -334,7 +334,7 @@ static int read_file(struct reader *reader, const char *extra)
 
     if (rc < 0)
         return rc;
-    rc = read_text(reader, text, size);
+    rc = read_config_text(reader, text, size);
     free(text);
     return rc;
 }
@@ -349,7 +349,7 @@ static int read_with(struct reader *reader, const char *extra)
     if (reader->report)
         reader->xlu = xlu_cfg_init(reader->report, "config");
     if (reader->xlu)
-        rc = read_file(reader, extra);
+        rc = read_config_file(reader, extra);
     if (rc < 0 && reader->why[0] == '\0')
         refuse(reader, 0, "%s", strerror(-rc));
     if (rc < 0)

@@ -39,7 +39,7 @@ static int check_backend(struct creation *creation, const struct spec *channel)
 }
 
 /* All that can be known before there is a domain. */
-static int check(struct creation *creation)
+static int check_creation(struct creation *creation)
 {
     const struct config *config = &creation->config;
     int rc = 0;
@@ -142,7 +142,7 @@ static void destroy(struct creation *creation)
 }
 
 /* What it is to have, replacing what an earlier life of the same uuid had. */
-static int stage(struct creation *creation)
+static int stage_config(struct creation *creation)
 {
     struct edit *edit = &creation->edit;
     int rc = edit_enter(&creation->tool, creation->domid, edit);
@@ -158,7 +158,7 @@ static int stage(struct creation *creation)
 /* There is a domain now: its channels, or nothing. */
 static int furnish(struct creation *creation)
 {
-    int rc = stage(creation);
+    int rc = stage_config(creation);
 
     if (rc == 0)
         rc = plug_channels(creation);
@@ -175,7 +175,7 @@ static int furnish(struct creation *creation)
 
 static int create(struct creation *creation)
 {
-    int rc = check(creation);
+    int rc = check_creation(creation);
 
     if (rc == 0)
         rc = run_xl(creation);
@@ -269,7 +269,7 @@ static const struct option options[] = {
 };
 
 /* Reads the options; those for xl go to *xl, which is moved on. 0, or an exit code. */
-static int parse_options(const struct command *command, int argc, char **argv,
+static int split_options(const struct command *command, int argc, char **argv,
                          struct creation *creation, char ***xl)
 {
     static const struct {
@@ -299,7 +299,7 @@ static int run_with(const struct command *command, int argc, char **argv, char *
     *xl++ = "xl";
     *xl++ = "create";
     *xl++ = "-p";
-    code = parse_options(command, argc, argv, &creation, &xl);
+    code = split_options(command, argc, argv, &creation, &xl);
     if (code)
         return code;
     argc -= optind;
@@ -311,7 +311,7 @@ static int run_with(const struct command *command, int argc, char **argv, char *
     return create_file(&creation, argv + 1);
 }
 
-static int run(const struct command *command, int argc, char **argv)
+static int run_create(const struct command *command, int argc, char **argv)
 {
     /* No argument becomes more than one of xl's, but an option may hold several letters. */
     size_t count = 4;
@@ -336,4 +336,4 @@ const struct command command_create = {
     "  -p, --paused     leave the domain paused\n"
     "  -w, --wait SECS  how long each backend may take to answer (default 10)\n"
     "  -d, -e, -i, -q   handed to xl create\n",
-    run};
+    run_create};

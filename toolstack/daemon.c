@@ -61,7 +61,7 @@ static int watch_domains(struct daemon *daemon)
 }
 
 /* Whatever the events were, they mean "look". */
-static int take_events(struct daemon *daemon)
+static int take_changes(struct daemon *daemon)
 {
     struct store_event event;
     char releases[4096];
@@ -86,7 +86,7 @@ static int wait_time(const struct daemon *daemon)
 }
 
 /* Waits until there may be something to do. 1: to end; 0: to look. */
-static int wait_event(struct daemon *daemon)
+static int wait_change(struct daemon *daemon)
 {
     struct pollfd fds[] = {
         {.fd = store_fd(daemon->tool.store), .events = POLLIN},
@@ -102,17 +102,17 @@ static int wait_event(struct daemon *daemon)
             return 1;
         reconcile_forget(&daemon->reconcile);
     }
-    return take_events(daemon);
+    return take_changes(daemon);
 }
 
-static int serve(struct daemon *daemon)
+static int serve_domains(struct daemon *daemon)
 {
     int rc = reconcile_look(&daemon->reconcile);
 
     if (rc < 0)
         return rc;
     notify_manager("READY=1");
-    while ((rc = wait_event(daemon)) == 0 && (rc = reconcile_look(&daemon->reconcile)) == 0)
+    while ((rc = wait_change(daemon)) == 0 && (rc = reconcile_look(&daemon->reconcile)) == 0)
         continue;
     notify_manager("STOPPING=1");
     return rc;
@@ -140,7 +140,7 @@ static int daemon_run(struct daemon *daemon)
     if (rc == 0)
         rc = watch_domains(daemon);
     if (rc == 0)
-        rc = serve(daemon);
+        rc = serve_domains(daemon);
     reconcile_free(&daemon->reconcile);
     tool_close(&daemon->tool);
     if (daemon->releases >= 0)
@@ -150,7 +150,7 @@ static int daemon_run(struct daemon *daemon)
     return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int run(const struct command *command, int argc, char **argv)
+static int run_daemon(const struct command *command, int argc, char **argv)
 {
     static const struct option options[] = {{"config-dir", required_argument, NULL, 'c'}, {0}};
     const char *usual[] = {"/etc/xen", "/etc/xen/auto"};
@@ -179,4 +179,4 @@ const struct command command_daemon = {
     "dead\n"
     "domains left is removed.\n"
     "  -c, --config-dir DIR  where config files are (default: /etc/xen and /etc/xen/auto)\n",
-    run};
+    run_daemon};

@@ -81,7 +81,7 @@ static int detach_parsed(const struct detach *detach)
     return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int run(const struct command *command, int argc, char **argv)
+static int run_detach(const struct command *command, int argc, char **argv)
 {
     static const struct option options[] = {
         {"force", no_argument, NULL, 'f'}, {"wait", required_argument, NULL, 'w'}, {0}};
@@ -110,4 +110,4 @@ const struct command command_detach = {
     "is gone, to remove what it left.\n"
     "  -f, --force      remove it whatever the backend does\n"
     "  -w, --wait SECS  how long the backend may take to close it (default 10)\n",
-    run};
+    run_detach};

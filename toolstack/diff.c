@@ -33,7 +33,7 @@ static int diff_parsed(const char *file, const char *domain, bool json)
     return command_flush("diff") == EXIT_SUCCESS ? code : EXIT_FAILURE;
 }
 
-static int run(const struct command *command, int argc, char **argv)
+static int run_diff(const struct command *command, int argc, char **argv)
 {
     bool json;
     int code = command_take_json(command, argc, argv, &json);
@@ -50,4 +50,4 @@ const struct command command_diff = {"diff", "[--json] CONFIG [DOMAIN]",
                                      "Prints what apply would do: + attach, - detach, ~ attach "
                                      "anew. Exit code 3: there is something.\n"
                                      "  -j, --json  as a JSON array, described in xl-vchan(8)\n",
-                                     run};
+                                     run_diff};

@@ -40,7 +40,7 @@ static int set_name(struct tool *tool, domid_t domid, struct config *config)
 }
 
 /* One record, one live domain. */
-static int check_holder(struct tool *tool, domid_t domid, const struct edit *edit)
+static int check_only_holder(struct tool *tool, domid_t domid, const struct edit *edit)
 {
     domid_t holder;
 
@@ -79,7 +79,7 @@ int edit_read(struct tool *tool, domid_t domid, struct edit *edit)
         return rc;
     rc = read_config(tool, domid, edit);
     if (rc == 0)
-        rc = check_holder(tool, domid, edit);
+        rc = check_only_holder(tool, domid, edit);
     if (rc == 0)
         rc = set_name(tool, domid, &edit->config);
     edit->config.domid = domid;
@@ -106,8 +106,8 @@ int edit_open(struct tool *tool, domid_t domid, struct edit *edit)
 }
 
 /* A record that holds a devid twice cannot be read back. */
-static int check_devid(struct tool *tool, const struct config *config,
-                       const struct spec *channel)
+static int check_devid_once(struct tool *tool, const struct config *config,
+                            const struct spec *channel)
 {
     for (size_t i = 0; i < config->count && channel->devid != SPEC_DEVID_ANY; i++) {
         const struct spec *other = &config->channels[i];
@@ -125,7 +125,7 @@ int edit_put(struct tool *tool, struct edit *edit, const struct spec *channel)
 {
     struct spec lasting = *channel;
     domid_t backend;
-    int rc = check_devid(tool, &edit->config, channel);
+    int rc = check_devid_once(tool, &edit->config, channel);
 
     if (rc < 0)
         return rc;

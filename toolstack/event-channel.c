@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-static void take_status(const xc_evtchn_status_t *status, struct event_channel *port)
+static void port_take_status(const xc_evtchn_status_t *status, struct event_channel *port)
 {
     if (status->status == EVTCHNSTAT_unbound)
         *port = (struct event_channel){.use = EVENT_CHANNEL_UNBOUND, .peer = (domid_t)status->u.unbound.dom};
@@ -24,7 +24,7 @@ void event_channel_look(struct tool *tool, domid_t domid, uint32_t number, struc
     if (!tool->xc)
         tool->xc = xc_interface_open(NULL, NULL, 0);
     if (tool->xc && xc_evtchn_status(tool->xc, &status) == 0)
-        take_status(&status, port);
+        port_take_status(&status, port);
     else
         *port = (struct event_channel){.use = EVENT_CHANNEL_UNKNOWN, .error = errno};
 }

@@ -104,7 +104,7 @@ static int graph(struct tool *tool)
     return 0;
 }
 
-static int run(const struct command *command, int argc, char **argv)
+static int run_graph(const struct command *command, int argc, char **argv)
 {
     struct tool tool;
     int rc;
@@ -124,4 +124,4 @@ const struct command command_graph = {"graph", "",
                                       "backend's (an arrow): green if\nConnected, red if "
                                       "something is wrong.\n"
                                       "  xl-vchan graph | dot -Tsvg > channels.svg\n",
-                                      run};
+                                      run_graph};

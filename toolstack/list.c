@@ -71,7 +71,7 @@ static void fill_traffic(const struct traffic *traffic, struct row *row)
              traffic->counts[TRAFFIC_WAITING] ? " (another client waits)" : "");
 }
 
-static void fill_row(const struct view *view, struct row *row)
+static void fill_cells(const struct view *view, struct row *row)
 {
     const char(*texts)[VIEW_TEXT_MAX] = view->texts;
     char read[VIEW_TEXT_MAX], write[VIEW_TEXT_MAX];
@@ -95,14 +95,14 @@ static void fill_row(const struct view *view, struct row *row)
     fill_traffic(&view->traffic, row);
 }
 
-static void widen(const struct row *row, int *widths)
+static void widen_columns(const struct row *row, int *widths)
 {
     for (int i = 0; i < COLUMN_COUNT; i++)
         if (text_width(row->cells[i]) > widths[i])
             widths[i] = text_width(row->cells[i]);
 }
 
-static void print_row(const struct list *list, const struct row *row, const int *widths)
+static void print_cells(const struct list *list, const struct row *row, const int *widths)
 {
     const enum column *column = list->columns + (list->domain ? 1 : 0);
 
@@ -130,19 +130,19 @@ static void print_rows(struct list *list, const struct views *views, struct row 
 {
     int widths[COLUMN_COUNT] = {0};
 
-    widen(&header, widths);
+    widen_columns(&header, widths);
     for (size_t i = 0; i < views->count; i++) {
-        fill_row(&views->items[i], &rows[i]);
-        widen(&rows[i], widths);
+        fill_cells(&views->items[i], &rows[i]);
+        widen_columns(&rows[i], widths);
     }
-    print_row(list, &header, widths);
+    print_cells(list, &header, widths);
     for (size_t i = 0; i < views->count; i++) {
-        print_row(list, &rows[i], widths);
+        print_cells(list, &rows[i], widths);
         print_troubles(&list->tool, &views->items[i]);
     }
 }
 
-static int print_table(struct list *list, const struct views *views)
+static int print_views(struct list *list, const struct views *views)
 {
     struct row *rows = calloc(views->count + 1, sizeof(*rows));
 
@@ -163,7 +163,7 @@ static struct json_object *channel_json(struct tool *tool, const struct device_i
     return present_read_one(tool, id, &spec) == 1 ? spec_to_json(&spec) : NULL;
 }
 
-static int print_json(struct tool *tool, const struct views *views)
+static int print_views_json(struct tool *tool, const struct views *views)
 {
     struct json_object *array = json_object_new_array();
 
@@ -203,7 +203,7 @@ static int list_views(struct list *list, const domid_t *only)
     }
     rc = check_found(&list->tool, only, &views);
     if (rc == 0)
-        rc = list->json ? print_json(&list->tool, &views) : print_table(list, &views);
+        rc = list->json ? print_views_json(&list->tool, &views) : print_views(list, &views);
     views_free(&views);
     return rc;
 }
@@ -230,7 +230,7 @@ static int list_parsed(struct list *list)
     return rc < 0 ? EXIT_FAILURE : command_flush("list");
 }
 
-static int run(const struct command *command, int argc, char **argv)
+static int run_list(const struct command *command, int argc, char **argv)
 {
     static const struct option options[] = {
         {"json", no_argument, NULL, 'j'}, {"long", no_argument, NULL, 'l'}, {0}};
@@ -256,4 +256,4 @@ const struct command command_list = {
     "list", "[--long | --json] [DOMAIN]", "Show the channels of a domain, or of all",
     "  -l, --long  what they moved and who is connected, in place of the plumbing\n"
     "  -j, --json  as a JSON array with everything, described in xl-vchan(8)\n",
-    run};
+    run_list};

@@ -20,7 +20,7 @@ static const struct command *const commands[] = {
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
-static const struct command *command_find(const char *name)
+static const struct command *find_command(const char *name)
 {
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         if (strcmp(commands[i]->name, name) == 0)
@@ -64,7 +64,7 @@ static int run_help(const struct command *command, int argc, char **argv)
         print_overview(stdout);
         return command_flush("help");
     }
-    topic = command_find(argv[1]);
+    topic = find_command(argv[1]);
     return topic ? print_help(topic) : unknown(argv[1]);
 }
 
@@ -74,7 +74,7 @@ static const struct command command_help = {
 
 static int run_command(int argc, char **argv)
 {
-    const struct command *command = command_find(argv[0]);
+    const struct command *command = find_command(argv[0]);
 
     if (!command)
         return unknown(argv[0]);

@@ -118,7 +118,7 @@ uint64_t monitor_rate(const struct monitored *channel, enum traffic_count direct
 
 /* --- all that there is --- */
 
-static struct monitored *find(struct monitor *monitor, const struct device_id *id)
+static struct monitored *monitored_find(struct monitor *monitor, const struct device_id *id)
 {
     for (size_t i = 0; i < monitor->count; i++)
         if (memcmp(&monitor->channels[i].id, id, sizeof(*id)) == 0)
@@ -135,7 +135,7 @@ static void look_domains(struct monitor *monitor, struct monitored *channel)
         tool_domain_name(monitor->tool, channel->id.backend, channel->backend);
 }
 
-static struct monitored *add(struct monitor *monitor, const struct device_id *id)
+static struct monitored *monitored_add(struct monitor *monitor, const struct device_id *id)
 {
     struct monitored *grown =
         reallocarray(monitor->channels, monitor->count + 1, sizeof(*monitor->channels));
@@ -162,10 +162,10 @@ static void look_name(struct monitor *monitor, struct monitored *channel)
 
 static int look_device(struct monitor *monitor, const struct device_id *id)
 {
-    struct monitored *channel = find(monitor, id);
+    struct monitored *channel = monitored_find(monitor, id);
 
     if (!channel)
-        channel = add(monitor, id);
+        channel = monitored_add(monitor, id);
     if (!channel)
         return -ENOMEM;
     channel->found = true;

@@ -295,7 +295,7 @@ static int choose_devid(struct store *store, struct plug *plug)
     return check_devid(store, plug);
 }
 
-static int check(struct store *store, struct plug *plug)
+static int check_plug(struct store *store, struct plug *plug)
 {
     int rc = check_domain(store, plug, plug->id->frontend);
 
@@ -312,7 +312,7 @@ static int fill_device(struct store *store, void *arg)
 {
     struct plug *plug = arg;
     char backend[DEVICE_PATH_MAX];
-    int rc = check(store, plug);
+    int rc = check_plug(store, plug);
 
     if (rc == 0)
         rc = write_frontend(store, plug);

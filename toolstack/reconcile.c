@@ -18,7 +18,7 @@
 /* How long a record has to be without its domain to be a day older, in milliseconds. */
 #define DAY (24 * 60 * 60 * (int64_t)1000)
 
-static const libxl_dominfo *find_domain(const struct reconcile *reconcile, domid_t domid)
+static const libxl_dominfo *find_dominfo(const struct reconcile *reconcile, domid_t domid)
 {
     for (int i = 0; i < reconcile->domain_count; i++)
         if (reconcile->domains[i].domid == domid)
@@ -29,7 +29,7 @@ static const libxl_dominfo *find_domain(const struct reconcile *reconcile, domid
 /* A domain that is dying does nothing any more, though it stays while somebody maps its pages. */
 static bool is_alive(const struct reconcile *reconcile, domid_t domid)
 {
-    const libxl_dominfo *info = find_domain(reconcile, domid);
+    const libxl_dominfo *info = find_dominfo(reconcile, domid);
 
     return info && !info->dying;
 }
@@ -466,7 +466,7 @@ static int check_named(struct reconcile *reconcile, domid_t domid, const char *n
 }
 
 /* One that has shut down is about to go, or kept for somebody to look at. */
-static void check_domain(struct reconcile *reconcile, const libxl_dominfo *info)
+static void check_running(struct reconcile *reconcile, const libxl_dominfo *info)
 {
     char *name = libxl_domid_to_name(reconcile->tool->ctx, info->domid);
     int rc;
@@ -488,7 +488,7 @@ static void check_domain(struct reconcile *reconcile, const libxl_dominfo *info)
 
 /* --- a look --- */
 
-static int look(struct reconcile *reconcile)
+static int look_once(struct reconcile *reconcile)
 {
     struct tool *tool = reconcile->tool;
     int rc = devices_scan(tool->store, &reconcile->devices);
@@ -502,7 +502,7 @@ static int look(struct reconcile *reconcile)
     drop_dead_known(reconcile);
     check_devices(reconcile);
     for (int i = 0; i < reconcile->domain_count; i++)
-        check_domain(reconcile, &reconcile->domains[i]);
+        check_running(reconcile, &reconcile->domains[i]);
     return 0;
 }
 
@@ -523,7 +523,7 @@ int reconcile_look(struct reconcile *reconcile)
 
     reconcile->deferred = false;
     pass_days(reconcile);
-    rc = look(reconcile);
+    rc = look_once(reconcile);
     libxl_dominfo_list_free(reconcile->domains, reconcile->domain_count);
     devices_free(&reconcile->devices);
     reconcile->domains = NULL;

@@ -54,7 +54,7 @@ static off_t lock_byte(const char *domain)
     return 1 + (off_t)(hash >> 1);
 }
 
-static int set_lock(int locks, short type, const char *domain)
+static int set_name_lock(int locks, short type, const char *domain)
 {
     struct flock lock = {.l_type = type, .l_start = lock_byte(domain), .l_len = 1};
 
@@ -77,7 +77,7 @@ int record_open_locks(struct tool *tool)
 
 int record_try_lock(struct tool *tool, int locks, const char *domain)
 {
-    int rc = set_lock(locks, F_WRLCK, domain);
+    int rc = set_name_lock(locks, F_WRLCK, domain);
 
     if (rc < 0 && rc != -EBUSY)
         tool_complain(tool, "cannot lock %s/lock: %s", record_dir(), strerror(-rc));
@@ -86,7 +86,7 @@ int record_try_lock(struct tool *tool, int locks, const char *domain)
 
 void record_unlock(int locks, const char *domain)
 {
-    set_lock(locks, F_UNLCK, domain);
+    set_name_lock(locks, F_UNLCK, domain);
 }
 
 /* The kernel wakes who waits for a lock only in a call that a signal here would not end. */
@@ -216,7 +216,7 @@ static int write_config(FILE *to, const struct config *config)
     return rc;
 }
 
-static bool is_same(const struct config *a, const struct config *b)
+static bool is_same_config(const struct config *a, const struct config *b)
 {
     if (!a->name != !b->name || (a->name && strcmp(a->name, b->name) != 0) ||
         a->count != b->count || a->domid != b->domid)
@@ -247,7 +247,7 @@ static int read_back(const char *path, const struct config *config)
     struct config back;
     int rc = config_read_record(path, &back, why);
 
-    if (rc == 0 && !is_same(config, &back))
+    if (rc == 0 && !is_same_config(config, &back))
         rc = -EINVAL;
     config_free(&back);
     return rc;

@@ -165,7 +165,7 @@ static void print_traffic(const struct traffic *traffic)
            counts[TRAFFIC_SLEEPS], counts[TRAFFIC_WAKES]);
 }
 
-static void print_text(const struct show *show)
+static void print_details(const struct show *show)
 {
     const struct view *view = &show->view;
     char path[DEVICE_PATH_MAX];
@@ -202,7 +202,7 @@ static struct json_object *detail_json(const struct show *show, enum spec_key ke
     return json_text(text);
 }
 
-static void print_json(const struct show *show)
+static void print_details_json(const struct show *show)
 {
     struct json_object *object = view_json(&show->view, hint_trouble(&show->view, &show->hint), show->hint.text);
 
@@ -229,9 +229,9 @@ static int show_channel(struct show *show)
     count_grants(show);
     hint_look(&show->tool, &show->view, &show->hint);
     if (show->json)
-        print_json(show);
+        print_details_json(show);
     else
-        print_text(show);
+        print_details(show);
     return 0;
 }
 
@@ -245,7 +245,7 @@ static int show_parsed(struct show *show)
     return rc < 0 ? EXIT_FAILURE : command_flush("show");
 }
 
-static int run(const struct command *command, int argc, char **argv)
+static int run_show(const struct command *command, int argc, char **argv)
 {
     struct show show = {.json = false};
     int code = command_take_json(command, argc, argv, &show.json);
@@ -263,4 +263,4 @@ const struct command command_show = {"show", "[--json] DOMAIN NAME",
                                      "Show everything of one channel",
                                      "NAME is the channel's name, or its Idx in xl-vchan list.\n"
                                      "  -j, --json  as a JSON object, described in xl-vchan(8)\n",
-                                     run};
+                                     run_show};

@@ -122,7 +122,7 @@ static int read_object(struct json_object *object, struct spec *spec, char why[S
     return rc == 0 ? spec_end(&build) : rc;
 }
 
-static int add_entry(const struct source *source, struct json_object *entry)
+static int take_element(const struct source *source, struct json_object *entry)
 {
     struct config *config = source->config;
     struct spec *spec = &config->channels[config->count];
@@ -152,7 +152,7 @@ static int add_all(const struct source *source, struct json_object *root)
     if (!source->config->channels)
         return -ENOMEM;
     for (size_t i = 0; i < count && rc == 0; i++)
-        rc = add_entry(source, many ? json_object_array_get_idx(root, i) : root);
+        rc = take_element(source, many ? json_object_array_get_idx(root, i) : root);
     return rc;
 }
 

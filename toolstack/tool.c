@@ -104,7 +104,7 @@ static int open_signals(struct tool *tool)
     return tool->signals < 0 ? -errno : 0;
 }
 
-static int open_store(struct tool *tool)
+static int reach_xenstore(struct tool *tool)
 {
     int rc = store_open(&tool->store);
 
@@ -138,7 +138,7 @@ int tool_open(struct tool *tool, const char *verb, const char *object)
              object ? object : "");
     rc = open_signals(tool);
     if (rc == 0)
-        rc = open_store(tool);
+        rc = reach_xenstore(tool);
     if (rc == 0)
         rc = open_libxl(tool);
     if (rc < 0)
@@ -259,7 +259,7 @@ int tool_await(struct tool *tool, int64_t deadline)
 }
 
 /* Waits for a watch event. 0: look again. */
-static int wait_event(struct tool *tool, int64_t deadline)
+static int await_event(struct tool *tool, int64_t deadline)
 {
     struct store_event event;
     int rc = tool_await(tool, deadline);
@@ -283,7 +283,7 @@ int tool_wait(struct tool *tool, const char *const *paths, size_t count, int ms,
     while (rc == 0) {
         rc = look(tool->store, arg);
         if (rc == 0)
-            rc = wait_event(tool, deadline);
+            rc = await_event(tool, deadline);
     }
     while (watched > 0)
         store_unwatch(tool->store, paths[--watched], "wait");

@@ -330,7 +330,7 @@ static int arrange(struct top *top)
 /* --- the screen --- */
 
 /* Padded on the left or on the right. A longer text is cut. */
-static void put_text(int line, int x, int width, bool right, const char *text)
+static void put_padded(int line, int x, int width, bool right, const char *text)
 {
     char clean[TOOL_NAME_MAX * 2];
     int pad;
@@ -344,16 +344,16 @@ static void put_text(int line, int x, int width, bool right, const char *text)
 
 static void put_line(int line, const char *text)
 {
-    put_text(line, 0, COLS, false, text);
+    put_padded(line, 0, COLS, false, text);
 }
 
 /* Numbers are at the right of their column. What has no room on the line would go on on the next.
  */
-static void put(int line, int x, const struct column *column, const char *text)
+static void put_cell(int line, int x, const struct column *column, const char *text)
 {
     int width = column_width(column) < COLS - x ? column_width(column) : COLS - x;
 
-    put_text(line, x, width, column->compare, text);
+    put_padded(line, x, width, column->compare, text);
 }
 
 static enum pair pair_of(enum xenbus_state state)
@@ -395,7 +395,7 @@ static void draw_row(const struct monitored *channel, int line, bool selected)
             continue;
         column->cell(channel, text, sizeof(text));
         attrset((int)(COLOR_PAIR(pair) | (selected ? A_REVERSE : A_NORMAL)));
-        put(line, x, column, text);
+        put_cell(line, x, column, text);
         x += column_width(column) + 1;
         if (x < COLS)
             addch(' ');
@@ -411,7 +411,7 @@ static void draw_header(const struct top *top)
         if (!column_fits(&columns[i]))
             continue;
         attrset(i == top->sort ? A_BOLD | A_UNDERLINE : A_BOLD);
-        put(1, x, &columns[i], columns[i].title);
+        put_cell(1, x, &columns[i], columns[i].title);
         x += column_width(&columns[i]) + 1;
     }
     attrset(A_NORMAL);
@@ -709,7 +709,7 @@ static int top_open(struct top *top)
     return rc;
 }
 
-static int run(const struct command *command, int argc, char **argv)
+static int run_top(const struct command *command, int argc, char **argv)
 {
     struct top top = {.rows = NULL};
     int rc;
@@ -733,4 +733,4 @@ const struct command command_top = {
     "  q  quit             up, down  select a channel: the lines below tell more of it\n"
     "  s  sort by another column     r  backward\n"
     "  /  show only what has a text in it; Escape: all again\n",
-    run};
+    run_top};

@@ -30,7 +30,7 @@ static bool parse_count(const char *text, char **end, uint64_t *count)
 }
 
 /* Takes "NAME=NUMBER "; a name that is none of ours is a newer service's. False: it is not so. */
-static bool take_count(const char *text, struct traffic *traffic)
+static bool take_named_count(const char *text, struct traffic *traffic)
 {
     size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz-");
     uint64_t count;
@@ -48,7 +48,7 @@ static bool take_count(const char *text, struct traffic *traffic)
 static bool parse(const char *text, struct traffic *traffic)
 {
     for (; strncmp(text, "peer=", 5) != 0; text += strcspn(text, " ") + 1)
-        if (!take_count(text, traffic))
+        if (!take_named_count(text, traffic))
             return false;
     snprintf(traffic->peer, sizeof(traffic->peer), "%.*s", (int)sizeof(traffic->peer) - 1,
              text + 5);

@@ -62,8 +62,8 @@ static bool closes_by_itself(struct tool *tool, const struct device_id *id,
             service_serves(tool, id) == SERVED_NO);
 }
 
-static int ask(struct tool *tool, const struct device_id *id, const char *name,
-               struct unplug *unplug)
+static int ask_to_close(struct tool *tool, const struct device_id *id, const char *name,
+                        struct unplug *unplug)
 {
     int rc;
 
@@ -81,7 +81,7 @@ int plug_ask_close(struct tool *tool, const struct device_id *id, const char *na
 {
     struct unplug unplug;
 
-    return ask(tool, id, name, &unplug);
+    return ask_to_close(tool, id, name, &unplug);
 }
 
 bool plug_is_closed(struct tool *tool, const struct device_id *id)
@@ -142,7 +142,7 @@ int plug_close(struct tool *tool, const struct device_id *id, const char *name, 
 {
     struct unplug unplug;
     const char *const paths[] = {unplug.dir};
-    int rc = ask(tool, id, name, &unplug);
+    int rc = ask_to_close(tool, id, name, &unplug);
 
     if (rc)
         return rc < 0 ? rc : 0;

@@ -80,7 +80,7 @@ static int wait_parsed(struct waiting *waiting)
     return code;
 }
 
-static int run(const struct command *command, int argc, char **argv)
+static int run_wait(const struct command *command, int argc, char **argv)
 {
     static const struct option options[] = {{"timeout", required_argument, NULL, 't'}, {0}};
     struct waiting waiting = {.state = "Connected", .ms = -1};
@@ -108,4 +108,4 @@ const struct command command_wait = {
     "STATE is Connected unless given: at both sides; or Closed, gone, ... DOMAIN need not exist "
     "yet.\n"
     "  -t, --timeout SECS  give up after that time, with exit code 3\n",
-    run};
+    run_wait};

@@ -30,8 +30,8 @@ static const char *state_name(enum xenbus_state state)
 }
 
 /* What the side says about its end, if it is one; else "". */
-static void read_error(const struct watch *watch, const struct monitor_change *change, char *error,
-                       size_t size)
+static void read_side_error(const struct watch *watch, const struct monitor_change *change,
+                            char *error, size_t size)
 {
     enum xenbus_state state = change->channel->states[change->side];
     char dir[DEVICE_PATH_MAX], whole[STORE_VALUE_MAX] = "";
@@ -59,7 +59,7 @@ static void format_time(const struct timespec *when, char *text, size_t size)
     snprintf(text + length, size - length, ".%06ld", when->tv_nsec / 1000);
 }
 
-static void print_text(const struct monitor_change *change, const char *error)
+static void print_change(const struct monitor_change *change, const char *error)
 {
     const struct monitored *channel = change->channel;
     const char *from = state_name(change->from), *to = state_name(channel->states[change->side]);
@@ -83,7 +83,7 @@ static void add_channel(struct json_object *object, const struct monitored *chan
     json_object_object_add(object, "name", json_text(channel->name));
 }
 
-static void print_json(const struct monitor_change *change, const char *error)
+static void print_change_json(const struct monitor_change *change, const char *error)
 {
     struct json_object *object = json_object_new_object();
     const enum xenbus_state *states = change->channel->states;
@@ -112,11 +112,11 @@ static void on_change(const struct monitor_change *change, void *arg)
 
     if (watch->unwritten || !monitor_matches(change->channel, &watch->filter))
         return;
-    read_error(watch, change, error, sizeof(error));
+    read_side_error(watch, change, error, sizeof(error));
     if (watch->json)
-        print_json(change, error);
+        print_change_json(change, error);
     else
-        print_text(change, error);
+        print_change(change, error);
     watch->unwritten = command_flush("watch") != EXIT_SUCCESS;
     if (watch->unwritten)
         watch->monitor.failed = -EIO;
@@ -158,7 +158,8 @@ static int watch_parsed(struct watch *watch)
     return code;
 }
 
-static int take_option(const struct command *command, int opt, char **argv, struct watch *watch)
+static int take_watch_option(const struct command *command, int opt, char **argv,
+                             struct watch *watch)
 {
     switch (opt) {
     case 'j':
@@ -177,7 +178,7 @@ static int take_option(const struct command *command, int opt, char **argv, stru
     }
 }
 
-static int run(const struct command *command, int argc, char **argv)
+static int run_watch(const struct command *command, int argc, char **argv)
 {
     static const struct option options[] = {{"json", no_argument, NULL, 'j'},
                                             {"until", required_argument, NULL, 'u'},
@@ -187,7 +188,7 @@ static int run(const struct command *command, int argc, char **argv)
     int opt, code = 0;
 
     while (code == 0 && (opt = getopt_long(argc, argv, ":ju:t:", options, NULL)) != -1)
-        code = take_option(command, opt, argv, &watch);
+        code = take_watch_option(command, opt, argv, &watch);
     if (code)
         return code;
     if (argc - optind > 2)
@@ -206,4 +207,4 @@ const struct command command_watch = {
     "Connected,\n"
     "                      Closed, gone, ...\n"
     "  -t, --timeout SECS  end after that time; with --until that is exit code 3\n",
-    run};
+    run_watch};
