@@ -5,7 +5,7 @@ TESTS += $(TREE_TESTS)
 
 # What sanitizers have nothing to see in.
 TREE_ONCE_TESTS = tests/tree/circles.sh tests/tree/hardened.sh tests/tree/include-graph.sh \
-	tests/tree/installed.sh
+	tests/tree/installed.sh tests/tree/names.sh
 if !ASAN
 TESTS += $(TREE_ONCE_TESTS)
 endif
