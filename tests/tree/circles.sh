@@ -12,7 +12,7 @@ edges() {
     for folder in "${@:2}"; do
         find "$folder" -name '*.o' -exec nm -apA {} +
     done | sed -E 's|^([^:]*/)[^/:]*:.* ([A-Za-z]) ([^ ]+)$|\1 \2 \3|; s|/\.libs/|/|' | awk '
-        $2 == "a" && $3 ~ /\.c$/ { file = $1 $3 }
+        $2 == "a" && $3 ~ /\.c$/ { sub(/.*\//, "", $3); file = $1 $3 }
         $2 ~ /[TDBRVWC]/ { home[$3] = home[$3] ? home[$3] : file }
         $2 == "U" { uses[file " " $3] }
         END {
