@@ -5,14 +5,14 @@
  *   cc echo.c -o echo $(pkg-config --cflags --libs pvchan)
  *   ./echo org.example.one org.example.two …
  *
- * The channels are opened by their names, in the domain that declares them or in their backend's.
+ * It opens the channels by their names, in the domain that declares them or in their backend.
  */
 #include <errno.h>
 #include <pvchan.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Copies what is there from one ring into the other. 0 at the end, or a negative errno. */
+/* Copies from one ring into the other. How many bytes, 0 at the end, or a negative errno. */
 static ssize_t echo_once(struct pvchan *channel)
 {
     struct iovec in[2], out[2];
@@ -32,7 +32,7 @@ static ssize_t echo_once(struct pvchan *channel)
     return (ssize_t)length;
 }
 
-/* It is this channel's turn. Returns whether it goes on. */
+/* Serves one channel that has something to do. Returns whether it stays open. */
 static int serve(struct pvchan *channel)
 {
     ssize_t rc = echo_once(channel);
