@@ -268,7 +268,7 @@ static struct reason reason_of(const struct device *device)
     if (refused && !reason.text[0] &&
         store_read_text(device->loop->store, endpoint_peer_dir(endpoint), "error", error,
                         sizeof(error)) == 0)
-        snprintf(reason.text, sizeof(reason.text), "the backend says: %s", error);
+        snprintf(reason.text, sizeof(reason.text), "the backend reported: %s", error);
     return reason;
 }
 

@@ -56,7 +56,8 @@ static int write_offers(struct endpoint *endpoint)
         rc = store_write_device(endpoint->store, endpoint->own_dir, ENDPOINT_OFFER,
                                 endpoint->ops->reattaches ? "1" : "0");
     if (rc < 0)
-        endpoint_explain(endpoint, rc, "cannot write the backend's offers: %s", error_text(rc));
+        endpoint_explain(endpoint, rc, "cannot write max-ring and feature-reattach: %s",
+                         error_text(rc));
     return rc;
 }
 
@@ -66,7 +67,7 @@ static int act_begin(struct endpoint *endpoint)
 
     if (endpoint->view.own >= XenbusStateConnected && endpoint->view.own != XenbusStateClosed)
         endpoint_explain(endpoint, 0,
-                         "an earlier process of this side died"); /* which does not stop us */
+                         "the previous process of this side died"); /* which does not stop us */
     else
         endpoint_forget_reason(endpoint);
     if (endpoint->role == MACHINE_BACKEND)
@@ -98,7 +99,7 @@ static const char *grant_advice(int rc)
 {
     switch (rc) {
     case -ENOSPC:
-        return " (raise /sys/module/xen_gntalloc/parameters/limit, or take smaller rings)";
+        return " (raise /sys/module/xen_gntalloc/parameters/limit, or use smaller rings)";
     case -ENODEV:
         return " (modprobe xen-gntalloc)";
     default:
@@ -157,13 +158,13 @@ static const char *join_error(int rc)
 {
     switch (rc) {
     case -EBUSY:
-        return "its event channel is not offered to us, or taken by another client";
+        return "its event channel is not for this domain, or another client has bound it";
     case -ENODEV:
         return "No such device (modprobe xen-gntdev)";
     case -E2BIG:
         return "they are larger than declared";
     case -EPROTO:
-        return "its shared page makes no sense (ring orders, grants or indices)";
+        return "its shared page is invalid (ring orders, grants or indices)";
     default:
         return error_text(rc);
     }
@@ -267,7 +268,7 @@ static int go_on_with_kept(struct endpoint *endpoint)
     if (rc < 0)
         rc = ops->adopt(endpoint->rings, endpoint->peer, keys.ring_ref, &endpoint->orders);
     if (rc < 0)
-        endpoint_explain(endpoint, rc, "cannot map the rings of an earlier process again: %s",
+        endpoint_explain(endpoint, rc, "cannot map the previous process's rings again: %s",
                          join_error(rc));
     return rc;
 }
@@ -286,12 +287,13 @@ static int act_reattach(struct endpoint *endpoint)
     return endpoint->view.kept ? go_on_with_kept(endpoint) : go_on(endpoint);
 }
 
-/* The peer's error is what this side said itself: "the backend says: its command exited with 1". */
+/* The peer's error is what this side wrote itself: "the backend reported: out of memory". */
 static bool is_echo(const struct endpoint *endpoint, const char *error)
 {
-    const char *said = strstr(error, " says: ");
+    const char *said = strstr(error, " reported: ");
 
-    return said && endpoint->reason[0] && strcmp(said + strlen(" says: "), endpoint->reason) == 0;
+    return said && endpoint->reason[0] &&
+           strcmp(said + strlen(" reported: "), endpoint->reason) == 0;
 }
 
 /* The peer is over without having said so: why? */
@@ -304,7 +306,7 @@ static void explain_loss(struct endpoint *endpoint)
     if (rc == 0 && is_echo(endpoint, error))
         endpoint->error = -ECONNRESET;
     else if (rc == 0)
-        endpoint_explain(endpoint, -ECONNRESET, "the %s says: %s", endpoint_peer_word(endpoint),
+        endpoint_explain(endpoint, -ECONNRESET, "the %s reported: %s", endpoint_peer_word(endpoint),
                          error);
     else if (view->peer == XenbusStateUnknown)
         endpoint_explain(endpoint, -ECONNRESET,

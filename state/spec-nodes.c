@@ -37,7 +37,7 @@ static const char *read_error(int rc)
         return "too long";
     case -EINVAL:
     case -ERANGE:
-        return "makes no sense";
+        return "invalid value";
     default:
         return strerror(-rc);
     }

@@ -34,9 +34,9 @@ static int complain_pair(const struct spec_build *build, char *text)
     text[strcspn(text, ",")] = '\0';
     text = trim(text);
     if (text[0] == '\0')
-        return spec_refuse(build, "a KEY=VALUE is empty (a comma too many?)");
+        return spec_refuse(build, "empty KEY=VALUE (an extra comma?)");
     return spec_refuse(build,
-                       "\"%s\" is not KEY=VALUE (only command=, written last, may hold a comma)",
+                       "\"%s\" is not KEY=VALUE (only command=, written last, may contain a comma)",
                        text);
 }
 
@@ -95,7 +95,8 @@ static int hint_swallowed(const struct spec_build *build)
 
     if (key)
         snprintf(build->why + length, SPEC_WHY_MAX - length,
-                 " (command= takes all that follows it, \"%s=\" too: write command= last)", key);
+                 " (command= takes everything after it, including \"%s=\": write command= last)",
+                 key);
     return -EINVAL;
 }
 
@@ -107,8 +108,8 @@ static int check_command(const struct spec_build *build)
     if (!key || build->source == SPEC_STORED)
         return 0;
     return spec_refuse(build,
-                       "key \"command\": takes all that follows it, \"%s=\" too (write %s= before "
-                       "command=; if the command is to have it, write ''%s=)",
+                       "key \"command\": takes everything after it, including \"%s=\" (write %s= "
+                       "before command=; if it belongs to the command, write ''%s=)",
                        key, key, key);
 }
 

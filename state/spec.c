@@ -128,7 +128,7 @@ static int spec_check_text(const struct spec_build *build, enum spec_key key, co
     size_t length = strlen(value), longest = details[key].longest;
 
     if (length > longest)
-        return spec_refuse(build, "key \"%s\": %zu characters are too long (at most %zu)",
+        return spec_refuse(build, "key \"%s\": is too long: %zu characters (at most %zu)",
                            spec_fields[key].key, length, longest);
     memcpy(member_of(build->spec, key), value, length + 1);
     return 0;
@@ -138,7 +138,8 @@ static int spec_check_name(const struct spec_build *build, enum spec_key key, co
 {
     if (!device_name_valid(value))
         return spec_refuse(build,
-                           "key \"%s\": \"%s\" is no channel name (1 to %d of A-Z a-z 0-9 . _ -)",
+                           "key \"%s\": \"%s\" is not a valid channel name (1 to %d of A-Z a-z "
+                           "0-9 . _ -)",
                            spec_fields[key].key, value, DEVICE_NAME_MAX);
     return spec_check_text(build, key, value);
 }
@@ -147,7 +148,8 @@ static int spec_check_name(const struct spec_build *build, enum spec_key key, co
 static int spec_check_path(const struct spec_build *build, enum spec_key key, const char *value)
 {
     if (value[0] != '/')
-        return spec_refuse(build, "key \"%s\": \"%s\" does not begin with / (write the whole path)",
+        return spec_refuse(build,
+                           "key \"%s\": \"%s\" is not an absolute path (it must begin with /)",
                            spec_fields[key].key, value);
     return spec_check_text(build, key, value);
 }
@@ -200,7 +202,7 @@ static int read_size(const struct spec_build *build, unsigned int key, const cha
 
     if (rc == -EINVAL)
         return spec_refuse(build,
-                           "key \"%s\": \"%s\" is not a size (bytes, or such as 4K, 64K, 1M)",
+                           "key \"%s\": \"%s\" is not a size (such as 4096, 64K or 1M)",
                            name, value);
     if (rc < 0)
         return spec_refuse(build,
@@ -229,7 +231,7 @@ static int refuse_kind(const struct spec_build *build)
     char names[128];
 
     list_kinds(0, names, sizeof(names));
-    return spec_refuse(build, "key \"%s\": \"%s\" is no kind of connection (use one of %s)",
+    return spec_refuse(build, "key \"%s\": \"%s\" is not a kind of connection (use one of %s)",
                        spec_fields[SPEC_CONNECTION].key, build->spec->connection, names);
 }
 
@@ -246,7 +248,7 @@ static int spec_check_account(const struct spec_build *build, enum spec_key key,
     size_t length = strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
 
     if (length > SPEC_ACCOUNT_MAX || value[length] != '\0' || value[0] == '-')
-        return spec_refuse(build, "key \"%s\": \"%s\" is no %s (a name or a number)",
+        return spec_refuse(build, "key \"%s\": \"%s\" is not a %s (a name or a number)",
                            spec_fields[key].key, value, key == SPEC_GROUP ? "group" : "user");
     return spec_check_text(build, key, value);
 }
@@ -258,7 +260,7 @@ static int spec_check_mode(const struct spec_build *build, enum spec_key key, co
 
     if (!isdigit((unsigned char)value[0]) || *end != '\0' || strlen(value) > SPEC_MODE_MAX ||
         mode > 0777)
-        return spec_refuse(build, "key \"%s\": \"%s\" is no mode (octal digits, such as 0660)",
+        return spec_refuse(build, "key \"%s\": \"%s\" is not a mode (octal digits, such as 0660)",
                            spec_fields[key].key, value);
     snprintf(digits, sizeof(digits), "%04lo", mode & 0777);
     return spec_check_text(build, key, digits);
@@ -273,7 +275,8 @@ static int spec_check_address(const struct spec_build *build, enum spec_key key,
     if (!colon || colon == value || parse_number(colon + 1, UINT16_MAX, &port) < 0 || port == 0 ||
         (memchr(value, ':', (size_t)(colon - value)) && (value[0] != '[' || colon[-1] != ']')))
         return spec_refuse(build,
-                           "key \"%s\": \"%s\" is not HOST:PORT, as 10.0.0.1:5432 or [::1]:5432",
+                           "key \"%s\": \"%s\" is not HOST:PORT (such as 10.0.0.1:5432 or "
+                           "[::1]:5432)",
                            spec_fields[key].key, value);
     return spec_check_text(build, key, value);
 }
@@ -327,12 +330,13 @@ static int check_writable(const struct spec_build *build, unsigned int key, cons
     if (length == 0)
         return spec_refuse(build, "key \"%s\": has no value", spec_key_name(key));
     if (has_control(value))
-        return spec_refuse(build, "key \"%s\": a control character (a line break?) is in it",
+        return spec_refuse(build, "key \"%s\": contains a control character (a line break?)",
                            spec_key_name(key));
     if (isblank((unsigned char)value[0]) || isblank((unsigned char)value[length - 1]))
-        return spec_refuse(build, "key \"%s\": begins or ends with a blank", spec_key_name(key));
+        return spec_refuse(build, "key \"%s\": begins or ends with white space",
+                           spec_key_name(key));
     if (key != SPEC_COMMAND && strchr(value, ','))
-        return spec_refuse(build, "key \"%s\": a comma is in it (only command may have one)",
+        return spec_refuse(build, "key \"%s\": contains a comma (only command may contain one)",
                            spec_key_name(key));
     return 0;
 }
@@ -348,7 +352,8 @@ int spec_take(struct spec_build *build, const char *name, const char *value)
         return spec_refuse(build, "key \"%s\": given twice", name);
     if (is_foreign(build, key))
         return spec_refuse(build,
-                           "key \"%s\": is not the guest's to say (its domain's config says it)",
+                           "key \"%s\": cannot be set in the guest (set it in the domain's xl "
+                           "config)",
                            name);
     build->given |= bit;
     if (check_writable(build, key, value) < 0)
@@ -384,7 +389,7 @@ static int check_kind(const struct spec_build *build, const struct kind *kind)
             return refuse_without(build, key, kind);
         if (foreign & 1u << key) {
             list_kinds(1u << key, names, sizeof(names));
-            return spec_refuse(build, "key \"%s\": not for connection=%s (it is for %s)",
+            return spec_refuse(build, "key \"%s\": not valid with connection=%s (only with %s)",
                                spec_fields[key].key, kind->name, names);
         }
     }
@@ -399,7 +404,7 @@ static int check_whole(const struct spec_build *build)
     if (!(build->given & SPEC_BIT(NAME)))
         return spec_refuse(build, "key \"name\": missing (add name=NAME)");
     if ((build->given & RING_BIT) && rings)
-        return spec_refuse(build, "key \"ring\": sets both rings (leave it out, or %s)",
+        return spec_refuse(build, "key \"ring\": sets both rings (remove it, or %s)",
                            rings & SPEC_BIT(READ_RING) ? "read-ring" : "write-ring");
     if (build->source == SPEC_GUEST && !(build->given & SPEC_BIT(CONNECTION)))
         return spec_refuse(build, "key \"connection\": missing (add connection=KIND; "

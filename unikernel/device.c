@@ -337,7 +337,7 @@ static void explain_end(struct device *device)
     char error[128];
 
     if (store_read_text(device->peer_dir, "error", error, sizeof(error)) == 0)
-        explain(device, "the backend says: %s", error);
+        explain(device, "the backend reported: %s", error);
     else if (view->peer == XenbusStateUnknown)
         explain(device, "the backend's directory is gone (destroyed or detached by force)");
     else if (!at_end && view->lost)

@@ -56,7 +56,7 @@ static int read_mode(const char *text, mode_t *mode, char why[CONNECTION_WHY_MAX
     unsigned long value = strtoul(text, &end, 8);
 
     if (text[0] && (*end || strspn(text, "01234567") != strlen(text) || value > 0777)) {
-        snprintf(why, CONNECTION_WHY_MAX, "mode= is no mode (octal digits, such as 0660)");
+        snprintf(why, CONNECTION_WHY_MAX, "mode= is not a mode (octal digits, such as 0660)");
         return -EINVAL;
     }
     *mode = text[0] ? (mode_t)value : MODE_USUAL;

@@ -79,7 +79,7 @@ await "fails: command: oops"
 await "fails: its command exited with 3 (exec user=root echo oops >&2; echo out; exit 3)"
 await "fails: Closed"
 run 0 xensim exec guest vchan list
-[[ $out == *"its command exited with 3"* && $out != *"the frontend says"* ]] || fail "list: $out"
+[[ $out == *"its command exited with 3"* && $out != *"the frontend reported"* ]] || fail "list: $out"
 # All of the output comes first, and an earlier failure does not stick.
 run 0 xl-vchan attach guest name=long connection=exec user=root \
     "command=head -c 5M /dev/zero; rm $work/once || kill -9 \$\$"

@@ -40,7 +40,7 @@ b_is 2
 pose abc 1 3 && refused "$F/ring-ref: not a number" && start_over
 pose 8 -1 3 && refused "$F/event-channel: not a number" && start_over
 pose 8 99999999999999999999 3 && refused "$F/event-channel: not a number" && start_over
-pose 8 77 3 && refused "event-channel 77: its event channel is not offered to us" && start_over
+pose 8 77 3 && refused "event-channel 77: its event channel is not for this domain" && start_over
 pose "" "" 3 && refused "$F/ring-ref: not a number" && start_over
 xensim exec web xenstore-rm device/vchan/0/ring-ref
 xensim exec web xenstore-write -- device/vchan/0/state 3

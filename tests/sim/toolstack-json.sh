@@ -65,12 +65,12 @@ json '{"name": "x", "colour": 1}'
 run 1 xl-vchan attach --json web "$work/bad.json"
 [[ $err == "xl-vchan: attach web: $bad \"colour\": unknown (the keys are name, "* ]] || fail "complained: $err"
 json '{"name": "x", "path": "/a,b", "connection": "pty"}'
-refuses "attach web: $bad \"path\": a comma is in it (only command may have one)" \
+refuses "attach web: $bad \"path\": contains a comma (only command may contain one)" \
     xl-vchan attach --json web "$work/bad.json"
 json '{"name": "x", "path": " /a", "connection": "pty"}'
-refuses "attach web: $bad \"path\": begins or ends with a blank" xl-vchan attach --json web "$work/bad.json"
+refuses "attach web: $bad \"path\": begins or ends with white space" xl-vchan attach --json web "$work/bad.json"
 json '{"name": "x", "connection": "exec", "user": "root", "command": "a\nb"}'
-refuses "attach web: $bad \"command\": a control character (a line break?) is in it" \
+refuses "attach web: $bad \"command\": contains a control character (a line break?)" \
     xl-vchan attach --json web "$work/bad.json"
 json '{"name": ["x"]}'
 refuses "attach web: $bad \"name\": is no string or number" xl-vchan attach --json web "$work/bad.json"

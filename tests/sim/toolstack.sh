@@ -215,7 +215,7 @@ refuses 'attach web: key "ring": 3G is larger than 1M (use at most ring=1M)' \
     xl-vchan attach web name=x ring=3G
 refuses 'attach web: key "user": missing (connection=exec needs it: the user that runs the command, such as user=nobody; for root, write user=root)' \
     xl-vchan attach web name=x connection=exec command=id
-refuses "attach web: key \"command\": takes all that follows it, \"user=\" too (write user= before command=; if the command is to have it, write ''user=)" \
+refuses "attach web: key \"command\": takes everything after it, including \"user=\" (write user= before command=; if it belongs to the command, write ''user=)" \
     xl-vchan attach web name=x connection=exec user=root "command=logger, user=nobody"
 refuses 'attach web: "-t" is behind command=, which goes last (quote a command with blanks)' \
     xl-vchan attach -- web name=x,connection=exec,user=root,command=logger -t web

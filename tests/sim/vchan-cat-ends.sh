@@ -98,7 +98,7 @@ complains 'vchan: cannot open "echo": no Xen devices or no xenstore here, or not
 part "3: a limit is reached, and it says which"
 run 0 xensim limit guest 0
 run 3 "${cat[@]}" echo
-complains 'vchan: cannot open "echo": the kernel grants no more pages (raise /sys/module/xen_gntalloc/parameters/limit, or take smaller rings)'
+complains 'vchan: cannot open "echo": the kernel grants no more pages (raise /sys/module/xen_gntalloc/parameters/limit, or use smaller rings)'
 run 0 xensim limit guest 1024
 # A command of xenstore-write is one transaction: ever fewer nodes at once, until there is room for none. A directory
 # has room for some 500 names.

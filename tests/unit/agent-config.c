@@ -106,11 +106,14 @@ static const struct {
     {"vchan = [ \"name=x, connection=socket\" ]",
      "1: vchan entry 1: key \"path\": missing (connection=socket needs it)"},
     {"vchan = [ \"name=x, backend=0, connection=echo\" ]",
-     "1: vchan entry 1: key \"backend\": is not the guest's to say (its domain's config says it)"},
+     "1: vchan entry 1: key \"backend\": cannot be set in the guest (set it in the domain's xl "
+     "config)"},
     {"vchan = [ \"name=x, connection=echo, ring=4K\" ]",
-     "1: vchan entry 1: key \"ring\": is not the guest's to say (its domain's config says it)"},
+     "1: vchan entry 1: key \"ring\": cannot be set in the guest (set it in the domain's xl "
+     "config)"},
     {"vchan = [ \"devid=1\" ]",
-     "1: vchan entry 1: key \"devid\": is not the guest's to say (its domain's config says it)"},
+     "1: vchan entry 1: key \"devid\": cannot be set in the guest (set it in the domain's xl "
+     "config)"},
     {"vchan = [ \"nmae=x\" ]",
      "1: vchan entry 1: key \"nmae\": unknown (the keys are name, connection, path, owner, group, "
      "mode, address, user, reconnect, command)"},

@@ -205,19 +205,21 @@ END_TEST
 static const struct {
     const char *spec, *why;
 } bad_specs[] = {
-    {"", "a KEY=VALUE is empty (a comma too many?)"},
-    {"name=x,", "a KEY=VALUE is empty (a comma too many?)"},
-    {"name=x, ,ring=4K", "a KEY=VALUE is empty (a comma too many?)"},
-    {"name=x, path", "\"path\" is not KEY=VALUE (only command=, written last, may hold a comma)"},
+    {"", "empty KEY=VALUE (an extra comma?)"},
+    {"name=x,", "empty KEY=VALUE (an extra comma?)"},
+    {"name=x, ,ring=4K", "empty KEY=VALUE (an extra comma?)"},
+    {"name=x, path",
+     "\"path\" is not KEY=VALUE (only command=, written last, may contain a comma)"},
     {"name=x,connection=pty,path=/a,b",
-     "\"b\" is not KEY=VALUE (only command=, written last, may hold a comma)"},
+     "\"b\" is not KEY=VALUE (only command=, written last, may contain a comma)"},
     {"=x", "key \"\": unknown (the keys are " KEYS},
     {"name=x, colour=red", "key \"colour\": unknown (the keys are " KEYS},
     {"Name=x", "key \"Name\": unknown (the keys are " KEYS},
     {"name=x,name=y", "key \"name\": given twice"},
     {"name=x,backend= ", "key \"backend\": has no value"},
     {"connection=echo", "key \"name\": missing (add name=NAME)"},
-    {"name=a/b", "key \"name\": \"a/b\" is no channel name (1 to 64 of A-Z a-z 0-9 . _ -)"},
+    {"name=a/b",
+     "key \"name\": \"a/b\" is not a valid channel name (1 to 64 of A-Z a-z 0-9 . _ -)"},
     {"name=x,devid=-1", "key \"devid\": \"-1\" is not a number from 0 to 65535"},
     {"name=x,devid=65536", "key \"devid\": \"65536\" is not a number from 0 to 65535"},
     {"name=x,ring=3G", "key \"ring\": 3G is larger than 1M (use at most ring=1M)"},
@@ -225,70 +227,70 @@ static const struct {
      "key \"read-ring\": 1048577 is larger than 1M (use at most read-ring=1M)"},
     {"name=x,write-ring=99999999999999999999G",
      "key \"write-ring\": 99999999999999999999G is larger than 1M (use at most write-ring=1M)"},
-    {"name=x,ring=0", "key \"ring\": \"0\" is not a size (bytes, or such as 4K, 64K, 1M)"},
-    {"name=x,ring=4KB", "key \"ring\": \"4KB\" is not a size (bytes, or such as 4K, 64K, 1M)"},
-    {"name=x,ring=+4", "key \"ring\": \"+4\" is not a size (bytes, or such as 4K, 64K, 1M)"},
-    {"name=x,ring=4K,read-ring=8K", "key \"ring\": sets both rings (leave it out, or read-ring)"},
-    {"name=x,ring=4K,write-ring=8K", "key \"ring\": sets both rings (leave it out, or write-ring)"},
+    {"name=x,ring=0", "key \"ring\": \"0\" is not a size (such as 4096, 64K or 1M)"},
+    {"name=x,ring=4KB", "key \"ring\": \"4KB\" is not a size (such as 4096, 64K or 1M)"},
+    {"name=x,ring=+4", "key \"ring\": \"+4\" is not a size (such as 4096, 64K or 1M)"},
+    {"name=x,ring=4K,read-ring=8K", "key \"ring\": sets both rings (remove it, or read-ring)"},
+    {"name=x,ring=4K,write-ring=8K", "key \"ring\": sets both rings (remove it, or write-ring)"},
     {"name=x,connection=carrier-pigeon",
-     "key \"connection\": \"carrier-pigeon\" is no kind of connection (use one of app, echo, "
+     "key \"connection\": \"carrier-pigeon\" is not a kind of connection (use one of app, echo, "
      "socket, connect, tcp, pty, exec)"},
     {"name=x,connection=socket", "key \"path\": missing (connection=socket needs it)"},
     {"name=x,connection=tcp", "key \"address\": missing (connection=tcp needs it)"},
     {"name=x,connection=exec", "key \"command\": missing (connection=exec needs it)"},
-    {"name=x,path=/a", "key \"path\": not for connection=app (it is for socket, connect, pty)"},
+    {"name=x,path=/a",
+     "key \"path\": not valid with connection=app (only with socket, connect, pty)"},
     {"name=x,connection=echo,address=a:1",
-     "key \"address\": not for connection=echo (it is for tcp)"},
+     "key \"address\": not valid with connection=echo (only with tcp)"},
     {"name=x,connection=tcp,address=a:1,command=ls",
-     "key \"command\": not for connection=tcp (it is for exec)"},
+     "key \"command\": not valid with connection=tcp (only with exec)"},
     {"name=x,reconnect=1",
-     "key \"reconnect\": not for connection=app (it is for socket, connect, tcp, pty, exec)"},
+     "key \"reconnect\": not valid with connection=app (only with socket, connect, tcp, pty, "
+     "exec)"},
     {"name=x,connection=connect,path=/a,mode=600",
-     "key \"mode\": not for connection=connect (it is for socket, pty)"},
+     "key \"mode\": not valid with connection=connect (only with socket, pty)"},
     {"name=x,connection=socket,path=/a,user=a",
-     "key \"user\": not for connection=socket (it is for connect, exec)"},
-    {"name=x,owner=-a", "key \"owner\": \"-a\" is no user (a name or a number)"},
-    {"name=x,user=a b", "key \"user\": \"a b\" is no user (a name or a number)"},
-    {"name=x,group=a:b", "key \"group\": \"a:b\" is no group (a name or a number)"},
+     "key \"user\": not valid with connection=socket (only with connect, exec)"},
+    {"name=x,owner=-a", "key \"owner\": \"-a\" is not a user (a name or a number)"},
+    {"name=x,user=a b", "key \"user\": \"a b\" is not a user (a name or a number)"},
+    {"name=x,group=a:b", "key \"group\": \"a:b\" is not a group (a name or a number)"},
     {"name=x,owner=abcdefghijabcdefghijabcdefghijabc",
-     "key \"owner\": \"abcdefghijabcdefghijabcdefghijabc\" is no user (a name or a number)"},
-    {"name=x,mode=0680", "key \"mode\": \"0680\" is no mode (octal digits, such as 0660)"},
-    {"name=x,mode=1777", "key \"mode\": \"1777\" is no mode (octal digits, such as 0660)"},
-    {"name=x,mode=00660", "key \"mode\": \"00660\" is no mode (octal digits, such as 0660)"},
-    {"name=x,mode=-1", "key \"mode\": \"-1\" is no mode (octal digits, such as 0660)"},
+     "key \"owner\": \"abcdefghijabcdefghijabcdefghijabc\" is not a user (a name or a number)"},
+    {"name=x,mode=0680", "key \"mode\": \"0680\" is not a mode (octal digits, such as 0660)"},
+    {"name=x,mode=1777", "key \"mode\": \"1777\" is not a mode (octal digits, such as 0660)"},
+    {"name=x,mode=00660", "key \"mode\": \"00660\" is not a mode (octal digits, such as 0660)"},
+    {"name=x,mode=-1", "key \"mode\": \"-1\" is not a mode (octal digits, such as 0660)"},
     {"name=x,command=cat, connection=exec",
-     "key \"command\": not for connection=app (it is for exec) (command= takes all that follows "
-     "it, \"connection=\" too: write command= last)"},
+     "key \"command\": not valid with connection=app (only with exec) (command= takes everything "
+     "after it, including \"connection=\": write command= last)"},
     {"connection=exec,command=cat,name = x",
-     "key \"name\": missing (add name=NAME) (command= takes all that follows it, \"name=\" too: "
-     "write command= last)"},
+     "key \"name\": missing (add name=NAME) (command= takes everything after it, including "
+     "\"name=\": write command= last)"},
     {"name=x,connection=exec,command=id", NO_USER},
     {"name=x,connection=exec,command=logger,user=nobody",
-     NO_USER " (command= takes all that follows it, \"user=\" too: write command= last)"},
+     NO_USER " (command= takes everything after it, including \"user=\": write command= last)"},
     {"name=x,connection=exec,user=web,command=socat - UNIX-LISTEN:/run/x,user=web",
-     "key \"command\": takes all that follows it, \"user=\" too (write user= before command=; if "
-     "the "
-     "command is to have it, write ''user=)"},
+     "key \"command\": takes everything after it, including \"user=\" (write user= before "
+     "command=; if it belongs to the command, write ''user=)"},
     {"name=x,connection=exec,user=web,command=a,b, mode = 1",
-     "key \"command\": takes all that follows it, \"mode=\" too (write mode= before command=; if "
-     "the "
-     "command is to have it, write ''mode=)"},
+     "key \"command\": takes everything after it, including \"mode=\" (write mode= before "
+     "command=; if it belongs to the command, write ''mode=)"},
     {"name=x,connection=exec,user=web,command=a,reconnect=1",
-     "key \"command\": takes all that follows it, \"reconnect=\" too (write reconnect= before "
-     "command=; if the command is to have it, write ''reconnect=)"},
+     "key \"command\": takes everything after it, including \"reconnect=\" (write reconnect= "
+     "before command=; if it belongs to the command, write ''reconnect=)"},
     {"connection=exec,command=cat,names=x", "key \"name\": missing (add name=NAME)"},
     {"name=x,connection=socket,reconnect=yes", "key \"reconnect\": \"yes\" is neither 0 nor 1"},
     {"name=x,connection=pty,path=a",
-     "key \"path\": \"a\" does not begin with / (write the whole path)"},
+     "key \"path\": \"a\" is not an absolute path (it must begin with /)"},
     {"name=x,connection=tcp,address=host",
-     "key \"address\": \"host\" is not HOST:PORT, as 10.0.0.1:5432 or [::1]:5432"},
+     "key \"address\": \"host\" is not HOST:PORT (such as 10.0.0.1:5432 or [::1]:5432)"},
     {"name=x,connection=tcp,address=::1:80",
-     "key \"address\": \"::1:80\" is not HOST:PORT, as 10.0.0.1:5432 or [::1]:5432"},
+     "key \"address\": \"::1:80\" is not HOST:PORT (such as 10.0.0.1:5432 or [::1]:5432)"},
     {"name=x,connection=tcp,address=h:0",
-     "key \"address\": \"h:0\" is not HOST:PORT, as 10.0.0.1:5432 or [::1]:5432"},
+     "key \"address\": \"h:0\" is not HOST:PORT (such as 10.0.0.1:5432 or [::1]:5432)"},
     {"name=x,connection=tcp,address=:80",
-     "key \"address\": \":80\" is not HOST:PORT, as 10.0.0.1:5432 or [::1]:5432"},
-    {"name=x\n", "key \"name\": a control character (a line break?) is in it"},
+     "key \"address\": \":80\" is not HOST:PORT (such as 10.0.0.1:5432 or [::1]:5432)"},
+    {"name=x\n", "key \"name\": contains a control character (a line break?)"},
 };
 
 START_TEST(a_bad_spec_is_explained)
@@ -311,7 +313,7 @@ START_TEST(a_long_path_is_refused)
         ck_assert_int_eq(spec_parse(spec, SPEC_DECLARED, &channel, why),
                          length == SPEC_PATH_MAX ? 0 : -EINVAL);
     }
-    snprintf(expected, sizeof(expected), "key \"path\": 108 characters are too long (at most 107)");
+    snprintf(expected, sizeof(expected), "key \"path\": is too long: 108 characters (at most 107)");
     ck_assert_str_eq(why, expected);
 }
 END_TEST
@@ -422,7 +424,7 @@ static const struct {
      "@:3: vchan: is not a list (write vchan = [ \"name=NAME, ...\" ])"},
     {"vchan = [ 'name=a',\n['name=b'] ]\n", "",
      "@:2: vchan entry 2: is not a string (write \"name=NAME, ...\")"},
-    {"vchan = [ '' ]\n", "", "@:1: vchan entry 1: a KEY=VALUE is empty (a comma too many?)"},
+    {"vchan = [ '' ]\n", "", "@:1: vchan entry 1: empty KEY=VALUE (an extra comma?)"},
     {"name = [ 'web' ]\n", "", "@:1: name: is not a string"},
     {"name = 'web'\n", "vchan=['name=a,ring=3G']\n",
      "command line: vchan entry 1: key \"ring\": 3G is larger than 1M (use at most ring=1M)"},
