@@ -41,7 +41,7 @@ void connection_mourn(const struct connection *connection)
 {
     if (endpoint_resumed(connection->endpoint))
         connection_log(connection, LOG_CHANGES,
-                       "its connection went with the earlier process: a new one is opened");
+                       "connection lost with the previous process; opening a new one");
 }
 
 bool connection_is_served(const struct connection *connection)

@@ -56,7 +56,7 @@ static void device_impatient(evutil_socket_t fd, short what, void *arg)
 
     (void)fd, (void)what;
     endpoint_fail(device->endpoint, -ETIMEDOUT,
-                  "the %s left, and its last bytes were not taken within %d seconds",
+                  "cannot deliver the %s's last bytes: the connection did not take them in %d s",
                   peer_word(device), PATIENCE_SECONDS);
 }
 
@@ -100,8 +100,10 @@ static bool device_admit(void *arg)
     time.tv_usec = wait % 1000000;
     event_add(device->turn, &time);
     endpoint_set_error(device->endpoint, -EAGAIN,
-                       "waits: its domain %s more than %u times a minute",
-                       device->role == MACHINE_BACKEND ? "connects" : "is connected to",
+                       device->role == MACHINE_BACKEND
+                           ? "waiting: its domain connects more than %u times a minute "
+                             "(--max-connects)"
+                           : "waiting: more than %u connects to the backend's domain in a minute",
                        device->connection.quota->limits->connects);
     return false;
 }
@@ -158,7 +160,7 @@ static void device_hold(const struct device *device)
     rc = holder_hold(device->loop->holder, device->id, &rings);
     if (rc < 0)
         connection_log(&device->connection, LOG_ERRORS,
-                       HOLDER_NAME " cannot map its rings: %s (they go with the two processes)",
+                       HOLDER_NAME " cannot map its rings: %s (bytes are lost if both sides die)",
                        strerror(-rc));
 }
 
@@ -428,15 +430,15 @@ static void explain_open(const struct device *device, int rc, char why[CONNECTIO
     const char *peer = peer_word(device);
 
     if (rc == -EBUSY)
-        snprintf(why, CONNECTION_WHY_MAX, "cannot be served: another process serves it");
+        snprintf(why, CONNECTION_WHY_MAX, "cannot serve: another process serves it");
     else if (rc == -EINVAL || rc == -ENOENT)
         snprintf(why, CONNECTION_WHY_MAX,
                  "cannot serve: invalid name, %s, %s-id, read-ring or write-ring node", peer,
                  peer);
     else if (rc == -ELOOP)
-        snprintf(why, CONNECTION_WHY_MAX, "cannot be served: its %s is this domain itself", peer);
+        snprintf(why, CONNECTION_WHY_MAX, "cannot serve: both ends are this domain");
     else
-        snprintf(why, CONNECTION_WHY_MAX, "cannot be served: %s", strerror(-rc));
+        snprintf(why, CONNECTION_WHY_MAX, "cannot serve: %s", strerror(-rc));
 }
 
 static int device_open(struct device *device, char why[CONNECTION_WHY_MAX])

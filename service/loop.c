@@ -88,7 +88,7 @@ static void on_store(evutil_socket_t fd, short what, void *arg)
         server->loop.ops->changed(server->loop.service, event.path);
     server->loop.ops->settle(server->loop.service);
     if (rc < 0)
-        give_up(server, -ECONNRESET, "lost xenstored");
+        give_up(server, -ECONNRESET, "lost the connection to xenstored");
 }
 
 static void on_xen(evutil_socket_t fd, short what, void *arg)
@@ -121,7 +121,7 @@ static void wait_for_drain(struct server *server)
 {
     static const struct timeval patience = {.tv_sec = DRAIN_SECONDS};
 
-    log_line(LOG_CHANGES, "stops when what is in the rings is delivered, or in %d seconds",
+    log_line(LOG_CHANGES, "stopping: delivering what is left in the rings (at most %d s)",
              DRAIN_SECONDS);
     event_add(server->events[ON_DRAINED], &patience);
 }
@@ -153,7 +153,7 @@ static void on_drain_end(evutil_socket_t fd, short what, void *arg)
     struct server *server = arg;
 
     (void)fd, (void)what;
-    log_line(LOG_ERRORS, "bytes that nobody took within %d seconds are lost", DRAIN_SECONDS);
+    log_line(LOG_ERRORS, "timed out after %d s: undelivered bytes are lost", DRAIN_SECONDS);
     event_base_loopbreak(server->loop.base);
 }
 
@@ -196,10 +196,10 @@ static void go_on_anew(struct server *server)
 {
     int rc;
 
-    log_line(LOG_CHANGES, "goes on as a new process");
+    log_line(LOG_CHANGES, "reloading: continuing as a new process");
     notify_manager("RELOADING=1");
     rc = fdstore_hand_over(server->loop.fdstore);
-    log_line(LOG_ERRORS, "cannot go on as a new process: %s (it goes on as it is)", strerror(-rc));
+    log_line(LOG_ERRORS, "reload failed: %s (still running the old process)", strerror(-rc));
     notify_manager("READY=1");
 }
 
@@ -272,8 +272,8 @@ static void dismiss_command(void *arg, int pidfd)
 static int refuse_version(const char *what, uint32_t found, uint32_t spoken)
 {
     log_line(LOG_ERRORS,
-             "cannot take over what an earlier process kept: %s of version %u, not %u "
-             "(start the program that kept it, or stop the service to give it up)",
+             "cannot take over from the previous process: its %s has version %u, not %u (start "
+             "the program that left it, or stop the service to discard it)",
              what, found, spoken);
     return -EPROTONOSUPPORT;
 }
@@ -281,9 +281,9 @@ static int refuse_version(const char *what, uint32_t found, uint32_t spoken)
 static int check_kept(const struct fdstore *fdstore)
 {
     if (fdstore_version(fdstore) > FDSTORE_SPEAKS)
-        return refuse_version("its names are", fdstore_version(fdstore), FDSTORE_SPEAKS);
+        return refuse_version("set of descriptors", fdstore_version(fdstore), FDSTORE_SPEAKS);
     if (journal_version(fdstore) > JOURNAL_SPEAKS)
-        return refuse_version("a journal is", journal_version(fdstore), JOURNAL_SPEAKS);
+        return refuse_version("journal", journal_version(fdstore), JOURNAL_SPEAKS);
     return 0;
 }
 
@@ -313,7 +313,7 @@ static int open_holder(struct server *server)
     int rc = holder_open(server->loop.base, server->loop.fdstore, &server->loop.holder, &version);
 
     if (rc == -EPROTONOSUPPORT)
-        refuse_version("its " HOLDER_NAME " is", version, HOLDER_SPEAKS);
+        refuse_version(HOLDER_NAME, version, HOLDER_SPEAKS);
     return rc;
 }
 
@@ -407,18 +407,19 @@ static int add_watch(struct server *server)
 static const struct {
     int (*run)(struct server *server);
     const char *what;
+    const char *fix; /* for an error other than a permission's */
 } steps[] = {
-    {hold_signals, "cannot hold signals"},
-    {open_keep, "cannot take over what an earlier process kept"},
-    {take_lock, "cannot lock " LOCK_DIR},
-    {open_store, "cannot connect to xenstored (no Xen, or it does not run)"},
-    {open_xen, "cannot open the event channels (/dev/xen/evtchn)"},
-    {open_holder, "cannot keep rings"},
-    {open_ledger, "cannot keep statistics"},
-    {add_signals, "cannot set up signals"},
-    {add_manager, "cannot set up timers"},
-    {be_patient, "cannot set up timers"},
-    {add_watch, "cannot watch xenstore"},
+    {hold_signals, "cannot block signals", ""},
+    {open_keep, "cannot take over from the previous process", ""},
+    {take_lock, "cannot lock " LOCK_DIR, ""},
+    {open_store, "cannot connect to xenstored", " (is xenstored running?)"},
+    {open_xen, "cannot open the event channels (/dev/xen/evtchn)", ""},
+    {open_holder, "cannot set up " HOLDER_NAME, ""},
+    {open_ledger, "cannot keep statistics", ""},
+    {add_signals, "cannot set up signals", ""},
+    {add_manager, "cannot set up timers", ""},
+    {be_patient, "cannot set up timers", ""},
+    {add_watch, "cannot watch xenstore", ""},
 };
 
 static int loop_start(struct server *server)
@@ -431,7 +432,7 @@ static int loop_start(struct server *server)
                      server->loop.ops->program);
         else if (rc < 0 && rc != -EPROTONOSUPPORT) /* that was said */
             log_line(LOG_ERRORS, "%s: %s%s", steps[i].what, error_text(rc),
-                     rc == -EACCES || rc == -EPERM ? " (run it as root)" : "");
+                     rc == -EACCES || rc == -EPERM ? " (run it as root)" : steps[i].fix);
         if (rc < 0)
             return rc;
     }

@@ -116,7 +116,7 @@ static bool pass_failure(const struct relay *relay, struct endpoint *endpoint, c
     if (relay->ring_error == -EPROTO)
         endpoint_fail_corrupt(endpoint);
     else if (error && relay->source_done)
-        endpoint_fail(endpoint, error, "%s left before it took all: %s", peer, strerror(-error));
+        endpoint_fail(endpoint, error, "%s did not take all bytes: %s", peer, strerror(-error));
     else
         return false;
     return true;

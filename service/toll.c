@@ -81,7 +81,7 @@ void toll_close(struct toll *toll)
         toll->ops->unwatch(toll->arg);
     backoff_close(&toll->pause);
     log_line(LOG_DETAILS,
-             "domain %u has no channels left: it cost %" PRIu64 " events, %" PRIu64
-             " exchanges with xenstore, %u pauses",
+             "domain %u has no channels left: it caused %" PRIu64 " events, %" PRIu64
+             " exchanges with xenstore and %u pauses",
              toll->domid, toll->events, toll->exchanges, toll->pauses);
 }

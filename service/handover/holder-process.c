@@ -191,7 +191,8 @@ int holder_serve(void)
     int type;
 
     if (getsockopt(HOLDER_FD, SOL_SOCKET, SO_TYPE, &type, &(socklen_t){sizeof(type)}) < 0) {
-        fprintf(stderr, HOLDER_NAME ": no socket: %s (vchan-backend starts it)\n", strerror(errno));
+        fprintf(stderr, HOLDER_NAME ": cannot use its socket: %s (vchan-backend starts it)\n",
+                strerror(errno));
         return 1;
     }
     prctl(PR_SET_NAME, HOLDER_NAME);

@@ -117,7 +117,7 @@ static void forget_socket(struct holder *holder)
 
 static void lose(struct holder *holder)
 {
-    log_line(LOG_ERRORS, HOLDER_NAME " has gone: another one is started");
+    log_line(LOG_ERRORS, HOLDER_NAME " died; restarting it");
     forget_socket(holder);
     backoff_start(&holder->again);
 }
@@ -288,7 +288,7 @@ static void hold_again(struct holder *holder)
     TAILQ_FOREACH (record, &holder->records, next)
         count += record->ours && exchange(holder, HOLDER_HOLD, record) == 0;
     if (count > 0 && holder->fd >= 0)
-        log_line(LOG_CHANGES, HOLDER_NAME " has the rings of %u channel%s again", count,
+        log_line(LOG_CHANGES, HOLDER_NAME " mapped the rings of %u channel%s again", count,
                  count == 1 ? "" : "s");
 }
 

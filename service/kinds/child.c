@@ -222,7 +222,7 @@ static void log_end(struct child *child, int status)
                   strsignal(WTERMSIG(status)));
     else
         log_guest(child->label, child->quota, status ? LOG_CHANGES : LOG_DETAILS,
-                  "command exited with %d", WEXITSTATUS(status));
+                  "command exited with status %d", WEXITSTATUS(status));
 }
 
 /* ---- its end ---- */

@@ -101,9 +101,9 @@ static const char *why_not_connected(int rc)
 {
     switch (rc) {
     case -EAGAIN:
-        return "too many clients wait there";
+        return "the server's listen queue is full";
     case -ENOTSOCK:
-        return "a file that is not a socket is there";
+        return "it is not a socket";
     default:
         return place_error(rc);
     }
@@ -151,7 +151,7 @@ static void try_address(struct client *client)
 
     client->dial = dial_start(connection->base, connection->spec.address, dial_done, client);
     if (!client->dial)
-        client_failed(client, -EINVAL, "its address is not HOST:PORT");
+        client_failed(client, -EINVAL, "address= is not HOST:PORT");
 }
 
 static void client_try(struct client *client)
@@ -183,7 +183,7 @@ static int client_plug(struct connection *connection, const struct program_ops *
 {
     struct client *client = calloc(1, sizeof(*client));
 
-    snprintf(why, CONNECTION_WHY_MAX, "no memory");
+    snprintf(why, CONNECTION_WHY_MAX, "out of memory");
     if (!client)
         return -ENOMEM;
     client->connection = connection;

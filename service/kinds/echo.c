@@ -72,7 +72,7 @@ static int echo_plug(struct connection *connection, char why[CONNECTION_WHY_MAX]
     connection->state = evtimer_new(connection->base, echo_again, connection);
     if (connection->state)
         return 0;
-    snprintf(why, CONNECTION_WHY_MAX, "no memory");
+    snprintf(why, CONNECTION_WHY_MAX, "out of memory");
     return -ENOMEM;
 }
 

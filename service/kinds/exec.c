@@ -76,12 +76,12 @@ static void complain_status(struct exec *exec)
 
     if (exec->status == CHILD_STATUS_UNKNOWN)
         connection_log(exec->connection, LOG_CHANGES,
-                       "its command ended: how is not known, an earlier process had started it");
+                       "command ended; exit status unknown (started by a previous process)");
     else if (WIFSIGNALED(exec->status))
-        endpoint_set_error(endpoint, -EPIPE, "its command was killed by signal %d",
+        endpoint_set_error(endpoint, -EPIPE, "command was killed by signal %d",
                            WTERMSIG(exec->status));
     else if (exec->status)
-        endpoint_set_error(endpoint, -EPIPE, "its command exited with %d",
+        endpoint_set_error(endpoint, -EPIPE, "command exited with status %d",
                            WEXITSTATUS(exec->status));
 }
 
@@ -101,16 +101,13 @@ static void stop_program(struct exec *exec, void (*end)(struct stream *stream))
 static void start_again_later(struct exec *exec)
 {
     if (exec->status == CHILD_STATUS_UNKNOWN)
-        connection_log(exec->connection, LOG_CHANGES,
-                       "its command ended, and is started again");
+        connection_log(exec->connection, LOG_CHANGES, "command ended; restarting it");
     else if (WIFSIGNALED(exec->status))
         connection_log(exec->connection, LOG_CHANGES,
-                       "its command was killed by signal %d, and is started again",
-                       WTERMSIG(exec->status));
+                       "command was killed by signal %d; restarting it", WTERMSIG(exec->status));
     else
         connection_log(exec->connection, LOG_CHANGES,
-                       "its command exited with %d, and is started again",
-                       WEXITSTATUS(exec->status));
+                       "command exited with status %d; restarting it", WEXITSTATUS(exec->status));
     stop_program(exec, stream_pause);
     backoff_start(&exec->backoff);
 }
@@ -206,7 +203,8 @@ static int start_program(struct exec *exec, bool resumed)
         return rc;
     child_on_end(exec->child, program_ended, exec);
     statistics_set_peer(&connection->statistics, "pid %d", child_pid(exec->child));
-    connection_log(connection, LOG_DETAILS, resumed ? "command goes on" : "command started");
+    connection_log(connection, LOG_DETAILS,
+                   resumed ? "command is still running" : "command started");
     return 0;
 }
 
@@ -298,7 +296,7 @@ static int exec_plug(struct connection *connection, char why[CONNECTION_WHY_MAX]
     struct exec *exec = calloc(1, sizeof(*exec));
     int rc = -ENOMEM;
 
-    snprintf(why, CONNECTION_WHY_MAX, "no memory");
+    snprintf(why, CONNECTION_WHY_MAX, "out of memory");
     if (!exec)
         return rc;
     exec->connection = connection;

@@ -252,7 +252,8 @@ const char *place_error(int rc)
 {
     switch (rc) {
     case -ENOKEY:
-        return "users other than root can change it, and no such user is named (see the service's log)";
+        return "users other than root can change it, and the channel names none of them "
+               "(see the service's log)";
     case -EKEYREJECTED:
         return "it leads to xenstored or to Xen's devices, which no channel may use";
     case -EISDIR:
@@ -280,7 +281,7 @@ static void advise_user(const struct place *place, char *text, size_t size)
              blame->id);
     length = strlen(text);
     if (place->as_user)
-        snprintf(text + length, size - length, "make one for %s=", place->key);
+        snprintf(text + length, size - length, "create one for %s=", place->key);
     else
         snprintf(text + length, size - length, "add %s=%u and group=GROUP", place->key, blame->id);
 }

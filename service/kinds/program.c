@@ -46,8 +46,8 @@ static void wait_alone(struct program *program)
     } else if (bytes == -EPROTO) {
         endpoint_fail_corrupt(endpoint);
     } else if (bytes > 0 && channel_peer_left(channel) && !program->ops->sure) {
-        endpoint_fail(endpoint, -EPIPE, "no %s took the %d bytes that are left",
-                      program->ops->noun, bytes);
+        endpoint_fail(endpoint, -EPIPE, "cannot deliver the last %d bytes: no %s took them", bytes,
+                      program->ops->noun);
     } else {
         program->ops->wanted(program->arg);
     }
@@ -82,7 +82,7 @@ static void pass_guest_end(struct program *program)
 
 static void leave(struct program *program)
 {
-    connection_log(program->connection, LOG_DETAILS, "%s left", program->ops->noun);
+    connection_log(program->connection, LOG_DETAILS, "%s disconnected", program->ops->noun);
     program_drop(program, stream_pause);
     wait_alone(program);
 }
@@ -161,7 +161,7 @@ void program_come(struct program *program, int fd, const char *who)
 
     program->fd = fd;
     statistics_set_peer(&connection->statistics, "%s", who);
-    connection_log(connection, LOG_DETAILS, "%s came: %s", program->ops->noun, who);
+    connection_log(connection, LOG_DETAILS, "%s connected: %s", program->ops->noun, who);
     rc = stream_start(&program->stream, connection->base, connection_channel(connection), fd,
                       fd, stepped, program);
     if (rc == 0)

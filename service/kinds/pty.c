@@ -320,7 +320,7 @@ static int pty_plug(struct connection *connection, char why[CONNECTION_WHY_MAX])
     int rc;
 
     if (!pty) {
-        snprintf(why, CONNECTION_WHY_MAX, "no memory");
+        snprintf(why, CONNECTION_WHY_MAX, "out of memory");
         return -ENOMEM;
     }
     pty->connection = connection;

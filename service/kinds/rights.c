@@ -30,7 +30,7 @@ static int read_owner(const char *name, uid_t *uid, char why[CONNECTION_WHY_MAX]
     uint32_t number = (uint32_t)-1;
 
     if (!entry && name[0] && parse_number(name, INT32_MAX, &number) < 0) {
-        snprintf(why, CONNECTION_WHY_MAX, "there is no user for owner= here");
+        snprintf(why, CONNECTION_WHY_MAX, "owner=: no such user in this domain");
         return -ENOENT;
     }
     *uid = entry ? entry->pw_uid : number;
@@ -43,7 +43,7 @@ static int read_group(const char *name, gid_t *gid, char why[CONNECTION_WHY_MAX]
     uint32_t number = (uint32_t)-1;
 
     if (!entry && name[0] && parse_number(name, INT32_MAX, &number) < 0) {
-        snprintf(why, CONNECTION_WHY_MAX, "there is no group for group= here");
+        snprintf(why, CONNECTION_WHY_MAX, "group=: no such group in this domain");
         return -ENOENT;
     }
     *gid = entry ? entry->gr_gid : number;
@@ -67,7 +67,7 @@ static int read_mode(const char *text, mode_t *mode, char why[CONNECTION_WHY_MAX
 static int user_lead(struct user *user, gid_t group, char why[CONNECTION_WHY_MAX])
 {
     if (user->group_count == USER_GROUPS_MAX) {
-        snprintf(why, CONNECTION_WHY_MAX, "owner= is in %d groups already: there is no room for group=",
+        snprintf(why, CONNECTION_WHY_MAX, "cannot add group=: owner= is already in %d groups",
                  USER_GROUPS_MAX);
         return -E2BIG;
     }
@@ -141,7 +141,7 @@ int user_read(const char *name, struct user *user, char why[CONNECTION_WHY_MAX])
     const struct passwd *entry = find_user(name);
 
     if (!entry) {
-        snprintf(why, CONNECTION_WHY_MAX, "there is no user for user= here");
+        snprintf(why, CONNECTION_WHY_MAX, "user=: no such user in this domain");
         return -ENOENT;
     }
     user->uid = entry->pw_uid;

@@ -167,7 +167,7 @@ static int server_listen(struct server *server, char why[CONNECTION_WHY_MAX])
     if (server->knock)
         event_free(server->knock);
     server_unbind(server);
-    snprintf(why, CONNECTION_WHY_MAX, "no memory");
+    snprintf(why, CONNECTION_WHY_MAX, "out of memory");
     return -ENOMEM;
 }
 
@@ -177,7 +177,7 @@ static int server_plug(struct connection *connection, char why[CONNECTION_WHY_MA
     int rc;
 
     if (!server) {
-        snprintf(why, CONNECTION_WHY_MAX, "no memory");
+        snprintf(why, CONNECTION_WHY_MAX, "out of memory");
         return -ENOMEM;
     }
     server->connection = connection;

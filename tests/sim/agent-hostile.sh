@@ -51,7 +51,7 @@ wait "$agent" || fail "vchan-frontend: exit code $?"
 part "what it cost"
 cost=$(grep "domain $(xl domid driver) has no channels left" "$work/log")
 echo "${cost#*: }"
-[[ $cost =~ cost\ ([0-9]+)\ events,\ ([0-9]+)\ exchanges ]] || fail "no cost in the log"
+[[ $cost =~ caused\ ([0-9]+)\ events,\ ([0-9]+)\ exchanges ]] || fail "no cost in the log"
 # What it may at once, and what each pause begins with, of 6000.
 [ "${BASH_REMATCH[1]}" -lt $((3000 + 100 * seconds)) ] || fail "${BASH_REMATCH[1]} events"
 [ "${BASH_REMATCH[2]}" -lt $((8000 + 300 * seconds)) ] || fail "${BASH_REMATCH[2]} exchanges"

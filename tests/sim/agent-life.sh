@@ -144,7 +144,7 @@ appears "$work/said"
 agent_config "name=three, connection=socket, path=$work/three"
 state /local/domain/0/backend/vchan/"$(xl domid guest)"/2 4
 kill -HUP "$agent"
-hears "three: cannot be served: another process serves it"
+hears "three: cannot serve: another process serves it"
 exec {say}>&-
 wait "$cat" || fail "vchan cat: exit code $?"
 hears "three: Connected"

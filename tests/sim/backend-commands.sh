@@ -56,7 +56,7 @@ for i in 1 2 3; do
     logged "answer: command: then heard after kill $i"
 done
 ends 0
-logged "answer: its command ended: how is not known, an earlier process had started it"
+logged "answer: command ended; exit status unknown (started by a previous process)"
 [ "$(grep -c "answer: command started" "$work/backend.log")" = 1 ] || fail "another command was started"
 
 part "SIGHUP: the same, but it is ours"
@@ -64,7 +64,7 @@ hold answer
 kill -HUP "$manager"
 answers "after SIGHUP"
 ends 5
-logged "answer: its command exited with 3"
+logged "answer: command exited with status 3 (exec"
 [ -z "$(ps -o args= --ppid "$(service)")" ] || fail "left: $(ps -o pid,stat,args --ppid "$(service)")"
 
 part "its channel goes while nobody is there"
@@ -106,7 +106,7 @@ export FDSTORE=6 # it takes seven
 manager_start 0 0
 hold answer
 kill_service answer
-logged "answer: its connection went with the earlier process: a new one is opened"
+logged "answer: connection lost with the previous process; opening a new one"
 answers "the new one"
 ! grep "no room" "$work/backend.log" || fail "the store is full"
 ends 5
@@ -133,7 +133,7 @@ for i in 2 1 0; do # a later one has the earlier ones' inputs open, too
     answers "gone on with"
     ends 0
 done
-! grep -E "waits: |went with|command started" "$work/backend.log" || fail "one was not gone on with"
+! grep -E "waiting: |connection lost|command started" "$work/backend.log" || fail "one was not gone on with"
 manager_end
 for i in 1 2 3; do run 0 xl-vchan detach guest go$i; done
 

@@ -134,7 +134,7 @@ backend_end 137
 exec {log}< <(exec perl -MPOSIX -e 'sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGTERM)); kill "TERM", $$; exec @ARGV' \
     vchan-backend -v 2>&1)
 backend=$!
-await "stops when what is in the rings is delivered" 30
+await "stopping: delivering what is left in the rings" 30
 backend_end 0
 for i in {0..39}; do
     [ "$(xenstore-read "$dir/$i/state")" = 6 ] || fail "channel $i is at $(xenstore-read "$dir/$i/state"), not 6"

@@ -65,9 +65,9 @@ wait "$listener" || fail "socat: exit code $?"
 [ "$(cat "$work/out")" = again ] || fail "got: $(cat "$work/out")"
 run 0 xl-vchan attach guest name=wrong connection=connect path="$work/file"
 run 3 xensim exec guest vchan cat wrong
-await "wrong: cannot connect to its path: a file that is not a socket is there (connect $work/file)"
+await "wrong: cannot connect to its path: it is not a socket (connect $work/file)"
 run 3 xl-vchan wait --timeout 0 guest wrong
-complains 'xl-vchan: wait guest: channel "wrong": not Connected in time (it is Closed/Closed; backend: cannot connect to its path: a file that is not a socket is there): closed, until a program in guest opens it again'
+complains 'xl-vchan: wait guest: channel "wrong": not Connected in time (it is Closed/Closed; backend: cannot connect to its path: it is not a socket): closed, until a program in guest opens it again'
 run 0 xl-vchan detach guest wrong
 
 part "commands"
@@ -76,10 +76,10 @@ run 5 xensim exec guest vchan cat fails < /dev/null
 says out
 complains "vchan: the other side failed or died (its error: vchan list)"
 await "fails: command: oops"
-await "fails: its command exited with 3 (exec user=root echo oops >&2; echo out; exit 3)"
+await "fails: command exited with status 3 (exec user=root echo oops >&2; echo out; exit 3)"
 await "fails: Closed"
 run 0 xensim exec guest vchan list
-[[ $out == *"its command exited with 3"* && $out != *"the frontend reported"* ]] || fail "list: $out"
+[[ $out == *"command exited with status 3"* && $out != *"the frontend reported"* ]] || fail "list: $out"
 # All of the output comes first, and an earlier failure does not stick.
 run 0 xl-vchan attach guest name=long connection=exec user=root \
     "command=head -c 5M /dev/zero; rm $work/once || kill -9 \$\$"
@@ -90,10 +90,10 @@ for code in 0 5 5; do
     [ "$got" = "$code" ] || fail "long: exit code $got instead of $code"
     same "$work/out" <(head -c 5M /dev/zero)
 done
-await "long: its command was killed by signal 9"
+await "long: command was killed by signal 9 (exec"
 run 0 xl-vchan attach guest name=none connection=exec user=root command=no-such-program
 run 5 xensim exec guest vchan cat none < /dev/null
-await "none: its command exited with 127"
+await "none: command exited with status 127 (exec"
 # One that closes its output and goes on: the end is passed on all the same.
 run 0 xl-vchan attach guest name=half connection=exec user=root "command=exec >&-; cat > $work/half"
 mkfifo "$work/until"
@@ -120,7 +120,7 @@ exec {feed}> "$work/fifo"
 head -c 500K /dev/zero >&"$feed"
 in_domain guest sh -c 'kill -9 $(pidof vchan)'
 await "stuck: the frontend's process died (exec user=root exec sleep 60)"
-await "stuck: Closed: the frontend left, and its last bytes were not taken within 10 seconds" 20
+await "stuck: Closed: cannot deliver the frontend's last bytes: the connection did not take them in 10 s" 20
 exec {feed}>&-
 run 0 xl-vchan detach guest stuck
 

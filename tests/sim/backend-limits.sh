@@ -76,7 +76,7 @@ backend_start --max-channels=2 --max-connects=6
 for i in {1..7}; do
     works one a
 done
-await "a: waits: its domain connects more than 6 times a minute" 30
+await "a: waiting: its domain connects more than 6 times a minute" 30
 works two a # whose turn it is at once
 run 0 xensim exec one vchan list
 [[ $out != *waits* ]] || fail "the error stays: $out"

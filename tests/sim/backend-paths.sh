@@ -32,7 +32,7 @@ refused() {
     [[ $line == *"$3"* ]] || fail "the log says: $line"
     run 0 xl-vchan detach guest x
 }
-others="users other than root can change it, and no such user is named (see the service's log)"
+others="users other than root can change it, and the channel names none of them (see the service's log)"
 xen="it leads to xenstored or to Xen's devices, which no channel may use"
 
 backend_start -v
@@ -63,7 +63,7 @@ server=$!
 await "server: Connected" 30
 xensim exec guest vchan cat x < "$work/open" > /dev/null 2>&1 &
 client=$!
-await "server: client came: pid" 30
+await "server: client connected: pid" 30
 [[ $line == *" uid 5"* ]] || fail "the server sees: $line"
 kill "$client"
 wait "$client"

@@ -51,7 +51,7 @@ part "tcp"
 serve TCP4-LISTEN:0,bind=127.0.0.1 "$work/down" "$work/out"
 run 0 xl-vchan attach guest name=tcp connection=tcp address=127.0.0.1:$port
 in_domain guest vchan cat tcp < "$work/up" > "$work/back" || fail "vchan cat tcp: exit code $?"
-await "tcp: server came: 127.0.0.1:$port" 30
+await "tcp: server connected: 127.0.0.1:$port" 30
 await "tcp: Closed" 30
 wait "$listener" || fail "socat: exit code $?"
 same "$work/up" "$work/out"
@@ -73,7 +73,7 @@ if [ -e /proc/net/if_inet6 ] && grep -q ' lo$' /proc/net/if_inet6; then
     run 0 xensim exec guest vchan cat six <<< "by six"
     wait "$listener"
     holds "$work/out" "by six"
-    await "six: server came: [::1]:$port" 30
+    await "six: server connected: [::1]:$port" 30
     run 0 xl-vchan detach guest six
 fi
 run 0 xl-vchan attach guest name=nowhere connection=tcp address=no-such-host.invalid:1
@@ -92,10 +92,10 @@ serve "UNIX-LISTEN:$work/again" /dev/null "$work/out.1"
 await "again: Connected" 30
 holds "$work/out.1" one
 kill "$listener"
-await "again: server left" 30
+await "again: server disconnected" 30
 echo two >&"$in"
 serve "UNIX-LISTEN:$work/again" /dev/null "$work/out.2"
-await "again: server came" 30
+await "again: server connected" 30
 run 0 xensim exec guest vchan list
 [[ $out != *"(retrying)"* ]] || fail "list: $out"
 holds "$work/out.2" two
@@ -113,7 +113,7 @@ guest_start tcp
 echo one >&"$in"
 holds "$work/out.1" one
 kill "$listener"
-await "tcp: server left" 30
+await "tcp: server disconnected" 30
 echo two >&"$in"
 linger=0.2 # it ends its sending soon after the guest did
 serve "TCP4-LISTEN:$port,bind=127.0.0.1,reuseaddr" "$work/quiet" "$work/out.2"
@@ -127,12 +127,12 @@ run 0 xl-vchan attach guest name=exec connection=exec user=root reconnect=1 "com
 guest_start exec
 for i in one two three; do
     echo "$i" >&"$in"
-    await "exec: its command exited with 3, and is started again" 30
+    await "exec: command exited with status 3; restarting it" 30
 done
 await "exec: command started" 30
 holds "$work/back" $'got one\ngot two\ngot three'
 guest_ends 5 # the last one reads no line, and fails all the same
-await "exec: its command exited with 3 (exec" 30
+await "exec: command exited with status 3 (exec" 30
 run 0 xl-vchan detach guest exec
 
 part "exec: as another user"
@@ -142,8 +142,8 @@ run 0 xensim exec guest vchan cat who < /dev/null
 says "nobody"$'\n'"$(id -G nobody)"$'\n'"$(getent passwd nobody | cut -d: -f6) nobody nobody"
 run 0 xl-vchan detach guest who
 run 1 xl-vchan attach guest name=none connection=exec user=no-such-user command=id
-[[ $err == *": there is no user for user= here (retrying)" ]] || fail "none: $err"
-await "none: there is no user for user= here (retrying) (exec user=no-such-user id)"
+[[ $err == *": user=: no such user in this domain (retrying)" ]] || fail "none: $err"
+await "none: user=: no such user in this domain (retrying) (exec user=no-such-user id)"
 
 part "exec: a device of an older toolstack, which left user= out"
 id=$(xl domid guest)
@@ -166,8 +166,8 @@ run 0 xl-vchan attach guest name=mine connection=socket path="$work/mine"
 run 0 xl-vchan detach guest mine
 vanishes "$work/mine"
 run 1 xl-vchan attach guest name=none connection=socket path="$work/none" group=no-such-group
-[[ $err == *": there is no group for group= here (retrying)" ]] || fail "none: $err"
-await "none: there is no group for group= here (retrying) (socket group=no-such-group $work/none)"
+[[ $err == *": group=: no such group in this domain (retrying)" ]] || fail "none: $err"
+await "none: group=: no such group in this domain (retrying) (socket group=no-such-group $work/none)"
 [ ! -e "$work/none" ] || fail "half-created"
 
 part "pty"
@@ -180,7 +180,7 @@ echo "before anybody came" >&"$in"
 # In a background shell that bash gives no terminal: a client opens, talks, and closes.
 for i in one two; do
     exec {tty}<> "$work/tty"
-    await "pty: client came: /dev/pts/" 30
+    await "pty: client connected: /dev/pts/" 30
     if [ "$i" = one ]; then
         read -r -t 30 -u "$tty" answer
         [ "$answer" = "before anybody came" ] || fail "pty: $answer"
@@ -190,7 +190,7 @@ for i in one two; do
     read -r -t 30 -u "$tty" answer
     [ "$answer" = "guest $i" ] || fail "pty: $answer"
     exec {tty}>&-
-    await "pty: client left" 30
+    await "pty: client disconnected" 30
 done
 holds "$work/back" $'client one\nclient two'
 echo "in passing" > "$work/tty"
@@ -238,7 +238,7 @@ run 0 xl-vchan attach guest name=once connection=pty path="$work/tty" reconnect=
 guest_start once
 exec {tty}<> "$work/tty"
 echo bye >&"$tty"
-await "once: client came" 30
+await "once: client connected" 30
 exec {tty}>&-
 await "once: Closing" 30
 holds "$work/back" bye
@@ -252,7 +252,7 @@ run 0 xl-vchan attach guest name=mode devid=500 connection=socket path="$work/mo
 xenstore-write "/local/domain/0/backend/vchan/$(xl domid guest)/500/private/mode" 0600
 before=$(stat -c "%n %i %z" "$work"/s?*)
 kill -HUP "$backend"
-await "goes on as a new process" 30
+await "reloading: continuing as a new process" 30
 for i in {1..21}; do await "InitWait" 30; done
 [ "$(stat -c "%n %i %z" "$work"/s?*)" = "$before" ] || fail "they were made anew"
 [ "$(stat -c %a "$work/mode")" = 600 ] || fail "mode: $(stat -c %a "$work/mode")"

@@ -87,7 +87,7 @@ wait "$backend" || fail "vchan-backend: exit code $?: $(tail -5 "$work/log")"
 part "what it cost"
 cost=$(grep "domain $bad has no channels left" "$work/log")
 echo "${cost#*: }"
-[[ $cost =~ cost\ ([0-9]+)\ events,\ ([0-9]+)\ exchanges ]] || fail "no cost in the log"
+[[ $cost =~ caused\ ([0-9]+)\ events,\ ([0-9]+)\ exchanges ]] || fail "no cost in the log"
 # What it may at once, and 100 connections a minute.
 [ $((8 * BASH_REMATCH[1] + BASH_REMATCH[2])) -lt $((20000 + 300 * (SECONDS - started))) ] || fail "that is too much"
 

@@ -80,7 +80,7 @@ await "exec: Connected" 30
 cat "$work/data" >&"$in"
 received 2 65536
 kill "$backend"
-await "stops when what is in the rings is delivered" 30
+await "stopping: delivering what is left in the rings" 30
 echo > "$work/go"
 backend_end 0
 exec {in}>&-
@@ -94,7 +94,7 @@ await "socket: Connected" 30
 echo "nobody will take this" >&"$in"
 received 1 0
 kill "$backend"
-await "stops when what is in the rings is delivered" 30
+await "stopping: delivering what is left in the rings" 30
 backend_stop
 exec {in}>&-
 wait "$guest"
@@ -103,7 +103,7 @@ part "SIGHUP does not undo SIGTERM, whichever comes first"
 # stops: the process does, and does not go on as a new one.
 stops() {
     rest=$(timeout 30 cat <&"$log")
-    [[ $rest != *"goes on as a new process"* ]] || fail "SIGTERM was forgotten: $rest"
+    [[ $rest != *"reloading: continuing as a new process"* ]] || fail "SIGTERM was forgotten: $rest"
     kill -KILL "$backend" 2> /dev/null
     backend_end 0
 }
@@ -123,7 +123,7 @@ await "socket: Connected" 30
 echo "nor will this be taken" >&"$in"
 received 1 0
 kill "$backend"
-await "stops when what is in the rings is delivered" 30
+await "stopping: delivering what is left in the rings" 30
 kill -HUP "$backend"
 stops
 exec {in}>&-
@@ -136,7 +136,7 @@ await "socket: Connected" 30
 echo "nor this" >&"$in"
 received 1 0
 kill "$backend"
-await "bytes that nobody took within 10 seconds are lost" 40
+await "timed out after 10 s: undelivered bytes are lost" 40
 backend_end 0
 exec {in}>&-
 wait "$guest"

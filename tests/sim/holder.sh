@@ -75,9 +75,9 @@ opens
 state "$front" 4
 old=$(holder)
 kill -9 "$old"
-logged "vchan-holder has gone: another one is started"
+logged "vchan-holder died; restarting it"
 within 30 eval '[ "$(holder)" != "$old" ]'
-logged "vchan-holder has the rings of 1 channel again"
+logged "vchan-holder mapped the rings of 1 channel again"
 writes_and_dies "held again"
 service_comes
 expects "held again"

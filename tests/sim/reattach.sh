@@ -52,7 +52,7 @@ await_line() {
 # unusual: what the log has besides what is expected.
 unusual() {
     tail -n 3 "$@"
-    grep -nvE "(Reconfiguring|Connected|InitWait) \(|frontend |came: " "$work/backend.log" | tail -n 20
+    grep -nvE "(Reconfiguring|Connected|InitWait) \(|frontend |connected: " "$work/backend.log" | tail -n 20
 }
 # counts FILE…: all that was sent arrived, and nothing came twice.
 counts() {
@@ -117,13 +117,13 @@ kill -USR1 "$manager" # it may not have been Connected when the last kill came
 : > "$work/backend.log"
 all_traffic
 for i in 1 2 3 4 5; do
-    before=$(grep -c "goes on as a new process" "$work/backend.log")
+    before=$(grep -c "reloading: continuing as a new process" "$work/backend.log")
     kill -HUP "$manager"
-    await_more "goes on as a new process" "$before"
+    await_more "reloading: continuing as a new process" "$before"
     all_connected
 done
 all_traffic_ends
-await_line "exec: command exited with 0" "$work/backend.log"
+await_line "exec: command exited with status 0" "$work/backend.log"
 [ -z "$(ps -o stat=,args= --ppid "$(service)")" ] || fail "left: $(ps -o stat=,args= --ppid "$(service)")"
 
 part "a client, a server, a command that leaves: what it was not given is for the next one, through a kill too"
@@ -170,7 +170,7 @@ first_leaves() {
     guest=$!
     [ "$1" = command ] ||
         timeout 60 perl "$work/first" "$1" "$work/$2" "$work/given" || fail "the first $1"
-    await_more "$2: .*\(left\|started again\)" 0
+    await_more "$2: .*\(disconnected\|restarting\)" 0
     before=$(grep -c "$2: Reconfiguring" "$work/backend.log")
     kill -USR1 "$manager"
     await_more "$2: Reconfiguring" "$before"

@@ -30,7 +30,7 @@ started() {
 }
 # refuses WHAT: it did, in that one line, and gave nothing up.
 refuses() {
-    local line="cannot take over what an earlier process kept: $1 (start the program that kept it, or stop the service to give it up)"
+    local line="cannot take over from the previous process: its $1 (start the program that left it, or stop the service to discard it)"
     [ "$code" = 1 ] || fail "exit code $code"
     [[ $log == *"$line" && $(wc -l < "$work/log") = 1 ]] || fail "the log: $log"$'\n'"    not $line"
     [ "$told" = "the end" ] || fail "the manager is told: $told"
@@ -45,12 +45,12 @@ exec {pipe}<> "$work/pipe"
 
 part "names of another version"
 started "1/0.to v1.1/0.socket v2.1/1.socket" $pipe $pipe $pipe
-refuses "its names are of version 2, not 0"
+refuses "set of descriptors has version 2, not 0"
 
 part "a journal of another version"
 journal 02
 started "1/0.to 1/0.from 1/0.journal 1/0.socket" $pipe $pipe "$journal" $pipe
-refuses "a journal is of version 2, not 1"
+refuses "journal has version 2, not 1"
 exec {journal}<&-
 
 part "a holder of another version: its socket stays open"
@@ -82,7 +82,7 @@ says "heard [3] alive True"
 code=$(cat "$work/code")
 log=$(cat "$work/log")
 told=$(cat "$work/told")
-refuses "its vchan-holder is of version 2, not 1"
+refuses "vchan-holder has version 2, not 1"
 
 part "without a version: it goes on"
 journal 01
