@@ -26,18 +26,18 @@ static const char usage[] =
     "                     [--max-all-rings=SIZE]\n"
     "Serves the vchan channels whose backend is this domain, in the foreground.\n"
     "\n"
-    "  -v, --verbose  log also the frontends' states, clients and commands,\n"
-    "                 and if given twice what each channel decides to do next\n"
-    "  -q, --quiet    log only what went wrong\n"
+    "  -v, --verbose  also log the frontends' states, clients and commands;\n"
+    "                 given twice, also what each channel decides to do next\n"
+    "  -q, --quiet    log errors only\n"
     "      --max-channels=N   serve at most N channels of one guest (4096)\n"
-    "      --max-connects=N   let a guest connect N times a minute, more often slowly (1200)\n"
+    "      --max-connects=N   let a guest connect N times a minute, delay the rest (1200)\n"
     "      --max-rings=SIZE   map at most SIZE of one guest's memory (256M)\n"
     "      --max-all-rings=SIZE  map at most SIZE of all guests' memory together (512M)\n"
     "      --foreground       accepted for compatibility; always in the foreground\n"
-    "  -h, --help     print this\n"
+    "  -h, --help     print this help\n"
     "      --version  print the version\n"
     "\n"
-    "SIGTERM stops it in order. See vchan-backend(8).\n";
+    "SIGTERM stops it cleanly. See vchan-backend(8).\n";
 
 static struct quota_limits limits = QUOTA_LIMITS;
 
@@ -69,7 +69,7 @@ static int take_limit(int option, const char *text)
     return usage_refuse(names[option - OPTION_CHANNELS], text,
                         option == OPTION_CHANNELS || option == OPTION_CONNECTS
                             ? "is not a positive number"
-                            : "is not a size (bytes, or such as 256M)");
+                            : "is not a size (such as 4096, 64K or 256M)");
 }
 
 /* Returns the exit code, or -1 to go on. */
@@ -117,12 +117,12 @@ static int parse_options(int argc, char **argv)
         default:
             return usage_complain(optopt && optopt < OPTION_CHANNELS ? usage_letter(optopt)
                                                                      : argv[optind - 1],
-                                  "no such option, or it takes no value");
+                                  "unknown option, or it takes no value");
         }
     }
     if (rc >= 0)
         return rc;
-    return optind == argc ? -1 : usage_complain(argv[optind], "no arguments are taken");
+    return optind == argc ? -1 : usage_complain(argv[optind], "unexpected argument");
 }
 
 int main(int argc, char **argv)

@@ -513,7 +513,7 @@ static int service_start(const struct loop *loop, void *arg)
     service->loop = loop;
     service->more = evtimer_new(loop->base, look_at_more, service);
     if (!service->more) {
-        log_line(LOG_ERRORS, "no memory");
+        log_line(LOG_ERRORS, "out of memory");
         return -ENOMEM;
     }
     scan_root(service);

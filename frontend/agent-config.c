@@ -67,7 +67,7 @@ static struct found found_at(const struct reader *reader)
     else if (c == '\n')
         snprintf(found.text, sizeof(found.text), "the end of the line");
     else if (c < ' ' || c >= 0x7f)
-        snprintf(found.text, sizeof(found.text), "a byte 0x%02x", c);
+        snprintf(found.text, sizeof(found.text), "byte 0x%02x", c);
     else
         snprintf(found.text, sizeof(found.text), "\"%c\"", c);
     return found;
@@ -88,7 +88,8 @@ static int take_escape(struct reader *reader, char **to)
     char c = reader->cursor[1];
 
     if (c == '\0' || !strchr("\\\"'", c))
-        return refuse(reader, reader->line, "a backslash in a string has \\, \" or ' behind it");
+        return refuse(reader, reader->line,
+                      "a backslash in a string must be followed by \\, \" or '");
     *(*to)++ = c;
     reader->cursor += 2;
     return 0;
@@ -107,7 +108,7 @@ static int take_string(struct reader *reader, char **string)
     reader->cursor++;
     while (rc == 0 && *reader->cursor != quote) {
         if (*reader->cursor == '\0' || *reader->cursor == '\n')
-            return refuse(reader, reader->line, "a string has no end (%c is missing)", quote);
+            return refuse(reader, reader->line, "unterminated string (%c is missing)", quote);
         if (*reader->cursor == '\\')
             rc = take_escape(reader, &to);
         else
@@ -161,7 +162,7 @@ static int take_list(struct reader *reader)
         rc = take_spec(reader);
         skip(reader, true);
         if (rc == 0 && *reader->cursor != ']')
-            rc = expect(reader, ',', "or \"]\" behind an entry");
+            rc = expect(reader, ',', "or \"]\" after an entry");
     }
     reader->cursor += rc == 0;
     return rc;
@@ -174,14 +175,14 @@ static int take_setting(struct reader *reader)
     if (length == 0)
         return refuse(reader, reader->line, "%s instead of a setting", found_at(reader).text);
     if (length != strlen("vchan") || strncmp(reader->cursor, "vchan", length) != 0)
-        return refuse(reader, reader->line, "unknown setting \"%.*s\" (there is only vchan)",
+        return refuse(reader, reader->line, "unknown setting \"%.*s\" (vchan is the only setting)",
                       (int)length, reader->cursor);
     if (reader->seen)
         return refuse(reader, reader->line, "vchan is set twice");
     reader->seen = true;
     reader->cursor += length;
     skip(reader, false);
-    if (expect(reader, '=', "behind vchan") < 0)
+    if (expect(reader, '=', "after vchan") < 0)
         return -EINVAL;
     skip(reader, false);
     return take_list(reader);
@@ -193,7 +194,7 @@ static int take_end(struct reader *reader)
     skip(reader, false);
     if (strchr("\n;", *reader->cursor)) /* or the file's end, the text's NUL */
         return 0;
-    return refuse(reader, reader->line, "%s behind a setting", found_at(reader).text);
+    return refuse(reader, reader->line, "unexpected %s after a setting", found_at(reader).text);
 }
 
 static int take_settings(struct reader *reader)
@@ -227,7 +228,7 @@ static int load(const struct reader *reader, FILE *from, char **text)
     if (size > FILE_MAX)
         return refuse(reader, 0, "is larger than 1M");
     if (memchr(*text, '\0', size))
-        return refuse(reader, 0, "is not a text file (it holds a NUL)");
+        return refuse(reader, 0, "is not a text file (it contains a NUL byte)");
     return 0;
 }
 

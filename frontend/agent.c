@@ -150,7 +150,7 @@ static void slot_plug(struct agent *agent, struct slot *slot, struct quota *quot
         slot->device = device_new_frontend(agent->loop, quota, slot->devid, declared);
     if (!slot->device) {
         slot_unplug(slot);
-        log_line(LOG_ERRORS, "%" PRIu32 " %s: no memory", slot->devid, slot->name);
+        log_line(LOG_ERRORS, "%" PRIu32 " %s: out of memory", slot->devid, slot->name);
         return;
     }
     *slot->declared = *declared;
@@ -517,10 +517,10 @@ static void agent_reload(void *arg)
     char why[AGENT_CONFIG_WHY_MAX];
 
     if (agent_config_read(agent->file, &config, why) < 0) {
-        log_line(LOG_ERRORS, "%s (all stays as it was)", why);
+        log_line(LOG_ERRORS, "%s (keeping the old configuration)", why);
         return;
     }
-    log_line(LOG_CHANGES, "read %s", agent->file);
+    log_line(LOG_CHANGES, "reread %s", agent->file);
     agent_config_free(agent->config);
     *agent->config = config;
     mark_all(agent);

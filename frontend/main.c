@@ -25,16 +25,16 @@ static const char usage[] =
     "       vchan-frontend [-c FILE] --check\n"
     "Plugs this guest's vchan channels into local connections, in the foreground.\n"
     "\n"
-    "  -c, --config FILE  what they are plugged into (" SYSCONFDIR "/pvchan/frontend.conf)\n"
-    "  -t, --check        test that file and exit\n"
-    "  -v, --verbose      log also the backends' states, clients and commands,\n"
-    "                     and if given twice what each channel decides to do next\n"
-    "  -q, --quiet        log only what went wrong\n"
+    "  -c, --config FILE  where connections are declared (" SYSCONFDIR "/pvchan/frontend.conf)\n"
+    "  -t, --check        check that file and exit\n"
+    "  -v, --verbose      also log the backends' states, clients and commands;\n"
+    "                     given twice, also what each channel decides to do next\n"
+    "  -q, --quiet        log errors only\n"
     "      --foreground   accepted for compatibility; always in the foreground\n"
-    "  -h, --help         print this\n"
+    "  -h, --help         print this help\n"
     "      --version      print the version\n"
     "\n"
-    "SIGHUP has it read the file again, SIGTERM stops it in order. See vchan-frontend(8).\n";
+    "SIGHUP makes it reread the file, SIGTERM stops it cleanly. See vchan-frontend(8).\n";
 
 struct request {
     const char *file;
@@ -85,13 +85,13 @@ static int parse_request(int argc, char **argv, struct request *request)
             rc = usage_complain(argv[optind - 1], "needs a value");
         else if (option == '?')
             rc = usage_complain(optopt ? usage_letter(optopt) : argv[optind - 1],
-                                "no such option, or it takes no value");
+                                "unknown option, or it takes no value");
         else
             rc = take_option(option, request);
     }
     if (rc >= 0 || optind == argc)
         return rc;
-    return usage_complain(argv[optind], "no arguments are taken");
+    return usage_complain(argv[optind], "unexpected argument");
 }
 
 /* The service that reads it again has another working directory. NULL: that is not known. */
@@ -114,7 +114,7 @@ static int serve_config(const char *file, struct agent_config *config)
     int rc;
 
     if (!path)
-        log_line(LOG_ERRORS, "cannot tell where %s is: %s (give its whole path)", file,
+        log_line(LOG_ERRORS, "cannot find the full path of %s: %s (give an absolute path)", file,
                  strerror(errno));
     rc = path ? agent_run(path, config) : LOOP_FAILED;
     free(path);

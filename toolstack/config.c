@@ -249,7 +249,7 @@ static int check_encoding(const struct reader *reader, const char *text, size_t 
     unsigned long line = foreign_line(text);
 
     if (memchr(text, '\0', size))
-        return refuse(reader, 0, "is not a text file (it holds a NUL)");
+        return refuse(reader, 0, "is not a text file (it contains a NUL byte)");
     if (strncmp(text, "\xef\xbb\xbf", 3) == 0)
         return refuse(reader, 1, "begins with a byte order mark, which xl does not accept either "
                                  "(sed -i '1s/^\\xef\\xbb\\xbf//' removes it)");

@@ -50,11 +50,11 @@ run 0 vchan-frontend -t -c "${srcdir:?}/examples/frontend.conf"
 says "$srcdir/examples/frontend.conf: 3 channels"
 for word in --loud -zv --verbose=1; do
     run 2 vchan-frontend -q "$word"
-    [[ $err == 'vchan-frontend: "-'*'": no such option, or it takes no value (see vchan-frontend --help)' ]] ||
+    [[ $err == 'vchan-frontend: "-'*'": unknown option, or it takes no value (see vchan-frontend --help)' ]] ||
         fail "complained: $err"
 done
 run 2 vchan-frontend more
-complains 'vchan-frontend: "more": no arguments are taken (see vchan-frontend --help)'
+complains 'vchan-frontend: "more": unexpected argument (see vchan-frontend --help)'
 run 2 vchan-frontend -c
 complains 'vchan-frontend: "-c": needs a value (see vchan-frontend --help)'
 
@@ -80,7 +80,7 @@ part "channels that come later, and go"
 agent_config "name=one, connection=socket, path=$work/one" \
     "name=late, connection=socket, path=$work/late"
 kill -HUP "$agent"
-hears "read $work/frontend.conf"
+hears "reread $work/frontend.conf"
 opens "$work/one"
 run 0 xl-vchan attach guest "name=late,connection=echo"
 hears "late: Connected"
@@ -102,11 +102,11 @@ talks "$work/two"
 echo 'vchan = [ "name=two" ' > "$work/frontend.conf"
 kill -HUP "$agent"
 hears 'key "connection": missing'
-[[ $line == *"(all stays as it was)" ]] || fail "said: $line"
+[[ $line == *"(keeping the old configuration)" ]] || fail "said: $line"
 talks "$work/late"
 agent_config "name=one, connection=socket, path=$work/one"
 kill -HUP "$agent"
-hears "read $work/frontend.conf"
+hears "reread $work/frontend.conf"
 vanishes "$work/late"
 vanishes "$work/two"
 out=$(in_domain guest vchan cat two <<< free) || fail "vchan cat: exit code $?"
@@ -132,7 +132,7 @@ wait "$listener"
 hears "two: Closed"
 echo 'vchan = []' > "$work/frontend.conf"
 kill -HUP "$agent"
-hears "read $work/frontend.conf"
+hears "reread $work/frontend.conf"
 
 part "a program that has the channel first"
 mkfifo "$work/say"

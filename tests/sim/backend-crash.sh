@@ -192,12 +192,12 @@ run 1 vchan-backend
 complains "vchan-backend: cannot lock /run/pvchan: another vchan-backend runs in this domain"
 for word in --loud -zv --verbose=1; do
     run 2 vchan-backend -q "$word"
-    [[ $err == 'vchan-backend: "-'*'": no such option, or it takes no value (see vchan-backend --help)' ]] ||
+    [[ $err == 'vchan-backend: "-'*'": unknown option, or it takes no value (see vchan-backend --help)' ]] ||
         fail "complained: $err"
 done
 [[ $err == *'"-v"'* ]] || fail "complained: $err"
 run 2 vchan-backend more
-complains 'vchan-backend: "more": no arguments are taken (see vchan-backend --help)'
+complains 'vchan-backend: "more": unexpected argument (see vchan-backend --help)'
 
 part "the next service, while the last command of the one before has not ended: neither disturbs the other"
 run 0 xl-vchan attach guest "name=slow, connection=exec, user=root, command=trap '' TERM; echo up; until [ -e $work/go ]; do sleep 0.05; done"

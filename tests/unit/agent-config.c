@@ -80,10 +80,10 @@ END_TEST
 static const struct {
     const char *text, *why;
 } faults[] = {
-    {"name = \"guest\"\n", "1: unknown setting \"name\" (there is only vchan)"},
-    {"vchan += []", "1: \"+\" instead of \"=\" behind vchan"},
+    {"name = \"guest\"\n", "1: unknown setting \"name\" (vchan is the only setting)"},
+    {"vchan += []", "1: \"+\" instead of \"=\" after vchan"},
     {"\nVCHAN = []", "2: \"V\" instead of a setting"},
-    {"vchan", "1: the end of the file instead of \"=\" behind vchan"},
+    {"vchan", "1: the end of the file instead of \"=\" after vchan"},
     {"vchan =\n[]", "1: the end of the line instead of \"[\" (write vchan = [ \"name=NAME, ...\" ])"},
     {"vchan = \"name=x\"",
      "1: \"\"\" instead of \"[\" (write vchan = [ \"name=NAME, ...\" ])"},
@@ -92,13 +92,13 @@ static const struct {
     {"vchan = [\n", "2: the end of the file instead of an entry (write \"name=NAME, ...\") or \"]\""},
     {"vchan = [,]", "1: \",\" instead of an entry (write \"name=NAME, ...\") or \"]\""},
     {"vchan = [ \"name=x, connection=echo\" \"name=y, connection=echo\" ]",
-     "1: \"\"\" instead of \",\" or \"]\" behind an entry"},
-    {"vchan = [ \"name=x\n", "1: a string has no end (\" is missing)"},
-    {"vchan = [ 'name=x\\", "1: a backslash in a string has \\, \" or ' behind it"},
-    {"vchan = [ 'name=x\\n' ]", "1: a backslash in a string has \\, \" or ' behind it"},
+     "1: \"\"\" instead of \",\" or \"]\" after an entry"},
+    {"vchan = [ \"name=x\n", "1: unterminated string (\" is missing)"},
+    {"vchan = [ 'name=x\\", "1: a backslash in a string must be followed by \\, \" or '"},
+    {"vchan = [ 'name=x\\n' ]", "1: a backslash in a string must be followed by \\, \" or '"},
     {"vchan = []\nvchan = []", "2: vchan is set twice"},
-    {"vchan = [] vchan = []", "1: \"v\" behind a setting"},
-    {"vchan = [] \x01", "1: a byte 0x01 behind a setting"},
+    {"vchan = [] vchan = []", "1: unexpected \"v\" after a setting"},
+    {"vchan = [] \x01", "1: unexpected byte 0x01 after a setting"},
     {"vchan = [ \"name=x, connection=echo\",\n \"name=x, connection=app\" ]",
      "2: vchan entry 2: key \"name\": \"x\" is the name of an earlier entry"},
     {"vchan = [ \"name=x\" ]", "1: vchan entry 1: key \"connection\": missing "
@@ -146,7 +146,7 @@ END_TEST
 START_TEST(no_text)
 {
     ck_assert_int_eq(read_text("vchan = []\0", 11), -EINVAL);
-    ck_assert_ptr_nonnull(strstr(why, ": is not a text file (it holds a NUL)"));
+    ck_assert_ptr_nonnull(strstr(why, ": is not a text file (it contains a NUL byte)"));
     ck_assert_int_eq(agent_config_read("/nonexistent", &config, why), -ENOENT);
     ck_assert_str_eq(why, "/nonexistent: No such file or directory");
     ck_assert_int_eq(agent_config_read("/tmp", &config, why), -EISDIR);

@@ -513,7 +513,7 @@ START_TEST(a_file_with_a_nul_is_refused)
     struct config config;
     char why[CONFIG_WHY_MAX], expected[CONFIG_WHY_MAX];
 
-    expand("@: is not a text file (it holds a NUL)", expected, sizeof(expected));
+    expand("@: is not a text file (it contains a NUL byte)", expected, sizeof(expected));
     file_write("name='a'\0\n", 10);
     ck_assert_int_eq(config_read(file, "", &config, why), -EINVAL);
     ck_assert_str_eq(why, expected);
