@@ -225,7 +225,7 @@ int cat_run(const struct options *options, int argc, char **argv)
     code = target_open(options, argc, argv, &channel);
     if (code == EXIT_DONE) {
         cat = cat_make(options, channel);
-        code = cat ? cat_until_over(cat) : complain(EXIT_LOCAL, "no memory");
+        code = cat ? cat_until_over(cat) : complain(EXIT_LOCAL, "out of memory");
         free(cat);
         pvchan_close(channel);
     }

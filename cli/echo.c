@@ -198,7 +198,7 @@ int echo_run(const struct options *options, int argc, char **argv)
         return target_complain(options, &words, 0, rc);
     stop_catch();
     echo.lines = calloc((size_t)words.count, sizeof(*echo.lines));
-    code = echo.lines ? echo_all(&echo) : complain(EXIT_LOCAL, "no memory");
+    code = echo.lines ? echo_all(&echo) : complain(EXIT_LOCAL, "out of memory");
     pvchan_group_close(echo.group);
     free(echo.lines);
     if (stop_came() && options->target == TARGET_SERVER)

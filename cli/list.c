@@ -46,7 +46,7 @@ static void fill_peer(const struct channel_view *view, char *cell)
 static void fill_error(const struct channel_view *view, char *cell)
 {
     bool both = view->frontend_error[0] && view->backend_error[0];
-    const char *none = view->peer_state == XenbusStateUnknown ? "the other side is not there" : "-";
+    const char *none = view->peer_state == XenbusStateUnknown ? "the peer is not there" : "-";
 
     if (both)
         snprintf(cell, CELL_BYTES, "frontend: %s; backend: %s", view->frontend_error,
@@ -156,10 +156,11 @@ int list_run(const struct options *options, int argc, char **argv)
     int rc;
 
     if (argc > 0)
-        return complain(EXIT_USAGE, "list: \"%s\": no arguments are taken", argv[0]);
+        return complain(EXIT_USAGE, "list: \"%s\": unexpected argument", argv[0]);
     rc = store_open(&store);
     if (rc < 0)
-        return complain(EXIT_LOCAL, "cannot connect to xenstore: %s (no Xen, or not root?)",
+        return complain(EXIT_LOCAL,
+                        "cannot connect to xenstore: %s (run it as root in a Xen domain)",
                         strerror(-rc));
     rc = channels_list(store, &views, &count);
     store_close(store);

@@ -15,17 +15,17 @@
 
 static const struct command commands[] = {
     {"cat", "[OPTION...] " CHANNEL,
-     "send standard input and write what comes to standard output\n"
-     "  --timeout SECS      wait at most so long for the other side\n"
-     "  -t, --linger SECS   --client, --server: after the end of input, how long the other side\n"
-     "                      may be silent before the channel is closed (0.5, or 10 if it has\n"
+     "connect standard input and output to a channel\n"
+     "  --timeout SECS      wait at most so long for the peer\n"
+     "  -t, --linger SECS   with --client, --server: after the end of input, close the channel\n"
+     "                      once the peer has been silent for so long (0.5, or 10 if it has\n"
      "                      not answered)\n"
      "  --read-ring SIZE, --write-ring SIZE\n"
-     "                      --server: sizes of the rings (64K)",
+     "                      with --server: sizes of the rings (64K)",
      "csTtrw", cat_run},
     {"echo", "[OPTION...] " CHANNELS,
-     "send back what comes on each channel; with --server, to one client after the other\n"
-     "  --once              --server: one client only\n"
+     "send back what each channel receives; with --server, serve one client after the other\n"
+     "  --once              with --server: one client only\n"
      "  --timeout SECS, --read-ring SIZE, --write-ring SIZE   as for cat",
      "csTrwo", echo_run},
     {"list", "[--json]", "show the channels of this domain", "j", list_run},
@@ -98,8 +98,7 @@ int main(int argc, char **argv)
     descriptor_open_standard();
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2)
-        return complain(EXIT_USAGE,
-                        "a command is needed: cat, echo, list or wait (see vchan help)");
+        return complain(EXIT_USAGE, "missing command: cat, echo, list or wait (see vchan help)");
     if (is(argv[1], "help", "--help") || strcmp(argv[1], "-h") == 0)
         return help(argc - 2, argv + 2);
     if (is(argv[1], "--version", "version")) {

@@ -131,7 +131,7 @@ static int apply(const struct command *command, const struct row *row, struct op
 {
     if (row->set(options, optarg) == 0)
         return 0;
-    complain(EXIT_USAGE, "%s: --%s \"%s\": give %s", command->name, row->option.name, optarg,
+    complain(EXIT_USAGE, "%s: --%s \"%s\": expected %s", command->name, row->option.name, optarg,
              row->wants);
     return -1;
 }
@@ -146,7 +146,7 @@ static int check_forms(const struct command *command, unsigned int given,
     for (size_t i = 0; i < ROWS; i++) {
         if (!(given & 1u << i) || rows[i].forms & 1u << options->target)
             continue;
-        complain(EXIT_USAGE, "%s: --%s does not go with %s (see vchan help %s)", command->name,
+        complain(EXIT_USAGE, "%s: --%s cannot be used with %s (see vchan help %s)", command->name,
                  rows[i].option.name, forms[options->target], command->name);
         return -1;
     }
@@ -156,7 +156,7 @@ static int check_forms(const struct command *command, unsigned int given,
 static int complain_option(const struct command *command, int letter, const char *word)
 {
     complain(EXIT_USAGE, "%s: %s \"%s\" (see vchan help %s)", command->name,
-             letter == '?' ? "unknown option" : "a value is needed for", word, command->name);
+             letter == '?' ? "unknown option" : "missing value for", word, command->name);
     return -1;
 }
 

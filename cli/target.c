@@ -30,22 +30,22 @@ int target_parse(const struct options *options, int argc, char **argv, struct ta
     *words = (struct target_words){.paths = argv + skip, .count = argc - skip};
     if (words->count < 1)
         return complain(EXIT_USAGE, skip == 0
-                                        ? "a channel is needed: a name, or --client or --server "
-                                          "with DOMID and PATH (see vchan list, vchan help)"
-                                        : "DOMID and PATH are needed (see vchan help)");
+                                        ? "missing channel: a name, or --client or --server with "
+                                          "DOMID and PATH (see vchan list, vchan help)"
+                                        : "missing DOMID and PATH (see vchan help)");
     if (skip == 1 && parse_number(argv[0], DOMID_FIRST_RESERVED - 1, &words->domid) < 0)
-        return complain(EXIT_USAGE, "\"%s\": a domain id is needed", argv[0]);
+        return complain(EXIT_USAGE, "\"%s\" is not a domain id", argv[0]);
     for (int i = 0; i < words->count && code == EXIT_DONE; i++)
         code = check_path(options, words, words->paths[i]);
     return code;
 }
 
 #define NO_XEN                                                                                     \
-    "no Xen devices or no xenstore here, or not for this user "                                    \
+    "Xen devices or xenstore are missing, or not accessible to this user "                         \
     "(modprobe xen-gntalloc xen-gntdev xen-evtchn)"
 
 #define NO_GRANTS                                                                                  \
-    "the kernel grants no more pages (raise /sys/module/xen_gntalloc/parameters/limit, or take "   \
+    "the kernel grants no more pages (raise /sys/module/xen_gntalloc/parameters/limit, or use "    \
     "smaller rings)"
 
 /* Why a channel of each kind cannot be opened, for errors whose own text says too little. */
@@ -57,20 +57,20 @@ static const struct cause {
     {-ENOENT, "no channel of that name in this domain (see vchan list)",
      "the node ring-ref is missing"},
     {-ENODEV, NO_XEN, NO_XEN},
-    {-EINVAL, "not a channel's name, or its nodes make no sense",
-     "the keys are no numbers, or the page is not granted to this domain"},
+    {-EINVAL, "not a valid channel name, or its nodes are invalid",
+     "the keys are not numbers, or the page is not granted to this domain"},
     {-ENOTUNIQ, "several domains have a channel of that name (write DOMID/NAME)", NULL},
     {-EBUSY, "another process has it open",
-     "another client has it, or the server is gone and left its keys"},
-    {-ETIMEDOUT, "the other side did not come in time (see vchan list)",
-     "nothing was offered there in time"},
-    {-ECONNREFUSED, "the other side refused (its error: vchan list)", NULL},
-    {-ECONNRESET, "the other side went away", NULL},
+     "another client is connected, or the server is gone and left its keys"},
+    {-ETIMEDOUT, "the peer did not connect in time (see vchan list)",
+     "no server offered it in time"},
+    {-ECONNREFUSED, "the peer refused (see its error in vchan list)", NULL},
+    {-ECONNRESET, "the peer went away", NULL},
     {-ENOSPC, NO_GRANTS, NO_GRANTS},
     {-EACCES, "no permission for Xen's devices or xenstore",
      "no permission for Xen's devices or the path"},
-    {-EPROTO, "the other side's shared page makes no sense", "the shared page makes no sense"},
-    {-ELOOP, "both ends are this domain", "both ends would be this domain"},
+    {-EPROTO, "the peer's shared page is invalid", "the shared page is invalid"},
+    {-ELOOP, "both ends are this domain", "both ends are this domain"},
     {-ENAMETOOLONG, "the name is too long", "the path is too long"},
 };
 
@@ -160,11 +160,11 @@ static int explain_named(const char *path, int error)
         return 0;
     if (view.peer_state == XenbusStateUnknown)
         return complain(EXIT_OPEN,
-                        "cannot open \"%s\": the other side, in domain %u, is not there any more "
-                        "(the host has to detach it and attach it again)",
+                        "cannot open \"%s\": the backend in domain %u is gone "
+                        "(detach and attach the channel again in the toolstack domain)",
                         path, view.peer);
     if (view.backend_error[0])
-        return complain(EXIT_OPEN, "cannot open \"%s\": the other side refused: %s", path,
+        return complain(EXIT_OPEN, "cannot open \"%s\": the backend refused: %s", path,
                         view.backend_error);
     return 0;
 }
@@ -194,7 +194,7 @@ int target_open(const struct options *options, int argc, char **argv, struct pvc
     if (rc != EXIT_DONE)
         return rc;
     if (words.count > 1)
-        return complain(EXIT_USAGE, "\"%s\": there can be one channel only (see vchan help)",
+        return complain(EXIT_USAGE, "\"%s\": only one channel can be given (see vchan help)",
                         words.paths[1]);
     do
         rc = open_one(options, &words, channel);
@@ -210,10 +210,10 @@ int channel_complain(const char *which, int error)
         int error, code;
         const char *text;
     } rows[] = {
-        {-ECONNRESET, EXIT_PEER, "the other side failed or died (its error: vchan list)"},
-        {-EPIPE, EXIT_PEER, "the other side closed before it took all that was sent"},
-        {-EPROTO, EXIT_CORRUPT, "the other side corrupted the ring"},
-        {-ETIMEDOUT, EXIT_TIME, "the other side did not come in time"},
+        {-ECONNRESET, EXIT_PEER, "the peer failed or died (see its error in vchan list)"},
+        {-EPIPE, EXIT_PEER, "the peer closed before it took all that was sent"},
+        {-EPROTO, EXIT_CORRUPT, "the peer corrupted the ring"},
+        {-ETIMEDOUT, EXIT_TIME, "the peer did not connect in time"},
     };
     const char *colon = which ? ": " : "";
 

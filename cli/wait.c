@@ -79,7 +79,7 @@ static int wait_complain(const char *name, const struct options *options, int rc
                         xenbus_state_name(options->state));
     case -ENOENT:
         return complain(EXIT_TIME,
-                        "\"%s\" did not become %s in time: there is none of that name "
+                        "\"%s\" did not become %s in time: no channel has that name "
                         "(see vchan list)",
                         name, xenbus_state_name(options->state));
     case -ENOTUNIQ:
@@ -98,12 +98,13 @@ int wait_run(const struct options *options, int argc, char **argv)
     int rc;
 
     if (argc != 1)
-        return complain(EXIT_USAGE, "wait: the name of one channel is needed");
+        return complain(EXIT_USAGE, "wait: expected the name of one channel");
     if (!channels_name_valid(argv[0]))
-        return complain(EXIT_USAGE, "wait: \"%s\" is not a channel's name", argv[0]);
+        return complain(EXIT_USAGE, "wait: \"%s\" is not a valid channel name", argv[0]);
     rc = store_open(&store);
     if (rc < 0)
-        return complain(EXIT_LOCAL, "cannot connect to xenstore: %s (no Xen, or not root?)",
+        return complain(EXIT_LOCAL,
+                        "cannot connect to xenstore: %s (run it as root in a Xen domain)",
                         strerror(-rc));
     stop_catch();
     rc = wait_state(store, &known, argv[0], options);

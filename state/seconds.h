@@ -5,7 +5,7 @@
 #ifndef STATE_SECONDS_H
 #define STATE_SECONDS_H
 
-/* What parse_seconds() takes, for messages: "--timeout "x": give " SECONDS_WANTED. */
+/* What parse_seconds() takes, for messages: "--timeout "x": expected " SECONDS_WANTED. */
 #define SECONDS_WANTED "a number of seconds, such as 10 or 0.5, or inf"
 
 /*

@@ -51,7 +51,7 @@ bool command_seconds(const struct command *command, const char *option, int *ms)
 {
     if (parse_seconds(optarg, ms) == 0)
         return true;
-    command_usage(command, "%s \"%s\": give " SECONDS_WANTED, option, optarg);
+    command_usage(command, "%s \"%s\": expected " SECONDS_WANTED, option, optarg);
     return false;
 }
 

@@ -81,7 +81,7 @@ kill -9 "$backend"
 backend_end 137
 xenstore-rm "/local/domain/0/backend/vchan/$(xl domid guest)/1"
 ends 5
-complains "vchan: the other side failed or died (its error: vchan list)"
+complains "vchan: the peer failed or died (see its error in vchan list)"
 [[ $(xl-vchan list guest) == *"the backend's directory is gone"* ]] || fail "list: $(xl-vchan list guest)"
 run 0 xl-vchan detach --force guest exec
 backend_start -v

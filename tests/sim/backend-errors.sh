@@ -50,7 +50,7 @@ run 0 xl-vchan detach guest again
 part "a connection that fails"
 run 0 xl-vchan attach guest name=connect connection=connect path="$work/later"
 run 3 xensim exec guest vchan cat connect
-complains 'vchan: cannot open "connect": the other side refused: cannot connect to its path: No such file or directory'
+complains 'vchan: cannot open "connect": the backend refused: cannot connect to its path: No such file or directory'
 await "connect: cannot connect to its path: No such file or directory (connect $work/later)"
 await "connect: Closed"
 [[ $line == *"connect: Closed" ]] || fail "the cause comes twice: $line"
@@ -74,7 +74,7 @@ part "commands"
 run 0 xl-vchan attach guest name=fails connection=exec user=root "command=echo oops >&2; echo out; exit 3"
 run 5 xensim exec guest vchan cat fails < /dev/null
 says out
-complains "vchan: the other side failed or died (its error: vchan list)"
+complains "vchan: the peer failed or died (see its error in vchan list)"
 await "fails: command: oops"
 await "fails: command exited with status 3 (exec user=root echo oops >&2; echo out; exit 3)"
 await "fails: Closed"

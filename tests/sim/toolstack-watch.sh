@@ -81,7 +81,7 @@ for command in "wait --timeout 0.05 web app" "watch --timeout 0.05 --until gone 
     run 3 xl-vchan $command
 done
 run 2 xl-vchan wait --timeout 1s web app
-complains 'xl-vchan: wait: --timeout "1s": give a number of seconds, such as 10 or 0.5, or inf (usage: xl-vchan wait [--timeout SECS] DOMAIN NAME [STATE])'
+complains 'xl-vchan: wait: --timeout "1s": expected a number of seconds, such as 10 or 0.5, or inf (usage: xl-vchan wait [--timeout SECS] DOMAIN NAME [STATE])'
 
 part "all JSON is JSON, and what cannot be written is an error"
 xenstore-write "/local/domain/0/backend/vchan/$(xl domid web)/1/error" $'a "b" \\ c/d \303\244\t'

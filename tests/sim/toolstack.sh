@@ -226,7 +226,7 @@ refuses 'attach web: "user=nobody" is behind command=, which goes last (quote a 
 for option in "create --wait" "attach --wait" "detach --wait" "apply --wait" "watch --timeout" "wait --timeout"; do
     for seconds in 1s 0.1234 -1; do
         run 2 xl-vchan $option $seconds web x
-        contains "xl-vchan: ${option% *}: ${option#* } \"$seconds\": give a number of seconds, such as 10 or 0.5, or inf (usage: "
+        contains "xl-vchan: ${option% *}: ${option#* } \"$seconds\": expected a number of seconds, such as 10 or 0.5, or inf (usage: "
     done
 done
 refuses 'detach web: it has no channel "x" (see xl-vchan list)' xl-vchan detach web x

@@ -43,36 +43,36 @@ while IFS='|' read -r args text; do
     run 2 vchan $args
     complains "vchan: $text"
 done << 'END'
-|a command is needed: cat, echo, list or wait (see vchan help)
+|missing command: cat, echo, list or wait (see vchan help)
 dog|"dog": no such command (see vchan help)
-cat|a channel is needed: a name, or --client or --server with DOMID and PATH (see vchan list, vchan help)
-cat a b|"b": there can be one channel only (see vchan help)
-echo|a channel is needed: a name, or --client or --server with DOMID and PATH (see vchan list, vchan help)
+cat|missing channel: a name, or --client or --server with DOMID and PATH (see vchan list, vchan help)
+cat a b|"b": only one channel can be given (see vchan help)
+echo|missing channel: a name, or --client or --server with DOMID and PATH (see vchan list, vchan help)
 echo --client 1 /a b|"b": --client needs an absolute path (/local/domain/1/b)
-cat --client x|DOMID and PATH are needed (see vchan help)
-cat --client x y|"x": a domain id is needed
-cat --server 99999 y|"99999": a domain id is needed
+cat --client x|missing DOMID and PATH (see vchan help)
+cat --client x y|"x" is not a domain id
+cat --server 99999 y|"99999" is not a domain id
 cat --loud x|cat: unknown option "--loud" (see vchan help cat)
-cat --timeout|cat: a value is needed for "--timeout" (see vchan help cat)
-cat --timeout -1 x|cat: --timeout "-1": give a number of seconds, such as 10 or 0.5, or inf
-cat --read-ring 2M x|cat: --read-ring "2M": give bytes, such as 4096, 64K or 1M, at most 1M
-cat --read-ring 4K x|cat: --read-ring does not go with a NAME (see vchan help cat)
-cat --write-ring 4K --client 1 /x|cat: --write-ring does not go with --client (see vchan help cat)
-cat -t 1 x|cat: --linger does not go with a NAME (see vchan help cat)
-cat --client --server 1 x|cat: --client does not go with --server (see vchan help cat)
-echo --once x|echo: --once does not go with a NAME (see vchan help echo)
+cat --timeout|cat: missing value for "--timeout" (see vchan help cat)
+cat --timeout -1 x|cat: --timeout "-1": expected a number of seconds, such as 10 or 0.5, or inf
+cat --read-ring 2M x|cat: --read-ring "2M": expected bytes, such as 4096, 64K or 1M, at most 1M
+cat --read-ring 4K x|cat: --read-ring cannot be used with a NAME (see vchan help cat)
+cat --write-ring 4K --client 1 /x|cat: --write-ring cannot be used with --client (see vchan help cat)
+cat -t 1 x|cat: --linger cannot be used with a NAME (see vchan help cat)
+cat --client --server 1 x|cat: --client cannot be used with --server (see vchan help cat)
+echo --once x|echo: --once cannot be used with a NAME (see vchan help echo)
 cat --client 7 data/x|"data/x": --client needs an absolute path (/local/domain/7/data/x)
 cat --json x|cat: unknown option "--json" (see vchan help cat)
-wait --state connect x|wait: --state "connect": give a state, such as Connected or Closed
-wait a/b|wait: "a/b" is not a channel's name
-list all|list: "all": no arguments are taken
+wait --state connect x|wait: --state "connect": expected a state, such as Connected or Closed
+wait a/b|wait: "a/b" is not a valid channel name
+list all|list: "all": unexpected argument
 END
 
 part "3: cannot be opened"
 run 3 "${cat[@]}" nothing
 complains 'vchan: cannot open "nothing": no channel of that name in this domain (see vchan list)'
 run 3 "${cat[@]}" "a b"
-complains "vchan: cannot open \"a b\": not a channel's name, or its nodes make no sense"
+complains "vchan: cannot open \"a b\": not a valid channel name, or its nodes are invalid"
 run 3 vchan cat app
 complains 'vchan: cannot open "app": several domains have a channel of that name (write DOMID/NAME)'
 "${cat[@]}" held <&"$open" 2> "$work/held" &
@@ -83,17 +83,17 @@ complains 'vchan: cannot open "held": another process has it open'
 run 3 vchan cat echo
 complains 'vchan: cannot open "echo": vchan-backend serves it (connection=echo)'
 run 3 vchan cat --client 0 /local/domain/0/data/x
-complains "vchan: cannot connect to /local/domain/0/data/x (domain 0): both ends would be this domain"
+complains "vchan: cannot connect to /local/domain/0/data/x (domain 0): both ends are this domain"
 in_domain guest xenstore-write data/x/ring-ref abc data/x/event-channel 1
 run 3 vchan cat --client "$guest" "/local/domain/$guest/data/x"
-complains "vchan: cannot connect to /local/domain/$guest/data/x (domain $guest): the keys are no numbers, or the page is not granted to this domain"
+complains "vchan: cannot connect to /local/domain/$guest/data/x (domain $guest): the keys are not numbers, or the page is not granted to this domain"
 in_domain guest xenstore-write data/x/ring-ref 8 data/x/event-channel 4000
 run 3 vchan cat --client "$guest" "/local/domain/$guest/data/x"
-complains "vchan: cannot connect to /local/domain/$guest/data/x (domain $guest): another client has it, or the server is gone and left its keys"
+complains "vchan: cannot connect to /local/domain/$guest/data/x (domain $guest): another client is connected, or the server is gone and left its keys"
 in_domain guest xenstore-rm data/x
 
 run 3 env -i PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH:-}" vchan cat echo
-complains 'vchan: cannot open "echo": no Xen devices or no xenstore here, or not for this user (modprobe xen-gntalloc xen-gntdev xen-evtchn)'
+complains 'vchan: cannot open "echo": Xen devices or xenstore are missing, or not accessible to this user (modprobe xen-gntalloc xen-gntdev xen-evtchn)'
 
 part "3: a limit is reached, and it says which"
 run 0 xensim limit guest 0
@@ -114,16 +114,16 @@ in_domain guest xenstore-rm data/many
 
 part "4: time"
 run 4 "${cat[@]}" --timeout 0.2 app
-complains 'vchan: cannot open "app": the other side did not come in time (see vchan list)'
+complains 'vchan: cannot open "app": the peer did not connect in time (see vchan list)'
 run 4 vchan cat --timeout 0.2 --client "$guest" "/local/domain/$guest/data/x"
-complains "vchan: cannot connect to /local/domain/$guest/data/x (domain $guest): nothing was offered there in time"
+complains "vchan: cannot connect to /local/domain/$guest/data/x (domain $guest): no server offered it in time"
 run 4 xensim exec guest vchan cat --timeout 0.2 --server 0 data/x < /dev/null
-complains "vchan: the other side did not come in time"
+complains "vchan: the peer did not connect in time"
 run 4 vchan wait --timeout 0.2 "$guest/app"
 complains "vchan: \"$guest/app\" did not become Connected in time (see vchan list)"
 
 run 4 vchan wait --timeout 0.2 nothing
-complains 'vchan: "nothing" did not become Connected in time: there is none of that name (see vchan list)'
+complains 'vchan: "nothing" did not become Connected in time: no channel has that name (see vchan list)'
 
 part "names of several domains, list and wait"
 run 0 xensim exec guest vchan wait --state connected --timeout 10 held
@@ -170,7 +170,7 @@ B=/local/domain/0/backend/vchan/$guest/5
 xenstore-write "$B/error" "cannot go on" "$B/state" 6
 wait "$holder"
 [ $? = 5 ] || fail "the holder's exit code"
-[ "$(cat "$work/held")" = "vchan: the other side failed or died (its error: vchan list)" ] ||
+[ "$(cat "$work/held")" = "vchan: the peer failed or died (see its error in vchan list)" ] ||
     fail "the holder: $(cat "$work/held")"
 backend_end 137
 in_domain guest vchan cat --server 0 --write-ring 1K data/x < "$work/data" 2> "$work/server" &
@@ -179,7 +179,7 @@ in_domain guest xenstore-watch -n 1 data/x > /dev/null
 run 1 sh -c '"$@" > /dev/full' sh vchan cat --client "$guest" "/local/domain/$guest/data/x" <&"$open"
 wait "$server"
 [ $? = 5 ] || fail "bytes that were not taken: exit code"
-[ "$(cat "$work/server")" = "vchan: the other side closed before it took all that was sent" ] ||
+[ "$(cat "$work/server")" = "vchan: the peer closed before it took all that was sent" ] ||
     fail "bytes that were not taken: $(cat "$work/server")"
 
 part "the caller's descriptors stay blocking"
@@ -224,10 +224,10 @@ driver=$(xl domid driver)
 run 0 xl-vchan attach guest "name=far, backend=driver"
 run 0 xl destroy driver
 run 0 xensim exec guest vchan list
-[[ $out == *$'\nfar '*" frontend  $driver "*"the other side is not there"* ]] || fail "list: $out"
+[[ $out == *$'\nfar '*" frontend  $driver "*"the peer is not there"* ]] || fail "list: $out"
 for i in 1 2; do # also what the first left there
     run 3 "${cat[@]}" --timeout 20 far
-    complains "vchan: cannot open \"far\": the other side, in domain $driver, is not there any more (the host has to detach it and attach it again)"
+    complains "vchan: cannot open \"far\": the backend in domain $driver is gone (detach and attach the channel again in the toolstack domain)"
 done
 
 part "output that cannot be written"
