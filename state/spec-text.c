@@ -35,9 +35,8 @@ static int complain_pair(const struct spec_build *build, char *text)
     text = trim(text);
     if (text[0] == '\0')
         return spec_refuse(build, "empty KEY=VALUE (an extra comma?)");
-    return spec_refuse(build,
-                       "\"%s\" is not KEY=VALUE (only command=, written last, may contain a comma)",
-                       text);
+    return spec_refuse(
+        build, "\"%s\" is not KEY=VALUE (only command=, written last, may contain a comma)", text);
 }
 
 /* Takes one KEY=VALUE off *cursor, which becomes NULL after the last. */

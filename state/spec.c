@@ -201,8 +201,7 @@ static int read_size(const struct spec_build *build, unsigned int key, const cha
     int rc = size_parse(value, RING_SIZE_MAX, &size);
 
     if (rc == -EINVAL)
-        return spec_refuse(build,
-                           "key \"%s\": \"%s\" is not a size (such as 4096, 64K or 1M)",
+        return spec_refuse(build, "key \"%s\": \"%s\" is not a size (such as 4096, 64K or 1M)",
                            name, value);
     if (rc < 0)
         return spec_refuse(build,

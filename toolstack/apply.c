@@ -187,7 +187,7 @@ static int run_apply(const struct command *command, int argc, char **argv)
         apply.force |= opt == 'f';
     }
     if (argc - optind < 1 || argc - optind > 2)
-        return command_usage(command, "wants a config file, and a DOMAIN at most");
+        return command_usage(command, "expected CONFIG and at most one DOMAIN");
     apply.file = argv[optind];
     apply.domain = argc - optind == 2 ? argv[optind + 1] : NULL;
     return apply_parsed(&apply);
@@ -196,14 +196,13 @@ static int run_apply(const struct command *command, int argc, char **argv)
 const struct command command_apply = {
     "apply", "[--json] [--dry-run] [--quiet] [--force] [--wait SECS] CONFIG [DOMAIN]",
     "Give a running domain the channels of a config file",
-    "Detaches what the file does not declare, attaches what is missing, attaches anew what "
-    "differs;\n"
-    "then prints that as diff does. Channels that are as declared are not touched. If anything "
-    "fails, what\n"
-    "there was is attached again.\n"
-    "  -j, --json       CONFIG (-: standard input) is a JSON array of channels as attach takes them\n"
-    "  -n, --dry-run    only print it\n"
-    "  -q, --quiet      do not print it\n"
-    "  -f, --force      detach whatever the backends do\n"
+    "Detaches channels that the file does not declare, attaches missing ones, and replaces those\n"
+    "that differ; then prints the changes, as diff does. Channels that are as declared are not\n"
+    "touched. If anything fails, the previous channels are attached again.\n"
+    "  -j, --json       CONFIG (-: standard input) is a JSON array of channels, as attach takes\n"
+    "                   them\n"
+    "  -n, --dry-run    only print the changes\n"
+    "  -q, --quiet      do not print the changes\n"
+    "  -f, --force      detach channels even if their backends do not close them\n"
     "  -w, --wait SECS  how long each backend may take to answer (default 10)\n",
     run_apply};

@@ -99,7 +99,8 @@ static bool has_command(const char *text)
     return place;
 }
 
-#define UNQUOTED "\"%s\" is behind command=, which goes last (quote a command with blanks)"
+#define UNQUOTED                                                                                   \
+    "\"%s\" follows command=, which must come last (quote a command that contains spaces)"
 
 /* One behind the command, or NULL: command=ls /tmp without quotes would run "ls, /tmp". */
 static const char *find_unquoted(int argc, char **argv)
@@ -130,8 +131,8 @@ static int attach_json(const char *domain, const char *file, int ms)
     if (config_read_json(file, &config, why) < 0)
         tool_say("attach %s: %s", domain, why);
     else if (config.count != 1)
-        tool_say("attach %s: one channel is attached at a time, not %zu (see xl-vchan help apply)",
-                 domain, config.count);
+        tool_say("attach %s: expected one channel, not %zu (see xl-vchan help apply)", domain,
+                 config.count);
     else
         code = attach_parsed(domain, &config.channels[0], ms);
     config_free(&config);
@@ -190,7 +191,7 @@ static int run_attach(const struct command *command, int argc, char **argv)
                              : json         ? "FILE"
                                             : "KEY=VALUE");
     if (json && argc - optind > 2)
-        return command_usage(command, "--json wants one FILE, not %d", argc - optind - 1);
+        return command_usage(command, "--json takes one FILE, not %d", argc - optind - 1);
     if (json)
         return attach_json(argv[optind], argv[optind + 1], ms);
     return attach_words(argv[optind], argc - optind - 1, argv + optind + 1, ms);
@@ -203,8 +204,8 @@ static int run_attach(const struct command *command, int argc, char **argv)
 const struct command command_attach = {
     "attach", "[--wait SECS] DOMAIN KEY=VALUE[,KEY=VALUE...]... | --json DOMAIN FILE",
     "Plug a channel into a running domain",
-    "  -j, --json       the channel is the JSON object in FILE (-: standard input), as list --json\n"
-    "                   has it\n"
+    "  -j, --json       read the channel as a JSON object from FILE (-: standard input), as\n"
+    "                   list --json prints it\n"
     "  -w, --wait SECS  how long the backend may take to answer (default 10)\n"
     "\n"
     "Keys, as in vchan= of a domain's config file, xl-vchan.cfg(5):\n" SPEC_FIELDS(KEY_LINE) //

@@ -27,10 +27,10 @@ int command_usage(const struct command *command, const char *format, ...)
 int command_bad_option(const struct command *command, int answer, char **argv)
 {
     if (answer == ':')
-        return command_usage(command, "%s: its argument is missing", argv[optind - 1]);
+        return command_usage(command, "%s: missing argument", argv[optind - 1]);
     if (optopt && !strchr(argv[optind - 1], optopt))
-        return command_usage(command, "-%c: no such option", optopt);
-    return command_usage(command, "%s: no such option", argv[optind - 1]);
+        return command_usage(command, "-%c: unknown option", optopt);
+    return command_usage(command, "%s: unknown option", argv[optind - 1]);
 }
 
 int command_take_json(const struct command *command, int argc, char **argv, bool *json)
@@ -67,7 +67,7 @@ int command_find_channel(struct tool *tool, const char *domain, const char *name
     }
     rc = device_find(tool->store, frontend, name, id);
     if (rc == -ENOENT)
-        tool_complain(tool, "it has no channel \"%s\" (see xl-vchan list)", name);
+        tool_complain(tool, "there is no channel \"%s\" (see xl-vchan list)", name);
     else if (rc < 0)
         tool_complain(tool, "%s", tool_why(rc));
     return rc;

@@ -137,8 +137,8 @@ int config_search(struct tool *tool, const struct config_dirs *dirs, const char 
     if (search.other[0] == '\0')
         return read_found(&search, config);
     tool_complain(tool,
-                  "it is declared in both %s and %s (keep one of them there, or say which with "
-                  "xl-vchan apply)",
+                  "the domain is declared in both %s and %s (remove one of them, or choose one "
+                  "with xl-vchan apply)",
                   search.path, search.other);
     return -ENOTUNIQ;
 }

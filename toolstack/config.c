@@ -98,12 +98,12 @@ int config_check_last(const struct config *config, char why[SPEC_WHY_MAX])
         const struct spec *other = &config->channels[i];
 
         if (strcmp(other->name, last->name) == 0) {
-            snprintf(why, SPEC_WHY_MAX, "key \"name\": \"%s\" is the name of entry %zu already",
+            snprintf(why, SPEC_WHY_MAX, "key \"name\": \"%s\" is already the name of entry %zu",
                      last->name, i + 1);
             return -EINVAL;
         }
         if (last->devid != SPEC_DEVID_ANY && other->devid == last->devid) {
-            snprintf(why, SPEC_WHY_MAX, "key \"devid\": %u is the devid of entry %zu already",
+            snprintf(why, SPEC_WHY_MAX, "key \"devid\": %u is already the devid of entry %zu",
                      last->devid, i + 1);
             return -EINVAL;
         }
@@ -194,7 +194,7 @@ static int check_key(const struct reader *reader, unsigned long line, const char
         return 0;
     if (*first)
         return refuse(reader, line,
-                      "vchan: is in line %lu already (write vchan += [ ... ] to add to that)",
+                      "vchan: already set in line %lu (write vchan += [ ... ] to add to it)",
                       *first);
     *first = line;
     return 0;

@@ -45,7 +45,7 @@ static int check_creation(struct creation *creation)
     int rc = 0;
 
     if (identity_by_name(&creation->tool, config->name, &creation->domid) == 0) {
-        tool_complain(&creation->tool, "there is a domain \"%s\" already", config->name);
+        tool_complain(&creation->tool, "domain \"%s\" already exists", config->name);
         return -EEXIST;
     }
     for (size_t i = 0; i < config->count && rc == 0; i++)
@@ -182,7 +182,7 @@ static int create(struct creation *creation)
     if (rc < 0)
         return rc;
     if (identity_by_name(&creation->tool, creation->config.name, &creation->domid) < 0) {
-        tool_complain(&creation->tool, "the domain is gone again");
+        tool_complain(&creation->tool, "the domain disappeared");
         return -ESRCH;
     }
     return furnish(creation);
@@ -305,7 +305,7 @@ static int run_with(const struct command *command, int argc, char **argv, char *
     argc -= optind;
     argv += optind;
     if (!sort_arguments(argc, argv))
-        return command_usage(command, "wants one config file");
+        return command_usage(command, "expected one config file");
     creation.file = argv[0];
     memcpy(xl, argv, (size_t)argc * sizeof(*argv));
     return create_file(&creation, argv + 1);
@@ -331,9 +331,9 @@ static int run_create(const struct command *command, int argc, char **argv)
 const struct command command_create = {
     "create", "[-p] [--wait SECS] [-deiq] CONFIG [SETTING=VALUE...]",
     "Create a domain with its channels",
-    "Runs xl create, plugs the channels of vchan= in CONFIG, and lets the domain run. If anything\n"
-    "fails, nothing stays.\n"
+    "Runs xl create, attaches the channels of vchan= in CONFIG, and unpauses the domain. If\n"
+    "anything fails, the domain is destroyed.\n"
     "  -p, --paused     leave the domain paused\n"
     "  -w, --wait SECS  how long each backend may take to answer (default 10)\n"
-    "  -d, -e, -i, -q   handed to xl create\n",
+    "  -d, -e, -i, -q   passed to xl create\n",
     run_create};

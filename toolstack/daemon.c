@@ -31,7 +31,7 @@ static int open_locks(struct daemon *daemon)
     daemon->reconcile.locks = rc;
     rc = record_try_lock(tool, daemon->reconcile.locks, RECORD_DAEMON);
     if (rc == -EBUSY)
-        tool_complain(tool, "another one runs already");
+        tool_complain(tool, "another daemon is already running");
     return rc;
 }
 
@@ -174,9 +174,8 @@ static int run_daemon(const struct command *command, int argc, char **argv)
 
 const struct command command_daemon = {
     "daemon", "[--config-dir DIR]...", "Keep the channels as they are declared",
-    "Runs in the foreground until SIGTERM; SIGHUP reads the config files again. Domains get the\n"
-    "channels that their config files declare, or that they had before a reboot or restore; what "
-    "dead\n"
-    "domains left is removed.\n"
+    "Runs in the foreground until SIGTERM; SIGHUP makes it reread the config files. Domains get\n"
+    "the channels that their config files declare, or that they had before a reboot or restore;\n"
+    "devices of dead domains are removed.\n"
     "  -c, --config-dir DIR  where config files are (default: /etc/xen and /etc/xen/auto)\n",
     run_daemon};

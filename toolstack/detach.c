@@ -97,7 +97,7 @@ static int run_detach(const struct command *command, int argc, char **argv)
             return EXIT_USAGE;
     }
     if (argc - optind != 2)
-        return command_usage(command, "wants a DOMAIN and the NAME of its channel");
+        return command_usage(command, "expected a DOMAIN and the NAME of its channel");
     detach.domain = argv[optind];
     detach.name = argv[optind + 1];
     return detach_parsed(&detach);
@@ -108,6 +108,6 @@ const struct command command_detach = {
     "NAME is the channel's name, or its Idx in xl-vchan list. DOMAIN may be the id of a domain "
     "that\n"
     "is gone, to remove what it left.\n"
-    "  -f, --force      remove it whatever the backend does\n"
+    "  -f, --force      remove it even if the backend does not close it\n"
     "  -w, --wait SECS  how long the backend may take to close it (default 10)\n",
     run_detach};

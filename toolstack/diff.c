@@ -41,13 +41,13 @@ static int run_diff(const struct command *command, int argc, char **argv)
     if (code)
         return code;
     if (argc - optind < 1 || argc - optind > 2)
-        return command_usage(command, "wants a config file, and a DOMAIN at most");
+        return command_usage(command, "expected CONFIG and at most one DOMAIN");
     return diff_parsed(argv[optind], argc - optind == 2 ? argv[optind + 1] : NULL, json);
 }
 
 const struct command command_diff = {"diff", "[--json] CONFIG [DOMAIN]",
                                      "Compare a domain with a config file",
-                                     "Prints what apply would do: + attach, - detach, ~ attach "
-                                     "anew. Exit code 3: there is something.\n"
+                                     "Prints what apply would do: + attach, - detach, ~ replace. "
+                                     "Exit code 3: they differ.\n"
                                      "  -j, --json  as a JSON array, described in xl-vchan(8)\n",
                                      run_diff};

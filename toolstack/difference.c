@@ -116,7 +116,7 @@ static int find_domain(struct tool *tool, const char *domain, struct differences
     int rc;
 
     if (!name) {
-        tool_complain(tool, "the file has no name= (say which DOMAIN is meant)");
+        tool_complain(tool, "the file has no name= (give a DOMAIN)");
         return -EINVAL;
     }
     /* What the file has is a name, be it of digits only. */
@@ -124,7 +124,7 @@ static int find_domain(struct tool *tool, const char *domain, struct differences
                 : identity_by_name(tool, name, &differences->domid);
     if (rc == 0 && tool_has_domain(tool, differences->domid))
         return 0;
-    tool_complain(tool, "there is no domain \"%s\" (xl-vchan create makes one)", name);
+    tool_complain(tool, "there is no domain \"%s\" (create it with xl-vchan create)", name);
     return -ENOENT;
 }
 
@@ -140,7 +140,7 @@ int differences_read(struct tool *tool, const char *file, bool json, const char 
     if (rc < 0)
         tool_say("%s", why);
     if (rc == 0 && !differences->want.declares) {
-        tool_say("%s: no vchan= key (vchan = [ ] is for no channels)", file);
+        tool_say("%s: no vchan= key (write vchan = [ ] for no channels)", file);
         rc = -EINVAL;
     }
     if (rc == 0)

@@ -50,8 +50,9 @@ static bool blame(const struct scene *scene, const char *what)
     char words[SERVICE_WORDS_MAX];
 
     if (service_is(scene, SERVICE_UP))
-        return say(scene, true, "%s: waits for vchan-backend in %s (if it stays so, see its log)",
-                   what, scene->view->backend);
+        return say(scene, true,
+                   "%s: waiting for vchan-backend in %s (if this persists, see its log)", what,
+                   scene->view->backend);
     if (is_programs(scene))
         return say(scene, true, "%s: the program in %s that opened it is gone", what,
                    scene->view->backend);
@@ -76,7 +77,8 @@ static bool is_delivering(const struct scene *scene)
 {
     return frontend_is_gone(scene) && scene->view->served == SERVED_YES &&
            scene->backend >= XenbusStateConnected && scene->backend != XenbusStateClosed &&
-           say(scene, false, "its domain is gone: the backend in %s delivers what it sent last",
+           say(scene, false,
+               "its domain is gone: the backend in %s is delivering what it sent last",
                scene->view->backend);
 }
 
@@ -106,7 +108,7 @@ static bool lost_part(const struct scene *scene)
 
     return (scene->view->texts[VIEW_FRONTEND_STATE][0] == '\0' ||
             scene->view->texts[VIEW_BACKEND_STATE][0] == '\0') &&
-           say(scene, true, "only a part of it is left (xl-vchan detach --force %u %u removes it)",
+           say(scene, true, "only part of it is left (xl-vchan detach --force %u %u removes it)",
                id->frontend, id->devid);
 }
 
@@ -141,7 +143,7 @@ static bool is_unplugged(const struct scene *scene)
                    id->frontend, id->devid);
     if (!scene->is_app || (scene->view->served == SERVED_NO && lost_program(scene)))
         return blame(scene, "being unplugged, but not closed");
-    return say(scene, false, "being unplugged: waits for the program in %s to close it",
+    return say(scene, false, "being unplugged: waiting for the program in %s to close it",
                scene->view->backend);
 }
 
@@ -150,7 +152,7 @@ static bool is_untaken(const struct scene *scene)
     if (scene->backend != XenbusStateInitialising)
         return false;
     if (scene->is_app)
-        return say(scene, false, "waits for a program in %s to open it", scene->view->backend);
+        return say(scene, false, "waiting for a program in %s to open it", scene->view->backend);
     return blame(scene, "no backend took it");
 }
 
@@ -158,9 +160,9 @@ static bool is_untaken(const struct scene *scene)
 static bool is_unserved(const struct scene *scene)
 {
     return scene->view->served == SERVED_NO &&
-           (scene->is_up || service_is(scene, SERVICE_STOPPED) ||
-            service_is(scene, SERVICE_DOWN) || lost_program(scene)) &&
-           blame(scene, "nobody serves it now");
+           (scene->is_up || service_is(scene, SERVICE_STOPPED) || service_is(scene, SERVICE_DOWN) ||
+            lost_program(scene)) &&
+           blame(scene, "no process serves it now");
 }
 
 /* It said why, which is shown beside. What it has never served has no statistics. */
@@ -171,17 +173,18 @@ static bool is_refused(const struct scene *scene)
     if (scene->is_app || scene->view->texts[VIEW_BACKEND_ERROR][0] == '\0')
         return false;
     if (scene->frontend == XenbusStateInitialised && scene->backend == XenbusStateInitWait)
-        return say(scene, false, "opened, but not connected: the backend in %s tells why", backend);
+        return say(scene, false, "opened, but not connected: the backend in %s reports why",
+                   backend);
     return scene->frontend == XenbusStateInitialising && scene->backend == XenbusStateClosed &&
            !scene->view->traffic.known &&
-           say(scene, false, "the backend in %s refuses it (mend that, then detach and attach it)",
-               backend);
+           say(scene, false,
+               "the backend in %s refuses it (fix the error, then detach and attach it)", backend);
 }
 
 static bool is_reattached(const struct scene *scene)
 {
     return scene->backend == XenbusStateReconfiguring &&
-           say(scene, false, "its backend in %s takes it up again", scene->view->backend);
+           say(scene, false, "the backend in %s is taking it over again", scene->view->backend);
 }
 
 /* What somebody has to do next, by the two states (doc/protocol.md, "Life of a device"). */
@@ -203,9 +206,9 @@ static bool waits_for_backend(const struct scene *scene)
 {
     static const struct turn turns[] = {
         {XenbusStateInitialised, XenbusStateInitWait, "opened, but not connected", "connect it"},
-        {XenbusStateInitialising, XenbusStateConnected, "the frontend begins anew", "follow"},
-        {XenbusStateInitialising, XenbusStateClosing, "the frontend begins anew", "follow"},
-        {XenbusStateInitialising, XenbusStateClosed, "the frontend begins anew", "follow"},
+        {XenbusStateInitialising, XenbusStateConnected, "the frontend is starting over", "follow"},
+        {XenbusStateInitialising, XenbusStateClosing, "the frontend is starting over", "follow"},
+        {XenbusStateInitialising, XenbusStateClosed, "the frontend is starting over", "follow"},
         {XenbusStateClosed, XenbusStateConnected, "the frontend has closed it", "close it, too"},
         {XenbusStateClosed, XenbusStateClosing, "the frontend has closed it", "close it, too"},
     };
@@ -215,7 +218,7 @@ static bool waits_for_backend(const struct scene *scene)
         return false;
     if (!scene->is_app)
         return blame(scene, turn->before);
-    return say(scene, false, "%s: waits for the program in %s to %s", turn->before,
+    return say(scene, false, "%s: waiting for the program in %s to %s", turn->before,
                scene->view->backend, turn->after);
 }
 
@@ -230,21 +233,21 @@ static bool is_paused(const struct scene *scene)
 static bool waits_for_frontend(const struct scene *scene)
 {
     static const struct turn turns[] = {
-        {XenbusStateInitialising, XenbusStateInitWait, "waits for a program in ", " to open it"},
+        {XenbusStateInitialising, XenbusStateInitWait, "waiting for a program in ", " to open it"},
         {XenbusStateConnected, XenbusStateInitWait,
-         "the backend begins anew: waits for the program in ", " to follow"},
+         "the backend is starting over: waiting for the program in ", " to follow"},
         {XenbusStateInitialised, XenbusStateClosing,
-         "the backend closes it: waits for the program in ", " to close it, too"},
+         "the backend is closing it: waiting for the program in ", " to close it, too"},
         {XenbusStateInitialised, XenbusStateClosed,
-         "the backend has closed it: waits for the program in ", " to close it, too"},
+         "the backend has closed it: waiting for the program in ", " to close it, too"},
         {XenbusStateConnected, XenbusStateClosing,
-         "the backend sends no more: waits for the program in ", " to close it, too"},
+         "the backend has finished sending: waiting for the program in ", " to close it, too"},
         {XenbusStateConnected, XenbusStateClosed,
-         "the backend has closed it: waits for the program in ", " to close it, too"},
-        {XenbusStateClosing, XenbusStateClosing, "being closed: waits for the program in ",
+         "the backend has closed it: waiting for the program in ", " to close it, too"},
+        {XenbusStateClosing, XenbusStateClosing, "being closed: waiting for the program in ",
          " to read what is left"},
         {XenbusStateClosing, XenbusStateClosed,
-         "the backend has closed it: waits for the program in ", " to read what is left"},
+         "the backend has closed it: waiting for the program in ", " to read what is left"},
         {XenbusStateClosed, XenbusStateClosed, "closed, until a program in ", " opens it again"},
         {XenbusStateClosed, XenbusStateInitWait, "closed, until a program in ", " opens it again"},
     };
@@ -257,7 +260,7 @@ static bool waits_for_frontend(const struct scene *scene)
 static bool is_half_closed(const struct scene *scene)
 {
     return scene->frontend == XenbusStateClosing && scene->backend == XenbusStateConnected &&
-           say(scene, false, "%s sends no more: the backend in %s has the rest to deliver",
+           say(scene, false, "%s has finished sending: the backend in %s is delivering the rest",
                scene->view->domain, scene->view->backend);
 }
 

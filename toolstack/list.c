@@ -68,7 +68,7 @@ static void fill_traffic(const struct traffic *traffic, struct row *row)
     traffic_short(traffic->counts[TRAFFIC_SENT], row->cells[COLUMN_SENT], CELL_MAX);
     view_time(traffic->counts[TRAFFIC_SINCE], row->cells[COLUMN_SINCE], CELL_MAX);
     snprintf(row->cells[COLUMN_PEER], CELL_MAX, "%s%s", view_text(traffic->peer),
-             traffic->counts[TRAFFIC_WAITING] ? " (another client waits)" : "");
+             traffic->counts[TRAFFIC_WAITING] ? " (another client is waiting)" : "");
 }
 
 static void fill_cells(const struct view *view, struct row *row)
@@ -246,7 +246,7 @@ static int run_list(const struct command *command, int argc, char **argv)
             return command_bad_option(command, opt, argv);
     }
     if (argc - optind > 1)
-        return command_usage(command, "wants one DOMAIN, or none");
+        return command_usage(command, "expected at most one DOMAIN");
     list.domain = argv[optind];
     setlocale(LC_CTYPE, "");
     return list_parsed(&list);
@@ -254,6 +254,6 @@ static int run_list(const struct command *command, int argc, char **argv)
 
 const struct command command_list = {
     "list", "[--long | --json] [DOMAIN]", "Show the channels of a domain, or of all",
-    "  -l, --long  what they moved and who is connected, in place of the plumbing\n"
+    "  -l, --long  show traffic and connected programs in place of ports and paths\n"
     "  -j, --json  as a JSON array with everything, described in xl-vchan(8)\n",
     run_list};

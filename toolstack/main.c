@@ -59,7 +59,7 @@ static int run_help(const struct command *command, int argc, char **argv)
     const struct command *topic;
 
     if (argc > 2)
-        return command_usage(command, "wants one COMMAND, or none");
+        return command_usage(command, "expected at most one COMMAND");
     if (argc < 2) {
         print_overview(stdout);
         return command_flush("help");

@@ -235,7 +235,7 @@ static int check_other_side(struct store *store, struct plug *plug)
     free(devids);
     if (rc > 0)
         snprintf(plug->why, sizeof(plug->why),
-                 "domain %u has it already, with domain %u as its backend "
+                 "domain %u already has it, with domain %u as its backend "
                  "(declare it on one side only)",
                  other.frontend, plug->id->frontend);
     return rc > 0 ? -EEXIST : rc;
@@ -383,7 +383,7 @@ static void complain_untaken(struct tool *tool, const char *name, const struct d
         tool_complain(tool, "channel \"%s\": the backend in %s refuses it: %s", name, domain,
                       error);
     else if (rc == -ESRCH)
-        tool_complain(tool, "channel \"%s\": somebody removed it, or its domain", name);
+        tool_complain(tool, "channel \"%s\": it or its domain has been removed", name);
     else
         tool_complain(tool, "channel \"%s\": %s", name, tool_why(rc));
 }
@@ -399,7 +399,7 @@ static void warn_unserved(struct tool *tool, const struct spec *channel, domid_t
         return;
     service_words(tool, backend, words);
     format_seconds(ms, seconds);
-    tool_complain(tool, "channel \"%s\": waits up to %s s: %s", channel->name, seconds, words);
+    tool_complain(tool, "channel \"%s\": waiting up to %s s: %s", channel->name, seconds, words);
 }
 
 int plug_await(struct tool *tool, const struct spec *channel, const struct device_id *id,

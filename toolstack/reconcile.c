@@ -128,7 +128,7 @@ static int bury(struct reconcile *reconcile, const struct device_id *id, const c
     } else {
         rc = clock_ms() >= grave->deadline;
     }
-    return rc > 0 ? remove_device(reconcile, id, channel, "removed, its domain is gone") : rc;
+    return rc > 0 ? remove_device(reconcile, id, channel, "removed: its domain is gone") : rc;
 }
 
 /* B is there, but its frontend has no such device. Read now: the look may be older than a plug. */
@@ -151,7 +151,7 @@ static int check_device(struct reconcile *reconcile, const struct device_id *id)
     if (!is_alive(reconcile, id->frontend) || is_leftover(reconcile, id))
         return bury(reconcile, id, channel);
     if (id->backend != DEVICE_BACKEND_UNKNOWN && !is_alive(reconcile, id->backend))
-        return remove_device(reconcile, id, channel, "removed, its backend's domain is gone");
+        return remove_device(reconcile, id, channel, "removed: its backend's domain is gone");
     return 0;
 }
 
@@ -394,7 +394,7 @@ static bool plug_missing(struct reconcile *reconcile, struct roster *roster,
 
     if (!backend_is_there(reconcile, channel)) {
         if (is_new)
-            say_channel(reconcile, channel->name, "waits for its backend's domain");
+            say_channel(reconcile, channel->name, "waiting for its backend's domain");
         return false;
     }
     if (plug_find_backend(reconcile->tool, channel, roster->frontend, &backend) < 0 ||
@@ -530,7 +530,7 @@ int reconcile_look(struct reconcile *reconcile)
     reconcile->domain_count = 0;
     snprintf(tool->doing, sizeof(tool->doing), "daemon");
     if (rc < 0)
-        tool_complain(tool, "cannot look at the domains: %s", tool_why(rc));
+        tool_complain(tool, "cannot list the domains: %s", tool_why(rc));
     return rc;
 }
 

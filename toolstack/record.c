@@ -35,8 +35,8 @@ const char *record_dir(void)
 
 static int complain(const struct tool *tool, const char *path, int error)
 {
-    tool_complain(tool, "cannot write %s: %s (it is where the channels are kept for a reboot)",
-                  path, strerror(error));
+    tool_complain(tool, "cannot write %s: %s (xl-vchan stores its records there)", path,
+                  strerror(error));
     return -error;
 }
 
@@ -103,7 +103,7 @@ int record_wait_lock(struct tool *tool, int locks, const char *domain)
         }
     }
     if (rc == -EBUSY)
-        tool_complain(tool, "another xl-vchan has been changing its channels for %d s",
+        tool_complain(tool, "another xl-vchan has been changing this domain's channels for %d s",
                       LOCK_WAIT / 1000);
     return rc;
 }
@@ -165,7 +165,7 @@ static int set_aside(struct tool *tool, const char *uuid, const char *path, cons
     record_path(uuid, ".bad", aside);
     if (rename(path, aside) < 0)
         return complain(tool, path, errno);
-    tool_complain(tool, "%s (the record is set aside as %s)", why, aside);
+    tool_complain(tool, "%s (the record has been moved to %s)", why, aside);
     return -EBADMSG;
 }
 
@@ -206,7 +206,7 @@ static int write_config(FILE *to, const struct config *config)
 {
     int rc;
 
-    fputs("# Kept by xl-vchan: the channels that the domain of this uuid is to have.\n", to);
+    fputs("# Written by xl-vchan: the channels of the domain with this uuid.\n", to);
     fprintf(to, "record = %d\n", RECORD_FORM);
     if (config->domid >= 0)
         fprintf(to, "domid = %ld\n", config->domid);
@@ -267,8 +267,7 @@ int record_stage(struct tool *tool, const char *uuid, const struct config *confi
     unlink(path);
     if (rc != -EINVAL)
         return complain(tool, path, -rc);
-    tool_complain(tool, "cannot write %s: a name contains characters that a record cannot hold",
-                  path);
+    tool_complain(tool, "cannot write %s: a name contains characters that cannot be stored", path);
     return rc;
 }
 

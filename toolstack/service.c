@@ -180,7 +180,7 @@ static void stopped_words(struct tool *tool, domid_t domid, const char *domain,
     else if (tool_look_domain(tool, domid) == TOOL_DOMAIN_PAUSED)
         snprintf(words, SERVICE_WORDS_MAX, "%s is paused (xl unpause %u)", domain, domid);
     else
-        snprintf(words, SERVICE_WORDS_MAX, "%s does not run any more (xl destroy %u)", domain,
+        snprintf(words, SERVICE_WORDS_MAX, "%s is no longer running (xl destroy %u)", domain,
                  domid);
 }
 
@@ -193,7 +193,7 @@ void service_words(struct tool *tool, domid_t domid, char words[SERVICE_WORDS_MA
         [SERVICE_UNSEEN] = {"no vchan-backend seems to run in ",
                             " (systemctl start vchan-backend there)"},
         [SERVICE_DOWN] = {"no vchan-backend runs in ", " (systemctl start vchan-backend)"},
-        [SERVICE_UP] = {"vchan-backend in ", " has not reacted so far (its log may tell why)"},
+        [SERVICE_UP] = {"vchan-backend in ", " has not reacted yet (see its log)"},
     };
     enum service_state state = service_look(tool, domid);
     char domain[TOOL_NAME_MAX];

@@ -158,7 +158,7 @@ static void print_traffic(const struct traffic *traffic)
     printf("%-15s %" PRIu64 " so far\n", "connections", counts[TRAFFIC_CONNECTIONS]);
     line("peer", traffic->peer);
     if (counts[TRAFFIC_WAITING])
-        line("another waits", "yes");
+        line("waiting client", "yes");
     line_bytes("from frontend", counts[TRAFFIC_RECEIVED]);
     line_bytes("to frontend", counts[TRAFFIC_SENT]);
     printf("%-15s %" PRIu64 " from frontend, %" PRIu64 " to it\n", "signals",
@@ -253,14 +253,14 @@ static int run_show(const struct command *command, int argc, char **argv)
     if (code)
         return code;
     if (argc - optind != 2)
-        return command_usage(command, "wants a DOMAIN and the NAME of its channel");
+        return command_usage(command, "expected a DOMAIN and the NAME of its channel");
     show.domain = argv[optind];
     show.name = argv[optind + 1];
     return show_parsed(&show);
 }
 
 const struct command command_show = {"show", "[--json] DOMAIN NAME",
-                                     "Show everything of one channel",
+                                     "Show everything about one channel",
                                      "NAME is the channel's name, or its Idx in xl-vchan list.\n"
                                      "  -j, --json  as a JSON object, described in xl-vchan(8)\n",
                                      run_show};

@@ -105,7 +105,7 @@ static int take_value(struct spec_build *build, const char *key, struct json_obj
     default:
         break;
     }
-    snprintf(build->why, SPEC_WHY_MAX, "key \"%s\": is no string or number%s", key,
+    snprintf(build->why, SPEC_WHY_MAX, "key \"%s\": is not a string or number%s", key,
              is_flag(key) ? ", nor true or false" : "");
     return -EINVAL;
 }
@@ -169,7 +169,7 @@ static int parse_text(const struct source *source, const char *text, size_t size
     root = json_tokener_parse_ex(tokener, text, (int)size);
     error = json_tokener_get_error(tokener);
     if (error != json_tokener_success)
-        rc = refuse(source, "is not JSON: %s, behind %zu bytes", json_tokener_error_desc(error),
+        rc = refuse(source, "is not JSON: %s, after %zu bytes", json_tokener_error_desc(error),
                     json_tokener_get_parse_end(tokener));
     else
         rc = add_all(source, root);
@@ -189,7 +189,7 @@ static int parse_file(const struct source *source, FILE *from)
     else if (size > CONFIG_SIZE_MAX)
         rc = -EFBIG;
     else if (text && memchr(text, '\0', size))
-        rc = refuse(source, "is not JSON: it holds a NUL");
+        rc = refuse(source, "is not JSON: it contains a NUL byte");
     else if (text)
         rc = parse_text(source, text, size);
     free(text);

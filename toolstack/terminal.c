@@ -16,16 +16,14 @@ int terminal_check(const struct tool *tool)
     if (!name || name[0] == '\0')
         tool_complain(tool, "TERM is not set (try TERM=xterm, or use xl-vchan watch)");
     else if (setupterm(name, STDOUT_FILENO, &known) != OK)
-        tool_complain(tool,
-                      "TERM=%s: nothing is known of this terminal "
-                      "(try TERM=xterm, or use xl-vchan watch)",
-                      name);
+        tool_complain(
+            tool, "TERM=%s: unknown terminal type (try TERM=xterm, or use xl-vchan watch)", name);
     else {
         can = tigetstr("cup") != NULL;
         del_curterm(cur_term);
         if (can)
             return 0;
-        tool_complain(tool, "TERM=%s: this terminal cannot do it (use xl-vchan watch)", name);
+        tool_complain(tool, "TERM=%s: this terminal is too simple (use xl-vchan watch)", name);
     }
     return -ENOTTY;
 }

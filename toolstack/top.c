@@ -717,7 +717,7 @@ static int run_top(const struct command *command, int argc, char **argv)
     if (argc != 1)
         return command_usage(command, "%s: takes no arguments", argv[1]);
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
-        fprintf(stderr, "xl-vchan: top: this is no terminal (use xl-vchan watch)\n");
+        fprintf(stderr, "xl-vchan: top: not a terminal (use xl-vchan watch)\n");
         return EXIT_FAILURE;
     }
     setlocale(LC_CTYPE, "");
@@ -729,8 +729,8 @@ static int run_top(const struct command *command, int argc, char **argv)
 
 const struct command command_top = {
     "top", "", "Show all channels on the screen, as they change",
-    "A \"!\" behind the state: somebody should do something; the lines below the list tell what.\n"
-    "  q  quit             up, down  select a channel: the lines below tell more of it\n"
-    "  s  sort by another column     r  backward\n"
-    "  /  show only what has a text in it; Escape: all again\n",
+    "A \"!\" after the state: the channel needs attention; the lines below the list show why.\n"
+    "  q  quit             up, down  select a channel: the lines below show its details\n"
+    "  s  sort by another column     r  reverse the order\n"
+    "  /  show only channels that contain a text; Escape: all again\n",
     run_top};

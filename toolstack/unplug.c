@@ -119,7 +119,7 @@ static void program_words(struct tool *tool, domid_t domid, char words[SERVICE_W
     char domain[TOOL_NAME_MAX];
 
     tool_domain_name(tool, domid, domain);
-    snprintf(words, SERVICE_WORDS_MAX, "the program in %s that has it open has not reacted so far",
+    snprintf(words, SERVICE_WORDS_MAX, "the program in %s that has it open has not reacted yet",
              domain);
 }
 

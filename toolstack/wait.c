@@ -93,19 +93,19 @@ static int run_wait(const struct command *command, int argc, char **argv)
             return EXIT_USAGE;
     }
     if (argc - optind < 2 || argc - optind > 3)
-        return command_usage(command, "wants a DOMAIN and the NAME of its channel");
+        return command_usage(command, "expected a DOMAIN and the NAME of its channel");
     waiting.filter.domain = argv[optind];
     waiting.filter.name = argv[optind + 1];
     if (argc - optind == 3)
         waiting.state = argv[optind + 2];
     if (!monitor_goal_parse(waiting.state, &waiting.goal))
-        return command_usage(command, "\"%s\" is no state", waiting.state);
+        return command_usage(command, "\"%s\" is not a state", waiting.state);
     return wait_parsed(&waiting);
 }
 
 const struct command command_wait = {
     "wait", "[--timeout SECS] DOMAIN NAME [STATE]", "Wait until a channel is in a state",
-    "STATE is Connected unless given: at both sides; or Closed, gone, ... DOMAIN need not exist "
+    "STATE is Connected (at both sides) unless given; or Closed, gone, ... DOMAIN need not exist\n"
     "yet.\n"
     "  -t, --timeout SECS  give up after that time, with exit code 3\n",
     run_wait};

@@ -169,7 +169,7 @@ static int take_watch_option(const struct command *command, int opt, char **argv
         watch->until = optarg;
         if (monitor_goal_parse(optarg, &watch->goal))
             return 0;
-        return command_usage(command, "--until: \"%s\" is no state", optarg);
+        return command_usage(command, "--until: \"%s\" is not a state", optarg);
     case 't':
         watch->timeout = optarg;
         return command_seconds(command, "--timeout", &watch->ms) ? 0 : EXIT_USAGE;
@@ -192,7 +192,7 @@ static int run_watch(const struct command *command, int argc, char **argv)
     if (code)
         return code;
     if (argc - optind > 2)
-        return command_usage(command, "wants a DOMAIN and a NAME at most");
+        return command_usage(command, "expected at most a DOMAIN and a NAME");
     watch.filter.domain = optind < argc ? argv[optind] : NULL;
     watch.filter.name = optind + 1 < argc ? argv[optind + 1] : NULL;
     return watch_parsed(&watch);
@@ -201,10 +201,9 @@ static int run_watch(const struct command *command, int argc, char **argv)
 const struct command command_watch = {
     "watch", "[--json] [--until STATE] [--timeout SECS] [DOMAIN [NAME]]",
     "Print each change of a channel's state",
-    "Begins with the states that there are. DOMAIN need not exist yet.\n"
+    "Begins with the current states. DOMAIN need not exist yet.\n"
     "  -j, --json          one JSON object a line, described in xl-vchan(8)\n"
-    "  -u, --until STATE   end once all these channels (one at least) are in that state: "
-    "Connected,\n"
-    "                      Closed, gone, ...\n"
-    "  -t, --timeout SECS  end after that time; with --until that is exit code 3\n",
+    "  -u, --until STATE   end once all these channels (at least one) are in that state:\n"
+    "                      Connected, Closed, gone, ...\n"
+    "  -t, --timeout SECS  end after that time; with --until, with exit code 3\n",
     run_watch};

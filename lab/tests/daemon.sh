@@ -70,7 +70,7 @@ xl-vchan wait --timeout 90 g3 echo || fail "not connected"
 g3=$(xl domid g3)
 guest_destroy g3
 gone "$g3" echo
-contains "the daemon's log" "$(cat daemon.log)" 'channel "echo": removed, its domain is gone'
+contains "the daemon's log" "$(cat daemon.log)" 'channel "echo": removed: its domain is gone'
 
 step "destroyed while the daemon is down"
 xl create configs/g3.cfg >/dev/null || fail "xl create"

@@ -83,9 +83,9 @@ exec {to_second}> "$work/second"
 shows 9 ".* connections=1 waiting=1 peer=pid $first .*"
 await "pool: another client is waiting (one client at a time)"
 run 0 xl-vchan list --long guest
-[[ $out == *"pid $first "*" (another client waits)"* ]] || fail "list: $out"
+[[ $out == *"pid $first "*" (another client is waiting)"* ]] || fail "list: $out"
 run 0 xl-vchan show guest pool
-[[ $out == *"another client is waiting at its socket"*"another waits   yes"* ]] || fail "show: $out"
+[[ $out == *"another client is waiting at its socket"*"waiting client  yes"* ]] || fail "show: $out"
 run 0 xl-vchan list --json guest
 [[ $out == *'"waiting":1'* ]] || fail "JSON: $out"
 exec {to_first}>&-

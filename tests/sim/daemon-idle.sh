@@ -41,7 +41,7 @@ run 0 xl-vchan attach third name=app,devid=5
 part "the daemon's time for both is over: it was for another one that it began to wait for later"
 run 0 xl destroy second
 within 20 asked $B/$second/0
-told "$second: channel \"db\": removed, its domain is gone"
+told "$second: channel \"db\": removed: its domain is gone"
 run 0 xl create -q "$work/second.cfg"
 run 0 xl destroy second
 kill "$daemon"

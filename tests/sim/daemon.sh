@@ -147,7 +147,7 @@ scenario "declared twice: said, and nothing done"
 config web "name=db"
 sed 's/db/other/' "$configs/web.cfg" > "$auto/copy.cfg"
 plain web
-told "xl-vchan: daemon: web: it is declared in both $configs/web.cfg and $auto/copy.cfg"
+told "xl-vchan: daemon: web: the domain is declared in both $configs/web.cfg and $auto/copy.cfg"
 has_not web db
 
 scenario "copies of a file do not count"
@@ -268,7 +268,7 @@ scenario "a domain that has shut down gets nothing more"
 config web "name=db, backend=late"
 echo 'on_poweroff = "preserve"' >> "$configs/web.cfg"
 plain web
-told 'channel "db": waits for its backend'
+told 'channel "db": waiting for its backend'
 run 0 xl shutdown -w web
 config late
 plain late
@@ -280,7 +280,7 @@ has_not web db
 scenario "guest to guest: the backend comes later, goes, and comes again"
 config web "name=log, backend=logger"
 plain web
-told 'channel "log": waits for its backend'
+told 'channel "log": waiting for its backend'
 config logger
 for i in 1 2; do
     plain logger
@@ -300,7 +300,7 @@ is_up web log Initialising
 old=$(domid logger)
 run 0 xl reboot logger
 run 0 xl-vchan watch --timeout $patience --until gone nobody
-told 'channel "log": removed, its backend'"'"'s domain is gone'
+told 'channel "log": removed: its backend'"'"'s domain is gone'
 is_up web log Initialising
 [ "$(xenstore-read "/local/domain/$(domid web)/device/vchan/0/backend-id")" != "$old" ] || fail "the old backend"
 
@@ -445,7 +445,7 @@ done
 
 scenario "two daemons"
 run 1 xl-vchan daemon
-complains "xl-vchan: daemon: another one runs already"
+complains "xl-vchan: daemon: another daemon is already running"
 
 # --- beside others
 
@@ -498,7 +498,7 @@ attach=$!
 is_up web x Initialising
 run 0 xl destroy web
 wait $attach && fail "the attach succeeded"
-grep -q 'channel "x": somebody removed it, or its domain$' "$work/err" || fail "$(cat "$work/err")"
+grep -q 'channel "x": it or its domain has been removed$' "$work/err" || fail "$(cat "$work/err")"
 kill -CONT "$backend"
 
 scenario "destroyed at different moments of an attach"
@@ -558,7 +558,7 @@ cp "$state"/*.cfg "$state/lock" "$work/full/"
 head -c 100000 /dev/zero > "$work/full/rest" 2> /dev/null
 before=$(snapshot)
 run 1 env PVCHAN_STATE_DIR="$work/full" xl-vchan attach web name=x
-[[ $err == "xl-vchan: attach web: cannot write $work/full/"*".cfg.new: No space left on device (it is where the channels are kept for a reboot)" ]] ||
+[[ $err == "xl-vchan: attach web: cannot write $work/full/"*".cfg.new: No space left on device (xl-vchan stores its records there)" ]] ||
     fail "complained: $err"
 run 1 env PVCHAN_STATE_DIR="$work/full" xl-vchan detach web db
 diff <(echo "$before") <(snapshot) || fail "xenstore changed"
@@ -569,7 +569,7 @@ scenario "no place for records at all"
 config web
 plain web
 run 1 xl-vchan --state-dir /proc/none attach web name=x
-complains "xl-vchan: attach web: cannot write /proc/none: No such file or directory (it is where the channels are kept for a reboot)"
+complains "xl-vchan: attach web: cannot write /proc/none: No such file or directory (xl-vchan stores its records there)"
 
 scenario "a record that somebody broke"
 config web "name=db"
@@ -577,7 +577,7 @@ plain web
 is_up web db Initialising
 echo 'vchan = [ "ring=1K" ]' > "$(echo "$state"/*.cfg)"
 run 0 xl-vchan attach web name=x
-[[ $err == "xl-vchan: attach web: $state/"*".cfg:1: vchan entry 1: key \"name\": missing (add name=NAME) (the record is set aside as $state/"*".cfg.bad)" ]] ||
+[[ $err == "xl-vchan: attach web: $state/"*".cfg:1: vchan entry 1: key \"name\": missing (add name=NAME) (the record has been moved to $state/"*".cfg.bad)" ]] ||
     fail "complained: $err"
 has web db
 grep -q '"name=db' "$state"/*.cfg || fail "record: $(cat "$state"/*.cfg)"

@@ -53,7 +53,7 @@ run 0 xl destroy probe
 [[ $(xl-vchan list one) == *" a "* ]] || fail "a has gone: $(xl-vchan list one)"
 ! grep -q '"a": removed' "$work/daemon.log" || fail "$(cat "$work/daemon.log")"
 exits 1 wait "$daemon" # systemd starts it again
-grep -q "cannot look at the domains: Cannot allocate memory" "$work/daemon.log" || fail "$(cat "$work/daemon.log")"
+grep -q "cannot list the domains: Cannot allocate memory" "$work/daemon.log" || fail "$(cat "$work/daemon.log")"
 run 0 xl-vchan detach one first
 
 part "xl-vchan: what cannot be read is not taken for what is not there"

@@ -115,7 +115,7 @@ refuses "$cfg:4: vchan entry 1: key \"ring\": 3G is larger than 1M (use at most 
 run 0 xl-vchan attach logger "name=both, backend=web"
 config web "name=db, connection=echo, ring=4K" "name=both, backend=logger"
 run 1 xl-vchan apply --quiet "$cfg"
-complains "xl-vchan: apply $cfg: channel \"both\": domain $(xl domid logger) has it already, with domain $(xl domid web) as its backend (declare it on one side only)"
+complains "xl-vchan: apply $cfg: channel \"both\": domain $(xl domid logger) already has it, with domain $(xl domid web) as its backend (declare it on one side only)"
 run 0 xl-vchan wait --timeout 20 web db InitWait
 run 0 xl-vchan diff "$work/good.cfg"
 run 0 xl-vchan detach logger both
@@ -123,14 +123,14 @@ config web "name=db, connection=echo" "name=log, backend=logger" "name=x, backen
 refuses "apply $cfg: channel \"x\": no backend took it within 1 s: no vchan-backend seems to run in logger (systemctl start vchan-backend there)"
 config nobody "name=x"
 run 1 xl-vchan apply "$work/nobody.cfg"
-complains "xl-vchan: apply $work/nobody.cfg: there is no domain \"nobody\" (xl-vchan create makes one)"
+complains "xl-vchan: apply $work/nobody.cfg: there is no domain \"nobody\" (create it with xl-vchan create)"
 for command in diff apply; do
     run 1 xl-vchan $command <(echo 'name = "web"')
-    [[ $err == *": no vchan= key (vchan = [ ] is for no channels)" ]] || fail "$err"
+    [[ $err == *": no vchan= key (write vchan = [ ] for no channels)" ]] || fail "$err"
 done
 echo 'vchan = []' > "$work/nameless.cfg"
 run 1 xl-vchan diff "$work/nameless.cfg"
-complains "xl-vchan: diff $work/nameless.cfg: the file has no name= (say which DOMAIN is meant)"
+complains "xl-vchan: diff $work/nameless.cfg: the file has no name= (give a DOMAIN)"
 
 part "a backend that does not let go"
 config web "name=db, connection=echo, ring=4K" "name=log, backend=logger"

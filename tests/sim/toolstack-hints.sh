@@ -25,19 +25,19 @@ backend_start
 domain web "name=db, connection=echo" "name=app"
 web=$(xl domid web)
 F=/local/domain/$web/device/vchan/0 B=/local/domain/0/backend/vchan/$web/0
-hint web db "waits for a program in web to open it"
-hint web app "waits for a program in Domain-0 to open it"
+hint web db "waiting for a program in web to open it"
+hint web app "waiting for a program in Domain-0 to open it"
 
 part "a backend that is stopped"
 freeze "$backend"
-hint web db "!nobody serves it now: vchan-backend in Domain-0 is stopped (kill -CONT $backend)"
+hint web db "!no process serves it now: vchan-backend in Domain-0 is stopped (kill -CONT $backend)"
 run 1 xl-vchan attach --wait 1 web name=x,connection=echo
 stopped="vchan-backend in Domain-0 is stopped (kill -CONT $backend)"
-complains "xl-vchan: attach web: channel \"x\": waits up to 1 s: $stopped
+complains "xl-vchan: attach web: channel \"x\": waiting up to 1 s: $stopped
 xl-vchan: attach web: channel \"x\": no backend took it within 1 s: $stopped"
 kill -CONT "$backend"
 backend_stop
-hint web db "!nobody serves it now: no vchan-backend runs in Domain-0 (systemctl start vchan-backend)"
+hint web db "!no process serves it now: no vchan-backend runs in Domain-0 (systemctl start vchan-backend)"
 
 # plays DOMID DEVID…: a process ($player) that has the locks of these backends' sides, and does nothing else, until
 # $work/hold is written to. With a service's lock: it is the service.
@@ -69,28 +69,28 @@ mkfifo "$work/hold"
 service=/run/pvchan/vchan-backend plays "$web" 0 1
 while read -r frontend backend_state text; do
     xenstore-write $F/state "$frontend" $B/state "$backend_state"
-    hint web db "${text/HANGS/waits for vchan-backend in Domain-0 (if it stays so, see its log)}"
+    hint web db "${text/HANGS/waiting for vchan-backend in Domain-0 (if this persists, see its log)}"
 done << 'TABLE'
 1 1 !no backend took it: HANGS
 3 1 !no backend took it: HANGS
-1 2 waits for a program in web to open it
+1 2 waiting for a program in web to open it
 3 2 !opened, but not connected: HANGS
-4 2 the backend begins anew: waits for the program in web to follow
-1 4 !the frontend begins anew: HANGS
-1 5 !the frontend begins anew: HANGS
-1 6 !the frontend begins anew: HANGS
-5 4 web sends no more: the backend in Domain-0 has the rest to deliver
-4 5 the backend sends no more: waits for the program in web to close it, too
-3 5 the backend closes it: waits for the program in web to close it, too
-5 5 being closed: waits for the program in web to read what is left
-5 6 the backend has closed it: waits for the program in web to read what is left
-4 6 the backend has closed it: waits for the program in web to close it, too
-3 6 the backend has closed it: waits for the program in web to close it, too
+4 2 the backend is starting over: waiting for the program in web to follow
+1 4 !the frontend is starting over: HANGS
+1 5 !the frontend is starting over: HANGS
+1 6 !the frontend is starting over: HANGS
+5 4 web has finished sending: the backend in Domain-0 is delivering the rest
+4 5 the backend has finished sending: waiting for the program in web to close it, too
+3 5 the backend is closing it: waiting for the program in web to close it, too
+5 5 being closed: waiting for the program in web to read what is left
+5 6 the backend has closed it: waiting for the program in web to read what is left
+4 6 the backend has closed it: waiting for the program in web to close it, too
+3 6 the backend has closed it: waiting for the program in web to close it, too
 6 4 !the frontend has closed it: HANGS
 6 5 !the frontend has closed it: HANGS
 6 6 closed, until a program in web opens it again
 6 2 closed, until a program in web opens it again
-4 7 its backend in Domain-0 takes it up again
+4 7 the backend in Domain-0 is taking it over again
 TABLE
 
 part "a backend that says why"
@@ -101,20 +101,20 @@ while read -r frontend backend_state text; do
     run 0 xl-vchan show web db
     [[ $out == *$'\n'"hint            $text"$'\n'* ]] || fail "$frontend/$backend_state: $out"
     run 0 xl-vchan list web
-    [[ $out == *$'\n    backend: no such path\n'* && $out != *"waits for vchan-backend"* ]] || fail "$frontend/$backend_state: $out"
+    [[ $out == *$'\n    backend: no such path\n'* && $out != *"waiting for vchan-backend"* ]] || fail "$frontend/$backend_state: $out"
 done << 'TABLE'
-1 6 the backend in Domain-0 refuses it (mend that, then detach and attach it)
-3 2 opened, but not connected: the backend in Domain-0 tells why
+1 6 the backend in Domain-0 refuses it (fix the error, then detach and attach it)
+3 2 opened, but not connected: the backend in Domain-0 reports why
 TABLE
 xenstore-write "$T" "received=7 since=1 peer=somebody" $F/state 1 $B/state 6
 run 0 xl-vchan show web db
-[[ $out == *$'\nhint            the frontend begins anew: waits for vchan-backend in Domain-0'* ]] || fail "$out"
+[[ $out == *$'\nhint            the frontend is starting over: waiting for vchan-backend in Domain-0'* ]] || fail "$out"
 run 0 xl-vchan list --long web
 [[ $out == *" 7 "*" 0 "*" - "*"-"* && $out != *1970* && $out != *somebody* ]] || fail "not connected, but: $out"
 xenstore-rm /local/domain/0/data $B/error
 
 xenstore-write $F/state 4 $B/state 5 $B/online 0
-hint web db '!being unplugged, but not closed: waits for vchan-backend in Domain-0 (if it stays so, see its log)'
+hint web db '!being unplugged, but not closed: waiting for vchan-backend in Domain-0 (if this persists, see its log)'
 xenstore-write $B/state 6
 hint web db "!unplugging was not completed (xl-vchan detach $web 0 completes it)"
 run 0 xl-vchan detach web db
@@ -125,11 +125,11 @@ while read -r frontend backend_state text; do
     xenstore-write $F/state "$frontend" $B/state "$backend_state"
     hint web app "$text"
 done << 'TABLE'
-3 2 opened, but not connected: waits for the program in Domain-0 to connect it
-6 5 the frontend has closed it: waits for the program in Domain-0 to close it, too
+3 2 opened, but not connected: waiting for the program in Domain-0 to connect it
+6 5 the frontend has closed it: waiting for the program in Domain-0 to close it, too
 TABLE
 xenstore-write $B/online 0
-hint web app "being unplugged: waits for the program in Domain-0 to close it"
+hint web app "being unplugged: waiting for the program in Domain-0 to close it"
 xenstore-write $B/online 1
 plays_no_more
 
@@ -138,18 +138,18 @@ part "a program that is gone: nobody waits for it"
 json() { xl-vchan show --json web app | python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
 while read -r frontend backend_state; do
     xenstore-write $F/state "$frontend" $B/state "$backend_state"
-    hint web app "!nobody serves it now: the program in Domain-0 that opened it is gone"
-    [ "$(json served) $(json trouble)" = "False nobody serves it now: the program in Domain-0 that opened it is gone" ] ||
+    hint web app "!no process serves it now: the program in Domain-0 that opened it is gone"
+    [ "$(json served) $(json trouble)" = "False no process serves it now: the program in Domain-0 that opened it is gone" ] ||
         fail "$frontend/$backend_state: served $(json served), trouble $(json trouble)"
 done <<< $'1 2\n3 2\n6 4\n6 5\n4 4'
 run 3 xl-vchan wait --timeout 0 web app
-complains 'xl-vchan: wait web: channel "app": not Connected in time (it is Connected/Connected): nobody serves it now: the program in Domain-0 that opened it is gone'
+complains 'xl-vchan: wait web: channel "app": not Connected in time (it is Connected/Connected): no process serves it now: the program in Domain-0 that opened it is gone'
 run 3 xl-vchan watch --until Connected --timeout 0 web app
 plays "$web" 1
 [ "$(json served) $(json trouble)" = "True None" ] || fail "served $(json served), trouble $(json trouble)"
 run 0 xl-vchan wait --timeout 0 web app
 run 1 xl-vchan detach --wait 0 web app
-complains 'xl-vchan: detach web: channel "app": the backend did not close it within 0 s: the program in Domain-0 that has it open has not reacted so far; --force removes it anyway'
+complains 'xl-vchan: detach web: channel "app": the backend did not close it within 0 s: the program in Domain-0 that has it open has not reacted yet; --force removes it anyway'
 plays_no_more
 xenstore-write $F/state 6 $B/state 4 $B/online 1
 run 0 xl-vchan detach --wait 300 web app # it would be ended after 60 s
@@ -168,7 +168,7 @@ run 0 xl destroy web
 wait "$cat"
 delivering() {
     run 0 xl-vchan show "$web" slow
-    [[ $out == *$'\n'"hint            its domain is gone: the backend in Domain-0 delivers what it sent last"$'\n'* ]]
+    [[ $out == *$'\n'"hint            its domain is gone: the backend in Domain-0 is delivering what it sent last"$'\n'* ]]
 }
 within 20 delivering
 run 0 xl-vchan list "$web"
@@ -191,11 +191,11 @@ run 1 xl-vchan attach --wait 0 web "name=log, backend=log ger, connection=echo"
 complains "xl-vchan: attach web: channel \"log\": no backend took it within 0 s: log ger is paused (xl unpause $logger)"
 run 0 xl-vchan attach web "name=log, backend=log ger"
 run 0 xl-vchan attach "log ger" "name=gol, backend=web"
-hint web log "waits for a program in log ger to open it"
+hint web log "waiting for a program in log ger to open it"
 xenstore-write "/local/domain/$web/backend/vchan/$logger/0/state" 2
 hint "log ger" gol "its domain is paused (xl unpause $logger)"
 run 0 xl unpause "log ger"
-hint "log ger" gol "waits for a program in log ger to open it"
+hint "log ger" gol "waiting for a program in log ger to open it"
 run 0 xl shutdown -w "log ger"
 hint "log ger" gol "!its domain has shut down (xl destroy $logger)"
 run 0 xl destroy "log ger"
@@ -203,7 +203,7 @@ hint web log "!its backend's domain is gone (xl-vchan detach $web 0 removes what
 run 0 xl-vchan list "$logger"
 [[ $out == *$'\n'"    its domain is gone (xl-vchan detach $logger 0 removes what is left)" ]] || fail "said: $out"
 run 1 xl-vchan detach --wait 0 "$logger" 0
-complains "xl-vchan: detach $logger: channel \"0\": the backend did not close it within 0 s: the program in web that has it open has not reacted so far; --force removes it anyway"
+complains "xl-vchan: detach $logger: channel \"0\": the backend did not close it within 0 s: the program in web that has it open has not reacted yet; --force removes it anyway"
 run 0 xl-vchan detach --force "$logger" 0
 run 0 xl-vchan detach web log
 run 0 xl destroy web

@@ -153,11 +153,11 @@ is_up web db
 record=$(echo "$work/state"/*.cfg)
 printf 'name = "web\nvchan = [ ]\n' > "$record"
 run 0 xl-vchan attach web name=more
-[[ $err == "xl-vchan: attach web: $record:"*"(the record is set aside as $record.bad)" ]] || fail "complained: $err"
+[[ $err == "xl-vchan: attach web: $record:"*"(the record has been moved to $record.bad)" ]] || fail "complained: $err"
 grep -q '"name=db' "$record" || fail "the record: $(cat "$record")"
 echo 'vchan = [ "ring=1K" ]' > "$record"
 run 0 xl-vchan detach --force web more
-[[ $err == *"(the record is set aside as $record.bad)" ]] || fail "complained: $err"
+[[ $err == *"(the record has been moved to $record.bad)" ]] || fail "complained: $err"
 echo 'vchan = [ "ring=1K" ]' > "$record"
 run 0 xl-vchan apply "$configs/web.cfg"
 echo 'vchan = [ "ring=1K" ]' > "$record"

@@ -57,7 +57,7 @@ run 0 xl-vchan apply --json --dry-run - web < "$work/all.json"
 [[ $out == "- name=tap,"* ]] || fail "apply --dry-run: $out"
 run 0 xl-vchan apply --json "$work/all.json" web
 unchanged "$before" "after apply without it"
-refuses "apply $work/all.json: the file has no name= (say which DOMAIN is meant)" xl-vchan apply --json "$work/all.json"
+refuses "apply $work/all.json: the file has no name= (give a DOMAIN)" xl-vchan apply --json "$work/all.json"
 
 part "mistakes are told by file, entry and key"
 bad="$work/bad.json: vchan entry 1: key"
@@ -73,17 +73,17 @@ json '{"name": "x", "connection": "exec", "user": "root", "command": "a\nb"}'
 refuses "attach web: $bad \"command\": contains a control character (a line break?)" \
     xl-vchan attach --json web "$work/bad.json"
 json '{"name": ["x"]}'
-refuses "attach web: $bad \"name\": is no string or number" xl-vchan attach --json web "$work/bad.json"
+refuses "attach web: $bad \"name\": is not a string or number" xl-vchan attach --json web "$work/bad.json"
 json '{"name": "x", "devid": true}'
-refuses "attach web: $bad \"devid\": is no string or number" xl-vchan attach --json web "$work/bad.json"
+refuses "attach web: $bad \"devid\": is not a string or number" xl-vchan attach --json web "$work/bad.json"
 json '{"name": "x", "connection": "tcp", "address": "a:1", "reconnect": [1]}'
-refuses "attach web: $bad \"reconnect\": is no string or number, nor true or false" \
+refuses "attach web: $bad \"reconnect\": is not a string or number, nor true or false" \
     xl-vchan attach --json web "$work/bad.json"
 json '[{"name": "x"}, {"name": "y"}]'
-refuses "attach web: one channel is attached at a time, not 2 (see xl-vchan help apply)" \
+refuses "attach web: expected one channel, not 2 (see xl-vchan help apply)" \
     xl-vchan attach --json web "$work/bad.json"
 json '[{"name": "x"}, {"name": "x"}]'
-refuses "$work/bad.json: vchan entry 2: key \"name\": \"x\" is the name of entry 1 already" \
+refuses "$work/bad.json: vchan entry 2: key \"name\": \"x\" is already the name of entry 1" \
     xl-vchan apply --json "$work/bad.json" web
 for text in '' '{"name": "x"' '{"name": "x"} x' 'nonsense' $'{"name": "\xff"}'; do
     json "$text"

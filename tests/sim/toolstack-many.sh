@@ -118,7 +118,7 @@ for ((step = 1; ; step++)); do
     at $step attach web name=x,backend=two || break
     [ $((code + other)) = 1 ] || fail "step $step: exit codes $code and $other: $(xl-vchan list)"
     seen[code]=$step
-    grep -hq 'has it already, with domain' "$work/err" "$work/other.err" ||
+    grep -hq 'already has it, with domain' "$work/err" "$work/other.err" ||
         fail "step $step: complained: $(cat "$work/err" "$work/other.err")"
     run 0 xl-vchan detach "$([ $code = 0 ] && echo web || echo two)" x
 done

@@ -23,7 +23,7 @@ done
 
 part "top needs a terminal"
 run 1 xl-vchan top
-complains "xl-vchan: top: this is no terminal (use xl-vchan watch)"
+complains "xl-vchan: top: not a terminal (use xl-vchan watch)"
 
 # terminal SETTING: top says that it cannot run there, and ends.
 terminal() {
@@ -32,8 +32,8 @@ terminal() {
 }
 terminal "" "TERM is not set (try TERM=xterm, or use xl-vchan watch)"
 terminal TERM= "TERM is not set (try TERM=xterm, or use xl-vchan watch)"
-terminal TERM=banana "TERM=banana: nothing is known of this terminal (try TERM=xterm, or use xl-vchan watch)"
-terminal TERM=dumb "TERM=dumb: this terminal cannot do it (use xl-vchan watch)"
+terminal TERM=banana "TERM=banana: unknown terminal type (try TERM=xterm, or use xl-vchan watch)"
+terminal TERM=dumb "TERM=dumb: this terminal is too simple (use xl-vchan watch)"
 
 # screen: top runs on a terminal that writes all it gets to $work/screen; keys go to $keys.
 screen_start() {

@@ -38,7 +38,7 @@ complaint() {
     [[ $err =~ ^'xl-vchan: '[^$'\n']+$ ]] || fail "step $step: complained: $err"
     case $err in
     *"a xenstore quota is exhausted (raise it, or remove what is not needed)" | \
-        *"No space left on device (it is where the channels are kept for a reboot)") ;;
+        *"No space left on device (xl-vchan stores its records there)") ;;
     *) fail "step $step: complained: $err" ;;
     esac
 }
@@ -157,7 +157,7 @@ for i in {1..40}; do
     wait "${pids[@]}"
     cat "$work"/said.* >> "$work/said"
 done
-[ "$(sort -u "$work/said")" = 'xl-vchan: detach 7777: it has no channel "0" (see xl-vchan list)' ] ||
+[ "$(sort -u "$work/said")" = 'xl-vchan: detach 7777: there is no channel "0" (see xl-vchan list)' ] ||
     fail "$(sort "$work/said" | uniq -c)"
 
 part "records that cannot be written"
@@ -167,7 +167,7 @@ cp "$PVCHAN_STATE_DIR"/* /mnt
 mount -o remount,ro /mnt
 for command in "attach web name=x" "detach web db" "apply $work/new.cfg"; do
     run 1 env PVCHAN_STATE_DIR=/mnt xl-vchan $command
-    [[ $err == "xl-vchan: "*": cannot write /mnt/lock: Read-only file system (it is where the channels are kept for a reboot)" ]] ||
+    [[ $err == "xl-vchan: "*": cannot write /mnt/lock: Read-only file system (xl-vchan stores its records there)" ]] ||
         fail "complained: $err"
 done
 umount /mnt

@@ -72,10 +72,10 @@ for text in 'event channel   -' 'ring ref        -' 'read ring       1K' 'write 
     [[ $out == *"$text"* ]] || fail "show without \"$text\": $out"
 done
 run 1 xl-vchan show web nope
-complains 'xl-vchan: show web: it has no channel "nope" (see xl-vchan list)'
+complains 'xl-vchan: show web: there is no channel "nope" (see xl-vchan list)'
 run 2 xl-vchan show web
 run 2 xl-vchan wait web echo Half
-complains 'xl-vchan: wait: "Half" is no state (usage: xl-vchan wait [--timeout SECS] DOMAIN NAME [STATE])'
+complains 'xl-vchan: wait: "Half" is not a state (usage: xl-vchan wait [--timeout SECS] DOMAIN NAME [STATE])'
 run 2 xl-vchan watch --until Half
 for command in "wait --timeout 0.05 web app" "watch --timeout 0.05 --until gone web app"; do
     run 3 xl-vchan $command
@@ -173,13 +173,13 @@ kill -KILL "$backend"
 backend_end 137
 run 0 xl-vchan list web
 [[ $out == *" Connected/Connected "*"
-    nobody serves it now: no vchan-backend runs in Domain-0 (systemctl start vchan-backend)" ]] || fail "$out"
+    no process serves it now: no vchan-backend runs in Domain-0 (systemctl start vchan-backend)" ]] || fail "$out"
 run 0 xl-vchan list --json web
-for text in '"served":false' '"trouble":"nobody serves it now: ' '"hint":"nobody serves it now: '; do
+for text in '"served":false' '"trouble":"no process serves it now: ' '"hint":"no process serves it now: '; do
     [[ $out == *"$text"* ]] || fail "no $text in $out"
 done
 run 3 xl-vchan wait --timeout 0 web echo
-complains 'xl-vchan: wait web: channel "echo": not Connected in time (it is Connected/Connected): nobody serves it now: no vchan-backend runs in Domain-0 (systemctl start vchan-backend)'
+complains 'xl-vchan: wait web: channel "echo": not Connected in time (it is Connected/Connected): no process serves it now: no vchan-backend runs in Domain-0 (systemctl start vchan-backend)'
 run 3 xl-vchan watch --until Connected --timeout 0 web
 run 0 xl-vchan graph
 [[ $out == *' (echo)", color=red,'* ]] || fail "$out"

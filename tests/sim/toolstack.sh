@@ -217,11 +217,11 @@ refuses 'attach web: key "user": missing (connection=exec needs it: the user tha
     xl-vchan attach web name=x connection=exec command=id
 refuses "attach web: key \"command\": takes everything after it, including \"user=\" (write user= before command=; if it belongs to the command, write ''user=)" \
     xl-vchan attach web name=x connection=exec user=root "command=logger, user=nobody"
-refuses 'attach web: "-t" is behind command=, which goes last (quote a command with blanks)' \
+refuses 'attach web: "-t" follows command=, which must come last (quote a command that contains spaces)' \
     xl-vchan attach -- web name=x,connection=exec,user=root,command=logger -t web
 run 2 xl-vchan attach web name=x connection=exec user=root command=logger -t web
-contains 'xl-vchan: attach: "-t" is behind command=, which goes last (quote a command with blanks) (usage: '
-refuses 'attach web: "user=nobody" is behind command=, which goes last (quote a command with blanks)' \
+contains 'xl-vchan: attach: "-t" follows command=, which must come last (quote a command that contains spaces) (usage: '
+refuses 'attach web: "user=nobody" follows command=, which must come last (quote a command that contains spaces)' \
     xl-vchan attach web name=x connection=exec user=root command=logger user=nobody
 for option in "create --wait" "attach --wait" "detach --wait" "apply --wait" "watch --timeout" "wait --timeout"; do
     for seconds in 1s 0.1234 -1; do
@@ -229,11 +229,11 @@ for option in "create --wait" "attach --wait" "detach --wait" "apply --wait" "wa
         contains "xl-vchan: ${option% *}: ${option#* } \"$seconds\": expected a number of seconds, such as 10 or 0.5, or inf (usage: "
     done
 done
-refuses 'detach web: it has no channel "x" (see xl-vchan list)' xl-vchan detach web x
+refuses 'detach web: there is no channel "x" (see xl-vchan list)' xl-vchan detach web x
 refuses 'detach nowhere: there is no such domain' xl-vchan detach nowhere x
 refuses 'list nowhere: there is no such domain' xl-vchan list nowhere
 refuses 'list 77: there is no such domain' xl-vchan list 77
-refuses "create $work/web.cfg: there is a domain \"web\" already" xl-vchan create "$work/web.cfg"
+refuses "create $work/web.cfg: domain \"web\" already exists" xl-vchan create "$work/web.cfg"
 config bad << EOF
 name = "bad"
 vchan = [ "name=a",
@@ -255,14 +255,14 @@ backend_stop
 nobody="no vchan-backend runs in Domain-0 (systemctl start vchan-backend)"
 run 0 xl-vchan list web
 contains "$B/0
-    nobody serves it now: $nobody
+    no process serves it now: $nobody
 7 "
 run 0 xl-vchan show web org.example.app
-contains "hint            waits for a program in Domain-0 to open it"
+contains "hint            waiting for a program in Domain-0 to open it"
 run 3 xl-vchan wait --timeout 0 web org.example.db
-says "xl-vchan: wait web: channel \"org.example.db\": not Connected in time (it is Initialising/InitWait): nobody serves it now: $nobody"
+says "xl-vchan: wait web: channel \"org.example.db\": not Connected in time (it is Initialising/InitWait): no process serves it now: $nobody"
 config late <<< 'name = "late"; memory = 64; kernel = "/dev/null"'
-refuses "attach web: channel \"x\": waits up to 0.5 s: $nobody
+refuses "attach web: channel \"x\": waiting up to 0.5 s: $nobody
 xl-vchan: attach web: channel \"x\": no backend took it within 0.5 s: $nobody" \
     xl-vchan attach --wait 0.50 web name=x,connection=echo
 before=$(snapshot)
@@ -332,7 +332,7 @@ web    7   Domain-0 org.example.app ?banana/?99 -      -        -/2K     $B/7
 xenstore-rm "$F/7/state"
 run 0 xl-vchan list web
 contains "
-    only a part of it is left (xl-vchan detach --force $web 7 removes it)"
+    only part of it is left (xl-vchan detach --force $web 7 removes it)"
 run 0 xl destroy web
 run 0 xl-vchan list
 says "Domain Idx BE       Name            FE/BE state evt-ch ring-ref r/w-ring BE-path
