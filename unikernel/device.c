@@ -122,7 +122,7 @@ static void device_note(const char *number)
     if (!device) {
         device = page_alloc(1);
         if (!device) {
-            console_line("channel %u: no memory (raise memory= in the xl config)", devid);
+            console_line("channel %u: out of memory (raise memory= in the xl config)", devid);
             return;
         }
         device->devid = devid;
@@ -236,7 +236,7 @@ static int watch_peer(struct device *device)
         return missing(device, "backend", -EINVAL);
     rc = store_watch(path, TOKEN_PEER);
     if (rc < 0)
-        explain(device, "%s cannot be watched: %s", path, error_name(rc));
+        explain(device, "cannot watch %s: %s", path, error_name(rc));
     return rc;
 }
 

@@ -114,7 +114,7 @@ static void tick_bind(void)
 
     hypercall3(__HYPERVISOR_vcpu_op, VCPUOP_stop_periodic_timer, 0, 0);
     if (hypercall(__HYPERVISOR_event_channel_op, EVTCHNOP_bind_virq, &bind) < 0)
-        die("the timer cannot be bound");
+        die("cannot bind the timer");
     tick_port = bind.port;
     port_listen(tick_port);
 }

@@ -30,7 +30,7 @@ void grant_init(void)
     int rc = frames ? platform.map_grants(WINDOW_GRANTS, frames) : -ENOSPC;
 
     if (rc < 0)
-        die("the grant table cannot be mapped: error %d", -rc);
+        die("cannot map the grant table: error %d", -rc);
     entries = frames * ENTRIES_PER_FRAME;
 }
 

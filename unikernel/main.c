@@ -77,7 +77,7 @@ static void request_obey(void)
         if (strcmp(word, requests[i].word) == 0)
             leave(word, requests[i].reason);
     if (*word) /* not acknowledged: the toolstack says so to whoever asked */
-        console_line(CONTROL ": '%s' is not possible: there are poweroff, halt and reboot", word);
+        console_line(CONTROL ": '%s' is not supported (only poweroff, halt and reboot are)", word);
 }
 
 static void changed(const char *path, const char *token)

@@ -37,13 +37,13 @@ static bool size_parse(char *text, uint32_t *size)
 static void set_read_ring(struct parser *parser, char *value)
 {
     if (!size_parse(value, &parser->options->read_ring))
-        parser->wrong = "a size is 1 to 1M, in bytes, K or M";
+        parser->wrong = "not a size from 1 to 1M (in bytes, K or M)";
 }
 
 static void set_write_ring(struct parser *parser, char *value)
 {
     if (!size_parse(value, &parser->options->write_ring))
-        parser->wrong = "a size is 1 to 1M, in bytes, K or M";
+        parser->wrong = "not a size from 1 to 1M (in bytes, K or M)";
 }
 
 static void set_ring(struct parser *parser, char *value)
@@ -56,7 +56,7 @@ static void set_channels(struct parser *parser, char *value)
 {
     parser->options->no_channels = true;
     if (strcmp(value, "none") != 0)
-        parser->wrong = "it is channels=none, or nothing: all";
+        parser->wrong = "the only value is none (leave channels= out for all)";
 }
 
 static bool path_valid(const char *path)
@@ -85,11 +85,11 @@ static void add_server(struct parser *parser, char *value)
     if (colon)
         *colon = '\0';
     if (options->count == OPTIONS_SERVERS_MAX)
-        parser->wrong = "there can be 8 servers";
+        parser->wrong = "at most 8 servers";
     else if (!colon || number_parse(value, DOMID_FIRST_RESERVED - 1, &peer) < 0)
-        parser->wrong = "it is server=DOMID:PATH, with a domain's number, or server=none";
+        parser->wrong = "neither DOMID:PATH, with a domain's number, nor none";
     else if (!path_valid(colon + 1))
-        parser->wrong = "a path has letters, digits and -/_@ only";
+        parser->wrong = "a path may contain only letters, digits and -/_@";
     else
         options->servers[options->count++] =
             (struct options_server){.peer = (domid_t)peer, .path = colon + 1};
@@ -116,7 +116,7 @@ static void word_parse(struct parser *parser, char *word)
             return;
         }
     }
-    parser->wrong = "there are server=, ring=, read-ring=, write-ring= and channels=";
+    parser->wrong = "unknown option (use server=, ring=, read-ring=, write-ring= or channels=)";
 }
 
 /* Cuts the next word out of the line; NULL at its end. */

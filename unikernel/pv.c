@@ -97,7 +97,7 @@ static void memory_init(const struct start_info *info)
     for (; rc == 0 && mapped < end; mapped += TABLE_SPAN)
         rc = table_add(mapped, end);
     if (rc < 0)
-        die("page tables: error %d", -rc);
+        die("cannot set up page tables: error %d", -rc);
 }
 
 static void block(void)
@@ -145,7 +145,7 @@ void pv_main(struct start_info *info)
     };
     memory_init(info);
     if (map(WINDOW_SHARED_INFO, info->shared_info | ENTRY_WRITE) < 0)
-        die("shared info: cannot be mapped");
+        die("cannot map the shared info page");
     platform.shared = (struct shared_info *)WINDOW_SHARED_INFO;
     events_init();
     main_loop();

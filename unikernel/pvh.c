@@ -87,7 +87,7 @@ static void events_init(void)
     gates[EVENT_VECTOR].offset_type = (handler & 0xffff0000) | GATE_INTERRUPT;
     __asm__ volatile("lidt %0" : : "m"(pointer));
     if (hypercall(__HYPERVISOR_hvm_op, HVMOP_set_param, &param) < 0)
-        die("Xen gives a PVH guest no event vector");
+        die("cannot set the event vector of a PVH guest");
 }
 
 /* The memory's end: of the piece that the image is in. */
@@ -140,7 +140,7 @@ void pvh_main(uint32_t start_info)
     };
     memory_add(used_end(info), memory_end(info));
     if (map_shared(XENMAPSPACE_shared_info, 0, WINDOW_SHARED_INFO) < 0)
-        die("shared info: cannot be mapped");
+        die("cannot map the shared info page");
     platform.shared = (struct shared_info *)WINDOW_SHARED_INFO;
     events_init();
     main_loop();

@@ -65,11 +65,11 @@ static void server_offer(struct server *server)
         server->channel = NULL;
     }
     if (rc == 0 && (server->failed || !server->met))
-        console_line("%s: for domain %u, rings of %u and %u bytes", where->path, where->peer,
+        console_line("%s: offered to domain %u, rings of %u and %u bytes", where->path, where->peer,
                      1u << orders.read, 1u << orders.write);
     else if (rc < 0 && !server->failed)
-        console_line("%s: cannot be offered to domain %u: %s (goes on trying)", where->path,
-                     where->peer, error_name(rc));
+        console_line("%s: cannot offer it to domain %u: %s (retrying)", where->path, where->peer,
+                     error_name(rc));
     server->failed = rc < 0;
     server->met = false;
 }
@@ -79,7 +79,7 @@ static void server_meet(struct server *server)
 {
     server->met = true;
     store_transaction(remove_keys, server);
-    console_line("%s: a client came", server->where.path);
+    console_line("%s: a client connected", server->where.path);
 }
 
 static void server_part(struct server *server, const char *how)

@@ -33,7 +33,7 @@ void store_init(store_changed *told)
 static uint32_t filled(uint32_t prod, uint32_t cons)
 {
     if (prod - cons > XENSTORE_RING_SIZE)
-        die("xenstore's ring makes no sense");
+        die("xenstore's ring is corrupt");
     return prod - cons;
 }
 

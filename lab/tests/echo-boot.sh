@@ -31,7 +31,7 @@ step "a server for another domain, at a path of its own; rings that differ"
 g1=$(xl domid g1)
 echo_config "server=$g1:data/vchan/$g1/a server=0:data/other read-ring=1K write-ring=128K" >echo.cfg
 echo_start
-says "data/vchan/$g1/a: for domain $g1, rings of .* and 131072 bytes"
+says "data/vchan/$g1/a: offered to domain $g1, rings of .* and 131072 bytes"
 clients 1 100000 "/local/domain/$id/data/other"
 same "g1" "$(guest-exec g1 sh -c "echo hi | vchan cat --timeout 60 --linger 5 --client $id $path/$g1/a")" hi
 

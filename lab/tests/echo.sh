@@ -60,7 +60,7 @@ same "CPU seconds" "$(cpu)" "$before"
 
 step "suspend is refused, and said so"
 xenstore-write "/local/domain/$id/control/shutdown" suspend
-says "'suspend' is not possible"
+says "'suspend' is not supported"
 clients 1 1000
 
 step "shutdown"
