@@ -116,7 +116,7 @@ static void refresh(struct endpoint *endpoint)
 
 /* ---- the loop ---- */
 
-static void tell(struct endpoint *endpoint, enum xenbus_state own, enum xenbus_state peer)
+static void tell_moved(struct endpoint *endpoint, enum xenbus_state own, enum xenbus_state peer)
 {
     bool news = endpoint->told || own != endpoint->view.own || peer != endpoint->view.peer;
 
@@ -286,7 +286,7 @@ static bool endpoint_step(struct endpoint *endpoint)
     more = take_step(endpoint);
     resume(endpoint);
     pass_on_loss(endpoint);
-    tell(endpoint, own, peer);
+    tell_moved(endpoint, own, peer);
     return more;
 }
 
