@@ -56,6 +56,16 @@ EXPORT int pvchan_is_connected(const struct pvchan *handle)
 /* ---- reading ---- */
 
 /*
+ * Tells the peer of the room, once all that was known to be there is read: the program may wait for
+ * anything next, without us. One that never waits here may do so even before.
+ */
+static void give_room(struct pvchan *handle, struct channel *channel)
+{
+    if (handle->nonblock || !channel_has(channel, 1))
+        channel_tell(channel);
+}
+
+/*
  * The channel came to its end: for good, so it is remembered. A named one knows from xenstore
  * whether that was meant, and may now let go of its rings.
  */
@@ -83,8 +93,8 @@ static ssize_t try_read(struct pvchan *handle, void *data, size_t size)
     if (handle->over)
         return handle->end;
     rc = channel ? channel_read(channel, data, size, 1) : without_channel(handle, 0);
-    if (rc > 0 && handle->nonblock)
-        channel_tell(channel); /* its program may wait next, for anything, without us */
+    if (rc > 0)
+        give_room(handle, channel);
     return rc == 0 || rc == -EPROTO ? reach_end(handle, rc) : rc;
 }
 
@@ -116,8 +126,11 @@ static void look(struct pvchan *handle, enum channel_wait wait, size_t enough)
 static ssize_t read_known(struct pvchan *handle, void *data, size_t size, size_t enough)
 {
     struct channel *channel = handle->over || handle->nonblock ? NULL : handle_channel(handle);
+    ssize_t rc = channel ? channel_read_known(channel, data, size, (uint32_t)enough) : 0;
 
-    return channel ? channel_read_known(channel, data, size, (uint32_t)enough) : 0;
+    if (rc > 0)
+        give_room(handle, channel);
+    return rc;
 }
 
 /* Goes on trying as long as the handle may wait. */
@@ -298,8 +311,7 @@ EXPORT int pvchan_consume(struct pvchan *handle, size_t bytes)
     if (!channel || bytes > handle->read_size || !channel_has(channel, (uint32_t)bytes))
         return -EINVAL;
     channel_consume(channel, (uint32_t)bytes);
-    if (handle->nonblock)
-        channel_tell(channel); /* its program may wait next, for anything, without us */
+    give_room(handle, channel);
     return 0;
 }
 

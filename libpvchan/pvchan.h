@@ -27,9 +27,12 @@
  * answering, and gives its CPU away for as long; each ever more seldom where that finds nothing.
  * With PVCHAN_NOSPIN it does neither: for programs that have no CPU time to spare, or a battery.
  *
- * A handle that may wait tells the peer late of what was read, see pvchan_consume(). A program that
- * waits elsewhere for something that the peer does only once it has room opens with
- * PVCHAN_NONBLOCK, or calls pvchan_dispatch() before it waits.
+ * Room for the peer. The peer can reuse the room of bytes that were read once it is told of it. It
+ * is told at once by a call that takes the last of the bytes that were known to be there, by one
+ * that brings the room it does not know of to half a ring, by each call of a handle that does not
+ * wait, and before any call on the handle waits. So a program may read all there is and then wait
+ * for something else, whatever the peer needs room for. One that leaves bytes unread is as a
+ * socket's reader who does: the peer may wait until they are read, or pvchan_dispatch() is called.
  *
  * Programs with an event loop: read and write until -EAGAIN, also the first time (what came while
  * the channel was opened was taken note of then); wait until pvchan_fd() is readable, call
@@ -187,9 +190,8 @@ ssize_t pvchan_sendv(struct pvchan *channel, const struct iovec *pieces, int cou
 ssize_t pvchan_peek(struct pvchan *channel, size_t enough, struct iovec spans[2]);
 
 /*
- * Takes the first bytes out of the ring; what was peeked beyond them stays where it is. The peer is
- * told of the room at once with PVCHAN_NONBLOCK; otherwise late, when half the ring is free, but
- * always before a call on this channel waits. -EINVAL: so many are not there. Does not wait.
+ * Takes the first bytes out of the ring; what was peeked beyond them stays where it is. -EINVAL: so
+ * many are not there. Does not wait.
  */
 int pvchan_consume(struct pvchan *channel, size_t bytes);
 

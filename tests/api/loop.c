@@ -208,8 +208,44 @@ START_TEST(dispatch_tells_what_was_read)
 }
 END_TEST
 
+/*
+ * Far less than half a ring was read, but all there was; then this program waits for something else
+ * (an answer through a pipe), which the peer gives once it has room for a whole ring.
+ */
+START_TEST(a_read_of_all_gives_the_peer_room)
+{
+    struct iovec spans[2];
+
+    meet_either(_i & 1, 0);
+    is(ask("write 100"), 100);
+    if (_i < 2) {
+        is(side_read(&me, 100), 100);
+    } else {
+        is(pvchan_peek(me.channel, 100, spans), 100);
+        is(side_skip(&me, 100), 0);
+    }
+    tell("send %u", FROM_WEB);
+    is(answer(), FROM_WEB);
+    is(side_recv(&me, FROM_WEB), FROM_WEB);
+}
+END_TEST
+
+/* The same where more is known to be there: message by message, until there is none. */
+START_TEST(the_last_message_gives_the_peer_room)
+{
+    meet_either(_i, 0);
+    is(ask("write 100"), 100);
+    for (int i = 0; i < 10; i++)
+        is(side_recv(&me, 10), 10);
+    tell("send %u", FROM_WEB);
+    is(answer(), FROM_WEB);
+}
+END_TEST
+
 const struct api_row api_loop[] = {
     {&dispatch_tells_what_was_read, 2},
+    {&a_read_of_all_gives_the_peer_room, 4},
+    {&the_last_message_gives_the_peer_room, 2},
     {&one_loop_serves_two_channels, 1},
     {&dispatch_empties_the_fd, 2},
     {&close_takes_anything, 1},
