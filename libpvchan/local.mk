@@ -15,3 +15,15 @@ EXTRA_DIST += libpvchan/libpvchan.map
 include_HEADERS += libpvchan/pvchan.h
 pkgconfig_DATA += libpvchan/pvchan.pc
 dist_modulesload_DATA += libpvchan/pvchan.conf
+
+# Who may open what these modules make.
+EXTRA_DIST += libpvchan/60-pvchan.rules libpvchan/sysusers.d/pvchan.conf libpvchan/tmpfiles.d/pvchan.conf
+if UDEV_RULES
+udevrules_DATA = libpvchan/60-pvchan.rules
+endif
+if SYSUSERS
+sysusers_DATA = libpvchan/sysusers.d/pvchan.conf
+endif
+if TMPFILES
+tmpfiles_DATA = libpvchan/tmpfiles.d/pvchan.conf
+endif

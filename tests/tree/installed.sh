@@ -67,6 +67,24 @@ modules=$(find copy -path '*/lib/modules-load.d/pvchan.conf')
 [ "$(grep -v '^#' "$modules" | paste -sd ' ')" = "xen-evtchn xen-gntdev xen-gntalloc" ] ||
     fail "modules-load.d: $(cat "$modules")"
 
+# Who may open what they make: the group of the rule, which systemd makes, and to which it gives the locks.
+(cd "$builddir" && ${MAKE:-make} -s install-udevrulesDATA install-sysusersDATA install-tmpfilesDATA \
+    DESTDIR="$root/copy") > log 2>&1 || fail "install: $(cat log)"
+rule=$(find copy -path '*/udev/rules.d/60-pvchan.rules')
+for device in evtchn gntalloc gntdev xenbus; do
+    grep -q "^SUBSYSTEM==\"misc\", KERNEL==\"[^\"]*\bxen/$device\b[^\"]*\", GROUP=\"xenchan\", MODE=\"0660\"$" "$rule" ||
+        fail "no rule for /dev/xen/$device: $(cat "$rule")"
+done
+if command -v systemd-sysusers > /dev/null && command -v systemd-tmpfiles > /dev/null && [ "$(id -u)" = 0 ]; then
+    mkdir -p machine/etc
+    systemd-sysusers --root="$PWD/machine" "$PWD/$(find copy -path '*/sysusers.d/pvchan.conf')" > log 2>&1 ||
+        fail "systemd-sysusers: $(cat log)"
+    gid=$(sed -n 's/^xenchan:[^:]*:\([0-9]*\):.*/\1/p' machine/etc/group)
+    systemd-tmpfiles --root="$PWD/machine" --create "$PWD/$(find copy -path '*/tmpfiles.d/pvchan.conf')" > log 2>&1 ||
+        fail "systemd-tmpfiles: $(cat log)"
+    [ "$(stat -c '%a %u %g' machine/run/pvchan/devices)" = "660 0 $gid" ] || fail "$(ls -ln machine/run/pvchan)"
+fi
+
 # complaints UNIT...: what systemd says about these of ours; not about others of this machine.
 complaints() {
     { systemd-analyze verify --man=no "$@" 2>&1 || true; } | grep vchan
