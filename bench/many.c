@@ -39,6 +39,9 @@
 #define ACTIVE_MAX  16u
 #define MESSAGE     64
 
+/* So many channels are asked for at a time: none is closed before all of them are served. */
+#define EVENTS_MAX 64
+
 #define ROUNDS_MAX  99u
 
 /* A place in xenstore that a run has for itself: so many characters at most, with the number. */
@@ -106,12 +109,16 @@ static long memory(const char *key)
 /* The next channel that has something to do until then, or NULL. */
 static struct pvchan *next(double until)
 {
+    static struct pvchan_event events[EVENTS_MAX];
+    static int given, count;
     double left = until - now();
-    struct pvchan *channel;
 
-    check("pvchan_group_wait",
-          pvchan_group_wait(group, left > 0 ? (int)(left * 1000) : 0, &channel));
-    return channel;
+    if (given == count) {
+        given = 0;
+        count = pvchan_group_wait(group, events, EVENTS_MAX, left > 0 ? (int)(left * 1000) : 0);
+        check("pvchan_group_wait", count);
+    }
+    return given < count ? events[given++].handle : NULL;
 }
 
 static void path_of(char path[PATH_BYTES], unsigned int run, unsigned int number)
@@ -153,7 +160,7 @@ static void open_all(const char *domain, unsigned int domid, unsigned int count,
 
     for (unsigned int i = 0; i < count; i++) {
         path_of(path, count, i);
-        check(path, pvchan_server_in(group, domid, path, 1, 1, 0, &channels[i]));
+        check(path, pvchan_group_add_server(group, domid, path, 1, 1, 0, &channels[i]));
     }
     *echo = start_echo(domain, count, count);
     while (connected < count) {
@@ -161,8 +168,8 @@ static void open_all(const char *domain, unsigned int domid, unsigned int count,
 
         if (!channel)
             die("%u of %u channels were not connected", count - connected, count);
-        if (pvchan_is_connected(channel) && !pvchan_data(channel)) {
-            pvchan_set_data(channel, &connected);
+        if (pvchan_state(channel) == PVCHAN_STATE_CONNECTED && !pvchan_user_data(channel)) {
+            pvchan_set_user_data(channel, &connected);
             connected++;
         }
     }
@@ -209,7 +216,7 @@ static void give(struct pvchan *channel)
     static const uint8_t message[MESSAGE];
 
     check("pvchan_send", pvchan_send(channel, message, MESSAGE));
-    pvchan_again(channel); /* to read until -EAGAIN; but not now, or one would play alone */
+    pvchan_requeue(channel); /* to read until -EAGAIN; but not now, or one would play alone */
 }
 
 static unsigned int active(unsigned int open)

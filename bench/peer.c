@@ -90,9 +90,9 @@ static void check(const char *what, long rc)
 
 static void open_pvchan(const struct request *request, bool server)
 {
-    int rc = server ? pvchan_server(request->domid, request->place, request->read_ring,
+    int rc = server ? pvchan_open_server(request->domid, request->place, request->read_ring,
                                     request->write_ring, 0, &pvchan)
-                    : pvchan_client(request->domid, request->place, PATIENCE_MS, 0, &pvchan);
+                    : pvchan_open_client(request->domid, request->place, PATIENCE_MS, 0, &pvchan);
 
     check("open", rc < 0 ? rc : 1);
 }

@@ -112,7 +112,8 @@ static void cat_pass_ends(struct cat *cat)
 /* The peer sends no more, and what it sent is written. Does it still take something? */
 static int cat_received_all(struct cat *cat)
 {
-    bool gone = cat_is_plain(cat) || cat->sending.give_error || !pvchan_is_connected(cat->channel);
+    bool gone = cat_is_plain(cat) || cat->sending.give_error ||
+                pvchan_state(cat->channel) == PVCHAN_STATE_ENDED;
 
     if (cat->receiving.take_error)
         return channel_complain(NULL, cat->receiving.take_error);
@@ -154,7 +155,8 @@ static bool cat_move(struct cat *cat)
     bool took = flow_take(&cat->sending), gave = flow_give(&cat->sending);
     bool heard = flow_take(&cat->receiving), sent = took || gave;
     bool received = flow_give(&cat->receiving) || heard;
-    bool came = !cat->met && (received || pvchan_is_connected(cat->channel));
+    bool came =
+        !cat->met && (received || pvchan_state(cat->channel) == PVCHAN_STATE_CONNECTED);
 
     cat->met |= came;
     cat->heard |= heard;

@@ -81,7 +81,7 @@ int target_parse(const struct options *options, int argc, char **argv, struct ta
  */
 int target_open(const struct options *options, int argc, char **argv, struct pvchan **channel);
 
-/* Opens one of them into a group, as pvchan_open_in() and its like. 0, or a negative errno. */
+/* Opens one of them into a group, as pvchan_group_add_channel() and its like. 0, or a negative errno. */
 int target_open_in(const struct options *options, const struct target_words *words, int index,
                    struct pvchan_group *group, struct pvchan **channel);
 

@@ -18,6 +18,9 @@
  */
 #define TURN_COPIES 4
 
+/* So many channels are asked for at a time. */
+#define EVENTS_MAX 64
+
 struct echo {
     const struct options *options;
     const struct target_words *words;
@@ -66,7 +69,7 @@ static ssize_t copy_turn(struct pvchan *channel)
         if (bytes <= 0)
             return bytes;
     }
-    pvchan_again(channel);
+    pvchan_requeue(channel);
     return -EAGAIN;
 }
 
@@ -88,7 +91,7 @@ static void line_open(struct line *line)
         note(echo, target_complain(options, echo->words, line->index, rc));
         return;
     }
-    pvchan_set_data(line->channel, line);
+    pvchan_set_user_data(line->channel, line);
     line->deadline = options->target == TARGET_SERVER && options->timeout_ms >= 0
                          ? clock_ms() + options->timeout_ms
                          : -1;
@@ -106,7 +109,8 @@ static void line_end(struct line *line, ssize_t error)
 {
     struct echo *echo = line->echo;
     const char *which = echo->words->count > 1 ? echo->words->paths[line->index] : NULL;
-    int opened = pvchan_opened(line->channel), code = EXIT_DONE;
+    bool failed = pvchan_state(line->channel) == PVCHAN_STATE_FAILED;
+    int opened = failed ? pvchan_error(line->channel) : 0, code = EXIT_DONE;
 
     pvchan_close(line->channel);
     line->channel = NULL;
@@ -125,7 +129,7 @@ static void line_serve(struct line *line)
 {
     ssize_t rc;
 
-    if (pvchan_is_connected(line->channel))
+    if (pvchan_state(line->channel) == PVCHAN_STATE_CONNECTED)
         line->deadline = -1;
     rc = copy_turn(line->channel);
     if (rc != -EAGAIN)
@@ -172,12 +176,12 @@ static int echo_all(struct echo *echo)
         line_open(&echo->lines[i]);
     }
     while (echo->open > 0 && !stop_came()) {
-        struct pvchan *channel;
-        int rc = pvchan_group_wait(echo->group, 0, &channel);
+        struct pvchan_event events[EVENTS_MAX];
+        int rc = pvchan_group_wait(echo->group, events, EVENTS_MAX, 0);
 
-        if (rc > 0)
-            line_serve(pvchan_data(channel));
-        else if (rc == 0)
+        for (int i = 0; i < rc; i++) /* each closes its own channel only */
+            line_serve(pvchan_user_data(events[i].handle));
+        if (rc == 0)
             rc = echo_sleep(echo);
         if (rc < 0 && rc != -EINTR)
             return channel_complain(NULL, rc);

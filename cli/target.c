@@ -120,11 +120,11 @@ static int open_one(const struct options *options, const struct target_words *wo
 {
     switch (options->target) {
     case TARGET_CLIENT:
-        return pvchan_client(words->domid, words->paths[0], options->timeout_ms, PVCHAN_NONBLOCK,
-                             channel);
+        return pvchan_open_client(words->domid, words->paths[0], options->timeout_ms,
+                                  PVCHAN_NONBLOCK, channel);
     case TARGET_SERVER:
-        return pvchan_server(words->domid, words->paths[0], options->read_ring,
-                             options->write_ring, PVCHAN_NONBLOCK, channel);
+        return pvchan_open_server(words->domid, words->paths[0], options->read_ring,
+                                  options->write_ring, PVCHAN_NONBLOCK, channel);
     default:
         return pvchan_open(words->paths[0], options->timeout_ms, PVCHAN_NONBLOCK, channel);
     }
@@ -137,12 +137,12 @@ int target_open_in(const struct options *options, const struct target_words *wor
 
     switch (options->target) {
     case TARGET_CLIENT:
-        return pvchan_client_in(group, words->domid, path, options->timeout_ms, 0, channel);
+        return pvchan_group_add_client(group, words->domid, path, options->timeout_ms, 0, channel);
     case TARGET_SERVER:
-        return pvchan_server_in(group, words->domid, path, options->read_ring, options->write_ring,
-                                0, channel);
+        return pvchan_group_add_server(group, words->domid, path, options->read_ring,
+                                       options->write_ring, 0, channel);
     default:
-        return pvchan_open_in(group, path, options->timeout_ms, 0, channel);
+        return pvchan_group_add_channel(group, path, options->timeout_ms, 0, channel);
     }
 }
 

@@ -38,37 +38,40 @@ static int serve(struct pvchan *channel)
     ssize_t rc = echo_once(channel);
 
     if (rc > 0)
-        pvchan_again(channel); /* there may be more; but first the others */
+        pvchan_requeue(channel); /* there may be more; but first the others */
     if (rc > 0 || rc == -EAGAIN)
         return 1;
     if (rc < 0)
-        fprintf(stderr, "%s: %s\n", (const char *)pvchan_data(channel), strerror((int)-rc));
+        fprintf(stderr, "%s: %s\n", (const char *)pvchan_user_data(channel),
+                pvchan_error(channel) ? pvchan_reason(channel) : strerror((int)-rc));
     pvchan_close(channel);
     return 0;
 }
 
 int main(int argc, char **argv)
 {
+    struct pvchan_event events[16];
     struct pvchan_group *group;
     struct pvchan *channel;
-    int open = 0;
-    int rc = pvchan_group_open(0, &group);
+    int open = 0, count = 0;
 
-    if (rc < 0) {
-        fprintf(stderr, "no Xen here: %s\n", strerror(-rc));
+    if (pvchan_group_open(0, &group) < 0) {
+        fprintf(stderr, "cannot use Xen: %s\n", pvchan_open_reason());
         return 1;
     }
     for (int i = 1; i < argc; i++) {
-        rc = pvchan_open_in(group, argv[i], -1, 0, &channel);
-        if (rc < 0) {
-            fprintf(stderr, "%s: %s\n", argv[i], strerror(-rc));
+        if (pvchan_group_add_channel(group, argv[i], -1, 0, &channel) < 0) {
+            fprintf(stderr, "cannot open %s: %s\n", argv[i], pvchan_open_reason());
             continue;
         }
-        pvchan_set_data(channel, argv[i]);
+        pvchan_set_user_data(channel, argv[i]);
         open++;
     }
-    while (open > 0 && pvchan_group_wait(group, -1, &channel) == 1)
-        open -= !serve(channel);
+    while (open > 0 && (count = pvchan_group_wait(group, events, 16, -1)) >= 0)
+        for (int i = 0; i < count; i++)
+            open -= !serve(events[i].handle);
+    if (count < 0)
+        fprintf(stderr, "cannot wait: %s\n", strerror(-count));
     pvchan_group_close(group);
     return 0;
 }

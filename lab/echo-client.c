@@ -115,7 +115,7 @@ static void client(unsigned int domid, const char *path, uint64_t bytes)
 {
     struct pvchan *channel;
     uint64_t sent = 0, came = 0;
-    int rc = pvchan_client(domid, path, PATIENCE_MS, PVCHAN_NONBLOCK, &channel);
+    int rc = pvchan_open_client(domid, path, PATIENCE_MS, PVCHAN_NONBLOCK, &channel);
 
     if (rc < 0)
         die(path, -rc);

@@ -7,9 +7,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "libpvchan/handle.h"
 #include "state/clock.h"
 #include "state/descriptor.h"
-#include "libpvchan/handle.h"
+#include "state/error.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -21,8 +22,7 @@
 
 /* ---- time, in milliseconds ---- */
 
-/* A time by which something must have happened; negative: no such time. */
-static int64_t deadline_of(int timeout_ms)
+int64_t handle_deadline(int timeout_ms)
 {
     return timeout_ms < 0 ? -1 : clock_ms() + timeout_ms;
 }
@@ -77,9 +77,12 @@ static int open_descriptors(struct pvchan_group *group)
 
     group->poll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (group->poll_fd < 0)
-        return -errno;
+        return open_failed(-errno, "cannot make an epoll descriptor: %m");
     rc = store_open(&group->store);
-    return rc < 0 ? rc : xen_open(&group->xen);
+    if (rc < 0)
+        return open_failed(rc, "cannot connect to xenstored: %s", error_text(rc));
+    rc = xen_open(&group->xen);
+    return rc < 0 ? open_failed(rc, "cannot open /dev/xen/evtchn: %s", error_text(rc)) : 0;
 }
 
 EXPORT int pvchan_group_open(unsigned int flags, struct pvchan_group **out)
@@ -89,10 +92,10 @@ EXPORT int pvchan_group_open(unsigned int flags, struct pvchan_group **out)
 
     *out = NULL;
     if (flags)
-        return -EINVAL;
+        return open_failed(-EINVAL, "a group has no flags: %#x", flags);
     group = calloc(1, sizeof(*group));
     if (!group)
-        return -ENOMEM;
+        return open_failed(-ENOMEM, "no memory");
     TAILQ_INIT(&group->channels);
     TAILQ_INIT(&group->queue);
     group->timer_fd = -1;
@@ -149,6 +152,8 @@ static void queue_remove(struct pvchan *handle)
         return;
     handle->queued = false;
     group->queued--;
+    if (group->turns > group->queued)
+        group->turns = group->queued; /* or one would have two turns in a round */
     TAILQ_REMOVE(&group->queue, handle, turn);
 }
 
@@ -158,10 +163,25 @@ void handle_tell(struct pvchan *handle)
     queue_add(handle);
 }
 
-EXPORT void pvchan_again(struct pvchan *handle)
+EXPORT void pvchan_requeue(struct pvchan *handle)
 {
-    if (!handle->group->alone)
-        handle_tell(handle);
+    if (handle->group->alone)
+        return;
+    handle->requeued = true;
+    handle_tell(handle);
+}
+
+/* ---- opening ---- */
+
+static void explain_late(struct pvchan *handle)
+{
+    if (handle->endpoint)
+        handle_explain(handle, "timed out while the %s, domain %u, is %s",
+                       handle->role == MACHINE_FRONTEND ? "backend" : "frontend", handle->peer,
+                       xenbus_state_name(endpoint_peer_state(handle->endpoint)));
+    else
+        handle_explain(handle, "timed out: domain %u offers nothing to this domain at %s",
+                       handle->peer, handle->path);
 }
 
 /* Gives all back but the handle itself. */
@@ -183,6 +203,8 @@ static void opened(struct pvchan *handle, int rc)
 {
     handle->advance = NULL;
     handle->opened = rc;
+    if (rc == -ETIMEDOUT)
+        explain_late(handle);
     if (rc < 0) {
         drop(handle);
     } else {
@@ -200,8 +222,10 @@ static void advance(struct pvchan *handle)
         opened(handle, rc);
 }
 
+/* ---- whose turn it is ---- */
+
 /*
- * Does what is to be done for a channel whose turn it is. Returns whether its program is to be
+ * Does what is to be done for a handle whose turn it is. Returns whether its program may have to be
  * told.
  */
 static bool take_turn(struct pvchan *handle)
@@ -221,18 +245,49 @@ static bool take_turn(struct pvchan *handle)
     return news;
 }
 
-/* The next one whose program is to be told, of this round; or NULL. */
-static struct pvchan *next_told(struct pvchan_group *group)
+/* Room alone is news only for a program that had too little of it. */
+static bool is_due(const struct pvchan *handle, unsigned int events)
+{
+    if (events & ~(unsigned int)PVCHAN_WRITABLE)
+        return true;
+    return handle->requeued || (events && handle->lacks_room);
+}
+
+/* What there is to tell of it. Returns false if that is nothing. */
+static bool tell(struct pvchan *handle, struct pvchan_event *event)
+{
+    unsigned int events = handle_events(handle);
+
+    if (!is_due(handle, events))
+        return false;
+    handle->requeued = false;
+    handle_set_told(handle, events);
+    *event = (struct pvchan_event){.handle = handle, .events = events};
+    return true;
+}
+
+/* The next one whose program is to be told, of this round. Returns false if there is none. */
+static bool next_told(struct pvchan_group *group, struct pvchan_event *event)
 {
     while (group->turns > 0 && !TAILQ_EMPTY(&group->queue)) {
         struct pvchan *handle = TAILQ_FIRST(&group->queue);
 
         group->turns--;
-        if (take_turn(handle))
-            return handle;
+        if (take_turn(handle) && tell(handle, event))
+            return true;
     }
     group->turns = 0;
-    return NULL;
+    return false;
+}
+
+/* Returns how many. */
+static int take_told(struct pvchan_group *group, struct pvchan_event *events, int count)
+{
+    int found = 0;
+
+    while (found < count && next_told(group, &events[found]))
+        found++;
+    return found;
 }
 
 /* ---- events ---- */
@@ -350,28 +405,31 @@ static void forget_names(struct pvchan_group *group)
     group->names_count = 0;
 }
 
-EXPORT int pvchan_group_wait(struct pvchan_group *group, int timeout_ms, struct pvchan **out)
+EXPORT int pvchan_group_wait(struct pvchan_group *group, struct pvchan_event *events, int count,
+                             int timeout_ms)
 {
-    int64_t deadline = deadline_of(timeout_ms);
+    int64_t deadline = handle_deadline(timeout_ms);
     bool last = false;
 
+    if (count < 1)
+        return -EINVAL;
     forget_names(group);
     for (;;) {
-        int left, rc = report_loss(group);
+        int found, left, rc = report_loss(group);
 
-        *out = rc < 0 ? NULL : next_told(group);
         if (rc < 0)
             return rc;
-        if (*out || last)
-            return *out ? 1 : 0;
+        found = take_told(group, events, count);
+        if (found > 0 || last)
+            return found;
         left = time_left(deadline);
         rc = collect(group, TAILQ_EMPTY(&group->queue) ? left : 0);
         group->turns = group->queued;
-        last = left == 0 || rc < 0; /* also if there is always something: a peer may see to that */
-        if (rc < 0 && !(*out = next_told(group)))
-            return rc;
-        if (*out)
-            return 1;
+        last = left == 0; /* also if there is always something: a peer may see to that */
+        if (rc < 0) {
+            found = take_told(group, events, count);
+            return found > 0 ? found : rc;
+        }
     }
 }
 
@@ -428,13 +486,16 @@ int handle_make_in(struct pvchan_group *group, unsigned int flags, struct pvchan
 
     *out = NULL;
     if (!are_flags(flags))
-        return -EINVAL;
+        return open_failed(-EINVAL, "there is no such flag: %#x", flags);
     handle = *out = calloc(1, sizeof(*handle));
     if (!handle)
-        return -ENOMEM;
+        return open_failed(-ENOMEM, "no memory");
     handle->group = group;
+    handle->flags = flags;
     handle->nonblock = true;
+    handle->timeout_ms = -1;
     handle->opened = -EINPROGRESS;
+    handle->told_state = PVCHAN_STATE_OPENING;
     TAILQ_INSERT_TAIL(&group->channels, handle, member);
     return 0;
 }
@@ -446,7 +507,7 @@ int handle_make(unsigned int flags, struct pvchan **out)
 
     *out = NULL;
     if (!are_flags(flags))
-        return -EINVAL;
+        return open_failed(-EINVAL, "there is no such flag: %#x", flags);
     rc = pvchan_group_open(0, &group);
     if (rc < 0)
         return rc;
@@ -457,7 +518,15 @@ int handle_make(unsigned int flags, struct pvchan **out)
     }
     group->alone = true;
     (*out)->nonblock = flags & PVCHAN_NONBLOCK;
-    (*out)->nospin = flags & PVCHAN_NOSPIN;
+    return 0;
+}
+
+EXPORT int pvchan_set_flags(struct pvchan *handle, unsigned int flags)
+{
+    if (!are_flags(flags))
+        return -EINVAL;
+    handle->flags = flags;
+    handle->nonblock = !handle->group->alone || (flags & PVCHAN_NONBLOCK);
     return 0;
 }
 
@@ -468,6 +537,10 @@ static int open_alone(struct pvchan *handle)
 
     while (rc == 0 && handle->advance)
         rc = handle_wait(handle, handle->deadline);
+    if (rc == -ETIMEDOUT)
+        explain_late(handle);
+    if (rc == 0 && handle->opened == 0)
+        handle_set_told(handle, PVCHAN_OPENED | PVCHAN_STATE_CHANGED);
     return rc < 0 ? rc : handle->opened;
 }
 
@@ -475,7 +548,7 @@ int handle_open(struct pvchan *handle, int rc, int timeout_ms, struct pvchan **o
 {
     struct pvchan_group *group = handle->group;
 
-    handle->deadline = deadline_of(timeout_ms);
+    handle->deadline = handle_deadline(timeout_ms);
     if (rc == 0)
         rc = group->alone ? 0 : need_alarm(group, handle->deadline);
     if (rc == 0)
@@ -484,10 +557,12 @@ int handle_open(struct pvchan *handle, int rc, int timeout_ms, struct pvchan **o
         rc = open_alone(handle);
     else if (rc == 0 && handle->advance)
         set_alarm(group, handle->deadline);
-    if (rc < 0)
+    if (rc < 0) {
+        open_failed_with(handle, rc);
         pvchan_close(handle);
-    else
+    } else {
         *out = handle;
+    }
     return rc;
 }
 
@@ -521,27 +596,13 @@ EXPORT void pvchan_close(struct pvchan *handle)
     drop(handle);
     queue_remove(handle);
     TAILQ_REMOVE(&group->channels, handle, member);
+    free(handle->reason);
     free(handle);
     if (group->alone)
         pvchan_group_close(group);
 }
 
-EXPORT int pvchan_opened(const struct pvchan *handle)
-{
-    return handle->opened;
-}
-
 EXPORT int pvchan_fd(const struct pvchan *handle)
 {
     return handle->group->alone ? pvchan_group_fd(handle->group) : -EINVAL;
-}
-
-EXPORT void *pvchan_data(const struct pvchan *handle)
-{
-    return handle->data;
-}
-
-EXPORT void pvchan_set_data(struct pvchan *handle, void *data)
-{
-    handle->data = data;
 }

@@ -49,8 +49,14 @@ struct pvchan {
     TAILQ_ENTRY(pvchan) turn;
     struct place places[2];
     bool queued;
-    bool look; /* xenstore has something for it */
-    bool news; /* its program is to hear of it */
+    bool look;     /* xenstore has something for it */
+    bool news;     /* its program may have to hear of it */
+    bool requeued; /* its program asked for another turn */
+
+    /* What its program was told last: what is new beside that is an event. */
+    enum pvchan_state told_state;
+    bool told_open;
+    bool lacks_room; /* a call that writes returned -EAGAIN, and room was not told of since */
 
     /*
      * While it is being opened: goes on with that, as far as is possible now. Returns 0 when it is
@@ -59,9 +65,11 @@ struct pvchan {
     int (*advance)(struct pvchan *channel);
     int64_t deadline;
     int opened; /* 0, -EINPROGRESS, or why it is not */
+    char *reason; /* a line on that, or on the end; NULL: nothing more than the errno */
 
-    bool nonblock;
-    bool nospin;
+    unsigned int flags;
+    bool nonblock; /* by its flags, or since it is in a group */
+    int timeout_ms; /* for calls that read or write; -1: none */
     unsigned int peer;
     void *data; /* the program's */
 
@@ -96,11 +104,54 @@ int handle_make_in(struct pvchan_group *group, unsigned int flags, struct pvchan
  */
 int handle_open(struct pvchan *channel, int rc, int timeout_ms, struct pvchan **out);
 
+/* A time by which something must have happened, by clock_ms(); negative: no such time. */
+int64_t handle_deadline(int timeout_ms);
+
 /*
  * Waits until the handle's fd is readable, and dispatches. For a handle in a group of its own. 0,
  * -ETIMEDOUT, -EINTR, or another negative errno.
  */
 int handle_wait(struct pvchan *channel, int64_t deadline);
+
+/*
+ * Bytes that can be read, or room to write: at least enough, or as pvchan_peek() and
+ * pvchan_reserve() of a handle that does not wait. With -EAGAIN the peer was asked to signal.
+ */
+ssize_t handle_readable(struct pvchan *handle, size_t enough);
+ssize_t handle_writable(struct pvchan *handle, size_t enough);
+
+/*
+ * Why there is nothing to read from or write to: it is not open yet (-EAGAIN), could not be opened,
+ * or has come to its end, which is then the answer.
+ */
+int handle_lacks_channel(const struct pvchan *handle, int end);
+
+/*
+ * The channel came to its end, 0 or -EPROTO: for good, so it is remembered. Returns what that is
+ * for its program. A named one knows from xenstore whether the end was meant.
+ */
+ssize_t handle_reach_end(struct pvchan *handle, ssize_t end);
+
+/* Looks for a short while whether so much comes, unless the handle has PVCHAN_NOSPIN. */
+void handle_spin(struct pvchan *handle, enum channel_wait wait, size_t enough);
+
+/* What is the case now, of enum pvchan_events. The peer was asked to signal where nothing is. */
+unsigned int handle_events(struct pvchan *handle);
+
+/* Its program is told of that now. */
+void handle_set_told(struct pvchan *handle, unsigned int events);
+
+/* ---- reasons: libpvchan/reason.c ---- */
+
+/* Says why the handle could not be opened, or ended. Without memory the errno has to do. */
+void handle_explain(struct pvchan *handle, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Says why this thread's call that opens fails, where there is no handle. Returns rc. */
+int open_failed(int rc, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same for what a handle says, which is about to go. */
+void open_failed_with(const struct pvchan *handle, int rc);
 
 /*
  * Watches a directory for this handle: when it changes, the endpoint looks, and advance() is

@@ -3,9 +3,12 @@ lib_LTLIBRARIES += libpvchan.la
 libpvchan_la_SOURCES = \
 	libpvchan/channels.c libpvchan/channels.h \
 	libpvchan/group.c libpvchan/handle.h \
+	libpvchan/known.c \
 	libpvchan/open.c \
 	libpvchan/plain.c \
-	libpvchan/pvchan.c
+	libpvchan/pvchan.c \
+	libpvchan/reason.c \
+	libpvchan/wait.c
 libpvchan_la_LIBADD = libvchan.la libstate.la
 libpvchan_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -no-undefined \
 	-Wl,--version-script=$(top_srcdir)/libpvchan/libpvchan.map

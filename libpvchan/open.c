@@ -7,24 +7,48 @@
 
 #include "libpvchan/channels.h"
 #include "libpvchan/handle.h"
+#include "state/error.h"
+#include "state/text.h"
 
 #define EXPORT __attribute__((visibility("default")))
+
+/* What the backend wrote, or did not. */
+static void explain_refusal(struct pvchan *handle)
+{
+    const char *dir = endpoint_peer_dir(handle->endpoint);
+    char error[CHANNELS_ERROR_MAX];
+
+    if (endpoint_peer_state(handle->endpoint) == XenbusStateUnknown) {
+        handle_explain(handle, "its backend, in domain %u, is gone (detach it on the host, and "
+                       "attach it again)", handle->peer);
+    } else if (store_read_text(handle->group->store, dir, "error", error, sizeof(error)) < 0) {
+        handle_explain(handle, "the backend, domain %u, closed it", handle->peer);
+    } else {
+        text_clean(error);
+        handle_explain(handle, "the backend, domain %u, refused: %s", handle->peer, error);
+    }
+}
 
 /*
  * A frontend that is Closed was refused; a backend may be told so by its frontend, which starts
  * over.
  */
-static int refused(const struct pvchan *handle)
+static int refused(struct pvchan *handle)
 {
     const struct endpoint *endpoint = handle->endpoint;
 
-    if (!endpoint_present(endpoint))
+    if (!endpoint_present(endpoint)) {
+        handle_explain(handle, "it was detached");
         return -ENOENT;
-    if (endpoint_error(endpoint))
+    }
+    if (endpoint_error(endpoint)) {
+        handle_explain(handle, "%s", endpoint_reason(endpoint));
         return endpoint_error(endpoint);
-    if (endpoint_own_state(endpoint) != XenbusStateClosed)
+    }
+    if (endpoint_own_state(endpoint) != XenbusStateClosed || handle->role != MACHINE_FRONTEND)
         return 0;
-    return handle->role == MACHINE_FRONTEND ? -ECONNREFUSED : 0;
+    explain_refusal(handle);
+    return -ECONNREFUSED;
 }
 
 /*
@@ -86,6 +110,48 @@ static int watch(struct pvchan *handle)
     return rc;
 }
 
+static void explain_name(struct pvchan *handle, const char *name, int rc)
+{
+    switch (rc) {
+    case -EINVAL:
+        handle_explain(handle, "\"%s\" is not a channel's name (NAME, or DOMID/NAME)", name);
+        break;
+    case -ENOENT:
+        handle_explain(handle, "this domain has no channel \"%s\"", name);
+        break;
+    case -ENOTUNIQ:
+        handle_explain(handle, "several domains have a channel \"%s\" (name one as DOMID/NAME)",
+                       name);
+        break;
+    case -EBUSY:
+        handle_explain(handle, "vchan-backend serves \"%s\" (programs may open it with "
+                       "connection=app)", name);
+        break;
+    default:
+        handle_explain(handle, "cannot list this domain's channels: %s", error_text(rc));
+    }
+}
+
+static void explain_side(struct pvchan *handle, const char *dir, int rc)
+{
+    switch (rc) {
+    case -EBUSY:
+        handle_explain(handle, "this or another process has it open (%s)", dir);
+        break;
+    case -ENOENT:
+        handle_explain(handle, "a node is missing in %s", dir);
+        break;
+    case -EINVAL:
+        handle_explain(handle, "invalid name, peer or ring size in %s", dir);
+        break;
+    case -ELOOP:
+        handle_explain(handle, "both ends of %s are this domain", dir);
+        break;
+    default:
+        handle_explain(handle, "cannot take %s: %s", dir, error_text(rc));
+    }
+}
+
 static int connect_named(struct pvchan *handle, const char *name)
 {
     static const struct endpoint_ops ops = {
@@ -96,11 +162,16 @@ static int connect_named(struct pvchan *handle, const char *name)
     int rc = channels_look(group->store, &group->names, &group->names_count, name, true, &device);
 
     channel_rings_init(&handle->rings, group->xen);
-    if (rc == 0)
-        rc = endpoint_open(group->store, &handle->rings.rings, device.role, device.dir, &ops,
-                           handle, &handle->endpoint);
-    if (rc < 0)
+    if (rc < 0) {
+        explain_name(handle, name, rc);
         return rc;
+    }
+    rc = endpoint_open(group->store, &handle->rings.rings, device.role, device.dir, &ops, handle,
+                       &handle->endpoint);
+    if (rc < 0) {
+        explain_side(handle, device.dir, rc);
+        return rc;
+    }
     handle->role = device.role;
     handle->peer = endpoint_peer_domid(handle->endpoint);
     rc = watch(handle);
@@ -122,8 +193,8 @@ EXPORT int pvchan_open(const char *name, int timeout_ms, unsigned int flags, str
     return handle_open(handle, connect_named(handle, name), timeout_ms, out);
 }
 
-EXPORT int pvchan_open_in(struct pvchan_group *group, const char *name, int timeout_ms,
-                          unsigned int flags, struct pvchan **out)
+EXPORT int pvchan_group_add_channel(struct pvchan_group *group, const char *name, int timeout_ms,
+                                    unsigned int flags, struct pvchan **out)
 {
     struct pvchan *handle;
     int rc = handle_make_in(group, flags, &handle);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pvchan_server() and pvchan_client(): a channel by a path in xenstore, without a device around it.
+ * pvchan_open_server() and pvchan_open_client(): a channel by a path in xenstore, without a device
+ * around it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 
 #include "libpvchan/handle.h"
+#include "state/error.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -24,13 +26,18 @@ static int refuse_self(struct pvchan *handle)
     domid_t own;
     int rc = store_own_domid(handle->group->store, &own);
 
-    return rc == 0 && own == handle->peer ? -ELOOP : rc;
+    if (rc < 0 || own != handle->peer)
+        return rc;
+    handle_explain(handle, "the peer, domain %u, is this domain", handle->peer);
+    return -ELOOP;
 }
 
 static int set_peer(struct pvchan *handle, unsigned int peer)
 {
-    if (peer >= DOMID_FIRST_RESERVED)
+    if (peer >= DOMID_FIRST_RESERVED) {
+        handle_explain(handle, "%u is not a domain id", peer);
         return -EINVAL;
+    }
     handle->peer = peer;
     return refuse_self(handle);
 }
@@ -109,27 +116,47 @@ static void withdraw(struct pvchan *handle)
         store_transaction(handle->group->store, remove_keys, handle);
 }
 
-static int serve(struct pvchan *handle, unsigned int peer, const char *path, size_t read_size,
-                 size_t write_size)
+/* Of these sizes at least, as seen from here. */
+static int grant(struct pvchan *handle, size_t read_size, size_t write_size)
 {
     struct channel_owner owner = {.fired = fired, .arg = handle};
     struct ring_orders orders;
+    int rc = ring_orders_for(read_size, write_size, &orders);
+
+    if (rc < 0) {
+        handle_explain(handle, "a ring holds at most %u bytes, not %zu", PVCHAN_RING_MAX,
+                       read_size > write_size ? read_size : write_size);
+        return rc;
+    }
+    rc = channel_serve(handle->group->xen, (domid_t)handle->peer, &orders, owner, &handle->plain);
+    if (rc < 0)
+        handle_explain(handle, "cannot grant rings to domain %u: %s%s", handle->peer,
+                       error_text(rc),
+                       rc == -ENOSPC ? " (raise /sys/module/xen_gntalloc/parameters/limit)" : "");
+    return rc;
+}
+
+static int serve(struct pvchan *handle, unsigned int peer, const char *path, size_t read_size,
+                 size_t write_size)
+{
     int rc = set_peer(handle, peer);
 
     if (rc == 0)
-        rc = ring_orders_for(read_size, write_size, &orders);
-    if (rc == 0)
-        rc = channel_serve(handle->group->xen, (domid_t)peer, &orders, owner, &handle->plain);
+        rc = grant(handle, read_size, write_size);
     if (rc < 0)
         return rc;
     handle->withdraw = withdraw;
     handle->path = strdup(path);
-    return handle->path ? store_transaction(handle->group->store, fill_keys, handle)
-                            : -ENOMEM;
+    if (!handle->path)
+        return -ENOMEM;
+    rc = store_transaction(handle->group->store, fill_keys, handle);
+    if (rc < 0)
+        handle_explain(handle, "cannot write the keys below %s: %s", path, error_text(rc));
+    return rc;
 }
 
-EXPORT int pvchan_server(unsigned int peer, const char *path, size_t read_size, size_t write_size,
-                         unsigned int flags, struct pvchan **out)
+EXPORT int pvchan_open_server(unsigned int peer, const char *path, size_t read_size,
+                              size_t write_size, unsigned int flags, struct pvchan **out)
 {
     struct pvchan *handle;
     int rc = handle_make(flags, &handle);
@@ -140,9 +167,9 @@ EXPORT int pvchan_server(unsigned int peer, const char *path, size_t read_size, 
     return handle_open(handle, serve(handle, peer, path, read_size, write_size), -1, out);
 }
 
-EXPORT int pvchan_server_in(struct pvchan_group *group, unsigned int peer, const char *path,
-                            size_t read_size, size_t write_size, unsigned int flags,
-                            struct pvchan **out)
+EXPORT int pvchan_group_add_server(struct pvchan_group *group, unsigned int peer, const char *path,
+                                   size_t read_size, size_t write_size, unsigned int flags,
+                                   struct pvchan **out)
 {
     struct pvchan *handle;
     int rc = handle_make_in(group, flags, &handle);
@@ -155,20 +182,52 @@ EXPORT int pvchan_server_in(struct pvchan_group *group, unsigned int peer, const
 
 /* ---- client ---- */
 
+static void explain_join(struct pvchan *handle, int rc)
+{
+    switch (rc) {
+    case -EBUSY:
+        handle_explain(handle, "another client is connected to %s, or the server is gone and left "
+                       "its keys", handle->path);
+        break;
+    case -EINVAL:
+        handle_explain(handle, "the page of %s is not granted to this domain", handle->path);
+        break;
+    case -EPROTO:
+        handle_explain(handle, "the shared page of %s is invalid", handle->path);
+        break;
+    default:
+        handle_explain(handle, "cannot connect to domain %u at %s: %s", handle->peer,
+                       handle->path, error_text(rc));
+    }
+}
+
+static int read_key(struct pvchan *handle, const char *key, uint32_t *value)
+{
+    int rc = store_read_number(handle->group->store, handle->path, key, INT32_MAX, value);
+
+    if (rc == -EINVAL || rc == -ERANGE)
+        handle_explain(handle, "%s/%s is not a valid number", handle->path, key);
+    else if (rc < 0)
+        handle_explain(handle, "cannot read %s/%s: %s", handle->path, key, error_text(rc));
+    return rc == -ERANGE ? -EINVAL : rc;
+}
+
 static int join(struct pvchan *handle)
 {
     struct channel_owner owner = {.fired = fired, .arg = handle};
-    struct store *store = handle->group->store;
     uint32_t ring_ref, port;
-    int rc = store_read_number(store, handle->path, "ring-ref", INT32_MAX, &ring_ref);
+    int rc = read_key(handle, "ring-ref", &ring_ref);
 
     if (rc == 0)
-        rc = store_read_number(store, handle->path, "event-channel", INT32_MAX, &port);
-    if (rc == 0)
+        rc = read_key(handle, "event-channel", &port);
+    if (rc == 0) {
         rc = channel_join(handle->group->xen, (domid_t)handle->peer, ring_ref, port, NULL, owner,
                           &handle->plain);
+        if (rc < 0)
+            explain_join(handle, rc);
+    }
     handle_unwatch(handle);
-    return rc == -ERANGE ? -EINVAL : rc;
+    return rc;
 }
 
 /* The event-channel key is written last, and may be all that we are allowed to see. */
@@ -184,6 +243,8 @@ static int join_when_offered(struct pvchan *handle)
     if (handle->places[0].parent)
         return -EINPROGRESS;
     rc = handle_watch(handle, leaf);
+    if (rc < 0)
+        handle_explain(handle, "cannot watch %s: %s", leaf, error_text(rc));
     if (rc == 0 && store_exists(handle->group->store, NULL, leaf)) /* it came just now */
         return join(handle);
     return rc < 0 ? rc : -EINPROGRESS;
@@ -200,8 +261,8 @@ static int await_server(struct pvchan *handle, unsigned int peer, const char *pa
     return handle->path ? 0 : -ENOMEM;
 }
 
-EXPORT int pvchan_client(unsigned int peer, const char *path, int timeout_ms, unsigned int flags,
-                         struct pvchan **out)
+EXPORT int pvchan_open_client(unsigned int peer, const char *path, int timeout_ms,
+                              unsigned int flags, struct pvchan **out)
 {
     struct pvchan *handle;
     int rc = handle_make(flags, &handle);
@@ -212,8 +273,8 @@ EXPORT int pvchan_client(unsigned int peer, const char *path, int timeout_ms, un
     return handle_open(handle, await_server(handle, peer, path), timeout_ms, out);
 }
 
-EXPORT int pvchan_client_in(struct pvchan_group *group, unsigned int peer, const char *path,
-                            int timeout_ms, unsigned int flags, struct pvchan **out)
+EXPORT int pvchan_group_add_client(struct pvchan_group *group, unsigned int peer, const char *path,
+                                   int timeout_ms, unsigned int flags, struct pvchan **out)
 {
     struct pvchan *handle;
     int rc = handle_make_in(group, flags, &handle);

@@ -17,40 +17,35 @@ EXPORT const char *pvchan_version(void)
     return VERSION_OF(PVCHAN_VERSION_MAJOR, PVCHAN_VERSION_MINOR, PVCHAN_VERSION_PATCH);
 }
 
-/* Why a handle has no channel: it is not open yet, was not opened, or has come to its end. */
-static int without_channel(const struct pvchan *handle, int end)
-{
-    if (handle->opened == -EINPROGRESS)
-        return -EAGAIN;
-    return handle->opened < 0 ? handle->opened : end;
-}
-
 /* Whether so many bytes can never be in a ring, as far as that is known. */
 static bool is_too_large(const struct pvchan *handle, size_t size, size_t ring)
 {
     return handle->opened == 0 && size > ring;
 }
 
-EXPORT unsigned int pvchan_peer(const struct pvchan *handle)
+/* ---- waiting ---- */
+
+/* How long a call may still wait: known once it has to. Most never have to, and ask no clock. */
+struct patience {
+    bool begun;
+    int64_t deadline;
+};
+
+/* Waits for an event, if the handle may wait. 0, or why the call is over. */
+static int wait_on(struct pvchan *handle, struct patience *patience)
 {
-    return handle->peer;
+    if (handle->nonblock)
+        return -EAGAIN;
+    if (!patience->begun)
+        *patience = (struct patience){true, handle_deadline(handle->timeout_ms)};
+    return handle_wait(handle, patience->deadline);
 }
 
-EXPORT size_t pvchan_read_size(const struct pvchan *handle)
+/* Before a call that may wait asks for a signal: perhaps none is needed. */
+static void look(struct pvchan *handle, enum channel_wait wait, size_t enough)
 {
-    return handle->read_size;
-}
-
-EXPORT size_t pvchan_write_size(const struct pvchan *handle)
-{
-    return handle->write_size;
-}
-
-EXPORT int pvchan_is_connected(const struct pvchan *handle)
-{
-    struct channel *channel = handle_channel(handle);
-
-    return channel && channel_peer_here(channel);
+    if (!handle->nonblock)
+        handle_spin(handle, wait, enough);
 }
 
 /* ---- reading ---- */
@@ -65,26 +60,6 @@ static void give_room(struct pvchan *handle, struct channel *channel)
         channel_tell(channel);
 }
 
-/*
- * The channel came to its end: for good, so it is remembered. A named one knows from xenstore
- * whether that was meant, and may now let go of its rings.
- */
-static ssize_t reach_end(struct pvchan *handle, ssize_t end)
-{
-    struct endpoint *endpoint = handle->endpoint;
-
-    handle->over = true;
-    handle->end = end;
-    if (endpoint && end == -EPROTO) {
-        endpoint_fail(endpoint, -EPROTO, "the peer corrupted the ring");
-    } else if (endpoint) {
-        endpoint_look(endpoint);
-        handle->end = endpoint_ended_well(endpoint) ? 0 : -ECONNRESET;
-        endpoint_set_drained(endpoint);
-    }
-    return handle->end;
-}
-
 static ssize_t try_read(struct pvchan *handle, void *data, size_t size)
 {
     struct channel *channel = handle_channel(handle);
@@ -92,10 +67,10 @@ static ssize_t try_read(struct pvchan *handle, void *data, size_t size)
 
     if (handle->over)
         return handle->end;
-    rc = channel ? channel_read(channel, data, size, 1) : without_channel(handle, 0);
+    rc = channel ? channel_read(channel, data, size, 1) : handle_lacks_channel(handle, 0);
     if (rc > 0)
         give_room(handle, channel);
-    return rc == 0 || rc == -EPROTO ? reach_end(handle, rc) : rc;
+    return rc == 0 || rc == -EPROTO ? handle_reach_end(handle, rc) : rc;
 }
 
 static ssize_t try_recv(struct pvchan *handle, void *data, size_t size)
@@ -111,15 +86,6 @@ static ssize_t try_recv(struct pvchan *handle, void *data, size_t size)
             return bytes;
     }
     return try_read(handle, data, size);
-}
-
-/* Before a call that may wait asks for a signal: perhaps none is needed. */
-static void look(struct pvchan *handle, enum channel_wait wait, size_t enough)
-{
-    struct channel *channel = handle_channel(handle);
-
-    if (!handle->nonblock && !handle->nospin && channel)
-        channel_spin(channel, wait, (uint32_t)enough);
 }
 
 /* Most calls find more than they want, and that is known: they have nothing else to see to. */
@@ -138,15 +104,16 @@ static ssize_t read_waiting(struct pvchan *handle, void *data, size_t size, size
                             ssize_t (*try)(struct pvchan *, void *, size_t))
 {
     ssize_t rc = read_known(handle, data, size, enough);
+    struct patience patience = {0};
 
     if (rc > 0)
         return rc;
     for (;;) {
         look(handle, CHANNEL_READ, enough);
         rc = try(handle, data, size);
-        if (rc != -EAGAIN || handle->nonblock)
+        if (rc != -EAGAIN)
             return rc;
-        rc = handle_wait(handle, -1);
+        rc = wait_on(handle, &patience);
         if (rc < 0)
             return rc;
     }
@@ -174,9 +141,10 @@ static ssize_t try_write(struct pvchan *handle, const void *data, size_t size, s
     if (handle->end == -EPROTO)
         return -EPROTO; /* the channel may be gone */
     if (!channel || handle->shut)
-        return without_channel(handle, -EPIPE);
+        return handle_lacks_channel(handle, -EPIPE);
     rc = channel_write(channel, data, size, (uint32_t)enough);
-    return rc == -EPROTO ? reach_end(handle, rc) : rc;
+    handle->lacks_room |= rc == -EAGAIN;
+    return rc == -EPROTO ? handle_reach_end(handle, rc) : rc;
 }
 
 /*
@@ -201,6 +169,7 @@ EXPORT ssize_t pvchan_write(struct pvchan *handle, const void *data, size_t size
     const uint8_t *from = data;
     ssize_t rc = write_known(handle, data, size);
     size_t done = rc > 0 ? (size_t)rc : 0;
+    struct patience patience = {0};
 
     while (done < size) {
         look(handle, CHANNEL_WRITE, worth_waiting(handle, size - done));
@@ -209,9 +178,9 @@ EXPORT ssize_t pvchan_write(struct pvchan *handle, const void *data, size_t size
             done += (size_t)rc;
         if (rc > 0 && !handle->nonblock)
             continue;
-        if (rc != -EAGAIN || handle->nonblock)
+        if (rc != -EAGAIN)
             break;
-        rc = handle_wait(handle, -1);
+        rc = wait_on(handle, &patience);
         if (rc < 0)
             break;
     }
@@ -221,6 +190,7 @@ EXPORT ssize_t pvchan_write(struct pvchan *handle, const void *data, size_t size
 EXPORT ssize_t pvchan_send(struct pvchan *handle, const void *data, size_t size)
 {
     ssize_t rc = write_known(handle, data, size);
+    struct patience patience = {0};
 
     if (rc > 0)
         return rc;
@@ -229,9 +199,9 @@ EXPORT ssize_t pvchan_send(struct pvchan *handle, const void *data, size_t size)
     while (size > 0) {
         look(handle, CHANNEL_WRITE, size);
         rc = try_write(handle, data, size, size);
-        if (rc != -EAGAIN || handle->nonblock)
+        if (rc != -EAGAIN)
             return rc;
-        rc = handle_wait(handle, -1);
+        rc = wait_on(handle, &patience);
         if (rc < 0)
             return rc;
     }
@@ -240,41 +210,26 @@ EXPORT ssize_t pvchan_send(struct pvchan *handle, const void *data, size_t size)
 
 /* ---- without a copy ---- */
 
-static ssize_t try_peek(struct pvchan *handle, size_t enough)
-{
-    struct channel *channel = handle_channel(handle);
-    int bytes;
-
-    if (handle->over)
-        return handle->end;
-    bytes = channel ? channel_readable(channel, (uint32_t)enough) : without_channel(handle, 0);
-    return bytes == 0 || bytes == -EPROTO ? reach_end(handle, bytes) : bytes;
-}
-
 static ssize_t try_reserve(struct pvchan *handle, size_t enough)
 {
-    struct channel *channel = handle_channel(handle);
-    int room;
+    ssize_t room = handle_writable(handle, enough);
 
-    if (handle->end == -EPROTO)
-        return -EPROTO;
-    if (!channel || handle->shut)
-        return without_channel(handle, -EPIPE);
-    room = channel_writable(channel, (uint32_t)enough);
-    return room == -EPROTO ? reach_end(handle, room) : room;
+    handle->lacks_room |= room == -EAGAIN;
+    return room;
 }
 
 /* Until there is enough, or for as long as the handle may wait. */
-static ssize_t await(struct pvchan *handle, enum channel_wait wait, size_t enough)
+static ssize_t await(struct pvchan *handle, enum channel_wait wait, size_t enough,
+                     struct patience *patience)
 {
     for (;;) {
         ssize_t rc;
 
         look(handle, wait, enough);
-        rc = wait == CHANNEL_READ ? try_peek(handle, enough) : try_reserve(handle, enough);
-        if (rc != -EAGAIN || handle->nonblock)
+        rc = wait == CHANNEL_READ ? handle_readable(handle, enough) : try_reserve(handle, enough);
+        if (rc != -EAGAIN)
             return rc;
-        rc = handle_wait(handle, -1);
+        rc = wait_on(handle, patience);
         if (rc < 0)
             return rc;
     }
@@ -288,6 +243,7 @@ static void give_spans(const struct ring_span found[2], unsigned int count, stru
 
 EXPORT ssize_t pvchan_peek(struct pvchan *handle, size_t enough, struct iovec spans[2])
 {
+    struct patience patience = {0};
     struct ring_span found[2];
     ssize_t rc;
 
@@ -296,7 +252,7 @@ EXPORT ssize_t pvchan_peek(struct pvchan *handle, size_t enough, struct iovec sp
         return -EINVAL;
     if (is_too_large(handle, enough, handle->read_size))
         return -EMSGSIZE;
-    rc = await(handle, CHANNEL_READ, enough);
+    rc = await(handle, CHANNEL_READ, enough, &patience);
     if (rc > 0)
         give_spans(found, channel_peek(handle_channel(handle), (uint32_t)rc, found), spans);
     return rc;
@@ -315,7 +271,8 @@ EXPORT int pvchan_consume(struct pvchan *handle, size_t bytes)
     return 0;
 }
 
-EXPORT ssize_t pvchan_reserve(struct pvchan *handle, size_t enough, struct iovec spans[2])
+static ssize_t reserve(struct pvchan *handle, size_t enough, struct iovec spans[2],
+                       struct patience *patience)
 {
     struct ring_span found[2];
     ssize_t rc;
@@ -325,10 +282,17 @@ EXPORT ssize_t pvchan_reserve(struct pvchan *handle, size_t enough, struct iovec
         return -EINVAL;
     if (is_too_large(handle, enough, handle->write_size))
         return -EMSGSIZE;
-    rc = await(handle, CHANNEL_WRITE, enough);
+    rc = await(handle, CHANNEL_WRITE, enough, patience);
     if (rc > 0)
         give_spans(found, channel_reserve(handle_channel(handle), (uint32_t)rc, found), spans);
     return rc;
+}
+
+EXPORT ssize_t pvchan_reserve(struct pvchan *handle, size_t enough, struct iovec spans[2])
+{
+    struct patience patience = {0};
+
+    return reserve(handle, enough, spans, &patience);
 }
 
 EXPORT int pvchan_commit(struct pvchan *handle, size_t bytes)
@@ -339,7 +303,7 @@ EXPORT int pvchan_commit(struct pvchan *handle, size_t bytes)
         return 0;
     if (is_too_large(handle, bytes, handle->write_size))
         return -EINVAL;
-    room = try_reserve(handle, bytes);
+    room = handle_writable(handle, bytes);
     if (room < 0)
         return room == -EAGAIN ? -EINVAL : (int)room;
     channel_commit(handle_channel(handle), (uint32_t)bytes);
@@ -440,11 +404,12 @@ EXPORT ssize_t pvchan_recvv(struct pvchan *handle, const struct iovec *pieces, i
 }
 
 /* Sends what there is room for, at least enough. */
-static ssize_t gather(struct pvchan *handle, struct cursor *from, size_t enough)
+static ssize_t gather(struct pvchan *handle, struct cursor *from, size_t enough,
+                      struct patience *patience)
 {
     struct iovec spans[2];
     struct cursor to = cursor_at(spans, 2);
-    ssize_t rc = pvchan_reserve(handle, enough, spans);
+    ssize_t rc = reserve(handle, enough, spans, patience);
     size_t bytes;
     int sent;
 
@@ -459,10 +424,11 @@ EXPORT ssize_t pvchan_writev(struct pvchan *handle, const struct iovec *pieces, 
 {
     ssize_t length = pieces_length(pieces, count), done = 0, rc = 0;
     struct cursor from = cursor_at(pieces, count);
+    struct patience patience = {0};
 
     while (done < length) {
         look(handle, CHANNEL_WRITE, worth_waiting(handle, (size_t)(length - done)));
-        rc = gather(handle, &from, 1);
+        rc = gather(handle, &from, 1, &patience);
         if (rc > 0)
             done += rc;
         if (rc < 0 || handle->nonblock)
@@ -475,8 +441,9 @@ EXPORT ssize_t pvchan_sendv(struct pvchan *handle, const struct iovec *pieces, i
 {
     ssize_t length = pieces_length(pieces, count);
     struct cursor from = cursor_at(pieces, count);
+    struct patience patience = {0};
 
-    return length <= 0 ? length : gather(handle, &from, (size_t)length);
+    return length <= 0 ? length : gather(handle, &from, (size_t)length, &patience);
 }
 
 EXPORT int pvchan_shutdown(struct pvchan *handle)

@@ -2,41 +2,51 @@
 /*
  * libpvchan: two-way byte streams between two Xen domains.
  *
- * A channel is declared in a domain's configuration (vchan = [ "name=…" ]) and opened by its name,
- * in either of its two domains, with pvchan_open(). For peers that know no devices (libxenvchan,
- * MirageOS, Qubes) there is the plain rendezvous at a xenstore path: pvchan_server() and
- * pvchan_client().
+ * A channel is declared in a domain's configuration (vchan = [ "name=..." ]) and opened by its
+ * name, in either of its two domains, with pvchan_open(). Peers that know no devices (libxenvchan,
+ * MirageOS, Qubes) meet at a xenstore path instead, by a plain vchan: pvchan_open_server() and
+ * pvchan_open_client().
  *
- * All functions return 0 or a positive value, or a negative errno. A handle belongs to one thread
- * at a time, and does not survive fork(). The library makes no thread of its own (libxenstore makes
- * one, for watches), installs no signal handler, raises no signal, and prints nothing. Where the
- * program has closed descriptor 0, 1 or 2, the library does not take its place.
+ * Words. A channel is the device that xenstore shows, or a plain vchan. A handle (struct pvchan) is
+ * one open end of a channel in this process. The peer is the other end, in the other domain. A ring
+ * is the memory that holds the bytes under way in one direction.
  *
- * Blocking: a call that cannot go on waits, unless the handle was opened with PVCHAN_NONBLOCK, in
- * which case it returns -EAGAIN. A signal handler that runs while a call waits ends it with -EINTR,
- * if it has moved nothing yet; but one installed with SA_RESTART may let it go on, as with read().
+ * Results. A function that can fail returns 0 or a positive value, or a negative errno (-EAGAIN).
+ * errno itself is not set. pvchan_reason() and pvchan_open_reason() give the cause in one line.
  *
- * How long: pvchan_open(), pvchan_client() and pvchan_group_wait() for up to their timeout_ms,
- * whatever the peer does. Calls that read and write, and these with -1, for as long as the peer
- * likes: one that never answers keeps them waiting, and one that signals without end can also keep
- * a signal handler from ending them. A program that does not trust its peer gives a timeout, opens
- * with PVCHAN_NONBLOCK, and bounds its own poll(). No other call waits for the peer; each exchanges
- * a bounded number of messages with xenstored.
+ * Threads. A handle outside of a group, and a group with all its handles, may be used by one thread
+ * at a time; any thread may be that one. Different handles and groups are independent. The library
+ * makes no thread of its own (libxenstore makes one, for watches). No call is safe in a signal
+ * handler. Handles and groups do not survive fork(): the child may neither use nor close them.
  *
- * Before it sleeps, a call that waits looks for up to some 50 us whether the peer is just
- * answering, and gives its CPU away for as long; each ever more seldom where that finds nothing.
- * With PVCHAN_NOSPIN it does neither: for programs that have no CPU time to spare, or a battery.
+ * Signals. The library installs no handler and raises no signal, not even SIGPIPE. A handler that
+ * runs while a call waits ends the call with -EINTR, unless bytes were moved already: then the call
+ * returns their number. A handler that was installed with SA_RESTART may let the call continue, as
+ * with read().
  *
- * Room for the peer. The peer can reuse the room of bytes that were read once it is told of it. It
- * is told at once by a call that takes the last of the bytes that were known to be there, by one
- * that brings the room it does not know of to half a ring, by each call of a handle that does not
- * wait, and before any call on the handle waits. So a program may read all there is and then wait
- * for something else, whatever the peer needs room for. One that leaves bytes unread is as a
- * socket's reader who does: the peer may wait until they are read, or pvchan_dispatch() is called.
+ * Other manners. The library prints nothing. If the program has closed descriptor 0, 1 or 2, the
+ * library does not take its place.
  *
- * Programs with an event loop: read and write until -EAGAIN, also the first time (what came while
- * the channel was opened was taken note of then); wait until pvchan_fd() is readable, call
- * pvchan_dispatch(), and again. Programs with many channels: see struct pvchan_group.
+ * Blocking. Calls that read or write wait, unless PVCHAN_NONBLOCK is set or the handle is in a
+ * group: then they return -EAGAIN. pvchan_set_timeout() bounds the wait; without it, a peer that
+ * does nothing makes a call wait for ever, and a peer that signals without end can also keep
+ * signal handlers from ending it. Each function's comment says whether it waits for the peer.
+ * "Exchanges" are requests to xenstored, whose answers the call waits for: well under a millisecond
+ * each if xenstored is idle, as long as xenstored takes otherwise.
+ *
+ * Spinning. A call that waits first looks for up to some 50 us whether the peer is just answering,
+ * then yields its CPU for as long. Both are done less often where they find nothing. PVCHAN_NOSPIN
+ * turns them off, for programs without CPU time to spare.
+ *
+ * Room for the peer. The peer can reuse the room of bytes that were read once this end publishes
+ * it: at once in a call that takes the last of the bytes known to be there, in one that brings the
+ * unpublished room to half a ring, and in each call of a handle that does not wait; and before any
+ * call on the handle waits. So a program may read all there is and then wait for something else,
+ * whatever the peer needs room for. A program that leaves bytes unread may keep the peer waiting,
+ * as with a socket, until it reads them or calls pvchan_dispatch().
+ *
+ * Event loops. Read and write until -EAGAIN, also the first time; poll pvchan_fd() for reading;
+ * call pvchan_dispatch(); repeat. For many channels see struct pvchan_group.
  */
 #ifndef PVCHAN_H
 #define PVCHAN_H
@@ -51,295 +61,476 @@ extern "C" {
 #endif
 
 /*
- * The version that a program was compiled with. Before 1.0 any release may change the interface, and
- * then the library's soname; from 1.0 on only a new major version does.
+ * The version that a program was compiled with. Before 1.0 any release may change the interface,
+ * and then the library's soname; from 1.0 on only a new major version does.
  */
 #define PVCHAN_VERSION_MAJOR 0
 #define PVCHAN_VERSION_MINOR 1
 #define PVCHAN_VERSION_PATCH 0
 
-/* The version of the library that the program runs with: "0.1.0". */
+/*
+ * The version of the library that the program runs with: "0.1.0". A constant. For any thread, also
+ * in a signal handler.
+ */
 const char *pvchan_version(void);
 
-/* One side of an open channel. */
+/* A handle: one open end of a channel. */
 struct pvchan;
 
-/* Any other bit is refused: -EINVAL. */
+/* How a handle behaves: for the calls that open one and pvchan_set_flags(). Others: -EINVAL. */
 enum pvchan_flags {
-    PVCHAN_NONBLOCK = 1 << 0, /* calls never wait: -EAGAIN */
-    PVCHAN_NOSPIN = 1 << 1    /* calls that wait sleep at once, see above */
+    PVCHAN_NONBLOCK = 1 << 0, /* calls that read or write never wait: -EAGAIN */
+    PVCHAN_NOSPIN = 1 << 1    /* calls that wait sleep at once */
 };
 
-/* A channel's ring may hold at most this many bytes. */
+/* A ring holds at most this many bytes. */
 #define PVCHAN_RING_MAX (1024u * 1024)
+
+/* ---- opening and closing ---- */
 
 /*
  * Opens a channel by its name, and waits until both sides are Connected.
  *
- * In the frontend domain the name is looked up among the domain's devices; in the backend domain
- * among the devices it serves with connection=app. "DOMID/NAME" picks one where several frontends
- * have a channel of that name. Only one process can have a side open.
+ * name: "NAME", looked up among the devices of this domain, and among those with connection=app
+ * whose backend this domain is; or "DOMID/NAME", where several peers have a channel of that name.
+ * timeout_ms: how long to wait, in milliseconds; -1 for ever; 0 does only what is possible at once.
+ * flags: of enum pvchan_flags; PVCHAN_NONBLOCK concerns the calls after this one.
  *
- * timeout_ms: how long to wait, -1 for ever, 0 to try only what is possible at once.
- * PVCHAN_NONBLOCK concerns the calls after it, not this one.
+ * Returns 0, and the caller owns *handle, to be closed by pvchan_close(). On failure *handle is
+ * NULL, the device is Closed and can be opened again, and pvchan_open_reason() says more:
+ * -EINVAL        not a name; unknown flags; or the device has invalid nodes
+ * -ENOENT        there is no such channel, or it was detached meanwhile
+ * -ENOTUNIQ      several domains have a channel of that name
+ * -EBUSY         this or another process has it open, vchan-backend serves it, or its event channel
+ *                is taken
+ * -ELOOP         both ends are this domain
+ * -ETIMEDOUT     the other side did not come
+ * -ECONNREFUSED  the other side came, but refused or left before it was Connected
+ * -ECONNRESET    the other side died while it connected
+ * -EPROTO        the other side's shared page is invalid
+ * -E2BIG         the other side's rings are larger than declared
+ * -ESRCH         the other side's domain is gone
+ * -ENOSPC        the kernel grants no more pages (raise xen_gntalloc's limit)
+ * -EDQUOT        a xenstore quota of this domain is used up (pvchan(7), LIMITS)
+ * -EUSERS        this domain has no event channel left (max_event_channels in its xl config)
+ * -ENOLCK        no space in /run/pvchan
+ * -EMEDIUMTYPE   the kernel's page size is not 4096 bytes
+ * -ENODEV        no xenstored, or a driver is missing (xen-evtchn, xen-gntalloc, xen-gntdev)
+ * -EACCES        this user may not open xenstore, a device in /dev/xen, or /run/pvchan (pvchan(3),
+ *                PERMISSIONS)
+ * -EIO           xenstored went away
+ * -EMFILE, -ENFILE, -ENOMEM, -EINTR
  *
- * -EINVAL: not a name, or the device's nodes make no sense; -ENOENT: no channel of that name here,
- * or it was unplugged meanwhile; -ENOTUNIQ: several (say which); -EBUSY: this or another process
- * has it open, or vchan-backend serves it, or the other side's event channel is taken; -ELOOP: both
- * ends are this domain; -ETIMEDOUT: the other side did not come; -ECONNREFUSED: it came, but left
- * again before it was Connected (its node error says why, `vchan list` shows it); -ECONNRESET: it
- * died just when we were; -EPROTO: its page makes no sense; -E2BIG: its rings are larger than
- * those that were declared for it; -ESRCH: its domain is gone; -ENOSPC: the kernel grants no more
- * pages (raise xen_gntalloc's limit, or take smaller rings); -EDQUOT: a xenstore quota of this
- * domain is used up (pvchan(7), LIMITS); -EUSERS: this domain has no event channel left (raise
- * max_event_channels in its xl config); -ENOLCK: no space in /run/pvchan; -EMEDIUMTYPE: the
- * kernel's page size is not 4096 bytes; -ENODEV, -EACCES: xenstored or a Xen device (evtchn,
- * gntalloc, gntdev) is not there or not ours to open; -EIO: xenstored went away; -EINTR; -ENOMEM.
- * On failure *channel is NULL, and the device, if it was ours to open, is Closed, for the next to
- * open. On success the caller owns *channel.
+ * Waits for the peer for up to timeout_ms, and makes a few exchanges.
  */
-int pvchan_open(const char *name, int timeout_ms, unsigned int flags, struct pvchan **channel);
+int pvchan_open(const char *name, int timeout_ms, unsigned int flags, struct pvchan **handle);
 
 /*
- * Offers a plain vchan to domain peer at a xenstore path, as libxenvchan_server_init() does: the
- * keys path/ring-ref and path/event-channel are written, readable by the peer. It does not wait for
- * a client; bytes may be written before it comes. read_size and write_size (bytes, at most
- * PVCHAN_RING_MAX) are rounded up to what the wire has.
+ * Offers a plain vchan to a domain at a xenstore path, as libxenvchan_server_init() does: writes
+ * the keys path/ring-ref and path/event-channel, readable by that domain only. Bytes may be written
+ * before a client comes.
  *
- * -ERANGE: a size is too large; -EINVAL: peer is no domain's id, or path none of xenstore's;
- * -ENAMETOOLONG: path; -ELOOP: peer is this domain; -EACCES: path is not ours to write, or as
- * above; -ENOSPC, -EDQUOT, -EUSERS, -ENODEV, -EIO, -ENOMEM: as above. On success the caller owns
- * *channel; closing it removes the two keys if they still are its own.
- */
-int pvchan_server(unsigned int peer, const char *path, size_t read_size, size_t write_size,
-                  unsigned int flags, struct pvchan **channel);
-
-/*
- * Connects to a plain vchan that domain peer offers at a xenstore path, and waits for it to appear
- * for up to timeout_ms (-1: for ever, 0: not at all).
+ * peer_domid: 0 to 32751, not this domain. path: absolute, or relative to this domain's directory;
+ * missing directories are made. read_ring_min, write_ring_min: bytes that the rings shall hold at
+ * least, 0 to PVCHAN_RING_MAX; rounded up to a power of two, see pvchan_read_ring_size().
+ * flags: of enum pvchan_flags.
  *
- * -ETIMEDOUT: nothing was offered, or not to us; -EBUSY: another client has it, or the server is
- * gone and left its keys; -EINVAL: peer is no domain's id, path none of xenstore's, the keys are no
- * numbers, or the page is not granted to us; -ENOENT, -EACCES: there is only event-channel, or we
- * may read only that; -EPROTO: the page makes no sense; -ESRCH: no such domain; -ENAMETOOLONG,
- * -ELOOP, -ENOSPC, -EDQUOT, -EUSERS, -ENODEV, -EACCES, -EIO, -ENOMEM: as above; -EINTR. On success
- * the caller owns *channel.
+ * Returns 0, and the caller owns *handle; closing it removes the keys if they still are its own,
+ * and directories made for them if they are empty. On failure *handle is NULL, nothing is left in
+ * xenstore, and pvchan_open_reason() says more: -EINVAL (a domain id, path or flag is invalid),
+ * -ERANGE (a ring is too large), -ENAMETOOLONG, -ELOOP (peer_domid is this domain), -EACCES (also:
+ * path is not ours to write), and of pvchan_open() -ENOSPC, -EDQUOT, -EUSERS, -EMEDIUMTYPE,
+ * -ENODEV, -EIO, -EMFILE, -ENFILE, -ENOMEM.
  *
- * A client that is killed may leave up to half a ring that it has read, but not said so: a second
- * client of the same server reads that again.
+ * Does not wait for the peer; makes exchanges, in a transaction as pvchan_close() does.
  */
-int pvchan_client(unsigned int peer, const char *path, int timeout_ms, unsigned int flags,
-                  struct pvchan **channel);
+int pvchan_open_server(unsigned int peer_domid, const char *path, size_t read_ring_min,
+                       size_t write_ring_min, unsigned int flags, struct pvchan **handle);
 
 /*
- * Closes and frees. What was written stays readable for the peer, which then sees the end. Does not
- * wait for it. NULL is allowed.
- */
-void pvchan_close(struct pvchan *channel);
-
-/*
- * Reads what is there, at least 1 and at most size bytes. 0: the end, the peer sends no more (or
- * size is 0). -ECONNRESET: the peer's process or domain died (a plain vchan does not learn of a
- * process's death but as the end, 0, and of a domain's not at all); -EPROTO: the peer corrupted the
- * ring, nothing more can be had; -EAGAIN; -EINTR; -EIO: xenstored went away (a named channel; call
- * again, what is there can still be read). The end, -ECONNRESET and -EPROTO stay: every later call
- * returns the same.
- */
-ssize_t pvchan_read(struct pvchan *channel, void *data, size_t size);
-
-/*
- * Writes as libc's write(): waits until all is in the ring and returns size; with PVCHAN_NONBLOCK
- * what fits now, at least 1 byte. -EPIPE: the peer takes no more, or pvchan_shutdown() was called;
- * -EPROTO, -EAGAIN, -EINTR, -EIO: as pvchan_read(). If something was written before an error, that
- * number is returned, and the error, if it is one that stays, comes next time.
- */
-ssize_t pvchan_write(struct pvchan *channel, const void *data, size_t size);
-
-/*
- * All or nothing: reads exactly size bytes, and returns size, or 0 at the end. -EMSGSIZE: size is
- * larger than the ring, it could never be there; -ENODATA: the end came after fewer bytes (they can
- * still be read by pvchan_read()); otherwise as pvchan_read().
- */
-ssize_t pvchan_recv(struct pvchan *channel, void *data, size_t size);
-
-/* All or nothing: writes exactly size bytes at once. -EMSGSIZE; otherwise as pvchan_write(). */
-ssize_t pvchan_send(struct pvchan *channel, const void *data, size_t size);
-
-/*
- * The same with several pieces of memory, as readv() and writev(): they are filled, or sent, one
- * after the other, and what is written together is shown to the peer together, as far as there is
- * room. -EINVAL: a negative count, or lengths whose sum no ssize_t can hold; otherwise as the call
- * with one piece.
- */
-ssize_t pvchan_readv(struct pvchan *channel, const struct iovec *pieces, int count);
-ssize_t pvchan_writev(struct pvchan *channel, const struct iovec *pieces, int count);
-ssize_t pvchan_recvv(struct pvchan *channel, const struct iovec *pieces, int count);
-ssize_t pvchan_sendv(struct pvchan *channel, const struct iovec *pieces, int count);
-
-/*
- * Reading without a copy: where the bytes lie that can be read now, as far as is known, at least
- * enough. They are one stretch of memory, or two where the ring's end is between: spans[1] may be
- * empty (length 0), and both are if the return is not positive. Returns their number. Fewer than
- * enough are there only at the end, 0 if nothing is left. -EINVAL: enough is 0; -EMSGSIZE: it is
- * more than the ring holds; otherwise as pvchan_read().
+ * Connects to a plain vchan that a domain offers at a xenstore path, and waits for it to appear.
  *
- * The memory is shared with the peer, who may change it at any time: copy what you check before you
- * use it, or check nothing and hand it on (writev() takes the spans as they are). Do not write to
- * it.
+ * peer_domid: 0 to 32751, not this domain. path: absolute as a rule (/local/domain/DOMID/…).
+ * timeout_ms: how long to wait for path/event-channel; -1 for ever, 0 not at all. flags: of enum
+ * pvchan_flags.
+ *
+ * Returns 0, and the caller owns *handle. On failure *handle is NULL, and pvchan_open_reason() says
+ * more: -ETIMEDOUT (nothing was offered, or not to this domain), -EBUSY (another client has it, or
+ * the server is gone and left its keys), -EINVAL (a domain id, path or flag is invalid, a key is
+ * not a number, or the page is not granted to this domain), -ENOENT or -EACCES (there is no
+ * ring-ref, or this domain may not read it), -EPROTO (the page is invalid), -ESRCH (no such
+ * domain), -ENAMETOOLONG, -ELOOP, and of pvchan_open() -EDQUOT, -EUSERS, -EMEDIUMTYPE, -ENODEV,
+ * -EACCES, -EIO, -EMFILE, -ENFILE, -ENOMEM, -EINTR.
+ *
+ * Waits for the peer for up to timeout_ms, and makes a few exchanges.
+ *
+ * A client that is killed may have read up to half a ring that the server was not told of: the next
+ * client of that server reads it again.
  */
-ssize_t pvchan_peek(struct pvchan *channel, size_t enough, struct iovec spans[2]);
+int pvchan_open_client(unsigned int peer_domid, const char *path, int timeout_ms,
+                       unsigned int flags, struct pvchan **handle);
 
 /*
- * Takes the first bytes out of the ring; what was peeked beyond them stays where it is. -EINVAL: so
- * many are not there. Does not wait.
+ * Why this thread's last call that failed to open (pvchan_open…(), pvchan_group_open(),
+ * pvchan_group_add_…()) did: one line without a newline, for a person; "" if none has failed.
+ * Never NULL. Owned by the library, valid until this thread's next such call. Does not wait.
  */
-int pvchan_consume(struct pvchan *channel, size_t bytes);
+const char *pvchan_open_reason(void);
 
 /*
- * Writing without a copy: where there is room now, as far as is known, at least enough, in spans as
- * pvchan_peek() gives them. Returns how much. The peer sees nothing of it before pvchan_commit(),
- * unless it is hostile: then it sees, and may change, what is being filled in, so do not read it
- * back. -EINVAL: enough is 0; -EMSGSIZE; otherwise as pvchan_write().
+ * Closes this end of the channel and frees the handle. What was written stays readable for the
+ * peer, which then sees the end. The handle may be in a group. NULL is allowed.
+ *
+ * Does not wait for the peer. This end of a named channel goes to Closed in about ten exchanges; a
+ * plain server's keys are removed in a transaction. Where others write to the same nodes all the
+ * time, or the domain has all its transactions open, the call tries again for up to a second or so;
+ * then it leaves the nodes as they are, and closes the rest all the same. A plain client makes no
+ * exchange.
  */
-ssize_t pvchan_reserve(struct pvchan *channel, size_t enough, struct iovec spans[2]);
+void pvchan_close(struct pvchan *handle);
+
+/* ---- reading and writing ---- */
+
+/*
+ * Reads what is there into data: at least 1 and at most size bytes. Waits until there is something.
+ *
+ * Returns the number of bytes, or 0: the end, the peer sends no more (or size is 0).
+ * -EAGAIN      nothing is there, and the handle does not wait; or it is not open yet
+ * -ETIMEDOUT   nothing came within pvchan_set_timeout()'s time
+ * -EINTR       a signal handler ran, and nothing was moved
+ * -ECONNRESET  the peer's process or domain died. (A plain vchan learns of a process's death as of
+ *              an end in order, and of a domain's not at all.)
+ * -EPROTO      the peer corrupted the ring; nothing more can be read or written
+ * -EIO         xenstored went away (named channels that wait); what is there can still be read, by
+ *              the same call again
+ * or, of a handle in a group that could not be opened, the error of that.
+ * The end, -ECONNRESET and -EPROTO stay: each later call returns the same, and pvchan_error() too.
+ * At the end of a named channel it makes a few exchanges.
+ */
+ssize_t pvchan_read(struct pvchan *handle, void *data, size_t size);
+
+/*
+ * Writes size bytes of data, and waits until all of them are in the ring (not: read by the peer).
+ * A handle that does not wait writes what fits now, at least 1 byte.
+ *
+ * Returns the number of bytes: size, or fewer if it does not wait or an error came in between; such
+ * an error is returned by the next call, if it lasts. 0 if size is 0.
+ * -EPIPE       the peer takes no more, or pvchan_shutdown() was called
+ * -EAGAIN, -ETIMEDOUT, -EINTR, -EPROTO, -EIO, and the error of a failed opening: as pvchan_read()
+ */
+ssize_t pvchan_write(struct pvchan *handle, const void *data, size_t size);
+
+/*
+ * All or nothing: reads exactly size bytes, and waits until all of them are there.
+ *
+ * Returns size, or 0 at the end (or size is 0). -EMSGSIZE: size is more than the ring holds.
+ * -ENODATA: the end came after fewer bytes, which pvchan_read() still reads. Otherwise as
+ * pvchan_read(); with any error nothing was read.
+ */
+ssize_t pvchan_recv(struct pvchan *handle, void *data, size_t size);
+
+/*
+ * All or nothing: writes exactly size bytes, which the peer sees at once. Waits until there is room
+ * for all of them.
+ *
+ * Returns size. -EMSGSIZE: size is more than the ring holds. Otherwise as pvchan_write(); with any
+ * error nothing was written.
+ */
+ssize_t pvchan_send(struct pvchan *handle, const void *data, size_t size);
+
+/*
+ * The same four with count pieces of memory, as readv() and writev(): pieces are filled, or sent,
+ * one after the other, and what is written together is shown to the peer together, as far as there
+ * is room. count: 0 or more; no limit such as IOV_MAX.
+ *
+ * -EINVAL: count is negative, or the lengths' sum is more than SSIZE_MAX. Otherwise each as the
+ * call with one piece.
+ */
+ssize_t pvchan_readv(struct pvchan *handle, const struct iovec *pieces, int count);
+ssize_t pvchan_writev(struct pvchan *handle, const struct iovec *pieces, int count);
+ssize_t pvchan_recvv(struct pvchan *handle, const struct iovec *pieces, int count);
+ssize_t pvchan_sendv(struct pvchan *handle, const struct iovec *pieces, int count);
+
+/*
+ * Ends writing: the peer reads what is in the ring, then the end. Reading continues. A second call
+ * changes nothing.
+ *
+ * Returns 0. -EINPROGRESS: it is not open yet; the error of a failed opening; -ENOTSUP: a plain
+ * vchan has no such thing (close it instead). Does not wait for the peer; makes a few exchanges.
+ */
+int pvchan_shutdown(struct pvchan *handle);
+
+/* ---- without a copy ---- */
+
+/*
+ * Shows the bytes where they lie in the ring, as far as is known, at least enough of them; waits
+ * until these are there. They stay in the ring until pvchan_consume().
+ *
+ * enough: 1 to pvchan_read_ring_size(). spans: one stretch of memory, or two where the ring's end
+ * is between; spans[1] may be empty (length 0), and both are if the return is not positive.
+ *
+ * Returns the number of bytes; at the end that may be fewer than enough, and 0 if none is left.
+ * -EINVAL: enough is 0; -EMSGSIZE: it is more than the ring holds; otherwise as pvchan_read().
+ *
+ * The memory is shared with the peer, which may change it at any time: copy what you check before
+ * you use it, or check nothing and hand it on (writev() takes the spans as they are). Do not write
+ * to it. How long it is there: see pvchan_commit().
+ */
+ssize_t pvchan_peek(struct pvchan *handle, size_t enough, struct iovec spans[2]);
+
+/*
+ * Takes the first bytes of what was peeked out of the ring; the spans beyond them stay valid.
+ * Returns 0, or -EINVAL: so many are not known to be there. Does not wait.
+ */
+int pvchan_consume(struct pvchan *handle, size_t bytes);
+
+/*
+ * Shows where there is room now, as far as is known, at least enough bytes, in spans as
+ * pvchan_peek() gives them; waits until there is that much. The peer is shown nothing of it before
+ * pvchan_commit(), but a hostile peer sees, and may change, what is being filled in: do not read it
+ * back.
+ *
+ * enough: 1 to pvchan_write_ring_size(). Returns the room in bytes. -EINVAL: enough is 0;
+ * -EMSGSIZE: it is more than the ring holds; otherwise as pvchan_write().
+ */
+ssize_t pvchan_reserve(struct pvchan *handle, size_t enough, struct iovec spans[2]);
 
 /*
  * Sends the first bytes of the room, which were filled in; what was reserved beyond them stays
- * reserved. -EINVAL: so much room is not there; -EPIPE, -EPROTO: as pvchan_write(). Does not wait.
- * To give a reservation back, do nothing.
+ * reserved. To give a reservation back, do nothing.
  *
- * How long spans live: those of pvchan_peek() until the channel is read otherwise (read, readv,
+ * Returns 0. -EINVAL: there is not so much room; -EPIPE, -EPROTO, and the error of a failed
+ * opening: as pvchan_write(). Does not wait.
+ *
+ * How long spans live: those of pvchan_peek() until the handle is read otherwise (read, readv,
  * recv, recvv, or consumed beyond them), those of pvchan_reserve() until it is written otherwise
- * (write, writev, send, sendv, shutdown). Both die with pvchan_close(), when a call on the channel
- * fails with anything but -EAGAIN, -EINTR, -EINVAL or -EMSGSIZE, and when events are taken note of:
- * by pvchan_dispatch(), by pvchan_group_wait() with its group, and by a call on this channel that
- * waits. After that the memory may not be there any more. Peeking and reserving on one channel at
+ * (write, writev, send, sendv, shutdown). Both die with pvchan_close(), when a call on the handle
+ * fails with anything but -EAGAIN, -ETIMEDOUT, -EINTR, -EINVAL or -EMSGSIZE, and when events are
+ * handled: by pvchan_dispatch(), pvchan_wait(), pvchan_group_wait() with its group, and a call on
+ * the handle that waits. After that the memory may not be there any more. Peeking and reserving at
  * the same time is fine where neither waits: peek, reserve (with PVCHAN_NONBLOCK), copy, commit,
  * consume is an echo without a buffer.
  */
-int pvchan_commit(struct pvchan *channel, size_t bytes);
+int pvchan_commit(struct pvchan *handle, size_t bytes);
 
 /*
- * Says that nothing more will be written; reading goes on. The peer reads what is in the ring, then
- * the end. -EINPROGRESS: it is not open yet; -ENOTSUP: a plain vchan has no such thing, close it
- * instead. Does not wait. Again: 0.
- */
-int pvchan_shutdown(struct pvchan *channel);
-
-/*
- * Whether the peer is there: 1, or 0 if it did not come yet or has left. Bytes may still be there.
- * One whose process died, and whose next one is waited for, has not left (pvchan(3)).
- */
-int pvchan_is_connected(const struct pvchan *channel);
-
-/*
- * An fd to poll for reading, owned by the handle, the same for its whole life. -EINVAL: the channel
- * is in a group, see pvchan_group_fd().
- */
-int pvchan_fd(const struct pvchan *channel);
-
-/*
- * Takes note of what made pvchan_fd() readable, and tells the peer what was read; never waits. 0,
- * or a negative errno if the event channel or xenstore is gone. -EINVAL: the channel is in a group,
- * see pvchan_group_wait().
- */
-int pvchan_dispatch(struct pvchan *channel);
-
-/* The sizes of the rings, in bytes: the most that pvchan_recv() and pvchan_send() take. */
-size_t pvchan_read_size(const struct pvchan *channel);
-size_t pvchan_write_size(const struct pvchan *channel);
-
-/* The domain at the other end. */
-unsigned int pvchan_peer(const struct pvchan *channel);
-
-/*
- * ---- groups: any number of channels in one program ----
+ * ---- what is known of a handle ----
  *
- * A group has one xenstore connection, one handle on the event channels and one fd to poll, for
- * thousands of channels. Of xenstore's watches (a guest may have 128 in all) it has two for each
- * domain that is the backend of some of its channels, four for each that is their frontend, and one
- * for each plain server that it waits for. A frontend's channel outside of a group has one.
+ * None of these fails, waits, makes an exchange or changes the connection.
+ */
+
+/* What has become of the connection. */
+enum pvchan_state {
+    PVCHAN_STATE_OPENING,   /* in a group: it is being opened */
+    PVCHAN_STATE_FAILED,    /* in a group: it could not be opened, see pvchan_error() */
+    PVCHAN_STATE_LISTENING, /* a plain server: no client has come (one of libxenvchan before Xen
+                               4.14 never shows that it has) */
+    PVCHAN_STATE_CONNECTED, /* the peer is there; it may have ended its own writing */
+    PVCHAN_STATE_AWAITED,   /* the peer's process died; its next one is awaited, and will continue
+                               without a byte lost */
+    PVCHAN_STATE_ENDED      /* the peer has left, or the handle has failed; bytes of the peer may
+                               still be there to read */
+};
+
+enum pvchan_state pvchan_state(const struct pvchan *handle);
+
+/*
+ * 0; or, once it could not be opened or was read to an end that was not in order, the negative
+ * errno that pvchan_read() returns from then on.
+ */
+int pvchan_error(const struct pvchan *handle);
+
+/*
+ * Why pvchan_error() is not 0: one line without a newline, for a person; "" if it is 0. Never NULL.
+ * It may quote what the peer wrote into xenstore, with what is not printable replaced. Owned by the
+ * handle, valid until the next call on it that is not one of these.
+ */
+const char *pvchan_reason(const struct pvchan *handle);
+
+/*
+ * How many bytes can be read, and how much room there is to write, without waiting: as the peer's
+ * indices are now. 0 as well before it is open, where its indices are invalid, and, to write, where
+ * the peer has left or pvchan_shutdown() was called. The peer is not asked to signal: to wait, see
+ * pvchan_wait().
+ */
+size_t pvchan_readable_bytes(const struct pvchan *handle);
+size_t pvchan_writable_bytes(const struct pvchan *handle);
+
+/*
+ * What the rings hold, in bytes: the most that pvchan_recv() and pvchan_send() take. A power of
+ * two. 0 before it is open.
+ */
+size_t pvchan_read_ring_size(const struct pvchan *handle);
+size_t pvchan_write_ring_size(const struct pvchan *handle);
+
+/* The id of the domain at the other end. */
+unsigned int pvchan_peer_domid(const struct pvchan *handle);
+
+/* What was set last: of enum pvchan_flags. */
+unsigned int pvchan_flags(const struct pvchan *handle);
+
+/* A pointer of the program's, kept with the handle: NULL at first. The library does not use it. */
+void pvchan_set_user_data(struct pvchan *handle, void *data);
+void *pvchan_user_data(const struct pvchan *handle);
+
+/* ---- how long calls wait ---- */
+
+/*
+ * Replaces the handle's flags: of enum pvchan_flags, all of them at once. Concerns the calls after
+ * this one. In a group PVCHAN_NONBLOCK changes nothing: calls there never wait.
+ * Returns 0, or -EINVAL: unknown flags. Does not wait.
+ */
+int pvchan_set_flags(struct pvchan *handle, unsigned int flags);
+
+/*
+ * Sets for how long each later call that reads or writes may wait altogether, in milliseconds: 0 or
+ * more; -1, as at first, is for ever. When the time is over the call returns -ETIMEDOUT, or the
+ * number of bytes if it has moved some. Holds whatever the peer does.
+ * Returns 0, or -EINVAL: less than -1. Does not wait.
+ */
+int pvchan_set_timeout(struct pvchan *handle, int timeout_ms);
+
+/* ---- events ---- */
+
+enum pvchan_events {
+    PVCHAN_READABLE = 1 << 0, /* pvchan_read() would not wait: bytes, the end or an error */
+    PVCHAN_WRITABLE = 1 << 1, /* pvchan_write() would not wait: room, or an error */
+    PVCHAN_OPENED = 1 << 2,   /* groups: it is open. Given once */
+    PVCHAN_ENDED = 1 << 3,    /* no byte is left and none will come: pvchan_read() returns 0 or an
+                                 error, see pvchan_error(); or it could not be opened */
+    PVCHAN_STATE_CHANGED = 1 << 4 /* pvchan_state() is not what it was when this was last given */
+};
+
+/*
+ * Waits until one of the events is the case, for a handle outside of a group, also with
+ * PVCHAN_NONBLOCK.
  *
- *     while (pvchan_group_wait(group, -1, &channel) == 1)
- *         serve(channel);
+ * events: any of enum pvchan_events but PVCHAN_OPENED, at least one. timeout_ms: -1 for ever, 0 not
+ * at all; pvchan_set_timeout() does not concern it.
  *
- * where serve() reads and writes until -EAGAIN, or for as long as is fair, and then calls
- * pvchan_again(). Calls on a channel in a group never wait, as with PVCHAN_NONBLOCK. A group
- * belongs, with its channels, to one thread at a time.
+ * Returns those of the events that are the case, or 0: the time is over. -EINVAL: events are
+ * invalid, or the handle is in a group; -EINTR; -EIO: xenstored went away. Waits for up to
+ * timeout_ms whatever the peer does; it may make exchanges as pvchan_dispatch() does.
+ */
+int pvchan_wait(struct pvchan *handle, unsigned int events, int timeout_ms);
+
+/*
+ * A descriptor to poll for reading, the same for the handle's whole life. Owned by the handle: do
+ * not read, change or close it. -EINVAL: the handle is in a group, see pvchan_group_fd(); -ENOMEM,
+ * -ENOSPC: the kernel cannot watch it (epoll_ctl(2)). Does not wait.
+ */
+int pvchan_fd(const struct pvchan *handle);
+
+/*
+ * Handles what made pvchan_fd() readable, and publishes the room that was read free. Then read and
+ * write until -EAGAIN. May be called at any time.
+ *
+ * Returns 0. -EINVAL: the handle is in a group, see pvchan_group_wait(); -EIO: xenstored went away;
+ * or another negative errno if the event channel is gone.
+ *
+ * Never waits for the peer. Where something changed in xenstore it makes exchanges, and where this
+ * side's state follows, transactions, as pvchan_close().
+ */
+int pvchan_dispatch(struct pvchan *handle);
+
+/* ---- groups: any number of channels in one program ---- */
+
+/*
+ * A group has one connection to xenstored, one to the event channel driver and one descriptor to
+ * poll, for thousands of handles. Of xenstore's watches (a guest may have 128 in all) it has two
+ * for each domain that is the backend of some of its channels, four for each that is their
+ * frontend, and one for each plain server that it waits for. Outside of a group a frontend's handle
+ * has one.
+ *
+ *     while ((count = pvchan_group_wait(group, events, 64, -1)) >= 0)
+ *         for (i = 0; i < count; i++)
+ *             serve(events[i].handle, events[i].events);
+ *
+ * where serve() reads and writes until -EAGAIN; or stops before, to be fair, and calls
+ * pvchan_requeue(). Calls on a handle in a group never wait.
  */
 struct pvchan_group;
 
+/* What pvchan_group_wait() found of a handle: of enum pvchan_events. */
+struct pvchan_event {
+    struct pvchan *handle;
+    unsigned int events;
+};
+
 /*
- * Makes an empty group. flags: none so far; any bit is refused, -EINVAL. -ENODEV, -EACCES, -EMEDIUMTYPE: as pvchan_open(); -EMFILE; -ENOMEM. On
- * success the caller owns *group; on failure it is NULL.
+ * Makes an empty group. flags: none so far, 0.
+ *
+ * Returns 0, and the caller owns *group, to be closed by pvchan_group_close(). On failure *group is
+ * NULL, and pvchan_open_reason() says more: -EINVAL (a flag), and of pvchan_open() -ENODEV,
+ * -EACCES, -EMEDIUMTYPE, -EMFILE, -ENFILE, -ENOMEM. Does not wait.
  */
 int pvchan_group_open(unsigned int flags, struct pvchan_group **group);
 
-/* Closes all channels that are in it, and frees. NULL is allowed. */
+/*
+ * Closes all handles that are in the group, each as pvchan_close(), and frees it. NULL is allowed.
+ */
 void pvchan_group_close(struct pvchan_group *group);
 
 /*
- * As pvchan_open(), pvchan_server() and pvchan_client(), but into a group, and without waiting: 0
- * says that it began well, and pvchan_group_wait() gives the channel when it is open, or cannot be:
- * pvchan_opened() tells which. Until then it can be closed, and calls that read and write give
- * -EAGAIN.
+ * As pvchan_open(), pvchan_open_server() and pvchan_open_client(), but into a group, and without
+ * waiting: 0 means that it began well. pvchan_group_wait() gives the handle with PVCHAN_OPENED when
+ * it is open, or with PVCHAN_ENDED when it cannot be opened: then pvchan_error() is the error that
+ * the call outside of a group would have returned, and all that is left to do is pvchan_close().
+ * Until then calls that read and write return -EAGAIN, and it can be closed.
  *
- * timeout_ms and flags: as there; the flags that there are change nothing for calls that never wait.
- * When the time is over, pvchan_opened() is -ETIMEDOUT. Errors that show at
- * once are returned, and then *channel is NULL: of pvchan_open_in() those that concern the name and
- * this domain's side, of the others those of their arguments, and of pvchan_server_in() all. On
- * success the caller owns *channel.
+ * Parameters as there. When timeout_ms is over the error is -ETIMEDOUT. PVCHAN_NONBLOCK and
+ * PVCHAN_NOSPIN change nothing for calls that never wait.
+ *
+ * Returns 0, and the caller owns *handle. Errors that show at once are returned, with *handle NULL
+ * and pvchan_open_reason(): those of the arguments, of this domain's side, and of a server all.
+ * Does not wait for the peer; makes a few exchanges.
  */
-int pvchan_open_in(struct pvchan_group *group, const char *name, int timeout_ms,
-                   unsigned int flags, struct pvchan **channel);
-int pvchan_server_in(struct pvchan_group *group, unsigned int peer, const char *path,
-                     size_t read_size, size_t write_size, unsigned int flags,
-                     struct pvchan **channel);
-int pvchan_client_in(struct pvchan_group *group, unsigned int peer, const char *path,
-                     int timeout_ms, unsigned int flags, struct pvchan **channel);
+int pvchan_group_add_channel(struct pvchan_group *group, const char *name, int timeout_ms,
+                             unsigned int flags, struct pvchan **handle);
+int pvchan_group_add_server(struct pvchan_group *group, unsigned int peer_domid, const char *path,
+                            size_t read_ring_min, size_t write_ring_min, unsigned int flags,
+                            struct pvchan **handle);
+int pvchan_group_add_client(struct pvchan_group *group, unsigned int peer_domid, const char *path,
+                            int timeout_ms, unsigned int flags, struct pvchan **handle);
 
 /*
- * Whether the channel is open: 0; -EINPROGRESS: not yet; or the error of pvchan_open() or
- * pvchan_client(), after which calls that read and write return that error, and all that is left to
- * do is pvchan_close().
- */
-int pvchan_opened(const struct pvchan *channel);
-
-/*
- * Waits, for up to timeout_ms (-1: for ever, 0: not at all), until there is something to do for one
- * of the channels, and gives it in *channel: it was opened, or could not be; its peer signalled,
- * came, or ended; its state changed; or pvchan_again() was called. Then try to read and write,
- * until -EAGAIN: it is not given again for what was there before. It may be given for nothing.
+ * Waits until there is something to do for handles of the group, and gives up to count of them,
+ * each once, with what is the case now: of a handle that is given, all of enum pvchan_events that
+ * hold. A handle is given when, since the last time, it was opened or could not be, its state
+ * changed, bytes, the end or an error came, there is room again where a call that writes returned
+ * -EAGAIN, or pvchan_requeue() was called. It is not given again for what was there before: so read
+ * and write until -EAGAIN. A peer can have it given for nothing new.
  *
- * Channels come in the order in which something happened to them, each at most once before all
+ * events: an array of count elements; count: 1 or more. timeout_ms: -1 for ever, 0 not at all.
+ *
+ * Handles come in the order in which something happened to them, each at most once before all
  * others that wait for their turn, at a cost that does not depend on how many are open. Between two
- * calls any channel of the group may be closed, and others opened.
+ * calls handles may be closed and added. After pvchan_close() of a handle that stands further down
+ * in the array of this call, skip it.
  *
- * Returns 1; 0 if the time was over, and *channel is NULL; -EINTR; -EIO: xenstored went away, which
- * is reported once, whatever else there is to do: call again, the channels that are open go on; or
- * another negative errno if the event channels are gone.
+ * Returns how many were given; 0: the time is over. -EINVAL: count; -EINTR; -EIO: xenstored went
+ * away, which is reported once, before anything else: call again, open handles still work; or
+ * another negative errno if the event channels are gone. Waits for up to timeout_ms whatever the
+ * peers do; with -1, a peer that signals without end can keep signal handlers from ending it. It
+ * makes exchanges, and transactions, as pvchan_dispatch() does, for handles whose turn it is.
  */
-int pvchan_group_wait(struct pvchan_group *group, int timeout_ms, struct pvchan **channel);
+int pvchan_group_wait(struct pvchan_group *group, struct pvchan_event *events, int count,
+                      int timeout_ms);
 
 /*
- * Has pvchan_group_wait() give the channel once more, after all others whose turn it is: for who
- * stops before -EAGAIN, to be fair. Does nothing for a channel outside of a group.
+ * Has pvchan_group_wait() give the handle once more, after all others whose turn it is, whatever
+ * its events: for programs that stop before -EAGAIN. Does nothing for a handle outside of a group.
+ * Does not wait.
  */
-void pvchan_again(struct pvchan *channel);
+void pvchan_requeue(struct pvchan *handle);
 
 /*
- * An fd to poll for reading in another event loop, owned by the group, the same for its whole life.
- * Before each poll, call pvchan_group_wait() with timeout 0 until it returns 0: what was opened
- * since, or cannot be, and pvchan_again() do not make it readable.
+ * A descriptor to poll for reading in another event loop, the same for the group's whole life.
+ * Owned by the group, as pvchan_fd(), with the same errors. Before each poll call
+ * pvchan_group_wait() with timeout 0 until it returns 0: handles that were just opened or requeued
+ * do not make it readable.
  */
 int pvchan_group_fd(struct pvchan_group *group);
-
-/*
- * Something of the program's, kept with the channel: NULL at first. The library does not look at
- * it.
- */
-void pvchan_set_data(struct pvchan *channel, void *data);
-void *pvchan_data(const struct pvchan *channel);
 
 #ifdef __cplusplus
 }

@@ -389,6 +389,18 @@ int channel_writable(struct channel *channel, uint32_t enough)
     return bytes_writable(&channel->bytes, enough);
 }
 
+uint32_t channel_count_readable(const struct channel *channel)
+{
+    return channel->bytes.broken ? 0 : ring_count_readable(&channel->bytes.end.in);
+}
+
+uint32_t channel_count_writable(const struct channel *channel)
+{
+    const struct bytes *bytes = &channel->bytes;
+
+    return bytes->broken || bytes_peer_left(bytes) ? 0 : ring_count_writable(&bytes->end.out);
+}
+
 /* By the last look. */
 static uint32_t known(const struct channel *channel, enum channel_wait wait)
 {

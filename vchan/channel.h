@@ -118,6 +118,13 @@ bool channel_has(const struct channel *channel, uint32_t enough);
  */
 int channel_writable(struct channel *channel, uint32_t enough);
 
+/*
+ * Bytes that can be read, and room that can be written, as the peer's indices are now: nothing is
+ * remembered, and nothing is asked of the peer. 0 after -EPROTO, or where the page says nonsense.
+ */
+uint32_t channel_count_readable(const struct channel *channel);
+uint32_t channel_count_writable(const struct channel *channel);
+
 /* What a side waits for: bytes to read, or room to write. */
 enum channel_wait { CHANNEL_READ, CHANNEL_WRITE };
 

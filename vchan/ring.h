@@ -151,6 +151,24 @@ static inline int ring_writable(struct ring *ring, uint32_t enough)
 }
 
 /*
+ * The two numbers as they are now, and nothing is kept of that look; 0 if the other index is not
+ * sound.
+ */
+static inline uint32_t ring_count_readable(const struct ring *ring)
+{
+    uint32_t count = load_acquire(&ring->shared->prod) - ring->own;
+
+    return count > ring->size ? 0 : count;
+}
+
+static inline uint32_t ring_count_writable(const struct ring *ring)
+{
+    uint32_t used = ring->own - load_acquire(&ring->shared->cons);
+
+    return used > ring->size ? 0 : ring->size - used;
+}
+
+/*
  * The next bytes at our index, as one span or, over the ring's end, two. bytes is at most what
  * ring_readable() or ring_writable() returned. Returns how many spans are used: 0, 1 or 2.
  */

@@ -63,7 +63,7 @@ int xopen(const char *name, int timeout_ms, unsigned int flags)
 
 int xserver(unsigned int peer, const char *path, size_t read_size, size_t write_size)
 {
-    int rc = pvchan_server(peer, path, read_size, write_size, 0, &me.channel);
+    int rc = pvchan_open_server(peer, path, read_size, write_size, 0, &me.channel);
 
     ck_assert(rc == 0 ? me.channel != NULL : me.channel == NULL);
     return rc;
@@ -71,7 +71,7 @@ int xserver(unsigned int peer, const char *path, size_t read_size, size_t write_
 
 int xclient(unsigned int peer, const char *path, int timeout_ms)
 {
-    int rc = pvchan_client(peer, path, timeout_ms, 0, &me.channel);
+    int rc = pvchan_open_client(peer, path, timeout_ms, 0, &me.channel);
 
     ck_assert(rc == 0 ? me.channel != NULL : me.channel == NULL);
     return rc;
@@ -89,7 +89,7 @@ void meet(unsigned int flags)
 void meet_plain(unsigned int flags)
 {
     is(ask("server 0 data/api %u %u", TO_WEB, FROM_WEB), 0);
-    is(pvchan_client(web_id, plain, PATIENCE_MS, flags, &me.channel), 0);
+    is(pvchan_open_client(web_id, plain, PATIENCE_MS, flags, &me.channel), 0);
 }
 
 bool fd_readable(int timeout_ms)
@@ -196,7 +196,7 @@ void meet_either(int kind, unsigned int flags)
 }
 
 static const struct api_row *const tables[] = {
-    api_open, api_plain, api_bytes, api_spans, api_end, api_loop, api_group,
+    api_open, api_plain, api_bytes, api_spans, api_end, api_loop, api_waits, api_group,
 };
 
 static void add_rows(TCase *tcase, const struct api_row *row)

@@ -31,7 +31,7 @@ struct api_row {
 };
 
 extern const struct api_row api_open[], api_plain[], api_bytes[], api_spans[], api_end[],
-    api_loop[], api_group[];
+    api_loop[], api_waits[], api_group[];
 
 extern struct peer web; /* the other end */
 extern struct side me;

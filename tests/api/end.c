@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 /* ---- the end ---- */
@@ -23,7 +24,7 @@ START_TEST(what_was_written_outlives_a_close)
         is(pvchan_recv(me.channel, &byte, 1), 0);
         is(side_write(&me, 1), -EPIPE);
         is(side_send(&me, 1), -EPIPE);
-        is(pvchan_is_connected(me.channel), 0);
+        is(pvchan_state(me.channel), PVCHAN_STATE_ENDED);
         is(pvchan_dispatch(me.channel), 0);
     }
 }
@@ -79,7 +80,7 @@ START_TEST(a_death_is_told_from_an_end)
     for (int i = 0; i < 3; i++) {
         is(side_read(&me, 1), _i == 0 ? -ECONNRESET : 0);
         is(side_write(&me, 1), -EPIPE);
-        is(pvchan_is_connected(me.channel), 0);
+        is(pvchan_state(me.channel), PVCHAN_STATE_ENDED);
     }
     side_close(&me);
     if (_i == 0)
@@ -105,14 +106,14 @@ START_TEST(a_domain_dies)
     snprintf(path, sizeof(path), "/local/domain/%u/data/api", gone_id);
     peer_start(&gone_too, "gone");
     is(peer_ask(&gone_too, "server 0 data/api 1 1"), 0);
-    is(pvchan_client(gone_id, path, 0, PVCHAN_NONBLOCK, &plain_one.channel), 0);
+    is(pvchan_open_client(gone_id, path, 0, PVCHAN_NONBLOCK, &plain_one.channel), 0);
     run("exec xl destroy %u", gone_id);
     peer_kill(&gone_too);
     peer_kill(&gone);
     is(until(side_read, 1000), 100);
     is(until(side_read, 1), -ECONNRESET);
     is(side_write(&me, 1), -EPIPE);
-    is(pvchan_is_connected(me.channel), 0);
+    is(pvchan_state(me.channel), PVCHAN_STATE_ENDED);
     is(pvchan_dispatch(plain_one.channel), 0);
     is(side_read(&plain_one, 1), -EAGAIN); /* it never learns of it */
     side_close(&plain_one);
@@ -181,7 +182,7 @@ START_TEST(half_close)
     is(until(side_recv, 60), -ENODATA);
     is(until(side_read, 60), 40);
     is(until(side_read, 60), 0);
-    is(pvchan_is_connected(me.channel), 1);
+    is(pvchan_state(me.channel), PVCHAN_STATE_CONNECTED);
     tell("drain 50000"); /* the other way goes on */
     for (size_t left = 50000; left > 0;)
         left -= (size_t)until(side_write, left);
@@ -263,6 +264,9 @@ static void expect_broken(int kind)
         is(side_send(&me, 1), -EPROTO);
         is(pvchan_dispatch(me.channel), 0);
     }
+    is(pvchan_state(me.channel), PVCHAN_STATE_ENDED);
+    is(pvchan_error(me.channel), -EPROTO);
+    ck_assert_ptr_nonnull(strstr(pvchan_reason(me.channel), "corrupted"));
     side_close(&me);
     restart_peer();
     if (kind == 1) {
@@ -289,6 +293,9 @@ START_TEST(a_corrupt_ring_is_seen_by_recv)
 {
     meet_fake(_i);
     is(ask("poke right.prod 4000000000"), 0);
+    is(pvchan_readable_bytes(me.channel), 0);
+    is(ask("poke left.cons 4000000000"), 0);
+    is(pvchan_writable_bytes(me.channel), 0);
     is(side_recv(&me, 2048), -EPROTO);
     expect_broken(_i);
 }

@@ -15,7 +15,7 @@ static struct pvchan *open_in(const char *name, int timeout_ms)
 
     if (!group)
         is(pvchan_group_open(0, &group), 0);
-    is(pvchan_open_in(group, name, timeout_ms, 0, &channel), 0);
+    is(pvchan_group_add_channel(group, name, timeout_ms, 0, &channel), 0);
     return channel;
 }
 
@@ -25,7 +25,7 @@ static struct pvchan *client_in(const char *path, int timeout_ms)
 
     if (!group)
         is(pvchan_group_open(0, &group), 0);
-    is(pvchan_client_in(group, web_id, path, timeout_ms, 0, &channel), 0);
+    is(pvchan_group_add_client(group, web_id, path, timeout_ms, 0, &channel), 0);
     return channel;
 }
 
@@ -35,17 +35,21 @@ static struct pvchan *server_in(const char *path)
 
     if (!group)
         is(pvchan_group_open(0, &group), 0);
-    is(pvchan_server_in(group, web_id, path, 1, 1, 0, &channel), 0);
+    is(pvchan_group_add_server(group, web_id, path, 1, 1, 0, &channel), 0);
     return channel;
 }
+
+/* What the next one that is given was given for. */
+static unsigned int given;
 
 /* The next one that is given. */
 static struct pvchan *next(void)
 {
-    struct pvchan *channel;
+    struct pvchan_event event;
 
-    is(pvchan_group_wait(group, PATIENCE_MS, &channel), 1);
-    return channel;
+    is(pvchan_group_wait(group, &event, 1, PATIENCE_MS), 1);
+    given = event.events;
+    return event.handle;
 }
 
 /* Waits until it is this one's turn, as often as it takes. */
@@ -57,11 +61,12 @@ static void next_is(const struct pvchan *wanted)
 
 static void nothing_more(void)
 {
-    struct pvchan *channel = (struct pvchan *)1;
+    struct pvchan_event event;
+    int rc;
 
-    while (pvchan_group_wait(group, 20, &channel) == 1)
+    while ((rc = pvchan_group_wait(group, &event, 1, 20)) == 1)
         ;
-    ck_assert_ptr_null(channel);
+    is(rc, 0);
 }
 
 static bool group_readable(int timeout_ms)
@@ -79,7 +84,9 @@ START_TEST(opening_does_not_wait)
     struct pvchan *app = open_in(web_app, PATIENCE_MS);
     char byte = 'x';
 
-    is(pvchan_opened(app), -EINPROGRESS);
+    is(pvchan_state(app), PVCHAN_STATE_OPENING);
+    is(pvchan_error(app), 0);
+    is(pvchan_readable_bytes(app) + pvchan_writable_bytes(app), 0);
     is(pvchan_read(app, &byte, 1), -EAGAIN);
     is(pvchan_recv(app, &byte, 1), -EAGAIN);
     is(pvchan_peek(app, 1, spans), -EAGAIN);
@@ -87,18 +94,21 @@ START_TEST(opening_does_not_wait)
     is(pvchan_send(app, &byte, 1), -EAGAIN);
     is(pvchan_reserve(app, 1, spans), -EAGAIN);
     is(pvchan_shutdown(app), -EINPROGRESS);
-    is(pvchan_is_connected(app), 0);
     is(pvchan_fd(app), -EINVAL);
     is(pvchan_dispatch(app), -EINVAL);
-    ck_assert_ptr_null(pvchan_data(app));
-    pvchan_set_data(app, &byte);
+    is(pvchan_wait(app, PVCHAN_READABLE, 0), -EINVAL);
+    is(pvchan_set_flags(app, 0), 0); /* it does not wait, for all that */
+    is(pvchan_read(app, &byte, 1), -EAGAIN);
+    ck_assert_ptr_null(pvchan_user_data(app));
+    pvchan_set_user_data(app, &byte);
     tell("open app %d", PATIENCE_MS);
     next_is(app);
     is(answer(), 0);
-    is(pvchan_opened(app), 0);
-    is(pvchan_is_connected(app), 1);
-    is(pvchan_write_size(app), TO_WEB);
-    ck_assert_ptr_eq(pvchan_data(app), &byte);
+    is(pvchan_state(app), PVCHAN_STATE_CONNECTED);
+    is(pvchan_error(app), 0);
+    ck_assert_str_eq(pvchan_reason(app), "");
+    is(pvchan_write_ring_size(app), TO_WEB);
+    ck_assert_ptr_eq(pvchan_user_data(app), &byte);
     is(pvchan_send(app, &byte, 1), 1);
     is(pvchan_read(app, &byte, 1), -EAGAIN);
     is(ask("write 1"), 1);
@@ -114,17 +124,18 @@ START_TEST(what_cannot_be_opened_is_told_at_once)
     struct pvchan *channel;
 
     is(pvchan_group_open(0, &group), 0);
-    is(pvchan_open_in(group, "a b", 0, 0, &channel), -EINVAL);
-    is(pvchan_open_in(group, "nothing", 0, 0, &channel), -ENOENT);
-    is(pvchan_open_in(group, "app", 0, 0, &channel), -ENOTUNIQ);
-    is(pvchan_open_in(group, "echo", 0, 0, &channel), -EBUSY);
-    is(pvchan_client_in(group, 32752, plain, 0, 0, &channel), -EINVAL);
-    is(pvchan_client_in(group, 0, plain, 0, 0, &channel), -ELOOP);
-    is(pvchan_server_in(group, web_id, "a b", 1, 1, 0, &channel), -EINVAL);
-    is(pvchan_server_in(group, web_id, "data/api", PVCHAN_RING_MAX + 1, 1, 0, &channel), -ERANGE);
+    is(pvchan_group_add_channel(group, "a b", 0, 0, &channel), -EINVAL);
+    is(pvchan_group_add_channel(group, "nothing", 0, 0, &channel), -ENOENT);
+    is(pvchan_group_add_channel(group, "app", 0, 0, &channel), -ENOTUNIQ);
+    is(pvchan_group_add_channel(group, "echo", 0, 0, &channel), -EBUSY);
+    is(pvchan_group_add_client(group, 32752, plain, 0, 0, &channel), -EINVAL);
+    is(pvchan_group_add_client(group, 0, plain, 0, 0, &channel), -ELOOP);
+    is(pvchan_group_add_server(group, web_id, "a b", 1, 1, 0, &channel), -EINVAL);
+    is(pvchan_group_add_server(group, web_id, "data/api", PVCHAN_RING_MAX + 1, 1, 0, &channel),
+       -ERANGE);
     ck_assert_ptr_null(channel);
     open_in(web_app, PATIENCE_MS);
-    is(pvchan_open_in(group, web_app, 0, 0, &channel), -EBUSY);
+    is(pvchan_group_add_channel(group, web_app, 0, 0, &channel), -EBUSY);
     pvchan_group_close(group);
 }
 END_TEST
@@ -141,7 +152,10 @@ START_TEST(what_is_late_is_told_later)
     for (int i = 0; i < 3; i++) {
         struct pvchan *channel = next();
 
-        is(pvchan_opened(channel), -ETIMEDOUT);
+        is(given, PVCHAN_READABLE | PVCHAN_WRITABLE | PVCHAN_ENDED | PVCHAN_STATE_CHANGED);
+        is(pvchan_state(channel), PVCHAN_STATE_FAILED);
+        is(pvchan_error(channel), -ETIMEDOUT);
+        ck_assert_ptr_nonnull(strstr(pvchan_reason(channel), "timed out"));
         is(pvchan_read(channel, &byte, 1), -ETIMEDOUT);
         is(pvchan_write(channel, &byte, 1), -ETIMEDOUT);
         is(pvchan_shutdown(channel), -ETIMEDOUT);
@@ -153,7 +167,7 @@ START_TEST(what_is_late_is_told_later)
     late[0] = open_in(web_app, PATIENCE_MS); /* and it can be opened again */
     tell("open app %d", PATIENCE_MS);
     next_is(late[0]);
-    is(pvchan_opened(late[0]), 0);
+    is(pvchan_state(late[0]), PVCHAN_STATE_CONNECTED);
     is(answer(), 0);
     pvchan_group_close(group);
 }
@@ -169,14 +183,14 @@ START_TEST(clients_wait_for_their_servers)
     three = client_in(path, PATIENCE_MS);
     nothing_more();
     is(ask("server 0 data/api 1 1"), 0);
-    rc = pvchan_opened(next());
-    is(rc + pvchan_opened(next()), -EBUSY); /* one of the two has it */
+    rc = pvchan_error(next());
+    is(rc + pvchan_error(next()), -EBUSY); /* one of the two has it */
     ck_assert(rc == 0 || rc == -EBUSY);
-    is(pvchan_opened(three), -EINPROGRESS);
+    is(pvchan_state(three), PVCHAN_STATE_OPENING);
     is(ask("close"), 0);
     is(ask("server 0 data/more 1 1"), 0);
     next_is(three);
-    is(pvchan_opened(three), 0);
+    is(pvchan_state(three), PVCHAN_STATE_CONNECTED);
     pvchan_close(one);
     pvchan_close(two);
     pvchan_group_close(group);
@@ -189,15 +203,18 @@ START_TEST(a_server_is_told_of_its_client)
     char byte;
 
     ck_assert_ptr_eq(next(), server);
-    is(pvchan_opened(server), 0);
-    is(pvchan_is_connected(server), 0);
+    is(given, PVCHAN_OPENED | PVCHAN_WRITABLE | PVCHAN_STATE_CHANGED);
+    is(pvchan_state(server), PVCHAN_STATE_LISTENING);
     nothing_more();
     is(ask("client 0 /local/domain/0/data/api 0"), 0);
     next_is(server);
-    is(pvchan_is_connected(server), 1);
+    is(given, PVCHAN_WRITABLE | PVCHAN_STATE_CHANGED);
+    is(pvchan_state(server), PVCHAN_STATE_CONNECTED);
     is(pvchan_read(server, &byte, 1), -EAGAIN);
     is(ask("close"), 0);
     next_is(server);
+    is(given, PVCHAN_READABLE | PVCHAN_WRITABLE | PVCHAN_ENDED | PVCHAN_STATE_CHANGED);
+    is(pvchan_state(server), PVCHAN_STATE_ENDED);
     is(pvchan_read(server, &byte, 1), 0);
     pvchan_group_close(group);
     is(store_remove(store, "/local/domain/0/data/api"), 0);
@@ -222,12 +239,77 @@ START_TEST(closing_takes_a_channel_out)
     pvchan_close(servers[0]);
     pvchan_close(servers[1]); /* whose turn it would be */
     ck_assert_ptr_eq(next(), servers[2]);
-    pvchan_again(servers[2]);
+    pvchan_requeue(servers[2]);
     pvchan_close(servers[2]);
     pvchan_close(servers[3]);
     nothing_more();
     pvchan_group_close(group);
     pvchan_group_close(NULL);
+    is(store_remove(store, "/local/domain/0/data/api"), 0);
+}
+END_TEST
+
+/* A wake costs no call that finds nothing: the mask says what can be done. */
+START_TEST(events_say_what_can_be_done)
+{
+    struct side it = {.channel = client_in(plain, PATIENCE_MS)};
+    struct pvchan_event event;
+
+    is(pvchan_group_wait(group, &event, 0, 0), -EINVAL);
+    is(ask("server 0 data/api %u %u", TO_WEB, FROM_WEB), 0);
+    ck_assert_ptr_eq(next(), it.channel);
+    is(given, PVCHAN_OPENED | PVCHAN_WRITABLE | PVCHAN_STATE_CHANGED);
+    is(ask("write 10"), 10); /* nothing was read until -EAGAIN: the look for the mask is enough */
+    ck_assert_ptr_eq(next(), it.channel);
+    is(given, PVCHAN_READABLE | PVCHAN_WRITABLE);
+    is(side_read(&it, 100), 10);
+    is(side_read(&it, 100), -EAGAIN);
+    is(side_write(&it, TO_WEB), TO_WEB);
+    is(side_write(&it, 1), -EAGAIN);
+    is(ask("write 5"), 5);
+    ck_assert_ptr_eq(next(), it.channel);
+    is(given, PVCHAN_READABLE);
+    is(side_read(&it, 100), 5);
+    is(side_read(&it, 100), -EAGAIN);
+    is(ask("drain %u", TO_WEB), TO_WEB);
+    ck_assert_ptr_eq(next(), it.channel);
+    is(given, PVCHAN_WRITABLE);
+    is(pvchan_group_wait(group, &event, 1, 0), 0); /* and not again */
+    is(ask("close"), 0);
+    ck_assert_ptr_eq(next(), it.channel);
+    is(given, PVCHAN_READABLE | PVCHAN_WRITABLE | PVCHAN_ENDED | PVCHAN_STATE_CHANGED);
+    is(pvchan_error(it.channel), 0);
+    pvchan_group_close(group);
+}
+END_TEST
+
+/* Each at most once in a call, in the order of their turns, and no more than there is room for. */
+START_TEST(many_are_given_at_once)
+{
+    struct pvchan_event events[8];
+    struct pvchan *servers[5];
+
+    for (int i = 0; i < 5; i++) {
+        char path[32];
+
+        snprintf(path, sizeof(path), "data/api/%d", i);
+        servers[i] = server_in(path);
+    }
+    is(pvchan_group_wait(group, events, 3, PATIENCE_MS), 3);
+    for (int i = 0; i < 3; i++)
+        ck_assert_ptr_eq(events[i].handle, servers[i]);
+    pvchan_requeue(servers[0]);
+    pvchan_close(servers[3]);
+    is(pvchan_group_wait(group, events, 8, PATIENCE_MS), 2);
+    ck_assert_ptr_eq(events[0].handle, servers[4]);
+    ck_assert_ptr_eq(events[1].handle, servers[0]);
+    is(events[1].events, PVCHAN_WRITABLE);
+    is(pvchan_group_wait(group, events, 8, 0), 0);
+    for (int i = 0; i < 5; i++)
+        if (i != 3)
+            pvchan_requeue(servers[i]);
+    is(pvchan_group_wait(group, events, 8, PATIENCE_MS), 4);
+    pvchan_group_close(group);
     is(store_remove(store, "/local/domain/0/data/api"), 0);
 }
 END_TEST
@@ -243,13 +325,13 @@ START_TEST(again_is_after_all_others)
     next_is(client);
     is(pvchan_read(client, &byte, 1), -EAGAIN);
     nothing_more();
-    pvchan_again(one);
-    pvchan_again(two);
+    pvchan_requeue(one);
+    pvchan_requeue(two);
     for (int i = 0; i < 10; i++) {
         struct pvchan *channel = next();
 
         ck_assert_ptr_eq(channel, i % 2 ? two : one);
-        pvchan_again(channel);
+        pvchan_requeue(channel);
     }
     is(ask("write 1"), 1);
     for (int i = 0;; i++) {
@@ -258,7 +340,7 @@ START_TEST(again_is_after_all_others)
         if (channel == client)
             break;
         ck_assert_int_lt(i, 4);
-        pvchan_again(channel);
+        pvchan_requeue(channel);
     }
     pvchan_group_close(group);
     is(store_remove(store, "/local/domain/0/data/api"), 0);
@@ -281,18 +363,18 @@ START_TEST(the_fd_tells_when_to_wait)
     ck_assert(!group_readable(20));
     open_in(web_app, 30);
     ck_assert(group_readable(PATIENCE_MS)); /* xenstore, or the deadline */
-    is(pvchan_opened(next()), -ETIMEDOUT);
+    is(pvchan_error(next()), -ETIMEDOUT);
     pvchan_group_close(group);
 }
 END_TEST
 
 START_TEST(a_signal_ends_the_wait)
 {
-    struct pvchan *channel;
+    struct pvchan_event event;
 
     client_in(plain, -1);
     nothing_more();
-    is(interrupted(pvchan_group_wait(group, -1, &channel)), -EINTR);
+    is(interrupted(pvchan_group_wait(group, &event, 1, -1)), -EINTR);
     pvchan_group_close(group);
 }
 END_TEST
@@ -384,6 +466,8 @@ const struct api_row api_group[] = {
     {&clients_wait_for_their_servers, 1},
     {&a_server_is_told_of_its_client, 1},
     {&closing_takes_a_channel_out, 1},
+    {&events_say_what_can_be_done, 1},
+    {&many_are_given_at_once, 1},
     {&again_is_after_all_others, 1},
     {&the_fd_tells_when_to_wait, 1},
     {&a_signal_ends_the_wait, 1},

@@ -44,7 +44,7 @@ START_TEST(one_loop_serves_two_channels)
     streams[0].side = me;
     peer_start(&second, "web");
     is(peer_ask(&second, "server 0 data/api 1 1"), 0);
-    is(pvchan_client(web_id, plain, 0, PVCHAN_NONBLOCK, &streams[1].side.channel), 0);
+    is(pvchan_open_client(web_id, plain, 0, PVCHAN_NONBLOCK, &streams[1].side.channel), 0);
     tell("echo 500000");
     peer_tell(&second, "echo 500000");
     for (int i = 0; i < 2; i++) {

@@ -13,12 +13,12 @@ START_TEST(open_waits_until_both_are_connected)
     meet(0);
     is(number_at(frontend, "state"), XenbusStateConnected);
     is(number_at(backend, "state"), XenbusStateConnected);
-    is(pvchan_is_connected(me.channel), 1);
-    is(ask("connected"), 1);
-    is(pvchan_peer(me.channel), web_id);
+    is(pvchan_state(me.channel), PVCHAN_STATE_CONNECTED);
+    is(ask("state"), PVCHAN_STATE_CONNECTED);
+    is(pvchan_peer_domid(me.channel), web_id);
     is(ask("peer"), 0);
-    is(pvchan_read_size(me.channel), FROM_WEB);
-    is(pvchan_write_size(me.channel), TO_WEB);
+    is(pvchan_read_ring_size(me.channel), FROM_WEB);
+    is(pvchan_write_ring_size(me.channel), TO_WEB);
     is(ask("sizes"), TO_WEB * 10000 + FROM_WEB);
 }
 END_TEST
@@ -263,8 +263,8 @@ static struct pvchan_group *open_all_kinds(void)
 
     meet(0);
     is(pvchan_group_open(0, &group), 0);
-    is(pvchan_server_in(group, web_id, "data/api", 1, 1, 0, &server), 0);
-    is(pvchan_client_in(group, web_id, plain, PATIENCE_MS, 0, &late), 0);
+    is(pvchan_group_add_server(group, web_id, "data/api", 1, 1, 0, &server), 0);
+    is(pvchan_group_add_client(group, web_id, plain, PATIENCE_MS, 0, &late), 0);
     return group;
 }
 

@@ -40,12 +40,14 @@ static long do_open(char **arg)
 
 static long do_server(char **arg)
 {
-    return pvchan_server(number(arg[0]), arg[1], number(arg[2]), number(arg[3]), 0, &side.channel);
+    return pvchan_open_server(number(arg[0]), arg[1], number(arg[2]), number(arg[3]), 0,
+                              &side.channel);
 }
 
 static long do_client(char **arg)
 {
-    return pvchan_client(number(arg[0]), arg[1], (int)strtol(arg[2], NULL, 10), 0, &side.channel);
+    return pvchan_open_client(number(arg[0]), arg[1], (int)strtol(arg[2], NULL, 10), 0,
+                              &side.channel);
 }
 
 static long do_close(char **arg)
@@ -81,10 +83,10 @@ static long do_shutdown(char **arg)
     return pvchan_shutdown(side.channel);
 }
 
-static long do_connected(char **arg)
+static long do_state(char **arg)
 {
     (void)arg;
-    return pvchan_is_connected(side.channel);
+    return pvchan_state(side.channel);
 }
 
 static long do_dispatch(char **arg)
@@ -96,13 +98,28 @@ static long do_dispatch(char **arg)
 static long do_peer(char **arg)
 {
     (void)arg;
-    return pvchan_peer(side.channel);
+    return pvchan_peer_domid(side.channel);
 }
 
 static long do_sizes(char **arg)
 {
     (void)arg;
-    return (long)(pvchan_read_size(side.channel) * 10000 + pvchan_write_size(side.channel));
+    return (long)(pvchan_read_ring_size(side.channel) * 10000 +
+                  pvchan_write_ring_size(side.channel));
+}
+
+/* news TIMEOUT: what the state is once it has changed. */
+static long do_news(char **arg)
+{
+    int rc = pvchan_wait(side.channel, PVCHAN_STATE_CHANGED, (int)strtol(arg[0], NULL, 10));
+
+    return rc == PVCHAN_STATE_CHANGED ? (long)pvchan_state(side.channel) : rc - 100;
+}
+
+/* reasoned WORD: whether the last failed opening's reason has that word. */
+static long do_reasoned(char **arg)
+{
+    return strstr(pvchan_open_reason(), arg[0]) != NULL;
 }
 
 /* Sends so many bytes back, as they come. (Both patterns are the same.) */
@@ -164,19 +181,19 @@ static long do_gopen(char **arg)
     int rc = group ? 0 : pvchan_group_open(0, &group);
 
     if (rc == 0)
-        rc = pvchan_open_in(group, arg[1], (int)strtol(arg[2], NULL, 10), 0, member);
+        rc = pvchan_group_add_channel(group, arg[1], (int)strtol(arg[2], NULL, 10), 0, member);
     if (rc == 0)
-        pvchan_set_data(*member, member);
+        pvchan_set_user_data(*member, member);
     return rc;
 }
 
 /* gwait TIMEOUT: the number of a channel that has something to do, or 0. */
 static long do_gwait(char **arg)
 {
-    struct pvchan *channel;
-    int rc = pvchan_group_wait(group, (int)strtol(arg[0], NULL, 10), &channel);
+    struct pvchan_event event;
+    int rc = pvchan_group_wait(group, &event, 1, (int)strtol(arg[0], NULL, 10));
 
-    return rc <= 0 ? rc : (struct pvchan **)pvchan_data(channel) - members;
+    return rc <= 0 ? rc : (struct pvchan **)pvchan_user_data(event.handle) - members;
 }
 
 /* gopened COUNT: waits until so many are open. */
@@ -185,14 +202,14 @@ static long do_gopened(char **arg)
     unsigned int open = 0;
 
     while (open < number(arg[0])) {
-        struct pvchan *channel;
-        int rc = pvchan_group_wait(group, PATIENCE_MS, &channel);
+        struct pvchan_event event;
+        int rc = pvchan_group_wait(group, &event, 1, PATIENCE_MS);
 
-        if (rc <= 0 || pvchan_opened(channel) < 0)
-            return rc <= 0 ? rc - 1 : pvchan_opened(channel);
+        if (rc <= 0 || pvchan_error(event.handle) < 0)
+            return rc <= 0 ? rc - 1 : pvchan_error(event.handle);
         open = 0;
         for (int i = 1; i <= MEMBERS_MAX; i++)
-            open += members[i] && pvchan_opened(members[i]) == 0;
+            open += members[i] && pvchan_state(members[i]) >= PVCHAN_STATE_LISTENING;
     }
     return open;
 }
@@ -200,7 +217,8 @@ static long do_gopened(char **arg)
 /* gread NUMBER: a byte of a member, once it has one or has ended. */
 static long do_gread(char **arg)
 {
-    struct pvchan *wanted = members[number(arg[0]) % (MEMBERS_MAX + 1)], *channel;
+    struct pvchan *wanted = members[number(arg[0]) % (MEMBERS_MAX + 1)];
+    struct pvchan_event event;
     uint8_t byte;
 
     for (;;) {
@@ -209,16 +227,16 @@ static long do_gread(char **arg)
         if (rc != -EAGAIN)
             return rc;
         do
-            if (pvchan_group_wait(group, PATIENCE_MS, &channel) <= 0)
+            if (pvchan_group_wait(group, &event, 1, PATIENCE_MS) <= 0)
                 return -ETIME;
-        while (channel != wanted);
+        while (event.handle != wanted);
     }
 }
 
 /* gagain NUMBER: gives a member another turn. */
 static long do_gagain(char **arg)
 {
-    pvchan_again(members[number(arg[0]) % (MEMBERS_MAX + 1)]);
+    pvchan_requeue(members[number(arg[0]) % (MEMBERS_MAX + 1)]);
     return 0;
 }
 
@@ -347,7 +365,9 @@ static const struct command {
     {"read", 1, do_read},
     {"drain", 1, do_drain},
     {"shutdown", 0, do_shutdown},
-    {"connected", 0, do_connected},
+    {"state", 0, do_state},
+    {"news", 1, do_news},
+    {"reasoned", 1, do_reasoned},
     {"peer", 0, do_peer},
     {"sizes", 0, do_sizes},
     {"echo", 1, do_echo},

@@ -14,15 +14,15 @@ START_TEST(server_offers_and_takes_back)
     is(xserver(web_id, dir, 1, 1), 0);
     ck_assert_uint_gt(number_at(dir, "event-channel"), 0);
     ck_assert(store_exists(store, dir, "ring-ref"));
-    is(pvchan_is_connected(me.channel), 0);
+    is(pvchan_state(me.channel), PVCHAN_STATE_LISTENING);
     is(side_write(&me, 1000), 1000); /* before it comes */
     is(ask("client 0 %s 0", dir), 0);
-    is(pvchan_is_connected(me.channel), 1);
+    is(pvchan_state(me.channel), PVCHAN_STATE_CONNECTED);
     is(ask("drain 1000"), 1000);
     is(ask("client 0 %s 0", dir), -EBUSY);
     restart_peer();
     is(side_read(&me, 1), 0);
-    is(pvchan_is_connected(me.channel), 0);
+    is(pvchan_state(me.channel), PVCHAN_STATE_ENDED);
     side_close(&me);
     ck_assert(!store_exists(store, dir, "event-channel"));
     ck_assert(!store_exists(store, dir, "ring-ref"));
@@ -61,9 +61,9 @@ START_TEST(server_rounds_sizes)
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         is(xserver(web_id, "data/api", rows[i].read, rows[i].write), 0);
-        is(pvchan_read_size(me.channel), rows[i].wire_read);
-        is(pvchan_write_size(me.channel), rows[i].wire_write);
-        is(pvchan_peer(me.channel), web_id);
+        is(pvchan_read_ring_size(me.channel), rows[i].wire_read);
+        is(pvchan_write_ring_size(me.channel), rows[i].wire_write);
+        is(pvchan_peer_domid(me.channel), web_id);
         side_close(&me);
     }
 }

@@ -149,7 +149,7 @@ ssize_t side_fill(struct side *side, size_t size)
 
     if (rc < 0)
         return rc;
-    if (!spans_are_right(spans, (size_t)rc, pvchan_write_size(side->channel), side->sent))
+    if (!spans_are_right(spans, (size_t)rc, pvchan_write_ring_size(side->channel), side->sent))
         return -EBADMSG;
     for (size_t i = 0; i < size; i++)
         *span_at(spans, i) = pattern(side->sent++);
@@ -164,7 +164,7 @@ ssize_t side_check(struct side *side, size_t size)
 
     if (rc <= 0)
         return spans[0].iov_len + spans[1].iov_len == 0 ? rc : -EBADMSG;
-    if (!spans_are_right(spans, (size_t)rc, pvchan_read_size(side->channel), side->got))
+    if (!spans_are_right(spans, (size_t)rc, pvchan_read_ring_size(side->channel), side->got))
         return -EBADMSG;
     for (ssize_t i = 0; i < rc; i++)
         if (*span_at(spans, (size_t)i) != pattern(side->got + (uint32_t)i))

@@ -63,7 +63,7 @@ START_TEST(spans_wrap_wherever_it_is)
 {
     is(ask("server 0 data/api 1 1"), 0);
     is(xclient(web_id, plain, 0), 0);
-    is(pvchan_write_size(me.channel) + pvchan_read_size(me.channel), 1024 + 2048);
+    is(pvchan_write_ring_size(me.channel) + pvchan_read_ring_size(me.channel), 1024 + 2048);
     tell("echo %u", 2048 * 333);
     for (int i = 0; i < 2048; i++) {
         is(side_fill(&me, 333), 333);

@@ -49,12 +49,12 @@ struct library {
 static bool pvchan_serve(struct end *end, unsigned int peer, const char *path, size_t read,
                          size_t write)
 {
-    return pvchan_server(peer, path, read, write, PVCHAN_NONBLOCK, &end->pvchan) == 0;
+    return pvchan_open_server(peer, path, read, write, PVCHAN_NONBLOCK, &end->pvchan) == 0;
 }
 
 static bool pvchan_join(struct end *end, unsigned int peer, const char *path)
 {
-    return pvchan_client(peer, path, PATIENCE_MS, PVCHAN_NONBLOCK, &end->pvchan) == 0;
+    return pvchan_open_client(peer, path, PATIENCE_MS, PVCHAN_NONBLOCK, &end->pvchan) == 0;
 }
 
 static int result(ssize_t rc)

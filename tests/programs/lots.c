@@ -68,13 +68,13 @@ static uint8_t pattern(const struct line *line, uint32_t n)
 /* The next one that has something to do. */
 static struct line *next_line(void)
 {
-    struct pvchan *channel;
-    int rc = pvchan_group_wait(group, PATIENCE_MS, &channel);
+    struct pvchan_event event;
+    int rc = pvchan_group_wait(group, &event, 1, PATIENCE_MS);
 
     check("pvchan_group_wait", rc);
     if (rc == 0)
         die("nothing happens any more");
-    return pvchan_data(channel);
+    return pvchan_user_data(event.handle);
 }
 
 /* ---- opening ---- */
@@ -86,12 +86,12 @@ static int open_one(char **words, unsigned int index, struct pvchan **channel)
 
     if (strcmp(words[0], "named") == 0) {
         snprintf(path, sizeof(path), "%s%u", words[1], index);
-        return pvchan_open_in(group, path, PATIENCE_MS, 0, channel);
+        return pvchan_group_add_channel(group, path, PATIENCE_MS, 0, channel);
     }
     snprintf(path, sizeof(path), "%s%u", words[2], index);
     if (strcmp(words[0], "server") == 0)
-        return pvchan_server_in(group, domid, path, 1, 1, 0, channel);
-    return pvchan_client_in(group, domid, path, PATIENCE_MS, 0, channel);
+        return pvchan_group_add_server(group, domid, path, 1, 1, 0, channel);
+    return pvchan_group_add_client(group, domid, path, PATIENCE_MS, 0, channel);
 }
 
 static void open_all(char **words)
@@ -101,14 +101,14 @@ static void open_all(char **words)
     for (unsigned int i = 0; i < count; i++) {
         lines[i].index = i;
         check("open", open_one(words, i, &lines[i].channel));
-        pvchan_set_data(lines[i].channel, &lines[i]);
+        pvchan_set_user_data(lines[i].channel, &lines[i]);
     }
     puts("begun");
     fflush(stdout);
     while (opened < count) {
         struct line *line = next_line();
 
-        check("opened", pvchan_opened(line->channel));
+        check("opened", pvchan_error(line->channel));
         opened += line->rounds++ == 0; /* given again, once it is open, is no other */
     }
 }
@@ -215,7 +215,7 @@ static void close_all(void)
     unsigned int open = count;
 
     for (unsigned int i = 0; i < count; i++)
-        pvchan_again(lines[i].channel);
+        pvchan_requeue(lines[i].channel);
     while (open > count / 4) {
         struct line *line = next_line();
 

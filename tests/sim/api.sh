@@ -7,7 +7,7 @@ strict=yes
 
 api=$builddir/tests/api/api
 
-# opens ERRNO COMMAND…: a program that this starts gets that from pvchan_open() and pvchan_server().
+# opens ERRNO COMMAND…: a program that this starts gets that from pvchan_open() and pvchan_open_server().
 opens() {
     local errno=$1 said
     shift

@@ -14,6 +14,7 @@ SIM_TESTS = \
 	tests/sim/agent-life.sh \
 	tests/sim/api.sh \
 	tests/sim/api-lost.sh \
+	tests/sim/api-state.sh \
 	tests/sim/backend-commands.sh \
 	tests/sim/backend-crash.sh \
 	tests/sim/backend-driver.sh \

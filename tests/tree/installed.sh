@@ -42,7 +42,7 @@ int main(void)
 
     pvchan_close(NULL);
     puts(pvchan_version());
-    return pvchan_server(1, "data/x", PVCHAN_RING_MAX, 1, 1u << 31, &channel) == -EINVAL ? 0 : 1;
+    return pvchan_open_server(1, "data/x", PVCHAN_RING_MAX, 1, 1u << 31, &channel) == -EINVAL ? 0 : 1;
 }
 END
 read -ra flags < <(pkg-config --cflags --libs pvchan)

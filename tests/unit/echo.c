@@ -28,14 +28,16 @@ void pvchan_group_close(struct pvchan_group *group)
     ck_assert_ptr_eq(group, GROUP);
 }
 
-int pvchan_group_wait(struct pvchan_group *group, int timeout_ms, struct pvchan **channel)
+int pvchan_group_wait(struct pvchan_group *group, struct pvchan_event *events, int count,
+                      int timeout_ms)
 {
     (void)group, (void)timeout_ms;
-    *channel = CHANNEL;
+    ck_assert_int_ge(count, 1);
+    events[0] = (struct pvchan_event){.handle = CHANNEL, .events = PVCHAN_READABLE};
     return 1;
 }
 
-int pvchan_open_in(struct pvchan_group *group, const char *name, int timeout_ms,
+int pvchan_group_add_channel(struct pvchan_group *group, const char *name, int timeout_ms,
                    unsigned int flags, struct pvchan **channel)
 {
     (void)group, (void)name, (void)timeout_ms;
@@ -49,25 +51,19 @@ void pvchan_close(struct pvchan *channel)
     ck_assert_ptr_eq(channel, CHANNEL);
 }
 
-int pvchan_opened(const struct pvchan *channel)
+enum pvchan_state pvchan_state(const struct pvchan *channel)
 {
     (void)channel;
-    return 0;
+    return PVCHAN_STATE_CONNECTED;
 }
 
-int pvchan_is_connected(const struct pvchan *channel)
-{
-    (void)channel;
-    return 1;
-}
-
-void pvchan_set_data(struct pvchan *channel, void *to)
+void pvchan_set_user_data(struct pvchan *channel, void *to)
 {
     (void)channel;
     data = to;
 }
 
-void *pvchan_data(const struct pvchan *channel)
+void *pvchan_user_data(const struct pvchan *channel)
 {
     (void)channel;
     return data;
