@@ -60,6 +60,19 @@ grep -o '\bpvchan_[a-z_]*(' "$srcdir/libpvchan/pvchan.h" | tr -d '(' | sort -u >
 nm -D --defined-only "$libdir/libpvchan.so" | sed -n 's/.* T \([a-z_]*\)@.*/\1/p' | sort -u > exported
 diff declared exported || fail "declared (<) and exported (>) differ"
 
+# Each of them has a page, which is that of all, and is in its synopsis.
+if command -v scdoc > /dev/null; then
+    (cd "$builddir" && ${MAKE:-make} -s install-man DESTDIR="$root/copy") > log 2>&1 || fail "install: $(cat log)"
+    pages=$(dirname "$(find copy -name pvchan.3)")
+    find "$pages" -name 'pvchan_*' -printf '%f\n' | sed 's/\.3$//' | sort > described
+    diff declared described || fail "declared (<) and with a page (>) differ"
+    for page in "$pages"/pvchan_*; do
+        [ "$(cat "$page")" = ".so man3/pvchan.3" ] || fail "$page: $(cat "$page")"
+    done
+    sed -n '/^# SYNOPSIS/,/^# DESCRIPTION/s/.*\b\(pvchan_[a-z_]*\)(.*/\1/p' "$srcdir/man/pvchan.3.scd" | sort > synopsis
+    diff declared synopsis || fail "declared (<) and in the synopsis of pvchan(3) (>) differ"
+fi
+
 # The modules that systemd is to load at boot, and units that it understands.
 (cd "$builddir" && ${MAKE:-make} -s install-systemdunitDATA install-dist_modulesloadDATA \
     DESTDIR="$root/copy") > log 2>&1 || fail "install: $(cat log)"
