@@ -19,7 +19,7 @@ struct place {
     const struct user *user; /* whom the declaration names; NULL, or root: nobody with less */
     const char *key;         /* that names one: "user" */
     bool as_user;            /* the user even where all is root's */
-    bool lacks_group;   /* whom it names is a number without an statistics, so that user is NULL */
+    bool lacks_group;   /* whom it names is a number without statistics, so that user is NULL */
     struct blame blame; /* after -ENOKEY */
 };
 
