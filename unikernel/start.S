@@ -127,8 +127,9 @@ start_pvh:
 
 /*
  * Sleeps until an event comes, which is let through here only. On a CPU none comes between sti and hlt; QEMU's lets one
- * through at times, and Xen takes a hlt with events masked (IF = 0) for the domain's end. So the upcall always goes on
- * behind hlt. Its frame is rip, cs, rflags, rsp and ss, and events stay masked after it.
+ * through at times, and Xen takes a hlt with events masked (IF = 0) for the domain's end. So an upcall in here goes on
+ * behind hlt. QEMU also lets one through later: that one goes on where it came, since what is on the stack there is no
+ * place to return to. An upcall's frame is rip, cs, rflags, rsp and ss, and events stay masked after it.
  */
         .globl block_pvh
 block_pvh:
@@ -139,8 +140,12 @@ awake:  cli
 
         .globl upcall_pvh
 upcall_pvh:
+        cmpq $block_pvh, (%rsp)
+        jb 1f
+        cmpq $awake, (%rsp)
+        ja 1f
         movq $awake, (%rsp)
-        andl $~0x200, 16(%rsp)
+1:      andl $~0x200, 16(%rsp)
         iretq
 
         .section .rodata
