@@ -12,8 +12,6 @@
 #include "state/descriptor.h"
 #include "state/error.h"
 
-#define EXPORT __attribute__((visibility("default")))
-
 /*
  * Events of xenstore taken in one go, so that a peer that writes in a loop does not keep others
  * waiting.
@@ -95,7 +93,7 @@ EXPORT int pvchan_group_open(unsigned int flags, struct pvchan_group **out)
         return open_failed(-EINVAL, "a group has no flags: %#x", flags);
     group = calloc(1, sizeof(*group));
     if (!group)
-        return open_failed(-ENOMEM, "no memory");
+        return open_failed(-ENOMEM, "out of memory");
     TAILQ_INIT(&group->channels);
     TAILQ_INIT(&group->queue);
     group->timer_fd = -1;
@@ -480,45 +478,45 @@ static bool are_flags(unsigned int flags)
     return !(flags & ~(unsigned int)(PVCHAN_NONBLOCK | PVCHAN_NOSPIN));
 }
 
-int handle_make_in(struct pvchan_group *group, unsigned int flags, struct pvchan **out)
+/* A group for one handle. */
+static int group_open_alone(struct pvchan_group **group)
 {
-    struct pvchan *handle;
+    int rc = pvchan_group_open(0, group);
 
-    *out = NULL;
-    if (!are_flags(flags))
-        return open_failed(-EINVAL, "there is no such flag: %#x", flags);
-    handle = *out = calloc(1, sizeof(*handle));
+    if (rc == 0)
+        (*group)->alone = true;
+    return rc;
+}
+
+static int handle_add(struct pvchan_group *group, unsigned int flags, struct pvchan **out)
+{
+    struct pvchan *handle = *out = calloc(1, sizeof(*handle));
+
     if (!handle)
-        return open_failed(-ENOMEM, "no memory");
+        return open_failed(-ENOMEM, "out of memory");
     handle->group = group;
-    handle->flags = flags;
-    handle->nonblock = true;
     handle->timeout_ms = -1;
     handle->opened = -EINPROGRESS;
     handle->told_state = PVCHAN_STATE_OPENING;
     TAILQ_INSERT_TAIL(&group->channels, handle, member);
-    return 0;
+    return pvchan_set_flags(handle, flags);
 }
 
-int handle_make(unsigned int flags, struct pvchan **out)
+int handle_make(struct pvchan_group *group, unsigned int flags, struct pvchan **out)
 {
-    struct pvchan_group *group;
+    bool alone = !group;
     int rc;
 
     *out = NULL;
     if (!are_flags(flags))
-        return open_failed(-EINVAL, "there is no such flag: %#x", flags);
-    rc = pvchan_group_open(0, &group);
+        return open_failed(-EINVAL, "unknown flags: %#x", flags);
+    rc = alone ? group_open_alone(&group) : 0;
     if (rc < 0)
         return rc;
-    rc = handle_make_in(group, flags, out);
-    if (rc < 0) {
+    rc = handle_add(group, flags, out);
+    if (rc < 0 && alone)
         pvchan_group_close(group);
-        return rc;
-    }
-    group->alone = true;
-    (*out)->nonblock = flags & PVCHAN_NONBLOCK;
-    return 0;
+    return rc;
 }
 
 EXPORT int pvchan_set_flags(struct pvchan *handle, unsigned int flags)

@@ -16,6 +16,9 @@
 #include "state/watches.h"
 #include "vchan/rings.h"
 
+/* What programs may call: all else is hidden. */
+#define EXPORT __attribute__((visibility("default")))
+
 struct channel_name;
 
 struct pvchan_group {
@@ -89,13 +92,10 @@ struct pvchan {
 };
 
 /*
- * Makes a handle with nothing in it, in a group of its own; pvchan_close() disposes of any such.
- * -EINVAL: flags that there are not.
+ * Makes a handle with nothing in it; pvchan_close() disposes of any such. group: calls on the
+ * handle never wait, whatever the flags; NULL: it gets a group of its own. -EINVAL: unknown flags.
  */
-int handle_make(unsigned int flags, struct pvchan **channel);
-
-/* The same in a group; calls on it never wait, whatever the flags. */
-int handle_make_in(struct pvchan_group *group, unsigned int flags, struct pvchan **channel);
+int handle_make(struct pvchan_group *group, unsigned int flags, struct pvchan **channel);
 
 /*
  * The end of every call that opens: rc is how it began. 0: handle->advance says how to go on, and
@@ -138,7 +138,7 @@ void handle_spin(struct pvchan *handle, enum channel_wait wait, size_t enough);
 /* What is the case now, of enum pvchan_events. The peer was asked to signal where nothing is. */
 unsigned int handle_events(struct pvchan *handle);
 
-/* Its program is told of that now. */
+/* Notes that its program has been told of these events. */
 void handle_set_told(struct pvchan *handle, unsigned int events);
 
 /* ---- reasons: libpvchan/reason.c ---- */
@@ -147,10 +147,10 @@ void handle_set_told(struct pvchan *handle, unsigned int events);
 void handle_explain(struct pvchan *handle, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Says why this thread's call that opens fails, where there is no handle. Returns rc. */
+/* Sets pvchan_open_reason() of this thread, for a failure that no handle explains. Returns rc. */
 int open_failed(int rc, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The same for what a handle says, which is about to go. */
+/* Sets it to the reason of a handle that is about to be closed, or else to the errno's text. */
 void open_failed_with(const struct pvchan *handle, int rc);
 
 /*

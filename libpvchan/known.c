@@ -8,8 +8,6 @@
 #include "state/error.h"
 #include "vchan/channel.h"
 
-#define EXPORT __attribute__((visibility("default")))
-
 EXPORT enum pvchan_state pvchan_state(const struct pvchan *handle)
 {
     const struct channel *channel = handle_channel(handle);

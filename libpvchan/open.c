@@ -10,8 +10,6 @@
 #include "state/error.h"
 #include "state/text.h"
 
-#define EXPORT __attribute__((visibility("default")))
-
 /* What the backend wrote, or did not. */
 static void explain_refusal(struct pvchan *handle)
 {
@@ -182,10 +180,11 @@ static int connect_named(struct pvchan *handle, const char *name)
     return 0;
 }
 
-EXPORT int pvchan_open(const char *name, int timeout_ms, unsigned int flags, struct pvchan **out)
+static int open_named(struct pvchan_group *group, const char *name, int timeout_ms,
+                      unsigned int flags, struct pvchan **out)
 {
     struct pvchan *handle;
-    int rc = handle_make(flags, &handle);
+    int rc = handle_make(group, flags, &handle);
 
     *out = NULL;
     if (rc < 0)
@@ -193,14 +192,13 @@ EXPORT int pvchan_open(const char *name, int timeout_ms, unsigned int flags, str
     return handle_open(handle, connect_named(handle, name), timeout_ms, out);
 }
 
+EXPORT int pvchan_open(const char *name, int timeout_ms, unsigned int flags, struct pvchan **out)
+{
+    return open_named(NULL, name, timeout_ms, flags, out);
+}
+
 EXPORT int pvchan_group_add_channel(struct pvchan_group *group, const char *name, int timeout_ms,
                                     unsigned int flags, struct pvchan **out)
 {
-    struct pvchan *handle;
-    int rc = handle_make_in(group, flags, &handle);
-
-    *out = NULL;
-    if (rc < 0)
-        return rc;
-    return handle_open(handle, connect_named(handle, name), timeout_ms, out);
+    return open_named(group, name, timeout_ms, flags, out);
 }

@@ -11,8 +11,6 @@
 #include "libpvchan/handle.h"
 #include "state/error.h"
 
-#define EXPORT __attribute__((visibility("default")))
-
 /* The caller tries to read and write after every event: the signal itself says no more. */
 static void fired(struct channel *channel, void *arg)
 {
@@ -155,11 +153,12 @@ static int serve(struct pvchan *handle, unsigned int peer, const char *path, siz
     return rc;
 }
 
-EXPORT int pvchan_open_server(unsigned int peer, const char *path, size_t read_size,
-                              size_t write_size, unsigned int flags, struct pvchan **out)
+static int open_server(struct pvchan_group *group, unsigned int peer, const char *path,
+                       size_t read_size, size_t write_size, unsigned int flags,
+                       struct pvchan **out)
 {
     struct pvchan *handle;
-    int rc = handle_make(flags, &handle);
+    int rc = handle_make(group, flags, &handle);
 
     *out = NULL;
     if (rc < 0)
@@ -167,17 +166,17 @@ EXPORT int pvchan_open_server(unsigned int peer, const char *path, size_t read_s
     return handle_open(handle, serve(handle, peer, path, read_size, write_size), -1, out);
 }
 
+EXPORT int pvchan_open_server(unsigned int peer, const char *path, size_t read_size,
+                              size_t write_size, unsigned int flags, struct pvchan **out)
+{
+    return open_server(NULL, peer, path, read_size, write_size, flags, out);
+}
+
 EXPORT int pvchan_group_add_server(struct pvchan_group *group, unsigned int peer, const char *path,
                                    size_t read_size, size_t write_size, unsigned int flags,
                                    struct pvchan **out)
 {
-    struct pvchan *handle;
-    int rc = handle_make_in(group, flags, &handle);
-
-    *out = NULL;
-    if (rc < 0)
-        return rc;
-    return handle_open(handle, serve(handle, peer, path, read_size, write_size), -1, out);
+    return open_server(group, peer, path, read_size, write_size, flags, out);
 }
 
 /* ---- client ---- */
@@ -261,11 +260,11 @@ static int await_server(struct pvchan *handle, unsigned int peer, const char *pa
     return handle->path ? 0 : -ENOMEM;
 }
 
-EXPORT int pvchan_open_client(unsigned int peer, const char *path, int timeout_ms,
-                              unsigned int flags, struct pvchan **out)
+static int open_client(struct pvchan_group *group, unsigned int peer, const char *path,
+                       int timeout_ms, unsigned int flags, struct pvchan **out)
 {
     struct pvchan *handle;
-    int rc = handle_make(flags, &handle);
+    int rc = handle_make(group, flags, &handle);
 
     *out = NULL;
     if (rc < 0)
@@ -273,14 +272,14 @@ EXPORT int pvchan_open_client(unsigned int peer, const char *path, int timeout_m
     return handle_open(handle, await_server(handle, peer, path), timeout_ms, out);
 }
 
+EXPORT int pvchan_open_client(unsigned int peer, const char *path, int timeout_ms,
+                              unsigned int flags, struct pvchan **out)
+{
+    return open_client(NULL, peer, path, timeout_ms, flags, out);
+}
+
 EXPORT int pvchan_group_add_client(struct pvchan_group *group, unsigned int peer, const char *path,
                                    int timeout_ms, unsigned int flags, struct pvchan **out)
 {
-    struct pvchan *handle;
-    int rc = handle_make_in(group, flags, &handle);
-
-    *out = NULL;
-    if (rc < 0)
-        return rc;
-    return handle_open(handle, await_server(handle, peer, path), timeout_ms, out);
+    return open_client(group, peer, path, timeout_ms, flags, out);
 }

@@ -7,8 +7,6 @@
 
 #include "libpvchan/handle.h"
 
-#define EXPORT __attribute__((visibility("default")))
-
 #define TEXT_OF(number) #number
 #define VERSION_OF(major, minor, patch) TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(patch)
 

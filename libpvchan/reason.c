@@ -9,8 +9,6 @@
 #include "libpvchan/handle.h"
 #include "state/error.h"
 
-#define EXPORT __attribute__((visibility("default")))
-
 /* A longer line is cut. A peer's own error node is quoted, which has 512 bytes at most. */
 #define REASON_MAX 768
 

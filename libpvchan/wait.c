@@ -6,8 +6,6 @@
 
 #include "libpvchan/handle.h"
 
-#define EXPORT __attribute__((visibility("default")))
-
 #define EVENTS_TO_AWAIT                                                                            \
     (unsigned int)(PVCHAN_READABLE | PVCHAN_WRITABLE | PVCHAN_ENDED | PVCHAN_STATE_CHANGED)
 
