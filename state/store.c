@@ -342,8 +342,8 @@ int store_list_numbers(struct store *store, const char *dir, uint32_t max, uint3
     *count = 0;
     if (!names && errno != ENOENT)
         return store_error();
-    *numbers = calloc(names ? listed + 1 : 1, sizeof(**numbers));
-    for (unsigned int i = 0; *numbers && names && i < listed; i++)
+    *numbers = calloc(listed + 1, sizeof(**numbers)); /* 0 of them are no lack of memory */
+    for (unsigned int i = 0; *numbers && i < listed; i++)
         *count += parse_number(names[i], max, &(*numbers)[*count]) == 0;
     free(names);
     return *numbers ? 0 : -ENOMEM;

@@ -128,8 +128,8 @@ int store_remove_upward(struct store *store, const char *path, const char *stop)
 
 /*
  * Lists the names in a directory that are numbers up to max: domains, or devices. Other names are
- * passed over, and a missing directory is empty. On success *numbers holds *count of them, with room
- * for one more, for the caller to free(). On failure it is NULL.
+ * passed over, and a missing directory is empty. On success *numbers holds *count of them, for the
+ * caller to free(). On failure it is NULL.
  */
 int store_list_numbers(struct store *store, const char *dir, uint32_t max, uint32_t **numbers,
                        size_t *count);
