@@ -35,13 +35,6 @@ struct area {
     evtchn_port_t notify_port; /* 0: no unmap-notify */
 };
 
-/* A mapping that nobody has, kept for the next who asks for the same. */
-struct spare {
-    uint8_t *base; /* NULL: none */
-    uint32_t first, count;
-    int prot;
-};
-
 static struct {
     int memory; /* a file of FAKE_PAGES pages */
     uint8_t *pages;
@@ -49,7 +42,7 @@ static struct {
     struct port ports[PORTS]; /* 0 is none */
     struct area areas[AREAS];
     bool keeps_mappings;
-    struct spare spares[AREAS];
+    struct area spares[AREAS]; /* given back, and kept for the next caller that maps the same */
     unsigned int fail_after;
     int fail_error;
 } machine;
@@ -159,7 +152,7 @@ static uint32_t run_length(const uint32_t *refs, uint32_t count)
 static uint8_t *take_spare(uint32_t first, uint32_t count, int prot)
 {
     for (unsigned int i = 0; i < AREAS; i++) {
-        struct spare *spare = &machine.spares[i];
+        struct area *spare = &machine.spares[i];
 
         if (spare->base && spare->first == first && spare->count == count && spare->prot == prot) {
             uint8_t *base = spare->base;
@@ -175,7 +168,7 @@ static bool keep_spare(const struct area *area)
 {
     for (unsigned int i = 0; machine.keeps_mappings && area->first && i < AREAS; i++)
         if (!machine.spares[i].base) {
-            machine.spares[i] = (struct spare){area->base, area->first, area->count, area->prot};
+            machine.spares[i] = *area;
             return true;
         }
     return false;

@@ -20,8 +20,8 @@
 void fake_reset(void);
 
 /*
- * From now on what is unmapped stays mapped, for who maps the same pages next: for tests with a million runs, most of
- * whose time goes into that. Whoever uses a mapping that was given back is not found out then.
+ * From now on what is unmapped stays mapped, for the next call that maps the same pages: for tests with a million runs,
+ * which spend most of their time on that. The use of a mapping that was given back is not detected then.
  */
 void fake_keep_mappings(void);
 
