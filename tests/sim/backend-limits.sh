@@ -41,13 +41,12 @@ part "rings of all guests together"
 run 0 xl-vchan detach two b
 domain three "name=a, ring=64K, connection=echo"
 holders=()
+exec {in}<> "$work/in"
 for guest in one two; do # whose channels are open until the fifo is closed
-    in_domain $guest vchan cat a < "$work/in" > /dev/null &
+    in_domain $guest vchan cat a < "$work/in" > /dev/null {in}>&- &
     holders+=($!)
+    await "$(xl domid $guest)/0 a: Connected" 30
 done
-exec {in}> "$work/in"
-await "a: Connected" 30
-await "a: Connected" 30
 run 3 xensim exec three vchan cat a < /dev/null
 await "a: the rings of all domains exceed 300K (--max-all-rings)" 30
 exec {in}>&-
