@@ -60,12 +60,10 @@ static int detach_channel(struct tool *tool, const struct detach *detach)
 
     if (rc < 0)
         return rc;
-    if (tool_has_domain(tool, id.frontend)) {
-        rc = unplug_recorded(tool, detach, &id);
-        if (rc != -EEXIST)
-            return rc;
-        /* The record is another domain's, and stays as it is. */
-    }
+    rc = unplug_recorded(tool, detach, &id);
+    /* The domain is gone, or the record is another one's: it stays as it is. */
+    if (rc != -ESRCH && rc != -EEXIST)
+        return rc;
     rc = close_channel(tool, detach, &id);
     return rc == 0 ? plug_remove(tool, &id, detach->name) : rc;
 }

@@ -65,10 +65,7 @@ static int read_config(struct tool *tool, domid_t domid, struct edit *edit)
 
 static int find_uuid(struct tool *tool, domid_t domid, struct edit *edit)
 {
-    if (identity_uuid(tool, domid, edit->uuid) == 0)
-        return 0;
-    tool_complain(tool, "the domain went away");
-    return -ESRCH;
+    return identity_uuid(tool, domid, edit->uuid) == 0 ? 0 : -ESRCH;
 }
 
 int edit_read(struct tool *tool, domid_t domid, struct edit *edit)

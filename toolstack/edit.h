@@ -25,7 +25,8 @@ struct edit {
 /*
  * Takes a domain's locks, waiting for them, and reads its record; or, if there is none that can be
  * read, what it has in xenstore. -EEXIST: another live domain has the same uuid and came first, so
- * the record is that one's. edit_close() is right in either case.
+ * the record is that one's. -ESRCH, which is left to the caller to say: there is no such domain.
+ * edit_close() is right in any case.
  */
 int edit_open(struct tool *tool, domid_t domid, struct edit *edit);
 
