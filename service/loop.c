@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "service/statistics.h"
@@ -40,10 +39,6 @@
 
 /* The service manager is told this long after something changed, and only once of all that did. */
 #define STATUS_SECONDS 1
-
-/* Nothing tells when a lock becomes free. */
-#define LOCK_PAUSE_MS 20
-#define LOCK_PAUSES   25
 
 enum {
     ON_STORE,
@@ -247,16 +242,9 @@ static int add_event(struct server *server, int which, int fd, short what,
     return event && event_add(event, time) == 0 ? 0 : -ENOMEM;
 }
 
-/* If an earlier process was killed while it started a command, that has the lock until it runs. */
 static int take_lock(struct server *server)
 {
-    static const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000};
-
-    server->lock = lock_take(server->loop.ops->program);
-    for (int i = 0; server->lock == -EBUSY && i < LOCK_PAUSES; i++) {
-        nanosleep(&pause, NULL);
-        server->lock = lock_take(server->loop.ops->program);
-    }
+    server->lock = lock_service_take(server->loop.ops->program);
     return server->lock < 0 ? server->lock : 0;
 }
 
@@ -451,7 +439,7 @@ static void loop_stop(struct server *server)
     xen_close(server->loop.xen);
     store_close(server->loop.store);
     if (server->lock >= 0)
-        lock_release(server->loop.ops->program, server->lock);
+        lock_service_release(server->loop.ops->program, server->lock);
     if (server->signals >= 0)
         close(server->signals);
 }

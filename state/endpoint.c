@@ -391,7 +391,7 @@ static int take_side_lock(struct endpoint *endpoint)
     if (rc < 0)
         return -EINVAL;
     endpoint->lock = device_side_number(side, devid);
-    return lock_number_take(endpoint->lock);
+    return lock_side_take(endpoint->lock);
 }
 
 int endpoint_open(struct store *store, struct rings *rings, enum machine_role role,
@@ -432,7 +432,7 @@ void endpoint_close(struct endpoint *endpoint)
     endpoint_set_leaving(endpoint);
     if (endpoint->view.held) /* xenstore did not answer: they go all the same */
         endpoint_act(endpoint, MACHINE_RELEASE);
-    lock_number_release(endpoint->lock);
+    lock_side_release(endpoint->lock);
     free(endpoint);
 }
 
@@ -441,7 +441,7 @@ void endpoint_discard(struct endpoint *endpoint)
     endpoint->replaced = true; /* whatever the owner says now, nothing is looked at or written */
     if (endpoint->view.held)
         endpoint_release_rings(endpoint);
-    lock_number_release(endpoint->lock);
+    lock_side_release(endpoint->lock);
     free(endpoint);
 }
 

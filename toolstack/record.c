@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "state/clock.h"
+#include "state/lock.h"
 #include "toolstack/identity.h"
 
 /* While somebody else has a lock: how often to look, and how long, in milliseconds. */
@@ -40,10 +41,10 @@ static int complain(const struct tool *tool, const char *path, int error)
     return -error;
 }
 
-/* --- locks: a byte of the file for each domain --- */
+/* --- locks --- */
 
 /* Two domains may share one, which only makes them wait. */
-static off_t lock_byte(const char *domain)
+static off_t domain_byte(const char *domain)
 {
     uint32_t hash = 2166136261u; /* FNV-1a */
 
@@ -54,15 +55,6 @@ static off_t lock_byte(const char *domain)
     return 1 + (off_t)(hash >> 1);
 }
 
-static int set_name_lock(int locks, short type, const char *domain)
-{
-    struct flock lock = {.l_type = type, .l_start = lock_byte(domain), .l_len = 1};
-
-    if (fcntl(locks, F_OFD_SETLK, &lock) == 0)
-        return 0;
-    return errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
-}
-
 int record_open_locks(struct tool *tool)
 {
     char path[PATH_MAX];
@@ -71,13 +63,13 @@ int record_open_locks(struct tool *tool)
     if (mkdir(record_dir(), 0700) < 0 && errno != EEXIST)
         return complain(tool, record_dir(), errno);
     snprintf(path, sizeof(path), "%s/lock", record_dir());
-    locks = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    return locks < 0 ? complain(tool, path, errno) : locks;
+    locks = lock_open(path);
+    return locks < 0 ? complain(tool, path, -locks) : locks;
 }
 
 int record_try_lock(struct tool *tool, int locks, const char *domain)
 {
-    int rc = set_name_lock(locks, F_WRLCK, domain);
+    int rc = lock_byte_take(locks, domain_byte(domain));
 
     if (rc < 0 && rc != -EBUSY)
         tool_complain(tool, "cannot lock %s/lock: %s", record_dir(), strerror(-rc));
@@ -86,7 +78,7 @@ int record_try_lock(struct tool *tool, int locks, const char *domain)
 
 void record_unlock(int locks, const char *domain)
 {
-    set_name_lock(locks, F_UNLCK, domain);
+    lock_byte_release(locks, domain_byte(domain));
 }
 
 /* The kernel wakes who waits for a lock only in a call that a signal here would not end. */

@@ -33,8 +33,9 @@ void record_set_dir(const char *dir);
 /* --- locks --- */
 
 /*
- * Opens the file that holds all locks, making the directory first. Gives a descriptor, which the
- * caller closes; that gives up its locks, as the end of the process does.
+ * Opens the file that holds all locks (state/lock.h), a byte for each name and uuid, making the
+ * directory first. Gives a descriptor, which the caller closes; that gives up its locks, as the end
+ * of the process does. A process opens it once at a time.
  */
 int record_open_locks(struct tool *tool);
 

@@ -1,54 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "toolstack/service.h"
 
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
 
+#include "state/lock.h"
 #include "toolstack/devices.h"
 #include "toolstack/event-channel.h"
 #include "toolstack/traffic.h"
 
-/* Held by vchan-backend as long as it runs. */
-#define SERVICE_LOCK "/run/pvchan/vchan-backend"
-
-/* In which a process that plays a side of a device has locked device_side_number(). */
-#define SIDES_LOCK "/run/pvchan/devices"
-
-/*
- * The kernel's list tells who has a lock. Trying to take it would tell too, but a service that
- * starts at that moment would find it taken. 0: nobody has it.
- */
-static unsigned int find_holder(const char *path)
-{
-    struct stat status;
-    char place[64], line[256];
-    unsigned int pid = 0;
-    FILE *locks;
-
-    if (stat(path, &status) < 0)
-        return 0;
-    locks = fopen("/proc/locks", "re");
-    if (!locks)
-        return 0;
-    snprintf(place, sizeof(place), " %02x:%02x:%llu ", major(status.st_dev), minor(status.st_dev),
-             (unsigned long long)status.st_ino);
-    while (pid == 0 && fgets(line, sizeof(line), locks)) {
-        char *end = strstr(line, place);
-
-        if (!end || !strstr(line, " FLOCK ") || strstr(line, " -> "))
-            continue;
-        *end = '\0';
-        parse_number(strrchr(line, ' ') + 1, INT_MAX, &pid);
-    }
-    fclose(locks);
-    return pid;
-}
+/* Its name, and its lock's. */
+#define PROGRAM "vchan-backend"
 
 /* Whether a process does nothing until it is sent SIGCONT. */
 static bool is_stopped(unsigned int pid)
@@ -84,7 +46,7 @@ enum service_state service_look(struct tool *tool, domid_t domid)
 
     if (domid != tool->own)
         return look_elsewhere(tool, domid);
-    pid = find_holder(SERVICE_LOCK);
+    pid = lock_service_pid(PROGRAM);
     if (pid == 0)
         return SERVICE_DOWN;
     return is_stopped(pid) ? SERVICE_STOPPED : SERVICE_UP;
@@ -106,19 +68,10 @@ bool service_is_app(struct tool *tool, const struct device_id *id)
            strcmp(connection, "app") == 0;
 }
 
-/* Whether a process of this domain has the lock of the backend's side. */
-static bool side_is_played(const struct device_id *id)
+/* Whether a process of this domain plays the backend's side. */
+static bool backend_is_played(const struct device_id *id)
 {
-    struct flock lock = {.l_type = F_WRLCK,
-                         .l_whence = SEEK_SET,
-                         .l_start = device_side_number(id->frontend, id->devid),
-                         .l_len = 1};
-    int fd = open(SIDES_LOCK, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    bool played = fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-
-    if (fd >= 0)
-        close(fd);
-    return played;
+    return lock_side_is_taken(device_side_number(id->frontend, id->devid));
 }
 
 static bool is_up(struct tool *tool, const struct device_id *id, const char *frontend_dir)
@@ -167,7 +120,7 @@ enum served service_serves(struct tool *tool, const struct device_id *id)
         return use == EVENT_CHANNEL_BOUND ? SERVED_YES : SERVED_NO;
     if (id->backend != tool->own)
         return SERVED_UNKNOWN;
-    return side_is_played(id) ? SERVED_YES : SERVED_NO;
+    return backend_is_played(id) ? SERVED_YES : SERVED_NO;
 }
 
 /* Why it does nothing. */
@@ -176,7 +129,7 @@ static void stopped_words(struct tool *tool, domid_t domid, const char *domain,
 {
     if (domid == tool->own)
         snprintf(words, SERVICE_WORDS_MAX, "vchan-backend in %s is stopped (kill -CONT %u)", domain,
-                 find_holder(SERVICE_LOCK));
+                 lock_service_pid(PROGRAM));
     else if (tool_look_domain(tool, domid) == TOOL_DOMAIN_PAUSED)
         snprintf(words, SERVICE_WORDS_MAX, "%s is paused (xl unpause %u)", domain, domid);
     else

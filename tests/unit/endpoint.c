@@ -136,15 +136,15 @@ int parse_number(const char *text, uint32_t max, uint32_t *value)
     return *value > max ? -ERANGE : 0;
 }
 
-int lock_number_take(off_t number)
+int lock_side_take(off_t side)
 {
-    (void)number;
+    (void)side;
     return 0;
 }
 
-void lock_number_release(off_t number)
+void lock_side_release(off_t side)
 {
-    (void)number;
+    (void)side;
 }
 
 /* ---- the rings ---- */

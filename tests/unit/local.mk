@@ -2,8 +2,8 @@
 # Unit tests (Check), one for each module. They need no Xen.
 UNIT_TESTS = \
 	tests/unit/agent-config tests/unit/command tests/unit/config tests/unit/connection \
-	tests/unit/device tests/unit/echo tests/unit/endpoint tests/unit/pace tests/unit/relay \
-	tests/unit/ring tests/unit/spin tests/unit/turns tests/unit/unikernel \
+	tests/unit/device tests/unit/echo tests/unit/endpoint tests/unit/lock tests/unit/pace \
+	tests/unit/relay tests/unit/ring tests/unit/spin tests/unit/turns tests/unit/unikernel \
 	tests/unit/unikernel-device tests/unit/watches tests/unit/xen
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
@@ -38,6 +38,10 @@ tests_unit_endpoint_SOURCES = tests/unit/endpoint.c state/claims.c state/device.
 	state/endpoint.c state/endpoint-acts.c state/error.c state/machine.c state/xenbus.c
 tests_unit_endpoint_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_unit_endpoint_LDADD = $(CHECK_LIBS)
+
+tests_unit_lock_SOURCES = tests/unit/lock.c state/descriptor.c state/lock.c
+tests_unit_lock_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+tests_unit_lock_LDADD = $(CHECK_LIBS)
 
 tests_unit_pace_SOURCES = tests/unit/pace.c vchan/pace.c
 tests_unit_pace_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
