@@ -567,7 +567,7 @@ int handle_open(struct pvchan *handle, int rc, int timeout_ms, struct pvchan **o
 int handle_watch(struct pvchan *handle, const char *dir)
 {
     struct pvchan_group *group = handle->group;
-    struct place *place = &handle->places[handle->places[0].parent ? 1 : 0];
+    struct watched_place *place = &handle->places[handle->places[0].parent ? 1 : 0];
     int rc = watches_add(&group->watches, place, dir, handle);
 
     return rc < 0 ? rc : poll_also(group, store_fd(group->store), READY_STORE);
@@ -579,7 +579,7 @@ void handle_unwatch(struct pvchan *handle)
     bool any = watches_any(&group->watches);
 
     for (size_t i = 0; i < 2; i++)
-        watches_remove(&group->watches, &handle->places[i]);
+        watches_remove(&handle->places[i]);
     if (any && !watches_any(&group->watches)) /* xenstore has nothing more to say */
         epoll_ctl(group->poll_fd, EPOLL_CTL_DEL, store_fd(group->store), NULL);
 }

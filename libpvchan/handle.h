@@ -50,7 +50,7 @@ struct pvchan {
     struct pvchan_group *group;
     TAILQ_ENTRY(pvchan) member;
     TAILQ_ENTRY(pvchan) turn;
-    struct place places[2];
+    struct watched_place places[2];
     bool queued;
     bool look;     /* xenstore has something for it */
     bool news;     /* its program may have to hear of it */

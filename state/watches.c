@@ -10,138 +10,189 @@
 #define AT "at"
 #define IN "in"
 
-struct watched {
-    SLIST_ENTRY(watched) next;
-    LIST_HEAD(, place) places;
-    bool exact; /* the first of them is watched itself */
-    bool wide;  /* so is the parent */
-    char path[];
-};
-
-static unsigned int bucket_of(const char *dir)
+static uint32_t hash_of(const char *dir)
 {
-    uint32_t hash = 2166136261u;
+    uint32_t hash = 2166136261u; /* FNV-1a */
 
     for (; *dir; dir++)
         hash = (hash ^ (uint8_t)*dir) * 16777619u;
-    return hash % WATCHES_BUCKETS;
+    return hash;
 }
 
-static struct watched *parent_find(struct watches *watches, const char *dir)
-{
-    size_t length = store_parent_length(dir);
-    struct watched *parent;
+/* ---- a directory ---- */
 
-    SLIST_FOREACH (parent, &watches->parents, next)
-        if (strncmp(parent->path, dir, length) == 0 && parent->path[length] == '\0')
-            return parent;
-    return NULL;
+int watched_dir_open(struct watched_dir *watched, struct watches *watches, const char *path)
+{
+    watched->path = strdup(path);
+    if (!watched->path)
+        return -ENOMEM;
+    watched->length = strlen(path);
+    watched->watches = watches;
+    SLIST_INSERT_HEAD(&watches->parents, watched, next);
+    return 0;
 }
 
-static struct watched *parent_add(struct watches *watches, const char *dir)
+void watched_dir_close(struct watched_dir *watched)
 {
-    size_t length = store_parent_length(dir);
-    struct watched *parent = calloc(1, sizeof(*parent) + length + 1);
-
-    if (!parent)
-        return NULL;
-    memcpy(parent->path, dir, length);
-    SLIST_INSERT_HEAD(&watches->parents, parent, next);
-    return parent;
-}
-
-static void parent_remove_empty(struct watches *watches, struct watched *parent)
-{
-    if (!LIST_EMPTY(&parent->places))
+    if (!watched->path)
         return;
-    if (parent->wide)
-        store_unwatch(watches->store, parent->path, IN);
-    SLIST_REMOVE(&watches->parents, parent, watched, next);
-    free(parent);
+    watched_dir_stop(watched);
+    SLIST_REMOVE(&watched->watches->parents, watched, watched_dir, next);
+    free(watched->path);
+    watched->path = NULL;
 }
 
-static int watch_first(struct watches *watches, struct watched *parent, struct place *place)
+int watched_dir_add(struct watched_dir *watched, struct watched_place *place, const char *dir,
+                    void *owner)
 {
-    int rc = store_watch(watches->store, place->dir, AT);
+    struct watched_place *first = LIST_FIRST(&watched->places);
 
-    parent->exact = rc == 0;
-    if (rc == 0)
-        LIST_INSERT_HEAD(&parent->places, place, sibling);
+    place->dir = strdup(dir);
+    if (!place->dir)
+        return -ENOMEM;
+    place->hash = hash_of(dir);
+    place->parent = watched;
+    place->owner = owner;
+    if (first)
+        LIST_INSERT_AFTER(first, place, sibling);
+    else
+        LIST_INSERT_HEAD(&watched->places, place, sibling);
+    LIST_INSERT_HEAD(&watched->watches->buckets[place->hash % WATCHES_BUCKETS], place, bucket);
+    return 0;
+}
+
+static int start_exact(struct watched_dir *watched)
+{
+    const struct watched_place *first = LIST_FIRST(&watched->places);
+    int rc = watched->exact || !first ? 0 : store_watch(watched->watches->store, first->dir, AT);
+
+    watched->exact = rc == 0 && first;
     return rc;
 }
 
-static int watch_another(struct watches *watches, struct watched *parent, struct place *place)
+static bool has_second(const struct watched_dir *watched)
 {
-    int rc = parent->wide ? 0 : store_watch(watches->store, parent->path, IN);
+    return !LIST_EMPTY(&watched->places) && LIST_NEXT(LIST_FIRST(&watched->places), sibling);
+}
 
-    parent->wide |= rc == 0;
-    if (rc == 0)
-        LIST_INSERT_AFTER(LIST_FIRST(&parent->places), place, sibling);
+static int start_wide(struct watched_dir *watched)
+{
+    int rc = watched->wide || !has_second(watched)
+                 ? 0
+                 : store_watch(watched->watches->store, watched->path, IN);
+
+    watched->wide |= rc == 0 && has_second(watched);
+    return rc;
+}
+
+int watched_dir_start(struct watched_dir *watched)
+{
+    int rc = start_exact(watched);
+
+    watched->on = true;
+    return rc == 0 ? start_wide(watched) : rc;
+}
+
+static void stop_exact(struct watched_dir *watched)
+{
+    if (watched->exact)
+        store_unwatch(watched->watches->store, LIST_FIRST(&watched->places)->dir, AT);
+    watched->exact = false;
+}
+
+void watched_dir_stop(struct watched_dir *watched)
+{
+    stop_exact(watched);
+    if (watched->wide)
+        store_unwatch(watched->watches->store, watched->path, IN);
+    watched->on = watched->wide = false;
+}
+
+void watched_dir_look(const struct watched_dir *watched, void (*look)(void *owner))
+{
+    struct watched_place *place;
+
+    LIST_FOREACH (place, &watched->places, sibling)
+        look(place->owner);
+}
+
+/* ---- places, wherever they are ---- */
+
+struct watched_dir *watches_find(struct watches *watches, const char *dir)
+{
+    size_t length = store_parent_length(dir);
+    struct watched_dir *watched;
+
+    SLIST_FOREACH (watched, &watches->parents, next)
+        if (watched->length == length && strncmp(watched->path, dir, length) == 0)
+            return watched;
+    return NULL;
+}
+
+static struct watched_dir *watched_dir_make(struct watches *watches, const char *dir)
+{
+    struct watched_dir *watched = calloc(1, sizeof(*watched));
+    char path[STORE_PATH_MAX];
+
+    snprintf(path, sizeof(path), "%.*s", (int)store_parent_length(dir), dir);
+    if (watched && watched_dir_open(watched, watches, path) < 0) {
+        free(watched);
+        return NULL;
+    }
+    if (watched)
+        watched->on = watched->made = true;
+    return watched;
+}
+
+static void watched_dir_drop(struct watched_dir *watched)
+{
+    if (!watched->made || !LIST_EMPTY(&watched->places))
+        return;
+    watched_dir_close(watched);
+    free(watched);
+}
+
+/* The first place is watched itself, another one by its directory. */
+int watches_add(struct watches *watches, struct watched_place *place, const char *dir, void *owner)
+{
+    struct watched_dir *watched = watches_find(watches, dir);
+    int rc;
+
+    if (!watched)
+        watched = watched_dir_make(watches, dir);
+    if (!watched)
+        return -ENOMEM;
+    rc = watched_dir_add(watched, place, dir, owner);
+    if (rc < 0) {
+        watched_dir_drop(watched);
+        return rc;
+    }
+    rc = has_second(watched) ? start_wide(watched) : start_exact(watched);
+    if (rc < 0)
+        watches_remove(place);
     return rc;
 }
 
 /*
- * After the first has gone: another one is watched itself, whose first event tells if it is gone
+ * After the first has gone another one is watched itself, whose first event tells if it is gone
  * meanwhile. If that cannot be (another process of the domain has taken the last watch of its
  * quota), it is tried again with each event.
  */
-static void watch_next(struct watches *watches, struct watched *parent)
+void watches_remove(struct watched_place *place)
 {
-    const struct place *next = LIST_FIRST(&parent->places);
+    struct watched_dir *watched = place->parent;
 
-    if (next && !parent->exact)
-        parent->exact = store_watch(watches->store, next->dir, AT) == 0;
-}
-
-int watches_add(struct watches *watches, struct place *place, const char *dir, void *owner)
-{
-    struct watched *parent = parent_find(watches, dir);
-    int rc;
-
-    if (!parent)
-        parent = parent_add(watches, dir);
-    if (!parent)
-        return -ENOMEM;
-    place->dir = strdup(dir);
-    if (!place->dir)
-        rc = -ENOMEM;
-    else if (LIST_EMPTY(&parent->places))
-        rc = watch_first(watches, parent, place);
-    else
-        rc = watch_another(watches, parent, place);
-    if (rc < 0) {
-        parent_remove_empty(watches, parent);
-        free(place->dir);
-        place->dir = NULL;
-        return rc;
-    }
-    place->parent = parent;
-    place->owner = owner;
-    LIST_INSERT_HEAD(&watches->buckets[bucket_of(dir)], place, bucket);
-    return 0;
-}
-
-static void unwatch_first(struct watches *watches, struct watched *parent)
-{
-    if (parent->exact)
-        store_unwatch(watches->store, LIST_FIRST(&parent->places)->dir, AT);
-    parent->exact = false;
-}
-
-void watches_remove(struct watches *watches, struct place *place)
-{
-    struct watched *parent = place->parent;
-
-    if (!parent)
+    if (!watched)
         return;
-    if (LIST_FIRST(&parent->places) == place)
-        unwatch_first(watches, parent);
+    if (LIST_FIRST(&watched->places) == place)
+        stop_exact(watched);
     LIST_REMOVE(place, sibling);
     LIST_REMOVE(place, bucket);
-    watch_next(watches, parent);
-    parent_remove_empty(watches, parent);
+    if (watched->on)
+        start_exact(watched);
     free(place->dir);
-    *place = (struct place){0};
+    *place = (struct watched_place){0};
+    watched_dir_drop(watched);
 }
 
 bool watches_any(const struct watches *watches)
@@ -149,58 +200,74 @@ bool watches_any(const struct watches *watches)
     return !SLIST_EMPTY(&watches->parents);
 }
 
-static void look_at_all(struct watched *parent, void (*look)(void *owner))
-{
-    struct place *place;
-
-    LIST_FOREACH (place, &parent->places, sibling)
-        look(place->owner);
-}
+/* ---- events ---- */
 
 /*
- * Whether a directory went, and another one of the same parent too: then perhaps all of them did.
+ * Whether a place went, and another one of the same directory too: then perhaps all of them did.
  */
-static bool all_may_be_gone(struct watches *watches, const struct place *first)
+static bool all_may_be_gone(struct watches *watches, const struct watched_place *first)
 {
-    const struct place *second = LIST_NEXT(first, sibling);
+    const struct watched_place *second = LIST_NEXT(first, sibling);
 
     return second && !store_exists(watches->store, NULL, first->dir) &&
            !store_exists(watches->store, NULL, second->dir);
 }
 
-/* Those who watch just this directory. Returns whether there is one. */
-static bool look_at_dir(struct watches *watches, const char *dir, bool exact,
-                        void (*look)(void *owner))
+/* Those who watch just this place. Returns whether there is one. */
+static bool look_at_place(struct watches *watches, const char *dir, bool exact,
+                          void (*look)(void *owner))
 {
-    struct place *place;
+    uint32_t hash = hash_of(dir);
+    struct watched_place *place;
     bool found = false;
 
-    LIST_FOREACH (place, &watches->buckets[bucket_of(dir)], bucket) {
-        if (strcmp(place->dir, dir) != 0)
+    LIST_FOREACH (place, &watches->buckets[hash % WATCHES_BUCKETS], bucket) {
+        if (place->hash != hash || strcmp(place->dir, dir) != 0)
             continue;
         found = true;
+        if (!place->parent->on)
+            continue;
         look(place->owner);
         if (exact && LIST_FIRST(&place->parent->places) == place &&
             all_may_be_gone(watches, place))
-            look_at_all(place->parent, look);
+            watched_dir_look(place->parent, look);
     }
     return found;
 }
 
-void watches_heed(struct watches *watches, const char *path, void (*look)(void *owner))
+static bool lies_around(const struct watched_dir *watched, const char *path)
 {
+    return strncmp(path, watched->path, watched->length) == 0 &&
+           (path[watched->length] == '/' || path[watched->length] == '\0');
+}
+
+/* The innermost directory. On the way each that lacks a watch tries again to get it. */
+static struct watched_dir *find_around(struct watches *watches, const char *path)
+{
+    struct watched_dir *watched, *found = NULL;
+
+    SLIST_FOREACH (watched, &watches->parents, next) {
+        if (watched->on)
+            start_exact(watched);
+        if (lies_around(watched, path) && (!found || found->length < watched->length))
+            found = watched;
+    }
+    return found;
+}
+
+struct watched_dir *watches_heed(struct watches *watches, const char *path,
+                                 void (*look)(void *owner))
+{
+    struct watched_dir *around = find_around(watches, path);
     char dir[STORE_PATH_MAX];
-    struct watched *parent;
     bool exact = true;
 
-    SLIST_FOREACH (parent, &watches->parents, next) {
-        watch_next(watches, parent);
-        if (strcmp(parent->path, path) == 0)
-            look_at_all(parent, look);
-    }
+    if (around && around->on && path[around->length] == '\0')
+        watched_dir_look(around, look);
     snprintf(dir, sizeof(dir), "%s", path);
-    while (!look_at_dir(watches, dir, exact, look) && dir[0]) {
+    while (!look_at_place(watches, dir, exact, look) && dir[0]) {
         dir[store_parent_length(dir)] = '\0';
         exact = false;
     }
+    return around;
 }
