@@ -22,6 +22,7 @@
 #include "state/device.h"
 #include "state/error.h"
 #include "state/claims.h"
+#include "state/watches.h"
 
 #define ROOT "backend/vchan"
 
@@ -36,26 +37,24 @@ static const struct timeval at_once;
 /* A device that was seen in the last scan has its generation; one that was not is gone. */
 struct entry {
     struct turn turn; /* marked: it is to be looked at */
+    struct domain *domain;
+    struct watched_place frontend; /* the guest's directory for it */
     uint32_t devid;
     unsigned int generation;
     bool looked; /* once, which the toolstack has called for, and not the guest */
     struct device *device;
 };
 
-/* A frontend domain, with one watch for all its devices. */
+/* A frontend domain. */
 struct domain {
     TAILQ_ENTRY(domain) next;
     struct turns_guest guest; /* held: as the toll is */
     struct service *service;
     domid_t domid;
-    char watch[DEVICE_PATH_MAX];
-    char token[32];
+    struct watched_dir frontends; /* the guest's directory of devices */
     struct entry **entries; /* by devid; NULL: none */
     uint32_t room;
     uint32_t count;
-    char sample[DEVICE_PATH_MAX]; /* one device's directory, watched besides; "": none */
-    uint32_t sample_devid;
-    bool stirred; /* the sample was: the domain may have ended */
     struct toll toll;
     struct claims claims; /* listed in these rounds, if a device had to know */
 };
@@ -64,6 +63,7 @@ struct service {
     const struct loop *loop;
     const struct quota_limits *limits;
     struct quota_sum sum;
+    struct watches watches; /* on the guests' directories */
     unsigned int generation;
     bool draining;
     bool come;   /* all that was there at first had a look */
@@ -91,23 +91,25 @@ static struct entry *entry_find(struct domain *domain, uint32_t devid)
     return devid < domain->room ? domain->entries[devid] : NULL;
 }
 
-static void entry_mark(struct domain *domain, struct entry *entry)
+static void entry_mark(struct entry *entry)
 {
-    turns_mark(&domain->service->turns, &domain->guest, &entry->turn);
+    turns_mark(&entry->domain->service->turns, &entry->domain->guest, &entry->turn);
 }
 
 /* The frontend's side of it changed. */
-static void entry_mark_frontend(struct domain *domain, struct entry *entry)
+static void entry_mark_frontend(void *arg)
 {
+    struct entry *entry = arg;
+
     if (!device_is_others(entry->device))
-        entry_mark(domain, entry);
+        entry_mark(entry);
 }
 
 static void domain_mark_all(struct domain *domain)
 {
     for (uint32_t i = 0; i < domain->room; i++)
         if (domain->entries[i])
-            entry_mark_frontend(domain, domain->entries[i]);
+            entry_mark_frontend(domain->entries[i]);
 }
 
 static bool domain_make_room(struct domain *domain, uint32_t devid)
@@ -128,72 +130,53 @@ static bool domain_make_room(struct domain *domain, uint32_t devid)
     return true;
 }
 
+/* Its device, and its place among the frontends. 0 or -ENOMEM. */
+static int entry_fill(struct service *service, struct domain *domain, struct entry *entry)
+{
+    const struct device_id id = {.frontend = domain->domid, .devid = entry->devid};
+    char dir[DEVICE_PATH_MAX];
+
+    entry->device = device_new_backend(service->loop, &domain->toll.quota, &domain->claims,
+                                       domain->domid, entry->devid);
+    if (!entry->device)
+        return -ENOMEM;
+    device_frontend_path(&id, dir);
+    return watched_dir_add(&domain->frontends, &entry->frontend, dir, entry);
+}
+
+static void entry_free(struct entry *entry)
+{
+    watches_remove(&entry->frontend);
+    if (entry->device)
+        device_free(entry->device);
+    free(entry);
+}
+
 static struct entry *entry_add(struct service *service, struct domain *domain, uint32_t devid)
 {
     struct entry *entry = domain_make_room(domain, devid) ? calloc(1, sizeof(*entry)) : NULL;
 
     if (!entry)
         return NULL;
+    entry->domain = domain;
     entry->devid = devid;
-    entry->device = device_new_backend(service->loop, &domain->toll.quota, &domain->claims,
-                                       domain->domid, devid);
-    if (!entry->device) {
-        free(entry);
+    if (entry_fill(service, domain, entry) < 0) {
+        entry_free(entry);
         return NULL;
     }
     domain->entries[devid] = entry;
     domain->count++;
-    entry_mark(domain, entry);
+    entry_mark(entry);
+    toll_watch(&domain->toll);
     return entry;
 }
 
-static void entry_remove(struct domain *domain, struct entry *entry)
+static void entry_remove(struct entry *entry)
 {
     turns_unmark(&entry->turn);
-    domain->entries[entry->devid] = NULL;
-    domain->count--;
-    device_free(entry->device);
-    free(entry);
-}
-
-/*
- * A domain that dies takes its nodes along, and of that xenstored tells only who may read the very
- * node that is watched: in a driver domain not the directory of all devices, but that of each.
- */
-static void domain_unwatch_sample(struct service *service, struct domain *domain)
-{
-    if (domain->sample[0])
-        store_unwatch(service->loop->store, domain->sample, domain->token);
-    domain->sample[0] = '\0';
-}
-
-static int domain_watch_sample(struct service *service, struct domain *domain)
-{
-    struct device_id id = {.frontend = domain->domid};
-    int rc;
-
-    if (domain->sample[0] && entry_find(domain, domain->sample_devid))
-        return 0;
-    domain_unwatch_sample(service, domain);
-    while (id.devid < domain->room && !domain->entries[id.devid])
-        id.devid++;
-    domain->sample_devid = id.devid;
-    device_frontend_path(&id, domain->sample);
-    rc = store_watch(service->loop->store, domain->sample, domain->token);
-    if (rc < 0)
-        domain->sample[0] = '\0';
-    return rc;
-}
-
-/* Its side of a device is gone, while ours was not unplugged. */
-static bool domain_has_ended(const struct service *service, const struct domain *domain)
-{
-    char dir[DEVICE_PATH_MAX];
-
-    if (!domain->sample[0] || store_exists(service->loop->store, domain->sample, "state"))
-        return false;
-    snprintf(dir, sizeof(dir), ROOT "/%u/%" PRIu32, domain->domid, domain->sample_devid);
-    return store_exists(service->loop->store, dir, "state");
+    entry->domain->entries[entry->devid] = NULL;
+    entry->domain->count--;
+    entry_free(entry);
 }
 
 /* ---- domains that come and go ---- */
@@ -203,48 +186,58 @@ static void domain_unwatch(void *arg)
     struct domain *domain = arg;
 
     domain->guest.held = true;
-    domain_unwatch_sample(domain->service, domain);
-    store_unwatch(domain->service->loop->store, domain->watch, domain->token);
+    watched_dir_stop(&domain->frontends);
 }
 
 /* Without a watch all are looked at. */
 static int domain_watch(void *arg)
 {
     struct domain *domain = arg;
-    struct service *service = domain->service;
-    int rc = store_watch(service->loop->store, domain->watch, domain->token);
+    int rc = watched_dir_start(&domain->frontends);
 
-    if (rc == 0 && domain->count > 0)
-        rc = domain_watch_sample(service, domain);
-    if (rc < 0)
-        domain_unwatch(domain);
     domain->guest.held = false;
     if (rc < 0) {
+        watched_dir_stop(&domain->frontends);
         domain_mark_all(domain);
-        event_add(service->more, &at_once);
+        event_add(domain->service->more, &at_once);
     }
     return rc;
 }
 
-static struct domain *domain_add(struct service *service, uint32_t domid)
+static void domain_free(struct domain *domain)
+{
+    watched_dir_close(&domain->frontends);
+    free(domain->entries);
+    free(domain);
+}
+
+static int domain_open(struct service *service, struct domain *domain)
 {
     static const struct toll_ops ops = {.watch = domain_watch, .unwatch = domain_unwatch};
+    char dir[DEVICE_PATH_MAX];
+    int rc;
+
+    snprintf(dir, sizeof(dir), "/local/domain/%u/device/vchan", domain->domid);
+    rc = watched_dir_open(&domain->frontends, &service->watches, dir);
+    return rc < 0 ? rc
+                  : toll_open(&domain->toll, service->loop->base, domain->domid, service->limits,
+                              &service->sum, &ops, domain);
+}
+
+static struct domain *domain_add(struct service *service, uint32_t domid)
+{
     struct domain *domain = calloc(1, sizeof(*domain));
 
     if (!domain)
         return NULL;
     domain->service = service;
     domain->domid = (domid_t)domid;
-    snprintf(domain->watch, sizeof(domain->watch), "/local/domain/%u/device/vchan", domid);
-    snprintf(domain->token, sizeof(domain->token), "frontend/%u", domid);
-    if (toll_open(&domain->toll, service->loop->base, domain->domid, service->limits, &service->sum,
-                  &ops, domain) < 0) {
-        free(domain);
+    if (domain_open(service, domain) < 0) {
+        domain_free(domain);
         return NULL;
     }
     TAILQ_INSERT_TAIL(&service->domains, domain, next);
     turns_add(&service->turns, &domain->guest);
-    toll_watch(&domain->toll);
     return domain;
 }
 
@@ -254,8 +247,7 @@ static void domain_remove(struct service *service, struct domain *domain)
     TAILQ_REMOVE(&service->domains, domain, next);
     turns_remove(&service->turns, &domain->guest);
     claims_forget(&domain->claims);
-    free(domain->entries);
-    free(domain);
+    domain_free(domain);
 }
 
 /* ---- scanning ---- */
@@ -306,16 +298,6 @@ static int see_all(struct service *service)
     return rc;
 }
 
-static void domain_keep_sample(struct service *service, struct domain *domain)
-{
-    int rc = 0;
-
-    if (!domain->toll.held && !domain->toll.unwatched)
-        rc = domain_watch_sample(service, domain);
-    if (rc < 0)
-        toll_lose(&domain->toll, rc);
-}
-
 /* Removes the entries of other generations than this, and domains without any. */
 static void sweep(struct service *service, unsigned int generation)
 {
@@ -325,11 +307,11 @@ static void sweep(struct service *service, unsigned int generation)
         next_domain = TAILQ_NEXT(domain, next);
         for (uint32_t i = 0; i < domain->room; i++)
             if (domain->entries[i] && domain->entries[i]->generation != generation)
-                entry_remove(domain, domain->entries[i]);
+                entry_remove(domain->entries[i]);
         if (domain->count == 0)
             domain_remove(service, domain);
         else
-            domain_keep_sample(service, domain);
+            toll_watch(&domain->toll); /* another one in place of what went */
     }
 }
 
@@ -462,46 +444,26 @@ static void device_changed(struct service *service, const char *below)
             entry = entry_find(domain, devid);
     }
     if (entry)
-        entry_mark(domain, entry);
+        entry_mark(entry);
     else
         service->rescan = true;
 }
 
 /*
- * A frontend domain that ends takes all of its nodes along, and the one event is for the directory
- * that is watched. What a guest writes where no device of ours is calls for nothing.
+ * A guest pays for what it writes where no device of ours is, too. An event that was under way when
+ * it was held says nothing: it will be looked at after that.
  */
-static void frontend_changed(struct domain *domain, const char *below)
+static void frontend_changed(struct service *service, const char *path)
 {
-    char path[STORE_PATH_MAX + 1];
-    const char *rest = path;
-    struct entry *entry = NULL;
-    uint32_t devid;
-
-    if (*below == '\0') {
-        domain_mark_all(domain);
-        return;
-    }
-    snprintf(path, sizeof(path), "%s/", below); /* the device's own directory counts too */
-    if (take_number(&rest, &devid))
-        entry = entry_find(domain, devid);
-    if (entry)
-        entry_mark_frontend(domain, entry);
-}
-
-/* The domain whose devices lie at the path, and where below its directory. */
-static struct domain *domain_of(struct service *service, const char *path, const char **below)
-{
+    uint64_t before = store_exchanges(service->loop->store);
+    struct watched_dir *watched = watches_heed(&service->watches, path, entry_mark_frontend);
     struct domain *domain;
 
-    TAILQ_FOREACH (domain, &service->domains, next) {
-        *below = path_below(path, domain->watch);
-        if (!*below && strcmp(path, domain->watch) == 0)
-            *below = "";
-        if (*below)
-            return domain;
-    }
-    return NULL;
+    if (!watched)
+        return;
+    domain = (struct domain *)((char *)watched - offsetof(struct domain, frontends));
+    if (!domain->guest.held)
+        toll_charge(&domain->toll, 1, store_exchanges(service->loop->store) - before);
 }
 
 /* ---- for the loop ---- */
@@ -511,6 +473,7 @@ static int service_start(const struct loop *loop, void *arg)
     struct service *service = arg;
 
     service->loop = loop;
+    service->watches.store = loop->store;
     service->more = evtimer_new(loop->base, look_at_more, service);
     if (!service->more) {
         log_line(LOG_ERRORS, "out of memory");
@@ -521,48 +484,21 @@ static int service_start(const struct loop *loop, void *arg)
     return 0;
 }
 
-/*
- * Events that were under way when a domain was paused tell nothing: it will be looked at after
- * that.
- */
 static void service_changed(void *arg, const char *path)
 {
     struct service *service = arg;
     const char *below = path_below(path, ROOT);
-    struct domain *domain;
 
-    if (below || strcmp(path, ROOT) == 0) {
+    if (below || strcmp(path, ROOT) == 0)
         device_changed(service, below ? below : "");
-        return;
-    }
-    domain = domain_of(service, path, &below);
-    if (!domain || domain->guest.held)
-        return;
-    domain->stirred |= strcmp(path, domain->sample) == 0;
-    frontend_changed(domain, below);
-    toll_charge(&domain->toll, 1, 0);
-}
-
-/* However often its sample changed. */
-static void domain_settle(struct service *service, struct domain *domain)
-{
-    uint64_t before = store_exchanges(service->loop->store);
-
-    if (!domain->stirred)
-        return;
-    domain->stirred = false;
-    if (domain_has_ended(service, domain))
-        domain_mark_all(domain);
-    toll_charge(&domain->toll, 0, store_exchanges(service->loop->store) - before);
+    else
+        frontend_changed(service, path);
 }
 
 static void service_settle(void *arg)
 {
     struct service *service = arg;
-    struct domain *domain;
 
-    TAILQ_FOREACH (domain, &service->domains, next)
-        domain_settle(service, domain);
     if (service->rescan && !service->draining)
         scan_root(service);
     look_at_marked(service);

@@ -5,6 +5,7 @@
 #include <event2/event.h>
 #include <inttypes.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "state/device.h"
 #include "state/error.h"
 #include "state/store.h"
+#include "state/watches.h"
 
 #define ROOT "device/vchan"
 
@@ -39,15 +41,15 @@ struct slot {
     bool looked; /* once, which the toolstack has called for, and not the backend */
     char name[DEVICE_NAME_MAX + 1];
     char backend[DEVICE_PATH_MAX];
+    struct watched_place place; /* where that is */
     struct spec *declared; /* as it is plugged in; NULL: it is not */
     struct device *device;
 };
 
-/* A directory with backends of ours, which is watched: all that one domain is the backend of. */
+/* A directory with backends of ours: all that one domain is the backend of. */
 struct backends {
     SLIST_ENTRY(backends) next;
-    struct agent *agent;
-    char dir[DEVICE_PATH_MAX];
+    struct watched_dir dir;
     struct toll toll;
 };
 
@@ -62,7 +64,8 @@ struct agent {
     bool reborn;   /* there is another */
     bool stopping; /* there would not be */
     SLIST_HEAD(, slot) slots;
-    SLIST_HEAD(, backends) watched;
+    SLIST_HEAD(, backends) backends;
+    struct watches watches; /* on these directories */
     struct quota_sum sum;
 };
 
@@ -133,6 +136,7 @@ static void slot_unplug(struct slot *slot)
 static void slot_remove(struct agent *agent, struct slot *slot)
 {
     SLIST_REMOVE(&agent->slots, slot, slot, next);
+    watches_remove(&slot->place);
     slot_unplug(slot);
     free(slot);
 }
@@ -204,6 +208,8 @@ static bool slot_review(struct agent *agent, struct slot *slot)
     declared = declared_for(agent, slot);
     if (slot->device && (slot->other || !declared || !spec_equal(slot->declared, declared)))
         slot_unplug(slot);
+    if (slot->other)
+        watches_remove(&slot->place); /* not before: it has the quota of the device */
     slot->other = false;
     return true;
 }
@@ -220,37 +226,34 @@ static void slot_look(struct agent *agent, struct slot *slot, struct quota *quot
 
 /* ---- watches on the backends' nodes ---- */
 
-static bool lies_in(const struct slot *slot, const struct backends *backends)
+static void mark(void *slot)
 {
-    size_t length = store_parent_length(slot->backend);
-
-    return length == strlen(backends->dir) && strncmp(slot->backend, backends->dir, length) == 0;
+    ((struct slot *)slot)->look = true;
 }
 
 /* Without a watch all of them are looked at, at the next heartbeat at the latest. */
-static void mark_all_in(const struct backends *backends)
-{
-    struct slot *slot;
-
-    SLIST_FOREACH (slot, &backends->agent->slots, next)
-        slot->look |= lies_in(slot, backends);
-}
-
 static int backends_watch(void *arg)
 {
-    const struct backends *backends = arg;
-    int rc = store_watch(backends->agent->loop->store, backends->dir, "backends");
+    struct backends *backends = arg;
+    int rc = watched_dir_start(&backends->dir);
 
-    if (rc < 0)
-        mark_all_in(backends);
+    if (rc < 0) {
+        watched_dir_stop(&backends->dir);
+        watched_dir_look(&backends->dir, mark);
+    }
     return rc;
 }
 
 static void backends_unwatch(void *arg)
 {
-    const struct backends *backends = arg;
+    struct backends *backends = arg;
 
-    store_unwatch(backends->agent->loop->store, backends->dir, "backends");
+    watched_dir_stop(&backends->dir);
+}
+
+static struct backends *backends_around(struct watched_dir *dir)
+{
+    return (struct backends *)((char *)dir - offsetof(struct backends, dir));
 }
 
 /* The domain whose the directory is, for logs. */
@@ -261,60 +264,70 @@ static domid_t domid_of(const char *dir)
     return store_path_in_domain(dir, &domid) ? domid : DOMID_INVALID;
 }
 
-static struct backends *backends_add(struct agent *agent, const struct slot *slot)
+static void backends_free(struct backends *backends)
+{
+    watched_dir_close(&backends->dir);
+    free(backends);
+}
+
+static int backends_open(struct agent *agent, struct backends *backends, const struct slot *slot)
 {
     static const struct quota_limits limits = QUOTA_LIMITS;
     static const struct toll_ops ops = {.watch = backends_watch, .unwatch = backends_unwatch};
+    char dir[DEVICE_PATH_MAX];
+    int rc;
+
+    snprintf(dir, sizeof(dir), "%.*s", (int)store_parent_length(slot->backend), slot->backend);
+    rc = watched_dir_open(&backends->dir, &agent->watches, dir);
+    return rc < 0 ? rc
+                  : toll_open(&backends->toll, agent->loop->base, domid_of(dir), &limits,
+                              &agent->sum, &ops, backends);
+}
+
+static struct backends *backends_add(struct agent *agent, const struct slot *slot)
+{
     struct backends *backends = calloc(1, sizeof(*backends));
 
     if (!backends)
         return NULL;
-    backends->agent = agent;
-    memcpy(backends->dir, slot->backend, store_parent_length(slot->backend));
-    if (toll_open(&backends->toll, agent->loop->base, domid_of(backends->dir), &limits, &agent->sum,
-                  &ops, backends) < 0) {
-        free(backends);
+    if (backends_open(agent, backends, slot) < 0) {
+        backends_free(backends);
         return NULL;
     }
-    SLIST_INSERT_HEAD(&agent->watched, backends, next);
-    toll_watch(&backends->toll);
+    SLIST_INSERT_HEAD(&agent->backends, backends, next);
     return backends;
 }
 
 /* Where the slot's backend is, watched from now on. NULL: nowhere, or no memory. */
-static struct backends *backends_of(struct agent *agent, const struct slot *slot)
+static struct backends *backends_of(struct agent *agent, struct slot *slot)
 {
+    struct watched_dir *dir = watches_find(&agent->watches, slot->backend);
     struct backends *backends;
 
     if (store_parent_length(slot->backend) == 0)
         return NULL;
-    SLIST_FOREACH (backends, &agent->watched, next)
-        if (lies_in(slot, backends))
-            return backends;
-    return backends_add(agent, slot);
+    if (slot->place.parent)
+        return backends_around(slot->place.parent);
+    backends = dir ? backends_around(dir) : backends_add(agent, slot);
+    if (!backends || watched_dir_add(&backends->dir, &slot->place, slot->backend, slot) < 0)
+        return NULL;
+    toll_watch(&backends->toll);
+    return backends;
 }
 
-static bool is_needed(const struct agent *agent, const struct backends *backends)
-{
-    const struct slot *slot;
-
-    SLIST_FOREACH (slot, &agent->slots, next)
-        if (lies_in(slot, backends))
-            return true;
-    return false;
-}
-
-static void unwatch_unneeded(struct agent *agent)
+static void drop_unneeded(struct agent *agent)
 {
     struct backends *backends, *next;
 
-    for (backends = SLIST_FIRST(&agent->watched); backends; backends = next) {
+    for (backends = SLIST_FIRST(&agent->backends); backends; backends = next) {
         next = SLIST_NEXT(backends, next);
-        if (is_needed(agent, backends))
+        if (!LIST_EMPTY(&backends->dir.places)) {
+            toll_watch(&backends->toll); /* another one in place of what went */
             continue;
+        }
         toll_close(&backends->toll);
-        SLIST_REMOVE(&agent->watched, backends, backends, next);
-        free(backends);
+        SLIST_REMOVE(&agent->backends, backends, backends, next);
+        backends_free(backends);
     }
 }
 
@@ -418,6 +431,7 @@ static int agent_start(const struct loop *loop, void *arg)
     struct agent *agent = arg;
 
     agent->loop = loop;
+    agent->watches.store = loop->store;
     agent->marked = store_write_text(loop->store, NULL, STATISTICS, MARK) == 0;
     scan_frontends(agent);
     look_at_slots(agent);
@@ -441,58 +455,31 @@ static bool devid_in(const char *path, const char *dir, uint32_t *devid)
     return parse_number(part, DEVICE_ID_MAX, devid) == 0;
 }
 
-/* The directory of backends that the path is, or lies in; or NULL. */
-static struct backends *backends_at(struct agent *agent, const char *path)
+/* Where none of ours is, what is written means nothing, but costs the domain something. */
+static bool backend_changed(struct agent *agent, const char *path)
 {
-    struct backends *backends;
+    uint64_t before = store_exchanges(agent->loop->store);
+    struct watched_dir *dir = watches_heed(&agent->watches, path, mark);
 
-    SLIST_FOREACH (backends, &agent->watched, next) {
-        size_t length = strlen(backends->dir);
-
-        if (strncmp(path, backends->dir, length) == 0 && strchr("/", path[length]))
-            return backends;
-    }
-    return NULL;
-}
-
-static void mark(struct slot *slot)
-{
-    if (slot)
-        slot->look = true;
-}
-
-/* A channel has the same number on both sides. What is written where none of ours is means nothing. */
-static void backend_changed(struct agent *agent, struct backends *backends, const char *path)
-{
-    char below[STORE_PATH_MAX + 1];
-    uint32_t devid;
-
-    if (backends->toll.held)
-        return; /* it was under way when the watch ended */
-    toll_charge(&backends->toll, 1, 0);
-    snprintf(below, sizeof(below), "%s/", path); /* the device's own directory counts too */
-    if (strcmp(path, backends->dir) == 0)
-        mark_all_in(backends);
-    else if (devid_in(below, backends->dir, &devid))
-        mark(slot_find(agent, devid));
+    if (dir && !backends_around(dir)->toll.held) /* or it was under way when the watch ended */
+        toll_charge(&backends_around(dir)->toll, 1, store_exchanges(agent->loop->store) - before);
+    return dir != NULL;
 }
 
 static void agent_changed(void *arg, const char *path)
 {
     struct agent *agent = arg;
-    struct backends *backends = backends_at(agent, path);
     struct slot *slot = NULL;
     uint32_t devid;
 
-    if (backends) {
-        backend_changed(agent, backends, path);
+    if (backend_changed(agent, path))
         return;
-    }
     if (devid_in(path, ROOT, &devid))
         slot = slot_find(agent, devid);
-    mark(slot);
-    if (slot)
+    if (slot) {
+        mark(slot);
         return;
+    }
     mark_all(agent);
     agent->rescan = true;
 }
@@ -507,7 +494,7 @@ static void agent_settle(void *arg)
     if (agent->rescan)
         scan_frontends(agent);
     look_at_slots(agent);
-    unwatch_unneeded(agent);
+    drop_unneeded(agent);
 }
 
 static void agent_reload(void *arg)
@@ -567,7 +554,7 @@ static void agent_stop(void *arg)
     agent->stopping = true;
     while (!SLIST_EMPTY(&agent->slots))
         slot_remove(agent, SLIST_FIRST(&agent->slots));
-    unwatch_unneeded(agent);
+    drop_unneeded(agent);
 }
 
 int agent_run(const char *file, struct agent_config *config)
@@ -590,7 +577,7 @@ int agent_run(const char *file, struct agent_config *config)
     int rc;
 
     SLIST_INIT(&agent.slots);
-    SLIST_INIT(&agent.watched);
+    SLIST_INIT(&agent.backends);
     do {
         agent.reborn = agent.stopping = agent.rescan = false;
         rc = loop_serve(&ops, &agent);

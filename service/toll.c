@@ -17,7 +17,7 @@ static void retry(struct toll *toll, int error)
     backoff_start(&toll->pause);
 }
 
-void toll_watch(struct toll *toll)
+static void begin_watch(struct toll *toll)
 {
     int rc = toll->ops->watch(toll->arg);
 
@@ -28,10 +28,10 @@ void toll_watch(struct toll *toll)
         toll->unwatched = false;
 }
 
-void toll_lose(struct toll *toll, int error)
+void toll_watch(struct toll *toll)
 {
-    toll->ops->unwatch(toll->arg);
-    retry(toll, error);
+    if (!toll->held && !toll->unwatched)
+        begin_watch(toll);
 }
 
 static void toll_resume(void *arg)
@@ -40,7 +40,7 @@ static void toll_resume(void *arg)
 
     if (toll->held)
         quota_resume_work(&toll->quota);
-    toll_watch(toll);
+    begin_watch(toll);
 }
 
 int toll_open(struct toll *toll, struct event_base *base, domid_t domid,

@@ -17,11 +17,12 @@ struct event_base;
 
 struct toll_ops {
     /*
-     * Watches the domain's nodes, the first event of which says to look at all. 0, or -errno: then
-     * it looks at all now, and is called again after a pause of up to 5 s.
+     * Watches those of the domain's nodes that are not watched yet; the first event of each watch
+     * says to look. 0, or -errno: then it watches nothing, looks at all now, and is called again
+     * after a pause of up to 5 s.
      */
     int (*watch)(void *arg);
-    /* Looks at nothing of the domain's until watch(). Also where that failed. */
+    /* Watches nothing, and looks at nothing of the domain's until watch(). */
     void (*unwatch)(void *arg);
 };
 
@@ -33,7 +34,7 @@ struct toll {
     uint64_t events, exchanges;
     unsigned int pauses;
     bool held;      /* it is not watched for a while */
-    bool unwatched; /* that failed: it is looked at now and then */
+    bool unwatched; /* that failed: it is polled */
     struct backoff pause;
     struct rate told; /* that it is held */
 };
@@ -43,11 +44,8 @@ int toll_open(struct toll *toll, struct event_base *base, domid_t domid,
               const struct quota_limits *limits, struct quota_sum *sum, const struct toll_ops *ops,
               void *arg);
 
-/* Begins to watch. */
+/* Begins to watch, or to watch what is new, unless the domain is held or polled. */
 void toll_watch(struct toll *toll);
-
-/* The owner cannot watch all that it has to: ends the watch, as if it had failed. */
-void toll_lose(struct toll *toll, int error);
 
 /* Counts what came because of the domain and was done for it; that may be too much. */
 void toll_charge(struct toll *toll, uint64_t events, uint64_t exchanges);

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A driver domain that is the backend of more frontends than xenstored lets it watch (two watches for each): those beyond
-# are polled every 5 seconds, and served.
+# A driver domain that is the backend of more frontends than xenstored lets it watch (two watches for
+# each that has several channels): those beyond are polled every 5 seconds, and served.
 set -u
 export XENSIM_WATCHES=24 # 128 on Xen: the same with less to start
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
@@ -13,7 +13,9 @@ backend=$!
 within 30 xenstore-exists "/local/domain/$domid/data/vchan-backend"
 for ((i = 1; i <= many; i++)); do
     guest "g$i"
-    run 0 xl-vchan attach "g$i" name=a backend=driver connection=echo ring=1K
+    for name in a b; do
+        run 0 xl-vchan attach "g$i" "name=$name" backend=driver connection=echo ring=1K
+    done
 done
 
 part "$many frontends are served"
@@ -25,7 +27,7 @@ grep "cannot watch domain [0-9]*'s nodes: .* (polling every 5 s)" "$work/log" ||
     fail "all are watched: this tests nothing"
 
 for ((i = 1; i <= many; i++)); do
-    run 0 xl-vchan detach --force "g$i" a
+    for name in a b; do run 0 xl-vchan detach --force "g$i" $name; done
     run 0 xl destroy "g$i"
 done
 kill "$backend"
