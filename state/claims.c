@@ -47,11 +47,10 @@ static int list_claims(struct claims *claims, struct store *store, const char *f
     if (rc < 0)
         return rc;
     claims->all = calloc(count + 1, sizeof(claims->all[0]));
-    claims->listed = claims->all;
-    for (size_t i = 0; claims->listed && i < count; i++)
+    for (size_t i = 0; claims->all && i < count; i++)
         add_claim(claims, store, frontends, devids[i]);
     free(devids);
-    return claims->listed ? 0 : -ENOMEM;
+    return claims->all ? 0 : -ENOMEM;
 }
 
 static bool is_closed(struct store *store, const char *backends, uint32_t devid)
@@ -65,7 +64,7 @@ static bool is_closed(struct store *store, const char *backends, uint32_t devid)
 int claims_check(struct claims *claims, struct store *store, const char *frontends,
                  const char *backends, uint32_t devid, uint32_t port)
 {
-    int rc = claims->listed ? 0 : list_claims(claims, store, frontends, backends);
+    int rc = claims->all ? 0 : list_claims(claims, store, frontends, backends);
 
     for (unsigned int i = 0; rc == 0 && i < claims->count; i++) {
         const struct claim *claim = &claims->all[i];

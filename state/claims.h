@@ -6,17 +6,14 @@
 #ifndef STATE_CLAIMS_H
 #define STATE_CLAIMS_H
 
-#include <stdbool.h>
-
 #include "state/store.h"
 
 struct claim;
 
 /* All zeros at first. Belongs to one thread. */
 struct claims {
-    struct claim *all;
+    struct claim *all; /* NULL: not listed yet */
     unsigned int count;
-    bool listed;
 };
 
 /*

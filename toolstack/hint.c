@@ -11,7 +11,6 @@ struct scene {
     const struct view *view;
     enum xenbus_state frontend, backend;
     bool is_app; /* an application opens the backend's side, no service */
-    bool is_up;  /* service_states_up() */
     struct hint *hint;
 };
 
@@ -160,7 +159,8 @@ static bool is_untaken(const struct scene *scene)
 static bool is_unserved(const struct scene *scene)
 {
     return scene->view->served == SERVED_NO &&
-           (scene->is_up || service_is(scene, SERVICE_STOPPED) || service_is(scene, SERVICE_DOWN) ||
+           (service_states_up(scene->frontend, scene->backend) ||
+            service_is(scene, SERVICE_STOPPED) || service_is(scene, SERVICE_DOWN) ||
             lost_program(scene)) &&
            blame(scene, "no process serves it now");
 }
@@ -286,8 +286,6 @@ void hint_look(struct tool *tool, const struct view *view, struct hint *hint)
         .frontend = view_state(view, VIEW_FRONTEND_STATE),
         .backend = view_state(view, VIEW_BACKEND_STATE),
         .is_app = strcmp(view->texts[VIEW_CONNECTION], "app") == 0,
-        .is_up = service_states_up(view_state(view, VIEW_FRONTEND_STATE),
-                                   view_state(view, VIEW_BACKEND_STATE)),
         .hint = hint,
     };
 
