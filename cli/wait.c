@@ -28,16 +28,6 @@ static int is_reached(struct store *store, struct known *known, const char *name
     return rc < 0 ? rc : view.state == state;
 }
 
-static int take_events(struct store *store)
-{
-    struct store_event event;
-    int rc;
-
-    while ((rc = store_next_event(store, &event)) > 0)
-        ;
-    return rc;
-}
-
 /* 0, or a negative errno: -ETIMEDOUT, -EINTR a signal came. */
 static int wait_event(struct store *store, int64_t deadline)
 {
@@ -47,7 +37,7 @@ static int wait_event(struct store *store, int64_t deadline)
 
     if (rc == 0)
         return -ETIMEDOUT;
-    return rc < 0 ? rc : take_events(store);
+    return rc < 0 ? rc : store_skip_events(store);
 }
 
 /* As is_reached(), after its time; -ETIMEDOUT: it is there, but not in that state. */

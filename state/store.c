@@ -430,3 +430,13 @@ int store_next_event(struct store *store, struct store_event *event)
     free(watch);
     return rc < 0 ? rc : 1;
 }
+
+int store_skip_events(struct store *store)
+{
+    struct store_event event;
+    int rc;
+
+    while ((rc = store_next_event(store, &event)) > 0)
+        continue;
+    return rc;
+}

@@ -165,6 +165,12 @@ struct store_event {
 int store_next_event(struct store *store, struct store_event *event);
 
 /*
+ * Takes all events that are there, never blocking, for a caller that looks at everything anyway. 0
+ * or a negative errno.
+ */
+int store_skip_events(struct store *store);
+
+/*
  * Parses digits only, at most max, as the strict reads do. 0, -EINVAL or -ERANGE. For numbers that
  * come from elsewhere (command lines, directory names).
  */

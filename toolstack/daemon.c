@@ -63,14 +63,12 @@ static int watch_domains(struct daemon *daemon)
 /* Whatever the events were, they mean "look". */
 static int take_changes(struct daemon *daemon)
 {
-    struct store_event event;
     char releases[4096];
     int rc;
 
     while (read(daemon->releases, releases, sizeof(releases)) > 0)
         continue;
-    while ((rc = store_next_event(daemon->tool.store, &event)) > 0)
-        continue;
+    rc = store_skip_events(daemon->tool.store);
     if (rc < 0)
         tool_complain(&daemon->tool, "%s", tool_why(rc));
     return rc;

@@ -261,12 +261,9 @@ int tool_await(struct tool *tool, int64_t deadline)
 /* Waits for a watch event. 0: look again. */
 static int await_event(struct tool *tool, int64_t deadline)
 {
-    struct store_event event;
     int rc = tool_await(tool, deadline);
 
-    while (rc == 0 && (rc = store_next_event(tool->store, &event)) > 0)
-        rc = 0;
-    return rc;
+    return rc == 0 ? store_skip_events(tool->store) : rc;
 }
 
 int tool_wait(struct tool *tool, const char *const *paths, size_t count, int ms,
