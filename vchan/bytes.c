@@ -16,7 +16,7 @@ bool bytes_peer_here(const struct bytes *bytes)
            (ring_peer_present(end) || (bytes->patient && ring_peer_left(end)));
 }
 
-/* What made no sense once is not believed again, whatever the peer writes then. */
+/* After one invalid index the ring stays broken, whatever the peer writes later. */
 static int broken(struct bytes *bytes)
 {
     bytes->broken = true;
@@ -29,7 +29,7 @@ void bytes_tell(struct bytes *bytes)
         bytes_wake(bytes, VCHAN_NOTIFY_READ);
 }
 
-/* Whether a ring holds less than asked for, and is sound. */
+/* Whether a valid ring holds less than the caller asked for. */
 static bool too_few(int count, uint32_t enough)
 {
     return count >= 0 && (uint32_t)count < enough;
@@ -47,7 +47,7 @@ int bytes_readable(struct bytes *bytes, uint32_t enough)
     if (too_few(count, enough)) {
         bytes_tell(bytes);
         ring_request(end, VCHAN_NOTIFY_WRITE);
-        /* In this order: what was written before the peer left is seen after it is seen gone. */
+        /* Check this before the index: bytes written before the peer left are then always seen. */
         over = bytes->ended || bytes_peer_left(bytes);
         count = ring_readable(&end->in, enough);
         if (too_few(count, enough) && !over)

@@ -13,9 +13,9 @@
 #include "vchan/spin.h"
 #include "vchan/trial.h"
 
-/* What was seen at the last large copy. */
+/* State at the last large copy, for peer_is_apart(). */
 struct past {
-    uint64_t turns; /* signals either way, and times that the CPU was given away */
+    uint64_t turns; /* signals in both directions, plus yields */
     uint32_t cons;  /* the reader's index */
 };
 
@@ -31,15 +31,15 @@ struct channel {
     uint32_t ring_ref;
     bool server;
     struct spin spin[2]; /* by enum channel_wait */
-    bool apart; /* the peer is at work on another CPU */
+    bool apart; /* the peer runs on another CPU at the same time */
     struct past past;
     struct trial trial; /* of copies past the caches */
-    uint64_t woken;  /* how often the peer had been signalled when we last had to wait for room */
-    uint64_t yields; /* times that our CPU was given away */
-    bool spoke; /* we wrote since we last waited for bytes: the peer answers us */
+    uint64_t woken;  /* signals to the peer when we last waited for room */
+    uint64_t yields; /* times that we gave our CPU away */
+    bool spoke; /* we have written since we last waited for bytes, so the peer is about to answer */
     struct channel_counts counts;
-    uint64_t moved_then; /* sent and received, when the port fired last */
-    void (*moved)(void *arg); /* to be told of the next byte, or NULL */
+    uint64_t moved_then; /* sent + received when the port last fired */
+    void (*moved)(void *arg); /* called at the next byte moved, or NULL */
     void *moved_arg;
 };
 
@@ -82,7 +82,7 @@ static struct channel *channel_make(struct xen *xen, struct channel_owner owner)
     return channel;
 }
 
-/* Both of these leave the page and the rings that they could get to channel_close(). */
+/* On failure, channel_close() frees what these two have acquired. */
 static int grant_rings(struct channel *channel, xengntshr_handle *granting, domid_t peer)
 {
     struct ring_layout *layout = &channel->layout;
@@ -181,7 +181,7 @@ static int map_rings(struct channel *channel, xengnttab_handle *mapping, domid_t
 }
 
 /*
- * The page first, alone: the live byte is cleared for us only once its mapping says so.
+ * Maps the page first, alone: the kernel clears our live byte only if that mapping asks for it.
  * (libxengnttab takes -1 for no port.)
  */
 static int map_page(struct channel *channel, xengnttab_handle *mapping, domid_t peer)
@@ -220,7 +220,7 @@ static int map_all(struct channel *channel, xengnttab_handle *mapping, domid_t p
     return rc;
 }
 
-/* port NULL: without one. */
+/* A NULL port: join without one. */
 static int join_page(struct xen *xen, domid_t peer, uint32_t ring_ref, const evtchn_port_t *port,
                      const struct ring_orders *most, struct channel_owner owner,
                      struct channel **out)
@@ -354,7 +354,7 @@ static void tell_traffic(struct channel *channel)
     moved(channel->moved_arg);
 }
 
-/* All bytes that are taken out, and all that are shown to the peer, pass these two. */
+/* Every byte taken out, and every byte shown to the peer, passes these two functions. */
 static bool take(struct channel *channel, uint32_t bytes)
 {
     channel->counts.received += bytes;
@@ -401,7 +401,7 @@ uint32_t channel_count_writable(const struct channel *channel)
     return bytes->broken || bytes_peer_left(bytes) ? 0 : ring_count_writable(&bytes->end.out);
 }
 
-/* By the last look. */
+/* By the last snapshot. */
 static uint32_t known(const struct channel *channel, enum channel_wait wait)
 {
     const struct ring *in = &channel->bytes.end.in;
@@ -409,7 +409,7 @@ static uint32_t known(const struct channel *channel, enum channel_wait wait)
     return wait == CHANNEL_READ ? in->peer - in->own : ring_room(&channel->bytes.end.out);
 }
 
-/* What there is, looked up without asking for a signal. */
+/* Looks at the peer's index without asking for a signal. */
 static bool has_enough(struct channel *channel, enum channel_wait wait, uint32_t enough)
 {
     int bytes = wait == CHANNEL_READ ? ring_readable(&channel->bytes.end.in, enough)
@@ -419,8 +419,9 @@ static bool has_enough(struct channel *channel, enum channel_wait wait, uint32_t
 }
 
 /*
- * A reader of many small messages that looks for each takes the page from the writer each time, and
- * both crawl. It reads more of them at a time if it waits a little first; but not for an answer.
+ * A reader that checks after every small message takes the page's cache line from the writer each
+ * time, and both become slow. Waiting a little first lets more messages arrive. Not done when this
+ * side waits for an answer.
  */
 static void linger(struct channel *channel, uint32_t enough)
 {
@@ -434,7 +435,7 @@ static void linger(struct channel *channel, uint32_t enough)
     channel->spoke = false;
 }
 
-/* What came decides on the next time. */
+/* Whether the next wait should linger. */
 static void learn_linger(struct channel *channel, enum channel_wait wait)
 {
     struct ring *in = &channel->bytes.end.in;
@@ -443,7 +444,7 @@ static void learn_linger(struct channel *channel, enum channel_wait wait)
         channel->spin[wait].linger = in->peer - in->own < in->size / 16;
 }
 
-/* Returns whether they came. */
+/* Returns whether enough came. */
 static bool look_for(struct channel *channel, enum channel_wait wait, uint32_t enough)
 {
     struct spin *spin = &channel->spin[wait];
@@ -463,8 +464,8 @@ static bool look_for(struct channel *channel, enum channel_wait wait, uint32_t e
 }
 
 /*
- * Whether the peer had to be woken since we last asked: it sleeps for lack of bytes, and does not
- * give way.
+ * Whether we had to signal the peer since the last call: it sleeps for lack of bytes rather than
+ * yielding.
  */
 static bool peer_sleeps(struct channel *channel)
 {
@@ -475,10 +476,9 @@ static bool peer_sleeps(struct channel *channel)
 }
 
 /*
- * A peer that has to wait for our CPU gets it: it goes on for as long as the ring lets it, and
- * nobody has to be woken. Returns whether they came. (A reader that sleeps each time it has read
- * all is woken by our next byte, and takes the CPU at once from a writer that gave it away: then it
- * is better to sleep, too.)
+ * Gives the CPU to a peer that waits for it, so that it can work through the whole ring and neither
+ * side has to be woken. Returns whether enough came. (If the peer sleeps whenever the ring is
+ * empty, our next byte wakes it at once, so yielding gains nothing: then sleep instead.)
  */
 static bool yield_for(struct channel *channel, enum channel_wait wait, uint32_t enough)
 {
@@ -550,17 +550,16 @@ static uint32_t smaller(uint32_t bytes, size_t size)
 }
 
 /*
- * A large copy is made and shown in parts, so that a peer that looks copies at the same time: a
- * quarter of the ring is small enough for that, and large enough to be worth its look. One that
- * sleeps is woken once, at the end: on one CPU, each wake-up before would only make the two take
- * turns.
+ * Copies and shows large data in parts, so that a peer on another CPU can copy at the same time. A
+ * sleeping peer is woken only once, at the end: on one CPU, earlier wake-ups would only make the
+ * two alternate.
  */
 static uint32_t part_of(const struct ring *ring)
 {
     return ring->size / 4;
 }
 
-/* Returns whether the writer is to be told. */
+/* Returns whether to tell the writer. */
 static bool copy_out(struct channel *channel, uint8_t *to, uint32_t bytes)
 {
     struct ring_span spans[2];
@@ -575,9 +574,9 @@ static bool copy_out(struct channel *channel, uint8_t *to, uint32_t bytes)
 }
 
 /*
- * Whether the peer is at work on another CPU: it took bytes while we ran, and neither did a signal
- * go either way, nor did we give our CPU away. (On one CPU, past our caches would be past the
- * peer's, too.) What the page says is a hint here, and nothing else.
+ * Whether the peer runs on another CPU: it took bytes while we ran, with no signal and no yield in
+ * between. (On the same CPU, a copy past our caches would bypass the peer's, too.) The page is only
+ * a hint here.
  */
 static bool peer_is_apart(struct channel *channel)
 {
@@ -593,7 +592,7 @@ static bool peer_is_apart(struct channel *channel)
     return channel->apart;
 }
 
-/* Before any byte of them is filled. (On one CPU, there is nobody to take them from.) */
+/* Call before filling any of these bytes. (On the same CPU there is no cache to take them from.) */
 static void claim(struct channel *channel, uint32_t bytes)
 {
     struct ring *out = &channel->bytes.end.out;
@@ -613,7 +612,7 @@ static void copy_to(const struct ring_span *spans, unsigned int count, const uin
     }
 }
 
-/* Past the caches, if that is the faster way to a peer on another CPU. */
+/* Copies past the caches if that is the faster way to a peer on another CPU. */
 static void copy_in(struct channel *channel, const uint8_t *from, uint32_t bytes)
 {
     struct ring *out = &channel->bytes.end.out;
@@ -651,7 +650,7 @@ ssize_t channel_read(struct channel *channel, void *data, size_t size, uint32_t 
     return total;
 }
 
-/* Whether so many bytes are few, and lie in one piece. */
+/* Whether the bytes are few and contiguous. */
 static bool is_simple(const struct ring *ring, size_t bytes)
 {
     return bytes < COPY_PAST_MIN && bytes <= ring->size - (ring->own & (ring->size - 1));
@@ -678,7 +677,7 @@ ssize_t channel_write(struct channel *channel, const void *data, size_t size, ui
     if (room < 0)
         return room;
     total = smaller((uint32_t)room, size);
-    if (enough == size) /* all or nothing is shown at once, too */
+    if (enough == size) /* all or nothing: show it in one piece, too */
         part = total;
     for (done = 0; done < total; done += smaller(part, total - done))
         copy_in(channel, (const uint8_t *)data + done, smaller(part, total - done));

@@ -10,7 +10,7 @@ static void copy_lines(uint8_t *to, const uint8_t *from, size_t size)
 {
     for (size_t i = 0; i < size; i += sizeof(__m128i))
         _mm_stream_si128((__m128i *)(to + i), _mm_loadu_si128((const __m128i *)(from + i)));
-    _mm_sfence(); /* such stores are not ordered before the index that shows them otherwise */
+    _mm_sfence(); /* such stores are otherwise not ordered before the index that shows them */
 }
 
 void copy_past_caches(uint8_t *to, const uint8_t *from, size_t size)

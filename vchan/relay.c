@@ -5,10 +5,10 @@
 #include <string.h>
 #include <sys/uio.h>
 
-/* What one step moves at most in one direction, so that many channels share a process fairly. */
+/* Bytes that one step moves at most in one direction, so that channels share a process fairly. */
 #define STEP_BYTES (1u << 20)
 
-/* The same in calls: a peer that hands out its bytes one by one must not hold the process up. */
+/* The same in system calls: a peer that sends single bytes must not occupy the process. */
 #define STEP_CALLS 256u
 
 void relay_init(struct relay *relay, struct channel *channel, int source, int sink)
@@ -27,8 +27,8 @@ static int to_iovec(const struct ring_span spans[2], unsigned int count, struct 
 }
 
 /*
- * What to wait for after that error, if it is none; 0 if it is one. Nothing tells when to try a cut
- * call again.
+ * What to wait for after this errno, or 0 if it is a failure. After EINTR there is nothing to wait
+ * for: try again.
  */
 static unsigned int wait_after(int error, unsigned int fd)
 {
@@ -136,7 +136,7 @@ static ssize_t way_collect(struct relay *relay, unsigned int *wait)
                       : relay_collect(relay, relay->source, wait);
 }
 
-/* The source has nothing. But whoever the peer is, its end is seen. */
+/* The source has nothing to read, but the peer's end must still be noticed. */
 static ssize_t collect_nothing(struct relay *relay, unsigned int *wait)
 {
     if (channel_writable(relay->channel, 0) < 0)
@@ -145,7 +145,7 @@ static ssize_t collect_nothing(struct relay *relay, unsigned int *wait)
     return -1;
 }
 
-/* Repeats one direction until it has to wait, has ended, or had its share. */
+/* Repeats one direction until it must wait, has ended, or has used up its share. */
 static uint64_t repeat(struct relay *relay, ssize_t (*once)(struct relay *, unsigned int *),
                        unsigned int *wait)
 {
@@ -171,7 +171,7 @@ unsigned int relay_step(struct relay *relay)
         relay->received += repeat(relay, deliver, &wait);
     if (relay->source >= 0 && !relay->source_done)
         relay->sent += repeat(relay, relay->source_dry ? collect_nothing : way_collect, &wait);
-    /* Before a wait for the sink, or for another one: the peer may wait for what was taken. */
+    /* Before waiting for the sink or for another channel: the peer may wait for this room. */
     channel_tell(relay->channel);
     return wait;
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Bytes between a channel and file descriptors, straight from and into the ring: readv() fills what
- * the ring has free, writev() empties what it holds, and only what the sink took is consumed. So a
- * full sink stops the peer, a full ring stops the source, and a process that dies loses no byte
- * that it did not deliver.
+ * Moves bytes between a channel and file descriptors, without a copy: readv() fills the ring's free
+ * space, writev() empties the ring, and only what the sink took is consumed. So a full sink stops
+ * the peer, a full ring stops the source, and a process that dies loses no undelivered byte.
  *
- * A relay never blocks (its descriptors are non-blocking, or regular files) and owns nothing: it is
- * called whenever something may have changed, and tells what to wait for.
+ * A relay never blocks (its descriptors are non-blocking, or regular files) and owns nothing. Its
+ * caller runs it whenever something may have changed; it returns what to wait for.
  */
 #ifndef VCHAN_RELAY_H
 #define VCHAN_RELAY_H
@@ -16,19 +15,19 @@
 
 #include "vchan/channel.h"
 
-/* What relay_step() waits for, besides the channel's signal, which always calls for a step. */
+/* What relay_step() waits for. The channel's signal always calls for a step, too. */
 enum relay_wait {
     RELAY_SOURCE = 1, /* the source to be readable */
     RELAY_SINK = 2,   /* the sink to be writable */
-    RELAY_AGAIN = 4,  /* nothing: there is more to do, after others had their turn */
+    RELAY_AGAIN = 4,  /* nothing: there is more to do after other channels have been served */
 };
 
 struct relay;
 
 /*
- * How bytes pass, if not straight: each is one step in one direction, which returns how many bytes
- * it moved, or -1 if there is nothing to do now and *wait says for what (nothing, if that direction
- * has ended).
+ * Replaces the direct way between the descriptors and the ring. Each function makes one step in one
+ * direction. It returns how many bytes it moved, or -1 if there is nothing to do now; *wait then
+ * says what to wait for (0 if that direction has ended).
  */
 struct relay_way {
     ssize_t (*deliver)(struct relay *relay, unsigned int *wait);
@@ -41,11 +40,11 @@ struct relay {
     int source; /* read and sent to the peer; -1: nothing to send */
     int sink;   /* gets what the peer sent; -1: the peer's bytes stay in the ring */
 
-    const struct relay_way *way; /* NULL: straight; the caller may set it */
+    const struct relay_way *way; /* NULL: direct; the caller may set it */
 
     /*
-     * The caller may set it when a step said RELAY_SOURCE: until it clears it, because the source
-     * is readable, steps do not ask the source in vain.
+     * The caller may set this after a step returned RELAY_SOURCE, and clears it when the source is
+     * readable. Meanwhile steps do not try to read the source.
      */
     bool source_dry;
 
@@ -60,31 +59,30 @@ struct relay {
     uint64_t received;
 };
 
-/* Starts a relay: sets all fields. source may equal sink. */
+/* Sets all fields. source may equal sink. */
 void relay_init(struct relay *relay, struct channel *channel, int source, int sink);
 
 /*
  * Moves what can be moved now, in both directions, up to a bound. Returns an OR of enum relay_wait.
- * The ends are in the fields: a relay with source_done and sink_done has nothing more to do.
- * SIGPIPE must be ignored.
+ * A relay with source_done and sink_done has nothing more to do. The caller must ignore SIGPIPE.
  */
 unsigned int relay_step(struct relay *relay);
 
 /*
- * For a way: a step from the ring into fd, and one from fd into the ring, which shows it to the
- * peer.
+ * For struct relay_way: one step from the ring into fd, and one from fd into the ring, which shows
+ * the bytes to the peer.
  */
 ssize_t relay_deliver(struct relay *relay, int fd, unsigned int *wait);
 ssize_t relay_collect(struct relay *relay, int fd, unsigned int *wait);
 
 /*
- * For a way, after a system call on the sink or the source said that it could not: waits or ends,
- * as errno says. Returns -1.
+ * For struct relay_way, after a system call on the sink or the source failed: waits or ends, as
+ * errno says. Returns -1.
  */
 ssize_t relay_sink_failed(struct relay *relay, unsigned int *wait);
 ssize_t relay_source_failed(struct relay *relay, unsigned int *wait);
 
-/* For a way: the source is at its end. Returns -1. */
+/* For struct relay_way: the source is at its end. Returns -1. */
 ssize_t relay_source_ended(struct relay *relay);
 
 #endif

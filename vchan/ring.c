@@ -5,7 +5,7 @@
 
 #include "vchan/copy.h"
 
-/* So much at least is claimed at a time. */
+/* ring_claim() claims at least this many bytes at a time. */
 #define CLAIM_MIN 1024u
 
 static uint32_t pages_of(unsigned int order)
@@ -13,7 +13,10 @@ static uint32_t pages_of(unsigned int order)
     return order < RING_ORDER_PAGE ? 0 : 1u << (order - RING_ORDER_PAGE);
 }
 
-/* A ring of order 10 lies at 1 KiB in the page and one of 11 at 2 KiB, so offset is size. */
+/*
+ * A ring of order 10 lies at 1 KiB in the page and one of order 11 at 2 KiB: the offset is the
+ * size.
+ */
 static uint32_t grants_end(unsigned int left_order, unsigned int right_order)
 {
     unsigned int first = left_order < right_order ? left_order : right_order;
@@ -71,7 +74,7 @@ int ring_layout_read(const struct vchan_interface *page, struct ring_layout *lay
     return ring_layout_make(load_once(&page->left_order), load_once(&page->right_order), layout);
 }
 
-/* Both indices, as an earlier client and the server left them; mine is the one that is ours. */
+/* Continues with both indices as an earlier client and the server left them; *mine is ours. */
 static int ring_resume(struct ring *ring, const uint32_t *mine, const uint32_t *theirs)
 {
     ring->own = ring->told = ring->claimed = load_once(mine);
@@ -99,21 +102,24 @@ int ring_join(struct ring_end *end, struct vchan_interface *page, const struct r
     if (rc < 0)
         return rc;
     end->live = &page->cli_live;
-    store_once(end->live, RING_PRESENT); /* a peer that sees it relies on nothing before it */
+    /* no barrier: a peer that sees it relies on nothing written before it */
+    store_once(end->live, RING_PRESENT);
     ring_request(end, VCHAN_NOTIFY_WRITE);
     return 0;
 }
 
 void ring_leave(struct ring_end *end)
 {
-    /* Pairs with the acquire in ring_peer_left(): who sees us gone sees all that we wrote. */
+    /*
+     * Pairs with the acquire in ring_peer_left(): a peer that sees us gone sees all that we wrote.
+     */
     store_release(end->live, RING_LEFT);
 }
 
 void ring_request(struct ring_end *end, uint8_t what)
 {
     fetch_or(end->want, what);
-    /* Where an atomic does not order the loads after it. Pairs with that in ring_must_signal(). */
+    /* For CPUs where an atomic does not order later loads. Pairs with ring_must_signal(). */
     full_fence();
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The shared page and its two rings: the whole of the wire format (doc/protocol.md, "The shared
- * page"; xen/io/libxenvchan.h). Freestanding: no library, no allocation, no system call. It never
- * blocks, and works on one page from one thread.
+ * The shared page and its two rings: the whole wire format (doc/protocol.md, "The shared page";
+ * xen/io/libxenvchan.h). Freestanding: no library, no allocation, no system call. It never blocks.
+ * One thread at a time may work on a page.
  *
- * The page belongs to the other domain too, and that may be hostile. What this side has decided
- * (sizes, its own indices) is kept in private memory and the shared copy is only written. What the
- * peer writes is read once, checked, and used only if it is sound; if not, -EPROTO.
+ * The page also belongs to the other domain, which may be hostile. What this side decides (sizes,
+ * its own indices) is kept in private memory, and the shared copy is only written. What the peer
+ * writes is read once, checked, and used only if it is valid; otherwise the result is -EPROTO.
  */
 #ifndef VCHAN_RING_H
 #define VCHAN_RING_H
@@ -21,47 +21,52 @@
 
 #define RING_PAGE_SIZE 4096u
 
-/* Where the lists of grants may go up to, if a ring lies in the page: that ring's offset. */
+/*
+ * The end of the list of grants if a ring lies in the page. The larger ring's offset is the lower
+ * bound.
+ */
 #define RING_GRANTS_MAX 512u
 
 /*
- * cli_live and srv_live. A client that never says PRESENT (libxenvchan before 4.14) stays AWAITED.
+ * Values of cli_live and srv_live. A client that never writes PRESENT (libxenvchan before Xen 4.14)
+ * stays AWAITED.
  */
 enum ring_live { RING_LEFT = 0, RING_PRESENT = 1, RING_AWAITED = 2 };
 
-/* One direction, as one side of it sees it. */
+/* One direction, as one side sees it. */
 struct ring {
     struct ring_shared *shared; /* the indices in the page */
     uint8_t *data;              /* size bytes */
     uint32_t size;              /* a power of two */
-    uint32_t own;               /* our index: cons when we read, prod when we write */
-    uint32_t told;              /* reader: our index when the writer was last told of it */
-    uint32_t peer;              /* the last sound snapshot of the other index */
-    uint32_t claimed;           /* writer: up to here the room was claimed */
+    uint32_t own;               /* our index: cons if we read, prod if we write */
+    uint32_t told;              /* reader: our index when it was last published */
+    uint32_t peer;              /* the last valid snapshot of the other index */
+    uint32_t claimed;           /* writer: the room up to here has been claimed */
 };
 
 /*
- * A side of the page: what it reads, what it writes, and the bytes by which the two wake each
- * other.
+ * One side of the page: the ring it reads, the ring it writes, and the bytes by which the two sides
+ * request signals.
  */
 struct ring_end {
     struct vchan_interface *page;
     struct ring in;
     struct ring out;
-    uint8_t *want;      /* what we ask to be told of: we set bits, the peer clears them */
-    uint8_t *asked;     /* what the peer asked to be told of: it sets bits, we clear them */
+    uint8_t *want;      /* what we ask to be signalled for: we set bits, the peer clears them */
+    uint8_t *asked;     /* what the peer asks to be signalled for: it sets bits, we clear them */
     uint8_t *live;      /* ours */
     uint8_t *peer_live; /* the peer's */
 };
 
-/* Bytes in the ring that lie together. */
+/* Contiguous bytes in a ring. */
 struct ring_span {
     uint8_t *base;
     uint32_t length;
 };
 
 /*
- * Where things lie: pages of their own for the client-to-server (left) and the other (right) ring.
+ * Where the rings lie: how many pages of its own each has. left is the client-to-server ring, right
+ * the other.
  */
 struct ring_layout {
     uint16_t left_order;
@@ -71,48 +76,49 @@ struct ring_layout {
 };
 
 /*
- * Works out a layout from two orders. Returns 0, or -EPROTO if the orders are not sound together
- * (ring_orders_valid) or the grants would not fit beside an in-page ring.
+ * Computes the layout for two orders. Returns 0, or -EPROTO if the orders do not go together
+ * (ring_orders_valid()) or the grants would not fit beside a ring in the page.
  */
 int ring_layout_make(unsigned int left_order, unsigned int right_order, struct ring_layout *layout);
 
 /*
- * Server: formats a fresh page. After it the caller writes page->grants (left pages, then right),
- * and only then tells the client where the page is. left and right are the rings' own pages, or
+ * Server: formats a fresh page. Afterwards the caller writes page->grants (left pages, then right),
+ * and only then publishes the page's grant reference. left and right are the rings' own pages, or
  * NULL where the layout has none.
  */
 void ring_serve(struct ring_end *end, struct vchan_interface *page,
                 const struct ring_layout *layout, void *left, void *right);
 
 /*
- * Client: reads the layout from a page just mapped, once. Returns 0, or -EPROTO. The caller copies
- * layout->left_pages + right_pages grants from page->grants, maps them, and calls ring_join().
+ * Client: reads the layout from a page just mapped, once. Returns 0, or -EPROTO. The caller then
+ * copies layout->left_pages + layout->right_pages grants from page->grants, maps them, and calls
+ * ring_join().
  */
 int ring_layout_read(const struct vchan_interface *page, struct ring_layout *layout);
 
 /*
- * Client: takes its place: continues at the indices in the page (never resets them: the server may
- * have written already, and an earlier client may have been here), says that it lives and asks to
- * be told of writes. The caller signals the server afterwards. Returns 0, or -EPROTO if the indices
- * are not sound; then the page is untouched, and end->live is NULL if it was.
+ * Client: continues at the indices in the page, marks itself present and asks to be signalled for
+ * writes. It never resets the indices: the server may have written already, and an earlier client
+ * may have read. The caller signals the server afterwards. Returns 0, or -EPROTO if the indices are
+ * invalid; then the page is unchanged, and end->live stays NULL if it was.
  */
 int ring_join(struct ring_end *end, struct vchan_interface *page, const struct ring_layout *layout,
               void *left, void *right);
 
-/* Writes our live byte to 0. The caller signals the peer afterwards. */
+/* Clears our live byte. The caller signals the peer afterwards. */
 void ring_leave(struct ring_end *end);
 
-/* ---- what every read and write passes: a handful of instructions each, hence in place ---- */
+/* ---- inline, because every read and write runs them: a handful of instructions each ---- */
 
-/* Whether the last snapshot promises enough bytes: no look at the page is needed. */
+/* Whether the last snapshot shows enough bytes, so that the page need not be read. */
 static inline bool ring_has(const struct ring *ring, uint32_t enough)
 {
     return ring->peer - ring->own >= enough && ring->peer != ring->own;
 }
 
 /*
- * Bytes that can be read now, or -EPROTO. The peer's index is looked up anew only if the last
- * snapshot does not promise enough bytes.
+ * Returns the number of bytes that can be read now, or -EPROTO. Reads the peer's index only if the
+ * last snapshot does not show enough bytes.
  */
 static inline int ring_readable(struct ring *ring, uint32_t enough)
 {
@@ -128,13 +134,16 @@ static inline int ring_readable(struct ring *ring, uint32_t enough)
     return (int)(prod - ring->own);
 }
 
-/* What the last snapshot promises the writer. */
+/* The writer's room by the last snapshot. */
 static inline uint32_t ring_room(const struct ring *ring)
 {
     return ring->size - (ring->own - ring->peer);
 }
 
-/* Room that can be written now, or -EPROTO; as ring_readable(). */
+/*
+ * Returns the number of bytes that can be written now, or -EPROTO. Reads the peer's index like
+ * ring_readable().
+ */
 static inline int ring_writable(struct ring *ring, uint32_t enough)
 {
     uint32_t room = ring_room(ring);
@@ -142,7 +151,9 @@ static inline int ring_writable(struct ring *ring, uint32_t enough)
 
     if (room >= enough && room != 0)
         return (int)room;
-    /* Pairs with the release in the peer's ring_record(): it has read before we overwrite. */
+    /*
+     * Pairs with the release in the peer's ring_record(): it has read the bytes that we overwrite.
+     */
     cons = load_acquire(&ring->shared->cons);
     if (ring->own - cons > ring->size)
         return -EPROTO;
@@ -151,8 +162,7 @@ static inline int ring_writable(struct ring *ring, uint32_t enough)
 }
 
 /*
- * The two numbers as they are now, and nothing is kept of that look; 0 if the other index is not
- * sound.
+ * Both numbers by the peer's index now, without changing the snapshot; 0 if that index is invalid.
  */
 static inline uint32_t ring_count_readable(const struct ring *ring)
 {
@@ -169,8 +179,8 @@ static inline uint32_t ring_count_writable(const struct ring *ring)
 }
 
 /*
- * The next bytes at our index, as one span or, over the ring's end, two. bytes is at most what
- * ring_readable() or ring_writable() returned. Returns how many spans are used: 0, 1 or 2.
+ * The next bytes at our index: one span, or two if they wrap around the ring's end. bytes is at
+ * most what ring_readable() or ring_writable() returned. Returns the number of spans: 0, 1 or 2.
  */
 static inline unsigned int ring_spans(const struct ring *ring, uint32_t bytes,
                                       struct ring_span spans[2])
@@ -188,10 +198,10 @@ static inline unsigned int ring_spans(const struct ring *ring, uint32_t bytes,
 }
 
 /*
- * Takes the first bytes of what was readable out. The writer is not told yet, so that it and we do
- * not fight for the page with every small message. Returns true if it is time: half a ring is free
- * that it does not know of, or an eighth and we have read all that we know of. Then, and in any
- * case before sleeping, the caller calls ring_tell().
+ * Takes the first bytes out of the ring without publishing it, so that reader and writer do not
+ * contend for the page at every small message. Returns true when it is time to publish: half a ring
+ * is free that the writer does not know of, or an eighth and nothing is left to read. Then, and
+ * always before sleeping, the caller calls ring_tell().
  */
 static inline bool ring_consume(struct ring *ring, uint32_t bytes)
 {
@@ -203,17 +213,15 @@ static inline bool ring_consume(struct ring *ring, uint32_t bytes)
 }
 
 /*
- * Writes our index of what was consumed into the page, for a process that takes over when we die;
- * for the writer the time may not have come yet.
+ * Writes our read index into the page, for a process that takes over when we die. It does not count
+ * as published for ring_tell().
  */
 static inline void ring_record(struct ring *ring)
 {
     store_release(&ring->shared->cons, ring->own); /* pairs with ring_writable() */
 }
 
-/*
- * Tells the writer what was consumed. Returns whether that was news: then see ring_must_signal().
- */
+/* Publishes our read index. Returns whether it had changed; then see ring_must_signal(). */
 static inline bool ring_tell(struct ring *ring)
 {
     if (ring->told == ring->own)
@@ -224,21 +232,23 @@ static inline bool ring_tell(struct ring *ring)
 }
 
 /*
- * Before filling so many bytes of what was writable: takes them, and what follows up to a KiB, away
- * from the cache of the reader's CPU, many lines at once. One by one, and each with the fence of
- * its message, they take several times as long. With touch false it only notes that it was here:
- * for a reader on the same CPU.
+ * Call before filling bytes of the room: takes their cache lines, and those of up to 1 KiB after
+ * them, from the reader's CPU, many at once. One by one, each behind the fence of its message, they
+ * take several times as long. With touch false it only moves the mark, for a reader on the same
+ * CPU.
  */
 void ring_claim(struct ring *ring, uint32_t bytes, bool touch);
 
-/* Whether ring_claim() has not been there yet, for bytes up to the ring's size; or is behind,
- * however far. */
+/*
+ * Whether any of these bytes (at most the ring's size) are unclaimed. Also true if the mark lies
+ * anywhere behind our index.
+ */
 static inline bool ring_unclaimed(const struct ring *ring, uint32_t bytes)
 {
     return ring->claimed - ring->own - bytes > ring->size - bytes;
 }
 
-/* Shows the first bytes of what was writable, now filled, to the reader. */
+/* Shows the first bytes of the room, now filled, to the reader. */
 static inline void ring_produce(struct ring *ring, uint32_t bytes)
 {
     ring->own += bytes;
@@ -246,38 +256,39 @@ static inline void ring_produce(struct ring *ring, uint32_t bytes)
 }
 
 /*
- * ring_request() and ring_must_signal() are two halves of one handshake. One side writes its
- * request, fences, then looks at the index; the other writes the index, fences, then looks at the
- * request. In whatever order these fall, at least one of the two looks sees the other's write: no
- * wake-up is lost.
+ * ring_request() and ring_must_signal() are the two halves of one handshake. One side writes its
+ * request, fences, then reads the index; the other writes the index, fences, then reads the
+ * request. In any order, at least one of the two reads sees the other side's write, so no wake-up
+ * is lost.
  */
 
 /*
- * Asks the peer to signal when it wrote (VCHAN_NOTIFY_WRITE) or read (VCHAN_NOTIFY_READ). The
- * caller looks at the ring again before it sleeps: what came before the request makes no signal.
+ * Asks the peer to signal after it writes (VCHAN_NOTIFY_WRITE) or reads (VCHAN_NOTIFY_READ). The
+ * caller must check the ring again before it sleeps: what came before the request causes no signal.
  */
 void ring_request(struct ring_end *end, uint8_t what);
 
 /*
- * After consuming (VCHAN_NOTIFY_READ) or producing (VCHAN_NOTIFY_WRITE): whether the peer asked to
- * be signalled. Taking the answer takes the request: the caller must signal if it is true.
+ * After consuming (VCHAN_NOTIFY_READ) or producing (VCHAN_NOTIFY_WRITE): returns whether the peer
+ * asked for a signal. It clears the request, so the caller must signal if it returns true.
  */
 static inline bool ring_must_signal(struct ring_end *end, uint8_t what)
 {
     full_fence(); /* pairs with ring_request() */
-    if (!(load_once(end->asked) & what)) /* the common case: one locked instruction, not two */
+    /* the common case: one locked instruction instead of two */
+    if (!(load_once(end->asked) & what))
         return false;
     return fetch_and(end->asked, (uint8_t)~what) & what;
 }
 
-/* Whether the peer was here and has left. A client that did not come yet has not left. */
+/* Whether the peer came and has left. A client that has not come yet has not left. */
 static inline bool ring_peer_left(const struct ring_end *end)
 {
     /* Pairs with the release in ring_leave(). */
     return load_acquire(end->peer_live) == RING_LEFT;
 }
 
-/* Whether the peer says that it is here. A client of before Xen 4.14 never says so. */
+/* Whether the peer marks itself present. A client from before Xen 4.14 never does. */
 bool ring_peer_present(const struct ring_end *end);
 
 #endif

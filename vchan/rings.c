@@ -62,7 +62,7 @@ static void rings_release(struct rings *rings)
     mine->channel = NULL;
 }
 
-/* Rings of less than a page are in the shared one. */
+/* Rings smaller than a page lie in the shared one. */
 static uint32_t rings_pages(const struct rings *rings)
 {
     const struct channel *channel = channel_of(rings);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* An endpoint's rings (state/rings.h) in this process: a channel. */
+/* A channel as the rings of an endpoint (state/rings.h), in this process. */
 #ifndef VCHAN_RINGS_H
 #define VCHAN_RINGS_H
 
@@ -10,10 +10,10 @@
 struct channel_rings {
     struct rings rings; /* for endpoint_open() */
     struct xen *xen;
-    struct channel *channel; /* from grant, map or adopt to release; or NULL */
+    struct channel *channel; /* set from grant, map or adopt until release; otherwise NULL */
 };
 
-/* To be called once, before endpoint_open(). xen outlives the endpoint. */
+/* Call once, before endpoint_open(). xen must outlive the endpoint. */
 void channel_rings_init(struct channel_rings *rings, struct xen *xen);
 
 #endif

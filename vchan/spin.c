@@ -8,23 +8,25 @@
 #include "state/clock.h"
 #include "vchan/barrier.h"
 
-/* About what going to sleep and being woken costs. */
+/* About the cost of going to sleep and being woken. */
 #define LOOK_NS 50000u
 
-/* When looking has not paid: how seldom it is tried, and which part of a full look a trial is. */
+/*
+ * After polling has failed: try at most one wait in INTERVAL_MAX, for 1/TRIAL_PART of a full poll.
+ */
 #define INTERVAL_MAX 1024
 #define TRIAL_PART 4
 
 /*
- * Who has used less of the CPU than the peer gets it back at once, from a scheduler that is fair,
- * until it has used as much. That is seldom longer than this.
+ * A fair scheduler hands the CPU straight back to whichever side has run less, until both are even.
+ * That seldom takes longer than this.
  */
 #define YIELD_NS 50000u
 
 /*
- * Who comes back later than this has lost the CPU to others than the peer, who moves a byte in
- * less. That costs as much as a thousand waits: it may be tried again when so many times as long
- * has passed, or twice as many if it was no better then, and so on.
+ * If we get the CPU back later than this, other processes than the peer had it: the peer needs less
+ * for each byte. That costs as much as a thousand waits, so yielding rests for a multiple of that
+ * time, which doubles each time it happens again.
  */
 #define AWAY_NS 1000000u
 #define AWAY_BYTE_NS 2u
@@ -36,12 +38,12 @@
 
 #define PAUSES_MAX 16
 
-/* One sample may be interrupted, which makes it longer: the shortest of several counts. */
+/* An interrupt makes a sample longer, so the shortest of several counts. */
 #define SAMPLES       8
 #define SAMPLE_PAUSES 256
 
-/* Both are the process's, and the same whoever computes them. 0: not known yet. */
-static uint32_t pauses_in_a_look; /* that take LOOK_NS */
+/* Both are the same for the whole process, whichever thread computes them. 0: not known yet. */
+static uint32_t pauses_in_a_look; /* pauses that take LOOK_NS */
 static uint32_t cpus;
 
 static void pause_once(void)
@@ -94,7 +96,7 @@ static uint32_t pauses_of_a_look(void)
     return pauses;
 }
 
-/* With one CPU, nobody can answer while we look. */
+/* With one CPU, the peer cannot answer while we poll. */
 static bool is_alone(void)
 {
     if (load_once(&cpus) == 0)
@@ -154,7 +156,7 @@ void spin_linger(void)
     pause_for(pauses_of_a_look() / (LOOK_NS / LINGER_NS));
 }
 
-/* The looks of a long turn took more time than there is in a look: somebody else had the CPU. */
+/* Polling took longer than its pauses do: something else had the CPU. */
 static bool was_interrupted(const struct spin_turn *turn)
 {
     return turn->since && (uint64_t)clock_ns() - turn->since > LOOK_NS;
@@ -165,7 +167,7 @@ void spin_end(struct spin *spin, const struct spin_turn *turn, bool came)
     learn(&spin->look, came && !was_interrupted(turn));
 }
 
-/* Whether to begin. */
+/* Whether to begin yielding. */
 static bool yield_pays(struct spin *spin, uint64_t now)
 {
     return now >= spin->crowded && is_time(&spin->yield);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How long to look before going to sleep. Going to sleep and being woken costs tens of
- * microseconds; a peer that is at work on another CPU answers in one or two. So it pays to look for
- * about as long as a sleep costs, as long as that finds something. Where it does not (the peer is
- * idle, or waits for our CPU), it is tried ever more seldom.
+ * How long to poll before going to sleep. Going to sleep and being woken costs tens of
+ * microseconds; a peer at work on another CPU answers in one or two. So polling for about as long
+ * as a sleep costs pays, while it succeeds. When it fails (the peer is idle, or waits for our CPU),
+ * it is tried less and less often.
  *
- * A peer that waits for our CPU can have it: then it fills the ring, or empties it, as a whole, and
- * nobody sleeps and is woken. That, too, is tried as long as it finds something.
+ * A peer that waits for our CPU can be given it: it then fills or empties the whole ring, and
+ * neither side sleeps. That, too, is tried less often when it fails.
  */
 #ifndef VCHAN_SPIN_H
 #define VCHAN_SPIN_H
@@ -14,62 +14,58 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* How well something has worked. */
+/* How well polling or yielding has worked. */
 struct spin_luck {
-    uint16_t interval; /* of how many waits one is tried with it; 0 and 1: each */
-    uint16_t skip;     /* how many waits are still to come without */
+    uint16_t interval; /* it is tried in one of so many waits; 0 and 1: in each */
+    uint16_t skip;     /* waits left until it is tried again */
 };
 
-/* What was learned: zero is a good beginning. */
+/* What a channel has learned about one direction. Initialise to zeros. */
 struct spin {
     struct spin_luck look;
     struct spin_luck yield;
-    uint64_t crowded; /* until then others than the peer want the CPU, in ns; 0: nobody seen */
-    uint16_t rest;    /* that was so many times as long as they had it */
-    bool linger; /* what came last was so little that more of it is better waited for */
+    uint64_t crowded; /* ns; until then processes other than the peer want the CPU; 0: none seen */
+    uint16_t rest;    /* crowded lasts so many times as long as they had it */
+    bool linger; /* the last wait brought so little that lingering before the next look pays */
 };
 
-/* One time of looking. */
+/* One wait. */
 struct spin_turn {
-    uint32_t pauses; /* left */
-    uint32_t step;   /* between two looks; it grows, to leave the page to the peer */
+    uint32_t pauses; /* pauses left */
+    uint32_t step;   /* pauses between two looks; it grows, to leave the page to the peer */
     uint32_t spent;  /* pauses made */
-    uint64_t since;  /* when it had become long, or the CPU was given away, in ns; 0: neither */
+    uint64_t since;  /* ns; when polling became long or yielding began; 0: neither */
 };
 
-/*
- * Leaves the page to a peer that is writing one small message after the other: half a microsecond.
- */
+/* Waits for half a microsecond, to leave the page to a peer that writes many small messages. */
 void spin_linger(void);
 
-/* Begins a wait: whether to look at all. */
+/* Begins a wait. Returns whether to poll at all. */
 bool spin_start(struct spin *spin, struct spin_turn *turn);
 
-/* Pauses, and says whether to look once more. */
+/* Pauses. Returns whether to look once more. */
 bool spin_again(struct spin_turn *turn);
 
-/* Whether the turn has taken so long (about a microsecond) that the peer may be waiting too. */
+/* Whether polling has taken so long (about 1 us) that the peer may be waiting, too. */
 bool spin_is_long(const struct spin_turn *turn);
 
 /*
- * How it ended: what was waited for came, or did not. What came while the CPU was taken away from
- * us does not count: it was the peer who had it.
+ * Ends polling and learns whether it succeeded. What came while other processes had our CPU does
+ * not count as success: the peer was running on it.
  */
 void spin_end(struct spin *spin, const struct spin_turn *turn, bool came);
 
 /*
- * After that: gives the CPU away, to a peer that may wait for it; with a turn of zeros first, and
- * again as long as it did not bring what is waited for. Returns false when that was tried for long
- * enough, at once if it has not paid of late. spin_yield_end() is told whether it was good, and how
- * many bytes there are now: if it took far longer than a peer takes for those, others had the CPU,
- * and who sleeps gets it back sooner.
+ * After polling failed: gives the CPU to a peer that may wait for it. Call it with a zeroed turn,
+ * and again until enough came. Returns false when it has been tried long enough, or at once if it
+ * has not paid lately. spin_yield_end() learns whether it was good. bytes is what can be moved now:
+ * if we were away far longer than a peer needs for those, other processes had the CPU, and sleeping
+ * is better.
  */
 bool spin_yield(struct spin *spin, struct spin_turn *turn);
 void spin_yield_end(struct spin *spin, const struct spin_turn *turn, bool good, uint32_t bytes);
 
-/*
- * Whether looking pays, by what was learned: if not, the peer is idle or has to wait for our CPU.
- */
+/* Whether polling pays, by what was learned. If not, the peer is idle or waits for our CPU. */
 static inline bool spin_pays(const struct spin *spin)
 {
     return spin->look.interval == 0;

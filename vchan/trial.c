@@ -5,7 +5,7 @@
 
 #include "state/clock.h"
 
-/* Of so many copies one goes each way for certain: the wrong one may take ten times as long. */
+/* In every so many copies each way is tried once: the slower one may take ten times as long. */
 #define TURNS 512u
 
 bool trial_begin(struct trial *trial, uint64_t *since)

@@ -14,10 +14,10 @@
 #include "vchan/pace.h"
 #include "vchan/ring.h"
 
-/* So that a storm of events cannot keep a program from everything else that it waits for. */
+/* So that a storm of events cannot keep a program from its other work. */
 #define DISPATCH_MAX 256
 
-/* A peer in order signals because of bytes, or to tell of its coming or end. */
+/* A well-behaved peer signals because of bytes, or when it comes or ends. */
 #define IDLE_MAX 32
 
 /* A domain at the other end of some of our ports. */
@@ -32,12 +32,12 @@ struct xen {
     xenevtchn_handle *events;
     xengntshr_handle *granting;
     xengnttab_handle *mapping;
-    struct xen_port **ports; /* by number */
+    struct xen_port **ports; /* indexed by port number */
     size_t room;
     unsigned int bound;
-    bool nonblocking; /* the fd's present mode */
+    bool nonblocking; /* the fd's current mode */
     bool abandoned;
-    void (*later)(void *arg); /* NULL: all ports are served at once */
+    void (*later)(void *arg); /* NULL: serve all ports at once */
     void *later_arg;
     TAILQ_HEAD(, xen_port) muted;
     LIST_HEAD(, xen_peer) peers;
@@ -48,7 +48,7 @@ static int xen_error(void)
     return errno ? -errno : -EIO;
 }
 
-/* For a device node that is not there. */
+/* The error for a device node that cannot be opened. */
 static int device_error(void)
 {
     return errno == ENOENT || errno == ENXIO ? -ENODEV : xen_error();
@@ -72,15 +72,16 @@ static void drop_logger(xentoollog_logger *logger)
 }
 
 /*
- * The Xen libraries would write to stderr; what failed is told once, by who knows what it was for.
+ * The Xen libraries would write to stderr. Our caller reports the failure once, and knows its
+ * purpose.
  */
 static xentoollog_logger silence = {
     .vmessage = drop_message, .progress = drop_progress, .destroy = drop_logger,
 };
 
 /*
- * A grant is of 4096 bytes, and Linux has a page of its own for each, be it larger: what the Xen
- * libraries map as one piece would be the first grant, and memory that nobody else sees.
+ * A grant is 4096 bytes, and Linux gives each a page of its own, even a larger one. What the Xen
+ * libraries map as one piece would then be the first grant and memory that the peer does not share.
  */
 static bool has_small_pages(void)
 {
@@ -167,7 +168,7 @@ static uint64_t milliseconds(void)
     return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
 }
 
-/* Whether a port that fired is to wait. */
+/* Whether a port that fired must wait for xen_unmute(). */
 static bool is_too_much(struct xen_port *port)
 {
     return port->idle++ >= IDLE_MAX ||
@@ -179,7 +180,7 @@ static void serve_port(struct xen *xen, evtchn_port_t number)
     struct xen_port *port = number < xen->room ? xen->ports[number] : NULL;
 
     if (!port)
-        return; /* unbound since it fired */
+        return; /* it was unbound after it fired */
     if (xen->later && is_too_much(port))
         mute_port(xen, port);
     else
@@ -203,7 +204,7 @@ void xen_unmute(struct xen *xen)
 }
 
 /*
- * The driver's fd is ours alone, so that its mode is; it is changed when the other kind of call
+ * The fd is ours alone, so its mode is too. The mode changes only when the other kind of call
  * comes.
  */
 static int set_nonblocking(struct xen *xen, bool nonblocking)
@@ -236,7 +237,7 @@ int xen_dispatch(struct xen *xen)
         serve_port(xen, (evtchn_port_t)port);
         served++;
         if (xen->bound <= 1)
-            break; /* no other can have fired; this one would make the fd readable again */
+            break; /* no other can have fired; trying would make the fd readable again */
     }
     return served;
 }
@@ -255,9 +256,7 @@ int xen_await(struct xen *xen)
     return 0;
 }
 
-/*
- * Room in the table, before the hypervisor is asked: so that a bound port is never without a place.
- */
+/* Makes room in the table before asking the hypervisor, so that every bound port has a place. */
 static int make_room(struct xen *xen, size_t wanted)
 {
     size_t room = xen->room ? xen->room : 64;
@@ -299,7 +298,7 @@ static void peer_drop(struct xen_peer *peer)
     free(peer);
 }
 
-/* Pages that cannot be granted have the same errno, and another remedy. */
+/* Running out of grants gives the same errno but needs a different fix. */
 static int port_error(void)
 {
     return errno == ENOSPC ? -EUSERS : xen_error();
