@@ -22,12 +22,6 @@
 #define RING_PAGE_SIZE 4096u
 
 /*
- * The end of the list of grants if a ring lies in the page. The larger ring's offset is the lower
- * bound.
- */
-#define RING_GRANTS_MAX 512u
-
-/*
  * Values of cli_live and srv_live. A client that never writes PRESENT (libxenvchan before Xen 4.14)
  * stays AWAITED.
  */
