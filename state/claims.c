@@ -22,7 +22,7 @@ static int read_in(struct store *store, const char *parent, uint32_t devid, cons
     return store_read_number(store, parent, path, max, value);
 }
 
-/* A device that names none does not count. */
+/* A device without an event-channel node makes no claim. */
 static void add_claim(struct claims *claims, struct store *store, const char *frontends,
                       uint32_t devid)
 {
@@ -34,8 +34,8 @@ static void add_claim(struct claims *claims, struct store *store, const char *fr
 }
 
 /*
- * By the backend's directory: the guest's is not a driver domain's to list. And it can bind no
- * others' ports.
+ * Lists the backend's directory, because a driver domain may not list the guest's. Devices with
+ * other backends do not matter: this domain cannot bind their ports.
  */
 static int list_claims(struct claims *claims, struct store *store, const char *frontends,
                        const char *backends)

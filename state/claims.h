@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which channels of a guest name which event channel: all that have this domain as
- * their backend, listed once for all devices of it that are asked about in one go.
+ * Which channels of a guest name which event channel. Covers all devices whose backend is this
+ * domain; they are listed once for all questions asked in one go.
  */
 #ifndef STATE_CLAIMS_H
 #define STATE_CLAIMS_H
@@ -10,21 +10,22 @@
 
 struct claim;
 
-/* All zeros at first. Belongs to one thread. */
+/* Initialise to zeros. Belongs to one thread. */
 struct claims {
     struct claim *all; /* NULL: not listed yet */
     unsigned int count;
 };
 
 /*
- * Whether a device of the guest other than devid names the port, and is not Closed on the backend's
- * side. Both are parents of the devices' directories: frontends "/local/domain/5/device/vchan",
- * backends "backend/vchan/5". 0: none does; -EBUSY: one does; or another negative errno.
+ * Whether a device of the guest other than devid names the port and is not Closed on the backend's
+ * side. Both arguments are the parents of the devices' directories: frontends such as
+ * "/local/domain/5/device/vchan", backends such as "backend/vchan/5". Returns 0 if none does,
+ * -EBUSY if one does, or another negative errno.
  */
 int claims_check(struct claims *claims, struct store *store, const char *frontends,
                  const char *backends, uint32_t devid, uint32_t port);
 
-/* Forgets what was listed: the guest may have changed it. */
+/* Discards the list, because the guest may change its nodes at any time. */
 void claims_forget(struct claims *claims);
 
 #endif

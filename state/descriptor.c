@@ -12,7 +12,7 @@
 static struct {
     pthread_mutex_t mutex;
     unsigned int users;
-    bool occupied[STANDARD_COUNT]; /* by us */
+    bool occupied[STANDARD_COUNT]; /* by descriptor_guard() */
 } guard = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static bool is_open(int fd)
@@ -20,7 +20,7 @@ static bool is_open(int fd)
     return fcntl(fd, F_GETFD) >= 0;
 }
 
-/* Each open() takes the lowest number that is free: in ascending order that is the wanted one. */
+/* open() takes the lowest free number, which in ascending order is the wanted one. */
 void descriptor_open_standard(void)
 {
     static const int modes[STANDARD_COUNT] = {O_WRONLY, O_RDONLY, O_RDWR};
@@ -30,7 +30,7 @@ void descriptor_open_standard(void)
             return;
 }
 
-/* Another thread may have taken the number meanwhile. */
+/* Fails harmlessly if another thread has taken the number meanwhile. */
 static bool occupy(int fd)
 {
     int got = open("/", O_PATH | O_CLOEXEC);
@@ -40,7 +40,7 @@ static bool occupy(int fd)
     return got == fd;
 }
 
-/* Another thread may have put a file of its own there meanwhile: that one stays. */
+/* If another thread has put a file of its own there meanwhile, that one stays. */
 static void vacate(int fd)
 {
     int flags = fcntl(fd, F_GETFL);

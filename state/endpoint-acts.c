@@ -10,7 +10,7 @@
 /* What this backend offers: RING_SIZE_MAX. */
 #define MAX_RING_TEXT "1048576"
 
-/* ---- why ---- */
+/* ---- the reason of a failure ---- */
 
 void endpoint_explain_args(struct endpoint *endpoint, int error, const char *format, va_list args)
 {
@@ -19,7 +19,7 @@ void endpoint_explain_args(struct endpoint *endpoint, int error, const char *for
     vsnprintf(reason, sizeof(reason), format, args);
     endpoint->error = error;
     if (strcmp(reason, endpoint->reason) == 0)
-        return; /* said already: to write it again would only make us look again */
+        return; /* writing it again would only fire our own watch */
     memcpy(endpoint->reason, reason, sizeof(reason));
     endpoint->told = true;
     if (endpoint->replaced)
@@ -67,7 +67,7 @@ static int act_begin(struct endpoint *endpoint)
 
     if (endpoint->view.own >= XenbusStateConnected && endpoint->view.own != XenbusStateClosed)
         endpoint_explain(endpoint, 0,
-                         "the previous process of this side died"); /* which does not stop us */
+                         "the previous process of this side died"); /* not fatal: go on */
     else
         endpoint_forget_reason(endpoint);
     if (endpoint->role == MACHINE_BACKEND)
@@ -76,7 +76,7 @@ static int act_begin(struct endpoint *endpoint)
     return rc;
 }
 
-/* What is granted, and where it is to be written. */
+/* Rings just granted, and the directory to write their keys to. */
 struct granted {
     const char *dir;
     struct rings_keys keys;
@@ -128,7 +128,7 @@ static int act_grant(struct endpoint *endpoint)
     return rc;
 }
 
-/* A number that the peer wrote; 0 if it is none. */
+/* Reads a number that the peer wrote. Missing or invalid: 0. */
 static int read_peer_number(struct store *store, const struct endpoint *endpoint, const char *key,
                             uint32_t *value)
 {
@@ -170,7 +170,7 @@ static const char *join_error(int rc)
     }
 }
 
-/* Reads them once: what is checked is what is mapped. */
+/* Reads the keys once, so that what is checked is what is mapped. */
 static int read_tried(struct endpoint *endpoint)
 {
     struct read_keys *tried = &endpoint->tried;
@@ -204,7 +204,7 @@ static int act_map(struct endpoint *endpoint)
     return rc < 0 ? rc : map_tried(endpoint);
 }
 
-/* The directory that a device's is in, and the device's number there. */
+/* Splits a device's directory into its parent and the devid. */
 static int split_dir(const char *dir, char parent[STORE_PATH_MAX], uint32_t *devid)
 {
     const char *slash = strrchr(dir, '/');
@@ -216,9 +216,8 @@ static int split_dir(const char *dir, char parent[STORE_PATH_MAX], uint32_t *dev
 }
 
 /*
- * A frontend that died left its keys, and another channel of its domain may have been given the
- * same port since: it must not be taken away from that one. (Without a port, its grants are not
- * mapped.)
+ * A dead frontend leaves its keys behind, and another channel of its domain may have got the same
+ * port since. Taking the port would break that channel. (Without a port the grants are not mapped.)
  */
 static int check_claims(struct endpoint *endpoint, uint32_t port)
 {
@@ -235,7 +234,7 @@ static int check_claims(struct endpoint *endpoint, uint32_t port)
     return rc;
 }
 
-/* Maps what F's keys name, whose frontend waits. */
+/* Maps the rings named by the keys of a frontend that waits for us. */
 static int go_on(struct endpoint *endpoint)
 {
     int rc = read_tried(endpoint);
@@ -254,7 +253,10 @@ static int go_on(struct endpoint *endpoint)
     return map_tried(endpoint);
 }
 
-/* Maps what was kept: if its frontend is not there any more, what that wrote is. */
+/*
+ * Maps the rings that were kept. If the frontend has gone, joins without a port, to read what it
+ * wrote.
+ */
 static int go_on_with_kept(struct endpoint *endpoint)
 {
     const struct rings_ops *ops = endpoint->rings->ops;
@@ -274,8 +276,8 @@ static int go_on_with_kept(struct endpoint *endpoint)
 }
 
 /*
- * Begins, and maps what an earlier process had mapped. The error that it may have left is about its
- * end.
+ * Begins, and maps what an earlier process had mapped. The previous error stays until Connected,
+ * since it concerns the connection that goes on.
  */
 static int act_reattach(struct endpoint *endpoint)
 {
@@ -287,7 +289,7 @@ static int act_reattach(struct endpoint *endpoint)
     return endpoint->view.kept ? go_on_with_kept(endpoint) : go_on(endpoint);
 }
 
-/* The peer's error is what this side wrote itself: "the backend reported: out of memory". */
+/* Whether the peer's error only repeats ours: "the backend reported: out of memory". */
 static bool is_echo(const struct endpoint *endpoint, const char *error)
 {
     const char *said = strstr(error, " reported: ");
@@ -296,7 +298,7 @@ static bool is_echo(const struct endpoint *endpoint, const char *error)
            strcmp(said + strlen(" reported: "), endpoint->reason) == 0;
 }
 
-/* The peer is over without having said so: why? */
+/* The peer ended without closing cleanly: find a reason. */
 static void explain_loss(struct endpoint *endpoint)
 {
     const struct machine_view *view = &endpoint->view;
@@ -327,8 +329,8 @@ void endpoint_stir(struct endpoint *endpoint)
 }
 
 /*
- * In order: it is at its end, or being unplugged, and has not written why it could not go on. (A
- * state alone does not tell: a backend that was killed and started again is Closed too.)
+ * A peer ends cleanly if it is at its end or being unplugged, and has not written an error. (The
+ * state alone does not show this: a backend that was killed and restarted is Closed, too.)
  */
 static bool peer_ended_well(const struct endpoint *endpoint)
 {
@@ -345,7 +347,7 @@ static int act_drain(struct endpoint *endpoint)
 
     view->draining = true;
     if (!endpoint->connected && !(endpoint->resumed && view->online))
-        view->drained = true; /* nothing was ever read, and nobody will */
+        view->drained = true; /* nothing was ever read, and nobody will read it */
     endpoint->ended_well = peer_ended_well(endpoint);
     if (!endpoint->ended_well)
         explain_loss(endpoint);
@@ -385,8 +387,8 @@ static int act_release(struct endpoint *endpoint)
 }
 
 /*
- * Rings are held now: the owner plugs its connection in. An earlier process at Closing had no more
- * to send.
+ * The rings are held from here on, so the owner plugs in its connection. An earlier process that
+ * reached Closing had no more to send.
  */
 static void now_held(struct endpoint *endpoint, bool resumed)
 {

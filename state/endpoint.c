@@ -10,8 +10,8 @@
 #include "state/lock.h"
 
 /*
- * A peer that rewrites its state in a loop gets this many answers at a time, then its turn is over
- * until the owner looks again.
+ * A peer that keeps rewriting its state gets this many answers in one go; the rest must wait until
+ * the owner looks again.
  */
 #define STEPS_MAX (2 * MACHINE_STEPS_MAX)
 
@@ -20,18 +20,18 @@ static const char *backend_dir(const struct endpoint *endpoint)
     return endpoint->role == MACHINE_BACKEND ? endpoint->own_dir : endpoint->peer_dir;
 }
 
-/* For the frontend it is the backend's business. */
+/* A frontend cannot decide this: only the backend offers. */
 static bool can_offer(const struct endpoint *endpoint)
 {
     return endpoint->role == MACHINE_FRONTEND || endpoint->ops->reattaches;
 }
 
-/* ---- what is known ---- */
+/* ---- refreshing the view ---- */
 
 /*
- * What cannot be read now (xenstored is busy or gone) stays as it was; nonsense counts as given.
- * Where a directory above is nobody's business, xenstored does not say that there is nothing, but
- * that we may not look.
+ * What cannot be read now (xenstored is busy or gone) stays unchanged; an invalid state counts as
+ * nonsense. If nobody may read the parent directory, xenstored answers EACCES even for a missing
+ * node.
  */
 static void see_state(struct endpoint *endpoint, const char *dir, enum xenbus_state nonsense,
                       enum xenbus_state *state)
@@ -52,21 +52,21 @@ static void see_states(struct endpoint *endpoint)
     struct machine_view *view = &endpoint->view;
     uint32_t online = 0;
     /*
-     * First: where a backend's directory goes in between, its state goes too, and no unplug is
-     * seen.
+     * Read before the states: if the directory is removed in between, the state goes with it, and
+     * we see a removal rather than an unplug.
      */
     int rc = store_read_number(endpoint->store, backend_dir(endpoint), "online", 1, &online);
 
     if (rc == 0 || rc == -ENOENT || rc == -EACCES || rc == -EINVAL || rc == -ERANGE)
         view->online = online && !endpoint->ending;
-    /* Our own node with nonsense in it is one to be written anew; a peer's is as good as none. */
+    /* An invalid own state is rewritten; an invalid peer state counts as missing. */
     see_state(endpoint, endpoint->own_dir, XenbusStateClosed, &view->own);
     see_state(endpoint, endpoint->peer_dir, XenbusStateUnknown, &view->peer);
 }
 
 /*
- * Whether the peer holds the rings no more, by its state. Its live byte says so too if its process
- * died, but not if its domain was destroyed.
+ * Whether the peer has released the rings, by its state. Its live byte shows that, too, if its
+ * process died, but not if its domain was destroyed.
  */
 static bool peer_let_go(const struct machine_view *view)
 {
@@ -75,8 +75,8 @@ static bool peer_let_go(const struct machine_view *view)
 }
 
 /*
- * Whether the backend has offered that another process of it goes on if one dies. What cannot be
- * read now stays as it was.
+ * Whether the backend offers that another process takes over if one dies. What cannot be read now
+ * stays unchanged.
  */
 static void see_offer(struct endpoint *endpoint)
 {
@@ -100,10 +100,13 @@ static void refresh(struct endpoint *endpoint)
     struct machine_view *view = &endpoint->view;
     enum xenbus_state own = view->own;
 
-    /* Before the states: who leaves in order says so in xenstore first, and must not look dead. */
+    /*
+     * Before the states: a peer that leaves cleanly writes xenstore first, and must not be mistaken
+     * for a crash.
+     */
     view->lost = peer_process_gone(endpoint);
     see_states(endpoint);
-    /* Initialising is what the toolstack alone writes there: it plugged a new device. */
+    /* Only the toolstack writes Initialising there: it has plugged a new device. */
     endpoint->replaced |= endpoint->ops->discards && own > XenbusStateInitialising &&
                           view->own == XenbusStateInitialising;
     if (view->held || !view->begun)
@@ -111,7 +114,7 @@ static void refresh(struct endpoint *endpoint)
     view->kept = !view->begun && endpoint->ops->kept &&
                  endpoint->ops->kept(endpoint->arg, &endpoint->kept);
     if (!view->held && view->own == XenbusStateClosed)
-        view->failed = false; /* that life is over; the next may do better */
+        view->failed = false; /* that connection is over; the next may succeed */
 }
 
 /* ---- the loop ---- */
@@ -135,8 +138,8 @@ static void now_connected(struct endpoint *endpoint)
 }
 
 /*
- * An earlier process had come to Closing, or the toolstack wants us there: there is no Connected to
- * come to any more, but still what the peer sent.
+ * An earlier process had reached Closing, or the toolstack wants us there. Connected will not be
+ * reached any more, but what the peer sent is still to be delivered.
  */
 static void resume(struct endpoint *endpoint)
 {
@@ -148,8 +151,8 @@ static void resume(struct endpoint *endpoint)
 }
 
 /*
- * The frontend's state and life are looked at in the transaction: Connected may not be said of the
- * rings that a next program of it has granted meanwhile. (tests/model/explore.c found that it would be.)
+ * Checks the frontend in the same transaction, because a restarted one may have granted new rings
+ * meanwhile, and Connected must not apply to those. (Found by tests/model/explore.c.)
  */
 static int fill_connected(struct store *store, void *arg)
 {
@@ -165,7 +168,7 @@ static int fill_connected(struct store *store, void *arg)
     return store_write_number(store, endpoint->own_dir, "state", XenbusStateConnected);
 }
 
-/* A next program of the frontend is on its way to rings of its own, or has granted them. */
+/* Whether a restarted frontend is about to grant new rings, or has done so. */
 static bool frontend_started_over(struct store *store, const struct endpoint *endpoint)
 {
     enum xenbus_state state;
@@ -180,7 +183,10 @@ static bool frontend_started_over(struct store *store, const struct endpoint *en
            now.keys.port != endpoint->tried.keys.port;
 }
 
-/* Closed is an answer to who granted what was tried, and may not be taken for one by the next. */
+/*
+ * Closed answers the frontend that granted the rings just tried. A restarted one must not take it
+ * as an answer to its own.
+ */
 static int fill_refusal(struct store *store, void *arg)
 {
     struct endpoint *endpoint = arg;
@@ -192,7 +198,7 @@ static int fill_refusal(struct store *store, void *arg)
     return store_write_number(store, endpoint->own_dir, "state", XenbusStateClosed);
 }
 
-/* Closed is said because of what the frontend did; not because of an unplug, say. */
+/* Whether Closed is written because of what the frontend did, rather than because of an unplug. */
 static bool is_answer(const struct endpoint *endpoint)
 {
     const struct machine_view *view = &endpoint->view;
@@ -211,14 +217,14 @@ static int write_state(struct endpoint *endpoint, enum xenbus_state next)
     return store_write_state(endpoint->store, endpoint->own_dir, next);
 }
 
-/* What went wrong was the last program's. */
+/* The failure concerned the previous frontend. */
 static void offer_again(struct endpoint *endpoint)
 {
     endpoint->view.failed = false;
     endpoint_forget_reason(endpoint);
 }
 
-/* Returns false if that was not possible: trying again at once would not be either. */
+/* Returns false if writing failed, since trying again at once would fail, too. */
 static bool publish(struct endpoint *endpoint, enum xenbus_state next)
 {
     int rc;
@@ -229,7 +235,7 @@ static bool publish(struct endpoint *endpoint, enum xenbus_state next)
     if (rc == -ESTALE)
         offer_again(endpoint);
     if (rc == -ESTALE || rc == -ENOENT)
-        return true; /* removed, or its frontend died or began: the next look sees it */
+        return true; /* removed, or its frontend died or restarted: the next look sees that */
     if (rc < 0) {
         endpoint_explain(endpoint, rc, "cannot write the state %s: %s", xenbus_state_name(next),
                          error_text(rc));
@@ -265,7 +271,7 @@ static bool take_step(struct endpoint *endpoint)
     return true;
 }
 
-/* Who sleeps with the rings in hand is not woken by the peer any more. */
+/* The peer no longer signals, so an owner that sleeps on the rings must be woken. */
 static void pass_on_loss(struct endpoint *endpoint)
 {
     if (endpoint->gone || !endpoint->connected || !peer_let_go(&endpoint->view))
@@ -312,15 +318,15 @@ static void endpoint_run(struct endpoint *endpoint)
 }
 
 /*
- * While what is left is delivered, it makes no difference whether the peer's process is there: one
- * that flips its live byte could otherwise have us ask xenstored without end.
+ * While the rest is delivered, the peer's process does not matter. Otherwise a peer that flips its
+ * live byte could make us ask xenstored endlessly.
  */
 static bool minds_loss(const struct endpoint *endpoint)
 {
     return !endpoint->view.draining || endpoint->view.drained;
 }
 
-/* The peer signalled: rings->fired. */
+/* rings->fired: the peer signalled. */
 static void heed_signal(void *arg)
 {
     struct endpoint *endpoint = arg;
@@ -330,9 +336,9 @@ static void heed_signal(void *arg)
     endpoint_stir(endpoint);
 }
 
-/* ---- coming and going ---- */
+/* ---- opening and closing ---- */
 
-/* A backend whose toolstack declared none goes by what a configuration that names none means. */
+/* A backend without declared sizes uses the default, as a config without them means. */
 static int read_ring(const struct endpoint *endpoint, const char *key, uint32_t *size)
 {
     int rc = store_read_number(endpoint->store, endpoint->own_dir, key, RING_SIZE_MAX, size);
@@ -380,7 +386,10 @@ static int read_device(struct endpoint *endpoint)
     return rc == -EOVERFLOW || rc == -ERANGE ? -EINVAL : rc;
 }
 
-/* The lock goes by domain and devid, since a directory can be written in two ways. */
+/*
+ * Locks by domain and devid, because a directory can be written in two ways (absolute and
+ * relative).
+ */
 static int take_side_lock(struct endpoint *endpoint)
 {
     const char *slash = strrchr(endpoint->own_dir, '/');
@@ -430,7 +439,7 @@ void endpoint_close(struct endpoint *endpoint)
     if (!endpoint)
         return;
     endpoint_set_leaving(endpoint);
-    if (endpoint->view.held) /* xenstore did not answer: they go all the same */
+    if (endpoint->view.held) /* xenstore did not answer: release them all the same */
         endpoint_act(endpoint, MACHINE_RELEASE);
     lock_side_release(endpoint->lock);
     free(endpoint);
@@ -438,7 +447,7 @@ void endpoint_close(struct endpoint *endpoint)
 
 void endpoint_discard(struct endpoint *endpoint)
 {
-    endpoint->replaced = true; /* whatever the owner says now, nothing is looked at or written */
+    endpoint->replaced = true; /* whatever the owner calls now, nothing is read or written */
     if (endpoint->view.held)
         endpoint_release_rings(endpoint);
     lock_side_release(endpoint->lock);

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Words for what failed, in messages.
- */
+/* Error texts for messages. */
 #ifndef STATE_ERROR_H
 #define STATE_ERROR_H
 
 /*
- * What a negative errno says, and what to do about it: as strerror(), but for those that xenstore
- * (state/store.h), a lock (state/lock.h) or Xen's devices (vchan/xen.h) give with a meaning of
- * their own. Valid until the next call.
+ * The text of a negative errno, and what to do about it. Like strerror(), except for errnos to
+ * which xenstore (state/store.h), locks (state/lock.h) or Xen's devices (vchan/xen.h) give another
+ * meaning. Valid until the next call.
  */
 const char *error_text(int rc);
 

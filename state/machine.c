@@ -13,15 +13,15 @@ static struct machine_step nothing(const struct machine_view *view)
     return step(MACHINE_WAIT, view->own);
 }
 
-/* Closed is written once; who is there already has nothing more to say. */
+/* Writes Closed once; nothing else is to be done there. */
 static struct machine_step stay_closed(const struct machine_view *view)
 {
     return view->own == XenbusStateClosed ? nothing(view) : step(MACHINE_MOVE, XenbusStateClosed);
 }
 
 /*
- * Before any ring is held. The frontend is the one that starts over: it goes to Initialising
- * whatever an earlier process left there, and grants when the backend waits.
+ * No rings are held. The frontend starts over: it goes to Initialising whatever an earlier process
+ * left, and grants when the backend is at InitWait.
  */
 static struct machine_step frontend_idle(const struct machine_view *view)
 {
@@ -34,9 +34,7 @@ static struct machine_step frontend_idle(const struct machine_view *view)
     return nothing(view);
 }
 
-/*
- * Where the backend belongs while no rings are granted: it offers, unless the frontend is Closed.
- */
+/* The backend's state while no rings are granted: InitWait, unless the frontend is Closed. */
 static enum xenbus_state backend_rest(const struct machine_view *view)
 {
     bool fresh = view->own == XenbusStateInitialising || view->own == XenbusStateInitWait;
@@ -47,8 +45,8 @@ static enum xenbus_state backend_rest(const struct machine_view *view)
 }
 
 /*
- * An earlier process died with the rings in use, and the frontend waits for one that goes on; or
- * what it wrote is still there, though it has gone.
+ * An earlier process died with the rings in use, and the frontend waits for a successor; or the
+ * frontend has gone, but what it wrote is still there.
  */
 static bool can_reattach(const struct machine_view *view)
 {
@@ -60,7 +58,7 @@ static bool can_reattach(const struct machine_view *view)
     return view->reattach && !view->begun && used && (awaited || view->kept);
 }
 
-/* What has ended stays so; anything else is busy until the connection is open. */
+/* A state at the end stays; any other becomes Reconfiguring until the connection is open. */
 static struct machine_step reattach(const struct machine_view *view)
 {
     if (view->own == XenbusStateConnected)
@@ -69,9 +67,9 @@ static struct machine_step reattach(const struct machine_view *view)
 }
 
 /*
- * The backend offers when the frontend is at its beginning, and maps when the frontend has granted.
- * A state above InitWait that this process did not reach is left over from one that died: if it
- * cannot be gone on with, Closed tells the frontend, which starts over.
+ * The backend offers when the frontend begins, and maps when the frontend has granted. A state
+ * above InitWait that this process did not write is left from one that died. If that connection
+ * cannot be resumed, Closed tells the frontend, which starts over.
  */
 static struct machine_step backend_idle(const struct machine_view *view)
 {
@@ -89,13 +87,13 @@ static struct machine_step backend_idle(const struct machine_view *view)
 static struct machine_step idle(enum machine_role role, const struct machine_view *view)
 {
     if (view->own == XenbusStateUnknown)
-        return nothing(view); /* not written to when taken away: that would remake it */
+        return nothing(view); /* removed: a write would recreate the node */
     if (view->leaving || view->failed || !view->online)
         return stay_closed(view);
     return role == MACHINE_FRONTEND ? frontend_idle(view) : backend_idle(view);
 }
 
-/* Whether the peer's state says that it can have our rings open. */
+/* Whether the peer may have our rings open, by its state. */
 static bool peer_has_ring(enum machine_role role, const struct machine_view *view)
 {
     switch (view->peer) {
@@ -106,7 +104,7 @@ static bool peer_has_ring(enum machine_role role, const struct machine_view *vie
         return true;
     case XenbusStateInitialised: /* it waits for us to be Connected, or has not seen it yet */
         return role == MACHINE_BACKEND;
-    case XenbusStateInitialising: /* it has not begun, or not yet come to our grant */
+    case XenbusStateInitialising: /* it has not begun, or has not seen our grant yet */
     case XenbusStateInitWait:
         return role == MACHINE_FRONTEND && view->own == XenbusStateInitialised;
     default:
@@ -114,7 +112,7 @@ static bool peer_has_ring(enum machine_role role, const struct machine_view *vie
     }
 }
 
-/* An end in order passes Closing, so that the peer can tell it from a crash. */
+/* A clean end passes Closing, so that the peer can tell it from a crash. */
 static struct machine_step release(const struct machine_view *view)
 {
     if (view->own == XenbusStateConnected || view->own == XenbusStateReconfiguring)
@@ -136,14 +134,14 @@ static struct machine_step connecting(enum machine_role role, const struct machi
 }
 
 /*
- * Bytes flow, in one direction at least. The peer's are delivered to the last one, whatever became
- * of it, before the rings go.
+ * Bytes flow in at least one direction. All bytes of the peer are delivered, whatever happens to
+ * it, before the rings are released.
  */
 static struct machine_step connected(const struct machine_view *view, bool peer_here)
 {
     bool peer_ended = !peer_here || view->peer == XenbusStateClosing || !view->online;
     /*
-     * A backend that died at the end may not have read all: another one has to map what there is.
+     * A backend that died at the end may not have read everything: its successor must map the rest.
      */
     bool we_ended = view->own == XenbusStateClosing && view->finished && !view->lost;
 
@@ -157,8 +155,8 @@ static struct machine_step connected(const struct machine_view *view, bool peer_
 }
 
 /*
- * A frontend that was offered reattach goes by the backend's state alone: where the process died,
- * another one will go on.
+ * A frontend that was offered feature-reattach goes by the backend's state alone: if the process
+ * died, a successor will come.
  */
 static bool peer_is_here(enum machine_role role, const struct machine_view *view)
 {
@@ -174,7 +172,7 @@ static struct machine_step held(enum machine_role role, const struct machine_vie
     if (view->leaving || view->failed)
         return release(view);
     switch (view->own) {
-    case XenbusStateReconfiguring: /* as Connected, but bytes wait for the connection */
+    case XenbusStateReconfiguring: /* like Connected, but bytes wait for the connection */
         return view->ready ? step(MACHINE_MOVE, XenbusStateConnected) : nothing(view);
     case XenbusStateInitWait:
     case XenbusStateInitialised:
@@ -183,7 +181,7 @@ static struct machine_step held(enum machine_role role, const struct machine_vie
     case XenbusStateClosing:
         return connected(view, peer_here);
     default:
-        return connected(view, false); /* the device is gone, or a strange hand moved our state */
+        return connected(view, false); /* the device is gone, or something else wrote our state */
     }
 }
 

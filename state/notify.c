@@ -25,7 +25,7 @@ uint64_t notify_watchdog(void)
     return *end == '\0' ? value : 0;
 }
 
-/* Where the manager listens, or a length of 0. */
+/* The manager's socket address; returns a length of 0 if there is none. */
 static socklen_t manager_address(struct sockaddr_un *address)
 {
     const char *path = getenv("NOTIFY_SOCKET");

@@ -6,19 +6,20 @@
 #include <stdint.h>
 
 /*
- * Tells the service manager that started us, if it asked for that (sd_notify(3), "Standalone
- * Implementations"): "READY=1", "STOPPING=1".
+ * Sends a state such as "READY=1" or "STOPPING=1" to the service manager that started us, if it
+ * asked for that (sd_notify(3), "Standalone Implementations").
  */
 void notify_manager(const char *state);
 
-/* Whether there is one to tell. */
+/* Whether a manager asked for notifications. */
 bool notify_is_wanted(void);
 
-/* Within how many microseconds it wants to hear WATCHDOG=1 again, or 0: it does not. */
+/* The interval in microseconds within which the manager expects WATCHDOG=1, or 0 if it does not. */
 uint64_t notify_watchdog(void);
 
 /*
- * The same with a descriptor, which the manager gets a duplicate of ("FDSTORE=1…"); -1: with none.
+ * The same with a descriptor, of which the manager gets a duplicate ("FDSTORE=1…"); -1: without
+ * one.
  */
 void notify_manager_with(const char *state, int fd);
 

@@ -8,7 +8,7 @@
 
 #include "state/store.h"
 
-/* Up to three digits after the point, as thousandths. */
+/* Parses up to three digits after the point, as thousandths. */
 static int parse_thousandths(const char *text, uint32_t *value)
 {
     size_t digits = strlen(text);

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Times as command lines give them, and as messages tell them.
- */
+/* Durations, as command lines give them and messages show them. */
 #ifndef STATE_SECONDS_H
 #define STATE_SECONDS_H
 
-/* What parse_seconds() takes, for messages: "--timeout "x": expected " SECONDS_WANTED. */
+/* What parse_seconds() accepts, for messages: "--timeout "x": expected " SECONDS_WANTED. */
 #define SECONDS_WANTED "a number of seconds, such as 10 or 0.5, or inf"
 
 /*
- * "10", "0.5", "inf" to milliseconds, -1 for inf: up to three digits after the point, at most
- * 2147482 seconds. 0, or -EINVAL, which leaves *ms alone.
+ * Parses "10", "0.5" or "inf" into milliseconds; inf is -1. Accepts up to three digits after the
+ * point and at most 2147482 seconds. Returns 0, or -EINVAL, which leaves *ms unchanged.
  */
 int parse_seconds(const char *text, int *ms);
 

@@ -19,7 +19,7 @@ int size_parse(const char *text, uint64_t most, uint64_t *bytes)
 
     if (!isdigit((unsigned char)text[0]))
         return -EINVAL;
-    value = strtoull(text, &end, 10); /* what is too large for it is as large as can be */
+    value = strtoull(text, &end, 10); /* a number too large for it becomes the largest */
     if (*end != '\0') {
         unit = strchr(units, toupper((unsigned char)*end));
         if (!unit || end[1] != '\0')

@@ -9,12 +9,12 @@
 #define SIZE_TEXT_MAX 24
 
 /*
- * Parses digits, followed by nothing or by one of K, M, G (or k, m, g). Returns 0; -EINVAL if the text
- * is not a size, or is 0; -ERANGE if it is larger than most. *bytes is set on success only.
+ * Parses digits, optionally followed by K, M or G (or k, m, g). Returns 0; -EINVAL if the text is
+ * not a size, or is 0; -ERANGE if it exceeds most. Sets *bytes on success only.
  */
 int size_parse(const char *text, uint64_t most, uint64_t *bytes);
 
-/* As few letters as say exactly the same. */
+/* Formats a size with as few characters as express it exactly. */
 void size_format(uint64_t bytes, char text[SIZE_TEXT_MAX]);
 
 #endif

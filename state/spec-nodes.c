@@ -7,7 +7,9 @@
 #include "state/spec.h"
 #include "state/store.h"
 
-/* Nodes have sizes in bytes, which any side can read; all else is as a person writes it. */
+/*
+ * Sizes are in bytes in nodes, which every implementation can read; the rest is as people write it.
+ */
 static int write_field(struct store *store, const char *dir, const struct spec *spec,
                        enum spec_key key)
 {
@@ -49,7 +51,7 @@ static void node_of(enum spec_key key, char node[32])
              spec_fields[key].key);
 }
 
-/* What it says is checked as if it were written now, but a kind need not be known. */
+/* Checks the value like a new one, except that the kind may be unknown. */
 static int take_node(struct spec_build *build, enum spec_key key, const char *value)
 {
     if (key != SPEC_CONNECTION)
@@ -71,7 +73,7 @@ static int read_field(struct store *store, const char *dir, struct spec_build *b
     rc = store_read_text(store, dir, node, value, sizeof(value));
     if (rc == -ENOENT && key != SPEC_CONNECTION)
         return 0;
-    build->why = secret; /* it names the value */
+    build->why = secret; /* why would contain the value */
     if (rc == 0 && (value[0] != '\0' || key == SPEC_CONNECTION))
         rc = take_node(build, key, value);
     build->why = why;
@@ -98,7 +100,7 @@ int spec_read_connection(struct store *store, const char *dir, struct spec *spec
     int rc = read_place(store, dir, &build, SPEC_AT_BACKEND);
 
     if (rc < 0 || spec_is_app(spec))
-        return rc; /* an application's other nodes are not ours to judge */
+        return rc; /* an application's other nodes are not checked */
     return read_place(store, dir, &build, SPEC_AT_PRIVATE);
 }
 
@@ -112,6 +114,6 @@ int spec_read(struct store *store, const char *dir, struct spec *spec, char why[
     if (rc == 0 || rc == -ENOENT)
         rc = read_place(store, dir, &build, SPEC_AT_PRIVATE);
     if (rc == -EOVERFLOW)
-        return -EINVAL; /* too long to be any channel's */
+        return -EINVAL; /* too long for any channel */
     return rc == 0 ? spec_end(&build) : rc;
 }

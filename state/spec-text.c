@@ -9,14 +9,14 @@
 #include "state/spec.h"
 
 /*
- * What the entry of a command may have besides, and so may have been meant for the channel: not name
- * and connection, which are there already.
+ * Keys that a command's entry may have before command=, and so may have been meant for the channel.
+ * Without name and connection, which are there already.
  */
 #define BESIDE_COMMAND                                                                             \
     (SPEC_BIT(BACKEND) | SPEC_BIT(UUID) | SPEC_BIT(DEVID) | SPEC_BIT(READ_RING) |                  \
      SPEC_BIT(WRITE_RING) | SPEC_BIT(RECONNECT) | SPEC_BIT(USER) | 1u << SPEC_KEYS)
 
-/* Removes blanks at both ends. */
+/* Removes spaces at both ends. */
 static char *trim(char *text)
 {
     char *end = text + strlen(text);
@@ -56,7 +56,7 @@ static int take_pair(struct spec_build *build, char **cursor)
     return spec_take(build, text, trim(value));
 }
 
-/* The key that "KEY=" at the beginning of the text is for; NULL: of none of the mask. */
+/* The key in mask whose "KEY=" begins the text, or NULL. */
 static const char *key_at(const char *text, uint32_t mask)
 {
     for (unsigned int i = 0; i <= SPEC_KEYS; i++) {
@@ -72,7 +72,7 @@ static const char *key_at(const char *text, uint32_t mask)
 
 /*
  * The first key in a command that looks like one of the channel's: any "KEY=" after a comma and
- * blanks, or one of the mask directly after a comma. NULL: there is none.
+ * spaces, or one in mask directly after a comma. NULL if there is none.
  */
 static const char *find_swallowed(const char *command, uint32_t mask)
 {
@@ -86,7 +86,7 @@ static const char *find_swallowed(const char *command, uint32_t mask)
     return NULL;
 }
 
-/* What is missing, or does not fit, may stand where it is part of a command. */
+/* A missing or unfit key may have been swallowed by the command. */
 static int hint_swallowed(const struct spec_build *build)
 {
     const char *key = find_swallowed(build->spec->command, UINT32_MAX);
@@ -99,7 +99,7 @@ static int hint_swallowed(const struct spec_build *build)
     return -EINVAL;
 }
 
-/* Nothing tells what was meant, unless we wrote it. */
+/* The text is ambiguous, unless we formatted it ourselves. */
 static int check_command(const struct spec_build *build)
 {
     const char *key = find_swallowed(build->spec->command, BESIDE_COMMAND);
@@ -144,7 +144,7 @@ int spec_parse(const char *text, enum spec_source source, struct spec *spec, cha
 
 /* ---- formatting ---- */
 
-/* The rings are said in one key where they are alike. */
+/* Rings of the same size are written as one key. */
 static void put_rings(FILE *to, const struct spec *spec, const struct spec *usual)
 {
     char read[SPEC_VALUE_MAX], write[SPEC_VALUE_MAX];

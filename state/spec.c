@@ -11,12 +11,12 @@
 #include "state/size.h"
 #include "state/store.h"
 
-/* Stands for both rings, and is in no struct. */
+/* Stands for both rings; not a member of struct spec. */
 #define RING     SPEC_KEYS
 #define RING_BIT (1u << RING)
 #define RING_KEY "ring"
 
-/* Checks a value and takes it into the channel. 0, or -EINVAL with why. */
+/* Checks a value and stores it in the channel. Returns 0, or -EINVAL with why set. */
 typedef int taker(const struct spec_build *build, enum spec_key key, const char *value);
 
 static taker spec_check_name, spec_check_text, spec_check_uuid, spec_check_devid, spec_check_size,
@@ -58,7 +58,7 @@ static const struct kind {
 
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
 
-/* All that depends on the kind. */
+/* All keys that depend on the kind. */
 #define KIND_KEYS                                                                                  \
     (SPEC_FILE_KEYS | SPEC_BIT(PATH) | SPEC_BIT(ADDRESS) | SPEC_BIT(COMMAND) | SPEC_BIT(USER))
 
@@ -75,7 +75,7 @@ static void *member_of(const struct spec *spec, enum spec_key key)
     return (char *)spec + details[key].offset;
 }
 
-/* ---- what to say ---- */
+/* ---- errors ---- */
 
 int spec_refuse(const struct spec_build *build, const char *format, ...)
 {
@@ -92,7 +92,7 @@ const char *spec_key_name(unsigned int key)
     return key == RING ? RING_KEY : spec_fields[key].key;
 }
 
-/* "a, b, c": the names of all kinds that take a key, or of all. */
+/* Lists the kinds that take a key, or all kinds, as "a, b, c". */
 static void list_kinds(uint32_t bit, char *text, size_t size)
 {
     size_t length = 0;
@@ -144,7 +144,7 @@ static int spec_check_name(const struct spec_build *build, enum spec_key key, co
     return spec_check_text(build, key, value);
 }
 
-/* The path is the backend's, whose working directory nobody knows. */
+/* A path is opened by the backend, whose working directory is not known here. */
 static int spec_check_path(const struct spec_build *build, enum spec_key key, const char *value)
 {
     if (value[0] != '/')
@@ -154,7 +154,7 @@ static int spec_check_path(const struct spec_build *build, enum spec_key key, co
     return spec_check_text(build, key, value);
 }
 
-/* In lower case, as it is compared. */
+/* Stores it in lower case, for comparisons. */
 static int spec_check_uuid(const struct spec_build *build, enum spec_key key, const char *value)
 {
     char *uuid = member_of(build->spec, key);
@@ -241,7 +241,7 @@ static int spec_check_kind(const struct spec_build *build, enum spec_key key, co
     return rc < 0 || kind_find(value) ? rc : refuse_kind(build);
 }
 
-/* A user or a group of the backend's, which is looked up there. */
+/* A user or group of the backend's domain, which looks it up. */
 static int spec_check_account(const struct spec_build *build, enum spec_key key, const char *value)
 {
     size_t length = strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
@@ -303,7 +303,7 @@ struct spec_build spec_begin(struct spec *spec, enum spec_source source, char wh
     return (struct spec_build){.spec = spec, .source = source, .why = why};
 }
 
-/* SPEC_KEYS + 1: there is none of that name. */
+/* Returns SPEC_KEYS + 1 if there is none of that name. */
 static unsigned int key_find(const char *name)
 {
     unsigned int key = 0;
@@ -321,7 +321,7 @@ static bool has_control(const char *text)
     return false;
 }
 
-/* What is taken can also be written as text, by which it is stored. */
+/* Every accepted value must also be writable as text, the form in which it is stored. */
 static int check_writable(const struct spec_build *build, unsigned int key, const char *value)
 {
     size_t length = strlen(value);
@@ -360,7 +360,7 @@ int spec_take(struct spec_build *build, const char *name, const char *value)
     return key == RING ? take_ring(build, value) : details[key].take(build, key, value);
 }
 
-/* Says what is missing, and what to write where that is not obvious. */
+/* Reports what is missing, and what to write where that is not obvious. */
 static int refuse_without(const struct spec_build *build, enum spec_key key,
                           const struct kind *kind)
 {
@@ -372,7 +372,7 @@ static int refuse_without(const struct spec_build *build, enum spec_key key,
                        : "");
 }
 
-/* The keys that make sense only with some kinds. */
+/* Checks the keys that only some kinds take. */
 static int check_kind(const struct spec_build *build, const struct kind *kind)
 {
     uint32_t spared = build->source == SPEC_STORED ? SPEC_BIT(USER) : 0;
@@ -435,7 +435,7 @@ int spec_end(struct spec_build *build)
     return round_rings(spec);
 }
 
-/* ---- what one says ---- */
+/* ---- reading fields ---- */
 
 static void format_flag(const struct spec *spec, enum spec_key key, char text[SPEC_VALUE_MAX])
 {

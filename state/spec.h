@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What a channel is: one struct, one table of its fields. Parsing an entry, formatting one, writing
- * the nodes, reading them back, comparing and showing all go by the table: a new key is one row of
+ * the nodes, reading them back, comparing and showing all use the table. A new key is one row of
  * SPEC_FIELDS, a new kind of connection one row of SPEC_KINDS (and its file in service/kinds/). The
  * keys are described in man/xl-vchan.cfg.5.scd, the nodes in doc/protocol.md, "Nodes".
  */
@@ -16,7 +16,7 @@
 
 struct store;
 
-/* As a devid: the toolstack picks the first that is free. */
+/* A devid that means: the toolstack picks the first free one. */
 #define SPEC_DEVID_ANY UINT32_MAX
 
 /* The longest texts, without their NUL. A path must fit a Unix socket's address. */
@@ -33,13 +33,14 @@ struct store;
 #define SPEC_VALUE_MAX (SPEC_COMMAND_MAX + 1)
 
 /*
- * The fields, in the order of the text form; command is last, since it takes all that follows it.
+ * The fields, in the order of the text form. command comes last, because it takes all that follows.
  *
- * FIELD(ID, member, key, type, longest text, where its node is, whose it is to say, check, word)
+ * FIELD(ID, member, key, type, longest text, where its node is, who may set it, check, word)
  *
- * Types: TEXT (empty: not given), NUMBER, SIZE (bytes), FLAG. Where: SHARED (F, B and T), BACKEND (B
- * and T), PRIVATE (below private/ in B and T), NOWHERE (it is in the device's path). Whose: a GUEST
- * may say it of its own side, or only the TOOLSTACK may. The check is spec_check_<check>() in spec.c.
+ * Types: TEXT (empty: not given), NUMBER, SIZE (bytes), FLAG. Where: SHARED (F, B and T), BACKEND
+ * (B and T), PRIVATE (below private/ in B and T), NOWHERE (it is in the device's path). Who: GUEST
+ * (a guest, for its own side, and the toolstack) or TOOLSTACK only. The check is
+ * spec_check_<check>() in spec.c.
  */
 #define SPEC_FIELDS(FIELD)                                                                         \
     FIELD(NAME, name, "name", TEXT, DEVICE_NAME_MAX, SHARED, GUEST, name, "NAME")                  \
@@ -67,7 +68,7 @@ struct store;
 /*
  * The kinds of connection. The first is the default: an application opens the channel itself.
  *
- * KIND(name, keys that it cannot do without, keys that it takes besides, reconnect by default)
+ * KIND(name, required keys, optional keys, default of reconnect)
  */
 #define SPEC_KINDS(KIND)                                                                           \
     KIND(app, 0, 0, false)                                                                         \
@@ -92,8 +93,9 @@ enum spec_place { SPEC_AT_NOWHERE, SPEC_AT_SHARED, SPEC_AT_BACKEND, SPEC_AT_PRIV
 #define SPEC_MEMBER(ID, member, key, type, most, ...) SPEC_MEMBER_##type(member, most)
 
 /*
- * A channel. backend is a domain's name or id; backend_uuid goes first; if both are empty, it is the
- * toolstack's domain. The rings are seen from the frontend, and rounded up to what the wire takes.
+ * A channel. backend is a domain's name or id; backend_uuid takes precedence; if both are empty, it
+ * is the toolstack's domain. Ring sizes are as the frontend sees them, rounded up to what the wire
+ * allows.
  */
 struct spec {
     SPEC_FIELDS(SPEC_MEMBER)
@@ -104,51 +106,54 @@ struct spec_field {
     const char *key;
     enum spec_type type;
     enum spec_place place;
-    bool toolstack; /* not a guest's to say */
+    bool toolstack; /* a guest may not set it */
 };
 
 extern const struct spec_field spec_fields[SPEC_KEYS];
 
-/* The name of a key; of SPEC_KEYS: "ring", which stands for both rings and is in no struct. */
+/* The name of a key. SPEC_KEYS gives "ring", which stands for both rings and is in no struct. */
 const char *spec_key_name(unsigned int key);
 
 /*
- * The value of a field as a person writes it: 64K, 0660, 1. Returns false, and an empty text, where
- * it was not given or means nothing for the channel's kind.
+ * Formats a field as people write it: 64K, 0660, 1. Returns false with an empty text if it was not
+ * given or does not apply to the channel's kind.
  */
 bool spec_value(const struct spec *spec, enum spec_key key, char text[SPEC_VALUE_MAX]);
 
-/* The value of a field that is a number or a size, in bytes. */
+/* The value of a NUMBER or SIZE field; sizes in bytes. */
 uint32_t spec_number(const struct spec *spec, enum spec_key key);
 
-/* A channel without a name of that kind of connection, everything else as by default. */
+/* A channel without a name, of that kind of connection, with all other fields at their defaults. */
 struct spec spec_usual(const char *connection);
 
-/* Whether two channels are alike in everything. */
+/* Whether two channels are equal in every field. */
 bool spec_equal(const struct spec *a, const struct spec *b);
 
-/* Whether an application opens the backend's side itself, so that no service takes it. */
+/* Whether an application plays the backend's side itself, so that the service leaves it alone. */
 bool spec_is_app(const struct spec *spec);
 
 /*
- * The key that the channel's kind cannot do without, and that says best what it is: path, address or
- * command. SPEC_KEYS: there is none, or the kind is not known here.
+ * The required key of the channel's kind that describes it best: path, address or command.
+ * SPEC_KEYS if there is none, or if the kind is unknown here.
  */
 enum spec_key spec_main_key(const struct spec *spec);
 
 /* ---- building one ---- */
 
-/* Room for the error line of spec_take(), spec_end() and spec_parse(), and its NUL; a longer one is cut. */
+/*
+ * Room for the error line of spec_take(), spec_end() and spec_parse(), and its NUL. A longer line
+ * is cut.
+ */
 #define SPEC_WHY_MAX 1024
 
-/* Who says it. */
+/* Where the values come from. */
 enum spec_source {
     SPEC_DECLARED, /* an administrator, now */
-    SPEC_STORED,   /* xenstore or a record: an older toolstack may have left out a command's user */
-    SPEC_GUEST,    /* a guest, of its own side: what is the toolstack's is refused */
+    SPEC_STORED,   /* xenstore or a record; an older toolstack may have left out a command's user */
+    SPEC_GUEST,    /* a guest, for its own side; the toolstack's keys are refused */
 };
 
-/* One being built. */
+/* A channel being built. */
 struct spec_build {
     struct spec *spec;
     enum spec_source source;
@@ -156,56 +161,61 @@ struct spec_build {
     char *why;      /* SPEC_WHY_MAX */
 };
 
-/* Begins one, with every field as by default. */
+/* Begins a channel with every field at its default. */
 struct spec_build spec_begin(struct spec *spec, enum spec_source source, char why[SPEC_WHY_MAX]);
 
-/* Takes one key. 0, or -EINVAL with one line in why that names the key and says what to write. */
+/*
+ * Sets one key. Returns 0, or -EINVAL with one line in why that names the key and says what to
+ * write.
+ */
 int spec_take(struct spec_build *build, const char *key, const char *value);
 
 /*
- * All is said: checks what has to fit together, fills in defaults, rounds the rings. As spec_take();
- * *spec is undefined after a failure.
+ * Ends the building: checks that the fields go together, fills in defaults, rounds the rings.
+ * Returns as spec_take(); *spec is undefined after a failure.
  */
 int spec_end(struct spec_build *build);
 
-/* Says why, in build->why, and gives what to return: -EINVAL. */
+/* Formats build->why, and returns -EINVAL. */
 int spec_refuse(const struct spec_build *build, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* ---- as text: "KEY=VALUE, KEY=VALUE, …" ---- */
 
 /*
- * Parses an entry of vchan= in an xl config file, or of attach. 0, or -EINVAL or -ENOMEM with one
- * line in why; *spec is then undefined.
+ * Parses an entry of vchan= in an xl config file, or of attach. Returns 0, or -EINVAL or -ENOMEM
+ * with one line in why; *spec is then undefined.
  */
 int spec_parse(const char *text, enum spec_source source, struct spec *spec,
                char why[SPEC_WHY_MAX]);
 
 /*
- * The text that spec_parse() makes the same channel of, with what is not as by default: it is parsed
- * and compared. 0, and the caller frees *text; -EINVAL: no text says it (a name with a comma, a
- * control character); or -ENOMEM.
+ * Formats the text from which spec_parse() makes the same channel, without defaults. The result is
+ * parsed and compared. Returns 0, and the caller frees *text; -EINVAL if no text expresses it (a
+ * name with a comma, a control character); or -ENOMEM.
  */
 int spec_format(const struct spec *spec, char **text);
 
 /* ---- as nodes in xenstore ---- */
 
-/* Writes the fields of one place into a directory: 0, or what store_write_text() returns. */
+/*
+ * Writes the fields of one place into a directory. Returns 0, or what store_write_text() returns.
+ */
 int spec_write(struct store *store, const char *dir, enum spec_place place,
                const struct spec *spec);
 
 /*
- * Reads what a channel is to be plugged into from a directory (B): connection and what is private. 0,
- * or a negative errno with one line in why, which names the node and nothing of its content: the
- * frontend may read it. A kind that is not known here is no error; of app nothing more is read, and
- * what a kind needs may be missing. reconnect is as by default for app if it is not there.
+ * Reads how a channel is connected from a directory (B): connection and what is private. Returns 0,
+ * or a negative errno with one line in why, which names the node but not its content, since the
+ * frontend may read it. An unknown kind is no error. For app nothing more is read, and required
+ * keys may be missing. A missing reconnect gets the default of app.
  */
 int spec_read_connection(struct store *store, const char *dir, struct spec *spec,
                          char why[SPEC_WHY_MAX]);
 
 /*
- * Reads all that a directory (T) says, which has to make a channel as spec_parse() with SPEC_STORED
- * understands it. 0, or -EINVAL or another negative errno with one line in why.
+ * Reads a whole channel from a directory (T), as spec_parse() with SPEC_STORED would understand it.
+ * Returns 0, or -EINVAL or another negative errno with one line in why.
  */
 int spec_read(struct store *store, const char *dir, struct spec *spec, char why[SPEC_WHY_MAX]);
 

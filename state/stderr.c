@@ -17,7 +17,7 @@ static struct {
     unsigned int lost;
 } output;
 
-/* A description of its own: O_NONBLOCK would be set for all who share that of standard error. */
+/* Opens a description of our own: O_NONBLOCK would otherwise be set for everyone who shares it. */
 static void open_output(void)
 {
     struct stat file;
@@ -32,7 +32,7 @@ static void open_output(void)
         output.fd = STDERR_FILENO;
 }
 
-/* It has room for a line, as far as that can be known. (Nobody at the other end: also.) */
+/* Whether it can take a line, as far as can be known. (Also true if nobody reads any more.) */
 static bool has_room(void)
 {
     struct pollfd pollfd = {.fd = output.fd, .events = POLLOUT};
@@ -47,7 +47,7 @@ static bool put(const char *message)
     size_t size = (size_t)length < sizeof(line) ? (size_t)length : sizeof(line) - 1;
     ssize_t put;
 
-    line[size++] = '\n'; /* in the place of the NUL */
+    line[size++] = '\n'; /* in place of the NUL */
     if (!has_room())
         return false;
     put = output.is_socket ? send(output.fd, line, size, MSG_DONTWAIT | MSG_NOSIGNAL)

@@ -11,17 +11,17 @@
 
 #include "state/descriptor.h"
 
-/* A commit that fails so often is not bad luck: somebody writes there in a loop. */
+/* A commit that fails so often is no accident: another process writes there in a loop. */
 #define TRANSACTION_TRIES 1000
 #define CONFLICT_TRIES    20
 
 struct store {
     struct xs_handle *xs;
-    xs_transaction_t transaction; /* what every call is part of; XBT_NULL outside */
+    xs_transaction_t transaction; /* used by every call; XBT_NULL outside a transaction */
     uint64_t exchanges;
 };
 
-/* For an exchange with xenstored. */
+/* Counts an exchange with xenstored. */
 static struct xs_handle *ask(struct store *store)
 {
     store->exchanges++;
@@ -29,8 +29,8 @@ static struct xs_handle *ask(struct store *store)
 }
 
 /*
- * A connection that broke gives errors of its socket. ENOSPC is xenstored's word for a quota; others
- * mean something else by it.
+ * A broken connection gives the errors of its socket. xenstored uses ENOSPC for a quota; elsewhere
+ * it has other meanings.
  */
 static int store_error(void)
 {
@@ -39,13 +39,16 @@ static int store_error(void)
     return errno && errno != EBADF && errno != EPIPE ? -errno : -EIO;
 }
 
-/* With its pipe, which libxenstore would make when it is first asked for its descriptor. */
+/*
+ * Opens the connection together with its pipe, which libxenstore otherwise makes when first asked
+ * for its descriptor.
+ */
 static struct xs_handle *connect_guarded(void)
 {
     struct xs_handle *xs;
 
     descriptor_guard();
-    xs = xs_open(0); /* with XS_UNWATCH_FILTER, xs_unwatch() loses memory (4.17) */
+    xs = xs_open(0); /* with XS_UNWATCH_FILTER, xs_unwatch() leaks memory (4.17) */
     if (xs)
         xs_fileno(xs);
     descriptor_unguard();
@@ -111,7 +114,7 @@ static int join_path(char path[STORE_PATH_MAX], const char *dir, const char *key
     return length < STORE_PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
-/* The raw value, NUL added; the caller frees it. */
+/* Reads the raw value with a NUL added; the caller frees it. */
 static int read_raw(struct store *store, const char *dir, const char *key, char **value,
                     unsigned int *length)
 {
@@ -277,7 +280,7 @@ int store_write_state(struct store *store, const char *dir, enum xenbus_state st
 int store_make_directory_for(struct store *store, const char *path, domid_t owner,
                              const domid_t readers[2])
 {
-    /* The first entry: the owner, and all others' rights. */
+    /* The first entry is the owner with everybody else's rights. */
     struct xs_permissions perms[3] = {{.id = owner, .perms = XS_PERM_NONE}};
     unsigned int count = 1;
 
@@ -342,7 +345,8 @@ int store_list_numbers(struct store *store, const char *dir, uint32_t max, uint3
     *count = 0;
     if (!names && errno != ENOENT)
         return store_error();
-    *numbers = calloc(listed + 1, sizeof(**numbers)); /* 0 of them are no lack of memory */
+    /* + 1: calloc() of none may return NULL, which is not out of memory */
+    *numbers = calloc(listed + 1, sizeof(**numbers));
     for (unsigned int i = 0; *numbers && i < listed; i++)
         *count += parse_number(names[i], max, &(*numbers)[*count]) == 0;
     free(names);
@@ -350,8 +354,8 @@ int store_list_numbers(struct store *store, const char *dir, uint32_t max, uint3
 }
 
 /*
- * A domain may have 10 transactions open, in all its processes together (xenstored's default). The
- * others are as short as ours, and nothing tells when one ends.
+ * A domain may have 10 transactions open in all its processes together (xenstored's default). If
+ * there are too many, wait: the others are as short as ours, and no event announces their end.
  */
 static xs_transaction_t start_transaction(struct store *store)
 {
@@ -367,8 +371,8 @@ static xs_transaction_t start_transaction(struct store *store)
 }
 
 /*
- * A transaction sees each node as it is when it first looks there. If others change two meanwhile,
- * these do not fit together, and xenstored answers these: a conflict, before the end.
+ * In a transaction, each node is read as it was at its first read. If others change two nodes
+ * meanwhile, these may not fit together, and xenstored returns such errors before the commit fails.
  */
 static bool is_conflict(int rc)
 {
@@ -406,7 +410,7 @@ int store_watch(struct store *store, const char *path, const char *token)
 {
     if (xs_watch(ask(store), path, token))
         return 0;
-    return errno == E2BIG ? -EDQUOT : store_error(); /* xenstored's word for this quota */
+    return errno == E2BIG ? -EDQUOT : store_error(); /* xenstored's errno for this quota */
 }
 
 int store_unwatch(struct store *store, const char *path, const char *token)
@@ -420,7 +424,7 @@ int store_next_event(struct store *store, struct store_event *event)
     int rc;
 
     if (!watch && errno == EINVAL)
-        return -EIO; /* so says libxenstore of a connection that broke */
+        return -EIO; /* libxenstore's errno for a broken connection */
     if (!watch)
         return errno == EAGAIN ? 0 : store_error();
     rc = join_path(event->path, NULL, watch[XS_WATCH_PATH]);

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <wchar.h>
 
-/* The bytes of a UTF-8 sequence by its first one; 0: no sequence begins so. */
+/* The length of the UTF-8 sequence that this byte begins; 0 if it begins none. */
 static size_t sequence_length(unsigned char first)
 {
     if (first < 0x80)
@@ -53,7 +53,7 @@ void text_clean(char *text)
     }
 }
 
-/* The columns of the character that a text begins with, and its bytes. */
+/* The width in columns of a text's first character, and its length in bytes. */
 static int first_width(const char *text, size_t *bytes)
 {
     uint32_t character;

@@ -9,14 +9,14 @@
 #include <xen/io/xenbus.h>
 
 /*
- * The name of a state as xen/io/xenbus.h spells it without its prefix ("Connected"), or "?" for a
- * number that is no state. Never NULL; a constant; reentrant.
+ * The name of a state without its prefix ("Connected"), as in xen/io/xenbus.h, or "?" for a number
+ * that is no state. Never NULL; a constant; thread-safe.
  */
 const char *xenbus_state_name(enum xenbus_state state);
 
 /*
- * Finds a state by its name, any case ("connected").
- * Returns true and sets *state, or false and leaves it alone.
+ * Finds a state by its name, in any case ("connected"). Returns true and sets *state, or returns
+ * false.
  */
 bool xenbus_state_by_name(const char *name, enum xenbus_state *state);
 
