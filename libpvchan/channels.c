@@ -17,7 +17,7 @@ static void read_text(struct store *store, const char *dir, const char *key, cha
     text_clean(text); /* it may come from the other domain */
 }
 
-/* The peer's side: where our own side says that it is. */
+/* Views the peer's side, whose directory our own side names. */
 static void view_peer(struct store *store, const char *dir, struct channel_view *view)
 {
     bool frontend = view->role == MACHINE_FRONTEND;
@@ -61,7 +61,7 @@ struct listing {
     int error; /* the first one */
 };
 
-/* What may not be read counts as empty. */
+/* A directory that may not be read counts as empty. */
 static void list(struct listing *listing, const char *dir, uint32_t max, uint32_t **numbers,
                  size_t *count)
 {
@@ -135,7 +135,7 @@ int channels_names(struct store *store, struct channel_name **names, size_t *cou
     return listing.error;
 }
 
-/* Splits "DOMID/NAME"; without DOMID it is DOMID_INVALID. -EINVAL: neither form. */
+/* Splits "DOMID/NAME"; without DOMID, *peer is DOMID_INVALID. -EINVAL: neither form. */
 static int split_name(const char *text, const char **name, uint32_t *peer)
 {
     const char *slash = strchr(text, '/');
@@ -224,7 +224,7 @@ int channels_find(const struct channel_view *views, size_t count, const char *na
     return *found ? 0 : none;
 }
 
-/* Those of that name, as they are now. 0, or as channels_find(). */
+/* Views the channels of that name as they are now, and picks one. Returns as channels_find(). */
 static int pick(struct store *store, const struct channel_name *names, size_t names_count,
                 const char *name, bool to_open, struct channel_view *view)
 {

@@ -12,10 +12,7 @@
 #include "state/descriptor.h"
 #include "state/error.h"
 
-/*
- * Events of xenstore taken in one go, so that a peer that writes in a loop does not keep others
- * waiting.
- */
+/* xenstore events taken in one go, so that a peer that writes in a loop does not delay others. */
 #define BATCH 256
 
 /* ---- time, in milliseconds ---- */
@@ -36,7 +33,7 @@ static int time_left(int64_t deadline)
 
 /* ---- groups ---- */
 
-/* What is readable. */
+/* Which descriptors are readable. */
 enum { READY_XEN, READY_STORE, READY_TIMER, READY_COUNT };
 
 static int poll_also(struct pvchan_group *group, int fd, uint32_t what)
@@ -54,7 +51,7 @@ EXPORT void pvchan_group_close(struct pvchan_group *group)
 
     if (!group)
         return;
-    group->alone = false; /* it goes by itself now */
+    group->alone = false; /* so that closing its handle does not close it again */
     for (handle = TAILQ_FIRST(&group->channels); handle; handle = next) {
         next = TAILQ_NEXT(handle, member);
         pvchan_close(handle);
@@ -111,8 +108,8 @@ EXPORT int pvchan_group_open(unsigned int flags, struct pvchan_group **out)
 }
 
 /*
- * The event channels are polled from when somebody asks for that on: each signal would pay for it,
- * and who waits inside of a read or write needs no such thing.
+ * Event channels join the epoll only when the program asks for the fd: each signal makes an epoll
+ * slower, and a read or write that waits does not need it.
  */
 static int poll_events(struct pvchan_group *group)
 {
@@ -129,7 +126,7 @@ EXPORT int pvchan_group_fd(struct pvchan_group *group)
     return rc < 0 ? rc : group->poll_fd;
 }
 
-/* ---- turns ---- */
+/* ---- the queue ---- */
 
 static void queue_add(struct pvchan *handle)
 {
@@ -151,7 +148,7 @@ static void queue_remove(struct pvchan *handle)
     handle->queued = false;
     group->queued--;
     if (group->turns > group->queued)
-        group->turns = group->queued; /* or one would have two turns in a round */
+        group->turns = group->queued; /* otherwise a handle could be served twice in a round */
     TAILQ_REMOVE(&group->queue, handle, turn);
 }
 
@@ -182,7 +179,7 @@ static void explain_late(struct pvchan *handle)
                        handle->peer, handle->path);
 }
 
-/* Gives all back but the handle itself. */
+/* Releases everything but the handle itself. */
 static void drop(struct pvchan *handle)
 {
     handle_unwatch(handle);
@@ -196,7 +193,7 @@ static void drop(struct pvchan *handle)
     handle->plain = NULL;
 }
 
-/* Opening is over. */
+/* Opening has succeeded or failed. */
 static void opened(struct pvchan *handle, int rc)
 {
     handle->advance = NULL;
@@ -220,17 +217,14 @@ static void advance(struct pvchan *handle)
         opened(handle, rc);
 }
 
-/* ---- whose turn it is ---- */
+/* ---- serving the queue ---- */
 
-/*
- * Does what is to be done for a handle whose turn it is. Returns whether its program may have to be
- * told.
- */
+/* Serves a handle from the queue. Returns whether it may have an event for the program. */
 static bool take_turn(struct pvchan *handle)
 {
     bool look = handle->look, news;
 
-    handle->look = false; /* the look may ask for another one */
+    handle->look = false; /* endpoint_look() may set it again */
     if (look && handle->endpoint)
         endpoint_look(handle->endpoint);
     if (handle->advance)
@@ -243,7 +237,7 @@ static bool take_turn(struct pvchan *handle)
     return news;
 }
 
-/* Room alone is news only for a program that had too little of it. */
+/* Room alone is an event only if the program has lacked it. */
 static bool is_due(const struct pvchan *handle, unsigned int events)
 {
     if (events & ~(unsigned int)PVCHAN_WRITABLE)
@@ -251,7 +245,7 @@ static bool is_due(const struct pvchan *handle, unsigned int events)
     return handle->requeued || (events && handle->lacks_room);
 }
 
-/* What there is to tell of it. Returns false if that is nothing. */
+/* Makes the handle's event. Returns false if there is none. */
 static bool tell(struct pvchan *handle, struct pvchan_event *event)
 {
     unsigned int events = handle_events(handle);
@@ -264,7 +258,7 @@ static bool tell(struct pvchan *handle, struct pvchan_event *event)
     return true;
 }
 
-/* The next one whose program is to be told, of this round. Returns false if there is none. */
+/* The next handle with an event in this round. Returns false if there is none. */
 static bool next_told(struct pvchan_group *group, struct pvchan_event *event)
 {
     while (group->turns > 0 && !TAILQ_EMPTY(&group->queue)) {
@@ -278,7 +272,7 @@ static bool next_told(struct pvchan_group *group, struct pvchan_event *event)
     return false;
 }
 
-/* Returns how many. */
+/* Returns the number of events. */
 static int take_told(struct pvchan_group *group, struct pvchan_event *events, int count)
 {
     int found = 0;
@@ -298,7 +292,7 @@ static void heed_change(void *owner)
     queue_add(handle);
 }
 
-/* Its channels go on, and who waits for them may not be told of it again and again. */
+/* The channels continue to work. The program is told once, so later waits must not fail again. */
 static void lose_store(struct pvchan_group *group)
 {
     group->store_lost = group->loss_untold = true;
@@ -325,7 +319,10 @@ static int heed_store(struct pvchan_group *group)
     return rc < 0 ? rc : 0;
 }
 
-/* Once, and at once: in a busy group some channel always has a turn. */
+/*
+ * Reports the loss once and at once: in a busy group, waiting for an idle moment could take for
+ * ever.
+ */
 static int report_loss(struct pvchan_group *group)
 {
     bool news = group->loss_untold;
@@ -345,7 +342,7 @@ static void set_alarm(struct pvchan_group *group, int64_t deadline)
     timerfd_settime(group->timer_fd, TFD_TIMER_ABSTIME, &time, NULL);
 }
 
-/* For deadlines there has to be a timer. */
+/* Deadlines need a timer in the epoll. */
 static int need_alarm(struct pvchan_group *group, int64_t deadline)
 {
     if (deadline < 0 || group->timer_fd >= 0)
@@ -374,8 +371,8 @@ static void ring_alarm(struct pvchan_group *group)
 }
 
 /*
- * Waits for events for up to so long, and takes note of them. Xenstore is asked in any case, since
- * only that tells when it is gone. Returns 0, or a negative errno.
+ * Waits up to timeout_ms for events, and queues their handles. Always reads from xenstore, too,
+ * since only that shows that it has gone. Returns 0, or a negative errno.
  */
 static int collect(struct pvchan_group *group, int timeout_ms)
 {
@@ -423,7 +420,7 @@ EXPORT int pvchan_group_wait(struct pvchan_group *group, struct pvchan_event *ev
         left = time_left(deadline);
         rc = collect(group, TAILQ_EMPTY(&group->queue) ? left : 0);
         group->turns = group->queued;
-        last = left == 0; /* also if there is always something: a peer may see to that */
+        last = left == 0; /* even if events never cease: a peer can cause that */
         if (rc < 0) {
             found = take_told(group, events, count);
             return found > 0 ? found : rc;
@@ -443,7 +440,7 @@ EXPORT int pvchan_dispatch(struct pvchan *handle)
         rc = heed_store(group);
     if (handle->queued)
         take_turn(handle);
-    if (handle_channel(handle)) /* the program is about to wait, maybe not here */
+    if (handle_channel(handle)) /* the program is about to wait, perhaps elsewhere */
         channel_tell(handle_channel(handle));
     return rc < 0 ? rc : 0;
 }
@@ -452,7 +449,7 @@ int handle_wait(struct pvchan *handle, int64_t deadline)
 {
     struct pvchan_group *group = handle->group;
     bool watches = watches_any(&group->watches);
-    /* Not poll_fd: an epoll in a poll costs twice. */
+    /* Not poll_fd: an epoll inside a poll costs twice as much. */
     struct pollfd pollfds[] = {
         {.fd = xen_fd(group->xen), .events = POLLIN},
         {.fd = watches ? store_fd(group->store) : -1, .events = POLLIN},
@@ -460,7 +457,7 @@ int handle_wait(struct pvchan *handle, int64_t deadline)
     int rc;
 
     if (deadline >= 0 && clock_ms() > deadline)
-        return -ETIMEDOUT; /* also if there is always something: a peer may see to that */
+        return -ETIMEDOUT; /* even if events never cease: a peer can cause that */
     if (handle->look)
         return pvchan_dispatch(handle);
     if (deadline < 0 && !watches)
@@ -478,7 +475,7 @@ static bool are_flags(unsigned int flags)
     return !(flags & ~(unsigned int)(PVCHAN_NONBLOCK | PVCHAN_NOSPIN));
 }
 
-/* A group for one handle. */
+/* Makes a group for one handle. */
 static int group_open_alone(struct pvchan_group **group)
 {
     int rc = pvchan_group_open(0, group);
@@ -528,7 +525,7 @@ EXPORT int pvchan_set_flags(struct pvchan *handle, unsigned int flags)
     return 0;
 }
 
-/* Waits until it is open. */
+/* Waits until the handle is open. */
 static int open_alone(struct pvchan *handle)
 {
     int rc = 0;
@@ -580,7 +577,7 @@ void handle_unwatch(struct pvchan *handle)
 
     for (size_t i = 0; i < 2; i++)
         watches_remove(&handle->places[i]);
-    if (any && !watches_any(&group->watches)) /* xenstore has nothing more to say */
+    if (any && !watches_any(&group->watches)) /* no more xenstore events are needed */
         epoll_ctl(group->poll_fd, EPOLL_CTL_DEL, store_fd(group->store), NULL);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is inside the library's opaque handles, for the parts of the library that open one.
+ * The library's opaque handles from the inside, for those of its files that open one.
  *
- * Every channel is in a group: one that its program made, for any number, or one of its own.
+ * Every channel is in a group: one that the program made for many, or one of its own.
  */
 #ifndef LIBPVCHAN_HANDLE_H
 #define LIBPVCHAN_HANDLE_H
@@ -16,7 +16,7 @@
 #include "state/watches.h"
 #include "vchan/rings.h"
 
-/* What programs may call: all else is hidden. */
+/* Marks what programs may call; all else is hidden. */
 #define EXPORT __attribute__((visibility("default")))
 
 struct channel_name;
@@ -24,27 +24,28 @@ struct channel_name;
 struct pvchan_group {
     struct store *store;
     struct xen *xen;
-    int poll_fd;   /* what the program polls: an epoll over event channels, xenstore, timer_fd */
-    bool polled;   /* the event channels, too, are in it */
-    int timer_fd;  /* for deadlines; -1: none was needed yet */
-    int64_t alarm; /* when it goes off; negative: it does not */
-    bool store_lost;   /* xenstored went away */
-    bool loss_untold;  /* and the program does not know yet */
-    bool alone;    /* it is its only channel's, and goes with it */
+    int poll_fd;   /* for the program to poll: an epoll over event channels, xenstore, timer_fd */
+    bool polled;   /* poll_fd includes the event channels */
+    int timer_fd;  /* for deadlines; -1: not needed yet */
+    int64_t alarm; /* when timer_fd expires, by clock_ms(); negative: never */
+    bool store_lost;   /* the connection to xenstored broke */
+    bool loss_untold;  /* the program has not been told yet */
+    bool alone;    /* it belongs to its only channel, and is freed with it */
     struct watches watches;
     TAILQ_HEAD(, pvchan) channels;
-    TAILQ_HEAD(, pvchan) queue; /* those whose turn comes */
+    TAILQ_HEAD(, pvchan) queue; /* handles to serve */
     unsigned int queued;
-    unsigned int turns; /* so many, before it looks for events again */
+    unsigned int turns; /* handles left to serve in this round */
 
-    /* libpvchan/open.c: the names that there were when it looked, until something is waited for. */
+    /* libpvchan/open.c: the names listed last, until the program waits. */
     struct channel_name *names;
     size_t names_count;
 };
 
 /*
- * Three kinds: named (endpoint), plain server (plain, withdraw), plain client (plain). A named
- * one's channel comes and goes with its endpoint's rings, and may go away before the handle does.
+ * There are three kinds: named (endpoint), plain server (plain, withdraw), plain client (plain). A
+ * named handle's channel comes and goes with its endpoint's rings, and may go before the handle
+ * does.
  */
 struct pvchan {
     struct pvchan_group *group;
@@ -52,122 +53,124 @@ struct pvchan {
     TAILQ_ENTRY(pvchan) turn;
     struct watched_place places[2];
     bool queued;
-    bool look;     /* xenstore has something for it */
-    bool news;     /* its program may have to hear of it */
-    bool requeued; /* its program asked for another turn */
+    bool look;     /* xenstore may have changed for it */
+    bool news;     /* the program may have to be told of an event */
+    bool requeued; /* the program called pvchan_requeue() */
 
-    /* What its program was told last: what is new beside that is an event. */
+    /* What the program was told last; anything new is an event. */
     enum pvchan_state told_state;
     bool told_open;
-    bool lacks_room; /* a call that writes returned -EAGAIN, and room was not told of since */
+    bool lacks_room; /* a write returned -EAGAIN, and PVCHAN_WRITABLE has not been reported since */
 
     /*
-     * While it is being opened: goes on with that, as far as is possible now. Returns 0 when it is
-     * open, -EINPROGRESS, or another negative errno when it cannot be.
+     * While opening: proceeds as far as is possible now. Returns 0 when open, -EINPROGRESS, or
+     * another negative errno if opening failed.
      */
     int (*advance)(struct pvchan *channel);
     int64_t deadline;
-    int opened; /* 0, -EINPROGRESS, or why it is not */
-    char *reason; /* a line on that, or on the end; NULL: nothing more than the errno */
+    int opened; /* 0, -EINPROGRESS, or why opening failed */
+    char *reason; /* why opening failed or the channel ended; NULL: the errno says all */
 
     unsigned int flags;
-    bool nonblock; /* by its flags, or since it is in a group */
-    int timeout_ms; /* for calls that read or write; -1: none */
+    bool nonblock; /* by flags, or because it is in a group */
+    int timeout_ms; /* for calls that read or write; -1: no limit */
     unsigned int peer;
     void *data; /* the program's */
 
     struct endpoint *endpoint;
-    struct channel_rings rings; /* a named one's */
+    struct channel_rings rings; /* of a named channel */
     enum machine_role role;
     struct channel *plain;
-    void (*withdraw)(struct pvchan *channel); /* a plain server's, whose keys are at path: they go */
-    char *path;        /* a plain one's */
-    size_t path_above; /* so much of path was there before: we made what is below that */
-    uint32_t read_size; /* kept, since the channel may be gone */
+    void (*withdraw)(struct pvchan *channel); /* plain server: removes its keys at path */
+    char *path;        /* of a plain channel */
+    size_t path_above; /* length of the part of path that existed before; we made the rest */
+    uint32_t read_size; /* copied here, since the channel may go before the handle */
     uint32_t write_size;
 
-    bool over;         /* the end was read: what follows is end */
+    bool over;         /* the end was read; end is the result of further reads */
     ssize_t end;       /* 0 or a negative errno */
-    bool shut;         /* we said that we write no more */
+    bool shut;         /* our side has ended writing */
 };
 
 /*
- * Makes a handle with nothing in it; pvchan_close() disposes of any such. group: calls on the
- * handle never wait, whatever the flags; NULL: it gets a group of its own. -EINVAL: unknown flags.
+ * Makes an empty handle, which pvchan_close() frees in any state. group: calls on the handle never
+ * wait, whatever the flags; NULL: it gets a group of its own. -EINVAL: unknown flags.
  */
 int handle_make(struct pvchan_group *group, unsigned int flags, struct pvchan **channel);
 
 /*
- * The end of every call that opens: rc is how it began. 0: handle->advance says how to go on, and
- * if it is NULL all is done. Waits until that is over, or, in a group, leaves it to that. On
- * failure the handle is disposed of, and *channel not set.
+ * Finishes every call that opens. rc is the result so far; if it is 0, handle->advance does the
+ * rest, or is NULL if nothing is left. Waits for that, or, in a group, returns at once. On failure
+ * frees the handle, and *out is not set.
  */
 int handle_open(struct pvchan *channel, int rc, int timeout_ms, struct pvchan **out);
 
-/* A time by which something must have happened, by clock_ms(); negative: no such time. */
+/* The deadline that lies timeout_ms ahead, by clock_ms(); negative: none. */
 int64_t handle_deadline(int timeout_ms);
 
 /*
- * Waits until the handle's fd is readable, and dispatches. For a handle in a group of its own. 0,
- * -ETIMEDOUT, -EINTR, or another negative errno.
+ * Waits until the handle's fd is readable, and dispatches. Only for a handle in a group of its own.
+ * Returns 0, -ETIMEDOUT, -EINTR, or another negative errno.
  */
 int handle_wait(struct pvchan *channel, int64_t deadline);
 
 /*
- * Bytes that can be read, or room to write: at least enough, or as pvchan_peek() and
- * pvchan_reserve() of a handle that does not wait. With -EAGAIN the peer was asked to signal.
+ * Bytes that can be read, or room to write: at least enough, or the results of pvchan_peek() and
+ * pvchan_reserve() on a handle that does not wait. With -EAGAIN the peer has been asked to signal.
  */
 ssize_t handle_readable(struct pvchan *handle, size_t enough);
 ssize_t handle_writable(struct pvchan *handle, size_t enough);
 
 /*
- * Why there is nothing to read from or write to: it is not open yet (-EAGAIN), could not be opened,
- * or has come to its end, which is then the answer.
+ * The result of reading or writing a handle without a channel: -EAGAIN if it is not open yet, the
+ * error of a failed opening, or end.
  */
 int handle_lacks_channel(const struct pvchan *handle, int end);
 
 /*
- * The channel came to its end, 0 or -EPROTO: for good, so it is remembered. Returns what that is
- * for its program. A named one knows from xenstore whether the end was meant.
+ * Records that the channel ended for good, with 0 or -EPROTO. Returns what the program gets
+ * instead: a named handle knows from xenstore whether the end was a clean one.
  */
 ssize_t handle_reach_end(struct pvchan *handle, ssize_t end);
 
-/* Looks for a short while whether so much comes, unless the handle has PVCHAN_NOSPIN. */
+/* Polls for a short while until enough comes, unless the handle has PVCHAN_NOSPIN. */
 void handle_spin(struct pvchan *handle, enum channel_wait wait, size_t enough);
 
-/* What is the case now, of enum pvchan_events. The peer was asked to signal where nothing is. */
+/* The enum pvchan_events that hold now. If none does, the peer has been asked to signal. */
 unsigned int handle_events(struct pvchan *handle);
 
-/* Notes that its program has been told of these events. */
+/* Records that the program was told of these events. */
 void handle_set_told(struct pvchan *handle, unsigned int events);
 
 /* ---- reasons: libpvchan/reason.c ---- */
 
-/* Says why the handle could not be opened, or ended. Without memory the errno has to do. */
+/* Sets why the handle could not be opened, or ended. If memory is short, only the errno remains. */
 void handle_explain(struct pvchan *handle, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Sets pvchan_open_reason() of this thread, for a failure that no handle explains. Returns rc. */
+/* Sets this thread's pvchan_open_reason() for a failure without a handle. Returns rc. */
 int open_failed(int rc, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Sets it to the reason of a handle that is about to be closed, or else to the errno's text. */
+/* Sets it to the reason of a handle about to be closed, or else to the text of rc. */
 void open_failed_with(const struct pvchan *handle, int rc);
 
 /*
- * Watches a directory for this handle: when it changes, the endpoint looks, and advance() is
- * called.
+ * Watches a directory for this handle. When it changes, the endpoint looks and advance() is called.
  */
 int handle_watch(struct pvchan *channel, const char *dir);
 void handle_unwatch(struct pvchan *channel);
 
-/* There is something for its program to look at. May be called by what xen_dispatch() calls. */
+/*
+ * Queues the handle, since the program may have to be told of an event. May be called from
+ * xen_dispatch().
+ */
 void handle_tell(struct pvchan *channel);
 
-/* The channel that the handle has now, or NULL. */
+/* The handle's current channel, or NULL. */
 static inline struct channel *handle_channel(const struct pvchan *handle)
 {
     if (handle->opened < 0)
-        return NULL; /* not yet, or never */
+        return NULL; /* not open yet, or never opened */
     if (!handle->endpoint)
         return handle->plain;
     return endpoint_is_connected(handle->endpoint) ? handle->rings.channel : NULL;

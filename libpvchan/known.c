@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is known of a handle, what can be read and written now, and what of that is an event.
+ * What is known of a handle, what can be read and written now, and which events follow from that.
  */
 #include <errno.h>
 
@@ -85,7 +85,6 @@ EXPORT void pvchan_set_user_data(struct pvchan *handle, void *data)
 
 /* ---- what can be read and written now ---- */
 
-/* Why a handle has no channel: it is not open yet, was not opened, or has come to its end. */
 int handle_lacks_channel(const struct pvchan *handle, int end)
 {
     if (handle->opened == -EINPROGRESS)
@@ -93,7 +92,7 @@ int handle_lacks_channel(const struct pvchan *handle, int end)
     return handle->opened < 0 ? handle->opened : end;
 }
 
-/* The reason is read before the endpoint goes on: it may begin anew, and forget it. */
+/* Reads the reason first: the endpoint may start over and forget it. */
 static int end_named(struct pvchan *handle, struct endpoint *endpoint)
 {
     bool well;
@@ -106,10 +105,7 @@ static int end_named(struct pvchan *handle, struct endpoint *endpoint)
     return well ? 0 : -ECONNRESET;
 }
 
-/*
- * The channel came to its end: for good, so it is remembered. A named one knows from xenstore
- * whether that was meant, and may now let go of its rings.
- */
+/* A named handle may now release its rings, too. */
 ssize_t handle_reach_end(struct pvchan *handle, ssize_t end)
 {
     struct endpoint *endpoint = handle->endpoint;
@@ -173,7 +169,7 @@ static unsigned int events_to_write(struct pvchan *handle)
     return handle_writable(handle, 1) == -EAGAIN ? 0 : PVCHAN_WRITABLE;
 }
 
-/* In this order: reading may come to the end, and then the state is another. */
+/* In this order: reading may reach the end, which changes the state. */
 unsigned int handle_events(struct pvchan *handle)
 {
     unsigned int events = 0;

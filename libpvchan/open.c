@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * pvchan_open(): a channel by its name, from either side.
- */
+/* pvchan_open(): opens a channel by its name, from either side. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -10,7 +8,7 @@
 #include "state/error.h"
 #include "state/text.h"
 
-/* What the backend wrote, or did not. */
+/* Explains with what the backend wrote, if it wrote anything. */
 static void explain_refusal(struct pvchan *handle)
 {
     const char *dir = endpoint_peer_dir(handle->endpoint);
@@ -28,8 +26,8 @@ static void explain_refusal(struct pvchan *handle)
 }
 
 /*
- * A frontend that is Closed was refused; a backend may be told so by its frontend, which starts
- * over.
+ * A Closed frontend was refused. A backend may have been closed by its own frontend, which then
+ * starts over.
  */
 static int refused(struct pvchan *handle)
 {
@@ -49,10 +47,7 @@ static int refused(struct pvchan *handle)
     return -ECONNREFUSED;
 }
 
-/*
- * A frontend still at Initialised has not seen us; if we came and went now, it would take that for
- * a no.
- */
+/* A frontend still at Initialised has not seen us; leaving now would look like a refusal to it. */
 static bool both_connected(const struct endpoint *endpoint)
 {
     return endpoint_is_connected(endpoint) &&
@@ -70,8 +65,8 @@ static int connect_now(struct pvchan *handle)
 }
 
 /*
- * A handle is one connection: a backend's side would take the next frontend, and mix the two.
- * (Before it was connected there is nothing to mix.)
+ * A handle is one connection. If a backend's side took the next frontend, the two would be mixed
+ * up. (Before Connected there is nothing to mix.)
  */
 static void end_of_life(void *arg)
 {
@@ -89,15 +84,15 @@ static void look_again(void *arg)
     handle_tell(handle);
 }
 
-/* Xenstore or the peer has something that the program may want to look at. */
+/* Xenstore or the peer may have changed something that concerns the program. */
 static void stirred(void *arg)
 {
     handle_tell(arg);
 }
 
 /*
- * All that concerns a frontend shows at the backend's side: its state, an unplug, a removal by
- * force. A backend has to see the toolstack's unplug on its own side.
+ * Everything that concerns a frontend shows in the backend's directory: the state, an unplug, a
+ * removal by force. A backend must also watch its own, for the toolstack's unplug.
  */
 static int watch(struct pvchan *handle)
 {

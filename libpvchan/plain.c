@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * pvchan_open_server() and pvchan_open_client(): a channel by a path in xenstore, without a device
- * around it.
- */
+/* pvchan_open_server() and pvchan_open_client(): a channel by a xenstore path, without a device. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +8,7 @@
 #include "libpvchan/handle.h"
 #include "state/error.h"
 
-/* The caller tries to read and write after every event: the signal itself says no more. */
+/* A signal says nothing more: the caller tries to read and write after every event. */
 static void fired(struct channel *channel, void *arg)
 {
     (void)channel;
@@ -42,7 +39,7 @@ static int set_peer(struct pvchan *handle, unsigned int peer)
 
 /* ---- server ---- */
 
-/* One key, readable by the peer and by no one else, as libxenvchan makes it. */
+/* Writes one key, readable by the peer and nobody else, as libxenvchan does. */
 static int write_key(struct pvchan *handle, domid_t own, const char *key, uint32_t value)
 {
     char path[STORE_PATH_MAX];
@@ -54,7 +51,7 @@ static int write_key(struct pvchan *handle, domid_t own, const char *key, uint32
     return rc < 0 ? rc : store_write_number(handle->group->store, NULL, path, value);
 }
 
-/* How much of a path, in characters, is a directory that is there. */
+/* The length of the part of a path that exists. */
 static size_t length_there(struct store *store, const char *path)
 {
     char dir[STORE_PATH_MAX];
@@ -90,8 +87,8 @@ static bool key_is(struct store *store, const char *dir, const char *key, uint32
 }
 
 /*
- * Only what is still ours goes: a successor may have taken the path over. With the keys go the
- * directories that came with them, if they are empty.
+ * Removes the keys only if they are still ours: a successor may have taken the path over. Then
+ * removes the directories made for them, if empty.
  */
 static int remove_keys(struct store *store, void *arg)
 {
@@ -114,7 +111,7 @@ static void withdraw(struct pvchan *handle)
         store_transaction(handle->group->store, remove_keys, handle);
 }
 
-/* Of these sizes at least, as seen from here. */
+/* Grants rings of at least these sizes, as this side sees them. */
 static int grant(struct pvchan *handle, size_t read_size, size_t write_size)
 {
     struct channel_owner owner = {.fired = fired, .arg = handle};
@@ -229,7 +226,7 @@ static int join(struct pvchan *handle)
     return rc;
 }
 
-/* The event-channel key is written last, and may be all that we are allowed to see. */
+/* event-channel is written last, and may be the only key that we may read. */
 static int join_when_offered(struct pvchan *handle)
 {
     char leaf[STORE_PATH_MAX];
@@ -244,7 +241,7 @@ static int join_when_offered(struct pvchan *handle)
     rc = handle_watch(handle, leaf);
     if (rc < 0)
         handle_explain(handle, "cannot watch %s: %s", leaf, error_text(rc));
-    if (rc == 0 && store_exists(handle->group->store, NULL, leaf)) /* it came just now */
+    if (rc == 0 && store_exists(handle->group->store, NULL, leaf)) /* it has just been written */
         return join(handle);
     return rc < 0 ? rc : -EINPROGRESS;
 }

@@ -15,7 +15,7 @@ EXPORT const char *pvchan_version(void)
     return VERSION_OF(PVCHAN_VERSION_MAJOR, PVCHAN_VERSION_MINOR, PVCHAN_VERSION_PATCH);
 }
 
-/* Whether so many bytes can never be in a ring, as far as that is known. */
+/* Whether a ring can never hold so many bytes, as far as its size is known. */
 static bool is_too_large(const struct pvchan *handle, size_t size, size_t ring)
 {
     return handle->opened == 0 && size > ring;
@@ -23,13 +23,16 @@ static bool is_too_large(const struct pvchan *handle, size_t size, size_t ring)
 
 /* ---- waiting ---- */
 
-/* How long a call may still wait: known once it has to. Most never have to, and ask no clock. */
+/*
+ * The deadline of one call, computed when it first has to wait: most calls never wait, and need no
+ * clock.
+ */
 struct patience {
     bool begun;
     int64_t deadline;
 };
 
-/* Waits for an event, if the handle may wait. 0, or why the call is over. */
+/* Waits for an event, if the handle may wait. Returns 0, or the call's result. */
 static int wait_on(struct pvchan *handle, struct patience *patience)
 {
     if (handle->nonblock)
@@ -39,7 +42,7 @@ static int wait_on(struct pvchan *handle, struct patience *patience)
     return handle_wait(handle, patience->deadline);
 }
 
-/* Before a call that may wait asks for a signal: perhaps none is needed. */
+/* Polls before a call that may wait asks for a signal, which may prove unnecessary. */
 static void look(struct pvchan *handle, enum channel_wait wait, size_t enough)
 {
     if (!handle->nonblock)
@@ -49,8 +52,8 @@ static void look(struct pvchan *handle, enum channel_wait wait, size_t enough)
 /* ---- reading ---- */
 
 /*
- * Tells the peer of the room, once all that was known to be there is read: the program may wait for
- * anything next, without us. One that never waits here may do so even before.
+ * Publishes room when all bytes known to be there are read, because the program may wait elsewhere
+ * next. A handle that never waits here publishes at every read.
  */
 static void give_room(struct pvchan *handle, struct channel *channel)
 {
@@ -86,7 +89,7 @@ static ssize_t try_recv(struct pvchan *handle, void *data, size_t size)
     return try_read(handle, data, size);
 }
 
-/* Most calls find more than they want, and that is known: they have nothing else to see to. */
+/* Fast path: most calls find enough by the last snapshot. */
 static ssize_t read_known(struct pvchan *handle, void *data, size_t size, size_t enough)
 {
     struct channel *channel = handle->over || handle->nonblock ? NULL : handle_channel(handle);
@@ -97,7 +100,7 @@ static ssize_t read_known(struct pvchan *handle, void *data, size_t size, size_t
     return rc;
 }
 
-/* Goes on trying as long as the handle may wait. */
+/* Retries for as long as the handle may wait. */
 static ssize_t read_waiting(struct pvchan *handle, void *data, size_t size, size_t enough,
                             ssize_t (*try)(struct pvchan *, void *, size_t))
 {
@@ -137,7 +140,7 @@ static ssize_t try_write(struct pvchan *handle, const void *data, size_t size, s
     ssize_t rc;
 
     if (handle->end == -EPROTO)
-        return -EPROTO; /* the channel may be gone */
+        return -EPROTO; /* the channel may have gone */
     if (!channel || handle->shut)
         return handle_lacks_channel(handle, -EPIPE);
     rc = channel_write(channel, data, size, (uint32_t)enough);
@@ -146,15 +149,15 @@ static ssize_t try_write(struct pvchan *handle, const void *data, size_t size, s
 }
 
 /*
- * A stream waits for room that is worth it, not for the first byte: half the ring, or all that is
- * left.
+ * A stream does not wait for one free byte, but for half the ring, or for all that is left to
+ * write.
  */
 static size_t worth_waiting(const struct pvchan *handle, size_t left)
 {
     return left < handle->write_size / 2 ? left : handle->write_size / 2;
 }
 
-/* As read_known(). */
+/* Fast path, like read_known(). */
 static ssize_t write_known(struct pvchan *handle, const void *data, size_t size)
 {
     struct channel *channel = handle->shut || size == 0 ? NULL : handle_channel(handle);
@@ -216,7 +219,7 @@ static ssize_t try_reserve(struct pvchan *handle, size_t enough)
     return room;
 }
 
-/* Until there is enough, or for as long as the handle may wait. */
+/* Waits until there is enough, if the handle may wait. */
 static ssize_t await(struct pvchan *handle, enum channel_wait wait, size_t enough,
                      struct patience *patience)
 {
@@ -310,11 +313,11 @@ EXPORT int pvchan_commit(struct pvchan *handle, size_t bytes)
 
 /* ---- in pieces ---- */
 
-/* A place in a list of pieces of memory. */
+/* A position in a list of pieces of memory. */
 struct cursor {
     const struct iovec *piece;
     const struct iovec *end;
-    size_t offset; /* in the piece */
+    size_t offset; /* in the current piece */
 };
 
 static struct cursor cursor_at(const struct iovec *pieces, int count)
@@ -322,7 +325,7 @@ static struct cursor cursor_at(const struct iovec *pieces, int count)
     return (struct cursor){.piece = pieces, .end = pieces + count};
 }
 
-/* The next bytes that lie together: how many (0: it is at the end) and where. */
+/* The next contiguous bytes: their number (0 at the end) and address. */
 static size_t cursor_look(struct cursor *cursor, uint8_t **at)
 {
     while (cursor->piece < cursor->end && cursor->offset == cursor->piece->iov_len) {
@@ -335,7 +338,7 @@ static size_t cursor_look(struct cursor *cursor, uint8_t **at)
     return cursor->piece->iov_len - cursor->offset;
 }
 
-/* Copies until one of the two is at its end. Returns how much. */
+/* Copies until one cursor is at its end. Returns the number of bytes. */
 static size_t cursor_copy(struct cursor *to, struct cursor *from)
 {
     size_t done = 0;
@@ -354,7 +357,7 @@ static size_t cursor_copy(struct cursor *to, struct cursor *from)
     }
 }
 
-/* -EINVAL, or the sum of the lengths. */
+/* The sum of the lengths, or -EINVAL. */
 static ssize_t pieces_length(const struct iovec *pieces, int count)
 {
     size_t sum = 0;
@@ -369,7 +372,7 @@ static ssize_t pieces_length(const struct iovec *pieces, int count)
     return (ssize_t)sum;
 }
 
-/* Takes what is there, at least enough of it unless it is the end. */
+/* Reads what is there, at least enough unless the end comes first. */
 static ssize_t scatter(struct pvchan *handle, const struct iovec *pieces, int count, size_t enough)
 {
     struct cursor to = cursor_at(pieces, count);
@@ -401,7 +404,7 @@ EXPORT ssize_t pvchan_recvv(struct pvchan *handle, const struct iovec *pieces, i
     return length <= 0 ? length : scatter(handle, pieces, count, (size_t)length);
 }
 
-/* Sends what there is room for, at least enough. */
+/* Writes what fits, at least enough. */
 static ssize_t gather(struct pvchan *handle, struct cursor *from, size_t enough,
                       struct patience *patience)
 {

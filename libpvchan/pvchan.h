@@ -24,8 +24,8 @@
  * returns their number. A handler that was installed with SA_RESTART may let the call continue, as
  * with read().
  *
- * Other manners. The library prints nothing. If the program has closed descriptor 0, 1 or 2, the
- * library does not take its place.
+ * Descriptors. The library prints nothing, and never uses the numbers 0, 1 and 2, even if the
+ * program has closed them.
  *
  * Blocking. Calls that read or write wait, unless PVCHAN_NONBLOCK is set or the handle is in a
  * group: then they return -EAGAIN. pvchan_set_timeout() bounds the wait; without it, a peer that
@@ -34,16 +34,16 @@
  * "Exchanges" are requests to xenstored, whose answers the call waits for: well under a millisecond
  * each if xenstored is idle, as long as xenstored takes otherwise.
  *
- * Spinning. A call that waits first looks for up to some 50 us whether the peer is just answering,
- * then yields its CPU for as long. Both are done less often where they find nothing. PVCHAN_NOSPIN
- * turns them off, for programs without CPU time to spare.
+ * Spinning. A call that waits first polls for up to about 50 us, in case the peer is just
+ * answering, then yields its CPU for as long. It does both less often if they find nothing.
+ * PVCHAN_NOSPIN turns both off, for programs without CPU time to spare.
  *
  * Room for the peer. The peer can reuse the room of bytes that were read once this end publishes
- * it: at once in a call that takes the last of the bytes known to be there, in one that brings the
- * unpublished room to half a ring, and in each call of a handle that does not wait; and before any
- * call on the handle waits. So a program may read all there is and then wait for something else,
- * whatever the peer needs room for. A program that leaves bytes unread may keep the peer waiting,
- * as with a socket, until it reads them or calls pvchan_dispatch().
+ * it. A call publishes at once if it takes the last of the bytes known to be there, if it brings
+ * the unpublished room to half a ring, or if the handle does not wait; every call publishes before
+ * it waits. So a program may read all there is and then wait for something else. A program that
+ * leaves bytes unread may keep the peer waiting, as with a socket, until it reads them or calls
+ * pvchan_dispatch().
  *
  * Event loops. Read and write until -EAGAIN, also the first time; poll pvchan_fd() for reading;
  * call pvchan_dispatch(); repeat. For many channels see struct pvchan_group.
@@ -198,12 +198,12 @@ void pvchan_close(struct pvchan *handle);
  * -EAGAIN      nothing is there, and the handle does not wait; or it is not open yet
  * -ETIMEDOUT   nothing came within pvchan_set_timeout()'s time
  * -EINTR       a signal handler ran, and nothing was moved
- * -ECONNRESET  the peer's process or domain died. (A plain vchan learns of a process's death as of
- *              an end in order, and of a domain's not at all.)
+ * -ECONNRESET  the peer's process or domain died. (On a plain vchan the death of a process looks
+ *              like a clean end, and the death of a domain goes unnoticed.)
  * -EPROTO      the peer corrupted the ring; nothing more can be read or written
  * -EIO         xenstored went away (named channels that wait); what is there can still be read, by
  *              the same call again
- * or, of a handle in a group that could not be opened, the error of that.
+ * or, for a handle in a group that could not be opened, the error of the opening.
  * The end, -ECONNRESET and -EPROTO stay: each later call returns the same, and pvchan_error() too.
  * At the end of a named channel it makes a few exchanges.
  */
@@ -256,7 +256,7 @@ ssize_t pvchan_sendv(struct pvchan *handle, const struct iovec *pieces, int coun
  * changes nothing.
  *
  * Returns 0. -EINPROGRESS: it is not open yet; the error of a failed opening; -ENOTSUP: a plain
- * vchan has no such thing (close it instead). Does not wait for the peer; makes a few exchanges.
+ * vchan has no half-close (close it instead). Does not wait for the peer; makes a few exchanges.
  */
 int pvchan_shutdown(struct pvchan *handle);
 
@@ -319,7 +319,7 @@ int pvchan_commit(struct pvchan *handle, size_t bytes);
  * None of these fails, waits, makes an exchange or changes the connection.
  */
 
-/* What has become of the connection. */
+/* The state of the connection. */
 enum pvchan_state {
     PVCHAN_STATE_OPENING,   /* in a group: it is being opened */
     PVCHAN_STATE_FAILED,    /* in a group: it could not be opened, see pvchan_error() */
@@ -335,7 +335,7 @@ enum pvchan_state {
 enum pvchan_state pvchan_state(const struct pvchan *handle);
 
 /*
- * 0; or, once it could not be opened or was read to an end that was not in order, the negative
+ * Returns 0; or, if opening failed or reading reached an end that was not a clean one, the negative
  * errno that pvchan_read() returns from then on.
  */
 int pvchan_error(const struct pvchan *handle);
@@ -366,10 +366,10 @@ size_t pvchan_write_ring_size(const struct pvchan *handle);
 /* The id of the domain at the other end. */
 unsigned int pvchan_peer_domid(const struct pvchan *handle);
 
-/* What was set last: of enum pvchan_flags. */
+/* The flags set last: of enum pvchan_flags. */
 unsigned int pvchan_flags(const struct pvchan *handle);
 
-/* A pointer of the program's, kept with the handle: NULL at first. The library does not use it. */
+/* The program's pointer, kept with the handle; initially NULL. The library does not use it. */
 void pvchan_set_user_data(struct pvchan *handle, void *data);
 void *pvchan_user_data(const struct pvchan *handle);
 
@@ -383,10 +383,10 @@ void *pvchan_user_data(const struct pvchan *handle);
 int pvchan_set_flags(struct pvchan *handle, unsigned int flags);
 
 /*
- * Sets for how long each later call that reads or writes may wait altogether, in milliseconds: 0 or
- * more; -1, as at first, is for ever. When the time is over the call returns -ETIMEDOUT, or the
- * number of bytes if it has moved some. Holds whatever the peer does.
- * Returns 0, or -EINVAL: less than -1. Does not wait.
+ * Sets how long each later call that reads or writes may wait in total, in milliseconds: 0 or more;
+ * -1, the default, is for ever. When the time is over, the call returns -ETIMEDOUT, or the number
+ * of bytes if it has moved some, whatever the peer does. Returns 0, or -EINVAL: less than -1. Does
+ * not wait.
  */
 int pvchan_set_timeout(struct pvchan *handle, int timeout_ms);
 
@@ -395,20 +395,20 @@ int pvchan_set_timeout(struct pvchan *handle, int timeout_ms);
 enum pvchan_events {
     PVCHAN_READABLE = 1 << 0, /* pvchan_read() would not wait: bytes, the end or an error */
     PVCHAN_WRITABLE = 1 << 1, /* pvchan_write() would not wait: room, or an error */
-    PVCHAN_OPENED = 1 << 2,   /* groups: it is open. Given once */
+    PVCHAN_OPENED = 1 << 2,   /* groups: opening succeeded; reported once */
     PVCHAN_ENDED = 1 << 3,    /* no byte is left and none will come: pvchan_read() returns 0 or an
                                  error, see pvchan_error(); or it could not be opened */
-    PVCHAN_STATE_CHANGED = 1 << 4 /* pvchan_state() is not what it was when this was last given */
+    PVCHAN_STATE_CHANGED = 1 << 4 /* pvchan_state() has changed since this was last reported */
 };
 
 /*
- * Waits until one of the events is the case, for a handle outside of a group, also with
+ * Waits until one of the events holds, for a handle outside of a group. Also waits with
  * PVCHAN_NONBLOCK.
  *
  * events: any of enum pvchan_events but PVCHAN_OPENED, at least one. timeout_ms: -1 for ever, 0 not
- * at all; pvchan_set_timeout() does not concern it.
+ * at all; pvchan_set_timeout() has no effect on it.
  *
- * Returns those of the events that are the case, or 0: the time is over. -EINVAL: events are
+ * Returns those of the events that hold, or 0 when the time is over. -EINVAL: events are
  * invalid, or the handle is in a group; -EINTR; -EIO: xenstored went away. Waits for up to
  * timeout_ms whatever the peer does; it may make exchanges as pvchan_dispatch() does.
  */
@@ -437,21 +437,20 @@ int pvchan_dispatch(struct pvchan *handle);
 
 /*
  * A group has one connection to xenstored, one to the event channel driver and one descriptor to
- * poll, for thousands of handles. Of xenstore's watches (a guest may have 128 in all) it has two
- * for each domain that is the backend of some of its channels, four for each that is their
- * frontend, and one for each plain server that it waits for. Outside of a group a frontend's handle
- * has one.
+ * poll, for thousands of handles. It uses few of xenstore's watches (a guest may have 128): two for
+ * each domain that is the backend of some of its channels, four for each that is the frontend, and
+ * one for each plain server that it waits for. Outside of a group a frontend's handle uses one.
  *
  *     while ((count = pvchan_group_wait(group, events, 64, -1)) >= 0)
  *         for (i = 0; i < count; i++)
  *             serve(events[i].handle, events[i].events);
  *
- * where serve() reads and writes until -EAGAIN; or stops before, to be fair, and calls
+ * where serve() reads and writes until -EAGAIN, or stops earlier, to be fair, and calls
  * pvchan_requeue(). Calls on a handle in a group never wait.
  */
 struct pvchan_group;
 
-/* What pvchan_group_wait() found of a handle: of enum pvchan_events. */
+/* One report of pvchan_group_wait(). events: an OR of enum pvchan_events. */
 struct pvchan_event {
     struct pvchan *handle;
     unsigned int events;
@@ -494,31 +493,32 @@ int pvchan_group_add_client(struct pvchan_group *group, unsigned int peer_domid,
                             int timeout_ms, unsigned int flags, struct pvchan **handle);
 
 /*
- * Waits until there is something to do for handles of the group, and gives up to count of them,
- * each once, with what is the case now: of a handle that is given, all of enum pvchan_events that
- * hold. A handle is given when, since the last time, it was opened or could not be, its state
- * changed, bytes, the end or an error came, there is room again where a call that writes returned
- * -EAGAIN, or pvchan_requeue() was called. It is not given again for what was there before: so read
- * and write until -EAGAIN. A peer can have it given for nothing new.
+ * Waits until handles of the group have events, and reports up to count of these handles, each
+ * once, with all of enum pvchan_events that hold now. A handle is reported if, since its last
+ * report, it was opened or opening failed, its state changed, bytes, the end or an error came,
+ * there is room after a write returned -EAGAIN, or pvchan_requeue() was called. It is not reported
+ * again for what was there before, so read and write until -EAGAIN. A peer can cause a report
+ * without news.
  *
  * events: an array of count elements; count: 1 or more. timeout_ms: -1 for ever, 0 not at all.
  *
- * Handles come in the order in which something happened to them, each at most once before all
- * others that wait for their turn, at a cost that does not depend on how many are open. Between two
- * calls handles may be closed and added. After pvchan_close() of a handle that stands further down
- * in the array of this call, skip it.
+ * Handles are reported in the order in which something happened to them, each at most once before
+ * all others that are queued, at a cost that does not depend on how many are open. Between two
+ * calls handles may be closed and added. If you close a handle that stands further down in the
+ * array of this call, skip its entry.
  *
- * Returns how many were given; 0: the time is over. -EINVAL: count; -EINTR; -EIO: xenstored went
- * away, which is reported once, before anything else: call again, open handles still work; or
- * another negative errno if the event channels are gone. Waits for up to timeout_ms whatever the
- * peers do; with -1, a peer that signals without end can keep signal handlers from ending it. It
- * makes exchanges, and transactions, as pvchan_dispatch() does, for handles whose turn it is.
+ * Returns the number reported, or 0 when the time is over. -EINVAL: count is less than 1; -EINTR;
+ * -EIO: xenstored went away, which is reported once, before anything else: call again, open handles
+ * still work; or another negative errno if the event channels are gone. Waits for up to timeout_ms
+ * whatever the peers do; with -1, a peer that signals without end can keep signal handlers from
+ * ending it. It makes exchanges, and transactions, as pvchan_dispatch() does, for the handles that
+ * it serves.
  */
 int pvchan_group_wait(struct pvchan_group *group, struct pvchan_event *events, int count,
                       int timeout_ms);
 
 /*
- * Has pvchan_group_wait() give the handle once more, after all others whose turn it is, whatever
+ * Makes pvchan_group_wait() report the handle once more, after all others that are queued, whatever
  * its events: for programs that stop before -EAGAIN. Does nothing for a handle outside of a group.
  * Does not wait.
  */

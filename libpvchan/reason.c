@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Why a call that opens failed, and why a handle ended: a line for a person.
- */
+/* One-line reasons why a call that opens failed, and why a handle ended. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +7,7 @@
 #include "libpvchan/handle.h"
 #include "state/error.h"
 
-/* A longer line is cut. A peer's own error node is quoted, which has 512 bytes at most. */
+/* A longer line is cut. It may quote a peer's error node, of at most 512 bytes. */
 #define REASON_MAX 768
 
 static _Thread_local char open_reason[REASON_MAX];

@@ -17,7 +17,7 @@ EXPORT int pvchan_set_timeout(struct pvchan *handle, int timeout_ms)
     return 0;
 }
 
-/* Only what a read or a write would look for: for the rest it sleeps at once. */
+/* Polls only for what a read or write would look for; for other events it sleeps at once. */
 static void spin(struct pvchan *handle, unsigned int events)
 {
     if (events == PVCHAN_READABLE)
@@ -33,7 +33,7 @@ EXPORT int pvchan_wait(struct pvchan *handle, unsigned int events, int timeout_m
 
     if (!handle->group->alone || events == 0 || (events & ~EVENTS_TO_AWAIT))
         return -EINVAL;
-    if (timeout_ms == 0) /* it will not wait for what only xenstore says */
+    if (timeout_ms == 0) /* 0: it will not wait for anything that only xenstore can show */
         rc = pvchan_dispatch(handle);
     if (rc < 0)
         return rc;
