@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vchan cat: standard input to the channel and the channel to standard output, both at once.
+ * vchan cat: copies standard input to the channel and the channel to standard output at the same
+ * time.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,13 +16,13 @@
 #include "state/clock.h"
 
 /*
- * Without --linger: how long a plain vchan's peer may be silent after the end of input, if it has
- * answered what was sent last, and if it has not.
+ * Without --linger: how long, after the end of input, a plain vchan's peer may be silent; depends
+ * on whether it has answered what was sent last.
  */
 #define ANSWERED_SECONDS   0.5
 #define UNANSWERED_SECONDS 10
 
-/* What cat_result says while it is not over. */
+/* The value of cat_result() before the end. */
 #define NOT_YET (-1)
 
 struct cat {
@@ -31,11 +32,11 @@ struct cat {
     struct stdio output;
     struct flow sending;
     struct flow receiving;
-    bool shut;     /* the end of input is passed on */
+    bool shut;     /* the end of input was passed on */
     bool met;      /* the peer has come */
-    bool heard;    /* it has sent something */
-    bool answered; /* it has done so since we last did */
-    int64_t since; /* when this began, or when something last came after the end of input */
+    bool heard;    /* the peer has sent something */
+    bool answered; /* it has done so since we last sent */
+    int64_t since; /* start time, or when something last came after the end of input */
 };
 
 static ssize_t take_input(void *arg, void *data, size_t size)
@@ -73,7 +74,7 @@ static bool cat_is_plain(const struct cat *cat)
     return cat->options->target != TARGET_NAMED;
 }
 
-/* A plain vchan after the end of input: it goes on as long as something comes. */
+/* A plain vchan after the end of input continues while bytes come. */
 static bool cat_lingers(const struct cat *cat)
 {
     return cat_is_plain(cat) && cat->met && flow_is_over(&cat->sending) &&
@@ -87,7 +88,7 @@ static int cat_linger_ms(const struct cat *cat)
     return (int)(1000 * (cat->answered ? ANSWERED_SECONDS : UNANSWERED_SECONDS));
 }
 
-/* How long this may still wait for the peer to come, or to say something; -1: for ever. */
+/* How long to wait for the peer to come, or to send something, in milliseconds; -1: for ever. */
 static int cat_patience(const struct cat *cat)
 {
     int ms = cat_lingers(cat) ? cat_linger_ms(cat) : cat->met ? -1 : cat->options->timeout_ms;
@@ -109,7 +110,7 @@ static void cat_pass_ends(struct cat *cat)
         stdio_close(&cat->output);
 }
 
-/* The peer sends no more, and what it sent is written. Does it still take something? */
+/* The peer has ended and its bytes are written. Does it still take ours? */
 static int cat_received_all(struct cat *cat)
 {
     bool gone = cat_is_plain(cat) || cat->sending.give_error ||
@@ -122,7 +123,10 @@ static int cat_received_all(struct cat *cat)
     return gone || flow_is_over(&cat->sending) ? EXIT_DONE : NOT_YET;
 }
 
-/* The peer was silent for long enough. One that only takes bytes looks the same, so it is no error. */
+/*
+ * The peer was silent for long enough. A peer that only takes bytes looks the same, so it is no
+ * error.
+ */
 static int cat_end_silence(const struct cat *cat)
 {
     if (cat->heard || cat->options->linger_ms != LINGER_DEFAULT)
@@ -131,7 +135,7 @@ static int cat_end_silence(const struct cat *cat)
                     UNANSWERED_SECONDS);
 }
 
-/* The exit code, if it is over, or NOT_YET. */
+/* Returns the exit code, or NOT_YET. */
 static int cat_result(struct cat *cat)
 {
     if (cat->receiving.give_error)
@@ -149,7 +153,7 @@ static int cat_result(struct cat *cat)
 
 /* ---- moving ---- */
 
-/* Moves what can be moved now. Whether anything changed. */
+/* Moves what can be moved now. Returns whether anything changed. */
 static bool cat_move(struct cat *cat)
 {
     bool took = flow_take(&cat->sending), gave = flow_give(&cat->sending);
@@ -167,7 +171,7 @@ static bool cat_move(struct cat *cat)
     return sent || received || came;
 }
 
-/* Waits for the channel, and for what the flows are waiting for. 0, or a negative errno. */
+/* Waits for the channel and for the flows. Returns 0, or a negative errno. */
 static int cat_wait(struct cat *cat)
 {
     bool hungry = !cat->sending.ended && !flow_is_loaded(&cat->sending) && !cat->sending.give_error;

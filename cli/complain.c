@@ -24,7 +24,7 @@ int output_end(void)
     if (fflush(stdout) == 0) {
         if (!ferror(stdout))
             return EXIT_DONE;
-        /* Nobody kept why a write before this failed: another one tells. */
+        /* The errno of the earlier failed write is lost; another write gives it again. */
         if (write(STDOUT_FILENO, "\n", 1) == 1)
             errno = EIO;
     }

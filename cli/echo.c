@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * vchan echo: sends back what comes, on any number of channels.
- */
+/* vchan echo: sends back what comes, on any number of channels. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -13,12 +11,12 @@
 #include "state/clock.h"
 
 /*
- * So many copies, then it is another channel's turn: enough for all that is there, over the ends of
- * both rings, but a peer that answers at once would go on for ever.
+ * Copies before another channel is served: enough for a full ring that wraps around. Without a
+ * limit a peer that answers at once would keep it for ever.
  */
 #define TURN_COPIES 4
 
-/* So many channels are asked for at a time. */
+/* Events requested at a time. */
 #define EVENTS_MAX 64
 
 struct echo {
@@ -26,24 +24,21 @@ struct echo {
     const struct target_words *words;
     struct pvchan_group *group;
     struct line *lines;
-    int open; /* how many of them */
-    int code; /* of the first that failed */
+    int open; /* channels that are open */
+    int code; /* exit code of the first that failed */
 };
 
 /* One channel. */
 struct line {
     struct echo *echo;
-    int index; /* in the words */
+    int index; /* its position in the arguments */
     struct pvchan *channel;
-    int64_t deadline; /* by which a server's client has to come; negative: none, or it came */
+    int64_t deadline; /* when a server's client must have come; negative: no limit, or it came */
 };
 
 /* ---- bytes ---- */
 
-/*
- * From one ring into the other as much as lies together in both. Returns how much, or as
- * pvchan_peek().
- */
+/* Copies what is contiguous in both rings. Returns the number of bytes, or as pvchan_peek(). */
 static ssize_t copy_span(struct pvchan *channel)
 {
     struct iovec in[2], out[2];
@@ -60,7 +55,7 @@ static ssize_t copy_span(struct pvchan *channel)
     return rc < 0 ? rc : bytes;
 }
 
-/* Its share. -EAGAIN: there will be more; 0: the peer ended; or what the channel failed with. */
+/* Copies one share. Returns -EAGAIN: more may come; 0: the peer ended; or the channel's error. */
 static ssize_t copy_turn(struct pvchan *channel)
 {
     for (int i = 0; i < TURN_COPIES; i++) {
@@ -98,7 +93,7 @@ static void line_open(struct line *line)
     echo->open++;
 }
 
-/* A server outlives clients that end badly; each gets fresh memory. */
+/* A server survives clients that fail; each client gets fresh rings. */
 static bool goes_on(const struct options *options, int code)
 {
     return options->target == TARGET_SERVER && !options->once &&
@@ -138,7 +133,10 @@ static void line_serve(struct line *line)
 
 /* ---- all of them ---- */
 
-/* Ends what is late. Returns how long to wait for the next of those: milliseconds, or -1. */
+/*
+ * Ends the channels whose deadline has passed. Returns the milliseconds until the next deadline, or
+ * -1.
+ */
 static int check_deadlines(struct echo *echo)
 {
     int64_t now, next = -1;
@@ -159,7 +157,7 @@ static int check_deadlines(struct echo *echo)
     return (int)next;
 }
 
-/* Waits for something to do. 0, or a negative errno. */
+/* Waits for events or the next deadline. Returns 0, or a negative errno. */
 static int echo_sleep(struct echo *echo)
 {
     struct pollfd pollfd = {.fd = pvchan_group_fd(echo->group), .events = POLLIN};
@@ -179,7 +177,7 @@ static int echo_all(struct echo *echo)
         struct pvchan_event events[EVENTS_MAX];
         int rc = pvchan_group_wait(echo->group, events, EVENTS_MAX, 0);
 
-        for (int i = 0; i < rc; i++) /* each closes its own channel only */
+        for (int i = 0; i < rc; i++) /* each handler closes only its own channel */
             line_serve(pvchan_user_data(events[i].handle));
         if (rc == 0)
             rc = echo_sleep(echo);

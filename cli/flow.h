@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * One direction of bytes on its way through a buffer.
- */
+/* One direction of bytes through a buffer. */
 #ifndef CLI_FLOW_H
 #define CLI_FLOW_H
 
@@ -13,12 +11,12 @@
 
 struct flow {
     char data[FLOW_BYTES];
-    size_t start; /* the bytes in the buffer */
+    size_t start; /* start and end of the bytes in the buffer */
     size_t end;
-    bool ended;     /* nothing more comes in */
-    int take_error; /* the negative errno that ended it, or 0 */
-    int give_error; /* the negative errno after which nothing more goes out, or 0 */
-    /* Both return as read() and write(), or a negative errno, -EAGAIN if they would wait. */
+    bool ended;     /* no more input will come */
+    int take_error; /* the negative errno that ended the input, or 0 */
+    int give_error; /* the negative errno that ended the output, or 0 */
+    /* Like read() and write(), but return a negative errno; -EAGAIN instead of waiting. */
     ssize_t (*take)(void *arg, void *data, size_t size);
     ssize_t (*give)(void *arg, const void *data, size_t size);
     void *arg;
@@ -30,16 +28,16 @@ static inline bool flow_is_loaded(const struct flow *flow)
     return flow->start < flow->end;
 }
 
-/* Whether nothing more will go out. */
+/* Whether nothing more will be output. */
 static inline bool flow_is_over(const struct flow *flow)
 {
     return flow->give_error || (flow->ended && !flow_is_loaded(flow));
 }
 
-/* Takes bytes if the buffer is empty. Whether anything changed. */
+/* Fills the buffer if it is empty. Returns whether anything changed. */
 bool flow_take(struct flow *flow);
 
-/* Gives what is in the buffer. Whether anything changed. */
+/* Outputs from the buffer. Returns whether anything changed. */
 bool flow_give(struct flow *flow);
 
 #endif

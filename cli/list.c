@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * vchan list: the channels of this domain, in a table or as JSON.
- */
+/* vchan list: prints the channels of this domain as a table or as JSON. */
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,7 +87,7 @@ static void each_row(const struct channel_view *views, size_t count, int widths[
 
 static void widen(char cells[COLUMNS][CELL_BYTES], int widths[COLUMNS])
 {
-    for (size_t i = 0; i < COLUMNS - 1; i++) /* the last one needs none */
+    for (size_t i = 0; i < COLUMNS - 1; i++) /* the last column needs no width */
         if (widths[i] < (int)strlen(cells[i]))
             widths[i] = (int)strlen(cells[i]);
 }

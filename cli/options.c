@@ -80,7 +80,7 @@ static int set_json(struct options *options, const char *text)
 #define STATE "a state, such as Connected or Closed"
 #define SIZE  "bytes, such as 4096, 64K or 1M, at most 1M"
 
-/* The forms of a channel that an option goes with. */
+/* The forms of a channel that an option applies to. */
 #define CLIENT (1u << TARGET_CLIENT)
 #define SERVER (1u << TARGET_SERVER)
 #define PLAIN  (CLIENT | SERVER)
@@ -106,7 +106,7 @@ static const struct row {
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
-/* The long options of one command, for getopt_long. */
+/* Collects the long options of one command for getopt_long(). */
 static void make_long_options(const struct command *command, struct option out[ROWS + 2])
 {
     size_t count = 0;
@@ -123,7 +123,7 @@ static const struct row *row_find(int letter)
     const struct row *row = rows;
 
     while (row->letter != letter)
-        row++; /* getopt_long gives no others */
+        row++; /* getopt_long() returns only rows that exist */
     return row;
 }
 
@@ -136,7 +136,7 @@ static int apply(const struct command *command, const struct row *row, struct op
     return -1;
 }
 
-/* Options that were given, a bit for each row, and do not go with the form of the channel. */
+/* Refuses options that do not apply to the channel's form. given has one bit for each row. */
 static int check_forms(const struct command *command, unsigned int given,
                        const struct options *options)
 {

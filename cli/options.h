@@ -5,9 +5,9 @@
 #include "cli/command.h"
 
 /*
- * Reads the options that a command takes (argv[0] is the command's name), with defaults for the
- * rest. Returns the number of words taken, argv[0] included; 0 if --help was asked for; or -1 after
- * a line on standard error.
+ * Parses a command's options (argv[0] is the command's name); the rest get defaults. Returns the
+ * number of words consumed, including argv[0]; 0 if --help was given; or -1 after a line on
+ * standard error.
  */
 int options_parse(const struct command *command, int argc, char **argv, struct options *options);
 

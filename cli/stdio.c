@@ -26,7 +26,7 @@ static struct stdio stdio_reopen(int fd, int mode)
     return stdio;
 }
 
-/* What it was opened for: to open it anew would make it usable for more. */
+/* Checks the access mode: reopening could make the descriptor usable for more than before. */
 static bool is_open_for(int fd, int mode)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -73,7 +73,7 @@ ssize_t stdio_write(const struct stdio *stdio, const void *data, size_t size)
     if (stdio->kind == STDIO_SHARED && !is_ready(stdio->fd, POLLOUT))
         return -EAGAIN;
     if (stdio->kind == STDIO_SHARED && size > PIPE_BUF)
-        size = PIPE_BUF; /* so much fits into a pipe that is ready, and write() returns */
+        size = PIPE_BUF; /* a writable pipe takes this much without blocking */
     rc = stdio->kind == STDIO_SOCKET ? send(stdio->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
                                      : write(stdio->fd, data, size);
     return rc < 0 ? -errno : rc;

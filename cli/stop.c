@@ -8,7 +8,7 @@
 
 static volatile sig_atomic_t came;
 
-/* A signal just before a call begins to wait would be missed by it: the alarm comes again. */
+/* A call that is just about to wait would miss the signal, so the alarm repeats it. */
 static void note_signal(int number)
 {
     if (number != SIGALRM)
@@ -16,7 +16,7 @@ static void note_signal(int number)
     alarm(1);
 }
 
-/* A signal that was ignored (nohup) stays so. */
+/* A signal that was ignored at the start (nohup) stays ignored. */
 void stop_catch(void)
 {
     static const int signals[] = {SIGHUP, SIGINT, SIGTERM};

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * The channel that the arguments name, and what there is to say when it cannot be had.
- */
+/* Opens the channel that the arguments name, and explains failures. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,7 +46,7 @@ int target_parse(const struct options *options, int argc, char **argv, struct ta
     "the kernel grants no more pages (raise /sys/module/xen_gntalloc/parameters/limit, or use "    \
     "smaller rings)"
 
-/* Why a channel of each kind cannot be opened, for errors whose own text says too little. */
+/* Explanations for errnos whose own text says too little, by form of the channel. */
 static const struct cause {
     int error;
     const char *named;
@@ -87,7 +85,7 @@ static const char *cause_of(const struct options *options, int error)
     return error_text(error);
 }
 
-/* What xenstore shows of the channel of that name; false: there is none, or several. */
+/* Views the channel of that name. Returns false if there is none, or several. */
 static bool look_at(const char *name, struct channel_view *view)
 {
     struct channel_name *names = NULL;
@@ -146,7 +144,7 @@ int target_open_in(const struct options *options, const struct target_words *wor
     }
 }
 
-/* What xenstore shows of a channel of that name. 0: nothing better than the error itself. */
+/* Explains by what xenstore shows of a channel. Returns 0 if that explains nothing. */
 static int explain_named(const char *path, int error)
 {
     struct channel_view view;

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * vchan wait: until this domain's side of a channel is in a state.
- */
+/* vchan wait: waits until this domain's side of a channel is in a state. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,13 +10,16 @@
 #include "state/clock.h"
 #include "state/error.h"
 
-/* Which channels there are, as far as is known: so that an event costs a look at one of them only. */
+/* The channels listed so far, so that an event costs a look at one channel only. */
 struct known {
     struct channel_name *names;
     size_t count;
 };
 
-/* 1: it is in that state; 0: it is not; -ENOENT: it is not there; or another negative errno. */
+/*
+ * Returns 1 if it is in that state, 0 if not, -ENOENT if there is no such channel, or another
+ * negative errno.
+ */
 static int is_reached(struct store *store, struct known *known, const char *name,
                       enum xenbus_state state)
 {
@@ -28,7 +29,7 @@ static int is_reached(struct store *store, struct known *known, const char *name
     return rc < 0 ? rc : view.state == state;
 }
 
-/* 0, or a negative errno: -ETIMEDOUT, -EINTR a signal came. */
+/* Returns 0, or a negative errno: -ETIMEDOUT, or -EINTR after a signal. */
 static int wait_event(struct store *store, int64_t deadline)
 {
     struct pollfd pollfd = {.fd = store_fd(store), .events = POLLIN};
@@ -40,7 +41,7 @@ static int wait_event(struct store *store, int64_t deadline)
     return rc < 0 ? rc : store_skip_events(store);
 }
 
-/* As is_reached(), after its time; -ETIMEDOUT: it is there, but not in that state. */
+/* Waits until the state is reached. Returns as is_reached(), or -ETIMEDOUT. */
 static int wait_state(struct store *store, struct known *known, const char *name,
                       const struct options *options)
 {
