@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* xl-vchan apply: a domain has the channels that a config file declares, or those that it had. */
+/*
+ * xl-vchan apply: gives a domain the channels that a config file declares; if that fails, restores
+ * those that it had.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,12 +19,12 @@ struct apply {
     bool json, dry, quiet, force;
     struct differences differences;
     struct edit edit;
-    struct device_id *written; /* one for each difference that wants something, in their order */
+    struct device_id *written; /* one for each difference with a channel to plug, in their order */
     size_t written_count;
     const struct difference *closing; /* its backend was asked to close, and has not; or NULL */
 };
 
-/* The old ones go first, so that names and devids are free. */
+/* Removes old channels first, so that their names and devids become free. */
 static int unplug_old(struct apply *apply)
 {
     int rc = 0;
@@ -71,7 +74,7 @@ static int await_new(struct apply *apply)
     return rc;
 }
 
-/* A new one that failed would be in the way of what there was. */
+/* Unplugs new channels that failed, to make room for the old ones. */
 static void take_back(struct apply *apply)
 {
     const struct present *had = &apply->differences.have;
@@ -107,7 +110,7 @@ static int change(struct apply *apply)
     return rc;
 }
 
-/* The file is all that the domain is to have from now on. */
+/* From now on the domain's record has exactly the channels in the file. */
 static int stage_file(struct apply *apply)
 {
     const struct config *want = &apply->differences.want;
@@ -121,7 +124,7 @@ static int stage_file(struct apply *apply)
 
 static int apply_held(struct apply *apply)
 {
-    /* Somebody else may have changed something while this waited for the lock. */
+    /* Another command may have changed something while this one waited for the lock. */
     int rc = differences_refresh(&apply->tool, &apply->differences);
 
     if (rc == 0)

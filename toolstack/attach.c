@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* xl-vchan attach: a channel for a running domain. */
+/* xl-vchan attach: adds a channel to a running domain. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ static int find_frontend(struct tool *tool, const char *text, domid_t *domid)
     return -ENOENT;
 }
 
-/* Waits for the backend, and makes the record valid. */
+/* Waits for the backend, and commits the record. */
 static int settle_plug(struct tool *tool, struct edit *edit, const struct spec *channel,
                        const struct device_id *id, int ms)
 {
@@ -73,7 +73,7 @@ static int attach(struct tool *tool, const char *domain, const struct spec *chan
     return rc;
 }
 
-/* All that is left on the command line, as one specification: "a=b c=d" is "a=b, c=d", as in xl. */
+/* Joins the rest of the command line into one entry: "a=b c=d" becomes "a=b, c=d", as in xl. */
 static char *join_spec(int argc, char **argv)
 {
     char *text = NULL;
@@ -104,7 +104,10 @@ static bool has_command(const char *text)
 #define UNQUOTED                                                                                   \
     "\"%s\" follows command=, which must come last (quote a command that contains spaces)"
 
-/* One behind the command, or NULL: command=ls /tmp without quotes would run "ls, /tmp". */
+/*
+ * The first argument after the command's, or NULL: without quotes, command=ls /tmp would run "ls,
+ * /tmp".
+ */
 static const char *find_unquoted(int argc, char **argv)
 {
     for (int i = 0; i + 1 < argc; i++)
@@ -173,7 +176,7 @@ static int run_attach(const struct command *command, int argc, char **argv)
 {
     static const struct option options[] = {
         {"json", no_argument, NULL, 'j'}, {"wait", required_argument, NULL, 'w'}, {0}};
-    const char *unquoted = find_unquoted(argc, argv); /* before getopt sorts them */
+    const char *unquoted = find_unquoted(argc, argv); /* before getopt_long() reorders them */
     int ms = TOOL_WAIT_DEFAULT;
     bool json = false;
     int opt;
@@ -199,7 +202,7 @@ static int run_attach(const struct command *command, int argc, char **argv)
     return attach_words(argv[optind], argc - optind - 1, argv + optind + 1, ms);
 }
 
-/* By the tables of state/spec.h; the completion reads this, too. */
+/* Generated from the tables of state/spec.h. The shell completion parses this, too. */
 #define KEY_LINE(ID, member, key, type, most, place, whose, check, word) "  " key "=" word "\n"
 #define KIND_WORD(kind, ...)                                             " " #kind
 

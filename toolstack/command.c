@@ -78,7 +78,7 @@ int command_flush(const char *verb)
     if (fflush(stdout) == 0) {
         if (!ferror(stdout))
             return EXIT_SUCCESS;
-        /* Nobody kept why a write before this failed: another one tells. */
+        /* The errno of the earlier failed write is lost; another write gives it again. */
         if (write(STDOUT_FILENO, "\n", 1) == 1)
             errno = EIO;
     }

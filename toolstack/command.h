@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * The commands of xl-vchan: one file and one row of main.c's table each.
- */
+/* The commands of xl-vchan. Each has one file and one row of main.c's table. */
 #ifndef TOOLSTACK_COMMAND_H
 #define TOOLSTACK_COMMAND_H
 
@@ -10,7 +8,7 @@
 #include "toolstack/devices.h"
 #include "toolstack/tool.h"
 
-/* Exit codes, as xl's; and one for an answer that is no: not reached in time, or not the same. */
+/* Exit codes like xl's; NOT_SO: the condition was not met (not reached in time, or not equal). */
 #define EXIT_USAGE  2
 #define EXIT_NOT_SO 3
 
@@ -28,33 +26,34 @@ extern const struct command command_apply, command_attach, command_create, comma
     command_wait, command_watch;
 
 /*
- * Says what is wrong with the arguments, in one line with the synopsis; gives the exit code. For an
- * option that getopt_long (with a ":" before its short options) did not take: command_bad_option.
+ * Reports a usage error in one line with the synopsis, and returns the exit code.
+ * command_bad_option() does so for an option that getopt_long() refused (its short options must
+ * begin with ":").
  */
 int command_usage(const struct command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 int command_bad_option(const struct command *command, int answer, char **argv);
 
 /*
- * Takes the options of a command that has --json (-j) only; optind is then at the first argument.
- * 0, or the exit code after saying what is wrong.
+ * Parses the options of a command whose only option is --json (-j), and leaves optind at the first
+ * argument. Returns 0, or the exit code after reporting the error.
  */
 int command_take_json(const struct command *command, int argc, char **argv, bool *json);
 
 /*
- * Takes the seconds that an option ("--wait") has in optarg, as milliseconds (-1: inf). False: it
- * said what is wrong.
+ * Parses optarg, the seconds of an option such as "--wait", into milliseconds (-1: inf). Returns
+ * false after reporting the error.
  */
 bool command_seconds(const struct command *command, const char *option, int *ms);
 
 /*
- * Finds a channel that the user names by its domain (which may be the id of one that is gone) and
- * its name or devid. 0, or a negative errno after saying why.
+ * Finds a channel by domain (whose id may be that of a domain that is gone) and by name or devid.
+ * Returns 0, or a negative errno after reporting it.
  */
 int command_find_channel(struct tool *tool, const char *domain, const char *name,
                          struct device_id *id);
 
-/* Makes sure that what was printed got out. An exit code, after saying why not. */
+/* Flushes standard output. Returns an exit code, after reporting a failure. */
 int command_flush(const char *verb);
 
 #endif

@@ -10,22 +10,22 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-/* No config file is larger, and other things may be there. */
+/* Files larger than this are no config files; such directories may hold other things. */
 #define FILE_MAX (1 << 20)
 
-/* How well a file fits. */
+/* How well a file matches the domain. */
 enum fit { FIT_NOT, FIT_NAME, FIT_UUID };
 
 struct search {
     struct tool *tool;
     const char *name, *uuid;
-    enum fit fit; /* of the best so far */
+    enum fit fit; /* of the best match so far */
     char path[PATH_MAX];
     struct stat status;
-    char other[PATH_MAX]; /* another file that fits as well; "": none */
+    char other[PATH_MAX]; /* another file that matches as well, or "" */
 };
 
-/* What is no config file at all is none of ours to complain about. */
+/* A file that is no config file at all is skipped without a message. */
 static enum fit fit_of(const struct search *search, const char *path)
 {
     struct config config;
@@ -48,7 +48,7 @@ static bool is_same_file(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* Copies that editors, packagers and people make are no declarations. */
+/* Copies made by editors, packagers and people do not count as declarations. */
 static bool is_copy(const char *name)
 {
     static const char *const ends[] = {"~",        ".bak",     ".old",    ".orig",  ".save",
@@ -65,7 +65,7 @@ static bool is_copy(const char *name)
     return strstr(name, ".dpkg-") || strstr(name, ".ucf-");
 }
 
-/* Whoever named a file so may have meant it to count. */
+/* Warns, since the administrator may have meant the file to count. */
 static void complain_copy(const struct search *search, const char *path)
 {
     tool_complain(search->tool,

@@ -8,27 +8,27 @@
 #include <string.h>
 #include <libxlutil.h>
 
-/* What libxlutil is told the file is called, so that places in its reports are easy to find. */
+/* The file name given to libxlutil, so that positions are easy to find in its reports. */
 #define SOURCE "config:"
 
-/* What a key of an xl config file may be made of. */
+/* Characters allowed in a key of an xl config file. */
 #define KEY_LETTERS "abcdefghijklmnopqrstuvwxyz0123456789_"
 
 /* A file being read. */
 struct reader {
     const char *file;
-    unsigned long lines; /* of the file; those behind it are from the command line */
+    unsigned long lines; /* of the file; later lines come from the command line */
     XLU_Config *xlu;
-    FILE *report; /* what libxlutil has to say, into: */
+    FILE *report; /* libxlutil's complaints are written to: */
     char *said;
     size_t said_size;
-    bool identity; /* no more than who it is for */
-    bool stored;   /* what an older toolstack plugged will do */
+    bool identity; /* read only whose config it is */
+    bool stored;   /* accept what an older toolstack plugged */
     struct config *config;
     char *why;
 };
 
-/* Says why, after "FILE:LINE: " (0: no line), and gives what to return. */
+/* Sets why, after "FILE:LINE: " (0: no line). Returns the error. */
 __attribute__((format(printf, 3, 4))) static int refuse(const struct reader *reader,
                                                         unsigned long line, const char *format, ...)
 {
@@ -49,7 +49,7 @@ __attribute__((format(printf, 3, 4))) static int refuse(const struct reader *rea
     return -EINVAL;
 }
 
-/* The line in libxlutil's last report, whose text is then *text; 0 if it names none. */
+/* The line named in libxlutil's last report, and the report's text in *text; 0 if it names none. */
 static unsigned long report_line(struct reader *reader, const char **text)
 {
     char *end;
@@ -67,7 +67,7 @@ static unsigned long report_line(struct reader *reader, const char **text)
     return line;
 }
 
-/* A setting's line. libxlutil tells it in its complaint about a setting of the wrong type only. */
+/* The line of a setting. libxlutil reveals it only when it complains about a wrong type. */
 static unsigned long setting_line(struct reader *reader)
 {
     const char *text;
@@ -75,7 +75,7 @@ static unsigned long setting_line(struct reader *reader)
     return report_line(reader, &text);
 }
 
-/* An entry's line. As a string it is no list, and the complaint about that says where it is. */
+/* The line of an entry: asking for it as a list makes libxlutil complain, with the line. */
 static unsigned long entry_line(struct reader *reader, const XLU_ConfigList *list, int entry)
 {
     XLU_ConfigValue *value = xlu_cfg_get_listitem2(list, entry);
@@ -175,9 +175,9 @@ static void read_number(struct reader *reader, const char *key, long *number)
 }
 
 /*
- * xl takes no notice of keys that it does not know. One that is nearly ours is a mistake, and its
- * channels would be taken for none at all; as would those of the first of two keys in one file.
- * *first is the line of that, or 0.
+ * xl ignores unknown keys. So a key that nearly matches ours would silently mean no channels, as
+ * would the first of two vchan= keys in one file: both are refused. *first is the line of the
+ * first, or 0.
  */
 static int check_key(const struct reader *reader, unsigned long line, const char *key,
                      unsigned long *first)
@@ -200,7 +200,7 @@ static int check_key(const struct reader *reader, unsigned long line, const char
     return 0;
 }
 
-/* What follows a quoted string, a comment, or any other one character. */
+/* Returns what follows a quoted string, a comment, or one other character. */
 static const char *skip_token(const char *at)
 {
     char first = *at++;
@@ -214,7 +214,7 @@ static const char *skip_token(const char *at)
     return *at == first ? at + 1 : at;
 }
 
-/* A setting begins a line, or follows a semicolon, but not inside a list. */
+/* A setting begins a line or follows a semicolon, outside of lists. */
 static int check_keys(const struct reader *reader, const char *text)
 {
     unsigned long first = 0, line = 1;
@@ -232,7 +232,7 @@ static int check_keys(const struct reader *reader, const char *text)
     return rc;
 }
 
-/* The line of the first line end that is one of another system; 0: there is none. */
+/* The first line with another system's line ending, or 0. */
 static unsigned long foreign_line(const char *text)
 {
     const char *end = strstr(text, "\r\n");
@@ -243,7 +243,7 @@ static unsigned long foreign_line(const char *text)
     return end ? line : 0;
 }
 
-/* What is invisible in an editor, and which xl does not take either. */
+/* Refuses characters that an editor does not show and xl does not accept either. */
 static int check_encoding(const struct reader *reader, const char *text, size_t size)
 {
     unsigned long line = foreign_line(text);
@@ -287,7 +287,7 @@ static int read_config_text(struct reader *reader, const char *text, size_t size
     return rc == 0 ? read_channels(reader) : rc;
 }
 
-/* Copies the file and what is to follow it. */
+/* Copies the file and the extra lines. */
 static int copy_file(struct reader *reader, const char *extra, FILE *to)
 {
     FILE *from = fopen(reader->file, "re");
@@ -310,7 +310,7 @@ static int copy_file(struct reader *reader, const char *extra, FILE *to)
     return rc;
 }
 
-/* Reads it all into memory; on success the caller frees *text. */
+/* Reads everything into memory. On success the caller frees *text. */
 static int load_text(struct reader *reader, const char *extra, char **text, size_t *size)
 {
     FILE *to = open_memstream(text, size);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* xl-vchan create: a domain with its channels, or nothing. */
+/* xl-vchan create: creates a domain with all its channels, or no domain. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,7 +25,7 @@ struct creation {
     domid_t domid;
     struct device_id *ids; /* of the channels written so far, in the config's order */
     size_t written;
-    struct edit edit; /* from before there is a domain, so that the daemon leaves it to us */
+    struct edit edit; /* opened before the domain exists, so that the daemon leaves it to us */
 };
 
 static int check_backend(struct creation *creation, const struct spec *channel)
@@ -38,7 +38,7 @@ static int check_backend(struct creation *creation, const struct spec *channel)
     return plug_find_backend(&creation->tool, channel, DOMID_INVALID, &backend);
 }
 
-/* All that can be known before there is a domain. */
+/* Checks everything that can be checked before the domain exists. */
 static int check_creation(struct creation *creation)
 {
     const struct config *config = &creation->config;
@@ -54,8 +54,8 @@ static int check_creation(struct creation *creation)
 }
 
 /*
- * The child: xl, in a process group of its own, since a ^C that hit it half-way would leave half a
- * domain. It ends by itself, and then the whole domain is taken down.
+ * In the child: runs xl in a process group of its own, because a ^C in the middle of it would leave
+ * half a domain. xl ends by itself; then the whole domain is destroyed.
  */
 static void exec_xl(char **argv)
 {
@@ -141,7 +141,7 @@ static void destroy(struct creation *creation)
                       creation->domid);
 }
 
-/* What it is to have, replacing what an earlier life of the same uuid had. */
+/* Stages the domain's record, replacing that of an earlier domain with the same uuid. */
 static int stage_config(struct creation *creation)
 {
     struct edit *edit = &creation->edit;
@@ -157,7 +157,7 @@ static int stage_config(struct creation *creation)
     return rc == 0 ? edit_stage(&creation->tool, edit) : rc;
 }
 
-/* There is a domain now: its channels, or nothing. */
+/* The domain exists now: plugs its channels, or fails. */
 static int furnish(struct creation *creation)
 {
     int rc = stage_config(creation);
@@ -207,7 +207,7 @@ static int create_read(struct creation *creation)
     return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* The settings on the command line, as xl reads them: one a line behind the file. */
+/* Joins the settings on the command line as xl does: one a line, after the file. */
 static char *join_settings(char **settings)
 {
     char *text = NULL;
@@ -245,7 +245,10 @@ static int create_file(struct creation *creation, char **settings)
     return code;
 }
 
-/* What follows the options: one file, the rest settings. False: not so. Files first. */
+/*
+ * Sorts the arguments after the options: one file, then settings. Returns false if there is not
+ * exactly one file.
+ */
 static bool sort_arguments(int argc, char **argv)
 {
     int files = 0;
@@ -270,7 +273,7 @@ static const struct option options[] = {
     {0},
 };
 
-/* Reads the options; those for xl go to *xl, which is moved on. 0, or an exit code. */
+/* Parses the options and appends those for xl at *xl, advancing it. Returns 0, or an exit code. */
 static int split_options(const struct command *command, int argc, char **argv,
                          struct creation *creation, char ***xl)
 {
@@ -315,7 +318,9 @@ static int run_with(const struct command *command, int argc, char **argv, char *
 
 static int run_create(const struct command *command, int argc, char **argv)
 {
-    /* No argument becomes more than one of xl's, but an option may hold several letters. */
+    /*
+     * Each argument becomes at most one of xl's, but one argument may hold several option letters.
+     */
     size_t count = 4;
     char **xl;
     int code;

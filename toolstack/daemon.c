@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* xl-vchan daemon: the channels that are declared are there, and those of the dead are not. */
+/* xl-vchan daemon: keeps declared channels plugged, and removes those of dead domains. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -18,7 +18,7 @@ struct daemon {
     struct tool tool;
     struct config_dirs dirs;
     struct reconcile reconcile;
-    int releases; /* an inotify descriptor: somebody gave up a lock */
+    int releases; /* an inotify descriptor: another process released a lock */
 };
 
 static int open_locks(struct daemon *daemon)
@@ -60,7 +60,7 @@ static int watch_domains(struct daemon *daemon)
     return rc;
 }
 
-/* Whatever the events were, they mean "look". */
+/* All events mean the same: look again. */
 static int take_changes(struct daemon *daemon)
 {
     char releases[4096];
@@ -83,13 +83,13 @@ static int wait_time(const struct daemon *daemon)
     return deadline > now ? (int)(deadline - now) : 0;
 }
 
-/* Waits until there may be something to do. 1: to end; 0: to look. */
+/* Waits until there may be something to do. Returns 1 to end, 0 to look. */
 static int wait_change(struct daemon *daemon)
 {
     struct pollfd fds[] = {
         {.fd = store_fd(daemon->tool.store), .events = POLLIN},
         {.fd = daemon->tool.signals, .events = POLLIN},
-        /* Of no interest unless somebody has a lock that is wanted. */
+        /* only interesting while another process has a lock that is needed */
         {.fd = daemon->reconcile.deferred ? daemon->releases : -1, .events = POLLIN},
     };
 
@@ -116,7 +116,7 @@ static int serve_domains(struct daemon *daemon)
     return rc;
 }
 
-/* A directory that somebody named is meant to be there. */
+/* Warns about a directory that was named but does not exist. */
 static void check_dirs(const struct config_dirs *dirs)
 {
     for (size_t i = 0; i < dirs->count; i++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* xl-vchan detach: a channel taken from a domain, or what a domain left behind. */
+/* xl-vchan detach: removes a channel from a domain, or what a dead domain left behind. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ static int close_channel(struct tool *tool, const struct detach *detach, const s
     return detach->force ? 0 : plug_close(tool, id, detach->name, detach->ms);
 }
 
-/* So that it does not come back. */
+/* Removes it from the record, so that it does not come back. */
 static int stage_without(struct tool *tool, struct edit *edit, const struct device_id *id)
 {
     char name[DEVICE_NAME_MAX + 1];
@@ -44,7 +44,7 @@ static int unplug_recorded(struct tool *tool, const struct detach *detach,
         rc = stage_without(tool, &edit, id);
     if (rc == 0)
         rc = close_channel(tool, detach, id);
-    /* Before it is removed: of both, what fails then can be tried again. */
+    /* Commit before removing: either step can be repeated if it fails. */
     if (rc == 0)
         rc = edit_commit(tool, &edit);
     if (rc == 0)
@@ -61,7 +61,7 @@ static int detach_channel(struct tool *tool, const struct detach *detach)
     if (rc < 0)
         return rc;
     rc = unplug_recorded(tool, detach, &id);
-    /* The domain is gone, or the record is another one's: it stays as it is. */
+    /* The domain is gone, or the record belongs to another one: leave the record. */
     if (rc != -ESRCH && rc != -EEXIST)
         return rc;
     rc = close_channel(tool, detach, &id);

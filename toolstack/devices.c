@@ -8,10 +8,10 @@
 
 #include "state/store.h"
 
-/* The most directories that a scan goes down. */
+/* How many levels of directories a scan goes down at most. */
 #define DEPTH_MAX 3
 
-/* A scan of directories "<root>/<number><middle>/<number>…", giving the numbers found. */
+/* A scan of directories "<root>/<number><middle>/<number>…" that collects the numbers. */
 struct walk {
     const char *const *parts; /* the texts before each number */
     unsigned int depth;
@@ -60,7 +60,7 @@ static bool devices_have(const struct devices *devices, domid_t frontend, uint32
     return false;
 }
 
-/* T or F is there: numbers are frontend and devid. */
+/* T or F exists: numbers are frontend and devid. */
 static int found_frontend(struct store *store, const uint32_t *numbers, struct devices *devices)
 {
     struct device_id id = {.frontend = (domid_t)numbers[0], .devid = numbers[1]};
@@ -72,7 +72,7 @@ static int found_frontend(struct store *store, const uint32_t *numbers, struct d
     return rc < 0 ? rc : devices_add(devices, &id);
 }
 
-/* B is there: numbers are backend, frontend and devid. */
+/* B exists: numbers are backend, frontend and devid. */
 static int found_backend(struct store *store, const uint32_t *numbers, struct devices *devices)
 {
     struct device_id id = {
@@ -170,7 +170,7 @@ int device_name_of(struct store *store, const struct device_id *id, char name[DE
     return -ENOENT;
 }
 
-/* 0, -ENOENT, or another negative errno. */
+/* Returns 0, -ENOENT, or another negative errno. */
 static int find_name(struct store *store, const struct devices *devices, domid_t frontend,
                      const char *text, struct device_id *id)
 {

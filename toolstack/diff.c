@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* xl-vchan diff: what xl-vchan apply would do. */
+/* xl-vchan diff: prints what xl-vchan apply would do. */
 #include <stdio.h>
 #include <stdlib.h>
 

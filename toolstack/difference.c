@@ -12,13 +12,10 @@
 #include "toolstack/spec-json.h"
 #include "toolstack/view.h"
 
-/* What of two channels is compared: all but the name, by which they are found. */
+/* The first key to compare: the name is not compared, since channels are found by it. */
 #define FIRST_KEY (SPEC_NAME + 1)
 
-/*
- * A value for comparing. A domain that has a name is known by that: its uuid tells no more, and the
- * other way round.
- */
+/* Reads a value for comparing. A backend has a name and a uuid, of which one suffices. */
 static void read_value(const struct spec *channel, enum spec_key key, char text[SPEC_VALUE_MAX])
 {
     if (key == SPEC_BACKEND && channel->backend[0] == '\0')
@@ -29,7 +26,7 @@ static void read_value(const struct spec *channel, enum spec_key key, char text[
         spec_value(channel, key, text);
 }
 
-/* Whether the key differs; then with both values. */
+/* Whether the key differs. Fills in both values. */
 static bool key_differs(enum spec_key key, const struct difference *difference, char *have,
                         char *want)
 {
@@ -50,7 +47,10 @@ static bool differs(const struct difference *difference)
 
 /* --- finding them --- */
 
-/* What was left open is as it is; a backend has its name, not its id. */
+/*
+ * Fills in what the declaration left open with what the channel has; names the backend rather than
+ * its id.
+ */
 static void settle(struct tool *tool, struct spec *want, const struct difference *difference)
 {
     if (want->devid == SPEC_DEVID_ANY && difference->have)
@@ -119,7 +119,7 @@ static int find_domain(struct tool *tool, const char *domain, struct differences
         tool_complain(tool, "the file has no name= (give a DOMAIN)");
         return -EINVAL;
     }
-    /* What the file has is a name, be it of digits only. */
+    /* the name in the file is a name, even if it is all digits */
     rc = domain ? tool_find_domain(tool, name, &differences->domid)
                 : identity_by_name(tool, name, &differences->domid);
     if (rc == 0 && tool_has_domain(tool, differences->domid))
@@ -157,7 +157,9 @@ void differences_free(struct differences *differences)
 
 /* --- showing them --- */
 
-/* As a person writes it: without a uuid where a name will do. NULL: out of memory. */
+/*
+ * Formats a channel as people write it: without a uuid where a name suffices. NULL: out of memory.
+ */
 static char *format_spec(const struct spec *channel)
 {
     struct spec copy = *channel;

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * How the channels that a domain has differ from those that a config file declares for it.
- */
+/* How the channels of a domain differ from those that a config file declares. */
 #ifndef TOOLSTACK_DIFFERENCE_H
 #define TOOLSTACK_DIFFERENCE_H
 
@@ -13,33 +11,33 @@
 
 /* One channel that is not as declared. */
 struct difference {
-    const struct spec *want; /* NULL: it is not declared */
-    const struct spec *have; /* NULL: the domain does not have it */
-    const struct device_id *id;     /* of what it has */
-    domid_t backend;                /* of what is declared */
+    const struct spec *want; /* NULL: not declared */
+    const struct spec *have; /* NULL: not plugged */
+    const struct device_id *id;     /* of the plugged one */
+    domid_t backend;                /* of the declared one */
 };
 
 struct differences {
     domid_t domid; /* of the domain */
     struct config want;
     struct present have;
-    struct difference *items; /* into these two */
+    struct difference *items; /* items point into these two */
     size_t count;
 };
 
 /*
- * Reads a config file (json: config_read_json()) and the domain that it is for: domain, or if that
- * is NULL the one it names. 0, or a negative errno after saying why: a mistake in the file, no such
- * domain, a backend that is not there. differences_free() is right in either case.
+ * Reads a config file (as JSON if json is set) and compares it with the domain named, or with the
+ * domain that the file names if domain is NULL. Returns 0, or a negative errno after reporting it:
+ * a mistake in the file, no such domain, no such backend. Call differences_free() in either case.
  */
 int differences_read(struct tool *tool, const char *file, bool json, const char *domain,
                      struct differences *differences);
 
-/* Reads again what the domain has. As above. */
+/* Reads again what the domain has. Returns as above. */
 int differences_refresh(struct tool *tool, struct differences *differences);
 void differences_free(struct differences *differences);
 
-/* Prints a line for each: "+ spec", "- spec", "~ name: key: have -> want, …"; or as JSON. */
+/* Prints one line each: "+ spec", "- spec" or "~ name: key: have -> want, …"; or prints JSON. */
 void differences_print(const struct differences *differences);
 void differences_print_json(const struct differences *differences);
 

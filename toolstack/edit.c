@@ -24,7 +24,10 @@ static int read_present(struct tool *tool, domid_t domid, struct config *config)
     return 0;
 }
 
-/* For people, and to know whose config file it was: the name it had first, if it can be written. */
+/*
+ * Sets the name for people, and for finding the config file: the domain's first name, if it can be
+ * written.
+ */
 static int set_name(struct tool *tool, domid_t domid, struct config *config)
 {
     char name[TOOL_NAME_MAX], clean[TOOL_NAME_MAX];
@@ -39,7 +42,7 @@ static int set_name(struct tool *tool, domid_t domid, struct config *config)
     return config->name ? 0 : -ENOMEM;
 }
 
-/* One record, one live domain. */
+/* Only one live domain may use a record. */
 static int check_only_holder(struct tool *tool, domid_t domid, const struct edit *edit)
 {
     domid_t holder;
@@ -102,7 +105,7 @@ int edit_open(struct tool *tool, domid_t domid, struct edit *edit)
     return edit->locks < 0 ? edit->locks : edit_enter(tool, domid, edit);
 }
 
-/* A record that holds a devid twice cannot be read back. */
+/* A record with the same devid twice could not be read back. */
 static int check_devid_once(struct tool *tool, const struct config *config,
                             const struct spec *channel)
 {

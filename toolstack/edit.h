@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A domain whose channels are being changed: nobody else changes them meanwhile, and what it is to
- * have is written to the disk before, and made valid after, xenstore is changed.
+ * Changing a domain's channels: others are locked out meanwhile. The new record is written to the
+ * disk before xenstore is changed, and becomes valid afterwards.
  *
- * Functions that take a tool say on stderr why they fail, and return a negative errno.
+ * Functions that take a tool report errors on stderr and return a negative errno.
  */
 #ifndef TOOLSTACK_EDIT_H
 #define TOOLSTACK_EDIT_H
@@ -15,38 +15,38 @@
 struct edit {
     int locks; /* -1: none */
     char uuid[RECORD_UUID_MAX];
-    struct config config; /* what the domain is to have: for the holder to change */
+    struct config config; /* what the domain is to have; for the caller to change */
     bool staged;
 };
 
-/* Nothing held: edit_close() is right. */
+/* The empty value, for which edit_close() may be called. */
 #define EDIT_NONE ((struct edit){.locks = -1})
 
 /*
- * Takes a domain's locks, waiting for them, and reads its record; or, if there is none that can be
- * read, what it has in xenstore. -EEXIST: another live domain has the same uuid and came first, so
- * the record is that one's. -ESRCH, which is left to the caller to say: there is no such domain.
- * edit_close() is right in any case.
+ * Takes a domain's locks, waiting for them, and reads its record, or if none can be read, what the
+ * domain has in xenstore. -EEXIST: an older live domain has the same uuid, so the record belongs to
+ * that one. -ESRCH, not reported: there is no such domain. edit_close() may be called in any case.
  */
 int edit_open(struct tool *tool, domid_t domid, struct edit *edit);
 
-/* The same where edit->locks has the lock of the domain's name already. */
+/* The same if edit->locks holds the lock of the domain's name already. */
 int edit_enter(struct tool *tool, domid_t domid, struct edit *edit);
 
-/* Reads the same without taking a lock. */
+/* The same without taking a lock. */
 int edit_read(struct tool *tool, domid_t domid, struct edit *edit);
 
 /*
- * Puts a channel into edit->config, with the uuid of its backend if that is there, and without the
- * id that a user gave. 0, or a negative errno after saying why: -EEXIST another one has its devid.
+ * Adds a channel to edit->config, with its backend's uuid if that is known, and without an id that
+ * a user gave. Returns 0, or a negative errno after reporting it; -EEXIST: another channel has the
+ * devid.
  */
 int edit_put(struct tool *tool, struct edit *edit, const struct spec *channel);
 
-/* Writes edit->config to the disk; edit_commit makes it valid. */
+/* Writes edit->config to the disk; edit_commit() makes it valid. */
 int edit_stage(struct tool *tool, struct edit *edit);
 int edit_commit(struct tool *tool, struct edit *edit);
 
-/* Gives the lock up; what was staged and not committed is forgotten. */
+/* Releases the locks. What was staged and not committed is discarded. */
 void edit_close(struct edit *edit);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <xenctrl.h> /* before xen/xen.h, which it has show all */
+#include <xenctrl.h> /* before xen/xen.h, so that it shows everything */
 
 #include "toolstack/event-channel.h"
 

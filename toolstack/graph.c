@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* xl-vchan graph: domains and channels for dot(1). */
+/* xl-vchan graph: prints domains and channels for dot(1). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "toolstack/hint.h"
 #include "toolstack/view.h"
 
-/* DOT's quoting, for what may be in a domain's name, which is clean. */
+/* Quotes for DOT. Domain names are clean already. */
 static void print_quoted(const char *text)
 {
     putchar('"');
@@ -20,7 +20,7 @@ static void print_quoted(const char *text)
     putchar('"');
 }
 
-/* Whether an earlier channel has the domain at either end. */
+/* Whether an earlier channel has the domain at one of its ends. */
 static bool is_printed(const struct views *views, size_t before, domid_t domid)
 {
     for (size_t i = 0; i < before; i++)

@@ -5,16 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What a rule knows. */
+/* What the rules know. */
 struct scene {
     struct tool *tool;
     const struct view *view;
     enum xenbus_state frontend, backend;
-    bool is_app; /* an application opens the backend's side, no service */
+    bool is_app; /* an application plays the backend's side */
     struct hint *hint;
 };
 
-/* A rule has found something: true, for its caller to return. */
+/* Sets the hint. Returns true, for the rule to return. */
 __attribute__((format(printf, 3, 4))) static bool say(const struct scene *scene, bool trouble,
                                                       const char *format, ...)
 {
@@ -32,7 +32,7 @@ static bool service_is(const struct scene *scene, enum service_state state)
     return !scene->is_app && service_look(scene->tool, scene->view->id.backend) == state;
 }
 
-/* Whether it is an application's, in a domain that runs: not a domain that keeps it from running. */
+/* Whether a program should play the backend's side, and its domain lets it run. */
 static bool is_programs(const struct scene *scene)
 {
     domid_t backend = scene->view->id.backend;
@@ -42,7 +42,8 @@ static bool is_programs(const struct scene *scene)
 }
 
 /*
- * The same, about whoever should serve it. One that runs may be about to: nobody knows since when.
+ * Names the service or program that should serve the channel. A running service may be about to:
+ * nothing shows since when it runs.
  */
 static bool blame(const struct scene *scene, const char *what)
 {
@@ -71,7 +72,7 @@ static bool frontend_is_gone(const struct scene *scene)
     return does == TOOL_DOMAIN_GONE || does == TOOL_DOMAIN_DYING;
 }
 
-/* To remove it now would lose what the domain sent last. */
+/* Removing the channel now would lose what the domain sent last. */
 static bool is_delivering(const struct scene *scene)
 {
     return frontend_is_gone(scene) && scene->view->served == SERVED_YES &&
@@ -111,7 +112,7 @@ static bool lost_part(const struct scene *scene)
                id->frontend, id->devid);
 }
 
-/* One that has ended and is kept does nothing any more, whatever its devices' states are. */
+/* A domain that has ended and is kept does nothing, whatever its devices' states are. */
 static bool has_ended(const struct scene *scene)
 {
     domid_t domid = scene->view->id.frontend;
@@ -124,7 +125,7 @@ static bool has_ended(const struct scene *scene)
                does == TOOL_DOMAIN_CRASHED ? "crashed" : "shut down", domid);
 }
 
-/* Whether a program had it open, and left its state behind. */
+/* Whether a program had it open and died, leaving its state behind. */
 static bool lost_program(const struct scene *scene)
 {
     return scene->is_app && scene->view->id.backend == scene->tool->own &&
@@ -155,7 +156,7 @@ static bool is_untaken(const struct scene *scene)
     return blame(scene, "no backend took it");
 }
 
-/* Whatever the states say. A service that runs may be about to take the device. */
+/* Whatever the states say. A running service may be about to take the device. */
 static bool is_unserved(const struct scene *scene)
 {
     return scene->view->served == SERVED_NO &&
@@ -165,7 +166,7 @@ static bool is_unserved(const struct scene *scene)
            blame(scene, "no process serves it now");
 }
 
-/* It said why, which is shown beside. What it has never served has no statistics. */
+/* The backend wrote its reason, which is shown beside. A channel never served has no statistics. */
 static bool is_refused(const struct scene *scene)
 {
     const char *backend = scene->view->backend;
@@ -187,7 +188,7 @@ static bool is_reattached(const struct scene *scene)
            say(scene, false, "the backend in %s is taking it over again", scene->view->backend);
 }
 
-/* What somebody has to do next, by the two states (doc/protocol.md, "Life of a device"). */
+/* Whose move is next, by the two states (doc/protocol.md, "Life of a device"). */
 struct turn {
     enum xenbus_state frontend, backend;
     const char *before, *after;
@@ -256,7 +257,7 @@ static bool waits_for_frontend(const struct scene *scene)
     return turn && say(scene, false, "%s%s%s", turn->before, scene->view->domain, turn->after);
 }
 
-/* The frontend's end of file; a backend that hangs leaves it at that. */
+/* The frontend half-closed; a backend that hangs would look the same. */
 static bool is_half_closed(const struct scene *scene)
 {
     return scene->frontend == XenbusStateClosing && scene->backend == XenbusStateConnected &&
@@ -264,14 +265,17 @@ static bool is_half_closed(const struct scene *scene)
                scene->view->domain, scene->view->backend);
 }
 
-/* A plain socket has one connection at a time; what connects meanwhile hangs, and cannot tell why. */
+/*
+ * A plain socket serves one connection at a time. Other clients hang meanwhile, without an
+ * explanation.
+ */
 static bool has_waiting_client(const struct scene *scene)
 {
     return scene->view->traffic.counts[TRAFFIC_WAITING] > 0 &&
            say(scene, false, "another client is waiting at its socket (one client at a time)");
 }
 
-/* The first that finds something has the word. */
+/* The first rule that applies gives the hint. */
 static bool (*const rules[])(const struct scene *scene) = {
     is_delivering,     lost_frontend, lost_backend,       lost_part,      has_ended,
     is_unplugged,      is_untaken,    is_unserved,        is_refused,     is_reattached,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a channel waits for, or what is wrong with it, in words: the states alone do not tell that
- * nobody serves it.
+ * What a channel waits for, or what is wrong with it, in words: the states alone do not show that
+ * it is not served.
  */
 #ifndef TOOLSTACK_HINT_H
 #define TOOLSTACK_HINT_H
@@ -10,14 +10,16 @@
 #include "toolstack/view.h"
 
 struct hint {
-    char text[SERVICE_WORDS_MAX + 64]; /* empty: there is nothing to say */
-    bool trouble;                      /* somebody has to do something */
+    char text[SERVICE_WORDS_MAX + 64]; /* empty: nothing to report */
+    bool trouble;                      /* a person must do something */
 };
 
-/* Finds what there is to say of a channel. Asks Xen and libxenlight; never waits. */
+/* Finds a channel's hint. Asks Xen and libxenlight; never waits. */
 void hint_look(struct tool *tool, const struct view *view, struct hint *hint);
 
-/* What is wrong with a channel: the hint, or else the last error of a side; "": nothing. */
+/*
+ * What is wrong with a channel: the hint, or otherwise the last error of a side; "" if nothing is.
+ */
 const char *hint_trouble(const struct view *view, const struct hint *hint);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* xl-vchan list: the channels, as xenstore has them, odd ones too. */
+/* xl-vchan list: prints the channels as xenstore has them, including incomplete ones. */
 #include <errno.h>
 #include <locale.h>
 #include <stdio.h>
@@ -40,11 +40,12 @@ static const enum column longer[] = {
     COLUMN_RECEIVED, COLUMN_SENT,  COLUMN_SINCE,   COLUMN_PEER, COLUMN_COUNT,
 };
 
-/* What the user wants. */
+/* The options. */
 struct list {
     struct tool tool;
     const char *domain;         /* NULL: all */
-    const enum column *columns; /* as far as COLUMN_COUNT; the first is left out for one domain */
+    /* ends with COLUMN_COUNT; the first is skipped if one domain was named */
+    const enum column *columns;
     bool json;
 };
 
@@ -112,7 +113,7 @@ static void print_cells(const struct list *list, const struct row *row, const in
     puts(row->cells[*column]);
 }
 
-/* What is wrong with it. */
+/* Prints what is wrong with a channel. */
 static void print_troubles(struct tool *tool, const struct view *view)
 {
     struct hint hint;
@@ -155,7 +156,7 @@ static int print_views(struct list *list, const struct views *views)
 
 /* --- JSON --- */
 
-/* What attach --json takes. null: the toolstack's nodes make no channel. */
+/* The form that attach --json accepts. null: the toolstack's nodes do not describe a channel. */
 static struct json_object *channel_json(struct tool *tool, const struct device_id *id)
 {
     struct spec spec;
@@ -183,7 +184,7 @@ static int print_views_json(struct tool *tool, const struct views *views)
 
 /* --- the command --- */
 
-/* What a domain that is gone left behind is shown too, given its id. */
+/* A dead domain's leftovers are shown, too, if its id was given. */
 static int check_found(struct tool *tool, const domid_t *only, const struct views *views)
 {
     if (!only || views->count > 0 || tool_has_domain(tool, *only))

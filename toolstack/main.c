@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* xl-vchan: vchan devices, next to xl. man/xl-vchan.8.scd. */
+/* xl-vchan: manages vchan devices, next to xl. See man/xl-vchan.8.scd. */
 #include <config.h>
 
 #include <stdio.h>

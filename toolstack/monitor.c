@@ -11,7 +11,7 @@
 #include "toolstack/identity.h"
 #include "toolstack/service.h"
 
-/* How often it is looked whether what has the states is served by now, in milliseconds. */
+/* Milliseconds between checks whether a channel with the right states is also served. */
 #define SERVED_PERIOD 500
 
 static void (*const side_path[MONITOR_SIDES])(const struct device_id *, char[DEVICE_PATH_MAX]) = {
@@ -19,7 +19,7 @@ static void (*const side_path[MONITOR_SIDES])(const struct device_id *, char[DEV
     [MONITOR_BACKEND] = device_backend_path,
 };
 
-/* Tells of a side's state, if it is another one than before. */
+/* Reports a side's state if it changed. */
 static void tell_state(struct monitor *monitor, struct monitored *channel, enum monitor_side side,
                        enum xenbus_state before)
 {
@@ -34,7 +34,7 @@ static void tell_state(struct monitor *monitor, struct monitored *channel, enum 
         monitor->changed(&change, monitor->arg);
 }
 
-/* Nonsense is none. What cannot be read now is not taken for one that is gone. */
+/* An invalid state counts as none. A state that cannot be read now does not count as gone. */
 static enum xenbus_state read_side(struct monitor *monitor, const struct monitored *channel,
                                    enum monitor_side side)
 {
@@ -58,7 +58,7 @@ static void look_side(struct monitor *monitor, struct monitored *channel, enum m
     tell_state(monitor, channel, side, before);
 }
 
-/* Both are set before any is told: whoever hears of one sees the other as it is. */
+/* Sets both states before reporting either, so that callbacks see both as they are. */
 static void set_states(struct monitor *monitor, struct monitored *channel,
                        const enum xenbus_state now[MONITOR_SIDES])
 {
@@ -82,12 +82,14 @@ static void look_sides(struct monitor *monitor, struct monitored *channel)
 
 /* --- traffic --- */
 
-/* How often a service tells, at most, in milliseconds; and after how long its silence means that
- * nothing moves. */
+/*
+ * How often a service writes statistics at most, and after what silence nothing moves; in
+ * milliseconds.
+ */
 #define TRAFFIC_PERIOD  2500
 #define TRAFFIC_SILENCE 5000
 
-/* The counts begin anew with the service. */
+/* The counts restart with the service. */
 static uint64_t rate_of(uint64_t before, uint64_t after, int64_t milliseconds)
 {
     uint64_t moved = after >= before ? after - before : after;
@@ -96,7 +98,7 @@ static uint64_t rate_of(uint64_t before, uint64_t after, int64_t milliseconds)
            moved % (uint64_t)milliseconds * 1000 / (uint64_t)milliseconds;
 }
 
-/* What came after a silence did not take all that time. */
+/* Bytes that moved after a pause did not take the whole pause. */
 static void look_traffic(struct monitor *monitor, struct monitored *channel)
 {
     int64_t now = clock_ms(), took = now - channel->sampled;
@@ -126,7 +128,7 @@ static struct monitored *monitored_find(struct monitor *monitor, const struct de
     return NULL;
 }
 
-/* Domains are renamed as they migrate. One that is gone keeps its name. */
+/* Domains are renamed as they migrate. A domain that is gone keeps its name here. */
 static void look_domains(struct monitor *monitor, struct monitored *channel)
 {
     tool_domain_key(monitor->tool, channel->id.frontend, channel->key);
@@ -151,7 +153,7 @@ static struct monitored *monitored_add(struct monitor *monitor, const struct dev
     return channel;
 }
 
-/* It may be another one by now, and keeps its name when it has none any more. */
+/* The channel may be another one by now. It keeps its name here after it is gone. */
 static void look_name(struct monitor *monitor, struct monitored *channel)
 {
     char name[DEVICE_NAME_MAX + 1];
@@ -211,7 +213,7 @@ static int scan_devices(struct monitor *monitor)
 
 /* --- watches --- */
 
-/* Those with states first. */
+/* Directories with states come first. */
 static const char *const directories[] = {"device/vchan", "backend/vchan", "name", TRAFFIC_DIR};
 
 static int watch_domain(struct monitor *monitor, domid_t domid, bool on)
@@ -264,7 +266,7 @@ static int scan(struct monitor *monitor)
     return rc == 0 ? scan_devices(monitor) : rc;
 }
 
-/* Whether the event is for a node inside a side of a device; its state is looked at right now. */
+/* Whether the event is for a node inside a side of a device; if so, reads its state. */
 static bool take_side(struct monitor *monitor, struct monitored *channel, enum monitor_side side,
                       const char *path)
 {
@@ -291,7 +293,7 @@ static bool take_traffic(struct monitor *monitor, struct monitored *channel, con
     return true;
 }
 
-/* Whether the event is for a domain's name. One whose name went is going itself. */
+/* Whether the event is for a domain's name. If the name is gone, the domain is going, too. */
 static bool take_name(struct monitor *monitor, const char *path)
 {
     domid_t domid;
@@ -310,7 +312,7 @@ static bool take_name(struct monitor *monitor, const char *path)
     return true;
 }
 
-/* Whether the event is for something of a device that is known, which needs no scan. */
+/* Whether the event concerns a known device, so that no scan is needed. */
 static bool take_known(struct monitor *monitor, const char *path)
 {
     bool known = take_name(monitor, path);
@@ -325,7 +327,7 @@ static bool take_known(struct monitor *monitor, const char *path)
     return known;
 }
 
-/* The devices know their own; what is left is the directory's, or an old device's. */
+/* Known devices have been tried before: the event is for the directory or for a removed device. */
 static bool is_traffic(const char *path)
 {
     return strstr(path, "/" TRAFFIC_DIR) != NULL;
@@ -434,7 +436,7 @@ bool monitor_reached(const struct monitor *monitor, const struct monitor_filter 
            (goal->state != XenbusStateConnected || all_served(monitor, filter));
 }
 
-/* When to look again at the latest: no event tells that a process goes on that was stopped. */
+/* When to look again at the latest: no event shows that a stopped process runs again. */
 static int64_t next_look(const struct monitor *monitor, const struct monitor_filter *filter,
                          const struct monitor_goal *goal, int64_t deadline)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The states of all channels of this host as they change, from xenstore watches. xenstore keeps no
- * history: a state that its owner leaves at once may never be seen.
+ * The states of all channels of this host as they change, by xenstore watches. xenstore keeps no
+ * history: a state that lasts only briefly may never be seen.
  */
 #ifndef TOOLSTACK_MONITOR_H
 #define TOOLSTACK_MONITOR_H
@@ -15,36 +15,36 @@
 
 enum monitor_side { MONITOR_FRONTEND, MONITOR_BACKEND, MONITOR_SIDES };
 
-/* A channel. Its names stay when its domains are gone. */
+/* A channel. Its names are kept when its domains are gone. */
 struct monitored {
     struct device_id id;
-    char name[DEVICE_NAME_MAX + 1]; /* "": it has none */
+    char name[DEVICE_NAME_MAX + 1]; /* "" if it has none */
     char domain[TOOL_NAME_MAX];
     char backend[TOOL_NAME_MAX];
-    char key[TOOL_NAME_MAX];   /* the frontend's name, not to print, */
-    char first[TOOL_NAME_MAX]; /* and what it was when the channel was first seen */
-    enum xenbus_state states[MONITOR_SIDES]; /* XenbusStateUnknown: no such node, or nonsense */
+    char key[TOOL_NAME_MAX];   /* the frontend's name, unprintable characters included */
+    char first[TOOL_NAME_MAX]; /* the name when the channel was first seen */
+    enum xenbus_state states[MONITOR_SIDES]; /* XenbusStateUnknown: no node, or invalid */
     int64_t since;                           /* clock_ms() of the last change */
-    unsigned int changes;                    /* how many there were, from one state to another */
-    struct traffic traffic;                  /* if the monitor is one with traffic */
-    int64_t sampled;                         /* clock_ms() when that came; 0: not looked so far */
-    uint64_t rates[2];                       /* of TRAFFIC_RECEIVED and TRAFFIC_SENT, a second */
-    bool unserved;                           /* for who shows it: service_serves() says no */
-    bool trouble;                            /* likewise */
-    bool found;                              /* by the scan under way */
+    unsigned int changes;                    /* changes from one state to another */
+    struct traffic traffic;                  /* if the monitor was opened with traffic */
+    int64_t sampled;                         /* clock_ms() of that; 0: not read yet */
+    uint64_t rates[2];                       /* bytes a second: TRAFFIC_RECEIVED and TRAFFIC_SENT */
+    bool unserved;                           /* for the display: service_serves() returns no */
+    bool trouble;                            /* for the display: something is wrong */
+    bool found;                              /* by the current scan */
 };
 
-/* One side has another state. To and from XenbusStateUnknown: it came, it went. */
+/* A side's state changed; from XenbusStateUnknown: it appeared, to it: it went. */
 struct monitor_change {
     const struct monitored *channel;
     enum monitor_side side;
     enum xenbus_state from;
-    struct timespec when; /* it was noticed, CLOCK_REALTIME */
+    struct timespec when; /* when it was noticed, CLOCK_REALTIME */
 };
 
-/* Which channels are meant. NULL: any. */
+/* Selects channels. NULL: any. */
 struct monitor_filter {
-    const char *domain; /* the frontend's, name (of now or before) or id; need not be there yet */
+    const char *domain; /* the frontend's name (now or at first) or id; it need not exist yet */
     const char *name;   /* of the channel, or its devid */
 };
 
@@ -57,46 +57,47 @@ struct monitor {
     bool with_traffic;
     void (*changed)(const struct monitor_change *change, void *arg); /* may be NULL */
     void *arg;
-    int failed; /* changed(), or a look, sets it: monitor_run() ends with this negative errno */
+    int failed; /* set by changed() or a look: monitor_run() returns this negative errno */
 };
 
-/* What to wait for: a state that counts at some of the sides, or that there is no such channel. */
+/* What to wait for: a state that both or certain sides reach, or that there is no such channel. */
 struct monitor_goal {
     enum xenbus_state state; /* XenbusStateUnknown: gone */
 };
 
 /*
- * Begins to watch, with the channels' statistics if wanted; then every state that is there already
- * is a change, from XenbusStateUnknown. 0 or a negative errno; monitor_close() is right in either
- * case. The tool stays the caller's, and its store belongs to the monitor until then.
+ * Begins to watch, also the channels' statistics if with_traffic is set. Reports every existing
+ * state as a change from XenbusStateUnknown. Returns 0 or a negative errno; call monitor_close() in
+ * either case. The tool stays the caller's, but only the monitor may use its store until then.
  */
 int monitor_open(struct monitor *monitor, struct tool *tool, bool with_traffic,
                  void (*changed)(const struct monitor_change *change, void *arg), void *arg);
 void monitor_close(struct monitor *monitor);
 
-/* Takes what store_fd(tool->store) has. Never waits. 0 or a negative errno. */
+/* Takes all events of store_fd(tool->store). Never waits. Returns 0 or a negative errno. */
 int monitor_update(struct monitor *monitor);
 
-/* Bytes a second now: received or sent; 0 if nothing was told for a while, or nobody serves it. */
+/* Bytes a second, received or sent; 0 if the statistics are old or the channel is not served. */
 uint64_t monitor_rate(const struct monitored *channel, enum traffic_count direction);
 
-/* Tells whether a channel is meant. */
+/* Whether the filter selects a channel. */
 bool monitor_matches(const struct monitored *channel, const struct monitor_filter *filter);
 
-/* "Connected", "gone", any case. False: neither a state nor that. */
+/* Parses "Connected" or "gone", in any case. Returns false if text is neither a state nor that. */
 bool monitor_goal_parse(const char *text, struct monitor_goal *goal);
 
 /*
- * Tells whether there is a channel that is meant and all of them have the state: at both sides, or
- * for InitWait and Reconfiguring at the backend, for Initialised at the frontend. Gone: there is
- * none. What nobody serves is not Connected, whatever its states are.
+ * Whether the filter selects at least one channel and all selected ones have the state: on both
+ * sides; InitWait and Reconfiguring at the backend only, Initialised at the frontend only. For
+ * "gone": whether it selects none. An unserved channel does not count as Connected, whatever its
+ * states are.
  */
 bool monitor_reached(const struct monitor *monitor, const struct monitor_filter *filter,
                      const struct monitor_goal *goal);
 
 /*
- * Updates until the goal (NULL: none) is reached. 1: it is; -ETIMEDOUT: not within so many
- * milliseconds (-1: no bound); -EINTR: tool_interrupted(); or another negative errno, such as
+ * Updates until the goal (NULL: none) is reached. Returns 1 when it is; -ETIMEDOUT after ms
+ * milliseconds (-1: no limit); -EINTR: tool_interrupted(); or another negative errno, such as
  * monitor->failed.
  */
 int monitor_run(struct monitor *monitor, const struct monitor_filter *filter,

@@ -46,10 +46,10 @@ struct plug {
     struct roster *roster; /* of the frontend */
     struct device_id *id;
     domid_t toolstack;
-    char why[DEVICE_NAME_MAX + 128]; /* what fill found, if it returns -EEXIST or -ESRCH */
+    char why[DEVICE_NAME_MAX + 128]; /* the reason if fill returns -EEXIST or -ESRCH */
 };
 
-/* Writes a series of nodes into a directory; after a failure, none. */
+/* Writes a series of nodes into a directory. After a failure it does nothing. */
 struct writer {
     struct store *store;
     const char *dir;
@@ -69,9 +69,9 @@ static void put_number(struct writer *writer, const char *key, uint32_t value)
 }
 
 /*
- * Whose the nodes are that are put from now on, and those that others add. What no side has to
- * write is the toolstack's: a side cannot change it, and it does not count to that side's quota of
- * nodes.
+ * Sets the owner of the nodes put next, and of those that others add below. Nodes that neither side
+ * has to write belong to the toolstack: a side cannot change them, and they do not count against
+ * its quota.
  */
 static void put_fixed(struct writer *writer, const struct plug *plug)
 {
@@ -87,7 +87,7 @@ static void put_owned(struct writer *writer, domid_t owner, domid_t reader)
         writer->rc = store_make_directory(writer->store, writer->dir, owner, reader);
 }
 
-/* What of the channel has its nodes there. */
+/* Writes those fields of the channel that belong in this place. */
 static void put_fields(struct writer *writer, enum spec_place place, const struct plug *plug)
 {
     if (writer->rc == 0)
@@ -115,8 +115,10 @@ static int write_frontend(struct store *store, const struct plug *plug)
     return writer.rc;
 }
 
-/* What the backend plugs into the channel: none of the frontend's business, and not the backend's
- * to change. */
+/*
+ * Writes how the backend connects the channel: the frontend may not read it, the backend not change
+ * it.
+ */
 static int write_private(struct store *store, const char *parent, const struct plug *plug,
                          domid_t reader)
 {
@@ -129,7 +131,7 @@ static int write_private(struct store *store, const char *parent, const struct p
     return writer.rc;
 }
 
-/* reader: who may read the details of its connection. */
+/* reader: the domain that may read how the channel is connected. */
 static void put_backend(struct writer *writer, const struct plug *plug, domid_t reader)
 {
     char frontend[DEVICE_PATH_MAX];
@@ -157,7 +159,7 @@ static int write_backend(struct store *store, const struct plug *plug)
     return writer.rc;
 }
 
-/* The toolstack's copy of the backend's keys. */
+/* Writes the toolstack's copy of the backend's keys. */
 static int write_libxl(struct store *store, const struct plug *plug)
 {
     char dir[DEVICE_PATH_MAX], backend[DEVICE_PATH_MAX];
@@ -173,7 +175,7 @@ static int write_libxl(struct store *store, const struct plug *plug)
     return writer.rc;
 }
 
-/* A domain that goes away meanwhile must not come back as a few nodes of ours. */
+/* A domain that is destroyed meanwhile must not reappear as a few nodes of ours. */
 static int check_domain(struct store *store, struct plug *plug, domid_t domid)
 {
     char path[DEVICE_PATH_MAX];
@@ -197,7 +199,7 @@ static int check_name(struct store *store, struct plug *plug)
     return -EEXIST;
 }
 
-/* 1, 0, or a negative errno: what cannot be read is not taken for another channel. */
+/* Returns 1, 0, or a negative errno: what cannot be read does not count as a different channel. */
 static int is_other_side(struct store *store, const struct plug *plug,
                          const struct device_id *other)
 {
@@ -215,8 +217,8 @@ static int is_other_side(struct store *store, const struct plug *plug,
 }
 
 /*
- * The same channel seen from the other side: two programs would wait for each other. Few domains
- * are the backends of their own backends.
+ * Refuses the same channel declared from the other side, too: two programs would wait for each
+ * other. Only a few domains are backends of their own backends.
  */
 static int check_other_side(struct store *store, struct plug *plug)
 {
@@ -241,7 +243,7 @@ static int check_other_side(struct store *store, struct plug *plug)
     return rc > 0 ? -EEXIST : rc;
 }
 
-/* Whether T or F is there: what is left of B alone is nobody's. 1, 0 or a negative errno. */
+/* Whether T or F exists; a leftover B alone does not count. Returns 1, 0 or a negative errno. */
 static int devid_taken(struct store *store, const struct device_id *id)
 {
     char libxl[DEVICE_PATH_MAX], frontend[DEVICE_PATH_MAX];
@@ -267,7 +269,7 @@ static int check_devid(struct store *store, struct plug *plug)
     return -EEXIST;
 }
 
-/* The first devid that is free, without leftovers even. */
+/* Picks the first devid without even leftovers. */
 static int pick_devid(struct store *store, struct plug *plug)
 {
     struct device_id *id = plug->id;
@@ -333,7 +335,7 @@ int plug_write(struct tool *tool, const struct spec *channel, struct roster *ros
 
     *id = (struct device_id){.frontend = frontend, .backend = backend};
     rc = store_transaction(tool->store, fill_device, &plug);
-    /* What a domain that goes meanwhile makes xenstored answer does not tell. */
+    /* xenstored's error for a domain that just went away is misleading: check for that first. */
     if (rc < 0 && plug.why[0] == '\0' && check_domain(tool->store, &plug, frontend) == 0)
         check_domain(tool->store, &plug, backend);
     if (rc < 0)
@@ -342,7 +344,7 @@ int plug_write(struct tool *tool, const struct spec *channel, struct roster *ros
     return rc;
 }
 
-/* 1 once the backend has taken the device, and as long as there is one. */
+/* Returns 1 once the backend has taken the device, for as long as it exists. */
 static int look_taken(struct store *store, void *arg)
 {
     char libxl[DEVICE_PATH_MAX], backend[DEVICE_PATH_MAX];
@@ -356,7 +358,7 @@ static int look_taken(struct store *store, void *arg)
         return rc < 0 ? rc : -ESRCH;
     rc = store_read_state(store, backend, &state);
     if (rc == -EINVAL)
-        return 0; /* nonsense is no answer */
+        return 0; /* an invalid state is no answer */
     if (rc < 0 || state == XenbusStateUnknown)
         return rc < 0 ? rc : -ESRCH;
     if (state == XenbusStateInitialising)
@@ -388,7 +390,7 @@ static void complain_untaken(struct tool *tool, const char *name, const struct d
         tool_complain(tool, "channel \"%s\": %s", name, tool_why(rc));
 }
 
-/* What is known to be in vain, so far: somebody may mend it in time. */
+/* Warns if waiting looks futile now; an administrator may still start the service in time. */
 static void warn_unserved(struct tool *tool, const struct spec *channel, domid_t backend,
                           int ms)
 {

@@ -7,7 +7,9 @@
 #include "toolstack/devices.h"
 #include "toolstack/identity.h"
 
-/* 1 or 0: what is not in T, or has lost its other end, is no channel. Or a negative errno. */
+/*
+ * Returns 1, 0 or a negative errno. A device without T, or without its other end, is not a channel.
+ */
 static int is_whole(struct tool *tool, const struct device_id *id)
 {
     char dir[DEVICE_PATH_MAX];
@@ -36,7 +38,7 @@ int present_read_one(struct tool *tool, const struct device_id *id, struct spec 
     channel->devid = id->devid;
     if (rc == 0)
         rc = identity_set_backend(tool, id->backend, channel);
-    if (rc == -EINVAL || rc == -ENOENT) /* it makes no channel; its backend has just gone */
+    if (rc == -EINVAL || rc == -ENOENT) /* it is not a channel; or its backend has just gone */
         return 0;
     return rc < 0 ? rc : 1;
 }

@@ -12,10 +12,10 @@
 #include "toolstack/identity.h"
 #include "toolstack/plug.h"
 
-/* What xl appends to the name of a domain while it comes from another host. */
+/* The suffix that xl gives to the name of a domain while it arrives from another host. */
 #define INCOMING "--incoming"
 
-/* How long a record has to be without its domain to be a day older, in milliseconds. */
+/* How long a record must lack its domain to become a day older, in milliseconds. */
 #define DAY (24 * 60 * 60 * (int64_t)1000)
 
 static const libxl_dominfo *find_dominfo(const struct reconcile *reconcile, domid_t domid)
@@ -26,7 +26,7 @@ static const libxl_dominfo *find_dominfo(const struct reconcile *reconcile, domi
     return NULL;
 }
 
-/* A domain that is dying does nothing any more, though it stays while somebody maps its pages. */
+/* A dying domain does nothing any more, though it stays while its pages are mapped. */
 static bool is_alive(const struct reconcile *reconcile, domid_t domid)
 {
     const libxl_dominfo *info = find_dominfo(reconcile, domid);
@@ -34,7 +34,7 @@ static bool is_alive(const struct reconcile *reconcile, domid_t domid)
     return info && !info->dying;
 }
 
-/* What follows is about one domain: for what is said. */
+/* Sets the domain that the following messages are about. */
 static void about(struct reconcile *reconcile, const char *name)
 {
     snprintf(reconcile->tool->doing, sizeof(reconcile->tool->doing), "daemon: %.*s",
@@ -70,7 +70,7 @@ static int64_t grave_deadline(void)
     return clock_ms() + TOOL_WAIT_DEFAULT;
 }
 
-/* Any other program may have removed the device, or put a new one in its place. */
+/* Drops entries whose device was removed or replaced by another program. */
 static void drop_lost_graves(struct reconcile *reconcile)
 {
     for (size_t i = reconcile->grave_count; i-- > 0;)
@@ -105,13 +105,16 @@ static int remove_device(struct reconcile *reconcile, const struct device_id *id
     if (rc == 0 && grave)
         drop_grave(reconcile, grave);
     else if (grave)
-        grave->deadline = grave_deadline(); /* to try again, and not at once */
+        grave->deadline = grave_deadline(); /* try again, but not at once */
     if (rc == 0)
         say_channel(reconcile, channel, why);
     return rc;
 }
 
-/* The backend delivers what the frontend sent last, and closes; or has had its time. */
+/*
+ * Removes the device once its backend has delivered what the frontend sent last and closed, or has
+ * had enough time.
+ */
 static int bury(struct reconcile *reconcile, const struct device_id *id, const char *channel)
 {
     struct grave *grave = find_grave(reconcile, id);
@@ -131,7 +134,10 @@ static int bury(struct reconcile *reconcile, const struct device_id *id, const c
     return rc > 0 ? remove_device(reconcile, id, channel, "removed: its domain is gone") : rc;
 }
 
-/* B is there, but its frontend has no such device. Read now: the look may be older than a plug. */
+/*
+ * B exists, but its frontend has no such device. Reads it now, since the scan may be older than a
+ * plug.
+ */
 static bool is_leftover(struct reconcile *reconcile, const struct device_id *id)
 {
     domid_t backend;
@@ -160,7 +166,8 @@ static void check_devices(struct reconcile *reconcile)
     for (size_t i = 0; i < reconcile->grave_count; i++)
         reconcile->graves[i].found = false;
     for (size_t i = 0; i < reconcile->devices.count; i++)
-        check_device(reconcile, &reconcile->devices.ids[i]); /* the others get their turn anyway */
+        /* go on with the others even if it fails */
+        check_device(reconcile, &reconcile->devices.ids[i]);
     drop_lost_graves(reconcile);
 }
 
@@ -179,7 +186,7 @@ static void watch_name(struct reconcile *reconcile, struct known *known, bool on
         known->named = store_unwatch(reconcile->tool->store, path, "name") < 0;
 }
 
-/* The entry of a domain, which is made if need be. NULL: out of memory. */
+/* Finds or creates a domain's entry. NULL: out of memory. */
 static struct known *know(struct reconcile *reconcile, domid_t domid)
 {
     struct known *grown;
@@ -227,7 +234,7 @@ static bool comes_to(struct reconcile *reconcile, struct known *known, const cha
     return strncmp(name, known->comes_as, length) == 0 && strcmp(name + length, INCOMING) == 0;
 }
 
-/* The domain of that uuid that has stopped for its migration, or to be saved. */
+/* Whether the domain of that uuid has stopped to be migrated or saved. */
 static bool is_suspended(struct reconcile *reconcile, const char *uuid)
 {
     char other[RECORD_UUID_MAX];
@@ -252,8 +259,8 @@ static bool is_barred(const struct reconcile *reconcile, domid_t domid)
 }
 
 /*
- * Whoever came first keeps the record. One that came second and migrates on this host gets it once
- * the first has stopped for that, or it has the name; any other never.
+ * The older domain keeps the record. A younger one that migrates on this host gets it once the
+ * older has stopped for that, or once it has the name. Any other younger one never gets it.
  */
 static int check_holder(struct reconcile *reconcile, struct known *known, const char *name,
                         const struct edit *edit)
@@ -277,7 +284,7 @@ static int check_holder(struct reconcile *reconcile, struct known *known, const 
     return -EEXIST;
 }
 
-/* A live domain, if another, that was declared under that name and still has its channels. */
+/* Whether another live domain was declared under that name and still has its channels. */
 static bool is_taken(struct reconcile *reconcile, domid_t domid, const char *name, domid_t *by)
 {
     bool taken = false;
@@ -319,7 +326,7 @@ static int check_file(struct reconcile *reconcile, domid_t domid, const char *na
     return -EEXIST;
 }
 
-/* A domain that plain xl created: from now on it has a record. */
+/* Gives a record to a domain that plain xl created. */
 static int adopt(struct reconcile *reconcile, domid_t domid, const char *name, struct edit *edit)
 {
     struct config found;
@@ -335,8 +342,8 @@ static int adopt(struct reconcile *reconcile, domid_t domid, const char *name, s
 }
 
 /*
- * There is no record. One that comes from elsewhere has a name by which a file may declare it once
- * it is there.
+ * There is no record: searches the config files. A domain that arrives from another host has a name
+ * under which a file may declare it only once it is there.
  */
 static int find_declared(struct reconcile *reconcile, struct known *known, const char *name,
                          struct edit *edit)
@@ -351,7 +358,7 @@ static int find_declared(struct reconcile *reconcile, struct known *known, const
     return rc == 0 ? adopt(reconcile, known->domid, name, edit) : rc;
 }
 
-/* What xenstore has takes the place of a record that could not be read. */
+/* Replaces a record that could not be read by what xenstore has. */
 static int restore_record(struct reconcile *reconcile, domid_t domid, struct edit *edit)
 {
     int rc = edit_read(reconcile->tool, domid, edit);
@@ -359,7 +366,7 @@ static int restore_record(struct reconcile *reconcile, domid_t domid, struct edi
     return rc == 0 ? keep(reconcile, edit) : rc;
 }
 
-/* What the domain is to have. -ENOENT: nobody declared anything. */
+/* Reads what the domain is to have. -ENOENT: nothing is declared. */
 static int read_declared(struct reconcile *reconcile, struct known *known, const char *name,
                          struct edit *edit)
 {
@@ -385,7 +392,7 @@ static bool backend_is_there(struct reconcile *reconcile, const struct spec *cha
            (backend == reconcile->tool->own || is_alive(reconcile, backend));
 }
 
-/* True: present. */
+/* Returns whether the channel is present. */
 static bool plug_missing(struct reconcile *reconcile, struct roster *roster,
                          const struct spec *channel, bool is_new)
 {
@@ -404,7 +411,7 @@ static bool plug_missing(struct reconcile *reconcile, struct roster *roster,
     return true;
 }
 
-/* The record names the backend from now on by its uuid. True: it did not before. */
+/* Binds the record to the backend's uuid. Returns whether that is new. */
 static bool bind_backend(struct reconcile *reconcile, struct edit *edit,
                          const struct spec *channel)
 {
@@ -413,7 +420,7 @@ static bool bind_backend(struct reconcile *reconcile, struct edit *edit,
     return edit_put(reconcile->tool, edit, &before) == 0 && !spec_equal(&before, channel);
 }
 
-/* True: the record is to be written. */
+/* Returns whether the record must be written. */
 static bool plug_declared(struct reconcile *reconcile, domid_t domid, struct edit *edit,
                           bool is_new)
 {
@@ -450,7 +457,7 @@ static void check_locked(struct reconcile *reconcile, domid_t domid, const char 
     edit_close(&edit);
 }
 
-/* The lock of the name is there: the record's, too. */
+/* The lock of the name is held; takes the record's lock, too. */
 static int check_named(struct reconcile *reconcile, domid_t domid, const char *name)
 {
     char uuid[SPEC_UUID_MAX + 1];
@@ -465,7 +472,7 @@ static int check_named(struct reconcile *reconcile, domid_t domid, const char *n
     return 0;
 }
 
-/* One that has shut down is about to go, or kept for somebody to look at. */
+/* A domain that has shut down is about to go, or is kept for inspection. */
 static void check_running(struct reconcile *reconcile, const libxl_dominfo *info)
 {
     char *name = libxl_domid_to_name(reconcile->tool->ctx, info->domid);
@@ -495,7 +502,7 @@ static int look_once(struct reconcile *reconcile)
 
     if (rc < 0)
         return rc;
-    /* After the scan: a domain that is not here now has left all that was found of it. */
+    /* after the scan: everything found of a domain that is not here now is left over */
     reconcile->domains = libxl_list_domain(tool->ctx, &reconcile->domain_count);
     if (!reconcile->domains)
         return -EIO;
@@ -506,7 +513,7 @@ static int look_once(struct reconcile *reconcile)
     return 0;
 }
 
-/* Before a look, which notes what domains are there. */
+/* Call before a look, which notes which domains exist. */
 static void pass_days(struct reconcile *reconcile)
 {
     if (clock_ms() < reconcile->day)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Making the world match what is declared: one look at all domains and devices, as often as
- * anything may have changed. It needs no history, so that nothing is lost that happened while
- * nobody looked.
+ * Makes xenstore match what is declared: looks at all domains and devices whenever anything may
+ * have changed. It needs no history, so events that it missed do not matter.
  */
 #ifndef TOOLSTACK_RECONCILE_H
 #define TOOLSTACK_RECONCILE_H
@@ -14,46 +13,49 @@
 /* A backend that was asked to close the device of a dead frontend. */
 struct grave {
     struct device_id id;
-    int64_t deadline; /* clock_ms() when it is removed anyway */
-    bool found;       /* by the look under way, which still had to wait for it */
+    int64_t deadline; /* clock_ms() at which it is removed anyway */
+    bool found;       /* the current look still has to wait for it */
 };
 
-/* A live domain that was seen. */
+/* A live domain seen so far. */
 struct known {
     domid_t domid;
-    bool looked; /* its declaration was looked for */
-    bool named;  /* its name is watched: so far it is that of one that comes from elsewhere */
-    bool second; /* when it came, another one had its uuid, */
-    bool barred; /* and it was not that one's migration: it gets nothing */
-    char comes_as[TOOL_NAME_MAX]; /* else that one's name, which it is to have */
+    bool looked; /* its declaration has been searched for */
+    bool named;  /* its name is watched, since the domain is arriving from another host */
+    bool second; /* when it came, another domain had its uuid */
+    bool barred; /* second, and not the other's migration: it gets nothing */
+    char comes_as[TOOL_NAME_MAX]; /* otherwise: the other's name, which it will get */
 };
 
 struct reconcile {
     struct tool *tool;
     const struct config_dirs *dirs;
-    int locks; /* record_open_locks() */
+    int locks; /* from record_open_locks() */
 
-    libxl_dominfo *domains; /* of the look under way */
+    libxl_dominfo *domains; /* of the current look */
     int domain_count;
     struct devices devices;
 
     struct known *known;
     size_t known_count;
-    int64_t day; /* clock_ms() when the records are a day older */
+    int64_t day; /* clock_ms() at which the records become a day older */
     struct grave *graves;
     size_t grave_count;
 
-    bool deferred; /* somebody else has the lock of a domain that wants channels: look again then */
+    /* another process has the lock of a domain that needs channels: look again later */
+    bool deferred;
 };
 
-/* Looks, and does what is to be done, waiting for nobody. 0, or a negative errno after saying why.
+/*
+ * Looks, and does what is to be done without waiting. Returns 0, or a negative errno after
+ * reporting it.
  */
 int reconcile_look(struct reconcile *reconcile);
 
-/* When to look again though nothing happens: clock_ms(), or -1 for never. */
+/* When to look again without an event: clock_ms(), or -1 for never. */
 int64_t reconcile_deadline(const struct reconcile *reconcile);
 
-/* Looks for the declarations of all domains anew. */
+/* Makes the next look search for the declarations of all domains again. */
 void reconcile_forget(struct reconcile *reconcile);
 
 void reconcile_free(struct reconcile *reconcile);

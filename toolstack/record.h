@@ -17,10 +17,10 @@
 /* Room for a uuid as text and its NUL. */
 #define RECORD_UUID_MAX (SPEC_UUID_MAX + 1)
 
-/* The form of the records that are written. The first one knew backends by their names only. */
+/* The format of records as written now. The first format identified backends by name only. */
 #define RECORD_FORM 2
 
-/* How many days of the daemon's running a record without its domain is kept: it may be saved. */
+/* Days of the daemon's run time for which a record without its domain is kept: it may be saved. */
 #define RECORD_DAYS 30
 
 /* The name under which the daemon holds a lock as long as it runs. No domain has it. */
@@ -77,15 +77,18 @@ int record_stage(struct tool *tool, const char *uuid, const struct config *confi
 int record_commit(struct tool *tool, const char *uuid);
 void record_abandon(const char *uuid);
 
-/* The name that a record has for its domain; the caller frees it. NULL: none, or no record. */
+/*
+ * Returns the name of a record's domain, which the caller frees; or NULL if there is no name or no
+ * record.
+ */
 char *record_name(const char *uuid);
 
-/* Notes that the domain of a record is there. */
+/* Marks the record's domain as present. */
 void record_touch(const char *uuid);
 
 /*
- * A day has passed: each record whose domain was not there since the last one is a day older, and
- * is removed once it is RECORD_DAYS old. No clock is asked, which could be wrong.
+ * Called when a day has passed: each record whose domain was not present since the last call
+ * becomes a day older, and is removed at RECORD_DAYS. Uses no clock, which could be wrong.
  */
 void record_pass_day(void);
 

@@ -13,7 +13,7 @@ static int entry_compare(const void *a, const void *b)
     return (x->devid > y->devid) - (x->devid < y->devid);
 }
 
-/* What cannot be read is not taken for a device without a name: its name would be free then. */
+/* A name that cannot be read does not count as missing: it would then look free. */
 static int read_name(struct store *store, domid_t frontend, struct roster_entry *entry)
 {
     struct device_id id = {.frontend = frontend, .devid = entry->devid};
@@ -27,7 +27,7 @@ static int read_name(struct store *store, domid_t frontend, struct roster_entry 
     return rc == -ENOENT || rc == -EINVAL || rc == -EOVERFLOW ? 0 : rc;
 }
 
-/* One without a name may be one that is just going: it is looked at again each time. */
+/* An entry without a name may be just disappearing: it is read again each time. */
 static int take_entry(const struct roster *roster, struct store *store, struct roster_entry *entry)
 {
     const struct roster_entry *known = NULL;

@@ -9,10 +9,10 @@
 #include "toolstack/event-channel.h"
 #include "toolstack/traffic.h"
 
-/* Its name, and its lock's. */
+/* The service's name, and its lock's. */
 #define PROGRAM "vchan-backend"
 
-/* Whether a process does nothing until it is sent SIGCONT. */
+/* Whether a process is stopped until it gets SIGCONT. */
 static bool is_stopped(unsigned int pid)
 {
     char path[32], line[512] = "", *state;
@@ -29,7 +29,7 @@ static bool is_stopped(unsigned int pid)
     return state && strncmp(state, ") T ", 4) == 0;
 }
 
-/* In another domain, statistics are what there is to see of it. */
+/* In another domain, only a service's statistics are visible here. */
 static enum service_state look_elsewhere(struct tool *tool, domid_t domid)
 {
     char path[DEVICE_PATH_MAX];
@@ -85,7 +85,7 @@ static bool is_up(struct tool *tool, const struct device_id *id, const char *fro
            service_states_up(frontend, backend);
 }
 
-/* What Xen says of the event channel of a device that is up. */
+/* Asks Xen about the event channel of a device that is up. */
 static enum event_channel_use use_of_port(struct tool *tool, const struct device_id *id)
 {
     struct event_channel port = {.use = EVENT_CHANNEL_UNKNOWN};
@@ -99,7 +99,7 @@ static enum event_channel_use use_of_port(struct tool *tool, const struct device
     return port.use;
 }
 
-/* Whether a signal or its domain keeps it from doing anything. */
+/* Whether a signal or its domain has stopped it. */
 static bool is_held_up(struct tool *tool, const struct device_id *id)
 {
     if (id->backend != tool->own)
@@ -123,7 +123,7 @@ enum served service_serves(struct tool *tool, const struct device_id *id)
     return backend_is_played(id) ? SERVED_YES : SERVED_NO;
 }
 
-/* Why it does nothing. */
+/* Explains why it does nothing. */
 static void stopped_words(struct tool *tool, domid_t domid, const char *domain,
                           char words[SERVICE_WORDS_MAX])
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* xl-vchan show: everything of one channel. */
+/* xl-vchan show: prints everything about one channel. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,13 +17,13 @@ struct show {
     const char *domain, *name;
     bool json;
     struct view view;
-    char details[SPEC_KEYS][STORE_VALUE_MAX]; /* of the connection: what is private */
-    char port[TOOL_NAME_MAX + 64]; /* what Xen says of the event channel */
-    uint32_t grants;               /* pages that the frontend lends; 0: none */
+    char details[SPEC_KEYS][STORE_VALUE_MAX]; /* of the private keys */
+    char port[TOOL_NAME_MAX + 64]; /* Xen's answer about the event channel */
+    uint32_t grants;               /* pages granted by the frontend; 0: none */
     struct hint hint;
 };
 
-/* As it is there, whatever it is. */
+/* Reads the nodes as they are, valid or not. */
 static void read_details(struct show *show)
 {
     char libxl[DEVICE_PATH_MAX], dir[DEVICE_PATH_MAX + 16];
@@ -37,7 +37,7 @@ static void read_details(struct show *show)
             text_clean(show->details[key]);
 }
 
-/* Asks Xen. A port that cannot be asked about is told so. */
+/* Asks Xen about the port. If that fails, the text says so. */
 static void read_port(struct show *show)
 {
     char domain[TOOL_NAME_MAX];
@@ -58,7 +58,7 @@ static void read_port(struct show *show)
         snprintf(show->port, sizeof(show->port), "unknown: %s", strerror(port.error));
 }
 
-/* The shared page, and those of the rings that do not fit into it. */
+/* Counts the shared page and the pages of the rings that lie outside it. */
 static void count_grants(struct show *show)
 {
     static const enum view_node rings[] = {VIEW_READ_RING, VIEW_WRITE_RING};
@@ -191,7 +191,7 @@ static void print_details(const struct show *show)
 
 /* --- as JSON: what list has, and more --- */
 
-/* null: it is not there. A flag that is none stays a string. */
+/* null: missing. An invalid flag stays a string. */
 static struct json_object *detail_json(const struct show *show, enum spec_key key)
 {
     const char *text = show->details[key];

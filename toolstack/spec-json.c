@@ -25,7 +25,7 @@ static struct json_object *value_json(const struct spec *spec, enum spec_key key
     }
 }
 
-/* What is no UTF-8 would be another text. */
+/* Text that is not UTF-8 would come back different. */
 static bool is_exact(enum spec_key key, const char *text, struct json_object *value)
 {
     return value && (spec_fields[key].type != SPEC_TYPE_TEXT ||
@@ -58,12 +58,12 @@ struct json_object *spec_to_json(const struct spec *spec)
 
 /* A file being read. */
 struct source {
-    const char *file; /* for a person */
+    const char *file; /* its name in messages */
     struct config *config;
     char *why;
 };
 
-/* Says why, after the file's name, and gives what to return. */
+/* Sets why, after the file's name. Returns the error. */
 __attribute__((format(printf, 2, 3))) static int refuse(const struct source *source,
                                                         const char *format, ...)
 {
@@ -86,7 +86,7 @@ static bool is_flag(const char *key)
     return false;
 }
 
-/* One value, whichever way JSON has it. */
+/* Takes one value of any JSON type. */
 static int take_value(struct spec_build *build, const char *key, struct json_object *value)
 {
     switch (json_object_get_type(value)) {
@@ -101,7 +101,7 @@ static int take_value(struct spec_build *build, const char *key, struct json_obj
     case json_type_string:
         if (strlen(json_object_get_string(value)) == (size_t)json_object_get_string_len(value))
             return spec_take(build, key, json_object_get_string(value));
-        break; /* it holds a NUL */
+        break; /* it contains a NUL */
     default:
         break;
     }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include <curses.h>
-#include <term.h> /* whose macros, such as columns, are why this is a file of its own */
+#include <term.h> /* its macros, such as columns, need this file of their own */
 
 int terminal_check(const struct tool *tool)
 {

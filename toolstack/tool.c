@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <xenctrl.h> /* before xen/xen.h, which it has show all */
+#include <xenctrl.h> /* before xen/xen.h, so that it shows everything */
 
 #include "toolstack/tool.h"
 
@@ -26,7 +26,7 @@ void tool_be_service(void)
     is_service = true;
 }
 
-/* about: what the line begins with, or NULL. */
+/* about: the beginning of the line, or NULL. */
 static void print_line(const char *about, const char *format, va_list args)
 {
     char *message, *line;
@@ -80,7 +80,7 @@ const char *tool_why(int rc)
     }
 }
 
-/* What the caller wants ignored, as nohup does, stays so. */
+/* A signal that the caller ignores, as under nohup, stays ignored. */
 static void add_signal(sigset_t *set, int number)
 {
     struct sigaction action;
@@ -97,7 +97,7 @@ static int open_signals(struct tool *tool)
     add_signal(&set, SIGINT);
     add_signal(&set, SIGTERM);
     add_signal(&set, SIGHUP);
-    signal(SIGCHLD, SIG_DFL); /* ignored, it would take the exit codes of what is run */
+    signal(SIGCHLD, SIG_DFL); /* if ignored, exit codes of children would be lost */
     if (sigprocmask(SIG_SETMASK, &set, NULL) < 0)
         return -errno;
     tool->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -223,7 +223,7 @@ bool tool_interrupted(struct tool *tool)
 {
     struct pollfd poll_signals = {.fd = tool->signals, .events = POLLIN};
 
-    /* Not read, so it stays readable. */
+    /* The signal is not read, so the descriptor stays readable. */
     return poll(&poll_signals, 1, 0) > 0;
 }
 
@@ -258,7 +258,7 @@ int tool_await(struct tool *tool, int64_t deadline)
     return rc == 0 ? -ETIMEDOUT : 0;
 }
 
-/* Waits for a watch event. 0: look again. */
+/* Waits for a watch event. Returns 0: look again. */
 static int await_event(struct tool *tool, int64_t deadline)
 {
     int rc = tool_await(tool, deadline);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * What every command of xl-vchan has in hand: xenstore, libxenlight, and a way to say what failed.
- */
+/* What every command of xl-vchan needs: xenstore, libxenlight, and error reporting. */
 #ifndef TOOLSTACK_TOOL_H
 #define TOOLSTACK_TOOL_H
 
@@ -17,7 +15,7 @@
 /* Room for a domain's name and its NUL; a longer one is cut. */
 #define TOOL_NAME_MAX 256
 
-/* How long a backend may take to react, in milliseconds: libxl's own bound. */
+/* How long a backend may take to react, in milliseconds: libxl's limit. */
 #define TOOL_WAIT_DEFAULT 10000
 
 struct tool {
@@ -25,80 +23,86 @@ struct tool {
     struct store *store;
     xentoollog_logger *log;
     libxl_ctx *ctx;
-    struct xc_interface_core *xc; /* port.c's; NULL: not needed so far */
-    domid_t own;                  /* the domain this runs in */
-    int signals;                  /* a signalfd, readable once the user wants it to end */
+    struct xc_interface_core *xc; /* used by event-channel.c; NULL until needed */
+    domid_t own;                  /* the domain that this runs in */
+    int signals;                  /* a signalfd, readable once a signal asks to end */
 };
 
 /*
- * Opens all of it; verb and object ("attach", "web") name what the user wants. From here on SIGINT,
- * SIGTERM and SIGHUP, unless they are ignored, only make tool_interrupted() true, so that the
- * command can take back what it did. 0, or a negative errno after saying why. tool_close() is right
- * in either case.
+ * Opens everything. verb and object ("attach", "web") name what the user wants. From here on
+ * SIGINT, SIGTERM and SIGHUP, unless ignored, only make tool_interrupted() true, so that the
+ * command can undo its changes. Returns 0, or a negative errno after reporting it. Call
+ * tool_close() in either case.
  */
 int tool_open(struct tool *tool, const char *verb, const char *object);
 
 /* Closes what is open. */
 void tool_close(struct tool *tool);
 
-/* From now on what is said is lost and counted where it would have to wait (state/stderr.h). */
+/* From now on, messages that would block are dropped and counted (state/stderr.h). */
 void tool_be_service(void);
 
-/* Prints one line, "xl-vchan: …", on stderr. What is not printable in it becomes "?". */
+/* Prints the line "xl-vchan: …" on stderr, with unprintable characters replaced by "?". */
 void tool_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* As above, about what the user wants: "xl-vchan: attach web: …". */
+/* The same about what the user wants: "xl-vchan: attach web: …". */
 void tool_complain(const struct tool *tool, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Words for a negative errno of state/store.h, with what to do about it. */
+/* The text of a negative errno of state/store.h, and what to do about it. */
 const char *tool_why(int rc);
 
 /*
- * Finds a domain by name, or by id if the text is a number; nothing tells whether an id is in use.
- * 0, or -ENOENT (no such domain, or no such id can be). Says nothing.
+ * Finds a domain by name, or by id if the text is a number; does not check whether the id is in
+ * use. Returns 0, or -ENOENT (no such name, or the id is too large). Prints nothing.
  */
 int tool_find_domain(struct tool *tool, const char *text, domid_t *domid);
 
-/* What a domain does. */
+/* What a domain is doing. */
 enum tool_domain {
-    TOOL_DOMAIN_GONE, /* there is none */
-    TOOL_DOMAIN_RUNS, /* or waits for something to do */
+    TOOL_DOMAIN_GONE, /* does not exist */
+    TOOL_DOMAIN_RUNS, /* runs or is idle */
     TOOL_DOMAIN_PAUSED,
-    TOOL_DOMAIN_SHUT_DOWN, /* and is kept for somebody to look at, or is about to go */
-    TOOL_DOMAIN_CRASHED,   /* likewise */
+    TOOL_DOMAIN_SHUT_DOWN, /* has shut down, and is kept or about to go */
+    TOOL_DOMAIN_CRASHED,   /* has crashed, likewise */
     TOOL_DOMAIN_DYING,
-    TOOL_DOMAIN_UNKNOWN, /* Xen did not answer: treat the domain as one that is there */
+    TOOL_DOMAIN_UNKNOWN, /* Xen did not answer: treat the domain as existing */
 };
 
 /* Asks Xen about a domain. Never waits. */
 enum tool_domain tool_look_domain(struct tool *tool, domid_t domid);
 
-/* Whether there is a domain with this id, or Xen does not answer: only what is known to be gone may be removed. */
+/*
+ * Whether a domain of this id exists, or Xen does not answer: only a domain known to be gone may be
+ * cleaned up.
+ */
 bool tool_has_domain(struct tool *tool, domid_t domid);
 
-/* A domain's name, or its id if it has none, fit to print: not to compare, store or look up. */
+/*
+ * A domain's name, or its id if it has none, made printable: not for comparing, storing or looking
+ * up.
+ */
 void tool_domain_name(struct tool *tool, domid_t domid, char name[TOOL_NAME_MAX]);
 
-/* The same as it is: to compare and to lock, not to print. */
+/* The name unchanged: for comparing and locking, not for printing. */
 void tool_domain_key(struct tool *tool, domid_t domid, char name[TOOL_NAME_MAX]);
 
-/* Tells whether the user wants the command to end. Never blocks; stays true. */
+/* Whether a signal has asked the command to end. Never blocks; stays true. */
 bool tool_interrupted(struct tool *tool);
 
-/* Takes the signal that made tool_interrupted() true, or 0 if there is none. */
+/* Takes the signal that made tool_interrupted() true; returns 0 if there is none. */
 int tool_signal(struct tool *tool);
 
 /*
- * Waits until the store has an event (store_next_event). 0: look; -ETIMEDOUT: clock_ms() reached
- * the deadline (-1: none); -EINTR: tool_interrupted(); or another negative errno.
+ * Waits until the store has an event (store_next_event()). Returns 0: look; -ETIMEDOUT: clock_ms()
+ * reached the deadline (-1: none); -EINTR: tool_interrupted(); or another negative errno.
  */
 int tool_await(struct tool *tool, int64_t deadline);
 
 /*
- * Waits until look() answers something but 0, and gives that answer: it looks once at the start and
- * again at each change below one of the paths. -ETIMEDOUT: not within so many milliseconds (0:
- * look once; -1: no bound); -EINTR: tool_interrupted(); or what the watches fail with.
+ * Calls look() at the start and after each change below one of the paths, until it returns
+ * something other than 0, and returns that. -ETIMEDOUT: ms milliseconds have passed (0: look once;
+ * -1: no limit); -EINTR: tool_interrupted(); or an error of the watches.
  */
 int tool_wait(struct tool *tool, const char *const *paths, size_t count, int ms,
               int (*look)(struct store *store, void *arg), void *arg);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* xl-vchan top: all channels on the screen, as they change. */
+/* xl-vchan top: shows all channels on the screen as they change. */
 #include <ctype.h>
 #include <curses.h>
 #include <errno.h>
@@ -18,11 +18,11 @@
 #include "toolstack/terminal.h"
 #include "toolstack/view.h"
 
-/* Lines of the screen that are no channels: two above, three below. */
+/* Lines of the screen without channels: two above, three below. */
 #define LINES_ABOVE 2
 #define LINES_BELOW 3
 
-/* How often it is looked what is wrong with the channels on the screen, in milliseconds. */
+/* Milliseconds between checks of what is wrong with the channels on the screen. */
 #define JUDGE_PERIOD 1000
 
 #define FILTER_MAX 64
@@ -31,15 +31,15 @@
 struct top {
     struct tool tool;
     struct monitor monitor;
-    struct monitored **rows; /* those that are shown, sorted */
+    struct monitored **rows; /* the channels shown, sorted */
     size_t count;
-    size_t first, selected; /* of the rows: at the top of the screen, and under the cursor */
+    size_t first, selected; /* rows at the top of the screen and under the cursor */
     size_t sort;            /* a column */
     bool backward;
     char filter[FILTER_MAX];
-    bool typing; /* the filter */
+    bool typing; /* the filter is being typed */
     bool done;
-    int64_t judged; /* clock_ms() */
+    int64_t judged; /* by clock_ms() */
 };
 
 enum pair { PAIR_PLAIN, PAIR_UP, PAIR_COMING, PAIR_DOWN };
@@ -64,7 +64,7 @@ static void cell_backend(const struct monitored *channel, char *text, size_t siz
     snprintf(text, size, "%s", view_text(channel->backend));
 }
 
-/* One word if both sides agree; else two short ones, as they have to fit. */
+/* One word if both sides have the same state; otherwise two abbreviations, to fit. */
 static void cell_state(const struct monitored *channel, char *text, size_t size)
 {
     static const char *const words[] = {
@@ -132,7 +132,9 @@ static bool is_connected(const struct monitored *channel)
     return has_both_connected(channel) && !channel->unserved;
 }
 
-/* Since when it is connected, if its service tells that, in milliseconds before clock_ms(); or -1.
+/*
+ * How long it has been connected, in milliseconds before clock_ms(), if its service reports that;
+ * or -1.
  */
 static int64_t connected_for(const struct monitored *channel)
 {
@@ -143,7 +145,7 @@ static int64_t connected_for(const struct monitored *channel)
     return (int64_t)(now - since) * 1000;
 }
 
-/* A state that was there already is older than anybody here knows. */
+/* A state that was there at the start has an unknown age. */
 static void cell_since(const struct monitored *channel, char *text, size_t size)
 {
     long long connected = (long long)connected_for(channel);
@@ -169,7 +171,7 @@ static void cell_changes(const struct monitored *channel, char *text, size_t siz
     snprintf(text, size, "%u", channel->changes);
 }
 
-/* Numbers: the largest first. */
+/* Sorts the largest number first. */
 static int compare_numbers(uint64_t a, uint64_t b)
 {
     return (a < b) - (a > b);
@@ -206,10 +208,11 @@ static int compare_total(const struct monitored *a, const struct monitored *b)
 
 static const struct column {
     const char *title;
-    int width; /* for names, at most; 0: what the others leave */
+    int width; /* for names, the maximum; 0: what the others leave */
     void (*cell)(const struct monitored *channel, char *text, size_t size);
-    int (*compare)(const struct monitored *a, const struct monitored *b); /* NULL: as text */
-    int screen; /* it is left out of one that is narrower */
+    /* NULL: compare as text */
+    int (*compare)(const struct monitored *a, const struct monitored *b);
+    int screen; /* the narrowest screen that shows it */
 } columns[] = {
     {"DOMAIN", 16, cell_domain, NULL, 0},
     {"CHANNEL", 0, cell_name, NULL, 0},
@@ -225,7 +228,8 @@ static const struct column {
 
 #define COLUMN_COUNT (sizeof(columns) / sizeof(columns[0]))
 
-/* Of DOMAIN and BACKEND: that of the longest name, so that there is room for the channels' names.
+/*
+ * The widths of DOMAIN and BACKEND are those of the longest name, to leave room for channel names.
  */
 static int widths[COLUMN_COUNT];
 
@@ -272,7 +276,7 @@ static int column_width(const struct column *column)
 
 /* --- which rows, in which order --- */
 
-static const struct top *sorting; /* qsort() hands nothing on */
+static const struct top *sorting; /* qsort() has no argument for it */
 
 static int compare_text(const struct column *column, const struct monitored *a,
                         const struct monitored *b)
@@ -329,7 +333,7 @@ static int arrange(struct top *top)
 
 /* --- the screen --- */
 
-/* Padded on the left or on the right. A longer text is cut. */
+/* Pads on the left or on the right, and cuts a longer text. */
 static void put_padded(int line, int x, int width, bool right, const char *text)
 {
     char clean[TOOL_NAME_MAX * 2];
@@ -347,8 +351,7 @@ static void put_line(int line, const char *text)
     put_padded(line, 0, COLS, false, text);
 }
 
-/* Numbers are at the right of their column. What has no room on the line would go on on the next.
- */
+/* Numbers are right-aligned. A cell that does not fit on the line would wrap to the next. */
 static void put_cell(int line, int x, const struct column *column, const char *text)
 {
     int width = column_width(column) < COLS - x ? column_width(column) : COLS - x;
@@ -371,7 +374,7 @@ static enum pair pair_of(enum xenbus_state state)
     }
 }
 
-/* The worse of both sides. */
+/* The worse of the two sides. */
 static enum pair pair_of_channel(const struct monitored *channel)
 {
     enum pair frontend = pair_of(channel->states[MONITOR_FRONTEND]);
@@ -449,7 +452,7 @@ static void describe(const struct view *view, char *text, size_t size)
              view_text(view->texts[VIEW_CONNECTION]), read, write, peer[0] ? ", " : "", peer);
 }
 
-/* What the row under the cursor has no room for; and what is wrong. */
+/* Draws what the selected row has no room for, and what is wrong. */
 static void draw_detail(struct top *top)
 {
     struct view view;
@@ -469,7 +472,7 @@ static void draw_detail(struct top *top)
     attrset(A_NORMAL);
 }
 
-/* States do not tell that nobody serves a channel. */
+/* The states do not show that a channel is not served. */
 static void judge_row(struct top *top, struct monitored *channel)
 {
     struct view view;
@@ -515,12 +518,12 @@ static void keep_in_sight(struct top *top, size_t visible)
         top->first = top->selected;
     if (top->selected >= top->first + visible)
         top->first = top->selected - visible + 1;
-    /* The window may have grown. */
+    /* the window may have grown */
     if (top->first + visible > top->count)
         top->first = top->count > visible ? top->count - visible : 0;
 }
 
-/* How many rows there is room for. */
+/* The number of rows that fit. */
 static size_t count_visible(void)
 {
     return LINES > LINES_ABOVE + LINES_BELOW ? (size_t)(LINES - LINES_ABOVE - LINES_BELOW) : 1;
@@ -625,7 +628,7 @@ static void take_keys(struct top *top)
 
 /* --- the command --- */
 
-/* A second at most: the times go on. 1: the end, 0: draw again. */
+/* Waits at most a second, since the times advance. Returns 1 to end, 0 to draw again. */
 static int top_wait(struct top *top)
 {
     struct pollfd fds[] = {
@@ -638,7 +641,7 @@ static int top_wait(struct top *top)
         return -errno;
     if (fds[1].revents || fds[2].revents & (POLLHUP | POLLERR))
         return 1;
-    take_keys(top); /* that the window has another size is a key too */
+    take_keys(top); /* a resize is a key, too */
     return top->done;
 }
 

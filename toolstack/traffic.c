@@ -29,7 +29,7 @@ static bool parse_count(const char *text, char **end, uint64_t *count)
     return isdigit((unsigned char)*text) && errno == 0;
 }
 
-/* Takes "NAME=NUMBER "; a name that is none of ours is a newer service's. False: it is not so. */
+/* Takes "NAME=NUMBER ". Ignores names of a newer service. Returns false if malformed. */
 static bool take_named_count(const char *text, struct traffic *traffic)
 {
     size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz-");

@@ -9,13 +9,13 @@
 #include "toolstack/devices.h"
 #include "toolstack/service.h"
 
-/* How long the frontend may take to go down after the backend did. */
+/* How long the frontend may take to close after the backend, in milliseconds. */
 #define FRONTEND_MS 2000
 
-/* A device being taken away. */
+/* A device being removed. */
 struct unplug {
     char dir[DEVICE_PATH_MAX];
-    enum xenbus_state before; /* of the backend, when it was asked to close */
+    enum xenbus_state before; /* of the backend when it was asked to close */
 };
 
 static int fill_offline(struct store *store, void *arg)
@@ -28,8 +28,8 @@ static int fill_offline(struct store *store, void *arg)
     if (rc == 0 && unplug->before == XenbusStateUnknown)
         return 0;
     /*
-     * A state that makes no sense is one to close. One that no backend has begun with stays, so
-     * that whoever has to finish this for us sees that too; a backend that begins now sees
+     * An invalid state is set to Closing. A device that no backend has taken keeps its state, so
+     * that a later attempt to finish this sees that, too; a backend that takes it now sees
      * online=0.
      */
     rc = store_write_number(store, unplug->dir, "online", 0);
@@ -38,7 +38,7 @@ static int fill_offline(struct store *store, void *arg)
     return rc;
 }
 
-/* 1 or 0, or a negative errno: what cannot be read now is not taken for what has gone. */
+/* Returns 1, 0, or a negative errno: what cannot be read now does not count as gone. */
 static int look_closed(struct store *store, void *arg)
 {
     const struct unplug *unplug = arg;
@@ -51,8 +51,8 @@ static int look_closed(struct store *store, void *arg)
 }
 
 /*
- * What no backend has begun with, or has no backend any more, nobody will close. A service comes
- * again; an application that has gone need not.
+ * Whether a backend may still close it: not if none has taken it, or its domain is gone. A service
+ * comes back; an application may not.
  */
 static bool closes_by_itself(struct tool *tool, const struct device_id *id,
                              const struct unplug *unplug)
@@ -102,8 +102,8 @@ static int look_frontend_closed(struct store *store, void *arg)
 }
 
 /*
- * The frontend had the rings too: it sees how it ends, and reads what is still there, before its
- * directory goes. It need not answer: it may be stopped, or dead.
+ * Before its directory goes, lets the frontend see the end and read what is left in the rings. It
+ * may not answer, being stopped or dead.
  */
 static void let_frontend_finish(struct tool *tool, const struct device_id *id)
 {
@@ -156,7 +156,7 @@ int plug_close(struct tool *tool, const struct device_id *id, const char *name, 
     return rc < 0 ? rc : 0;
 }
 
-/* What is not online any more is not wanted. */
+/* A device that is offline already is not wanted any more. */
 static int fill_online(struct store *store, void *arg)
 {
     int rc = store_has(store, arg, "state");
@@ -176,7 +176,7 @@ int plug_keep(struct tool *tool, const struct device_id *id, const char *name)
     return rc;
 }
 
-/* F and T. A guest has the directories above from libxl; domain 0 may have them from us. */
+/* Removes F and T. A guest has the parent directories from libxl, domain 0 perhaps from us. */
 static int remove_frontend(struct store *store, const struct device_id *id)
 {
     char path[DEVICE_PATH_MAX], stop[DEVICE_PATH_MAX];
@@ -196,8 +196,10 @@ static int remove_frontend(struct store *store, const struct device_id *id)
     return store_remove_upward(store, path, stop);
 }
 
-/* What is left in B may be of an earlier domain of that id, whose successor has a device there with
- * another backend. */
+/*
+ * If T or F names another backend, B is left from an earlier domain of that id, and the others
+ * belong to its successor.
+ */
 static int fill_removal(struct store *store, void *arg)
 {
     const struct device_id *id = arg;

@@ -11,13 +11,13 @@
 
 enum kind { KIND_TEXT, KIND_NUMBER, KIND_STATE, KIND_FLAG };
 
-/* Where a node is, and what it is called in JSON. */
+/* Where a node is, and its name in JSON. */
 static const struct {
     void (*path_of)(const struct device_id *id, char path[DEVICE_PATH_MAX]);
     const char *key, *json;
     enum kind kind;
 } nodes[VIEW_COUNT] = {
-    [VIEW_NAME] = {NULL, "name", "name", KIND_TEXT}, /* wherever there is one */
+    [VIEW_NAME] = {NULL, "name", "name", KIND_TEXT}, /* in whichever directory has it */
     [VIEW_CONNECTION] = {device_backend_path, "connection", "connection", KIND_TEXT},
     [VIEW_ONLINE] = {device_backend_path, "online", "online", KIND_FLAG},
     [VIEW_FRONTEND_STATE] = {device_frontend_path, "state", "frontend_state", KIND_STATE},
@@ -47,7 +47,7 @@ static void read_node(struct store *store, enum view_node node, struct view *vie
     text_clean(text);
 }
 
-/* A service writes its statistics now and then: what is known of now is newer. */
+/* A service writes its statistics only now and then; newer knowledge wins. */
 static void settle_traffic(struct view *view)
 {
     enum xenbus_state state = view_state(view, VIEW_BACKEND_STATE);
@@ -115,7 +115,7 @@ void view_size(const char *text, char *out, size_t size)
     snprintf(out, size, "%s", known ? few : view_text(text));
 }
 
-/* null: no such node. A number or a flag that is none stays a string. */
+/* null: no such node. An invalid number or flag stays a string. */
 static struct json_object *node_json(const struct view *view, enum view_node node)
 {
     const char *text = view->texts[node];
@@ -151,13 +151,13 @@ void view_time(uint64_t seconds, char *text, size_t size)
         snprintf(text, size, "-");
 }
 
-/* null: it cannot be known. */
+/* null: unknown. */
 static struct json_object *served_json(enum served served)
 {
     return served == SERVED_UNKNOWN ? NULL : json_object_new_boolean(served == SERVED_YES);
 }
 
-/* null: nobody tells. */
+/* null: not reported. */
 static struct json_object *traffic_json(const struct traffic *traffic)
 {
     struct json_object *object;

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Channels as the commands show them: each node as text, odd ones too, and as JSON.
- */
+/* Channels as the commands show them: each node as text, even an invalid one, and as JSON. */
 #ifndef TOOLSTACK_VIEW_H
 #define TOOLSTACK_VIEW_H
 
@@ -30,7 +28,7 @@ enum view_node {
     VIEW_COUNT,
 };
 
-/* A device as it is shown; a text that is empty: there is no such node. */
+/* A device to show. An empty text: there is no such node. */
 struct view {
     struct device_id id;
     char domain[TOOL_NAME_MAX];
@@ -45,12 +43,12 @@ struct views {
     size_t count;
 };
 
-/* Reads what xenstore has of a device. What cannot be read is empty. */
+/* Reads a device from xenstore. What cannot be read is empty. */
 void view_read(struct tool *tool, const struct device_id *id, struct view *view);
 
 /*
- * Reads all devices, or those of one frontend domain. 0, and the caller owns them: views_free(); or
- * a negative errno, and *views is empty. Says nothing.
+ * Reads all devices, or those of one frontend domain. Returns 0, and the caller calls views_free();
+ * or a negative errno with *views empty. Prints nothing.
  */
 int views_read(struct tool *tool, const domid_t *only, struct views *views);
 void views_free(struct views *views);
@@ -58,18 +56,18 @@ void views_free(struct views *views);
 /* The text, or "-" if it is empty. */
 const char *view_text(const char *text);
 
-/* A number of bytes in few letters: 65536 as 64K; what is no number as it is. */
+/* Formats a number of bytes briefly, 65536 as 64K; leaves other text unchanged. */
 void view_size(const char *text, char *out, size_t size);
 
-/* A moment in seconds since 1970 as local time; "-": 0, or none that can be. */
+/* Formats seconds since 1970 as local time; "-" for 0 or an invalid time. */
 void view_time(uint64_t seconds, char *text, size_t size);
 
-/* The state that a node shows; XenbusStateUnknown: there is none, or nonsense. */
+/* The state in a node; XenbusStateUnknown if it is missing or invalid. */
 enum xenbus_state view_state(const struct view *view, enum view_node node);
 
 /*
- * One device as man/xl-vchan.8.scd, "JSON", has it, with what hint_trouble() and hint_look() say of
- * it; the caller's.
+ * One device as in man/xl-vchan.8.scd, "JSON", with the texts of hint_trouble() and hint_look().
+ * Owned by the caller.
  */
 struct json_object *view_json(const struct view *view, const char *trouble, const char *hint);
 

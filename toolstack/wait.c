@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* xl-vchan wait: until a channel is up, or wherever it should be. */
+/* xl-vchan wait: waits until a channel is up, or has another given state. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* xl-vchan watch: a line for each change of a channel's state, for people and scripts. */
+/* xl-vchan watch: prints a line for each change of a channel's state, for people and scripts. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 struct watch {
     struct tool tool;
     struct monitor monitor;
-    bool unwritten; /* nobody gets what it says: it has complained */
+    bool unwritten; /* output failed, and that was reported */
     struct monitor_filter filter;
     struct monitor_goal goal;
     const char *until, *timeout; /* as given */
@@ -23,13 +23,13 @@ struct watch {
 
 static const char *const side_names[MONITOR_SIDES] = {"frontend", "backend"};
 
-/* NULL: it was not there, or is not any more. */
+/* NULL: the side did not exist, or no longer exists. */
 static const char *state_name(enum xenbus_state state)
 {
     return state == XenbusStateUnknown ? NULL : xenbus_state_name(state);
 }
 
-/* What the side says about its end, if it is one; else "". */
+/* The side's error node if this is its end; otherwise "". */
 static void read_side_error(const struct watch *watch, const struct monitor_change *change,
                             char *error, size_t size)
 {
@@ -133,7 +133,7 @@ static int watch_changes(struct watch *watch)
     return rc;
 }
 
-/* The exit code. To be stopped is how a watch for nothing ends. */
+/* Returns the exit code. A watch without a goal normally ends by a signal. */
 static int watch_end(struct watch *watch, int rc)
 {
     if (watch->unwritten)
