@@ -21,7 +21,7 @@ const char *sim_dir(void)
 int sim_connect(void)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int length = snprintf(address.sun_path, sizeof(address.sun_path), "%s/broker", sim_dir());
+    int length = snprintf(address.sun_path, sizeof(address.sun_path), "%s/hypervisor", sim_dir());
     int conn;
 
     if (length < 0 || (size_t)length >= sizeof(address.sun_path))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A program's side of the broker's protocol. */
+/* A program's side of the hypervisor's protocol. */
 #ifndef SIM_CLIENT_H
 #define SIM_CLIENT_H
 
@@ -11,8 +11,10 @@
 /* The directory through which this process reaches its host: $XENSIM_DIR, or SIM_DIR. */
 const char *sim_dir(void);
 
-/* Connects to the broker (one open "device file"). Returns a close-on-exec descriptor that the
- * caller closes, or a negative errno (-ENOENT outside a host). Blocks while the broker is busy. */
+/*
+ * Connects to the hypervisor (one open "device file"). Returns a close-on-exec descriptor that the
+ * caller closes, or a negative errno (-ENOENT outside a host). Blocks while the hypervisor is busy.
+ */
 int sim_connect(void);
 
 /* Sends `message` with its payload of message->length bytes and `nfds` descriptors (which stay

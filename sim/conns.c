@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "sim/broker.h"
+#include "sim/hypervisor.h"
 
 int conn_open(int fd, struct domain *domain)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The memory that the broker and every event-channel handle share, and the lock-free operations
+ * The memory that the hypervisor and every event-channel handle share, and the lock-free operations
  * on it. It is xensim's data path: notify, pending and unmask touch this and an eventfd only.
  *
  * Invariants:
@@ -8,7 +8,7 @@
  *    that made it so is about to set it (and says so in an intent of its handle);
  *  - whoever turns a queue bit on owes the handle's eventfd one token. Tokens never outnumber
  *    bits, so a handle is readable exactly when pending() would not block.
- * A thread that dies in between leaves its intent behind: the broker then pays its debt
+ * A thread that dies in between leaves its intent behind: the hypervisor then pays its debt
  * (see repair.c).
  */
 #ifndef SIM_CONTROL_H
@@ -39,7 +39,7 @@ struct sim_port {
 struct sim_handle {
     _Atomic uint32_t generation;
     _Atomic uint32_t words; /* of `queue` that may be in use */
-    _Atomic uint32_t taken; /* events taken so far: shows the broker that the owner moves */
+    _Atomic uint32_t taken; /* events taken so far: shows the hypervisor that the owner moves */
     _Atomic uint32_t intents[SIM_INTENTS]; /* index + 1 of a port being queued */
     _Atomic uint64_t queue[SIM_WORDS];
 };

@@ -16,8 +16,8 @@
 #include <xen/sched.h>
 #include <xen/xen.h>
 
-#include "sim/broker.h"
 #include "sim/client.h"
+#include "sim/hypervisor.h"
 #include "sim/init.h"
 
 #define GNTALLOC_PAGES 1024 /* Linux's default */
@@ -78,7 +78,7 @@ static void files_remove(const struct domain *domain)
 {
     static const char *const names[] = {
         "dev/privcmd",      "dev/evtchn", "dev/gntdev", "dev/gntalloc",
-        "dev/capabilities", "dev",        "broker",     ""};
+        "dev/capabilities", "dev",        "hypervisor",     ""};
     char path[64];
 
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
@@ -92,7 +92,7 @@ static int listener_open(struct domain *domain)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    domain_path(address.sun_path, sizeof(address.sun_path), domain, "broker");
+    domain_path(address.sun_path, sizeof(address.sun_path), domain, "hypervisor");
     if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
         listen(fd, 128) == 0)
         domain->listener = source_add(fd, sizeof(struct domain_source), SOURCE_LISTENER);

@@ -16,7 +16,7 @@
 
 struct xenevtchn_handle {
     int fd;   /* eventfd: one token per queued event */
-    int conn; /* to the broker */
+    int conn; /* to the hypervisor */
     uint32_t index;
     uint32_t slot;
     uint32_t cursor; /* where to look first for a queued port */
@@ -160,7 +160,7 @@ SIM_EXPORT int xenevtchn_restrict(xenevtchn_handle *xce, domid_t domid)
     return -1;
 }
 
-/* Asks the broker for the eventfd behind a port's peer. */
+/* Asks the hypervisor for the eventfd behind a port's peer. */
 static int peer_fetch(xenevtchn_handle *xce, uint32_t port, uint32_t index, uint32_t generation)
 {
     struct sim_message message = {.op = SIM_PEER, .arg = {port}};

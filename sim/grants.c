@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "sim/broker.h"
+#include "sim/hypervisor.h"
 
 #define REFS      65536
 #define FIRST_REF 8 /* the lower ones are reserved */

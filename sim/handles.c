@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "sim/broker.h"
+#include "sim/hypervisor.h"
 
 static int control_fd = -1;
 static struct sim_control *control;

@@ -28,7 +28,7 @@
 #define CONTROL     3
 #define SHUTDOWN_MS 3000 /* for programs to end after SIGTERM */
 
-/* A program that the broker asked for; the low bits of the id are 0 for the domain's own. */
+/* A program that the hypervisor asked for; the low bits of the id are 0 for the domain's own. */
 struct program {
     uint32_t id;
     pid_t pid;
@@ -60,7 +60,7 @@ static bool id_is_own(uint32_t id)
     return (id & 0xfffff) == 0;
 }
 
-static void broker_tell(enum sim_op op, uint32_t first, uint32_t second)
+static void hypervisor_send(enum sim_op op, uint32_t first, uint32_t second)
 {
     struct sim_message message = {.op = op, .arg = {first, second}};
 
@@ -168,7 +168,7 @@ static void program_run(uint32_t id, uint32_t argc, const int *fds, int nfds)
         self.programs = program->next;
     }
     free(program);
-    broker_tell(SIM_SPAWN, id, 126 << 8);
+    hypervisor_send(SIM_SPAWN, id, 126 << 8);
 }
 
 static void program_ended(pid_t pid, int status)
@@ -182,7 +182,7 @@ static void program_ended(pid_t pid, int status)
     if (!program)
         return;
     *link = program->next;
-    broker_tell(SIM_SPAWN, program->id, (uint32_t)status);
+    hypervisor_send(SIM_SPAWN, program->id, (uint32_t)status);
     if (id_is_own(program->id) && self.domid != 0)
         power(SHUTDOWN_poweroff);
     free(program);
@@ -208,7 +208,7 @@ static void children_reap(void)
         program_ended(pid, status);
     if (pid < 0 && errno == ECHILD && self.ending && !self.ended) {
         self.ended = true;
-        broker_tell(SIM_SHUTDOWN, self.reason, 0);
+        hypervisor_send(SIM_SHUTDOWN, self.reason, 0);
     }
 }
 

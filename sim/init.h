@@ -6,9 +6,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Starts a domain's init in its own process and mount namespaces. `control` is its end of a
- * SOCK_SEQPACKET pair to the broker; everything else is closed in the child. Returns its process
- * id or a negative errno. */
+/*
+ * Starts a domain's init in its own process and mount namespaces. `control` is its end of a
+ * SOCK_SEQPACKET pair to the hypervisor; everything else is closed in the child. Returns its
+ * process id or a negative errno.
+ */
 pid_t init_start(uint32_t domid, int control);
 
 /* Takes all the file descriptors this process may have; programs in domains get what it had. */

@@ -215,7 +215,7 @@ static int nodes_report(FILE *out, bool all)
     return error;
 }
 
-static int broker_report(FILE *out, bool all)
+static int hypervisor_report(FILE *out, bool all)
 {
     static char text[SIM_PAYLOAD];
     struct sim_message message = {.op = SIM_LEAKS, .arg = {all}};
@@ -241,7 +241,7 @@ static int look(bool all, char **text)
 
     if (!out)
         return -errno;
-    error = broker_report(out, all);
+    error = hypervisor_report(out, all);
     if (!error)
         error = nodes_report(out, all);
     if (fclose(out) && !error)

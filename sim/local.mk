@@ -19,13 +19,13 @@ libxensim_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -Wc,-fno-san
 bin_PROGRAMS += xensim
 xensim_SOURCES = \
 	sim/bridge.c sim/bridge.h \
-	sim/broker.c sim/broker.h \
 	sim/client.c \
 	sim/conns.c \
 	sim/domains.c \
 	sim/evtchn.c \
 	sim/grants.c \
 	sim/handles.c \
+	sim/hypervisor.c sim/hypervisor.h \
 	sim/init.c sim/init.h \
 	sim/leaks.c sim/leaks.h \
 	sim/mounts.c \

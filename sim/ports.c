@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "sim/broker.h"
+#include "sim/hypervisor.h"
 
 #define VIRQS 24
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What programs say to the broker. One SOCK_SEQPACKET connection to $XENSIM_DIR/broker stands for
- * one open device file: its end is the kernel's release() of it. The socket it came in through
- * says which domain speaks. A request is a struct sim_message with a payload; each gets one
+ * What programs say to the hypervisor. One SOCK_SEQPACKET connection to $XENSIM_DIR/hypervisor
+ * stands for one open device file: its end is the kernel's release() of it. The socket it came in
+ * through says which domain speaks. A request is a struct sim_message with a payload; each gets one
  * reply, except where the table says otherwise.
  */
 #ifndef SIM_PROTOCOL_H

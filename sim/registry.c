@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <xen/xen.h>
 
-#include "sim/broker.h"
+#include "sim/hypervisor.h"
 
 struct domain *domains;
 struct conn *conns;

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "sim/broker.h"
+#include "sim/hypervisor.h"
 
 #define LOOKS    3
 #define LOOK_MS  2

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is left that should not be: the broker's part of `xensim leaks` (see leaks.c). */
+/* What is left that should not be: the hypervisor's part of `xensim leaks` (see leaks.c). */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/broker.h"
+#include "sim/hypervisor.h"
 
 /* Who holds a connection, for a person. */
 static const char *holder(const struct conn *conn)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the broker's one thread waits for. */
+/* What the hypervisor's one thread waits for. */
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "sim/broker.h"
+#include "sim/hypervisor.h"
 
 static int epoll = -1;
 static struct source *graveyard;

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "sim/broker.h"
 #include "sim/client.h"
+#include "sim/hypervisor.h"
 
 int control_send(struct domain *domain, enum sim_op op, uint32_t id, uint32_t argument,
                  const int *fds, int nfds)

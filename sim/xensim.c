@@ -19,8 +19,8 @@
 #include <unistd.h>
 #include <xenstore.h>
 
-#include "sim/broker.h"
 #include "sim/client.h"
+#include "sim/hypervisor.h"
 #include "sim/init.h"
 #include "sim/leaks.h"
 
@@ -314,7 +314,7 @@ static int users_map(uid_t uid, gid_t gid)
     return 0;
 }
 
-/* The broker passes on what it gets from outside. */
+/* The hypervisor passes on what it gets from outside. */
 static int signals_listen(void)
 {
     sigset_t mask;
@@ -334,7 +334,7 @@ static int host_main(char **argv)
 
     signals_default();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    prctl(PR_SET_NAME, "xensim-broker");
+    prctl(PR_SET_NAME, "xensim-hv");
     signals_block(SIG_BLOCK);
     error = mounts_host();
     if (!error && mount("xensim", SIM_DIR, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") < 0)
@@ -347,7 +347,7 @@ static int host_main(char **argv)
         error = signals_listen();
     if (!error)
         error = domain_boot(argv);
-    return error ? fail("cannot start domain 0", error) : broker_run();
+    return error ? fail("cannot start domain 0", error) : hypervisor_run();
 }
 
 static pid_t host_start(char **argv)

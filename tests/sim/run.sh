@@ -99,7 +99,7 @@ kill -TERM $pid
 exits 3 wait $pid
 grep -q 'got it' "$work/up"
 
-echo "--- nothing piles up in the broker"
+echo "--- nothing piles up in the hypervisor"
 printf 'name = "p"\nxensim = "exec sleep 1000"\n' > "$work/p.cfg"
 cat > "$work/rounds" << 'END'
 round() { # NAME COMMAND…: a domain with a channel to domain 0, ended by that command
@@ -128,7 +128,7 @@ mkfifo "$work/go" "$work/said"
 timeout -k 5 60 xensim run -- sh "$work/rounds" < "$work/go" > "$work/said" &
 run=$!
 exec 8> "$work/go" 9< "$work/said"
-held() { # STEP: how many descriptors the broker has then
+held() { # STEP: how many descriptors the hypervisor has then
     local line
     read -r line <&9 && [ "$line" = "$1" ] || fail "no $1 step"
     find "/proc/$(pgrep -P "$(pgrep -P $run)")/fd" -type l | wc -l

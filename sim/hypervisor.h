@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The broker plays the hypervisor and the kernels' drivers on the slow paths. It is one thread
+ * The hypervisor process plays Xen, and the kernels' drivers on the slow paths. It is one thread
  * around epoll, and process 1 of the host: when it goes, everything goes. Functions return 0 or a
  * positive value, or a negative errno.
  */
-#ifndef SIM_BROKER_H
-#define SIM_BROKER_H
+#ifndef SIM_HYPERVISOR_H
+#define SIM_HYPERVISOR_H
 
 #include <stdbool.h>
 #include <sys/epoll.h>
@@ -49,7 +49,7 @@ struct conn {
 };
 
 /* A request being answered: handlers read `message` and `payload`, and fill `reply`, `out` (of
- * reply.length bytes, freed after sending) and `out_fds` (which stay the broker's). */
+ * reply.length bytes, freed after sending) and `out_fds` (which stay the hypervisor's). */
 struct request {
     struct conn *conn;
     struct sim_message message;
@@ -99,9 +99,11 @@ struct domain {
     struct domain *next;
 };
 
-/* sources.c: what the broker waits for. source_add() makes an object of `size` bytes that begins
- * with a struct source; NULL if that fails, and the descriptor stays the caller's. source_remove()
- * closes the descriptor, and sources_free() ends the round. */
+/*
+ * sources.c: what the hypervisor waits for. source_add() makes an object of `size` bytes that
+ * begins with a struct source; NULL if that fails, and the descriptor stays the caller's.
+ * source_remove() closes the descriptor, and sources_free() ends the round.
+ */
 struct source *source_add(int fd, size_t size, enum source_kind kind);
 void source_remove(struct source *source);
 int sources_wait(struct epoll_event *events, int size, int timeout);
@@ -213,7 +215,7 @@ int domain_shutdown(struct request *request);
 /* report.c */
 int report_leaks(struct request *request);
 
-/* broker.c: answers requests until the command has ended. Returns its exit code. */
-int broker_run(void);
+/* hypervisor.c: answers requests until the command has ended. Returns its exit code. */
+int hypervisor_run(void);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "sim/broker.h"
+#include "sim/hypervisor.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -140,7 +140,7 @@ static void events_handle(struct epoll_event *events, int count)
     sources_free();
 }
 
-int broker_run(void)
+int hypervisor_run(void)
 {
     static struct epoll_event events[EVENTS];
 
