@@ -41,11 +41,11 @@ struct client {
     struct client *next;
 };
 
-/* A request on its way; `client` is NULL for the kernel's own and for those of the dead. */
+/* A request under way. client is NULL for the kernel's own, and if the client has gone. */
 struct pending {
     uint32_t id, original, type, transaction;
     struct client *client;
-    uint32_t watch; /* that this sets or removes */
+    uint32_t watch; /* the watch that it sets or removes */
     struct pending *next;
 };
 
@@ -116,7 +116,7 @@ static void ring_write(void)
     xenevtchn_notify(bridge.xce, bridge.port);
 }
 
-/* Fills up to `size` bytes from the ring. */
+/* Reads up to size bytes from the ring. */
 static size_t ring_read(char *bytes, size_t size)
 {
     struct xenstore_domain_interface *ring = bridge.ring;
@@ -136,7 +136,7 @@ static size_t ring_read(char *bytes, size_t size)
     return length;
 }
 
-/* How many bytes the message in the making still lacks, or -1 if it is too long. */
+/* How many bytes the incomplete message still lacks, or -1 if it is too long. */
 static ssize_t assembly_lacks(const struct assembly *in)
 {
     struct xsd_sockmsg header;
@@ -175,7 +175,7 @@ static struct pending *request_send(struct client *client, const struct xsd_sock
     return pending;
 }
 
-/* A request of the kernel's own; `text` may hold NUL bytes. */
+/* Sends a request of the kernel's own. text may contain NUL bytes. */
 static void request_own(uint32_t type, uint32_t transaction, const char *text, size_t length,
                         uint32_t watch)
 {
@@ -204,7 +204,7 @@ static void client_refuse(struct client *client, const struct xsd_sockmsg *reque
     client_send(client, &header, error);
 }
 
-/* Watches: tokens are made unique in the domain, since all programs share its connection. */
+/* Watches. All programs share the domain's connection, so tokens are made unique. */
 
 static struct watch **watch_find(uint32_t id)
 {
@@ -315,7 +315,7 @@ static void watch_event(const struct xsd_sockmsg *event, char *payload)
     client_send(watch->client, &header, changed);
 }
 
-/* Transactions: those of a program that dies are aborted. */
+/* Transactions. Those of a program that dies are aborted. */
 
 static void transaction_note(uint32_t id, struct client *client)
 {
@@ -346,7 +346,7 @@ static void transaction_abort(uint32_t id)
     request_own(XS_TRANSACTION_END, id, "F", sizeof("F"), 0);
 }
 
-/* Shutdown, as Linux's xen/manage.c does it: take the command, then obey. */
+/* Shuts down as Linux's xen/manage.c does: takes the command, then obeys. */
 
 static void shutdown_command(const char *command, size_t length)
 {
@@ -370,7 +370,7 @@ static void own_reply(const struct pending *pending, const struct xsd_sockmsg *r
                       const char *payload)
 {
     if (pending->type == XS_TRANSACTION_START && reply->type == XS_TRANSACTION_START)
-        transaction_abort((uint32_t)strtoul(payload, NULL, 10)); /* of one who died meanwhile */
+        transaction_abort((uint32_t)strtoul(payload, NULL, 10)); /* its client died meanwhile */
     if (pending->type == XS_READ && reply->type == XS_READ)
         shutdown_command(payload, reply->len);
 }
@@ -428,7 +428,7 @@ static void ring_handle(void)
         else
             reply_handle(&header, in->bytes + sizeof(header));
     }
-    abort(); /* xenstored never sends what is too long */
+    abort(); /* xenstored never sends a message that is too long */
 }
 
 /* Programs */
@@ -559,7 +559,7 @@ static int listener_open(void)
     return fd;
 }
 
-/* What Linux offers the toolstack. */
+/* Writes what Linux offers to the toolstack. */
 static void features_write(void)
 {
     static const char *const nodes[] = {"control/feature-poweroff", "control/feature-reboot"};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libxencall for simulated domains, so that the real libxenctrl and libxenlight run on top: just
- * the hypercalls that a toolstack without domain builder makes. The others fail with ENOSYS.
+ * libxencall for simulated domains, under the real libxenctrl and libxenlight. Implements only the
+ * hypercalls that a toolstack without a domain builder makes; the others fail with ENOSYS.
  */
 #define __XEN_TOOLS__ 1
 #include <errno.h>
@@ -49,7 +49,7 @@ static int domain_op(enum sim_op op, uint32_t domid, uint32_t argument)
     return sim_call_once(&message);
 }
 
-/* The only right that a guest lacks is to control others. */
+/* A guest may do everything but control other domains. */
 static int privilege_check(void)
 {
     return domain_op(SIM_SHUTDOWN, DOMID_INVALID, 0) == -EPERM ? -EPERM : 0;
@@ -294,7 +294,7 @@ SIM_EXPORT void *xencall_alloc_buffer_pages(xencall_handle *xcall, size_t pages)
 
 SIM_EXPORT void xencall_free_buffer_pages(xencall_handle *xcall, void *buffer, size_t pages)
 {
-    int saved = errno; /* of the hypercall, which the caller wants to see */
+    int saved = errno; /* the hypercall's errno, for the caller */
 
     (void)xcall;
     (void)pages;

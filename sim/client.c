@@ -68,7 +68,7 @@ int sim_send(int conn, const struct sim_message *message, const void *payload, c
     return sent < 0 ? -errno : 0;
 }
 
-/* Descriptors 0 to 2 are the program's, also if it has closed them. */
+/* Keeps descriptors 0 to 2 free for the program, even if it has closed them. */
 static int fd_raise(int fd)
 {
     int higher;
@@ -80,7 +80,7 @@ static int fd_raise(int fd)
     return higher;
 }
 
-/* Moves received descriptors to `fds` as far as there is room, and closes the rest. */
+/* Moves received descriptors to fds while there is room, and closes the rest. */
 static int fds_take(struct msghdr *header, int *fds, int room)
 {
     struct cmsghdr *cmsg = CMSG_FIRSTHDR(header);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Connections: what a kernel does at the open() and the release() of a device file. */
+/* Connections: what a kernel does when a device file is opened and released. */
 #include <errno.h>
 #include <sys/socket.h>
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The memory that the hypervisor and every event-channel handle share, and the lock-free operations
- * on it. It is xensim's data path: notify, pending and unmask touch this and an eventfd only.
+ * on it. This is xensim's data path: notify, pending and unmask touch only this and an eventfd.
  *
  * Invariants:
- *  - a port that is PENDING and not MASKED has its bit in the queue of its handle, or the thread
- *    that made it so is about to set it (and says so in an intent of its handle);
- *  - whoever turns a queue bit on owes the handle's eventfd one token. Tokens never outnumber
- *    bits, so a handle is readable exactly when pending() would not block.
- * A thread that dies in between leaves its intent behind: the hypervisor then pays its debt
- * (see repair.c).
+ *   - a port that is PENDING and not MASKED has its bit in the queue of its handle, or the thread
+ *     that made it so is about to set it (and has announced that in an intent of its handle);
+ *   - the thread that sets a queue bit owes the handle's eventfd one token. Tokens never outnumber
+ *     bits, so a handle is readable exactly when pending() would not block.
+ * If a thread dies in between, its intent stays, and the hypervisor adds the missing token
+ * (repair.c).
  */
 #ifndef SIM_CONTROL_H
 #define SIM_CONTROL_H
@@ -38,9 +38,10 @@ struct sim_port {
 
 struct sim_handle {
     _Atomic uint32_t generation;
-    _Atomic uint32_t words; /* of `queue` that may be in use */
-    _Atomic uint32_t taken; /* events taken so far: shows the hypervisor that the owner moves */
-    _Atomic uint32_t intents[SIM_INTENTS]; /* index + 1 of a port being queued */
+    _Atomic uint32_t words; /* of queue, how many may be in use */
+    /* events taken so far: shows the hypervisor that the owner makes progress */
+    _Atomic uint32_t taken;
+    _Atomic uint32_t intents[SIM_INTENTS]; /* index + 1 of each port being queued */
     _Atomic uint64_t queue[SIM_WORDS];
 };
 
@@ -60,7 +61,7 @@ static inline uint32_t sim_generation(uint64_t word)
     return (uint32_t)(word >> 32);
 }
 
-/* Makes the port pending. True if it must be queued now by the caller. */
+/* Makes the port pending. Returns true if the caller must queue it now. */
 static inline bool sim_port_pend(struct sim_port *port, uint32_t generation)
 {
     uint64_t old = atomic_load(&port->state);
@@ -72,7 +73,7 @@ static inline bool sim_port_pend(struct sim_port *port, uint32_t generation)
     return !(old & SIM_MASKED);
 }
 
-/* Takes the mask off. True if an event came in between and must be queued now by the caller. */
+/* Unmasks the port. Returns true if an event came meanwhile and the caller must queue it now. */
 static inline bool sim_port_unmask(struct sim_port *port)
 {
     uint64_t old = atomic_fetch_and(&port->state, ~(uint64_t)SIM_MASKED);
@@ -80,7 +81,7 @@ static inline bool sim_port_unmask(struct sim_port *port)
     return (old & SIM_MASKED) && (old & SIM_PENDING);
 }
 
-/* The owner takes an event: no further one until it unmasks. */
+/* Takes an event for the owner: no more until it unmasks. */
 static inline void sim_port_take(struct sim_port *port)
 {
     uint64_t old = atomic_load(&port->state);
@@ -90,7 +91,7 @@ static inline void sim_port_take(struct sim_port *port)
         ;
 }
 
-/* Queues a port number. True if the caller now owes the handle's eventfd a token. */
+/* Queues a port number. Returns true if the caller now owes the handle's eventfd a token. */
 static inline bool sim_handle_queue(struct sim_handle *handle, uint32_t port)
 {
     uint64_t bit = UINT64_C(1) << (port % 64);
@@ -98,8 +99,10 @@ static inline bool sim_handle_queue(struct sim_handle *handle, uint32_t port)
     return !(atomic_fetch_or(&handle->queue[port / 64], bit) & bit);
 }
 
-/* Finds a queued port, beginning at *cursor (so that no port starves), and takes it off the
- * queue. Returns its number, or -1 if there is none. */
+/*
+ * Finds a queued port, starting at *cursor so that no port starves, and takes it off the queue.
+ * Returns its number, or -1 if there is none.
+ */
 static inline int sim_handle_take(struct sim_handle *handle, uint32_t *cursor)
 {
     uint32_t words = atomic_load(&handle->words);
@@ -124,7 +127,9 @@ static inline int sim_handle_take(struct sim_handle *handle, uint32_t *cursor)
     return -1;
 }
 
-/* Announces that the port `index` is going to be queued. Returns the intent to clear when done. */
+/*
+ * Announces that the port at index is about to be queued. Returns the intent, to clear afterwards.
+ */
 static inline _Atomic uint32_t *sim_intent_open(struct sim_handle *handle, uint32_t index)
 {
     for (unsigned int i = 0;; i = (i + 1) % SIM_INTENTS) {

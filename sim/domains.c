@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Domains: their life. */
+/* The life of domains. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -24,7 +24,7 @@
 #define GRANTS         65536
 
 static uint32_t next_domid;
-static int boot_status = -1; /* the exit code of what domain_boot() started, once it has ended */
+static int boot_status = -1; /* the exit code of domain_boot()'s command once it has ended */
 
 static void domain_path(char *path, size_t size, const struct domain *domain, const char *name)
 {
@@ -47,7 +47,7 @@ static int file_write(const struct domain *domain, const char *name, const char 
     return 0;
 }
 
-/* The files behind /dev/xen and /proc/xen (see files.c). */
+/* Makes the files that stand for /dev/xen and /proc/xen (see files.c). */
 static int files_make(const struct domain *domain)
 {
     static const char *const devices[] = {"privcmd", "evtchn", "gntdev", "gntalloc"};
@@ -185,13 +185,13 @@ static void init_kill(struct domain *domain)
     if (domain->init <= 0)
         return;
     kill(domain->init, SIGKILL);
-    /* Takes all processes of the domain with it, which cannot refuse. */
+    /* the kernel kills all processes of the domain with it */
     while (waitpid(domain->init, NULL, 0) < 0 && errno == EINTR)
         ;
     domain->init = -1;
 }
 
-/* From here on the domain does nothing; it goes when nobody maps its pages any more. */
+/* Makes the domain do nothing from now on. It goes when no process maps its pages any more. */
 static void domain_kill(struct domain *domain)
 {
     struct conn *next;
@@ -243,7 +243,7 @@ static int domain_build(struct domain *domain)
     return error ? error : init_launch(domain);
 }
 
-/* Takes the lowest slot that is free. NULL with errno set if that fails. */
+/* Makes a domain in the lowest free slot. Returns NULL with errno set if that fails. */
 static struct domain *domain_new(uint32_t domid)
 {
     struct domain *domain;
@@ -378,7 +378,7 @@ int domain_create(struct request *request)
     return 0;
 }
 
-/* The guest that a request is about; domain 0 is not to be touched. */
+/* Finds the guest that a request names; domain 0 is refused. */
 static int guest_meant(struct request *request, struct domain **domain)
 {
     *domain = domain_meant(request, 0);
@@ -393,7 +393,7 @@ int domain_destroy(struct request *request)
     int error = guest_meant(request, &domain);
 
     if (error == -EINVAL && domain->dying)
-        return 0; /* as for Xen: once more does no harm */
+        return 0; /* as in Xen, repeating it does no harm */
     if (!error)
         domain_kill(domain);
     return error;

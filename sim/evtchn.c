@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* libxenevtchn for simulated domains: /dev/xen/evtchn as Linux has it. */
+/* libxenevtchn for simulated domains: /dev/xen/evtchn as Linux implements it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -19,10 +19,10 @@ struct xenevtchn_handle {
     int conn; /* to the hypervisor */
     uint32_t index;
     uint32_t slot;
-    uint32_t cursor; /* where to look first for a queued port */
+    uint32_t cursor; /* where to start looking for a queued port */
     pthread_mutex_t lock;
     struct sim_control *control;
-    /* Eventfds of the handles behind our peers: generation << 32 | descriptor + 1. */
+    /* Eventfds of the peers' handles: generation << 32 | descriptor + 1. */
     _Atomic uint64_t *peers;
 };
 
@@ -59,7 +59,7 @@ static struct sim_handle *handle_self(xenevtchn_handle *xce)
     return &xce->control->handles[xce->index];
 }
 
-/* A port this handle has bound, or NULL. */
+/* The port if this handle has bound it, otherwise NULL. */
 static struct sim_port *handle_port(xenevtchn_handle *xce, evtchn_port_t port)
 {
     struct sim_port *own = &xce->control->ports[sim_port_index(xce->slot, port % SIM_PORTS)];
@@ -177,10 +177,10 @@ static int peer_fetch(xenevtchn_handle *xce, uint32_t port, uint32_t index, uint
     if (error || message.result || nfds != 1)
         return -1;
     if (message.arg[0] != index || message.arg[1] != generation) {
-        close(fd); /* the port has moved on: the event is nobody's */
+        close(fd); /* the port is closed or bound anew: drop the event */
         return -1;
     }
-    if (old) { /* keeps its number: another thread may be about to write to it */
+    if (old) { /* keep the number, since another thread may be about to write to it */
         dup3(fd, (int)(uint32_t)old - 1, O_CLOEXEC);
         close(fd);
         fd = (int)(uint32_t)old - 1;
@@ -207,14 +207,14 @@ static void token_write(int fd)
 {
     uint64_t token = 1;
 
-    /* It can only fail with more than 2^64 tokens or on a descriptor that is closed. */
+    /* Fails only for more than 2^64 tokens, or on a closed descriptor. */
     if (write(fd, &token, sizeof(token)) != sizeof(token))
         return;
 }
 
 /*
- * Queues a port of a handle's, and pays. The eventfd comes first: a port that is queued and not
- * paid for would be deaf, and so would whoever gets its number next.
+ * Queues a port of a handle and adds the token. Gets the eventfd first: a port queued without a
+ * token would stay silent, and so would the next user of its number.
  */
 static void deliver(xenevtchn_handle *xce, evtchn_port_t own, uint32_t handle, uint32_t port)
 {

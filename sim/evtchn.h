@@ -5,8 +5,10 @@
 #include <stdint.h>
 #include <xenevtchn.h>
 
-/* For a domain's init, which plays its kernel: takes the domain's store port into the handle.
- * Returns the descriptor of the store page (the caller's), or a negative errno. */
+/*
+ * For a domain's init, which plays its kernel: binds the domain's store port to the handle. Returns
+ * the descriptor of the store page, which the caller closes, or a negative errno.
+ */
 int evtchn_store(xenevtchn_handle *xce, uint32_t *port);
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef SIM_EXPORT_H
 #define SIM_EXPORT_H
 
-/* A function that libxensim.so puts in the place of a library's. */
+/* Marks a function with which libxensim.so replaces a library's. */
 #define SIM_EXPORT __attribute__((visibility("default")))
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The files of /dev/xen and /proc/xen are in the domain's directory, under dev/. */
+/* Redirects the files of /dev/xen and /proc/xen to dev/ in the domain's directory. */
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include "sim/client.h"
 #include "sim/export.h"
 
-/* The path to use for `path`; `buffer` may be needed to hold it. */
+/* Returns the path to use for path, perhaps in buffer. */
 static const char *path_real(const char *path, char *buffer, size_t size)
 {
     static const char *const prefixes[] = {"/dev/xen/", "/proc/xen/"};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libxengnttab for simulated domains: /dev/xen/gntalloc and /dev/xen/gntdev as Linux has them.
- * A region of shared pages outlives the handle it came from, and ends with munmap(), whoever
- * calls that (libxenvchan does): so munmap() is replaced here too.
+ * libxengnttab for simulated domains: /dev/xen/gntalloc and /dev/xen/gntdev as Linux implements
+ * them. A region of shared pages outlives its handle and ends with munmap(), whoever calls that
+ * (libxenvchan does). So munmap() is replaced here, too.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -20,7 +20,7 @@
 
 #define MAP_PAGES   65536 /* gntdev's default limit for one mapping */
 #define SHARE_PAGES 8192
-#define CHUNK       128 /* refs per request: each may come with a descriptor of its own */
+#define CHUNK       128 /* refs in a request: each may come with a descriptor of its own */
 
 /* An open device, used by one handle and by the regions made with it. */
 struct xengntdev_handle {
@@ -42,7 +42,7 @@ struct region {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct region *regions;
 
-/* Programs that give a logger have the library that it comes from. */
+/* A program that passes a logger has loaded the library that it comes from. */
 extern void xtl_log(struct xentoollog_logger *logger, xentoollog_level level, int errnoval,
                     const char *context, const char *format, ...) __attribute__((weak));
 
@@ -92,7 +92,7 @@ static int handle_close(xengnttab_handle *handle)
     return 0;
 }
 
-/* A request with payload both ways. */
+/* Makes a request with payloads in both directions. */
 static int handle_exchange(xengnttab_handle *handle, struct sim_message *message, const void *out,
                            void *in, size_t size, int *fds, int *nfds)
 {
@@ -138,7 +138,7 @@ static int region_add(xengnttab_handle *handle, enum sim_op release, uint32_t id
     return 0;
 }
 
-/* Takes what [start, end) covers off the region; true if nothing is left of it. */
+/* Removes what [start, end) covers from the region. Returns true if nothing is left of it. */
 static bool region_cut(struct region *region, const char *start, const char *end)
 {
     const char *from = start > region->start ? start : region->start;
@@ -182,7 +182,7 @@ SIM_EXPORT int munmap(void *start, size_t length)
     return result;
 }
 
-/* gntshr: memory of our own for another domain. */
+/* gntshr: granting memory of our own to another domain. */
 
 SIM_EXPORT xengntshr_handle *xengntshr_open(struct xentoollog_logger *logger, unsigned int flags)
 {
@@ -200,7 +200,7 @@ SIM_EXPORT int xengntshr_fd(xengntshr_handle *xgs)
     return xgs->conn;
 }
 
-/* Maps what SIM_SHARE gave, or gives it back. */
+/* Maps the memory that SIM_SHARE returned, or undoes the share. */
 static void *share_map(xengntshr_handle *xgs, uint32_t id, int fd, size_t length)
 {
     void *start = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -255,7 +255,7 @@ SIM_EXPORT int xengntshr_unshare(xengntshr_handle *xgs, void *start, uint32_t co
     return munmap(start, (size_t)count * SIM_PAGE);
 }
 
-/* gnttab: another domain's memory. */
+/* gnttab: mapping another domain's memory. */
 
 SIM_EXPORT xengnttab_handle *xengnttab_open(struct xentoollog_logger *logger, unsigned int flags)
 {
@@ -277,10 +277,10 @@ SIM_EXPORT int xengnttab_set_max_grants(xengnttab_handle *xgt, uint32_t count)
 {
     (void)xgt;
     (void)count;
-    return 0; /* as on today's Linux, which does not know the call */
+    return 0; /* as on current Linux, which does not have the call */
 }
 
-/* Lays the pages of one reply out at `start`. */
+/* Maps the pages of one reply at start. */
 static int pages_place(char *start, const struct sim_page *pages, uint32_t count, int prot,
                        const int *fds, int nfds)
 {
@@ -298,7 +298,7 @@ static int pages_place(char *start, const struct sim_page *pages, uint32_t count
     return 0;
 }
 
-/* Maps up to CHUNK refs; `message` carries the mapping's id from one chunk to the next. */
+/* Maps up to CHUNK refs. message carries the mapping's id from one chunk to the next. */
 static int chunk_map(xengnttab_handle *xgt, struct sim_message *message, char *start,
                      const struct sim_ref *refs, uint32_t count, int prot)
 {
@@ -357,7 +357,7 @@ static void *map_at(xengnttab_handle *xgt, const struct sim_ref *refs, uint32_t 
     return NULL;
 }
 
-/* `stride` is 0 if one domain granted all the refs. */
+/* stride is 0 if one domain granted all the refs. */
 static void *map(xengnttab_handle *xgt, uint32_t count, const uint32_t *domids, int stride,
                  const uint32_t *refs, int prot, uint32_t offset, uint32_t port)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Grants: every share is a memory file of its own, so a domain can only reach what was granted to
- * it. A share that is given up while others map it waits in limbo, its refs in use, as Linux's
- * gntalloc keeps them.
+ * Grants. Each share is a memory file of its own, so that a domain reaches only what was granted to
+ * it. A share that is revoked while others map it stays in limbo with its refs in use, as in
+ * Linux's gntalloc.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -60,7 +60,7 @@ static int refs_take(struct share *share, uint32_t ref)
     return 0;
 }
 
-/* Makes a share; `ref` is 0, or the one wanted. NULL with errno set if that fails. */
+/* Makes a share. ref is the wanted reference, or 0. Returns NULL with errno set if that fails. */
 struct share *share_new(struct domain *owner, uint32_t remote, uint32_t pages, bool writable,
                         uint32_t ref)
 {
@@ -96,7 +96,9 @@ static void limbo_leave(struct share *share)
     share_free(share);
 }
 
-/* The owner gives the pages up: tells whom it promised to, and frees what nobody maps. */
+/*
+ * The owner revokes the pages: sends the promised notification, and frees pages that nobody maps.
+ */
 static void share_revoke(struct share *share, bool tell)
 {
     if (tell)
@@ -134,7 +136,7 @@ static void mapping_free(struct mapping *mapping, bool tell)
     free(mapping);
 }
 
-/* A dying domain's kernel runs no more: nobody is told. */
+/* A dying domain's kernel does not run any more, so it notifies nobody. */
 void grants_close(struct conn *conn)
 {
     bool tell = !conn->domain->dying;
@@ -153,7 +155,7 @@ void grants_close(struct conn *conn)
     }
 }
 
-/* What is left of a dead domain's grants once nobody maps them. */
+/* Frees a dead domain's remaining grants once nobody maps them. */
 void grants_destroy(struct domain *domain)
 {
     if (domain->store)
@@ -216,7 +218,7 @@ int grant_unshare(struct request *request)
     return 0;
 }
 
-/* The descriptor for a share's memory, read-only unless all of it may be written. */
+/* The descriptor for a share's memory; read-only unless all of it may be written. */
 static int share_memory(struct share *share, bool writable)
 {
     char path[32];
@@ -230,7 +232,7 @@ static int share_memory(struct share *share, bool writable)
     return share->memory_ro;
 }
 
-/* What a domain may map, or NULL. */
+/* The grant, if the domain may map it; otherwise NULL. */
 static struct grant *grant_find(struct domain *mapper, const struct sim_ref *ref, bool writable)
 {
     struct domain *owner = domain_find(ref->domid);
@@ -256,7 +258,7 @@ static int fd_index(struct request *request, int fd)
     return request->nout++;
 }
 
-/* Adds the pages a request names to a mapping, all or none. */
+/* Adds the pages that a request names to a mapping; all or none. */
 static int mapping_extend(struct request *request, struct mapping *mapping)
 {
     struct domain *mapper = request->conn->domain;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Handles of event channels: the memory that they share, and an eventfd for each. */
+/* Event-channel handles: the memory that they share, and an eventfd for each. */
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -41,7 +41,7 @@ void handle_free(uint32_t index)
     handles[index].used = false;
 }
 
-/* Handles are taken in turn, so that a stale number is not soon another's. */
+/* Uses indices in rotation, so that a stale number does not soon belong to another handle. */
 static int handle_new(void)
 {
     static uint32_t last;

@@ -106,7 +106,7 @@ static void listener_ready(struct source *source)
         close(fd);
 }
 
-/* What reaches the host by kill() is for the command. */
+/* A signal sent to the host by kill() goes to the command. */
 static void signals_ready(struct source *source)
 {
     struct signalfd_siginfo info;
@@ -122,8 +122,10 @@ static void (*const source_ready[])(struct source *source) = {
     [SOURCE_SIGNALS] = signals_ready,
 };
 
-/* What ended comes first: whoever waited for a process to die finds its things released, as with
- * a kernel. */
+/*
+ * Handles ended connections first: as with a kernel, when a wait for a process's death returns,
+ * what the process had is released.
+ */
 static void events_handle(struct epoll_event *events, int count)
 {
     for (int pass = 0; pass < 2; pass++) {

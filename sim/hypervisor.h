@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The hypervisor process plays Xen, and the kernels' drivers on the slow paths. It is one thread
- * around epoll, and process 1 of the host: when it goes, everything goes. Functions return 0 or a
+ * around epoll and process 1 of the host: when it ends, everything ends. Functions return 0 or a
  * positive value, or a negative errno.
  */
 #ifndef SIM_HYPERVISOR_H
@@ -20,7 +20,7 @@ struct mapping;
 
 enum source_kind { SOURCE_CONN, SOURCE_CONTROL, SOURCE_LISTENER, SOURCE_SIGNALS };
 
-/* Something epoll watches. Dead ones are freed after the round of events they died in. */
+/* What epoll watches. A dead source is freed after the round of events in which it died. */
 struct source {
     int fd;
     enum source_kind kind;
@@ -41,15 +41,17 @@ struct conn {
     pid_t pid;
     bool host;        /* opened before the host was ready: never a leak */
     int handle;       /* event-channel handle, or -1 */
-    uint32_t spawn;   /* what it runs in a domain, or 0 */
-    uint32_t last_id; /* of its shares and mappings */
+    uint32_t spawn;   /* the program that it runs in a domain, or 0 */
+    uint32_t last_id; /* the last id given to a share or mapping */
     struct share *shares;
     struct mapping *mappings;
     struct conn *next, **link;
 };
 
-/* A request being answered: handlers read `message` and `payload`, and fill `reply`, `out` (of
- * reply.length bytes, freed after sending) and `out_fds` (which stay the hypervisor's). */
+/*
+ * A request being answered. Handlers read message and payload, and fill in reply, out (reply.length
+ * bytes, freed after sending) and out_fds (which stay the hypervisor's).
+ */
 struct request {
     struct conn *conn;
     struct sim_message message;
@@ -60,7 +62,7 @@ struct request {
     void *out;
     int out_fds[SIM_FDS];
     int nout;
-    bool silent; /* no reply, or a later one */
+    bool silent; /* send no reply, or a later one */
 };
 
 struct port {
@@ -68,8 +70,8 @@ struct port {
     uint32_t remote_domid;
     uint32_t remote_port; /* or the VIRQ */
     struct domain *remote;
-    struct conn *conn; /* whose handle receives the events, or NULL */
-    uint32_t users;    /* the handle, the kernel, unmap notifications */
+    struct conn *conn; /* the connection whose handle receives the events, or NULL */
+    uint32_t users;    /* the handle, the kernel, and unmap notifications */
 };
 
 struct grant {
@@ -84,32 +86,32 @@ struct domain {
     bool paused, started, shutdown, dying;
     uint32_t reason;
     struct source *listener;
-    struct source *control; /* to its init */
+    struct source *control; /* the connection to its init */
     pid_t init;
-    int program; /* what it runs once unpaused, or -1 */
+    int program; /* the program to run after the first unpause, or -1 */
     uint32_t argc;
     struct port *ports;
-    uint32_t last_port; /* the highest ever used */
+    uint32_t last_port; /* the highest port ever used */
     struct grant *grants;
     uint32_t next_ref;
-    uint32_t shared, limit; /* gntalloc pages */
-    uint32_t mapped;        /* times a page of it is mapped by somebody */
+    uint32_t shared, limit; /* gntalloc pages: in use, and allowed */
+    uint32_t mapped;        /* how many times its pages are mapped by other domains */
     struct share *store;
     uint32_t store_port;
     struct domain *next;
 };
 
 /*
- * sources.c: what the hypervisor waits for. source_add() makes an object of `size` bytes that
- * begins with a struct source; NULL if that fails, and the descriptor stays the caller's.
- * source_remove() closes the descriptor, and sources_free() ends the round.
+ * sources.c: what the hypervisor waits for. source_add() makes an object of size bytes that begins
+ * with a struct source; if that returns NULL, the descriptor stays the caller's. source_remove()
+ * closes the descriptor. sources_free() frees what died in this round.
  */
 struct source *source_add(int fd, size_t size, enum source_kind kind);
 void source_remove(struct source *source);
 int sources_wait(struct epoll_event *events, int size, int timeout);
 void sources_free(void);
 
-/* registry.c: which domains and connections there are */
+/* registry.c: the domains and connections that exist */
 extern struct domain *domains;
 extern struct conn *conns;
 struct domain *domain_find(uint32_t domid);
@@ -117,14 +119,14 @@ struct domain *domain_in_slot(uint32_t slot);
 /* The domain that an argument of a request names, or NULL. */
 struct domain *domain_meant(struct request *request, int argument);
 
-/* handles.c: handles of event channels, and the memory that they share with their programs */
+/* handles.c: event-channel handles, and the memory that they share with their programs */
 int handles_init(void);
 struct sim_control *control_memory(void);
-int handle_eventfd(uint32_t index); /* or -1 if it is not open */
+int handle_eventfd(uint32_t index); /* returns -1 if it is not open */
 void handle_free(uint32_t index);
 int evtchn_open(struct request *request);
 
-/* repair.c: what handles that died in the middle of a notification left undone */
+/* repair.c: completes notifications of handles that died in the middle of one */
 void repair_handle(uint32_t dead);
 int repair_timeout(void);
 void repair_continue(void);
@@ -156,7 +158,7 @@ struct share {
     int memory, memory_ro;
     uint32_t notify_offset, notify_port;
     struct share *next;       /* of the connection */
-    struct share *next_limbo; /* of the revoked ones */
+    struct share *next_limbo; /* the next revoked one */
 };
 
 struct mapping {
@@ -178,32 +180,39 @@ int grant_map(struct request *request);
 int grant_unmap(struct request *request);
 int grant_limit(struct request *request);
 
-/* spawns.c: programs in domains, and what a domain's init is told (-ESRCH if it has gone) */
+/*
+ * spawns.c: programs in domains. control_send() sends to a domain's init; -ESRCH if that has gone
+ */
 int control_send(struct domain *domain, enum sim_op op, uint32_t id, uint32_t argument,
                  const int *fds, int nfds);
-/* Starts what the domain is there for, if anything. */
+/* Starts the domain's own program, if it has one. */
 int program_start(struct domain *domain);
-/* A program has ended with this wait status: tells the connection that asked for it. */
+/* A program has ended with this wait status: informs the connection that asked for it. */
 void spawn_report(uint32_t spawn, uint32_t status);
-/* The connection that asked for a program has gone: so does the program. */
+/* The connection that asked for a program has gone: ends the program. */
 void spawn_end(struct conn *conn);
-/* Nothing of the domain runs any more. */
+/* Nothing runs in the domain any more: reports all its programs as ended. */
 void spawns_end(struct domain *domain);
 int domain_spawn(struct request *request);
 int domain_signal(struct request *request);
 
-/* conns.c: conn_open() takes the descriptor unless it fails; conn_close() releases all it had. */
+/*
+ * conns.c: conn_open() takes over the descriptor unless it fails. conn_close() releases everything
+ * that the connection had.
+ */
 int conn_open(int fd, struct domain *domain);
 void conn_close(struct conn *conn);
 
-/* domains.c. domain_boot() makes domain 0 and runs a command in it; the status is -1 until the
- * command ends, then its exit code. */
+/*
+ * domains.c: domain_boot() makes domain 0 and runs a command in it. The status is -1 until the
+ * command has ended, then its exit code.
+ */
 int domain_boot(char **argv);
 void domain_boot_signal(uint32_t number);
 int domain_boot_status(void);
-/* Word from a domain's init. */
+/* A domain's init has sent a message. */
 void control_ready(struct source *source);
-/* Frees the dead domains of which nobody maps a page any more. */
+/* Frees dead domains whose pages nobody maps any more. */
 void domains_reap(void);
 int domain_list(struct request *request);
 int domain_create(struct request *request);

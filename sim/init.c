@@ -26,9 +26,9 @@
 #include "sim/client.h"
 
 #define CONTROL     3
-#define SHUTDOWN_MS 3000 /* for programs to end after SIGTERM */
+#define SHUTDOWN_MS 3000 /* time for programs to end after SIGTERM */
 
-/* A program that the hypervisor asked for; the low bits of the id are 0 for the domain's own. */
+/* A program that the hypervisor asked for. The low bits of the id are 0 for the domain's own. */
 struct program {
     uint32_t id;
     pid_t pid;
@@ -43,7 +43,7 @@ static struct {
     struct program *programs;
 } self;
 
-static struct rlimit files; /* what programs get */
+static struct rlimit files; /* the limit that programs get */
 
 void files_raise(void)
 {
@@ -67,7 +67,7 @@ static void hypervisor_send(enum sim_op op, uint32_t first, uint32_t second)
     sim_send(CONTROL, &message, NULL, NULL, 0);
 }
 
-/* Ends all programs, politely at first; then the domain is shut down. */
+/* Ends all programs, first by SIGTERM; then reports the domain as shut down. */
 static void power(uint32_t reason)
 {
     if (self.ending)
@@ -92,7 +92,7 @@ static int deadline_left(void)
     return left > 0 ? (int)left : 0;
 }
 
-/* The strings of a program file, as pointers into it; `count` of them, or all if negative. */
+/* Splits the strings of a program file: count of them, or all if count is negative. */
 static char **strings_split(char **position, const char *end, long count)
 {
     size_t room = 64, used = 0;
@@ -188,7 +188,9 @@ static void program_ended(pid_t pid, int status)
     free(program);
 }
 
-/* A program that has just been started has no process group of its own yet (program_child). */
+/*
+ * A program that has just been started is not yet in a process group of its own (program_child()).
+ */
 static void program_signal(uint32_t id, uint32_t number)
 {
     for (struct program *program = self.programs; program; program = program->next) {
@@ -310,7 +312,7 @@ static void init_main(uint32_t domid, int control)
 
 pid_t init_start(uint32_t domid, int control)
 {
-    /* As fork(): this process has one thread. */
+    /* Like fork(), since this process has one thread. */
     long pid = syscall(SYS_clone, CLONE_NEWNS | CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
 
     if (pid == 0) {

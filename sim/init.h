@@ -7,17 +7,16 @@
 #include <sys/types.h>
 
 /*
- * Starts a domain's init in its own process and mount namespaces. `control` is its end of a
- * SOCK_SEQPACKET pair to the hypervisor; everything else is closed in the child. Returns its
+ * Starts a domain's init in its own process and mount namespaces. control is its end of a
+ * SOCK_SEQPACKET pair to the hypervisor; all other descriptors are closed in the child. Returns its
  * process id or a negative errno.
  */
 pid_t init_start(uint32_t domid, int control);
 
-/* Takes all the file descriptors this process may have; programs in domains get what it had. */
+/* Raises the limit of open files to the maximum; programs in domains get the previous limit. */
 void files_raise(void);
 
-/* The mounts of the host, and those that make a domain's own view of it. They return 0 or a
- * negative errno. */
+/* Mounts the host's view of the file system, or a domain's. Returns 0 or a negative errno. */
 int mounts_host(void);
 int mounts_domain(uint32_t domid);
 

@@ -24,7 +24,7 @@ struct tree {
     struct sim_info domains[SIM_DOMAINS];
     int ndomains;
     FILE *out;
-    bool fresh; /* collecting, not comparing */
+    bool fresh; /* collect instead of comparing */
 };
 
 static int strings_compare(const void *left, const void *right)
@@ -64,12 +64,12 @@ static bool uuid_lives(const struct tree *tree, const char *uuid)
     return false;
 }
 
-/* What a node is to us. */
+/* Whose a node is. */
 enum verdict {
     NODE_OTHER,
-    NODE_LIVE,    /* of a domain that lives */
-    NODE_DEAD,    /* of a domain that does not */
-    NODE_BACKEND, /* a directory of backends: its children tell */
+    NODE_LIVE,    /* of a live domain */
+    NODE_DEAD,    /* of a dead domain */
+    NODE_BACKEND, /* a directory of backends: look at its children */
 };
 
 static enum verdict lives(bool yes)
@@ -99,8 +99,10 @@ static enum verdict node_judge(const struct tree *tree, const char *path)
 
 static int node_visit(struct tree *tree, const char *path);
 
-/* Visits the children; with `only` just the one of that name. Returns how many are in use by
- * domains that live. */
+/*
+ * Visits the children; if only is set, just the one of that name. Returns how many belong to live
+ * domains.
+ */
 static int children_visit(struct tree *tree, const char *path, const char *only)
 {
     unsigned int count = 0;
@@ -232,7 +234,7 @@ static int hypervisor_report(FILE *out, bool all)
     return 0;
 }
 
-/* One look at everything; *text is the caller's. */
+/* Looks at everything once. The caller frees *text. */
 static int look(bool all, char **text)
 {
     size_t size;

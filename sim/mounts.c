@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Private views of the file system. Nothing of this outlives the processes that see it, and
- * nothing is created in the real one.
+ * Private views of the file system. They do not outlive the processes that see them, and create
+ * nothing in the real file system.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -16,7 +16,7 @@
 #include "sim/init.h"
 #include "sim/protocol.h"
 
-/* What a host and every guest have for themselves. */
+/* Directories in /run of which the host and every guest have their own. */
 static const char *const own_run[] = {"xen", "xenstored", "pvchan", "xensim"};
 static const char *const own_var[] = {"/var/lib/xen", "/var/log/xen"};
 
@@ -33,7 +33,7 @@ static int tmpfs_mount(const char *where)
     return mount("xensim", where, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") < 0 ? -errno : 0;
 }
 
-/* Shows `name` of the real /run in the new one. What cannot be shown is left out. */
+/* Shows name of the real /run in the new one. What cannot be shown is left out. */
 static void run_show(int real, const char *name, mode_t mode)
 {
     char from[64 + NAME_MAX], to[8 + NAME_MAX], target[PATH_MAX];
@@ -70,7 +70,7 @@ static int own_mount(void)
     return 0;
 }
 
-/* Without rights to mount it (in a container, say) the outer /proc does as well. */
+/* If mounting is not allowed (in a container, say), the outer /proc does as well. */
 static void proc_mount(void)
 {
     if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Event channels: the slow half. The fast half is control.h and evtchn.c. */
+/* Event channels: the slow paths. The fast paths are in control.h and evtchn.c. */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -15,7 +15,7 @@ static struct sim_port *port_memory(struct domain *domain, uint32_t port)
     return &control_memory()->ports[sim_port_index(domain->slot, port)];
 }
 
-/* Makes a port pending and delivers the event, as a notifier does. */
+/* Makes a port pending and delivers the event, like a notifier. */
 static void port_raise(struct domain *domain, uint32_t port)
 {
     struct sim_port *memory = port_memory(domain, port);
@@ -26,12 +26,12 @@ static void port_raise(struct domain *domain, uint32_t port)
         return;
     if (sim_handle_queue(&control_memory()->handles[handle - 1], port) &&
         write(handle_eventfd(handle - 1), &token, sizeof(token)) < 0)
-        return; /* the kernel only refuses more than 2^64 tokens */
+        return; /* the kernel refuses only more than 2^64 tokens */
 }
 
 /*
- * Lets a port's events go to a connection's handle. Whoever was killed when he had queued the
- * number for an earlier port has not paid; a token too many does no harm.
+ * Directs a port's events to a connection's handle. Adds a token, because a notifier may have been
+ * killed after it queued the number for an earlier port; one token too many does no harm.
  */
 static void port_attach(struct domain *domain, uint32_t port, struct conn *conn)
 {
@@ -46,7 +46,7 @@ static void port_attach(struct domain *domain, uint32_t port, struct conn *conn)
     atomic_store(&port_memory(domain, port)->handle, (uint32_t)conn->handle + 1);
 }
 
-/* The lowest closed port, as Xen does it. */
+/* The lowest closed port, as in Xen. */
 static int port_pick(struct domain *domain)
 {
     uint32_t port = 1;
@@ -89,7 +89,7 @@ static void port_link(struct domain *domain, uint32_t port, struct domain *remot
                  (uint64_t)generation << 32 | (sim_port_index(remote->slot, remote_port) + 1));
 }
 
-/* The peer is left unbound, for us to come back to, and is not told. */
+/* Leaves the peer unbound, so that we can bind to it again, and does not notify it. */
 static void port_unlink(struct port *own)
 {
     struct port *peer = &own->remote->ports[own->remote_port];
@@ -139,7 +139,7 @@ void port_notify(struct domain *domain, uint32_t port)
         port_raise(own->remote, own->remote_port);
 }
 
-/* The handle lets go of a port; notifications that hold it still work. */
+/* Takes a port from its handle; notifications already using it still work. */
 static void port_detach(struct domain *domain, uint32_t port)
 {
     atomic_store(&port_memory(domain, port)->handle, 0);
@@ -238,7 +238,7 @@ int evtchn_bind_virq(struct request *request)
     return 0;
 }
 
-/* The port a request names, which must be of its own handle. */
+/* The port that a request names, which must belong to its own handle. */
 static struct port *port_own(struct request *request)
 {
     uint32_t port = request->message.arg[0];

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What programs say to the hypervisor. One SOCK_SEQPACKET connection to $XENSIM_DIR/hypervisor
- * stands for one open device file: its end is the kernel's release() of it. The socket it came in
- * through says which domain speaks. A request is a struct sim_message with a payload; each gets one
- * reply, except where the table says otherwise.
+ * The messages from programs to the hypervisor. A SOCK_SEQPACKET connection to
+ * $XENSIM_DIR/hypervisor stands for one open device file; its end is the kernel's release() of the
+ * file. The listening socket identifies the domain. A request is a struct sim_message with a
+ * payload. Each request gets one reply unless the table below says otherwise.
  */
 #ifndef SIM_PROTOCOL_H
 #define SIM_PROTOCOL_H
@@ -41,13 +41,13 @@ enum sim_op {
     SIM_PAUSE,    /* domid */
     SIM_UNPAUSE,  /* domid */
     SIM_SHUTDOWN, /* domid, reason */
-    SIM_SPAWN,    /* domid, then argc; fds: program, stdin, stdout, stderr
-                     → (when it ends) wait status */
-    SIM_SIGNAL,   /* signal, to what this connection spawned. No reply */
+    /* domid, then argc; fds: program, stdin, stdout, stderr → (when it ends) wait status */
+    SIM_SPAWN,
+    SIM_SIGNAL, /* signal, for what this connection spawned. No reply */
     /* the host */
     SIM_LIMIT, /* domid, pages of gntalloc */
-    SIM_READY, /* what is open now belongs to the host: not a leak */
-    SIM_LEAKS, /* everything or only what the dead left → payload: lines */
+    SIM_READY, /* what is open now belongs to the host and is not a leak */
+    SIM_LEAKS, /* everything, or only what the dead left → payload: lines */
     SIM_OPS
 };
 
@@ -62,7 +62,7 @@ struct sim_ref {
     uint32_t domid, ref;
 };
 
-/* Where a mapped page is: the memory is the message's file descriptor number `fd`. */
+/* A mapped page. Its memory is the message's descriptor number fd. */
 struct sim_page {
     uint32_t fd, page;
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which domains and connections there are. */
+/* The domains and connections that exist. */
 #include <stddef.h>
 #include <stdint.h>
 #include <xen/xen.h>

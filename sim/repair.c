@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A thread killed between making a port pending and paying the token for it would leave the
- * owner of the port asleep for ever. Its intent shows which port that was. Whether the token was
- * paid only the counts can tell, and those are steady once nobody else is in the middle: so look
- * a few times before paying.
+ * If a thread is killed after making a port pending and before adding the token, the port's owner
+ * would sleep for ever. The thread's intent shows which port it was; only the counts show whether
+ * the token was added. They are steady when no other thread is in the middle, so look a few times
+ * first.
  */
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +24,7 @@ struct look {
 static struct suspect {
     uint32_t handle;
     uint32_t generation;
-    int same; /* looks in a row that saw the same */
+    int same; /* how many looks in a row saw the same */
     struct look look;
 } suspects[SUSPECTS];
 static int count;
@@ -57,7 +57,7 @@ static struct look look_at(uint32_t handle)
     return look;
 }
 
-/* Whether somebody alive is about to queue a port of this handle. */
+/* Whether a live thread is about to queue a port of this handle. */
 static bool look_busy(uint32_t handle)
 {
     struct sim_control *control = control_memory();
@@ -115,7 +115,7 @@ int repair_timeout(void)
     return count > 0 ? LOOK_MS : -1;
 }
 
-/* True when there is nothing left to do for it. */
+/* Returns true when nothing is left to do for it. */
 static bool suspect_look(struct suspect *suspect)
 {
     struct look look;

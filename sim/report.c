@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is left that should not be: the hypervisor's part of `xensim leaks` (see leaks.c). */
+/* Finds leaks in the hypervisor, for `xensim leaks` (see leaks.c). */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "sim/hypervisor.h"
 
-/* Who holds a connection, for a person. */
+/* The owner of a connection, in words. */
 static const char *holder(const struct conn *conn)
 {
     static char name[32];
@@ -38,7 +38,7 @@ static void domains_report(FILE *out, bool all)
     }
 }
 
-/* Whether a living connection's things count: guests that run keep theirs. */
+/* Whether a live connection counts as a leak: guests that run may keep theirs. */
 static bool conn_counts(const struct conn *conn, bool all)
 {
     return all && conn->domain->domid == 0 && !conn->host;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the hypervisor's one thread waits for. */
+/* What the hypervisor's single thread waits for. */
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Programs in domains: their init starts, signals and waits for them. The upper bits of a program's
- * id are its domain's slot; the lower ones are 0 for what the domain is there for.
+ * Programs in domains. Their init starts them, signals them and waits for them. The upper bits of a
+ * program's id are its domain's slot; the lower ones are 0 for the domain's own program.
  */
 #include <errno.h>
 #include <fcntl.h>

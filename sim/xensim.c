@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The command: see usage(), and README.md for how it all works. */
+/* The command xensim: see usage(); README.md explains how it works. */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -26,7 +26,7 @@
 
 #define EXIT_LEAK  99
 #define EXIT_USAGE 2
-#define EXIT_SELF  125 /* xensim itself failed, as with env and timeout */
+#define EXIT_SELF  125 /* xensim itself failed, as in env(1) and timeout(1) */
 
 
 extern char **environ;
@@ -55,8 +55,10 @@ static int help(int argc, char **argv)
     return fputs(usage_text, stdout) < 0;
 }
 
-/* Where the other parts are: beside this program when it is in its build directory, else where
- * they were installed, moved as this program was (DESTDIR). */
+/*
+ * Looks for the other parts beside this program in its build directory, or else where they were
+ * installed, moved as this program was (DESTDIR).
+ */
 
 static bool place_try(char *place, const char *directory, const char *file)
 {
@@ -64,7 +66,7 @@ static bool place_try(char *place, const char *directory, const char *file)
            access(place, R_OK) == 0;
 }
 
-/* Finds `built` below the build directory or `installed`. */
+/* Finds built below the build directory, or else installed. */
 static int place_find(char *place, const char *built, const char *installed)
 {
     char self[PATH_MAX];
@@ -84,7 +86,7 @@ static int place_find(char *place, const char *built, const char *installed)
     return place_try(place, self, installed) ? 0 : -ENOENT;
 }
 
-/* Puts `value` before what the variable holds, unless it is there. */
+/* Prepends value to the variable, unless it is there already. */
 static void variable_prepend(const char *name, const char *value, char separator)
 {
     const char *old = getenv(name);
@@ -100,7 +102,7 @@ static void variable_prepend(const char *name, const char *value, char separator
     free(whole);
 }
 
-/* Makes the environment that programs in a domain see. */
+/* Makes the environment of programs in a domain. */
 static int environment_make(void)
 {
     char place[PATH_MAX];
@@ -109,7 +111,7 @@ static int environment_make(void)
     if (error)
         return error;
     variable_prepend("LD_PRELOAD", place, ':');
-    /* The sanitizer wants to be first, and need not be. */
+    /* The sanitizer insists on coming first, but does not need to. */
     variable_prepend("ASAN_OPTIONS", "verify_asan_link_order=0", ':');
     error = place_find(place, "/xensim", BINDIR "/xensim");
     if (error)
@@ -129,10 +131,13 @@ static int environment_make(void)
     return 0;
 }
 
-/* Signals that reach us by kill() are for the command; those of the terminal it gets itself. */
+/*
+ * Signals that others send to us by kill() are for the command. Those of the terminal it gets
+ * itself.
+ */
 
 static const int passed[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH};
-static volatile sig_atomic_t passed_to; /* a process, or 0 */
+static volatile sig_atomic_t passed_to; /* a process id, or 0 */
 static volatile sig_atomic_t passed_conn = -1;
 
 static void signal_pass(int number, siginfo_t *info, void *context)
@@ -162,7 +167,9 @@ static void signals_pass(void)
     }
 }
 
-/* For a child: this process's handler would take, and lose, what comes before it is another program. */
+/*
+ * For a child: a signal that comes before exec() must not run this process's handler and be lost.
+ */
 static void signals_default(void)
 {
     for (size_t i = 0; i < sizeof(passed) / sizeof(*passed); i++) {
@@ -188,7 +195,7 @@ static int status_code(int status)
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* Waits for a child that signals are passed on to. */
+/* Waits for a child to which signals are passed on. */
 static int child_wait(pid_t child)
 {
     int status;
@@ -202,7 +209,7 @@ static int child_wait(pid_t child)
     return status_code(status);
 }
 
-/* xensim run, inside domain 0: what init scripts do, then the command, then the account. */
+/* xensim run, inside domain 0: what init scripts do, then the command, then the check for leaks. */
 
 static void xenstored_exec(int out)
 {
@@ -217,7 +224,7 @@ static void xenstored_exec(int out)
     _exit(127);
 }
 
-/* Returns when xenstored answers. */
+/* Returns once xenstored answers. */
 static int xenstored_start(void)
 {
     char line[16];
@@ -295,7 +302,7 @@ static int dom0_main(char **argv)
 
 /* xensim run, outside */
 
-/* Without root: be it in a user namespace. */
+/* Without root, maps the users in a user namespace. */
 static int users_map(uid_t uid, gid_t gid)
 {
     static const char *const files[] = {"setgroups", "uid_map", "gid_map"};
@@ -314,7 +321,7 @@ static int users_map(uid_t uid, gid_t gid)
     return 0;
 }
 
-/* The hypervisor passes on what it gets from outside. */
+/* The hypervisor passes on signals that it gets from outside. */
 static int signals_listen(void)
 {
     sigset_t mask;
@@ -397,7 +404,7 @@ static int run(int argc, char **argv)
 
 /* xensim exec */
 
-/* A domain's number, from its number or name. */
+/* A domain's id, from its id or name. */
 static int domain_number(const char *text)
 {
     struct sim_info infos[SIM_DOMAINS];
@@ -508,7 +515,7 @@ static int dom0(int argc, char **argv)
     return argc < 2 ? usage() : dom0_main(argv);
 }
 
-/* Descriptors 0 to 2 are passed on, so there have to be some. */
+/* Descriptors 0 to 2 are passed on, so they must be open. */
 static void standard_fds_open(void)
 {
     int fd;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * xl for simulated hosts: `create` builds a simulated domain where the real xl would load a
- * kernel, and stays to watch over it as the real one does. The configuration is read by the real
- * xl, and all other commands are its own.
+ * xl for simulated hosts: create builds a simulated domain where the real xl would load a kernel,
+ * and stays to watch over it as the real one does. The real xl reads the configuration, and runs
+ * all other commands.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,16 +27,16 @@
 
 #include "sim/client.h"
 
-#define STORE_FRAME 1u /* any: xenstored maps the store page by its grant */
+#define STORE_FRAME 1u /* any frame: xenstored maps the store page by its grant */
 
 extern char **environ;
 
-/* What to create, and how. */
+/* A domain to create, and how. */
 struct creation {
     bool paused, quiet, foreground, no_daemon;
-    bool bootable; /* names a kernel; without one it is as good to us */
+    bool bootable; /* it names a kernel, which does not matter here */
     const char *file;
-    char *extra;   /* KEY=VALUE lines of the command line */
+    char *extra;   /* KEY=VALUE lines from the command line */
     char *json;    /* the configuration as the real xl understands it */
     char *program; /* of the key xensim, or NULL */
     char directory[PATH_MAX];
@@ -128,7 +128,10 @@ static int config_read(struct creation *creation)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
-/* The configuration as text, with the command line's settings; the caller's, or NULL. */
+/*
+ * The configuration as text, with the command line's settings. The caller frees it. NULL: out of
+ * memory.
+ */
 static char *config_text(const struct creation *creation)
 {
     FILE *file = fopen(creation->file, "re");
@@ -142,7 +145,7 @@ static char *config_text(const struct creation *creation)
     return whole;
 }
 
-/* Looks at the keys that matter here only. Whatever is wrong, the real xl will say. */
+/* Reads only the keys that matter here. The real xl reports whatever is wrong. */
 static void config_peek(struct creation *creation)
 {
     FILE *nowhere = fopen("/dev/null", "we");
@@ -209,7 +212,7 @@ static int config_load(struct creation *creation)
     return config_check(creation);
 }
 
-/* Nodes, as libxl makes them */
+/* Nodes, as libxl makes them. */
 
 struct nodes {
     struct xs_handle *store;
@@ -240,7 +243,7 @@ static void node_of_domain(struct nodes *nodes, enum owner owner, const char *na
     node_write(nodes, owner, path, value);
 }
 
-/* A node that inherits its parent's permissions. */
+/* Writes a node that inherits its parent's permissions. */
 static void node_plain(struct nodes *nodes, const char *path, const char *value)
 {
     if (!xs_write(nodes->store, nodes->transaction, path, value, (unsigned int)strlen(value)))
@@ -377,7 +380,7 @@ static int domain_ask(struct creation *creation, struct sim_message *message)
     return error ? error : message->result;
 }
 
-/* Makes the domain, paused. Returns 0 or an exit code; then there is no domain. */
+/* Makes the domain, paused. Returns 0, or an exit code with no domain left. */
 static int domain_make(struct creation *creation)
 {
     struct sim_message message;
@@ -424,7 +427,7 @@ static bool action_restarts(libxl_action_on_shutdown action)
            action == LIBXL_ACTION_ON_SHUTDOWN_COREDUMP_RESTART;
 }
 
-/* Waits until the domain shuts down (its reason) or is gone (-1). */
+/* Waits until the domain shuts down (returns the reason) or is gone (-1). */
 static int domain_wait(uint32_t domid)
 {
     libxl_evgen_domain_death *death = NULL;
@@ -447,7 +450,7 @@ static int domain_wait(uint32_t domid)
     return reason == -2 ? -1 : reason;
 }
 
-/* It may have been renamed; what comes after it has its last name. */
+/* The domain may have been renamed; its successor gets the last name. */
 static void name_keep(struct creation *creation)
 {
     char *name = libxl_domid_to_name(ctx, creation->domid);
@@ -487,7 +490,7 @@ static int domain_watch(struct creation *creation)
     }
 }
 
-/* Goes on in the background, with a log as the real xl's. */
+/* Continues in the background, with a log like the real xl's. */
 static int daemonize(const struct creation *creation)
 {
     char path[PATH_MAX];
@@ -571,7 +574,7 @@ static int option_take(struct creation *creation, int option)
     }
 }
 
-/* `whole` is the command line as given, for the real xl. */
+/* whole is the command line as given, for the real xl. */
 static int create(int argc, char **argv, char **whole)
 {
     static const struct option longs[] = {{"defconfig", required_argument, NULL, 'f'},
