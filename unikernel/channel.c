@@ -14,13 +14,13 @@
 #define RING_PAGES_MAX (RING_SIZE_MAX / PAGE_SIZE)
 
 struct channel {
-    struct channel *next; /* closed, but still mapped */
+    struct channel *next; /* of the closed channels that are still mapped */
     struct bytes bytes;
     evtchn_port_t port;
     uint64_t echoed; /* bytes */
-    uint8_t *memory; /* the shared page, the left ring's, the right ring's */
+    uint8_t *memory; /* the shared page, the left ring, the right ring */
     unsigned int pages;
-    unsigned int granted; /* of them: refs has so many */
+    unsigned int granted; /* how many of refs are granted */
     grant_ref_t refs[1 + 2 * RING_PAGES_MAX];
 };
 
@@ -28,7 +28,7 @@ _Static_assert(sizeof(struct channel) <= PAGE_SIZE, "a channel takes a page");
 
 static struct channel *still_mapped;
 
-/* ---- coming and going ---- */
+/* ---- opening and closing ---- */
 
 static int grant_all(struct channel *channel, domid_t peer)
 {
@@ -140,7 +140,7 @@ bool channels_reap(void)
     return still_mapped;
 }
 
-/* ---- what is known ---- */
+/* ---- reading fields ---- */
 
 grant_ref_t channel_ring_ref(const struct channel *channel)
 {
@@ -179,7 +179,7 @@ void channel_set_gone(struct channel *channel)
 
 /* ---- bytes ---- */
 
-/* Copies the first bytes of one ring into the other. Both may go around their ring's end. */
+/* Copies the first bytes of one ring into the other. Both spans may wrap around. */
 static void copy(const struct ring *in, const struct ring *out, uint32_t bytes)
 {
     struct ring_span from[2] = {{0}}, to[2] = {{0}};

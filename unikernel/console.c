@@ -16,7 +16,7 @@ static char kept[4096];
 static size_t kept_length;
 static unsigned int lost;
 
-/* Moves what fits into the ring. Returns how much. The orders pair with xenconsoled's. */
+/* Moves what fits into the ring. Returns how much. Both barriers pair with xenconsoled's. */
 static size_t put(const char *text, size_t length)
 {
     struct xencons_interface *console = platform.console;
@@ -76,7 +76,7 @@ void console_drain(void)
     struct xencons_interface *console = platform.console;
 
     for (int ticks = 0; ticks < DRAIN_TICKS; ticks += tick_came()) {
-        port_fired(platform.console_port); /* it fires again only after that */
+        port_fired(platform.console_port); /* so that the port fires again */
         console_flush();
         if (kept_length == 0 && load_once(&console->out_cons) == console->out_prod)
             break;

@@ -21,16 +21,18 @@
 #define TOKEN_PEER "backend"
 
 /*
- * Where the number is in a path below each of the two watches: device/vchan/N, and
- * /local/domain/B/backend/vchan/US/N, where the part before the first / is empty.
+ * The position of the devid in a path below each of the two watches: device/vchan/N, and
+ * /local/domain/B/backend/vchan/US/N, whose first part, before the first /, is empty.
  */
 #define OWN_DEPTH  2
 #define PEER_DEPTH 7
 
-/* A peer that rewrites its state in a loop gets this many answers, then it is the others' turn. */
+/*
+ * A peer that keeps rewriting its state gets this many answers in one go; then others are served.
+ */
 #define STEPS_MAX (2 * MACHINE_STEPS_MAX)
 
-/* A channel that ended starts over, but not in a tight circle. */
+/* A channel that ended starts over, but not in a tight loop. */
 #define TICKS_AFTER_END     1
 #define TICKS_AFTER_FAILURE (1000 / TICK_MS)
 
@@ -43,9 +45,9 @@ struct device {
     struct ring_orders orders;
     struct machine_view view;
     struct channel *channel;
-    bool connected;    /* bytes may be moved */
-    bool over;         /* and all of them have been */
-    bool lost;         /* its last life ended badly, or did not come to anything */
+    bool connected;    /* bytes may flow */
+    bool over;         /* all bytes were moved */
+    bool lost;         /* its last connection failed or ended badly */
     unsigned int rest; /* ticks before it starts over */
     char own_dir[STORE_PATH_MAX];
     char peer_dir[STORE_PATH_MAX];
@@ -58,7 +60,7 @@ _Static_assert(sizeof(struct device) <= PAGE_SIZE, "a device takes a page");
 static struct device *devices;
 static domid_t own_domid;
 
-/* ---- why ---- */
+/* ---- the reason of a failure ---- */
 
 static int state_is_there(struct device *device)
 {
@@ -75,7 +77,7 @@ static int fill_reason(void *arg)
     return rc < 0 ? rc : store_write_text(device->own_dir, "error", device->reason);
 }
 
-/* Says why, once, on the console and in F/error. */
+/* Reports a reason once, on the console and in F/error. */
 static void __attribute__((format(printf, 2, 3)))
 explain(struct device *device, const char *format, ...)
 {
@@ -99,7 +101,7 @@ static void forget_reason(struct device *device)
     store_remove(device->own_dir, "error");
 }
 
-/* ---- which there are ---- */
+/* ---- the list of devices ---- */
 
 static struct device *device_find(uint32_t devid)
 {
@@ -110,7 +112,7 @@ static struct device *device_find(uint32_t devid)
     return device;
 }
 
-/* Takes note that a device, known or not, is to be looked at. */
+/* Marks a device, known or not, to be looked at. */
 static void device_note(const char *number)
 {
     struct device *device;
@@ -225,7 +227,7 @@ static int read_peer(struct device *device)
     return 0;
 }
 
-/* One watch for all that come from the same backend domain: a guest has 128 of them. */
+/* One watch for all devices with the same backend domain: a guest has 128 of them. */
 static int watch_peer(struct device *device)
 {
     char path[STORE_PATH_MAX];
@@ -243,13 +245,13 @@ static int watch_peer(struct device *device)
 static void device_open(struct device *device)
 {
     if (state_is_there(device) == -ENOENT)
-        return; /* not there: it was taken away */
+        return; /* it was removed */
     if (store_read_text(device->own_dir, "name", device->name, sizeof(device->name)) < 0)
         device->name[0] = '\0';
     device->opened = read_peer(device) == 0 && read_rings(device) == 0 && watch_peer(device) == 0;
 }
 
-/* ---- what is known ---- */
+/* ---- refreshing the view ---- */
 
 static void see_state(const char *dir, enum xenbus_state nonsense, enum xenbus_state *state)
 {
@@ -268,7 +270,9 @@ static void see_states(struct device *device)
     view->online = online;
 }
 
-/* The live byte says so too if its process died, but not if its domain was destroyed. */
+/*
+ * The live byte shows that, too, if the peer's process died, but not if its domain was destroyed.
+ */
 static bool peer_let_go(const struct machine_view *view)
 {
     return view->peer == XenbusStateUnknown || view->peer == XenbusStateInitialising ||
@@ -279,12 +283,15 @@ static void refresh(struct device *device)
 {
     struct machine_view *view = &device->view;
 
-    /* Before the states: who leaves in order says so in xenstore first, and must not look dead. */
+    /*
+     * Before the states: a peer that leaves cleanly writes xenstore first, and must not be mistaken
+     * for a crash.
+     */
     view->lost = device->channel && channel_peer_left(device->channel);
     see_states(device);
-    view->ready = view->held; /* an echo needs nothing else */
+    view->ready = view->held; /* an echo needs no other connection */
     if (!view->held && view->own == XenbusStateClosed)
-        view->failed = false; /* that life is over; the next may do better */
+        view->failed = false; /* that connection is over; the next may succeed */
 }
 
 /* ---- actions: each returns 0, or a negative errno after explain() ---- */
@@ -328,7 +335,7 @@ static int act_grant(struct device *device)
     return 0;
 }
 
-/* The peer is over: in order if it is at its end, or being unplugged, and has not written why. */
+/* The peer ended: cleanly, if it is at its end or being unplugged and has not written an error. */
 static void explain_end(struct device *device)
 {
     const struct machine_view *view = &device->view;
@@ -385,7 +392,7 @@ static int act(struct device *device, enum machine_action action)
     return actions[action] ? actions[action](device) : 0;
 }
 
-/* ---- its life ---- */
+/* ---- the life of a device ---- */
 
 static void now_connected(struct device *device)
 {
@@ -404,7 +411,7 @@ static int fill_state(void *arg)
     return rc < 0 ? rc : store_write_number(device->own_dir, "state", device->view.own);
 }
 
-/* Returns false if that was not possible: trying again at once would not be either. */
+/* Returns false if writing failed, since trying again at once would fail, too. */
 static bool publish(struct device *device, enum xenbus_state next)
 {
     int rc;
@@ -453,7 +460,7 @@ static void device_look(struct device *device)
         channel_set_gone(device->channel);
 }
 
-/* The echo came to an end: what does that mean for the device? */
+/* Decides what the end of the echo means for the device. */
 static void device_over(struct device *device, enum echo echo)
 {
     device->over = true;
@@ -479,7 +486,7 @@ static bool device_echo(struct device *device)
     return echo != ECHO_WAIT;
 }
 
-/* One that is Closed, with a backend that is there and wants it, begins again. */
+/* A Closed device starts over if its backend is there and wants it. */
 static bool may_restart(const struct device *device)
 {
     const struct machine_view *view = &device->view;
@@ -508,7 +515,7 @@ static bool device_run(struct device *device, bool tick)
     return more || device->look;
 }
 
-/* Whether it was taken away, and can be forgotten. */
+/* Whether it was removed and can be forgotten. */
 static bool device_is_gone(const struct device *device)
 {
     return !device->channel && !device->look && device->view.own == XenbusStateUnknown;

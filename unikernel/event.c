@@ -9,7 +9,7 @@
 #include "unikernel/platform.h"
 #include "vchan/barrier.h"
 
-static bool seen; /* an event that look_begin() has not asked for yet */
+static bool seen; /* an event came since look_begin() */
 static bool tick_is_set;
 static evtchn_port_t tick_port;
 
@@ -43,7 +43,7 @@ void port_close(evtchn_port_t port)
     struct evtchn_close close = {.port = port};
 
     hypercall(__HYPERVISOR_event_channel_op, EVTCHNOP_close, &close);
-    port_fired(port); /* the number will be another's */
+    port_fired(port); /* forget old events: the number will belong to another user */
 }
 
 bool port_fired(evtchn_port_t port)
@@ -55,8 +55,8 @@ bool port_fired(evtchn_port_t port)
 }
 
 /*
- * Xen sets a port's bit, then its word's bit in the selector, then the upcall; only a bit that was
- * clear goes on to the next. We clear them in the other order, and look at the ports after that.
+ * Xen sets a port's bit, then its word's bit in the selector, then the upcall flag, and goes on
+ * only if the bit was clear. We clear them in the opposite order, then look at the ports.
  */
 static bool upcall_take(void)
 {
@@ -87,14 +87,14 @@ bool look_again(void)
     return seen;
 }
 
-/* Nanoseconds since Xen booted: as of some time ago, with the time stamp counter as it was then. */
+/* Nanoseconds since Xen booted, computed from Xen's last record and the time stamp counter. */
 static uint64_t now_ns(void)
 {
     const struct vcpu_time_info *time = &platform.shared->vcpu_info[0].time;
     uint32_t version, scale, low, high;
     uint64_t ticks, begin;
 
-    /* Both orders pair with Xen's: version is odd while it writes the rest. */
+    /* Both barriers pair with Xen's: version is odd while Xen writes the record. */
     do {
         version = load_acquire(&time->version);
         __asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
@@ -107,7 +107,10 @@ static uint64_t now_ns(void)
     return begin + (uint64_t)((unsigned __int128)ticks * scale >> 32);
 }
 
-/* Every domain begins with a periodic timer. It does not go on while the domain sleeps: no use. */
+/*
+ * Binds the timer. The periodic timer of a new domain does not help: it stops while the domain
+ * sleeps.
+ */
 static void tick_bind(void)
 {
     struct evtchn_bind_virq bind = {.virq = VIRQ_TIMER};

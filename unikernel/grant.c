@@ -34,7 +34,7 @@ void grant_init(void)
     entries = frames * ENTRIES_PER_FRAME;
 }
 
-/* An entry that was ended has no flags, once nobody maps it. */
+/* Finds a free entry. An entry that was ended has no flags once nobody maps it. */
 static struct grant_entry_v1 *entry_find(void)
 {
     for (unsigned int tries = 0; tries < entries; tries++) {
@@ -53,7 +53,7 @@ int grant_give(domid_t peer, const void *page, grant_ref_t *ref)
         return -ENOSPC;
     entry->domid = peer;
     entry->frame = (uint32_t)platform.frame_of(page);
-    store_release(&entry->flags, GTF_permit_access); /* Xen reads the others after it */
+    store_release(&entry->flags, GTF_permit_access); /* Xen reads the other fields after it */
     *ref = (grant_ref_t)(entry - table);
     return 0;
 }
@@ -62,6 +62,6 @@ bool grant_end(grant_ref_t ref)
 {
     uint16_t *flags = &table[ref].flags;
 
-    fetch_and(flags, GTF_reading | GTF_writing); /* pairs with Xen's, which adds them with one */
+    fetch_and(flags, GTF_reading | GTF_writing); /* pairs with Xen, which sets them atomically */
     return load_acquire(flags) == 0;
 }

@@ -14,8 +14,8 @@ void grant_init(void);
 int grant_give(domid_t peer, const void *page, grant_ref_t *ref);
 
 /*
- * Takes that back: it cannot be mapped any more. Returns false if it still is; then the page must
- * not be used for anything else until another call returns true.
+ * Revokes that, so that the page cannot be mapped again. Returns false if it is still mapped; then
+ * do not reuse the page until another call returns true.
  */
 bool grant_end(grant_ref_t ref);
 

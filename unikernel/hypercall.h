@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A call into Xen: the numbers and arguments are those of the headers in xen/. Returns what Xen
- * returns, a negative errno if it failed.
+ * Calls into Xen. Numbers and arguments are those of the headers in xen/. Returns what Xen returns,
+ * which is a negative errno on failure.
  */
 #ifndef UNIKERNEL_HYPERCALL_H
 #define UNIKERNEL_HYPERCALL_H
@@ -29,7 +29,7 @@ static inline long hypercall3(unsigned int number, uintptr_t a, uintptr_t b, uin
     return hypercall4(number, a, b, c, 0);
 }
 
-/* Most calls are a command and a structure, or NULL. */
+/* Most calls take a command and a structure, or NULL. */
 static inline long hypercall(unsigned int number, unsigned int command, void *argument)
 {
     return hypercall4(number, command, (uintptr_t)argument, 0, 0);

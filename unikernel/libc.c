@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The part of the C library that we and the compiler call. The prototypes are those of the host's
- * headers.
+ * The part of the C library that we and the compiler call. The prototypes come from the build
+ * host's headers.
  */
 #include <stdarg.h>
 #include <stdbool.h>
@@ -63,7 +63,7 @@ char *strchr(const char *text, int wanted)
     return *text == (char)wanted ? (char *)text : NULL;
 }
 
-/* What vsnprintf() writes to: as long as there is room, and counted beyond. */
+/* The output of vsnprintf(): text beyond the room is counted, not stored. */
 struct output {
     char *text;
     size_t size;
@@ -102,7 +102,7 @@ static void put_signed(struct output *out, int number)
     put_number(out, number < 0 ? -(uint64_t)number : (uint64_t)number);
 }
 
-/* %s, %c, %d, %u, %lu and %%: the compiler checks the arguments. */
+/* Supports %s, %c, %d, %u, %lu and %%; the compiler checks the arguments. */
 int vsnprintf(char *restrict text, size_t size, const char *restrict format, va_list args)
 {
     struct output out = {.text = text, .size = size};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The loop: everybody does what is to be done, then the domain sleeps until something fires. */
+/* The main loop: each part does what is to be done, then the domain sleeps until a port fires. */
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,7 +24,7 @@
 
 struct platform platform;
 
-static bool asked; /* control/shutdown changed */
+static bool asked; /* control/shutdown has changed */
 
 static _Noreturn void shutdown(unsigned int reason)
 {
@@ -60,7 +60,7 @@ static const struct {
 
 static _Noreturn void leave(const char *word, unsigned int reason)
 {
-    store_write_text(CONTROL, NULL, ""); /* that is how one says yes */
+    store_write_text(CONTROL, NULL, ""); /* this acknowledges the request */
     console_line("%s", word);
     devices_close();
     servers_close();
@@ -76,7 +76,7 @@ static void request_obey(void)
     for (unsigned int i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
         if (strcmp(word, requests[i].word) == 0)
             leave(word, requests[i].reason);
-    if (*word) /* not acknowledged: the toolstack says so to whoever asked */
+    if (*word) /* not acknowledged, so the toolstack reports that to its user */
         console_line(CONTROL ": '%s' is not supported (only poweroff, halt and reboot are)", word);
 }
 
@@ -86,7 +86,7 @@ static void changed(const char *path, const char *token)
         asked |= strcmp(token, TOKEN_CONTROL) == 0;
 }
 
-/* ---- begin and loop ---- */
+/* ---- start and loop ---- */
 
 static void check(const char *what, int rc)
 {

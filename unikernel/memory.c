@@ -16,7 +16,7 @@ static bool get(unsigned int page)
     return is_free[page / 8] & 1u << page % 8;
 }
 
-/* Changes count pages that were all of the other kind. */
+/* Changes the state of count pages, all of which had the other one. */
 static void flip(unsigned int page, unsigned int count)
 {
     for (unsigned int i = page; i < page + count; i++)

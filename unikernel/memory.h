@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Memory in pages. */
+/* A page allocator. */
 #ifndef UNIKERNEL_MEMORY_H
 #define UNIKERNEL_MEMORY_H
 
@@ -8,13 +8,13 @@
 /* Gives the whole pages in [begin, end) to the allocator. */
 void memory_add(uintptr_t begin, uintptr_t end);
 
-/* Pages that lie together, zeroed; NULL if there are not so many. The caller owns them. */
+/* Returns contiguous, zeroed pages, owned by the caller; NULL if there are not enough. */
 void *page_alloc(unsigned int count);
 
-/* Takes them back. */
+/* Frees them. */
 void page_free(void *pages, unsigned int count);
 
-/* How many are free. */
+/* The number of free pages. */
 unsigned int pages_free(void);
 
 #endif

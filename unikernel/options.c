@@ -10,7 +10,7 @@
 #include "unikernel/store.h"
 #include "unikernel/text.h"
 
-#define PATH_MAX_LENGTH (STORE_PATH_MAX - 32) /* there are keys below it */
+#define PATH_MAX_LENGTH (STORE_PATH_MAX - 32) /* leaves room for keys below it */
 
 struct parser {
     struct options *options;
@@ -18,7 +18,7 @@ struct parser {
     const char *wrong; /* what is wrong with the value, or NULL */
 };
 
-/* Bytes, with K or M for their multiples. Changes text. */
+/* Parses a number of bytes, with K or M as a unit. Changes text. */
 static bool size_parse(char *text, uint32_t *size)
 {
     size_t length = strlen(text);
@@ -119,7 +119,7 @@ static void word_parse(struct parser *parser, char *word)
     parser->wrong = "unknown option (use server=, ring=, read-ring=, write-ring= or channels=)";
 }
 
-/* Cuts the next word out of the line; NULL at its end. */
+/* Cuts the next word out of the line. Returns NULL at its end. */
 static char *word_next(char **line)
 {
     char *word = *line;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The command line: words with blanks between them (extra="…" in the xl config). */
+/* The command line: words separated by spaces (extra="…" in the xl config). */
 #ifndef UNIKERNEL_OPTIONS_H
 #define UNIKERNEL_OPTIONS_H
 
@@ -10,7 +10,7 @@
 
 #define OPTIONS_SERVERS_MAX 8
 
-/* server=DOMID:PATH: a plain vchan for that domain, with its keys at PATH. */
+/* server=DOMID:PATH: offers that domain a plain vchan with its keys at PATH. */
 struct options_server {
     domid_t peer;
     const char *path;
@@ -21,13 +21,12 @@ struct options {
     unsigned int count;
     uint32_t read_ring; /* bytes */
     uint32_t write_ring;
-    bool no_channels; /* channels=none: those of the xl config are left alone */
+    bool no_channels; /* channels=none: ignore the channels of the xl config */
 };
 
 /*
- * Parses a line, which is changed and kept: the options point into it. Returns 0, or -EINVAL and
- * says why in one line. Without server= there is one at data/vchan for domain 0; server=none is
- * none.
+ * Parses a line, which is changed; the options point into it. Returns 0, or -EINVAL with one line
+ * in why. Without server= there is one server, at data/vchan for domain 0; server=none means none.
  */
 int options_parse(char *line, struct options *options, char *why, size_t size);
 

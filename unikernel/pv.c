@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A PV guest. Its page tables map only the first few MiB, and cannot be written: Xen does that, on
- * request.
+ * A PV guest. Its page tables map only the first few MiB, and it may not write them: Xen does that
+ * on request.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -15,14 +15,14 @@
 #include "unikernel/platform.h"
 
 #define TABLE_ENTRIES 512u
-#define TABLE_SPAN    (TABLE_ENTRIES * PAGE_SIZE) /* what a lowest table maps */
+#define TABLE_SPAN    (TABLE_ENTRIES * PAGE_SIZE) /* the memory that one lowest table maps */
 #define ENTRY_READ    0x65u                       /* present, user, accessed, dirty */
 #define ENTRY_WRITE   0x67u
 
 extern char upcall_pv[];
 
-static xen_pfn_t *frames;   /* of our pages, by their number */
-static uint64_t *directory; /* maps the first GiB, a lowest table per entry */
+static xen_pfn_t *frames;   /* of our pages, by page number */
+static uint64_t *directory; /* maps the first GiB, one entry for each lowest table */
 
 static uint64_t entry_of(xen_pfn_t frame, unsigned int flags)
 {
@@ -44,7 +44,7 @@ static int map(const void *page, uint64_t entry)
     return (int)hypercall3(__HYPERVISOR_update_va_mapping, (uintptr_t)page, entry, UVMF_INVLPG);
 }
 
-/* Puts a lowest table, filled in, into the directory. Xen wants that nobody can write it. */
+/* Puts a filled lowest table into the directory. Xen requires that it is mapped read-only. */
 static int table_install(uint64_t *table, uintptr_t address)
 {
     struct mmu_update update = {
@@ -58,7 +58,7 @@ static int table_install(uint64_t *table, uintptr_t address)
     return (int)hypercall4(__HYPERVISOR_mmu_update, (uintptr_t)&update, 1, 0, DOMID_SELF);
 }
 
-/* Makes the pages from address on usable: those of ours, and for the window none. */
+/* Makes the pages from address on usable: maps our own, and leaves the window's empty. */
 static int table_add(uintptr_t address, uintptr_t end)
 {
     uint64_t *table = page_alloc(1);
@@ -79,7 +79,7 @@ static uint64_t *table_below(const uint64_t *table)
     return page_of(table[0] >> 12 & 0xffffffffff);
 }
 
-/* The image, what Xen put behind it, then the page tables, are in use; the rest is free. */
+/* In use are the image, what Xen put after it, and the page tables. The rest is free. */
 static void memory_init(const struct start_info *info)
 {
     uintptr_t end = info->nr_pages * PAGE_SIZE, used, mapped = 0;
@@ -102,7 +102,7 @@ static void memory_init(const struct start_info *info)
 
 static void block(void)
 {
-    hypercall(__HYPERVISOR_sched_op, SCHEDOP_block, NULL); /* lets events through */
+    hypercall(__HYPERVISOR_sched_op, SCHEDOP_block, NULL); /* this also enables events */
     platform.shared->vcpu_info[0].evtchn_upcall_mask = 1;
 }
 

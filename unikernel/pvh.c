@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A PVH guest: start.S has made page tables that map 4 GiB one to one, and pages that Xen shares
- * are put anywhere in that.
+ * A PVH guest. start.S has made page tables that map 4 GiB one to one; pages that Xen shares are
+ * placed anywhere in that.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -69,7 +69,7 @@ static uint64_t parameter(uint32_t index)
     return param.value;
 }
 
-/* Xen interrupts with a vector of our choice, for upcall_pvh. The others are left empty. */
+/* Xen delivers events through a vector of our choice, to upcall_pvh. Other vectors stay empty. */
 static void events_init(void)
 {
     struct __attribute__((packed)) {
@@ -90,7 +90,7 @@ static void events_init(void)
         die("cannot set the event vector of a PVH guest");
 }
 
-/* The memory's end: of the piece that the image is in. */
+/* The end of the memory region that contains the image. */
 static uintptr_t memory_end(const struct hvm_start_info *info)
 {
     const struct hvm_memmap_table_entry *piece = (const void *)info->memmap_paddr;
@@ -104,7 +104,7 @@ static uintptr_t memory_end(const struct hvm_start_info *info)
     return end < MEMORY_MAX ? end : MEMORY_MAX;
 }
 
-/* What Xen put behind the image: start_info, and what it points to, in a row. */
+/* The end of what Xen put after the image: start_info and what it points to, contiguously. */
 static uintptr_t used_end(const struct hvm_start_info *info)
 {
     uintptr_t ends[] = {

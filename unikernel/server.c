@@ -11,9 +11,9 @@
 
 struct server {
     struct options_server where;
-    struct channel *channel; /* fresh for each client */
-    bool met;                /* this one's client has come */
-    bool failed;             /* it could not be offered, and that was said */
+    struct channel *channel; /* a new one for each client */
+    bool met;                /* its client has come */
+    bool failed;             /* it could not be offered, and that was reported */
 };
 
 static struct server servers[OPTIONS_SERVERS_MAX];
@@ -74,7 +74,7 @@ static void server_offer(struct server *server)
     server->met = false;
 }
 
-/* The next one must not find this one's keys. */
+/* Removes the keys, so that the next client does not find those of this one. */
 static void server_meet(struct server *server)
 {
     server->met = true;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Plain vchans: libxenvchan's rendezvous at a path, for one client after the other. */
+/* Plain vchans: libxenvchan's rendezvous at a path, for one client after another. */
 #ifndef UNIKERNEL_SERVER_H
 #define UNIKERNEL_SERVER_H
 
@@ -7,16 +7,16 @@
 
 #include "unikernel/options.h"
 
-/* Takes what the command line asks for. -EINVAL: its sizes cannot be had. */
+/* Prepares the servers of the command line. -EINVAL: impossible ring sizes. */
 int servers_init(const struct options *options, domid_t self);
 
-/* Does all that is to be done now. Returns whether there is more at once. */
+/* Does all that is to be done now. Returns whether there is more to do at once. */
 bool servers_run(void);
 
-/* Whether one waits for memory: it tries again when it is run. */
+/* Whether a server waits for memory; servers_run() tries again. */
 bool servers_wait(void);
 
-/* Ends them. */
+/* Closes them. */
 void servers_close(void);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Where Xen comes in. The notes tell the domain builder where: a PV guest begins in 64-bit code with page
- * tables made, a PVH guest in 32-bit code without.
+ * The entry points. The notes tell the domain builder where they are: a PV guest starts in 64-bit
+ * code with page tables made, a PVH guest in 32-bit code without.
  */
 #define __ASSEMBLY__
 #include <xen/elfnote.h>
@@ -33,12 +33,12 @@
         .bss
         .balign 4096
         .globl hypercall_page
-hypercall_page:                         /* Xen fills it: 32 bytes of code for each hypercall */
+hypercall_page:                         /* Xen fills it with 32 bytes of code for each hypercall. */
         .skip 4096
 stack:
         .skip 16384
 stack_end:
-page_map:                               /* PVH: 4 GiB in pages of 2 MiB, virtual as physical */
+page_map: /* PVH: 4 GiB in pages of 2 MiB, virtual addresses equal to physical ones. */
         .skip 4096
 page_directories:
         .skip 4096
@@ -57,9 +57,9 @@ start_pv:
         call pv_main
 
 /*
- * An event came while the domain was blocked, which is the only time when events are not masked. Xen has
- * masked them and given us a frame of rcx, r11, rip, cs, rflags, rsp and ss; we go back, with them masked. Xen
- * shows us as ring 0 in cs, but we are not.
+ * An event came while the domain was blocked, the only time when events are not masked. Xen has
+ * masked them and pushed a frame of rcx, r11, rip, cs, rflags, rsp and ss. We return with events
+ * masked. In that cs Xen shows ring 0, but that is not our real ring.
  */
         .globl upcall_pv
 upcall_pv:
@@ -126,10 +126,11 @@ start_pvh:
         call pvh_main
 
 /*
- * Sleeps until an event comes, which is let through here only. On a CPU none comes between sti and hlt; QEMU's lets one
- * through at times, and Xen takes a hlt with events masked (IF = 0) for the domain's end. So an upcall in here goes on
- * behind hlt. QEMU also lets one through later: that one goes on where it came, since what is on the stack there is no
- * place to return to. An upcall's frame is rip, cs, rflags, rsp and ss, and events stay masked after it.
+ * Sleeps until an event comes; events are enabled only here. A real CPU delivers none between sti
+ * and hlt, but QEMU sometimes does, and Xen treats a hlt with events masked (IF = 0) as the
+ * domain's end. So an upcall inside this block returns to the instruction after hlt. QEMU also
+ * delivers one later: that one returns where it came, because the stack then holds no address of
+ * ours. An upcall's frame is rip, cs, rflags, rsp and ss; events stay masked after it.
  */
         .globl block_pvh
 block_pvh:

@@ -10,11 +10,11 @@
 #include "unikernel/text.h"
 #include "vchan/barrier.h"
 
-#define TRIES_MAX 1000 /* of a transaction that others get in the way of */
+#define TRIES_MAX 1000 /* tries of a transaction that others conflict with */
 
 struct message {
     struct xsd_sockmsg head;
-    char body[XENSTORE_PAYLOAD_MAX + 1]; /* and a NUL */
+    char body[XENSTORE_PAYLOAD_MAX + 1]; /* + 1: a NUL */
 };
 
 static struct message request, answer;
@@ -29,7 +29,7 @@ void store_init(store_changed *told)
 
 /* ---- bytes ---- */
 
-/* What is between two indices of the ring; it cannot be more than that. */
+/* The bytes between two indices of the ring, which are always valid. */
 static uint32_t filled(uint32_t prod, uint32_t cons)
 {
     if (prod - cons > XENSTORE_RING_SIZE)
@@ -38,8 +38,8 @@ static uint32_t filled(uint32_t prod, uint32_t cons)
 }
 
 /*
- * Both of these forget that the port fired, then look at the ring, then sleep: a port that fired
- * already would not wake us.
+ * Both functions first forget that the port fired, then check the ring, then sleep: an earlier
+ * event would not wake us again.
  */
 
 static void send(const void *bytes, size_t size)
@@ -47,7 +47,7 @@ static void send(const void *bytes, size_t size)
     struct xenstore_domain_interface *ring = platform.store;
     const char *from = bytes;
 
-    /* Both orders pair with xenstored's: bytes and index are passed on as in a vchan. */
+    /* Both barriers pair with xenstored's: bytes and index are passed as in a vchan. */
 
     while (size > 0) {
         uint32_t prod = ring->req_prod, room;
@@ -96,7 +96,7 @@ static void message_receive(void)
     answer.body[answer.head.len] = '\0';
 }
 
-/* The body is two texts, each with its NUL; there is one more behind them in any case. */
+/* The body is two strings, each with its NUL; another NUL follows in any case. */
 static void event_pass_on(void)
 {
     size_t path = strlen(answer.body) + 1;
@@ -116,8 +116,10 @@ void store_dispatch(void)
     }
 }
 
-/* Sends the request with a body of so many bytes. 0, and the answer is in answer, or a negative
- * errno. */
+/*
+ * Sends the request with a body of length bytes. Returns 0 with the reply in answer, or a negative
+ * errno.
+ */
 static int exchange(uint32_t type, size_t length)
 {
     if (length > XENSTORE_PAYLOAD_MAX)
@@ -137,7 +139,7 @@ static int exchange(uint32_t type, size_t length)
     return answer.head.type == XS_ERROR ? error_by_name(answer.body) : 0;
 }
 
-/* Puts a path and its NUL at the request's beginning. Returns its length with the NUL. */
+/* Puts a path and its NUL at the beginning of the request. Returns its length with the NUL. */
 static size_t put_path(const char *dir, const char *key)
 {
     return (size_t)snprintf(request.body, sizeof(request.body), "%s%s%s", dir, key ? "/" : "",
@@ -145,7 +147,7 @@ static size_t put_path(const char *dir, const char *key)
            1;
 }
 
-/* Adds a text after length bytes, without its NUL. Returns the new length. */
+/* Appends a text after length bytes, without its NUL. Returns the new length. */
 static size_t put_text(size_t length, const char *text)
 {
     if (length > sizeof(request.body))
@@ -161,7 +163,7 @@ static int read_node(const char *dir, const char *key)
     int rc = exchange(XS_READ, put_path(dir, key));
 
     if (rc == 0 && strlen(answer.body) != answer.head.len)
-        rc = -EINVAL; /* a NUL in the middle */
+        rc = -EINVAL; /* it contains a NUL */
     return rc;
 }
 

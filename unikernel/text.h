@@ -5,14 +5,13 @@
 
 #include <stdint.h>
 
-/* Parses digits only, at most max. 0, -EINVAL or -ERANGE; *value is set on success only. */
+/* Parses digits only, up to max. Returns 0, -EINVAL or -ERANGE; sets *value on success only. */
 int number_parse(const char *text, uint32_t max, uint32_t *value);
 
-/* The name of a negative errno ("ENOENT"), as xenstored spells it; "an unknown error" if it does
- * not. */
+/* The name of a negative errno ("ENOENT") as xenstored spells it, or "an unknown error". */
 const char *error_name(int error);
 
-/* The negative errno of such a name; -EIO if it is none. */
+/* The negative errno of such a name, or -EIO if it is unknown. */
 int error_by_name(const char *name);
 
 #endif
