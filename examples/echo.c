@@ -12,7 +12,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Copies from one ring into the other. How many bytes, 0 at the end, or a negative errno. */
+/*
+ * Copies from one ring into the other. Returns the number of bytes, 0 at the end, or a negative
+ * errno.
+ */
 static ssize_t echo_once(struct pvchan *channel)
 {
     struct iovec in[2], out[2];
@@ -32,13 +35,13 @@ static ssize_t echo_once(struct pvchan *channel)
     return (ssize_t)length;
 }
 
-/* Serves one channel that has something to do. Returns whether it stays open. */
+/* Serves one channel that has events. Returns whether it stays open. */
 static int serve(struct pvchan *channel)
 {
     ssize_t rc = echo_once(channel);
 
     if (rc > 0)
-        pvchan_requeue(channel); /* there may be more; but first the others */
+        pvchan_requeue(channel); /* there may be more; serve the others first */
     if (rc > 0 || rc == -EAGAIN)
         return 1;
     if (rc < 0)
