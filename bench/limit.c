@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What two CPUs can do at best, to compare with: a ring that does nothing but copy.
+ * The best that two CPUs can do, for comparison: a ring that does nothing but copy.
  *
- *   limit ring SIZE RING TOTAL   memcpy() in, an index, memcpy() out, in pieces of SIZE: bytes per second
- *   limit pass HOW SIZE TIMES    one block, which one CPU writes and then the other reads: the bytes per second of
- *                                the slower of the two copies (the median one of each). HOW it is
- *                                written: memcpy, or past, as pvchan does where the reader is on another CPU
- *   limit echo ROUNDS            one cache line there and back: median and 99th percentile, in seconds
+ *   limit ring SIZE RING TOTAL   memcpy() in, an index, memcpy() out, in pieces of SIZE: bytes per
+ *                                second
+ *   limit pass HOW SIZE TIMES    one CPU writes a block, then the other reads it: bytes per second
+ *                                of the slower of the two copies (medians). HOW it is written:
+ *                                memcpy, or past, as pvchan does if the reader is on another CPU
+ *   limit echo ROUNDS            one cache line there and back: median and 99th percentile, in
+ *                                seconds
  *
- * No wrap, no check, no signal, no fence, nobody ever sleeps, both indices in lines of their own. It prints one
- * JSON object.
+ * It has no wrap-around, checks, signals or fences, never sleeps, and keeps both indices in cache
+ * lines of their own. It prints one JSON object.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -26,7 +28,7 @@
 static struct {
     uint32_t size, ring, total;
     uint8_t *data;
-    double *took[2]; /* by each copy in, and by each copy out */
+    double *took[2]; /* times of each copy in, and of each copy out */
     uint32_t prod __attribute__((aligned(128)));
     uint32_t cons __attribute__((aligned(128)));
 } work;
@@ -39,7 +41,7 @@ static double seconds(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* The other end runs on CPU 1 from its first instruction on, and we on CPU 0. */
+/* Starts the other end on CPU 1 from its first instruction; this end runs on CPU 0. */
 static int start_other(void *(*run)(void *), void *arg, pthread_t *other)
 {
     pthread_attr_t attributes;
@@ -112,7 +114,7 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Of times, which it sorts. */
+/* A percentile of times, which it sorts. */
 static double percentile(double *times, uint32_t count, uint32_t percent)
 {
     qsort(times, count, sizeof(times[0]), compare);

@@ -14,8 +14,9 @@ EXTRA_DIST += bench/attach bench/bench bench/report
 
 ON_SIM = PATH='$(abs_top_builddir):$(abs_top_builddir)/cli':"$$PATH" xensim run
 
-# All of it, on an idle machine, in some six minutes; BENCH_OPTIONS=--quick is for a first look. Then bench-doc writes
-# what was found into doc/performance.md, and a plot of it, which needs gnuplot.
+# Everything, on an idle machine, in about six minutes; BENCH_OPTIONS=--quick gives a first
+# impression. bench-doc then writes the results into doc/performance.md, with a plot, which needs
+# gnuplot.
 bench: bench-run bench-many
 	$(top_srcdir)/bench/report --many bench/many.json bench/run.json
 bench-doc:
@@ -31,7 +32,7 @@ bench-attach: all
 	$(ON_SIM) -- $(abs_top_srcdir)/bench/attach
 .PHONY: bench-attach
 
-# What many open channels cost: bench/many.c.
+# The cost of many open channels: bench/many.c.
 bench-many: all bench/many
 	$(ON_SIM) --keep-going -- sh -e -c 'xensim limit 0 8192; \
 		printf "name = \"echo\"\nmemory = 64\n" > bench/many.cfg; \
@@ -40,13 +41,13 @@ bench-many: all bench/many
 		xl destroy echo; xenstore-rm data'
 .PHONY: bench-many
 
-# What a guest keeps beside one that does harm.
+# What a guest keeps beside a hostile one.
 bench-hostile: all tests/programs/hostile
 	PATH='$(abs_top_builddir)/tests/programs':"$$PATH" $(ON_SIM) -- $(abs_top_srcdir)/bench/hostile
 .PHONY: bench-hostile
 EXTRA_DIST += bench/hostile
 
-# What many channels in one vchan-backend cost.
+# The cost of many channels in one vchan-backend.
 bench-scale: all
 	$(ON_SIM) -- $(abs_top_srcdir)/bench/scale
 .PHONY: bench-scale

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What open channels cost: some of them active, in a group that holds more and more.
+ * Measures what open channels cost: some of them active, in a group that has more and more.
  *
  * many [--json] [--seconds SECS] [--rounds COUNT] DOMAIN DOMID
  *
- * Runs in domain 0 of a simulated host (`make bench-many`). For each of 1, 16, 64, 1024 and 4096 a
- * process offers so many channels, whose rings are in their page, to that domain, in which it
- * starts `vchan echo`. Then, one process after the other, in rounds, 16 of them (or the one) send
- * 64 bytes there and back, as fast as they can, in its one thread. A line for each count, with
- * medians:
+ * Runs in domain 0 of a simulated host (`make bench-many`). For each count of 1, 16, 64, 1024 and
+ * 4096, a process offers that many channels, whose rings lie in the shared page, to the domain, and
+ * starts `vchan echo` there. Then the processes take turns in rounds: 16 channels of the process
+ * (or its only one) send 64 bytes there and back as fast as possible, in one thread. Prints a line
+ * for each count, with medians:
  *
- * open                  channels that are open
- * messages_per_second   there and back, of all that are active together
+ * open                  open channels
+ * messages_per_second   there and back, all active channels together
  * cpu_us_per_message    of this process
- * idle_cpu              seconds of CPU in a second in which nothing happens
- * private_bytes         memory a channel, without and in the pages that it shares
+ * idle_cpu              seconds of CPU in a second without traffic
+ * private_bytes         memory for each channel: private, and in the pages that it shares
  * shared_bytes
  */
 #include <errno.h>
@@ -39,12 +39,12 @@
 #define ACTIVE_MAX  16u
 #define MESSAGE     64
 
-/* So many channels are asked for at a time: none is closed before all of them are served. */
+/* Events requested at a time: no channel is closed before all of them are handled. */
 #define EVENTS_MAX 64
 
 #define ROUNDS_MAX  99u
 
-/* A place in xenstore that a run has for itself: so many characters at most, with the number. */
+/* A xenstore path for one run: its maximum length, including the number. */
 #define PATH_BYTES 48
 
 static struct pvchan_group *group;
@@ -88,7 +88,7 @@ static double cpu(void)
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-/* A line of /proc/self/status, in bytes. */
+/* Reads a line of /proc/self/status, in bytes. */
 static long memory(const char *key)
 {
     FILE *status = fopen("/proc/self/status", "r");
@@ -106,7 +106,7 @@ static long memory(const char *key)
 
 /* ---- channels ---- */
 
-/* The next channel that has something to do until then, or NULL. */
+/* The next channel with events until that time, or NULL. */
 static struct pvchan *next(double until)
 {
     static struct pvchan_event events[EVENTS_MAX];
@@ -177,7 +177,7 @@ static void open_all(const char *domain, unsigned int domid, unsigned int count,
 
 /* ---- one process ---- */
 
-/* What opening cost, and what happens then if nothing does. */
+/* The cost of opening, and of being idle afterwards. */
 struct opened {
     double idle_cpu;
     long private_bytes, shared_bytes;
@@ -192,7 +192,7 @@ static double idle(void)
 {
     double before;
 
-    while (next(now() + 0.2)) /* what opening has left to do */
+    while (next(now() + 0.2)) /* finish what opening left to do */
         ;
     before = cpu();
     while (next(now() + seconds))
@@ -200,7 +200,7 @@ static double idle(void)
     return (cpu() - before) / seconds;
 }
 
-/* One message comes back, if it is there. */
+/* Takes one message that came back. Returns false if none is there yet. */
 static bool took(struct pvchan *channel)
 {
     uint8_t message[MESSAGE];
@@ -216,7 +216,8 @@ static void give(struct pvchan *channel)
     static const uint8_t message[MESSAGE];
 
     check("pvchan_send", pvchan_send(channel, message, MESSAGE));
-    pvchan_requeue(channel); /* to read until -EAGAIN; but not now, or one would play alone */
+    /* read until -EAGAIN, but later: otherwise one channel would play alone */
+    pvchan_requeue(channel);
 }
 
 static unsigned int active(unsigned int open)
@@ -252,7 +253,7 @@ static void say(int fd, const void *data, size_t size)
         die("cannot tell: %s", strerror(errno));
 }
 
-/* What the process of one count does: it opens, says so, and plays whenever it is its turn. */
+/* The process of one count: opens, reports that, and plays one round whenever it is asked. */
 static void serve(const char *domain, unsigned int domid, unsigned int count, int turns,
                   int results)
 {
@@ -395,7 +396,7 @@ int main(int argc, char **argv)
     for (unsigned int round = 0; round < rounds; round++)
         for (size_t i = 0; i < count; i++)
             take_turn(&players[i], round);
-    for (size_t i = count; i-- > 0;) /* a later one holds its copies of the earlier ones' pipes */
+    for (size_t i = count; i-- > 0;) /* later processes hold copies of the earlier ones' pipes */
         stop(&players[i]);
     for (size_t i = 0; i < count; i++)
         print(&players[i], rounds);

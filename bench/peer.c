@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One end of a measurement. bench/bench starts two of these, in two domains, and reads what they print.
+ * One end of a measurement. bench/bench starts two of these, in two domains, and reads their
+ * output.
  *
  *   peer LIBRARY ROLE WORK SIZE TOTAL DOMID PLACE READ-RING WRITE-RING
  *
- * LIBRARY  pvchan, libxenvchan, unix, pipe (a pair of named pipes), tcp (PLACE is an IPv4 address of
- *          the server), memcpy (one process)
+ * LIBRARY  pvchan, libxenvchan, unix, pipe (a pair of named pipes), tcp (PLACE is an IPv4 address
+ *          of the server), memcpy (one process)
  * ROLE     server (offers the place, receives) or client (sends)
  * WORK     stream (read and write), message (all or nothing), echo (a message there and back)
  * SIZE     bytes a call; TOTAL bytes (stream, message) or rounds (echo); PLACE a path
  *
- * It prints one JSON object: seconds, CPU seconds, calls that are system calls on Xen, and how often the kernel
- * switched away from it.
+ * It prints one JSON object: seconds, CPU seconds, calls that are system calls on Xen, and how often
+ * the kernel switched away from it.
  */
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -41,7 +42,9 @@
 
 #define PATIENCE_MS 30000
 
-/* ---- counting: these stand before the libraries' own. Each is one system call on Xen. ---- */
+/*
+ * ---- counting: these replace the libraries' functions; each call is one system call on Xen ----
+ */
 
 static uint64_t notifies, waits, others;
 
@@ -128,7 +131,7 @@ static void open_real(const struct request *request, bool server)
     real->blocking = 1;
 }
 
-/* fd becomes a connection: the first that comes to address, or one to it once somebody listens. */
+/* Makes fd a connection: accepts the first one to address, or connects once the server listens. */
 static void join(int fd, bool server, const struct sockaddr *address, socklen_t size)
 {
     const int on = 1;
@@ -166,7 +169,7 @@ static void open_tcp(const struct request *request, bool server)
     setsockopt(in, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
-/* The one who started us has made PLACE.there and PLACE.back. */
+/* bench/bench has made PLACE.there and PLACE.back. */
 static void open_pipe(const struct request *request, bool server)
 {
     char there[256], back[256];
@@ -232,7 +235,7 @@ static double cpu_seconds(void)
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-/* How often the CPU went to somebody else, because we slept or not. */
+/* How often the kernel switched away from us, whether we slept or not. */
 static uint64_t switches(void)
 {
     struct rusage usage;
@@ -243,7 +246,7 @@ static uint64_t switches(void)
 
 static uint8_t *data;
 
-/* As much as one call takes, of at most size. */
+/* Receives as much as one call takes, at most size. */
 static uint32_t receive_once(const struct request *request)
 {
     long rc = request->size;
@@ -328,7 +331,7 @@ static void work(const struct request *request, bool server, uint32_t done)
         transmit(request);
 }
 
-/* The receiver's clock begins with the first bytes: the sender may take its time to come. */
+/* The receiver's clock starts with the first bytes, because the sender may be slow to start. */
 static void run(const struct request *request, bool server)
 {
     bool echo = strcmp(request->work, "echo") == 0;
