@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A fault for the lab itself, preloaded under the programs in domain 0: what a side writes to be
- * found by the other (its event channel) or to say that it is up (state 4) is lost, as if written.
- * A lab whose scenarios pass with it would show nothing.
+ * A fault for the lab itself, preloaded under the programs in domain 0: writes of the event-channel
+ * node and of state 4 seem to succeed but are dropped. If the lab's scenarios passed with it, they
+ * would prove nothing.
  */
 #include "config.h"
 

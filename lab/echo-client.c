@@ -21,7 +21,9 @@
 
 #define PATIENCE_MS 60000
 
-/* What is sent, again and again. Prime: bytes that are lost or doubled by the ring are not hidden.
+/*
+ * The data that is sent, repeatedly. The size is prime, so that bytes lost or doubled by the ring
+ * show.
  */
 #define PATTERN_SIZE 1000003
 
@@ -57,7 +59,7 @@ static void pattern_fill(void)
     }
 }
 
-/* How much of what is left lies in one piece in the pattern, at this place of the stream. */
+/* How many of the remaining bytes are contiguous in the pattern at this place of the stream. */
 static size_t piece(uint64_t place, uint64_t left)
 {
     uint64_t size = PATTERN_SIZE - place % PATTERN_SIZE;
@@ -65,7 +67,7 @@ static size_t piece(uint64_t place, uint64_t left)
     return (size_t)(left < size ? left : size);
 }
 
-/* Whether it sent anything. */
+/* Returns whether it sent anything. */
 static bool send_some(struct pvchan *channel, uint64_t *sent, uint64_t bytes)
 {
     ssize_t rc;
@@ -79,7 +81,7 @@ static bool send_some(struct pvchan *channel, uint64_t *sent, uint64_t bytes)
     return rc > 0;
 }
 
-/* Whether anything came. */
+/* Returns whether anything came. */
 static bool receive_some(struct pvchan *channel, uint64_t *came, uint64_t sent)
 {
     static unsigned char data[65536];

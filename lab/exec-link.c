@@ -32,7 +32,7 @@ static void stream_close(struct stream *s)
     s->fd = -1;
 }
 
-/* Reads the stream's node into data; returns its length, or -1 if there is none. */
+/* Reads the stream's node into data. Returns its length, or -1 if there is none. */
 static ssize_t chunk_read(struct stream *s)
 {
     unsigned int len;
@@ -73,7 +73,7 @@ void stream_send(struct stream *s)
     s->busy = true;
 }
 
-/* Takes the next chunk; false if there is none yet or the stream has ended. */
+/* Takes the next chunk. Returns false if there is none yet, or if the stream has ended. */
 static bool chunk_take(struct stream *s)
 {
     ssize_t len = chunk_read(s);
@@ -88,7 +88,7 @@ static bool chunk_take(struct stream *s)
     return true;
 }
 
-/* Writes to fd; bytes that nobody reads any more are dropped. False if there is no room now. */
+/* Writes to fd; drops bytes that nobody reads any more. Returns false if there is no room now. */
 static bool chunk_put(struct stream *s)
 {
     while (s->have > 0 && s->fd >= 0) {

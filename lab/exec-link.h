@@ -16,13 +16,15 @@
 #include <stddef.h>
 #include <xenstore.h>
 
-/* Where a guest's agent looks for sessions, below the guest's home. */
+/* The directory where a guest's agent finds sessions, relative to the guest's own. */
 #define EXEC_DIR "data/exec"
 
 /* Room for any path used here. */
 #define EXEC_PATH_MAX 96
 
-/* The most bytes in a node: domain 0 may write about 4096, a guest 2048 with permissions. */
+/*
+ * The maximum size of a node: about 4096 bytes from domain 0, 2048 with permissions from a guest.
+ */
 #define CHUNK_FROM_DOM0 3500
 #define CHUNK_FROM_GUEST 1536
 
@@ -30,32 +32,34 @@
 struct stream {
     struct xs_handle *xs;
     char path[EXEC_PATH_MAX];
-    int fd;           /* non-blocking; -1 when no more is to be read or written */
-    bool ended;       /* all was taken (sender) or seen (receiver) */
-    bool busy;        /* sender: a chunk waits to be taken */
-    bool last;        /* sender: nothing to read now means the end */
+    int fd;           /* non-blocking; -1 when nothing more will be read or written */
+    bool ended;       /* sender: everything was taken; receiver: the end came */
+    bool busy;        /* sender: a chunk has not been taken yet */
+    bool last;        /* sender: if there is nothing to read now, it is the end */
     size_t chunk_max; /* sender */
-    size_t have;      /* receiver: bytes of data not yet written to fd, from data[done] on */
+    size_t have;      /* receiver: bytes not yet written to fd, from data[done] on */
     size_t done;
     char data[CHUNK_FROM_DOM0 + 1];
 };
 
-/* Prepares a stream at BASE/NAME over fd, which it owns from now on and makes non-blocking. */
+/* Prepares a stream at BASE/NAME over fd, which it takes over and makes non-blocking. */
 void stream_init(struct stream *s, struct xs_handle *xs, const char *base, const char *name, int fd,
                  size_t chunk_max);
 
-/* Moves what can be moved now, without blocking. To be called when fd is ready or path changed. */
+/*
+ * Moves what can be moved now, without blocking. Call it when fd is ready or the path has changed.
+ */
 void stream_send(struct stream *s);
 void stream_receive(struct stream *s);
 
-/* What to poll for: a sender that is not busy waits for input, a receiver with bytes for room. */
+/* The entry for poll(): an idle sender waits for input, a receiver with bytes for room. */
 struct pollfd stream_sender_poll(const struct stream *s);
 struct pollfd stream_receiver_poll(const struct stream *s);
 
 /* Whether a changed path (absolute or relative to the guest) is this stream's node. */
 bool stream_at(const struct stream *s, const char *path);
 
-/* Prints "WHAT: why" with the text of errno and exits with code. */
+/* Prints "WHAT: reason" with the text of errno, and exits with code. */
 _Noreturn void die(int code, const char *what);
 
 #endif

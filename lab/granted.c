@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Prints how many pages this domain has granted through /dev/xen/gntalloc. Linux tells nobody, but
- * refuses a page more when that number has reached the module's limit: so the limit is moved for a
- * moment until one fits just so.
+ * Prints how many pages this domain has granted through /dev/xen/gntalloc. Linux does not report
+ * the number, but refuses another page at the module's limit. So this moves the limit for a moment
+ * until exactly one page fits.
  */
 #include <fcntl.h>
 #include <stdbool.h>
@@ -41,7 +41,7 @@ static void limit_set(int limit)
         die(LIMIT);
 }
 
-/* Whether one page more fits below the limit. */
+/* Whether one more page fits below the limit. */
 static bool page_fits(int fd, int limit)
 {
     struct ioctl_gntalloc_alloc_gref page = {.count = 1};

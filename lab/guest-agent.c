@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * guest-agent: runs in a guest of the lab and carries out what guest-exec asks for, a process per
- * session. See lab/exec-link.h.
+ * guest-agent: runs in a guest of the lab and carries out what guest-exec asks for, with a process
+ * for each session. See lab/exec-link.h.
  */
 #include "config.h"
 #include "lab/exec-link.h"
@@ -15,13 +15,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ARGS_MAX 4096 /* what a value in xenstore can hold, each argument being at least its NUL */
+/* the size of a value in xenstore, in which each argument takes at least its NUL */
+#define ARGS_MAX 4096
 
 struct session {
     struct xs_handle *xs;
     char base[EXEC_PATH_MAX];
     struct stream in, out, err;
-    int child_fd; /* readable when the command has ended */
+    int child_fd; /* readable once the command has ended */
     pid_t child;
     int exit_code; /* -1 while the command runs */
 };
@@ -93,7 +94,7 @@ static bool command_running(const struct session *s)
     return s->exit_code < 0;
 }
 
-/* The command's end ends its output, although a process that it left behind may hold it open. */
+/* The command's end ends its output, even if a process that it left behind holds it open. */
 static void command_reap(struct session *s)
 {
     int status;
@@ -115,9 +116,7 @@ static void command_kill(struct session *s)
     free(text);
 }
 
-/*
- * The watch fires for the session itself when it is set: what came before that is looked for then.
- */
+/* A new watch fires once at the start, so earlier changes are seen then. */
 static void session_changed(struct session *s, const char *path)
 {
     const char *name = strrchr(path, '/');
@@ -193,7 +192,7 @@ static int session_main(const char *number)
     return 0;
 }
 
-/* A session's number, if path is that of its command: "data/exec/N/cmd". */
+/* The session's number if path is that of its command, "data/exec/N/cmd". */
 static const char *session_number(char *path)
 {
     char *number = path + strlen(EXEC_DIR) + 1, *end;
@@ -215,7 +214,9 @@ static bool node_exists(struct xs_handle *xs, const char *path)
     return text != NULL;
 }
 
-/* The removal of a session shows as a change of its cmd too: look before starting anything. */
+/*
+ * Removing a session also fires the watch of its cmd, so check that it exists before starting it.
+ */
 static void session_start(struct xs_handle *xs, char *path)
 {
     const char *number;
@@ -245,7 +246,7 @@ int main(int argc, char **argv)
 
         if (!event)
             die(255, "xenstore");
-        /* After a restore the guest's data/ is empty, and the watch fires by itself. */
+        /* after a restore the guest's data/ is empty, and the watch fires by itself */
         if (!node_exists(xs, EXEC_DIR "/ready"))
             xs_write(xs, XBT_NULL, EXEC_DIR "/ready", "1", 1);
         session_start(xs, event[XS_WATCH_PATH]);

@@ -50,7 +50,7 @@ static long long now_ms(void)
     return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
-/* Strict decimal; -1 if it is none. */
+/* Parses digits only. Returns -1 if text is not a number. */
 static int number_parse(const char *text)
 {
     char *end;
@@ -71,7 +71,7 @@ static bool domain_is(struct xs_handle *xs, const char *domid, const char *name)
     return same;
 }
 
-/* The number of a domain given by number or name, or -1. */
+/* Returns the id of a domain given by id or name, or -1. */
 static int domain_find(struct xs_handle *xs, const char *name)
 {
     unsigned int count = 0;
@@ -101,7 +101,7 @@ static void watches_drop(struct xs_handle *xs)
         free(event);
 }
 
-/* Waits for the guest's agent to say that it is there. */
+/* Waits until the guest's agent is ready. */
 static void agent_wait(struct call *c, const char *dom, int seconds)
 {
     char path[EXEC_PATH_MAX];
@@ -208,7 +208,7 @@ static void call_run(struct call *c, const char *dom)
     }
 }
 
-/* A pipe or terminal is shared with others who may not like it non-blocking: open it anew. */
+/* Opens a pipe or terminal again: others share it, and may not expect O_NONBLOCK. */
 static int fd_own(int fd, int mode)
 {
     char path[32];

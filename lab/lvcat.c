@@ -28,7 +28,7 @@ struct cat {
     bool one_way;     /* close when stdin has ended and everything was taken */
     bool stdin_ended;
     int write_size;
-    size_t have, done; /* bytes of data read from stdin and not yet written */
+    size_t have, done; /* bytes read from stdin and not yet written */
     char data[65536];
 };
 
@@ -50,7 +50,10 @@ static int number(const char *text)
     return (int)value;
 }
 
-/* libxenvchan's client fails at once if the server is not there: wait for the key written last. */
+/*
+ * libxenvchan's client fails at once if there is no server, so wait for the key that is written
+ * last.
+ */
 static void server_wait(const char *path)
 {
     struct xs_handle *xs = xs_open(0);
@@ -81,7 +84,7 @@ static struct libxenvchan *vchan_open(int argc, char **argv)
                                    argc > 5 ? number(argv[5]) : 4096);
 }
 
-/* stdout is blocking: whoever reads it is part of the test. */
+/* stdout blocks: its reader is part of the test. */
 static void to_stdout(struct cat *c)
 {
     char data[65536];
@@ -130,7 +133,7 @@ static bool all_sent(struct cat *c)
            libxenvchan_buffer_space(c->vchan) == c->write_size;
 }
 
-/* A server is "open" before its client comes (2), so 0 alone means the end. */
+/* A server counts as "open" (2) before its client comes, so only 0 means the end. */
 static void relay(struct cat *c)
 {
     while (!all_sent(c)) {

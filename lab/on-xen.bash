@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The scenarios of tests/sim/daemon.sh from number $first to $last, with the words that tests/lib/sim-lib.bash has for xensim.
+# The scenarios of tests/sim/daemon.sh from number $first to $last, with the functions that
+# tests/lib/sim-lib.bash provides for xensim.
 set -u
 . "$VOCABULARY"
 . "${VOCABULARY%/*}/pause.bash"
@@ -10,7 +11,7 @@ part() { step "$*"; }
 in_domain() { guest_wait "$1" < /dev/null && guest-exec "$@"; }
 finish() { exit 0; }
 
-# Where no program is to run, the echo domain is a domain as good as any, and made in a tenth of the time.
+# If no program has to run in it, the echo domain will do, and is created in a tenth of the time.
 bare_config()
 {
     if [ "$inhabited" ]; then
@@ -21,13 +22,13 @@ bare_config()
     fi
 }
 
-# What it keeps while it runs is there.
+# backend_ready: the directory that vchan-backend keeps while it runs exists.
 backend_ready()
 {
     wait_for $patience "vchan-backend does not serve" xenstore-exists /local/domain/0/data/vchan-backend
 }
 
-# run CODE CMD…: it ends with that code. What it said: $out and $err.
+# run CODE CMD…: the command exits with CODE; its output is in $out and $err.
 run()
 {
     local code=$1 got
@@ -43,7 +44,7 @@ complains()
     same "complaint" "$err" "$1"
 }
 
-# What is before the first scenario, those chosen, and the end.
+# Runs the code before the first scenario, the chosen scenarios, and the end.
 chosen()
 {
     awk -v first="$first" -v last="$last" '
@@ -52,7 +53,7 @@ chosen()
         END { print "the_end" }' "${VOCABULARY%/*}/sim-daemon.sh"
 }
 
-# Room for other domains, and nothing in xenstore that is not of the scenario.
+# Makes room for other domains, and removes what the scenarios do not need from xenstore.
 xl destroy g1
 xl destroy g2
 WORDS=/dev/null

@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What a scenario script says of the machine under it, for real Xen in the lab. Sourced in domain 0.
-# tests/lib/on-sim.sh is the same vocabulary for xensim; the scripts do not know which one they got. One
-# word is a program, so that it can be killed: guest-exec DOM CMD…, which runs CMD in the guest with
+# The machine under a scenario script, for real Xen in the lab. Sourced in domain 0.
+# tests/lib/on-sim.sh offers the same for xensim; scripts do not know which one they got. One word
+# is a program, so that it can be killed: guest-exec DOM CMD…, which runs CMD in the guest with
 # stdin, stdout, stderr and exit code as here.
 . "${VOCABULARY%/*}/vocabulary.sh"
-PATH=$PATH:${VOCABULARY%/lab/*} # programs of the scenarios' own
+PATH=$PATH:${VOCABULARY%/lab/*} # the scenarios' own programs
 
-# guest_config NAME: an xl config for a guest of that name, without channels, on stdout.
+# guest_config NAME: prints an xl config for a guest of that name, without channels.
 guest_config()
 {
     sed "s/NAME/$1/" /lab/guest.cfg
 }
 
-# guest_wait DOM: waits until commands can be run in the guest.
+# guest_wait DOM: waits until commands can run in the guest.
 guest_wait()
 {
     guest-exec --wait 180 "$1" true
 }
 
-# host_usage: what is in use now, a fact a line, for host_leaks to compare.
+# host_usage: prints what is in use now, one fact a line, for host_leaks to compare.
 host_usage()
 {
     xenstore-ls -f / | sed -n 's/ = .*//; /data\/exec/d; /device\/vchan\|backend\/vchan\|[0-9]\/data\/\|domain\/0\/data/p'
@@ -33,8 +33,8 @@ host_usage()
     xl list | sed -n 's/^(null) .*/zombie domain/p'
 }
 
-# A line for every page of a domain that another has mapped. Xen prints them to its own log; what
-# was there before is kept in /lab/xen.log.
+# Prints a line for each page of a domain that another has mapped. Xen writes them to its log; the
+# earlier content of the log is kept in /lab/xen.log.
 grants_in_use()
 {
     xl dmesg -c >>/lab/xen.log
@@ -45,13 +45,13 @@ grants_in_use()
     xl dmesg -c >/dev/null
 }
 
-# host_mark: remembers what is in use, for host_leaks.
+# host_mark: records what is in use, for host_leaks.
 host_mark()
 {
     host_usage | sort >/lab/mark
 }
 
-# What is in use and was not when host_mark was called.
+# Prints what is in use now and was not at host_mark.
 usage_beyond_mark()
 {
     host_usage | sort >/lab/now
@@ -63,8 +63,8 @@ no_usage_beyond_mark()
     [ -z "$(usage_beyond_mark)" ]
 }
 
-# host_leaks: prints what is in use and was not at host_mark; fails if that is anything. Gives what
-# goes away by itself (a dying domain, a process's last pages) some seconds.
+# host_leaks: prints what is in use and was not at host_mark; fails if there is anything. Waits some
+# seconds for what goes away by itself (a dying domain, a process's last pages).
 host_leaks()
 {
     (wait_for 30 "" no_usage_beyond_mark) 2>/dev/null && return 0
@@ -72,13 +72,13 @@ host_leaks()
     return 1
 }
 
-# guest_destroy DOM: ends it at once, as if its power had failed.
+# guest_destroy DOM: ends it at once, like a power failure.
 guest_destroy()
 {
     xl destroy "$1"
 }
 
-# host_can WHAT: whether this kind of host can save a guest, or boot a PVH one.
+# host_can WHAT: whether this kind of host can save a guest, boot a PVH guest, and so on.
 host_can()
 {
     case $1 in

@@ -8,7 +8,7 @@ share=/share
 export VOCABULARY=$share/lab/on-xen.sh
 . "$VOCABULARY"
 
-# 125: it is the machine that does not work.
+# Exit code 125: the machine does not work.
 deliver()
 {
     tar xzf $share/dom0.tgz -C / || return 1
@@ -22,11 +22,11 @@ deliver()
         tail -n 30 /var/log/xen/console/guest-$guest.log
         return 125
     done
-    host_mark # every scenario begins here
+    host_mark # every scenario begins in this state
 }
 
-# What may explain a failure: what there was at the end, the scenario's files, core files, the logs of
-# Xen, of domain 0's services and of every guest.
+# Collects what may explain a failure: what was in use at the end, the scenario's files, core files,
+# and the logs of Xen, of domain 0's services and of every guest.
 collect()
 {
     out=$1
@@ -47,7 +47,7 @@ collect()
     rmdir "$out/cores" 2>/dev/null
 }
 
-# Prints what the scenario and the leak check say, as it is said.
+# Prints the output of the scenario and the leak check as it comes.
 run_scenario()
 {
     LD_PRELOAD=${LAB_BREAK:+$share/break-handshake.so} \
@@ -81,7 +81,7 @@ shell()
     cd /root && setsid cttyhack sh -i
 }
 
-# Does it, and shows meanwhile that domain 0 is alive (lab/machine).
+# Runs a command, and prints meanwhile that domain 0 is alive (lab/machine).
 with_pulse()
 {
     (while sleep 20; do echo >$share/pulse; done) &

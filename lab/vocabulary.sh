@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Words that every scenario script uses, whatever machine it runs on.
+# Functions that every scenario script uses, whatever machine it runs on.
 
 _begin=$(date +%s)
 
-# step WHAT: what comes next, with the seconds so far.
+# step WHAT: prints what comes next, with the seconds so far.
 step()
 {
     echo "-- $(($(date +%s) - _begin)) s: $*"
@@ -15,14 +15,14 @@ fail()
     exit 1
 }
 
-# skip WHY: this scenario cannot be shown here.
+# skip WHY: this scenario cannot run here.
 skip()
 {
     echo "SKIP: $*" >&2
     exit 77
 }
 
-# wait_for SECONDS WHAT CMD…: runs CMD until it succeeds; fails, naming WHAT, after that time.
+# wait_for SECONDS WHAT CMD…: runs CMD until it succeeds; fails after that time, naming WHAT.
 wait_for()
 {
     _end=$(($(date +%s) + $1))
@@ -34,8 +34,8 @@ wait_for()
     done
 }
 
-# freeze PID…: stops them. Who is stopped within a request holds up xenstored, which reads each as a
-# whole: then they go on, and are stopped again.
+# freeze PID…: stops the processes. One that is stopped in the middle of a request would block
+# xenstored, which reads requests as a whole; then they continue, and are stopped again.
 freeze()
 {
     _tries=0
@@ -52,7 +52,7 @@ same()
     [ "$2" = "$3" ] || fail "$1: '$2' is not '$3'"
 }
 
-# contains WHAT TEXT PART: a text has that part.
+# contains WHAT TEXT PART: the text contains the part.
 contains()
 {
     case $2 in
@@ -61,7 +61,7 @@ contains()
     esac
 }
 
-# fails WHAT CMD…: the command ends with an exit code other than 0.
+# fails WHAT CMD…: the command exits with a code other than 0.
 fails()
 {
     _what=$1
@@ -69,10 +69,11 @@ fails()
     ! "$@" >/dev/null 2>&1 || fail "$_what: should have failed: $*"
 }
 
-# backend_start: vchan-backend in domain 0, its log in ./backend.log; backend_stop ends it in order.
+# backend_start: starts vchan-backend in domain 0, with its log in ./backend.log; backend_stop ends
+# it cleanly.
 backend_start()
 {
-    vchan-backend -v 2>>backend.log 9>&- & # not the holder's input
+    vchan-backend -v 2>>backend.log 9>&- & # closed, so that the holder does not inherit it
     backend=$!
 }
 
@@ -82,7 +83,8 @@ backend_stop()
     wait "$backend" || fail "vchan-backend ended with $?: $(tail -n 3 backend.log)"
 }
 
-# state_is DOM NAME STATES: "xl-vchan list" shows the channel in those states, "Connected/Connected".
+# state_is DOM NAME STATES: "xl-vchan list" shows the channel in those states, such as
+# "Connected/Connected".
 state_is()
 {
     xl-vchan list "$1" | grep -q " $2  *$3 "
@@ -95,8 +97,8 @@ random_file()
     sha256sum <"$1"
 }
 
-# hold_open DOM NAME: a process in the guest opens the channel and keeps it open, sending nothing, until
-# hold_end, whose exit code is that process's. What it says is in ./holder.out.
+# hold_open DOM NAME: a process in the guest opens the channel and keeps it open without sending
+# anything until hold_end, which returns its exit code. Its output is in ./holder.out.
 hold_open()
 {
     rm -f hold

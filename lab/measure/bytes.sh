@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Domain 0 and guest g1, one round after the other: streams and round trips by pvchan, by libxenvchan and by TCP over
-# xen-netback and xen-netfront. The CPU is emulated: only the ratios say anything, and it is ratios that are printed.
+# Domain 0 and guest g1, one round after another: streams and round trips with pvchan, with
+# libxenvchan, and with TCP over xen-netback and xen-netfront. The CPU is emulated, so only ratios
+# mean anything, and only ratios are printed.
 . "$VOCABULARY"
 
 rounds=3 count=0
@@ -26,8 +27,9 @@ network_up()
 
 # --- bytes
 
-# One measurement: LIBRARY WORK SIZE TOTAL RING. The guest offers and receives, as a frontend's libxenvchan server does.
-# Adds a line to ./samples: the row, and what matters of it (bytes a second, or round trips a second).
+# measure LIBRARY WORK SIZE TOTAL RING: one measurement. The guest offers and receives, as a
+# frontend's libxenvchan server does. Appends the row and its result to ./samples (bytes a second,
+# or round trips a second).
 measure()
 {
     local place=/local/domain/$g1/data/b$((count++)) value
@@ -43,7 +45,7 @@ measure()
         'BEGIN { print row, (work == "echo" ? 1 : total) / value }' >>samples
 }
 
-# WORK SIZE and TOTAL for each ring.
+# WORK SIZE and TOTAL for each ring size.
 measure_all()
 {
     local library ring
@@ -59,7 +61,7 @@ measure_all()
     measure tcp echo 64 1000 0
 }
 
-# The medians of ./samples beside each other.
+# Prints the medians of ./samples side by side.
 bytes_table()
 {
     sort -k1,4 -k5,5g samples | awk '

@@ -1,20 +1,22 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# From the command to Connected on both sides: a channel, that a guest's vchan-frontend has been told of, beside a
-# network interface, whose script does nothing. The CPU is emulated: the ratio says something, the times do not.
+# From the command to Connected on both sides: a channel that a guest's vchan-frontend serves,
+# beside a network interface whose script does nothing. The CPU is emulated, so only the ratio means
+# anything.
 . "$VOCABULARY"
 
 plugs=11
 printf '#!/bin/sh\nxenstore-write "$XENBUS_PATH/hotplug-status" connected\n' >vif
 chmod +x vif
 
-# both_connected KIND: device 5 of that kind is. The guest may still make its nodes.
+# both_connected KIND: device 5 of that kind is Connected on both sides. The guest may still make
+# its nodes.
 both_connected()
 {
     [ "$(xenstore-read "/local/domain/$g1/device/$1/5/state" "/local/domain/0/backend/$1/$g1/5/state" 2>/dev/null)" = $'4\n4' ]
 }
 
-# plug KIND CMD…: adds a line to ./samples: KIND, and how many milliseconds it took.
+# plug KIND CMD…: appends KIND and the time in milliseconds to ./samples.
 plug()
 {
     local kind=$1 begin=${EPOCHREALTIME/./} end=$((SECONDS + 90))

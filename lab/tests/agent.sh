@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The lab itself: commands in a guest have their exit code, output, input and arguments as here.
+# The lab itself: commands in a guest get the right exit code, output, input and arguments.
 . "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 same "exit code" "$(guest-exec g1 sh -c 'exit 37'; echo $?)" 37

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Domain 0 booted by systemd with what Debian starts Xen by, and nothing prepared by the lab: the services
-# that were enabled start by themselves, and give nothing up because a device or xenstored comes later.
+# Domain 0 boots with systemd and what Debian starts Xen with, nothing prepared by the lab: the
+# enabled services start by themselves, and do not fail if a device or xenstored comes later.
 . "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 . "${VOCABULARY%/*}/echo-domain.sh"
 
@@ -15,19 +15,19 @@ runs()
     systemctl is-active --quiet "$1"
 }
 
-# started UNIT: by the boot, some time.
+# started UNIT: the boot starts it at some time.
 started()
 {
     (wait_for 120 "$1 does not run" runs "$1") || fail "$(systemctl status "$1" | head -n 20)"
 }
 
-# begin UNIT: when it had started, in microseconds since the boot.
+# begin UNIT: prints when it started, in microseconds since the boot.
 begin()
 {
     property "$1" ActiveEnterTimestampMonotonic
 }
 
-# The command that is started for each connection got its own line back.
+# The command started for each connection gets its own line back.
 echoed()
 {
     grep -qx hello got 2>/dev/null
@@ -38,7 +38,7 @@ restarted()
     [ "$(property vchan-backend NRestarts)" -ge 2 ]
 }
 
-trap 'journalctl --quiet --boot >journal.log' EXIT # the lab keeps it if something fails
+trap 'journalctl --quiet --boot >journal.log' EXIT # the lab keeps it after a failure
 
 step "the boot"
 started xen

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A guest declared with channels, made by xl-vchan create; a channel plugged and unplugged while it
-# runs; each used from the guest by name; the list; and nothing left after its end.
+# A guest with channels, created by xl-vchan create; a channel plugged and unplugged while it runs;
+# each used from the guest by name; the list; nothing is left after the guest's end.
 . "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 step "create"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A process at one end is killed: the other end hears of it, and the channel can be opened again.
+# A process at one end is killed: the other end learns of it, and the channel can be opened again.
 . "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 backend_start

@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The frontend's domain ends while its channel is open, by destroy, shutdown, reboot: the backend lets go of its
-# pages (no zombie stays), its nodes can be removed, and the next life of the domain gets its channel.
+# The frontend's domain ends while its channel is open, by destroy, shutdown or reboot: the backend
+# releases its pages (no zombie stays), its nodes can be removed, and the domain's next life gets
+# its channel.
 . "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
-# use: g3's channel works, and is left open.
+# use: g3's channel works, and stays open.
 use()
 {
     guest_wait g3
@@ -28,7 +29,7 @@ new_domain()
     _new=$(xl domid g3 2>/dev/null) && [ "$_new" != "$g3" ]
 }
 
-# ended HOW: the domain of before is gone altogether, and so can be its channel's nodes.
+# ended HOW: the earlier domain is gone completely, and its channel's nodes can be removed.
 ended()
 {
     wait_for 90 "$1: domain $g3 is still there" gone

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The echo domain, started in other ways: sizes of rings, servers for other domains, nonsense. ECHO_MB (from whoever calls
-# lab/run): how much goes through rings of each size.
+# The echo domain, started in other ways: ring sizes, servers for other domains, invalid options.
+# ECHO_MB (from the caller of lab/run): how much goes through rings of each size.
 . "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 . "${VOCABULARY%/*}/echo-domain.sh"
 

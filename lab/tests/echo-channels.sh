@@ -6,14 +6,15 @@
 
 random_file bytes 256 >/dev/null
 
-# session CHANNEL: a client of a socket with reconnect=0. It half-closes, and ends at the end of the echo.
+# session CHANNEL: a client of a socket with reconnect=0. It half-closes, and exits at the end of
+# the echo.
 session()
 {
     timeout 90 socat -t 90 - "UNIX-CONNECT:$1.sock,retry=200,interval=0.3" <bytes >back || fail "$1: socat: $?"
     cmp bytes back || fail "channel $1: not the same bytes"
 }
 
-# visit CHANNEL: a client of a socket whose channel stays up when it leaves.
+# visit CHANNEL: a client of a socket whose channel stays up after the client.
 visit()
 {
     rm -f back

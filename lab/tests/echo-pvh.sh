@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The echo domain as a PVH guest, in 2 MiB. The emulator does not boot every one (lab/tests/pvh.sh): up to three tries.
+# The echo domain as a PVH guest in 2 MiB. The emulator does not always boot it (lab/tests/pvh.sh),
+# so up to three tries.
 . "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 . "${VOCABULARY%/*}/echo-domain.sh"
 
@@ -16,7 +17,7 @@ for try in 1 2 3; do
     echo_start
     (wait_for 30 "" grep -q "PVH" $console) 2>/dev/null && break
     [ $try -lt 3 ] || fail "it did not boot: $(xl dmesg | tail -n 20)"
-    xl destroy echo 2>/dev/null # or it is gone: where it breaks, Xen wants to boot it again
+    xl destroy echo 2>/dev/null # it may be gone: after a crash Xen reboots it
 done
 clients 3 1000000
 step "many short sleeps"

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The echo domain (unikernel/): a plain vchan for our clients and for Debian's, one after the other, and its end.
+# The echo domain (unikernel/): a plain vchan for our clients and for Debian's, one after another,
+# and its end.
 . "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 . "${VOCABULARY%/*}/echo-domain.sh"
 

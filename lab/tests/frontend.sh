@@ -1,30 +1,31 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A channel with a service at each end: from a client in a guest to a server in domain 0, through two
-# kernels, unchanged. Where guests can be saved, one is saved and restored with its channel open: its
-# vchan-frontend starts over by itself, and lives.
+# A channel with a service at each end, from a client in a guest to a server in domain 0, through
+# two kernels. If guests can be saved, one is saved and restored with its channel open: its
+# vchan-frontend starts over by itself.
 . "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
-# arrived SUM: all bytes of that sum have.
+# arrived SUM: all bytes with that checksum have arrived.
 arrived()
 {
     [ "$(sha256sum <got)" = "$1" ]
 }
 
-# plug DOM COMMAND: what its vchan-frontend is to plug the channel into, from its next look on.
+# plug DOM COMMAND: what the guest's vchan-frontend connects the channel to, once it reads its
+# config.
 plug()
 {
     echo "vchan = [ \"name=up, connection=exec, user=root, command=$2\" ]" |
         guest-exec "$1" sh -c 'cat >/run/frontend.conf'
 }
 
-# agent_reads DOM: it looks now.
+# agent_reads DOM: makes it read its config now.
 agent_reads()
 {
     guest-exec "$1" sh -c 'kill -HUP $(pidof vchan-frontend)' || fail "vchan-frontend is gone"
 }
 
-# It sends all, and takes what comes; once only.
+# Sends everything and keeps what comes back; only once.
 once='test -e /run/back || { cat /run/bytes & exec cat >/run/back; }'
 
 agent_says()
@@ -32,7 +33,7 @@ agent_says()
     guest-exec "$1" grep -q "$2" /run/frontend.log
 }
 
-# carried DOM: what the guest has is here, and came back to it.
+# carried DOM: the guest's bytes arrived here, and came back to it.
 carried()
 {
     _sum=$(guest-exec "$1" sh -c 'sha256sum </run/bytes')
@@ -81,7 +82,7 @@ fi
 
 step "end"
 guest-exec g3 sh -c 'kill $(pidof vchan-frontend)' || fail "vchan-frontend is gone"
-# Not by pidof: vchan-stale was vchan-frontend once, and pidof says that it still is.
+# Not with pidof: vchan-stale was once vchan-frontend, and pidof still takes it for that.
 wait_for 90 "vchan-frontend does not end" guest-exec g3 sh -c '! grep -qx vchan-frontend /proc/[0-9]*/comm'
 xl-vchan detach --wait 90 g3 up || fail "detach"
 guest_destroy g3

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The vchan command against Debian's libxenvchan and vchan-socket-proxy, on real grants, in both roles.
+# The vchan command against Debian's libxenvchan and vchan-socket-proxy, over real grants, in both
+# roles.
 . "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 g1=$(xl domid g1)
@@ -29,7 +30,7 @@ step "vchan-socket-proxy's server in g1, vchan --client in domain 0"
 guest-exec g1 socat UNIX-LISTEN:/run/cat,fork EXEC:cat &
 listener=$!
 wait_for 90 "socat does not listen in g1" guest-exec g1 test -S /run/cat
-# proxied SECONDS: so long after the connection a line is sent, and comes back.
+# proxied SECONDS: a line sent that long after the connection comes back.
 proxied()
 {
     guest-exec g1 vchan-socket-proxy -m server 0 data/four /run/cat &
@@ -42,8 +43,9 @@ proxied()
     guest-exec g1 xenstore-rm data/four
     test -s got
 }
-# The proxy sleeps for ever on bytes that come together with the connection (it takes our two signals for one, and looks
-# at the ring for neither), and nothing tells when it is past that.
+# The proxy sleeps for ever if bytes come together with the connection (it takes our two signals for
+# one, and checks the ring for neither). Nothing shows when it is past that point, so try later and
+# later.
 proxied 1 || proxied 5 || proxied 25
 same "echo" "$(head -n 1 got)" hello
 kill $listener
@@ -54,14 +56,15 @@ guest-exec g1 vchan echo --once --server 0 data/five &
 timeout 300 vchan-socket-proxy -m client "$g1" "$home/five" "$PWD/proxy.sock" &
 proxy=$!
 wait_for 90 "the proxy does not listen" test -S proxy.sock
-# The proxy drops what is still to come when its client has no more to send.
+# The proxy drops what is still to come once its client has no more to send.
 : >got
 { echo hello; wait_for 90 "no answer" test -s got; } |
     timeout 300 socat - UNIX-CONNECT:proxy.sock >got
 same "echo" "$(cat got)" hello
 kill $proxy
 wait
-# Unlike libxenvchan's, our server leaves the directory, which may be another's, and removes its keys.
+# Unlike libxenvchan's, our server removes its keys and leaves the directory, which may belong to
+# others.
 same "keys of our servers" "$(guest-exec g1 xenstore-ls data | grep -c 'ring-ref\|event-channel')" 0
 guest-exec g1 xenstore-rm data/two
 guest-exec g1 xenstore-rm data/five

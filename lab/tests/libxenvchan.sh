@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Debian's libxenvchan at both ends, over real grants: what the lab rests on, without pvchan.
+# Debian's libxenvchan at both ends, over real grants: checks the lab's foundation without pvchan.
 . "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 g1=$(xl domid g1)

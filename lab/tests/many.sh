@@ -1,12 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# 72 channels of one guest, all held by one process there and by vchan-backend here, all connected at once. xenstored lets
-# a guest have 128 watches, of which that process takes two, and 1000 nodes, of which each channel takes some.
+# 72 channels of one guest, all open in one process there and in vchan-backend here, all connected
+# at once. xenstored lets a guest have 128 watches, of which that process needs two, and 1000 nodes,
+# of which each channel needs some.
 . "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 count=72
 names=$(for i in $(seq $count); do echo "c$i"; done)
-# What the service runs for a channel: it greets, keeps what comes back, and ends when it is told to.
+# The command for each channel: it greets, stores what comes back, and ends when told to.
 cat >greet <<SH
 #!/bin/sh
 cd $PWD && exec 3<&0

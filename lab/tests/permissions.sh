@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Who may do what: the two domains of a channel, and a third.
+# Permissions: what the two domains of a channel may do, and a third.
 . "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 backend_start

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A PVH guest with a channel. The emulator does not boot every one (an emulator's fault, seen without
-# pvchan too): up to three tries.
+# A PVH guest with a channel. The emulator does not always boot it (its own fault; it happens
+# without pvchan, too), so up to three tries.
 . "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 host_can pvh || skip "no PVH guests here"

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The backend is killed again and again while a guest has a channel open: the next process goes on with the
-# same rings, and what the guest wrote meanwhile comes back, once. Then the guest's program is, and both are.
+# The backend is killed again and again while a guest has a channel open: the next process continues
+# with the same rings, and what the guest wrote meanwhile comes back, once. Then the guest's program
+# is killed, and then both.
 . "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 kills=${KILLS:-20}
@@ -37,8 +38,8 @@ same "afterwards" "$(echo again | guest-exec g1 vchan cat --timeout 90 echo)" ag
 xl-vchan detach --wait 90 g1 echo || fail "detach"
 backend_stop
 
-# The pages that hold what it wrote are the guest's program's, and go when no process maps them.
-each=$((kills / 2)) # they take longer: KILLS=40 for 20
+# What the guest's program wrote lies in its pages, which go when no process maps them.
+each=$((kills / 2)) # these take longer: KILLS=40 for 20
 step "$each kills of the guest's program, and $each of both, with 32 KiB in the ring"
 manager 0 0 vchan-backend -v >manager.out 2>backend.log 9>&- &
 manager=$!
@@ -46,13 +47,14 @@ manager=$!
 : >got
 xl-vchan attach --wait 90 g1 name=log connection=exec user=root command="cat >>$PWD/got; exit" || fail "attach"
 
-# service: the process that the manager runs.
+# service: prints the process that the manager runs.
 service()
 {
     cut -d ' ' -f 1 /proc/$manager/task/$manager/children
 }
 
-# What is to be killed is stopped first, and the manager with it, so that all that is written stays in the ring.
+# Stops the process to be killed, and the manager with it, so that all that is written stays in the
+# ring.
 for i in $(seq $((2 * each))); do
     hold_open g1 log
     service=$(service)

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A guest with a channel is saved and restored, by hand and beside the daemon: its old nodes go, and under its new number
-# it gets the channel again. Nobody has the channel open meanwhile: Linux kills a process that
-# closes an event channel of before (BUG_ON in drivers/xen/evtchn.c), and what that process held stays held.
+# A guest with a channel is saved and restored, by hand and beside the daemon: its old nodes go, and
+# under its new id it gets the channel again. The channel is not open meanwhile: Linux kills a
+# process that closes an event channel from before the restore (BUG_ON in drivers/xen/evtchn.c), and
+# never releases what the process had.
 . "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 
 host_can save || skip "guests cannot be saved here"
@@ -26,7 +27,7 @@ restore()
     rm /tmp/g3.saved
 }
 
-# followed HOW: the channel of domain $g3 is gone, and g3, whatever its number is now, has it.
+# followed HOW: the channel of domain $g3 is gone, and g3, whatever its id is now, has it.
 followed()
 {
     xl-vchan wait --timeout 90 "$g3" echo gone || fail "$1: the old one is there: $(cat daemon.log)"

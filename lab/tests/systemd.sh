@@ -1,17 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The services as a Debian host runs them: by systemd, with the units that they are shipped with. What
-# those take away is not missed; what vchan-backend is plugged into outlives it, and it is replaced
-# when it dies or hangs.
+# The services as a Debian host runs them: by systemd, with their shipped units. The restrictions in
+# the units do no harm; what vchan-backend is connected to outlives it, and it is replaced when it
+# dies or hangs.
 . "${VOCABULARY:-$srcdir/tests/lib/on-sim.sh}"
 . "${VOCABULARY%/*}/echo-domain.sh"
 kills=${KILLS:-4}
 
-# systemd, as the first process of a PID namespace in domain 0.
+# Starts systemd as the first process of a PID namespace in domain 0.
 manager_start()
 {
     echo 0123456789abcdef0123456789abcdef >/etc/machine-id
-    mount --bind /run /run # or it would mount another one over it
+    mount --bind /run /run # otherwise systemd mounts another one over it
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
     container=lab unshare -m -p -f --mount-proc sh -c 'mount -t xenfs xenfs /proc/xen
         exec /lib/systemd/systemd --unit=basic.target --show-status=no --log-target=journal' &
@@ -20,7 +20,7 @@ manager_start()
     systemctl start systemd-journald || fail "systemd-journald"
 }
 
-# It answers those only whose process ids mean something to it.
+# systemd answers only processes whose ids exist in its namespace.
 systemctl()
 {
     nsenter -m -p -t "$(cut -d ' ' -f 1 /proc/$manager/task/$manager/children)" systemctl "$@"
@@ -41,19 +41,19 @@ has_property()
     [ "$(property "$1")" = "$2" ]
 }
 
-# journal FIELD=VALUE…: the messages that have those.
+# journal FIELD=VALUE…: prints the messages with these fields.
 journal()
 {
     journalctl --quiet --output=cat "$@"
 }
 
-# answers CHANNEL WHAT: the guest gets that from it.
+# answers CHANNEL TEXT: the guest gets that text from the channel.
 answers()
 {
     same "$1" "$(guest-exec g1 vchan cat --timeout 90 "$1" </dev/null)" "$2"
 }
 
-# pumps LINE: it comes out at the end of the channel that is held open.
+# pumps LINE: the line comes out at the other end of the channel that is open.
 pumps()
 {
     echo "$1" | tee -a want >&9
@@ -67,7 +67,7 @@ replaced()
 
 step "systemctl start"
 manager_start
-trap 'journalctl --quiet >journal.log' EXIT # the lab keeps it if something fails
+trap 'journalctl --quiet >journal.log' EXIT # the lab keeps it after a failure
 systemctl start vchan-backend xl-vchan || fail "systemctl start"
 same "its first process" "$(property SubState)" running
 wait_for 30 "no status" has_property StatusText "0 channels, 0 connected"
@@ -140,7 +140,7 @@ same "its states" "$(journal --output-fields=VCHAN_STATE VCHAN_NAME=tcp | sort -
 step "xl create: xl-vchan as a service declares what the config says"
 echo_config server=none >echo.cfg
 echo 'vchan = [ "name=b, connection=echo" ]' >>echo.cfg
-cp echo.cfg /etc/xen/ # where the daemon looks
+cp echo.cfg /etc/xen/ # where the daemon searches for it
 echo_start
 wait_for 90 "b is not Connected" state_is echo b Connected/Connected
 guest_destroy echo
