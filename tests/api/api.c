@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libpvchan/pvchan.h, promise by promise: what the tests share, and main(). Runs in domain 0 of a
- * simulated host that tests/sim/api.sh has prepared (its ids are in the environment).
+ * Tests libpvchan/pvchan.h, promise by promise: shared helpers and main(). Runs in domain 0 of a
+ * simulated host prepared by tests/sim/api.sh (its ids are in the environment).
  */
 #include "tests/api/api.h"
 
@@ -77,7 +77,7 @@ int xclient(unsigned int peer, const char *path, int timeout_ms)
     return rc;
 }
 
-/* The channel app, open on both sides. */
+/* Opens the channel app on both sides. */
 void meet(unsigned int flags)
 {
     tell("open app %d", PATIENCE_MS);
@@ -85,7 +85,7 @@ void meet(unsigned int flags)
     is(answer(), 0);
 }
 
-/* A plain vchan, its server in the guest; the sizes are as those of app. */
+/* Opens a plain vchan with its server in the guest; ring sizes as app's. */
 void meet_plain(unsigned int flags)
 {
     is(ask("server 0 data/api %u %u", TO_WEB, FROM_WEB), 0);
@@ -99,7 +99,7 @@ bool fd_readable(int timeout_ms)
     return poll(&pollfd, 1, timeout_ms) == 1;
 }
 
-/* A non-blocking call, again after each event until it gives something else than -EAGAIN. */
+/* Repeats a non-blocking call after each event until it returns something other than -EAGAIN. */
 ssize_t until(ssize_t (*call)(struct side *, size_t), size_t size)
 {
     ssize_t rc;
@@ -149,7 +149,7 @@ static void on_alarm(int number)
     (void)number;
 }
 
-/* It comes again and again, since the first may be there before the call waits. */
+/* Sends the signal repeatedly, since the first may come before the call waits. */
 void signals(int every_ms)
 {
     struct sigaction action = {.sa_handler = on_alarm};
@@ -160,7 +160,7 @@ void signals(int every_ms)
     is(setitimer(ITIMER_REAL, &timer, NULL), 0);
 }
 
-/* After a failure the device is Closed, and can be opened. */
+/* After a failure the device is Closed and can be opened. */
 void expect_closed(void)
 {
     await_state(backend, XenbusStateClosed);
@@ -186,7 +186,7 @@ void restart_peer(void)
     peer_start(&web, "web");
 }
 
-/* Each of these is for both kinds: a named channel, and a plain one. */
+/* Tests that run for both kinds: a named channel and a plain one. */
 void meet_either(int kind, unsigned int flags)
 {
     if (kind == 0)

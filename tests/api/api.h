@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * For the tests of libpvchan/pvchan.h: what they share, and the tables of tests that
- * tests/api/api.c runs. Each test is a process of its own in domain 0, with a time limit, which is the
- * bound of every wait; the other end is the same program, in a guest.
+ * Shared by the tests of libpvchan/pvchan.h, with the tables of tests that tests/api/api.c runs.
+ * Each test is a process of its own in domain 0, with a time limit that bounds every wait. The
+ * other end is the same program in a guest.
  *
- * Seen from the frontend, the guest web, its channel "app" reads 4096 bytes and writes 8192.
+ * The frontend is the guest web. As it sees it, its channel "app" reads 4096 bytes and writes 8192.
  */
 #ifndef TESTS_API_API_H
 #define TESTS_API_API_H
@@ -24,7 +24,7 @@
 #define answer()            peer_answer(&web)
 #define answered()          peer_answered(&web)
 
-/* A test, and how many rounds of it; it is told which one by _i. A table ends with no test. */
+/* A test, and its number of rounds; _i tells it the round. A table ends with an empty row. */
 struct api_row {
     const TTest **run;
     int rounds;
@@ -39,23 +39,23 @@ extern struct store *store;
 extern unsigned int web_id, other_id, gone_id;
 extern char web_app[32], frontend[64], backend[64], plain[64];
 
-/* The calls that open, into me. */
+/* The calls that open, storing the handle in me. */
 int xopen(const char *name, int timeout_ms, unsigned int flags);
 int xserver(unsigned int peer, const char *path, size_t read_size, size_t write_size);
 int xclient(unsigned int peer, const char *path, int timeout_ms);
 
 /*
- * The channel app, open on both sides; a plain vchan, its server in the guest, with the same sizes;
- * either (0: named).
+ * Opens on both sides: the channel app; a plain vchan with its server in the guest, with the same
+ * sizes; or either of them (0: named).
  */
 void meet(unsigned int flags);
 void meet_plain(unsigned int flags);
 void meet_either(int kind, unsigned int flags);
 
-/* Whether the fd of me is readable within so long. */
+/* Whether me's fd becomes readable within that time. */
 bool fd_readable(int timeout_ms);
 
-/* A non-blocking call, again after each event until it gives something else than -EAGAIN. */
+/* Repeats a non-blocking call after each event until it returns something other than -EAGAIN. */
 ssize_t until(ssize_t (*call)(struct side *, size_t), size_t size);
 
 /* A number in xenstore, or 0. */
@@ -67,7 +67,7 @@ void await_state(const char *dir, unsigned int state);
 /* Runs a shell command, which must succeed. */
 void run(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* What a call returns that a signal interrupts, once it waits. */
+/* The result of a call that a signal interrupts while it waits. */
 #define interrupted(call)                                                                          \
     ({                                                                                             \
         long interrupted_rc;                                                                       \
@@ -78,13 +78,13 @@ void run(const char *format, ...) __attribute__((format(printf, 1, 2)));
     })
 void signals(int every_ms);
 
-/* Kills the peer, and starts another. */
+/* Kills the peer and starts another one. */
 void restart_peer(void);
 
-/* What a fake server left in app, which is Closed then. */
+/* Removes what a fake server left in app, which is then Closed. */
 void remove_fake_keys(void);
 
-/* After a failure the device is Closed, and can be opened. */
+/* Checks that after a failure the device is Closed and can be opened. */
 void expect_closed(void);
 
 #endif

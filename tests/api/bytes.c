@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Stands before libc's, for libpvchan, too. */
+/* Replaces libc's function, also for libpvchan. */
 static unsigned int yields;
 
 __attribute__((visibility("default"))) int sched_yield(void)
@@ -39,7 +39,7 @@ START_TEST(nonblocking_calls_never_wait)
     meet_either(_i, PVCHAN_NONBLOCK);
     is(side_read(&me, 10), -EAGAIN);
     is(side_recv(&me, 10), -EAGAIN);
-    is(side_write(&me, 10000), TO_WEB); /* what fits */
+    is(side_write(&me, 10000), TO_WEB); /* as much as fits */
     is(side_write(&me, 1), -EAGAIN);
     is(side_send(&me, 1), -EAGAIN);
     is(ask("read 4096"), TO_WEB);
@@ -63,7 +63,7 @@ START_TEST(a_wait_gives_the_cpu_away_unless_told_not_to)
 }
 END_TEST
 
-/* More than the ring, to a reader that starts late. */
+/* Writes more than the ring holds to a reader that starts late. */
 START_TEST(write_waits_until_all_is_in_the_ring)
 {
     meet_either(_i, 0);
@@ -90,7 +90,7 @@ START_TEST(recv_and_send_do_all_or_nothing)
     is(interrupted(side_send(&me, 100)), -EINTR);
     is(ask("drain %u", TO_WEB - 50), TO_WEB - 50);
     is(side_send(&me, 100), 100);
-    is(ask("drain 100"), 100); /* nothing of the one that was interrupted */
+    is(ask("drain 100"), 100); /* nothing of the interrupted one */
 }
 END_TEST
 
@@ -108,7 +108,7 @@ START_TEST(recv_and_send_go_over_the_rings_end)
 }
 END_TEST
 
-/* A message is seen whole or not: whoever reads gets all of it at once. */
+/* A message is seen whole or not at all: a reader gets all of it at once. */
 START_TEST(send_shows_all_at_once)
 {
     meet_either(_i, 0);
@@ -124,7 +124,7 @@ START_TEST(a_signal_ends_a_call)
 {
     meet_either(_i, 0);
     is(interrupted(side_read(&me, 1)), -EINTR);
-    is(interrupted(side_write(&me, 10000)), TO_WEB); /* something was moved */
+    is(interrupted(side_write(&me, 10000)), TO_WEB); /* some bytes were moved */
     is(interrupted(side_write(&me, 1)), -EINTR);
     is(ask("drain %u", TO_WEB), TO_WEB);
     is(ask("write 1"), 1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* libpvchan/pvchan.h: how channels end, in order or not. */
+/* libpvchan/pvchan.h: how channels end, cleanly or not. */
 #include "tests/api/api.h"
 
 #include <errno.h>
@@ -30,7 +30,7 @@ START_TEST(what_was_written_outlives_a_close)
 }
 END_TEST
 
-/* A close wakes who waits. */
+/* A close wakes a peer that waits. */
 START_TEST(an_end_is_an_event)
 {
     meet_either(_i, PVCHAN_NONBLOCK);
@@ -55,7 +55,7 @@ START_TEST(an_end_is_an_event)
 }
 END_TEST
 
-/* The number first, the error next time. */
+/* First the number, then the error. */
 START_TEST(write_tells_how_far_it_came)
 {
     ssize_t rc;
@@ -115,14 +115,14 @@ START_TEST(a_domain_dies)
     is(side_write(&me, 1), -EPIPE);
     is(pvchan_state(me.channel), PVCHAN_STATE_ENDED);
     is(pvchan_dispatch(plain_one.channel), 0);
-    is(side_read(&plain_one, 1), -EAGAIN); /* it never learns of it */
+    is(side_read(&plain_one, 1), -EAGAIN); /* a plain vchan never learns of it */
     side_close(&plain_one);
     side_close(&me);
     is(store_remove_upward(store, dir, "/local/domain/0/backend"), 0);
 }
 END_TEST
 
-/* Unplugged: an end in order, for both. */
+/* An unplug is a clean end for both sides. */
 START_TEST(a_detach_is_an_end)
 {
     char name[32];
@@ -144,7 +144,7 @@ START_TEST(a_detach_is_an_end)
 }
 END_TEST
 
-/* By force: the nodes go, and nobody was asked. */
+/* Removes the nodes by force, without asking either side. */
 static void remove_device(const char *front, const char *back)
 {
     is(store_remove(store, front), 0);
@@ -183,7 +183,7 @@ START_TEST(half_close)
     is(until(side_read, 60), 40);
     is(until(side_read, 60), 0);
     is(pvchan_state(me.channel), PVCHAN_STATE_CONNECTED);
-    tell("drain 50000"); /* the other way goes on */
+    tell("drain 50000"); /* the other direction continues */
     for (size_t left = 50000; left > 0;)
         left -= (size_t)until(side_write, left);
     is(answer(), 50000);
@@ -204,7 +204,7 @@ START_TEST(half_close_is_an_event)
 {
     meet(_i ? PVCHAN_NONBLOCK : 0);
     tell("shutdown");
-    is(until(side_read, 1), 0); /* only xenstore says so */
+    is(until(side_read, 1), 0); /* only xenstore shows that */
     is(answer(), 0);
     tell("read 1");
     is(pvchan_shutdown(me.channel), 0);
@@ -223,8 +223,10 @@ END_TEST
 
 /* ---- a corrupt ring ---- */
 
-/* Writes Connected for the fake frontend once the backend has: another process, since this one
- * waits. */
+/*
+ * Writes Connected for the fake frontend once the backend has, in a process of its own, since this
+ * one waits.
+ */
 static void follow_backend(void)
 {
     pid_t pid = fork();
@@ -239,7 +241,7 @@ static void follow_backend(void)
     _exit(0);
 }
 
-/* The other side is the guest's fake, with rings of 1024 (ours to write) and 2048. */
+/* The other side is a fake in the guest, with rings of 1024 (ours to write) and 2048. */
 static void meet_fake(int kind)
 {
     if (kind == 1) {
@@ -306,7 +308,7 @@ START_TEST(a_corrupt_ring_is_seen_by_a_writer)
     meet_fake(_i);
     tell("full 1024");
     tell("poke left.cons 1025");
-    is(side_write(&me, 5000), 1024); /* the error comes next time */
+    is(side_write(&me, 5000), 1024); /* the error comes at the next call */
     is(answer(), 0);
     is(answer(), 0);
     is(side_write(&me, 1), -EPROTO);

@@ -39,10 +39,10 @@ static struct pvchan *server_in(const char *path)
     return channel;
 }
 
-/* What the next one that is given was given for. */
+/* The events of the last handle reported. */
 static unsigned int given;
 
-/* The next one that is given. */
+/* The next handle that is reported. */
 static struct pvchan *next(void)
 {
     struct pvchan_event event;
@@ -52,7 +52,7 @@ static struct pvchan *next(void)
     return event.handle;
 }
 
-/* Waits until it is this one's turn, as often as it takes. */
+/* Waits until this handle is reported, as many rounds as it takes. */
 static void next_is(const struct pvchan *wanted)
 {
     while (next() != wanted)
@@ -97,7 +97,7 @@ START_TEST(opening_does_not_wait)
     is(pvchan_fd(app), -EINVAL);
     is(pvchan_dispatch(app), -EINVAL);
     is(pvchan_wait(app, PVCHAN_READABLE, 0), -EINVAL);
-    is(pvchan_set_flags(app, 0), 0); /* it does not wait, for all that */
+    is(pvchan_set_flags(app, 0), 0); /* it does not wait even so */
     is(pvchan_read(app, &byte, 1), -EAGAIN);
     ck_assert_ptr_null(pvchan_user_data(app));
     pvchan_set_user_data(app, &byte);
@@ -237,7 +237,7 @@ START_TEST(closing_takes_a_channel_out)
     }
     ck_assert_ptr_eq(next(), servers[0]);
     pvchan_close(servers[0]);
-    pvchan_close(servers[1]); /* whose turn it would be */
+    pvchan_close(servers[1]); /* its report would be next */
     ck_assert_ptr_eq(next(), servers[2]);
     pvchan_requeue(servers[2]);
     pvchan_close(servers[2]);
@@ -249,7 +249,7 @@ START_TEST(closing_takes_a_channel_out)
 }
 END_TEST
 
-/* A wake costs no call that finds nothing: the mask says what can be done. */
+/* A wake-up needs no call that finds nothing: the mask says what can be done. */
 START_TEST(events_say_what_can_be_done)
 {
     struct side it = {.channel = client_in(plain, PATIENCE_MS)};
@@ -259,7 +259,7 @@ START_TEST(events_say_what_can_be_done)
     is(ask("server 0 data/api %u %u", TO_WEB, FROM_WEB), 0);
     ck_assert_ptr_eq(next(), it.channel);
     is(given, PVCHAN_OPENED | PVCHAN_WRITABLE | PVCHAN_STATE_CHANGED);
-    is(ask("write 10"), 10); /* nothing was read until -EAGAIN: the look for the mask is enough */
+    is(ask("write 10"), 10); /* nothing was read until -EAGAIN: checking the mask is enough */
     ck_assert_ptr_eq(next(), it.channel);
     is(given, PVCHAN_READABLE | PVCHAN_WRITABLE);
     is(side_read(&it, 100), 10);
@@ -283,7 +283,7 @@ START_TEST(events_say_what_can_be_done)
 }
 END_TEST
 
-/* Each at most once in a call, in the order of their turns, and no more than there is room for. */
+/* Each is reported at most once in a call, in the order of the queue, and only as many as fit. */
 START_TEST(many_are_given_at_once)
 {
     struct pvchan_event events[8];
@@ -314,7 +314,7 @@ START_TEST(many_are_given_at_once)
 }
 END_TEST
 
-/* Those who ask for turn after turn do not keep the others from theirs. */
+/* Handles that requeue themselves do not keep others from being served. */
 START_TEST(again_is_after_all_others)
 {
     struct pvchan *one = server_in("data/api/1"), *two = server_in("data/api/2");
@@ -382,8 +382,8 @@ END_TEST
 /* ---- xenstore ---- */
 
 /*
- * Three channels with one backend need two watches of the guest's, of which one is not for a single
- * channel.
+ * Three channels with one backend need two of the guest's watches; one of these is for all
+ * channels.
  */
 static void open_three(struct peer *here)
 {
@@ -413,7 +413,7 @@ START_TEST(few_watches_are_enough)
 }
 END_TEST
 
-/* Whichever of them it is: the one that is watched itself, and one that is not. */
+/* Works for both kinds: the channel whose own directory is watched, and one whose is not. */
 START_TEST(a_detach_in_a_group_is_an_end)
 {
     struct peer here;
@@ -435,10 +435,7 @@ START_TEST(a_detach_in_a_group_is_an_end)
 }
 END_TEST
 
-/*
- * What nobody is asked about: the directories of all of them go at once, with their backend's
- * domain.
- */
+/* The directories of all channels go at once, with their backend's domain. */
 START_TEST(a_backend_domain_dies)
 {
     struct peer far;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* libpvchan/pvchan.h: event loops, and good manners. */
+/* libpvchan/pvchan.h: event loops, and side effects on the program. */
 #include "tests/api/api.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@ struct stream {
     size_t to_send, to_come;
 };
 
-/* As much as goes now. */
+/* Moves as much as is possible now. */
 static void stream_move(struct stream *stream)
 {
     ssize_t rc = 1;
@@ -70,13 +70,13 @@ START_TEST(one_loop_serves_two_channels)
 }
 END_TEST
 
-/* What was taken note of makes the fd readable no more: a loop does not turn for nothing. */
+/* After the dispatch the fd is not readable any more, so a loop does not spin. */
 START_TEST(dispatch_empties_the_fd)
 {
     meet_either(_i, PVCHAN_NONBLOCK);
     while (fd_readable(50))
         is(pvchan_dispatch(me.channel), 0);
-    is(pvchan_dispatch(me.channel), 0); /* does not wait */
+    is(pvchan_dispatch(me.channel), 0); /* must not wait */
     is(side_read(&me, 1), -EAGAIN);
     is(ask("write 1"), 1);
     ck_assert(fd_readable(PATIENCE_MS));
@@ -160,7 +160,7 @@ static void signals_get(struct sigaction actions[SIGNALS])
         sigaction(i, NULL, &actions[i]);
 }
 
-/* Its threads, handlers and standard error are the program's. */
+/* The library leaves the program's threads, handlers and standard error alone. */
 START_TEST(the_process_is_the_programs)
 {
     struct sigaction before[SIGNALS], now[SIGNALS];
@@ -196,7 +196,7 @@ START_TEST(the_process_is_the_programs)
 }
 END_TEST
 
-/* A program that waits for something else now does not keep the peer waiting for room. */
+/* A program that waits for something else does not keep the peer waiting for room. */
 START_TEST(dispatch_tells_what_was_read)
 {
     meet_either(_i, 0);
@@ -209,7 +209,7 @@ START_TEST(dispatch_tells_what_was_read)
 END_TEST
 
 /*
- * Far less than half a ring was read, but all there was; then this program waits for something else
+ * Far less than half a ring was read, but all there was. Then this program waits for something else
  * (an answer through a pipe), which the peer gives once it has room for a whole ring.
  */
 START_TEST(a_read_of_all_gives_the_peer_room)
@@ -230,7 +230,7 @@ START_TEST(a_read_of_all_gives_the_peer_room)
 }
 END_TEST
 
-/* The same where more is known to be there: message by message, until there is none. */
+/* The same when more is known to be there: message by message, until there is none. */
 START_TEST(the_last_message_gives_the_peer_room)
 {
     meet_either(_i, 0);

@@ -129,7 +129,7 @@ START_TEST(open_sees_the_device_go)
 }
 END_TEST
 
-/* Writes a number over one, and later back. */
+/* Overwrites a node for one attempt to open, then restores it. */
 static void change(const char *dir, const char *key, const char *value, int expected)
 {
     char before[64];
@@ -151,7 +151,9 @@ START_TEST(open_refuses_nodes_without_sense)
 }
 END_TEST
 
-/* The guest's side of app, by hand: from here to Initialised, opened by a process in domain 0. */
+/*
+ * Plays the guest's side of app by hand, up to Initialised, while a process in domain 0 opens it.
+ */
 static void fake_frontend(struct peer *here, const char *trick)
 {
     peer_start(here, NULL);
@@ -185,7 +187,7 @@ START_TEST(open_sees_the_other_side_die)
 
     fake_frontend(&here, NULL);
     await_state(backend, XenbusStateConnected);
-    peer_kill(&web); /* it has not said that it is Connected */
+    peer_kill(&web); /* its Connected is missing */
     is(peer_answer(&here), -ECONNRESET);
     peer_end(&here);
     peer_start(&web, "web");
@@ -194,8 +196,7 @@ START_TEST(open_sees_the_other_side_die)
 }
 END_TEST
 
-/* A process that was killed leaves its state; the next one of its side waits for the other as ever.
- */
+/* A killed process leaves its state; the next one on its side waits for the other side as usual. */
 START_TEST(open_after_a_crash)
 {
     struct peer here;
@@ -246,7 +247,7 @@ START_TEST(open_reaches_the_limits)
     is(ask("watches 0"), -EDQUOT);
     is(ask("open app %d", PATIENCE_MS), -EDQUOT);
     restart_peer();
-    is(ask("watches 1"), -EDQUOT); /* more than one a frontend does not need */
+    is(ask("watches 1"), -EDQUOT); /* a frontend needs only one */
     meet(0);
     is(ask("close"), 0);
     side_close(&me);
@@ -255,7 +256,7 @@ START_TEST(open_reaches_the_limits)
 }
 END_TEST
 
-/* Everything that the library opens: for maps, grants, locks and deadlines too. */
+/* Everything that the library can open: for mappings, grants, locks and deadlines, too. */
 static struct pvchan_group *open_all_kinds(void)
 {
     struct pvchan_group *group;

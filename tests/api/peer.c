@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * tests/api/api peer: the other process of tests/api/api.c. A command a line, an answer a line: what the
- * call returned. Besides the calls of the library it can fake a server, and spoil its page.
+ * tests/api/api peer: the other process of tests/api/api.c. It takes one command a line and answers
+ * with one line: what the call returned. Besides the library's calls it can fake a server and
+ * corrupt its page.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@
 
 static struct side side;
 
-/* A server made by hand; lives until the process ends. */
+/* A handmade server; it lives until the process ends. */
 static struct fake {
     xenevtchn_handle *events;
     xengntshr_handle *granting;
@@ -108,7 +109,7 @@ static long do_sizes(char **arg)
                   pvchan_write_ring_size(side.channel));
 }
 
-/* news TIMEOUT: what the state is once it has changed. */
+/* news TIMEOUT: waits for a change of state; the new state. */
 static long do_news(char **arg)
 {
     int rc = pvchan_wait(side.channel, PVCHAN_STATE_CHANGED, (int)strtol(arg[0], NULL, 10));
@@ -116,13 +117,13 @@ static long do_news(char **arg)
     return rc == PVCHAN_STATE_CHANGED ? (long)pvchan_state(side.channel) : rc - 100;
 }
 
-/* reasoned WORD: whether the last failed opening's reason has that word. */
+/* reasoned WORD: whether the reason of the last failed opening contains the word. */
 static long do_reasoned(char **arg)
 {
     return strstr(pvchan_open_reason(), arg[0]) != NULL;
 }
 
-/* Sends so many bytes back, as they come. (Both patterns are the same.) */
+/* Sends that many bytes back as they come. (Both patterns are the same.) */
 static long do_echo(char **arg)
 {
     size_t left = number(arg[0]);
@@ -137,7 +138,7 @@ static long do_echo(char **arg)
     return 0;
 }
 
-/* Sends so many bytes, and takes each part of them back before the next. */
+/* Sends that many bytes, and takes each part of them back before the next. */
 static long do_pingpong(char **arg)
 {
     for (size_t left = number(arg[0]); left > 0;) {
@@ -150,7 +151,9 @@ static long do_pingpong(char **arg)
     return 0;
 }
 
-/* Opens and closes a name again and again: 0 if each went well and no descriptor is left. */
+/*
+ * Opens and closes a name repeatedly. Returns 0 if each round succeeded and no descriptor is left.
+ */
 static long do_again(char **arg)
 {
     int before = descriptors_count();
@@ -174,7 +177,7 @@ static long do_again(char **arg)
 static struct pvchan_group *group;
 static struct pvchan *members[MEMBERS_MAX + 1]; /* from 1 on */
 
-/* gopen NUMBER NAME TIMEOUT: opens it into the group. */
+/* gopen NUMBER NAME TIMEOUT: opens it in the group. */
 static long do_gopen(char **arg)
 {
     struct pvchan **member = &members[number(arg[0]) % (MEMBERS_MAX + 1)];
@@ -187,7 +190,7 @@ static long do_gopen(char **arg)
     return rc;
 }
 
-/* gwait TIMEOUT: the number of a channel that has something to do, or 0. */
+/* gwait TIMEOUT: the number of a channel that was reported, or 0. */
 static long do_gwait(char **arg)
 {
     struct pvchan_event event;
@@ -196,7 +199,7 @@ static long do_gwait(char **arg)
     return rc <= 0 ? rc : (struct pvchan **)pvchan_user_data(event.handle) - members;
 }
 
-/* gopened COUNT: waits until so many are open. */
+/* gopened COUNT: waits until that many are open. */
 static long do_gopened(char **arg)
 {
     unsigned int open = 0;
@@ -214,7 +217,7 @@ static long do_gopened(char **arg)
     return open;
 }
 
-/* gread NUMBER: a byte of a member, once it has one or has ended. */
+/* gread NUMBER: reads a byte of a member once it has one or has ended. */
 static long do_gread(char **arg)
 {
     struct pvchan *wanted = members[number(arg[0]) % (MEMBERS_MAX + 1)];
@@ -233,7 +236,7 @@ static long do_gread(char **arg)
     }
 }
 
-/* gagain NUMBER: gives a member another turn. */
+/* gagain NUMBER: requeues a member. */
 static long do_gagain(char **arg)
 {
     pvchan_requeue(members[number(arg[0]) % (MEMBERS_MAX + 1)]);
@@ -261,7 +264,7 @@ static long do_gclose(char **arg)
 
 /* ---- tricks ---- */
 
-/* watches COUNT: takes all watches that this domain may still have, but so many. */
+/* watches COUNT: uses up this domain's watches except COUNT. */
 static long do_watches(char **arg)
 {
     char token[16];
@@ -290,7 +293,7 @@ static void fake_format(struct vchan_interface *page)
     page->cli_notify = VCHAN_NOTIFY_WRITE;
 }
 
-/* fake PEER DIR: a server, with its keys in DIR. */
+/* fake PEER DIR: makes a server with its keys in DIR. */
 static long do_fake(char **arg)
 {
     unsigned int peer = number(arg[0]);
@@ -313,7 +316,7 @@ static long do_fake(char **arg)
     return store_write_number(fake.store, arg[1], "event-channel", fake.port);
 }
 
-/* poke FIELD VALUE: writes it into the page, and signals. */
+/* poke FIELD VALUE: writes a field of the page, and signals. */
 static long do_poke(char **arg)
 {
     struct vchan_interface *page = fake.page;
@@ -330,7 +333,7 @@ static long do_poke(char **arg)
     return xenevtchn_notify(fake.events, fake.port) < 0 ? -errno : 0;
 }
 
-/* full BYTES: waits until the client has written so many. */
+/* full BYTES: waits until the client has written that many. */
 static long do_full(char **arg)
 {
     struct vchan_interface *page = fake.page;

@@ -15,7 +15,7 @@ START_TEST(server_offers_and_takes_back)
     ck_assert_uint_gt(number_at(dir, "event-channel"), 0);
     ck_assert(store_exists(store, dir, "ring-ref"));
     is(pvchan_state(me.channel), PVCHAN_STATE_LISTENING);
-    is(side_write(&me, 1000), 1000); /* before it comes */
+    is(side_write(&me, 1000), 1000); /* before the client comes */
     is(ask("client 0 %s 0", dir), 0);
     is(pvchan_state(me.channel), PVCHAN_STATE_CONNECTED);
     is(ask("drain 1000"), 1000);
@@ -113,10 +113,10 @@ START_TEST(client_fails)
     is(store_write_number(store, dir, "ring-ref", 4000), 0);
     is(xclient(web_id, dir, 0), -EBUSY);
     is(xclient(500, dir, 0), -ESRCH);
-    is(ask("client 0 %s 20", dir), -ETIMEDOUT); /* there, but not for its eyes */
+    is(ask("client 0 %s 20", dir), -ETIMEDOUT); /* it exists, but may not be read */
     snprintf(leaf, sizeof(leaf), "%s/event-channel", dir);
     is(store_make_directory(store, leaf, 0, (domid_t)web_id), 0);
-    is(ask("client 0 %s 0", dir), -EACCES); /* ring-ref is not */
+    is(ask("client 0 %s 0", dir), -EACCES); /* ring-ref may not be read */
     is(store_remove(store, dir), 0);
     is(store_write_number(store, dir, "event-channel", 4000), 0);
     is(xclient(web_id, dir, 0), -ENOENT);
@@ -153,8 +153,10 @@ START_TEST(client_waits_for_its_server)
 }
 END_TEST
 
-/* The next client goes on where the last one closed; after one that was killed, at most half a ring
- * before. */
+/*
+ * The next client continues where the last one closed; after a killed one, at most half a ring
+ * earlier.
+ */
 START_TEST(client_after_client)
 {
     struct peer here;

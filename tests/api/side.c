@@ -20,7 +20,7 @@
 
 static uint8_t buffer[CALL_MAX];
 
-/* Of period 251 * 256: a byte that is missing or twice shows, whatever the ring's size. */
+/* The period is 251 * 256, so that a missing or doubled byte shows, whatever the ring's size. */
 static uint8_t pattern(uint32_t n)
 {
     return (uint8_t)(n % 251 + n / 251);
@@ -120,9 +120,8 @@ ssize_t side_recvv(struct side *side, size_t size)
 }
 
 /*
- * What the two spans have to be: the first goes to the ring's end, since its beginning lies at a
- * multiple of its size in the pattern too; the second, if there is one, follows at the ring's
- * start.
+ * Checks two spans. The first goes to the ring's end, whose beginning is at a multiple of its size
+ * in the pattern, too; the second, if there is one, follows at the ring's start.
  */
 static bool spans_are_right(const struct iovec spans[2], size_t size, size_t ring, uint32_t at)
 {
@@ -305,8 +304,8 @@ long peer_ask(const struct peer *peer, const char *format, ...)
 }
 
 /*
- * A program may outlive its xensim a moment: its input stays open so long, or it would end in
- * order.
+ * A program may outlive its xensim for a moment; its input stays open that long, or it would end
+ * cleanly.
  */
 static int peer_wait(struct peer *peer)
 {

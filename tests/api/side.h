@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * For tests/api/api.c: one side of a channel, here or in another process, of this domain or of another
- * one. What a side sends is a pattern, so that whoever reads it can check each byte.
+ * For tests/api/api.c: one side of a channel, here or in another process, of this domain or of
+ * another one. A side sends a pattern, so that the reader can check each byte.
  */
 #ifndef TESTS_API_SIDE_H
 #define TESTS_API_SIDE_H
@@ -12,16 +12,16 @@
 
 #include "libpvchan/pvchan.h"
 
-/* A call that is late by so much never comes back. */
+/* A call that takes longer than this will never return. */
 #define PATIENCE_MS 30000
 
 struct side {
     struct pvchan *channel;
-    uint32_t sent; /* bytes of the pattern */
+    uint32_t sent; /* bytes of the pattern so far */
     uint32_t got;
 };
 
-/* These return what the calls of the library do; -EBADMSG if what came is not what was sent. */
+/* Return what the library's calls return; -EBADMSG if the bytes are wrong. */
 ssize_t side_write(struct side *side, size_t size);
 ssize_t side_send(struct side *side, size_t size);
 ssize_t side_read(struct side *side, size_t size);
@@ -38,13 +38,13 @@ ssize_t side_recvv(struct side *side, size_t size);
 /* pvchan_consume() */
 int side_skip(struct side *side, size_t size);
 
-/* Reads until so many bytes have come: their number, or what ended it if none came. */
+/* Reads until that many bytes have come. Returns their number, or what ended it if none came. */
 ssize_t side_drain(struct side *side, size_t size);
 
-/* Closes, and is as new. */
+/* Closes, and resets the side. */
 void side_close(struct side *side);
 
-/* Open descriptors and threads of this process. */
+/* The open descriptors and threads of this process. */
 int descriptors_count(void);
 int threads_count(void);
 
@@ -55,24 +55,24 @@ struct peer {
     int to, from;
 };
 
-/* Starts one in a guest, or in this domain if it is NULL. */
+/* Starts a peer in a guest, or in this domain if guest is NULL. */
 void peer_start(struct peer *peer, const char *guest);
 
-/* Gives it a command (tests/api/peer.c has the list); takes the answer; both. */
+/* Sends a command (tests/api/peer.c has the list); reads the answer; does both. */
 void peer_tell(const struct peer *peer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 long peer_answer(const struct peer *peer);
 
-/* Whether that would not wait. */
+/* Whether an answer can be read without waiting. */
 bool peer_answered(const struct peer *peer);
 long peer_ask(const struct peer *peer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* It ends by itself, with all that it has closed; or is killed. Both wait for that. */
+/* Ends the peer cleanly, or kills it. Both wait for its end. */
 void peer_end(struct peer *peer);
 void peer_kill(struct peer *peer);
 
-/* The other process: carries out commands from standard input, and answers on standard output. */
+/* The other process: carries out commands from standard input and answers on standard output. */
 int peer_main(void);
 
 #endif

@@ -19,7 +19,7 @@ START_TEST(peek_shows_and_consume_takes)
     is(side_skip(&me, 30), 0);
     is(side_skip(&me, 0), 0);
     is(side_check(&me, 1), 70);
-    is(side_read(&me, 20), 20); /* it goes on where they stop */
+    is(side_read(&me, 20), 20); /* continues after them */
     is(side_skip(&me, 50), 0);
     is(side_skip(&me, 1), -EINVAL);
     tell("write 5");
@@ -56,8 +56,8 @@ START_TEST(reserve_gives_room_and_commit_sends)
 END_TEST
 
 /*
- * 333 has no divisor in common with the ring, so that after as many rounds as it has bytes each
- * place was one where a message begins.
+ * 333 and the ring's size are coprime, so after as many rounds as the ring has bytes, a message has
+ * begun at each place.
  */
 START_TEST(spans_wrap_wherever_it_is)
 {
@@ -76,7 +76,7 @@ START_TEST(spans_wrap_wherever_it_is)
 }
 END_TEST
 
-/* What was consumed is told before this side waits, so that the writer goes on. */
+/* What was consumed is published before this side waits, so that the writer continues. */
 START_TEST(consume_wakes_the_writer)
 {
     size_t left = 300000;
@@ -120,7 +120,7 @@ START_TEST(spans_of_a_channel_that_does_not_wait)
 }
 END_TEST
 
-/* Out of one ring into the other, with nothing in between. */
+/* From one ring straight into the other. */
 START_TEST(an_echo_without_a_buffer)
 {
     struct iovec in[2], out[2];
@@ -154,7 +154,7 @@ START_TEST(spans_at_the_end)
     meet_either(_i, 0);
     is(ask("write 100"), 100);
     is(ask("close"), 0);
-    is(side_check(&me, 1000), 100); /* fewer than asked for: it is the end */
+    is(side_check(&me, 1000), 100); /* fewer than asked for, because it is the end */
     is(side_recvv(&me, 1000), -ENODATA);
     is(side_skip(&me, 100), 0);
     is(side_check(&me, 1000), 0);
@@ -211,7 +211,7 @@ START_TEST(pieces_go_over_the_rings_end)
 }
 END_TEST
 
-/* All of the pieces at once. */
+/* All pieces become visible at once. */
 START_TEST(sendv_shows_all_at_once)
 {
     meet_either(_i, 0);
@@ -239,7 +239,7 @@ START_TEST(pieces_without_sense)
     is(pvchan_readv(me.channel, NULL, 0), 0);
     is(side_sendv(&me, TO_WEB + 1), -EMSGSIZE);
     is(side_recvv(&me, FROM_WEB + 1), -EMSGSIZE);
-    is(side_write(&me, 10), 10); /* nothing of all that was sent */
+    is(side_write(&me, 10), 10); /* nothing of the message was sent */
     is(ask("drain 10"), 10);
 }
 END_TEST
@@ -249,7 +249,7 @@ START_TEST(pieces_of_a_channel_that_does_not_wait)
     meet_either(_i, PVCHAN_NONBLOCK);
     is(side_readv(&me, 10), -EAGAIN);
     is(side_recvv(&me, 10), -EAGAIN);
-    is(side_writev(&me, 10000), TO_WEB); /* what fits */
+    is(side_writev(&me, 10000), TO_WEB); /* as much as fits */
     is(side_writev(&me, 1), -EAGAIN);
     is(ask("read 4096"), TO_WEB);
     is(until(side_writev, TO_WEB - 10), TO_WEB - 10);

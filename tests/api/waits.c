@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* libpvchan/pvchan.h: how long calls wait, and what is known of a handle. */
+/* libpvchan/pvchan.h: how long calls wait, and what a handle reports about itself. */
 #include "tests/api/api.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@ START_TEST(a_call_waits_no_longer_than_its_timeout)
     is(side_recv(&me, 10), -ETIMEDOUT);
     is(side_check(&me, 1), -ETIMEDOUT);
     is(side_readv(&me, 10), -ETIMEDOUT);
-    is(side_write(&me, TO_WEB + 10), TO_WEB); /* what it has moved */
+    is(side_write(&me, TO_WEB + 10), TO_WEB); /* as much as was moved */
     is(side_write(&me, 1), -ETIMEDOUT);
     is(side_send(&me, 1), -ETIMEDOUT);
     is(side_fill(&me, 1), -ETIMEDOUT);
@@ -110,7 +110,7 @@ END_TEST
 
 /* ---- what is known ---- */
 
-/* The counts, and that nothing comes of asking: the peer is not told to signal. */
+/* The counts; asking for them does not make the peer signal. */
 START_TEST(counts_have_no_side_effects)
 {
     meet_either(_i, PVCHAN_NONBLOCK);
@@ -118,12 +118,12 @@ START_TEST(counts_have_no_side_effects)
         is(pvchan_dispatch(me.channel), 0);
     is(pvchan_readable_bytes(me.channel), 0);
     is(pvchan_writable_bytes(me.channel), TO_WEB);
-    is(side_read(&me, 1), -EAGAIN); /* it is told to */
+    is(side_read(&me, 1), -EAGAIN); /* this asks for a signal */
     is(ask("write 100"), 100);
     ck_assert(fd_readable(PATIENCE_MS));
     is(pvchan_dispatch(me.channel), 0);
     is(pvchan_readable_bytes(me.channel), 100);
-    is(side_read(&me, 100), 100); /* it is not */
+    is(side_read(&me, 100), 100); /* this does not */
     is(pvchan_readable_bytes(me.channel), 0);
     is(ask("write 50"), 50);
     is(pvchan_readable_bytes(me.channel), 50);
@@ -176,7 +176,7 @@ START_TEST(a_failed_open_says_why)
 }
 END_TEST
 
-/* What the backend wrote into its error node. */
+/* The text comes from the backend's error node. */
 START_TEST(a_refused_open_says_what_the_other_side_said)
 {
     is(ask("open refuse %d", PATIENCE_MS), -ECONNREFUSED);
@@ -198,7 +198,7 @@ START_TEST(an_end_says_why)
     expect_closed();
     is(ask("close"), 0);
     is(side_read(&me, 1), 0);
-    is(pvchan_error(me.channel), 0); /* in order */
+    is(pvchan_error(me.channel), 0); /* a clean end */
     ck_assert_str_eq(pvchan_reason(me.channel), "");
 }
 END_TEST

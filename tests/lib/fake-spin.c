@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Stands in for vchan/spin.c: always two more looks, and the CPU given away twice, whatever was
- * learned and however long they take. And for vchan/trial.c: the second way has always been the
- * faster one.
+ * Replaces vchan/spin.c: always polls twice and yields twice, whatever was learned. Replaces
+ * vchan/trial.c: the second way has always been the faster one.
  */
 #include "vchan/spin.h"
 #include "vchan/trial.h"

@@ -21,15 +21,15 @@ struct xen {
 
 struct port {
     bool open;
-    bool local; /* of a struct xen; the others are the test's */
+    bool local; /* it belongs to a struct xen; the others are the test's */
     bool pending;
-    unsigned int other; /* 0: nobody bound to it */
+    unsigned int other; /* 0: unbound */
 };
 
 struct area {
     uint8_t *base; /* NULL: free */
     uint32_t count;
-    uint32_t first; /* 0: its pages are no neighbours */
+    uint32_t first; /* 0: its pages are not contiguous */
     int prot;
     uint32_t notify_offset;
     evtchn_port_t notify_port; /* 0: no unmap-notify */
@@ -42,7 +42,7 @@ static struct {
     struct port ports[PORTS]; /* 0 is none */
     struct area areas[AREAS];
     bool keeps_mappings;
-    struct area spares[AREAS]; /* given back, and kept for the next caller that maps the same */
+    struct area spares[AREAS]; /* unmapped, but kept for the next caller that maps the same pages */
     unsigned int fail_after;
     int fail_error;
 } machine;
@@ -138,7 +138,7 @@ static struct area *free_area(void)
     return NULL;
 }
 
-/* Neighbours in one mapping: a ring of 1 MiB is one call, not 256. */
+/* Maps contiguous pages at once: a ring of 1 MiB takes one call, not 256. */
 static uint32_t run_length(const uint32_t *refs, uint32_t count)
 {
     uint32_t length = 1;
@@ -148,7 +148,7 @@ static uint32_t run_length(const uint32_t *refs, uint32_t count)
     return length;
 }
 
-/* Takes a spare mapping of just these pages, or NULL. */
+/* Takes a spare mapping of exactly these pages, or returns NULL. */
 static uint8_t *take_spare(uint32_t first, uint32_t count, int prot)
 {
     for (unsigned int i = 0; i < AREAS; i++) {
@@ -181,7 +181,7 @@ void fake_keep_mappings(void)
 
 static uint8_t *map_refs(const uint32_t *refs, uint32_t count, int prot)
 {
-    size_t bytes = (size_t)(count + 2) * FAKE_PAGE; /* a guard page at either end */
+    size_t bytes = (size_t)(count + 2) * FAKE_PAGE; /* + 2: a guard page at each end */
     uint8_t *base =
         mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
@@ -242,8 +242,7 @@ static void signal_other(evtchn_port_t port)
         other->pending = true;
 }
 
-/* The kernel's part in it: the byte is cleared, then the port is signalled, before the page goes.
- */
+/* The kernel's part: clears the byte, then signals the port, then unmaps the page. */
 static int drop_area(void *base, uint32_t count)
 {
     struct area *area = find_area(base);
@@ -331,7 +330,7 @@ int xengnttab_unmap(xengnttab_handle *handle, void *base, uint32_t count)
     return drop_area(base, count);
 }
 
-/* Only passed on to the calls above, which do not look at it. */
+/* Only passed on to the calls above, which ignore it. */
 xengntshr_handle *xen_granting(struct xen *xen, int *rc)
 {
     *rc = fails() ? -errno : 0;
@@ -382,7 +381,7 @@ int xen_bind_port(struct xen *xen, uint32_t peer, evtchn_port_t remote, struct x
         machine.ports[remote].other != 0)
         return -EINVAL;
     port->number = open_port(true, remote);
-    machine.ports[remote].pending = true; /* as Xen does: the other end looks */
+    machine.ports[remote].pending = true; /* as in Xen: the other end must look */
     return 0;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Stands in for vchan/xen.c and libxengnttab under channel.c: one machine of a few hundred pages,
- * all in this process. A page is granted by taking one, mapped by mapping it once more, with its
- * own protection and between guard pages. Ports are pairs with a pending bit. Nothing is ever
- * delivered: the test looks. Single threaded.
+ * Replaces vchan/xen.c and libxengnttab under channel.c: one machine of a few hundred pages, all in
+ * this process. Granting takes a page; mapping maps it once more, with its own protection and
+ * between guard pages. Ports are pairs with a pending bit. No event is delivered: the test looks.
+ * Single-threaded.
  */
 #ifndef TESTS_LIB_FAKE_XEN_H
 #define TESTS_LIB_FAKE_XEN_H
@@ -15,47 +15,51 @@
 #define FAKE_PAGE  4096u
 #define FAKE_PAGES 600u
 
-/* An empty machine: all pages free and zero, no port. Whatever was mapped before must be unmapped.
- */
+/* Empties the machine: all pages free and zero, no port. The caller has unmapped everything. */
 void fake_reset(void);
 
 /*
- * From now on what is unmapped stays mapped, for the next call that maps the same pages: for tests with a million runs,
- * which spend most of their time on that. The use of a mapping that was given back is not detected then.
+ * From now on unmapped pages stay mapped for the next call that maps the same ones. This speeds up
+ * tests with a million runs, but hides uses of a mapping after its end.
  */
 void fake_keep_mappings(void);
 
-/* A domain's handles. */
+/* The handles of a domain. */
 struct xen *fake_xen_make(void);
 void fake_xen_free(struct xen *xen);
 
-/* The fallible call after so many that succeed fails with this errno; error 0: none fails. */
+/*
+ * Makes the fallible call after that many successful ones fail with this errno; error 0: none
+ * fails.
+ */
 void fake_fail(unsigned int after, int error);
 
-/* Takes pages for the other domain, as if it had granted them. The first reference, or 0: none
- * left. */
+/*
+ * Takes pages for the other domain, as if it had granted them. Returns the first reference, or 0 if
+ * none are left.
+ */
 uint32_t fake_grant(unsigned int count);
 
-/* The other domain's sight of a granted page (its neighbours lie beside it), or NULL. */
+/* The other domain's view of a granted page (its neighbours follow), or NULL. */
 uint8_t *fake_page(uint32_t ref);
 
 /* The other domain offers a port. */
 evtchn_port_t fake_offer(void);
 
-/* Whether somebody signalled this port since last asked. */
+/* Whether this port was signalled since the last call. */
 bool fake_pending(evtchn_port_t port);
 bool fake_take(evtchn_port_t port);
 
-/* The ports that are signalled, as a set of bits. */
+/* The ports that are signalled, as a bit set. */
 uint32_t fake_signals(void);
 
-/* Signals a port from nowhere, as xenstore would wake its owner. */
+/* Signals a port without a sender, like a wake-up of its owner by xenstore. */
 void fake_wake(evtchn_port_t port);
 
-/* The mapped area around an address: its base and bytes; NULL: not mapped. */
+/* The mapped area around an address: its base, and its size in *bytes; NULL: not mapped. */
 uint8_t *fake_area(const void *address, uint32_t *bytes);
 
-/* What is not given back yet: mapped or shared areas and ports of all struct xen. */
+/* The number of areas and ports of all struct xen that have not been given back. */
 unsigned int fake_held(void);
 
 #endif

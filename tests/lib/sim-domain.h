@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* For tests that are, in one process of domain 0, several domains of a simulated host at once. */
+/* For tests that play several domains of a simulated host in one process of domain 0. */
 #ifndef TESTS_LIB_SIM_DOMAIN_H
 #define TESTS_LIB_SIM_DOMAIN_H
 
@@ -20,7 +20,7 @@
 
 #define WAIT_MS 5000
 
-/* Guests that the script made: their ids are in the environment. */
+/* The id of a guest that the script made, from the environment. */
 static inline uint32_t guest_id(const char *name)
 {
     const char *id = getenv(name);
@@ -57,7 +57,7 @@ static inline bool evtchn_readable(xenevtchn_handle *xce, int timeout_ms)
     return poll(&poller, 1, timeout_ms) == 1;
 }
 
-/* The next event is for this port; it is taken, and more let in. */
+/* Expects the next event at this port; takes and unmasks it. */
 static inline void evtchn_expect(xenevtchn_handle *xce, uint32_t port)
 {
     ck_assert_msg(evtchn_readable(xce, WAIT_MS), "no event within %d ms", WAIT_MS);
@@ -89,7 +89,7 @@ static inline struct pair pair_open(uint32_t server, uint32_t client)
     port = xenevtchn_bind_interdomain(pair.client, server, pair.server_port);
     ck_assert_int_gt(port, 0);
     pair.client_port = (uint32_t)port;
-    evtchn_expect(pair.client, pair.client_port); /* a new binding is pending at its maker's */
+    evtchn_expect(pair.client, pair.client_port); /* a new binding is pending at its maker's end */
     return pair;
 }
 
@@ -99,7 +99,7 @@ static inline void pair_close(struct pair *pair)
     ck_assert_int_eq(xenevtchn_close(pair->client), 0);
 }
 
-/* A child that says when it is ready and then waits to be killed. */
+/* A child that reports when it is ready, and then waits to be killed. */
 struct victim {
     pid_t pid;
     int pipe[2];
@@ -113,7 +113,7 @@ static inline bool victim_fork(struct victim *victim)
     return victim->pid == 0;
 }
 
-/* In the child: passes a number to the parent, and waits for the end. */
+/* In the child: passes a number to the parent, and waits to be killed. */
 static inline void victim_wait(struct victim *victim, uint32_t number)
 {
     if (write(victim->pipe[1], &number, sizeof(number)) == sizeof(number))

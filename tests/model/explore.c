@@ -8,20 +8,21 @@
 
 /* ---- the world ---- */
 
-/* One side: what its process knows. All that is not in xenstore goes when it crashes. */
+/* One side: what its process knows. A crash loses everything that is not in xenstore. */
 struct side {
     uint8_t alive : 1;
     uint8_t begun : 1, held : 1, ready : 1, draining : 1, drained : 1, finished : 1;
     uint8_t leaving : 1, failed : 1;
-    uint8_t connected : 1;  /* backend: it has said so of this ring, and goes on delivering whatever its state is */
-    uint8_t had_ring : 1;   /* it came so far in this life */
-    uint8_t dirty : 1;      /* something told it to look */
-    uint8_t publishing : 1; /* between its action and the write of its state */
-    uint8_t next : 4;       /* that state */
-    uint8_t ring : 4;       /* which ring it holds */
+    /* backend: was Connected with this ring, and delivers whatever its state is */
+    uint8_t connected : 1;
+    uint8_t had_ring : 1;   /* it held a ring in this life */
+    uint8_t dirty : 1;      /* an event tells it to look */
+    uint8_t publishing : 1; /* it has acted, but not yet written its state */
+    uint8_t next : 4;       /* the state to write */
+    uint8_t ring : 4;       /* the ring that it holds */
     uint8_t index : 4;      /* its own index in the frontend's ring */
-    uint8_t has_tried : 1;  /* to map what was granted, since its last state */
-    uint8_t tried : 4;      /* which ring that was; 0: there were no keys */
+    uint8_t has_tried : 1;  /* it tried to map what was granted, since its last state */
+    uint8_t tried : 4;      /* the ring that it tried; 0: there were no keys */
 };
 
 struct world {
@@ -29,27 +30,28 @@ struct world {
     uint8_t state[2];     /* F/state and B/state; 0: removed */
     uint8_t online : 1;   /* B/online */
     uint8_t unplugged : 1, removed : 1;
-    uint8_t crashes : 3;  /* still allowed */
-    uint8_t lives : 3;    /* times that the frontend's program may still be started again */
+    uint8_t crashes : 3;  /* crashes still allowed */
+    uint8_t lives : 3;    /* how often the frontend's program may still be restarted */
     uint8_t keys : 4;     /* the ring that ring-ref names; 0: none */
     uint8_t rings : 4;    /* made so far */
     uint8_t used : 4;     /* the ring through which bytes went last */
-    uint8_t kept : 4;     /* the ring that is there whatever becomes of its two processes; 0: none */
-    uint8_t written : 4;  /* the ring that page[] is of: the last one that was granted */
-    uint8_t live[2];      /* per side, of the frontend's present ring: 0 left, 1 here, 2 awaited */
-    uint8_t page[2];      /* the indices in it: what the frontend wrote, what the backend took */
-    uint8_t delivered;    /* bytes that the backend's connection has: it outlives the backend's process */
-    uint8_t meddles;      /* still allowed */
-    uint8_t strange;      /* there was one */
+    uint8_t kept : 4;     /* the ring that exists even without its two processes; 0: none */
+    uint8_t written : 4;  /* the ring that page[] belongs to: the last one granted */
+    uint8_t live[2];      /* per side, of the frontend's current ring: 0 left, 1 here, 2 awaited */
+    uint8_t page[2];      /* the ring's indices: written by the frontend, taken by the backend */
+    /* bytes that the backend's connection has; it outlives the backend's process */
+    uint8_t delivered;
+    uint8_t meddles;      /* meddling still allowed */
+    uint8_t strange;      /* there was some */
 };
 
 enum { F = MACHINE_FRONTEND, B = MACHINE_BACKEND };
 static const char *const side_name[] = {"frontend", "backend"};
 
-/* Bytes that a frontend writes in a life. */
+/* Bytes that a frontend writes in one life. */
 #define BYTES 1
 
-/* What is no XenbusState, in a state node. */
+/* A value in a state node that is not an XenbusState. */
 #define NONSENSE 9
 
 /* ---- the search ---- */
@@ -70,7 +72,7 @@ struct search {
     uint32_t *buckets;
     uint32_t bucket_count;
     uint32_t at;      /* the node that is being expanded */
-    bool progress;    /* the move being made goes on by itself (no crash, no wish of a program) */
+    bool progress;    /* the current move happens by itself (not a crash or a program's wish) */
     bool can_progress;
 };
 
@@ -143,7 +145,7 @@ static void view_of(const struct search *search, const struct world *world, int 
         .finished = side->finished,
         .leaving = side->leaving,
         .failed = side->failed,
-        /* A page that the frontend has replaced since is one that it has left. */
+        /* A page that the frontend has since replaced counts as left. */
         .lost = side->held && (world->side[F].ring != side->ring || world->live[!me] == 0),
     };
 }
@@ -165,7 +167,7 @@ static void let_go(struct world *world, int me)
     side->connected = side->ring = side->index = 0;
 }
 
-/* Both tell whether they succeeded. */
+/* Both return whether they succeeded. */
 static bool grant(struct search *search, struct world *world)
 {
     struct side *side = &world->side[F];
@@ -173,7 +175,7 @@ static bool grant(struct search *search, struct world *world)
     if (side->held)
         fault(search, "the frontend grants while it holds a ring");
     if (world->state[F] == 0)
-        return false; /* the device was taken away meanwhile: the keys' transaction says so */
+        return false; /* the device was removed meanwhile, so the keys' transaction fails */
     world->rings++;
     side->held = side->ready = side->had_ring = 1;
     side->ring = world->keys = world->written = world->rings;
@@ -183,7 +185,7 @@ static bool grant(struct search *search, struct world *world)
     return true;
 }
 
-/* Indices are taken over as they are in the page. */
+/* The indices are taken over as they are in the page. */
 static bool map(struct search *search, struct world *world, uint8_t ring)
 {
     struct side *side = &world->side[B];
@@ -202,13 +204,13 @@ static bool map(struct search *search, struct world *world, uint8_t ring)
     return true;
 }
 
-/* What a frontend wrote, and nobody has delivered. */
+/* Whether the frontend wrote something that was not delivered. */
 static bool is_unread(const struct world *world, uint8_t ring)
 {
     return ring == world->written && world->page[F] != world->page[B];
 }
 
-/* A service that begins anew lets go of what was kept for an earlier one. */
+/* A service that starts anew releases what was kept for an earlier one. */
 static void begin(struct search *search, struct world *world, int me)
 {
     world->side[me].begun = 1;
@@ -220,22 +222,22 @@ static void begin(struct search *search, struct world *world, int me)
 }
 
 /*
- * The connection is a new one, which has got nothing yet. (Who meddles may well offer a used ring
- * as a new one.)
+ * A new connection, which has received nothing yet. (A meddling guest may offer a used ring as a
+ * new one.)
  */
 static bool map_new(struct search *search, struct world *world)
 {
     world->side[B].has_tried = 1;
     world->side[B].tried = world->keys;
     if (world->side[F].ring != world->keys || !map(search, world, world->keys))
-        return false; /* the port has gone with the frontend */
+        return false; /* the port went with the frontend */
     if (!world->strange && world->used == world->keys)
         fault(search, "a ring is mapped as a new one after bytes went through it");
     world->delivered = 0;
     return true;
 }
 
-/* The connection is the one that there was. */
+/* The previous connection continues. */
 static bool reattach(struct search *search, struct world *world)
 {
     struct side *side = &world->side[B];
@@ -252,9 +254,7 @@ static bool reattach(struct search *search, struct world *world)
     return true;
 }
 
-/*
- * Nothing that was sent is given up, as long as somebody is there who could deliver it, or will be.
- */
+/* No sent byte may be dropped while a process exists, or will exist, that could deliver it. */
 static void release(struct search *search, struct world *world, int me)
 {
     const struct side *side = &world->side[me];
@@ -301,7 +301,7 @@ static bool act(struct search *search, struct world *world, int me, enum machine
     }
 }
 
-/* What was gone on with, and is over, is not said to be Connected again. */
+/* A resumed connection that is over does not become Connected again. */
 static void resume(struct world *world)
 {
     struct side *side = &world->side[B];
@@ -310,7 +310,7 @@ static void resume(struct world *world)
     side->connected |= side->held && side->ready && over;
 }
 
-/* A side looks: refresh, decide, act. The write of its state is a step of its own. */
+/* A side looks: refresh, decide, act. Writing its state is a separate step. */
 static void move_look(struct search *search, struct world world, int me)
 {
     struct side *side = &world.side[me];
@@ -337,8 +337,8 @@ static void move_look(struct search *search, struct world world, int me)
 }
 
 /*
- * A backend says Connected of the rings that it has, not of those that a new frontend has granted
- * since.
+ * A backend writes Connected for its own rings, not for rings that a restarted frontend has since
+ * granted.
  */
 static bool is_stale(const struct world *world, int me)
 {
@@ -347,7 +347,7 @@ static bool is_stale(const struct world *world, int me)
            (world->side[F].ring != world->side[B].ring || world->live[F] == 0);
 }
 
-/* A backend says Closed to the frontend that it has tried, not to the next one. */
+/* A backend writes Closed for the frontend that it tried, not for the next one. */
 static bool is_late(const struct world *world, int me)
 {
     const struct side *side = &world->side[B];
@@ -397,7 +397,7 @@ static void move_publish(struct search *search, struct world world, int me)
     reach(search, &world, text);
 }
 
-/* The frontend's bytes are the ones that are looked at. */
+/* Only the frontend's bytes are modelled. */
 static bool all_read(const struct world *world, int me)
 {
     const struct side *side = &world->side[me];
@@ -405,7 +405,7 @@ static bool all_read(const struct world *world, int me)
     return me == F || world->written != side->ring || side->index == world->page[F];
 }
 
-/* The backend's process moves a byte on: into its connection, and only then out of the ring. */
+/* The backend's process moves a byte: into its connection, and only then out of the ring. */
 static void move_deliver(struct search *search, struct world world)
 {
     struct side *side = &world.side[B];
@@ -421,7 +421,7 @@ static void move_deliver(struct search *search, struct world world)
     reach(search, &world, "backend: delivers a byte");
 }
 
-/* The connection opens; what the peer sent is delivered. */
+/* The connection opens; the peer's bytes are delivered. */
 static void moves_of_connection(struct search *search, const struct world *world, int me)
 {
     const struct side *side = &world->side[me];
@@ -439,7 +439,7 @@ static void moves_of_connection(struct search *search, const struct world *world
     }
     next = *world;
     if (!side->drained && side->ready && all_read(world, me) &&
-        (side->draining || (view.lost && !search->limits->reattach))) { /* the ring says so, too */
+        (side->draining || (view.lost && !search->limits->reattach))) { /* the ring shows it, too */
         next.side[me].drained = 1;
         wake(&next, me);
         reach(search, &next, me == F ? "frontend: drained" : "backend: drained");
@@ -484,7 +484,7 @@ static void move_crash(struct search *search, struct world world, int me)
     reach(search, &world, me == F ? "frontend: killed" : "backend: killed");
 }
 
-/* A dead process is started again; a frontend's program that has closed may open again too. */
+/* A dead process is restarted. A frontend's program that has closed may also open again. */
 static void move_start(struct search *search, struct world world, int me)
 {
     struct side *side = &world.side[me];
@@ -501,7 +501,7 @@ static void move_start(struct search *search, struct world world, int me)
     reach(search, &world, me == F ? "frontend: started" : "backend: started");
 }
 
-/* A guest owns its state node, and may write there what it likes, or remove it. */
+/* A guest owns its state node, and may write anything there, or remove it. */
 static void moves_of_meddler(struct search *search, const struct world *world)
 {
     static const uint8_t states[] = {0, 1, 2, 3, 4, 5, 6, 7, NONSENSE};
@@ -535,7 +535,7 @@ static void moves_of_toolstack(struct search *search, const struct world *world)
         reach(search, &next, "toolstack: unplugs");
     }
     next = *world;
-    if (!world->removed) { /* by force: at any moment */
+    if (!world->removed) { /* by force, at any moment */
         next.removed = 1;
         next.online = 0;
         next.state[F] = next.state[B] = 0;
@@ -553,7 +553,7 @@ static bool at_rest(const struct world *world, int me)
     return !world->side[me].alive || (!world->side[me].dirty && !world->side[me].publishing);
 }
 
-/* Nothing goes on by itself any more: is this where one may stay? */
+/* Nothing more happens by itself: may the system stay like this? */
 static void check_quiet(struct search *search, const struct world *world)
 {
     const struct side *f = &world->side[F], *b = &world->side[B];
@@ -584,7 +584,10 @@ static void check_quiet(struct search *search, const struct world *world)
         fault(search, "both sides live, and it ends neither Connected nor Closed");
 }
 
-/* The moves that need nobody's wish come first: whether there was one decides what is quiet. */
+/*
+ * Tries the moves that happen by themselves first; whether there are any decides if the state is
+ * quiet.
+ */
 static void expand(struct search *search)
 {
     struct world world = search->nodes[search->at].world;
@@ -612,9 +615,9 @@ static void expand(struct search *search)
 /* ---- "for ever": no cycle of moves that go on by themselves ---- */
 
 /*
- * By the bound on rings and lives, the only way to go on for ever is to rewrite states in a circle.
- * From every state, both sides are run in turn; they must come to rest in a bounded number of
- * turns.
+ * Rings and lives are bounded, so the only way to go on for ever is to rewrite states in a circle.
+ * From every state both sides run alternately, and must come to rest after a bounded number of
+ * steps.
  */
 static void check_settles(struct search *search, const struct world *from)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Stands in for vchan/barrier.h (gcc -include tests/model/fuzz-barrier.h) in tests that own the other
- * side of the page and its timing: each access to shared memory becomes one call of
- * shared_access(), so the test may do anything before it and decides what it sees. The product is
- * unaware. A macro that is new in vchan/barrier.h does not compile here until it is added.
+ * Replaces vchan/barrier.h (gcc -include tests/model/fuzz-barrier.h) in tests that play the other
+ * side of the page and its timing. Each access to shared memory becomes a call of shared_access(),
+ * before which the test may do anything, and which decides what is read. The product's code is
+ * unchanged. A new macro in vchan/barrier.h does not compile here until it is added.
  */
 #ifndef VCHAN_BARRIER_H
 #define VCHAN_BARRIER_H
@@ -16,17 +16,17 @@ enum shared_kind {
     SHARED_OR,
     SHARED_AND,
     SHARED_FENCE,
-    SHARED_CALL, /* a hypercall or system call, which orders as a fence does */
+    SHARED_CALL, /* a hypercall or system call, which orders like a fence */
 };
 
 /*
- * Defined by the test: what an access does. size is 1, 2 or 4 (0 for a fence or call). Returns the
- * value read (OR and AND: the one before), 0 for the others.
+ * Defined by the test: performs an access. size is 1, 2 or 4 (0 for a fence or call). Returns the
+ * value read (for OR and AND, the previous one), or 0.
  */
 uint32_t shared_access(enum shared_kind kind, const volatile void *pointer, unsigned int size,
                        uint32_t value);
 
-/* Does the access in memory, at once. */
+/* Performs the access in memory, at once. */
 uint32_t shared_perform(enum shared_kind kind, const volatile void *pointer, unsigned int size,
                         uint32_t value);
 

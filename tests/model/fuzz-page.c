@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Script: 4 bytes (our role, two ring orders, which call fails), then operations, each a byte
- * (its number in the table at the end of this file, modulo the table's length) and its arguments.
- * What is missing at the end is 0.
+ * The script: 4 bytes (our role, two ring orders, the call that fails), then operations, each one
+ * byte (its number in the table at the end of this file, modulo the table's length) and its
+ * arguments. Missing bytes at the end are 0.
  */
 #include "tests/model/fuzz-page.h"
 
@@ -21,7 +21,9 @@
 #include "vchan/channel.h"
 #include "vchan/relay.h"
 
-/* Looks at shared memory in one call: more is a livelock. A join reads two orders and 512 grants.
+/*
+ * The limit of accesses to shared memory in one call: more would be a livelock. A join reads two
+ * orders and 512 grants.
  */
 #define CALL_LOOKS  64u
 #define OPEN_LOOKS  600u
@@ -30,10 +32,10 @@
 #define OPENS_MAX 4u
 #define QUEUE_MAX 16u
 
-/* What the peer does: how many looks from now, and what (act()). */
+/* An act of the peer: after how many accesses, and what (act()). */
 struct act {
     unsigned int delay;
-    bool flickers; /* for one look only, then all is as before */
+    bool flickers; /* for one access only, then undone */
     uint8_t what, value, extra;
 };
 
@@ -41,13 +43,13 @@ static struct {
     const uint8_t *script;
     size_t left;
 
-    bool server; /* we are */
+    bool server; /* our role */
     struct xen *xen;
     struct channel *channel;
     struct ring_orders orders;
-    uint32_t page_ref;           /* 0: there is no page yet */
-    uint8_t expected[FAKE_PAGE]; /* the page, as far as we may not write it */
-    bool aliased; /* the peer granted some page twice, so what we write turns up elsewhere */
+    uint32_t page_ref;           /* 0: no page yet */
+    uint8_t expected[FAKE_PAGE]; /* the bytes of the page that we may not write */
+    bool aliased; /* the peer granted a page twice, so what we write also appears elsewhere */
     unsigned int opens;
     uint32_t read_size, write_size;
 
@@ -57,11 +59,11 @@ static struct {
         bool set;
         uint8_t before[24], after[24];
     } flicker;
-    struct act busy; /* what it does before every look */
+    struct act busy; /* what the peer does before every access */
     bool is_busy;
     unsigned int looks, looks_max;
 
-    uint32_t readable, writable; /* what the last answers allow to peek and to reserve */
+    uint32_t readable, writable; /* how much we may peek and reserve, by the last answers */
     bool broken;
     bool ended;
 
@@ -109,7 +111,7 @@ static void poke(size_t offset, const void *bytes, size_t count)
     memcpy(play.expected + offset, bytes, count);
 }
 
-/* Numbers at which something may tip over. */
+/* Numbers near which something may go wrong. */
 static uint32_t tip(uint8_t value)
 {
     static const uint32_t tips[32] = {
@@ -150,7 +152,7 @@ static uint32_t tip(uint8_t value)
     return tips[value % 32];
 }
 
-/* An index: relative to itself, to the other one of its ring, or out of nowhere. */
+/* An index: relative to itself or to the other one of its ring, or arbitrary. */
 static void act_index(uint8_t which, uint8_t value)
 {
     uint32_t index[4], result;
@@ -195,7 +197,7 @@ static void act_grant(uint8_t which, uint8_t value)
     poke(offsetof(struct vchan_interface, grants) + which * sizeof(ref), &ref, sizeof(ref));
 }
 
-/* As a good peer: sends, or takes, as much as there is room for. */
+/* Acts like a good peer: sends, or takes, as much as possible. */
 static void act_honest(uint8_t which, uint8_t value)
 {
     struct ring_shared ring[2];
@@ -270,7 +272,7 @@ static void end_flicker(void)
     play.flicker.set = false;
 }
 
-/* Before every look and every write of ours, the peer has its turn. */
+/* Before every access of ours the peer acts. */
 static void peer_turn(void)
 {
     unsigned int kept = 0;
@@ -336,7 +338,7 @@ static void op_peer_busy(void)
 
 /* ---- rules ---- */
 
-/* The bytes of the page that are ours to write: fields, and a ring in the page. */
+/* Whether the byte of the page is ours to write: a field, or part of a ring in the page. */
 static bool ours(size_t offset)
 {
     static const uint8_t server[] = {0, 1, 2, 3, 12, 13, 14, 15, 21, 22, 23};
@@ -387,7 +389,7 @@ static void check_spans(const struct ring_span spans[2], unsigned int count, uin
     RULE(total == bytes, "spans of %u bytes for %u", total, bytes);
 }
 
-/* What -EPROTO was said of once is never believed again. */
+/* After -EPROTO, the ring is never trusted again. */
 static void check_believed(int rc)
 {
     RULE(!play.broken || rc == -EPROTO, "%d after -EPROTO", rc);
@@ -420,7 +422,7 @@ static void never_fired(struct channel *channel, void *arg)
 
 static const struct channel_owner nobody = {.fired = never_fired};
 
-/* A hostile server's page, sound for now: what is wrong with it is up to the script. */
+/* Makes a hostile server's page, valid for now; the script corrupts it. */
 static void make_page(void)
 {
     struct vchan_interface *made;
@@ -468,7 +470,7 @@ static void reset_channel_state(void)
     play.broken = play.ended = play.relaying = false;
     play.readable = play.writable = 0;
     play.read_size = play.write_size = 0;
-    if (play.page_ref) /* what an earlier channel of ours wrote there */
+    if (play.page_ref) /* an earlier channel of ours wrote there */
         memcpy(play.expected, page(), FAKE_PAGE);
 }
 
@@ -723,7 +725,7 @@ static const struct {
     {op_record, true},
 };
 
-/* Orders, mostly sound ones: the server's are its own, so they are checked, not hostile. */
+/* Orders, mostly valid ones: a server's own orders are checked, not hostile. */
 static uint16_t take_order(void)
 {
     uint8_t value = take();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A hostile page (doc/protocol.md, "Hostile peers"): the input is a script of what the peer writes,
- * when (also between any two looks that our code takes), and of our calls. A broken rule aborts.
+ * A hostile page (doc/protocol.md, "Hostile peers"). The input is a script of what the peer writes
+ * and when (also between any two accesses of ours), and of our calls. A broken rule aborts.
  */
 #ifndef TESTS_MODEL_FUZZ_PAGE_H
 #define TESTS_MODEL_FUZZ_PAGE_H
@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* libFuzzer's entry. Always 0. */
+/* The entry point of libFuzzer. Always returns 0. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #endif

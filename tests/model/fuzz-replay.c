@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Runs tests/model/fuzz-page.c without libFuzzer: `fuzz-page FILE…` plays these scripts; without
- * arguments, those of tests/model/corpus/page and then random ones from a fixed seed, as many as
- * FUZZ_SCRIPTS says. They run in a child; the script at which it dies is kept.
+ * Runs tests/model/fuzz-page.c without libFuzzer. `fuzz-page FILE…` plays these scripts; without
+ * arguments it plays those in tests/model/corpus/page, then FUZZ_SCRIPTS random ones from a fixed
+ * seed. They run in a child; a script that kills it is saved.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -21,7 +21,7 @@
 #define SCRIPTS_DEFAULT 20000u
 #define KEPT            "fuzz-page.broken"
 
-/* The script that runs now, in sight of the parent. */
+/* The current script, in memory that the parent shares. */
 static struct current {
     size_t size;
     unsigned long played;
@@ -37,7 +37,8 @@ static void fail(const char *what)
 
 static void play_current(void)
 {
-    uint8_t *exact = malloc(current->size ? current->size : 1); /* so that ASan sees its end */
+    /* an exact size, so that ASan sees its end */
+    uint8_t *exact = malloc(current->size ? current->size : 1);
 
     if (!exact)
         fail("memory");

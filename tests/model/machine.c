@@ -5,7 +5,7 @@
 #include "tests/lib/check-main.h"
 #include "tests/model/explore.h"
 
-/* Rows start from the usual (online, begun) and override it. */
+/* Rows start from the usual values (online, begun) and override them. */
 #pragma GCC diagnostic ignored "-Woverride-init"
 
 #define S(name) XenbusState##name
@@ -23,7 +23,7 @@ struct row {
 #define HELD .held = true, .ready = true
 
 static const struct row rows[] = {
-    /* The frontend starts over whatever is left from before, and grants when the backend waits. */
+    /* The frontend starts over whatever was left, and grants when the backend is at InitWait. */
     {FRONT, V(Connected, Closed, .begun = false), MACHINE_BEGIN, S(Initialising)},
     {FRONT, V(Initialising, Initialising), MACHINE_WAIT, S(Initialising)},
     {FRONT, V(Initialising, Closed), MACHINE_WAIT, S(Initialising)},
@@ -33,7 +33,7 @@ static const struct row rows[] = {
     {FRONT, V(Initialised, Connected, HELD), MACHINE_MOVE, S(Connected)},
     {FRONT, V(Initialised, Closed, HELD), MACHINE_RELEASE, S(Closed)},
     {FRONT, V(Initialised, InitWait, HELD, .lost = true), MACHINE_RELEASE, S(Closed)},
-    /* The backend offers, maps, and is Connected when its connection is open. */
+    /* The backend offers, maps, and is Connected once its connection is open. */
     {BACK, V(Initialising, Initialising, .begun = false), MACHINE_BEGIN, S(InitWait)},
     {BACK, V(Connected, Connected, .begun = false), MACHINE_BEGIN, S(Closed)},
     {BACK, V(Connected, Initialising, .begun = false), MACHINE_BEGIN, S(InitWait)},
@@ -45,7 +45,7 @@ static const struct row rows[] = {
     {BACK, V(Closed, Initialising), MACHINE_MOVE, S(InitWait)},
     {BACK, V(Closed, Closed), MACHINE_WAIT, S(Closed)},
     {BACK, V(Closed, Initialising, .online = false), MACHINE_WAIT, S(Closed)},
-    /* Reattach: what an earlier process left is gone on with, if the frontend waits for that. */
+    /* Reattach: continues what an earlier process left, if the frontend waits for that. */
     {BACK, V(Connected, Connected, .begun = false, .reattach = true), MACHINE_MOVE,
      S(Reconfiguring)},
     {BACK, V(Connected, Initialised, .begun = false, .reattach = true), MACHINE_MOVE,
@@ -60,7 +60,7 @@ static const struct row rows[] = {
     {BACK, V(Reconfiguring, Closed, .begun = false, .reattach = true), MACHINE_BEGIN, S(Closed)},
     {BACK, V(Closing, Closing, .begun = false, .reattach = true, .online = false), MACHINE_MOVE,
      S(Closed)},
-    /* If the rings are kept, whatever became of the frontend. */
+    /* The same with kept rings, whatever happened to the frontend. */
     {BACK, V(Connected, Initialising, .begun = false, .reattach = true, .kept = true), MACHINE_MOVE,
      S(Reconfiguring)},
     {BACK, V(Reconfiguring, Unknown, .begun = false, .reattach = true, .kept = true),
@@ -103,11 +103,11 @@ static const struct row rows[] = {
      MACHINE_MOVE, S(Closing)},
     {BACK, V(Closing, Closing, HELD, .draining = true, .drained = true, .finished = true),
      MACHINE_RELEASE, S(Closed)},
-    /* A 3 after a 4 is an old one; anything lower is a peer that has left. */
+    /* A 3 after a 4 is a stale one; anything lower means that the peer has left. */
     {BACK, V(Connected, Initialised, HELD), MACHINE_WAIT, S(Connected)},
     {BACK, V(Connected, Initialising, HELD), MACHINE_DRAIN, S(Connected)},
     {BACK, V(Connected, Unknown, HELD), MACHINE_DRAIN, S(Connected)},
-    /* Who dies is drained first; an end passes Closing. */
+    /* A dead peer's bytes are delivered first; an end passes Closing. */
     {BACK, V(Connected, Connected, HELD, .lost = true), MACHINE_DRAIN, S(Connected)},
     {BACK, V(Connected, Connected, HELD, .lost = true, .draining = true), MACHINE_WAIT,
      S(Connected)},
@@ -122,7 +122,7 @@ static const struct row rows[] = {
     {BACK, V(Closing, Connected, HELD, .online = false, .draining = true, .drained = true),
      MACHINE_RELEASE, S(Closed)},
     {BACK, V(Closing, Initialising, .online = false), MACHINE_MOVE, S(Closed)},
-    /* A device that is gone is not written to. */
+    /* Nothing is written to a device that is gone. */
     {FRONT, V(Unknown, Unknown, .online = false), MACHINE_WAIT, S(Unknown)},
     {BACK, V(Unknown, Unknown, HELD, .online = false, .draining = true, .drained = true),
      MACHINE_RELEASE, S(Unknown)},
@@ -140,7 +140,7 @@ START_TEST(test_transition)
 }
 END_TEST
 
-/* Under valgrind one crash has to do. */
+/* One crash is enough under valgrind. */
 static unsigned int crashes(unsigned int most)
 {
     const char *text = getenv("EXPLORE_CRASHES");
@@ -176,7 +176,7 @@ START_TEST(test_every_interleaving)
 }
 END_TEST
 
-/* ---- seeded faults: the explorer has to find each ---- */
+/* ---- seeded faults: the explorer must find each ---- */
 
 static struct machine_step blind_to_death(enum machine_role role, const struct machine_view *view)
 {
@@ -195,7 +195,7 @@ static struct machine_step trusts_leftovers(enum machine_role role,
     return machine_step(role, &trusting);
 }
 
-/* 3 -> 4 -> 3 taken for a new beginning. */
+/* Takes 3 -> 4 -> 3 for a new beginning. */
 static struct machine_step maps_again(enum machine_role role, const struct machine_view *view)
 {
     if (role == MACHINE_BACKEND && view->held && view->peer == XenbusStateInitialised)
@@ -221,7 +221,7 @@ static struct machine_step remaps_used_ring(enum machine_role role,
     return machine_step(role, view);
 }
 
-/* Used rings are taken for new ones: the next process connects anew. */
+/* Takes used rings for new ones: the next process starts a new connection. */
 static struct machine_step reattaches_as_new(enum machine_role role,
                                              const struct machine_view *view)
 {
@@ -241,7 +241,7 @@ static struct machine_step reattaches_unasked(enum machine_role role,
     return machine_step(role, &eager);
 }
 
-/* A frontend that starts over beside a backend that has not: its rings would be gone on with. */
+/* A frontend starts over before the backend has, so its rings would be resumed. */
 static struct machine_step grants_unasked(enum machine_role role, const struct machine_view *view)
 {
     if (role == MACHINE_FRONTEND && view->begun && !view->held && !view->leaving && view->online &&
@@ -259,9 +259,7 @@ static struct machine_step impatient_frontend(enum machine_role role,
     return machine_step(role, &impatient);
 }
 
-/*
- * A frontend at its end that does not look whether the backend's process is there to read the rest.
- */
+/* A frontend at its end does not check whether the backend's process is there to read the rest. */
 static struct machine_step leaves_too_soon(enum machine_role role, const struct machine_view *view)
 {
     struct machine_view blind = *view;
@@ -286,7 +284,7 @@ static struct machine_step forgets_kept(enum machine_role role, const struct mac
     return machine_step(role, &forgetful);
 }
 
-/* A frontend's next program is served before what the last one wrote. */
+/* Serves a frontend's next program before delivering what the last one wrote. */
 static struct machine_step serves_the_next_first(enum machine_role role,
                                                  const struct machine_view *view)
 {

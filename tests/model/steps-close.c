@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * doc/protocol.md, "Signals" and "Live bytes": no byte that was written before a close is lost, and
- * nobody sleeps who has something to do. Short scripts, each in both roles, in every interleaving.
+ * doc/protocol.md, "Signals" and "Live bytes": no byte written before a close is lost, and no side
+ * sleeps while it has something to do. Short scripts, each in both roles, in every interleaving.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,23 +19,23 @@
 
 enum { SERVER, CLIENT };
 
-/* One side: what it has, and what it did. */
+/* One side: its state, and what it did. */
 struct end {
     struct xen *xen;
     struct channel *channel;
     evtchn_port_t port;
     uint32_t sent, got;
-    bool shut; /* sends no more: as its state node says */
+    bool shut; /* it sends no more, by its state node */
     uint8_t *buffer;
 };
 
-/* What the first side and the second one do. */
+/* What the first and the second side do. */
 struct script {
     const char *name;
     void (*first)(struct end *me, struct end *peer);
     void (*second)(struct end *me, struct end *peer);
     unsigned int order; /* of the ring from the first to the second */
-    bool joins;         /* the client joins while it is going on */
+    bool joins;         /* the client joins in the middle */
     uint32_t to_second; /* bytes that must arrive */
     uint32_t to_first;
 };
@@ -65,8 +65,8 @@ static uint32_t smaller(uint32_t a, uint32_t b)
 }
 
 /*
- * A loop of a script begins once more. What comes follows from which loop that is (loop: its number
- * and its bounds), from what was sent and received, and from all that the channel knows.
+ * A loop of a script begins again. What follows depends only on the loop (its number and bounds),
+ * on what was sent and received, and on what the channel knows.
  */
 static void begin_again(const struct end *me, uint64_t loop)
 {
@@ -77,8 +77,8 @@ static void begin_again(const struct end *me, uint64_t loop)
 }
 
 /*
- * Tries to write the next piece, up to so many bytes in all: as pvchan_write(), the short way
- * first.
+ * Tries to write the next piece, up to total bytes altogether. Tries the fast path first, like
+ * pvchan_write().
  */
 static ssize_t put_piece(struct end *me, uint32_t total, uint32_t piece, bool whole)
 {
@@ -120,7 +120,9 @@ static ssize_t get_piece(struct end *me, uint32_t piece, bool whole)
     return rc;
 }
 
-/* Writes up to so many bytes in all. False: the peer has left, or the run is given up. */
+/*
+ * Writes up to total bytes altogether. Returns false if the peer has left or the run is abandoned.
+ */
 static bool put(struct end *me, uint32_t total, uint32_t piece, bool whole)
 {
     while (me->sent < total) {
@@ -134,7 +136,7 @@ static bool put(struct end *me, uint32_t total, uint32_t piece, bool whole)
     return true;
 }
 
-/* Reads up to so many bytes in all; false: not so many came. */
+/* Reads up to total bytes altogether. Returns false if fewer came. */
 static bool get(struct end *me, uint32_t total, uint32_t piece, bool whole)
 {
     while (me->got < total) {
@@ -148,7 +150,7 @@ static bool get(struct end *me, uint32_t total, uint32_t piece, bool whole)
     return true;
 }
 
-/* As pvchan_read(): looks for a while before it asks for a signal. */
+/* Like pvchan_read(), polls for a while before it asks for a signal. */
 static void get_looking(struct end *me, uint32_t total, uint32_t piece)
 {
     ssize_t rc;
@@ -173,7 +175,7 @@ static void get_all(struct end *me, uint32_t piece)
         steps_fault("read more than there can be");
 }
 
-/* The state node is written, and the peer's watch wakes it. */
+/* Writes the state node; the peer's watch wakes it. */
 static void shut(struct end *me, const struct end *peer)
 {
     shared_access(SHARED_CALL, NULL, 0, 0);
@@ -279,7 +281,7 @@ static void answer(struct end *me, struct end *peer)
     leave(me);
 }
 
-/* These two would wait for ever if either read and did not tell before it waits for room. */
+/* Both would wait for ever if either read without publishing that before it waits for room. */
 static void overfill_then_read(struct end *me, struct end *peer)
 {
     (void)peer;
@@ -329,7 +331,7 @@ static void take_from_pipe(struct end *me)
         check_bytes(me, me->buffer, (size_t)got);
 }
 
-/* But for the channel, whose address may be another one in each run. */
+/* Without the channel, whose address may differ in each run. */
 static uint64_t relay_knows(const struct relay *relay)
 {
     struct relay without = *relay;
@@ -355,7 +357,7 @@ static void relay_to_the_end(struct end *me, struct end *peer)
     leave(me);
 }
 
-/* The sink takes nothing more before the writer has written all. */
+/* The sink takes nothing more until the writer has written everything. */
 static void relay_to_a_slow_sink(struct end *me, struct end *peer)
 {
     struct relay relay;
@@ -377,7 +379,7 @@ static void relay_to_a_slow_sink(struct end *me, struct end *peer)
     leave(me);
 }
 
-/* A sink that takes 300 bytes, and breaks. */
+/* A sink that takes 300 bytes and then breaks. */
 static ssize_t deliver_little(struct relay *relay, unsigned int *wait)
 {
     struct end *me = relay->way->arg;
@@ -396,7 +398,7 @@ static ssize_t deliver_little(struct relay *relay, unsigned int *wait)
     return 300;
 }
 
-/* What is left is for the next sink, which may never come. */
+/* The rest is left for the next sink, which may never come. */
 static void relay_to_a_sink_that_breaks(struct end *me, struct end *peer)
 {
     const struct relay_way way = {.deliver = deliver_little, .arg = me};
@@ -463,7 +465,7 @@ static bool join(void)
     struct end *client = &play.ends[CLIENT];
     struct channel *server = play.ends[SERVER].channel;
 
-    /* The server may be gone, then there is nobody to join. */
+    /* without a server there is nothing to join */
     if (!server || channel_join(client->xen, 1, play.page_ref, play.ends[SERVER].port, NULL,
                                 nobody, &client->channel) < 0)
         return false;
@@ -474,7 +476,7 @@ static bool join(void)
 static void begin(void)
 {
     struct end *server = &play.ends[SERVER];
-    bool left_first = play.first == CLIENT; /* left is the client's to write */
+    bool left_first = play.first == CLIENT; /* left is written by the client */
     unsigned int order = play.script->order, other = order < 12 ? 11 : order;
     struct ring_orders orders = {.read = (uint16_t)(left_first ? order : other),
                                  .write = (uint16_t)(left_first ? other : order)};
@@ -494,7 +496,7 @@ static void begin(void)
         abort();
     for (unsigned int i = 0; i < 2; i++)
         fake_take(
-            play.ends[i].port); /* so that no signal of the beginning hides one that is missing */
+            play.ends[i].port); /* so that no early signal hides a missing one */
 }
 
 static void run(unsigned int side)
@@ -564,7 +566,7 @@ static double explore(const struct script *script, unsigned int first, bool forg
     return 0;
 }
 
-/* Leaving out what is known must not leave out a schedule. */
+/* Checks that skipping known states skips no schedule. */
 static bool check_method(void)
 {
     static const struct script script = {
@@ -575,7 +577,7 @@ static bool check_method(void)
     return schedules > 0 && explore(&script, SERVER, false) == schedules;
 }
 
-/* `steps-close [SCRIPT]`: all of them, or the one of that name. */
+/* `steps-close [SCRIPT]`: runs all scripts, or the one named. */
 int main(int argc, char **argv)
 {
     unsigned int explored = 0;

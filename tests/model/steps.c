@@ -16,7 +16,7 @@
 #define QUEUE_MAX 8u
 #define FIELDS    24u
 
-/* Far from each other, so that valgrind sees that they are stacks. */
+/* Far apart, so that valgrind recognises them as stacks. */
 #define STACK_SIZE   (256u << 10)
 #define STACK_STRIDE (8u << 20)
 
@@ -28,7 +28,10 @@ struct store {
     uint32_t value;
 };
 
-/* What runs on a stack of its own. swapcontext() would save the signal mask, too: two system calls at each step. */
+/*
+ * Code on a stack of its own. swapcontext() would also save the signal mask, with two system calls
+ * at each step.
+ */
 struct thread {
     ucontext_t start;
     bool started;
@@ -39,14 +42,14 @@ struct side {
     struct thread thread;
     bool finished;
     bool asleep;
-    evtchn_port_t port; /* that would wake it */
+    evtchn_port_t port; /* the port that would wake it */
     enum shared_kind next;
     uint64_t history;
     struct store queue[QUEUE_MAX];
     unsigned int queued;
 };
 
-/* What can happen next: side 0 or 1 does its next step, or its oldest store reaches memory. */
+/* The possible moves: side 0 or 1 takes its next step, or its oldest store reaches memory. */
 enum move { RUN_0, RUN_1, FLUSH_0, FLUSH_1, MOVES };
 
 struct event {
@@ -56,10 +59,10 @@ struct event {
 };
 enum { EVENT_WAKE = 100, EVENT_SAW, EVENT_FLUSH };
 
-/* A state on the way to the current one. */
+/* A state on the path to the current one. */
 struct frame {
     uint64_t key;
-    unsigned int untried; /* set of moves */
+    unsigned int untried; /* a set of moves */
     enum move taken;
     double schedules;
 };
@@ -74,7 +77,7 @@ static struct {
     struct thread scheduler;
     uint8_t *stacks;
     struct frame path[DEPTH_MAX + 1];
-    unsigned int replayed, replay_end; /* moves of it that are gone through once more */
+    unsigned int replayed, replay_end; /* moves of the path that are being replayed */
     struct event events[DEPTH_MAX + 1];
     unsigned int happened;
     struct {
@@ -83,7 +86,7 @@ static struct {
     } * seen;
 } steps;
 
-/* ---- words for people ---- */
+/* ---- texts ---- */
 
 static const char *field_name(uint32_t offset)
 {
@@ -148,7 +151,7 @@ void steps_fault(const char *format, ...)
 
 static uint64_t mix(uint64_t hash, uint64_t value)
 {
-    hash = (hash ^ (value + 1)) * 0x9e3779b97f4a7c15u; /* a zero counts, too */
+    hash = (hash ^ (value + 1)) * 0x9e3779b97f4a7c15u; /* so that a zero counts, too */
     return hash ^ hash >> 29;
 }
 
@@ -187,7 +190,10 @@ static void switch_to(struct thread *from, struct thread *to)
     setcontext(&to->start);
 }
 
-/* Goes on with whatever is next: on a known path here, else where the next move is chosen. */
+/*
+ * Switches to what comes next: directly on a known path, otherwise to where the next move is
+ * chosen.
+ */
 static void yield(void)
 {
     unsigned int me = steps.current;
@@ -227,7 +233,7 @@ static uint32_t access_queued(struct side *side, enum shared_kind kind,
     return value;
 }
 
-/* What the other side cannot notice, and what notices nothing of the other side, is no step. */
+/* An access that neither side can notice in the other is not a step. */
 static bool is_step(const struct side *side, enum shared_kind kind)
 {
     if (kind == SHARED_STORE)
@@ -332,12 +338,12 @@ static void start_run(void)
     steps.stepping = true;
     for (unsigned int i = 0; i < 2; i++) {
         start_side(i);
-        resume(i); /* up to before its first step */
+        resume(i); /* runs it up to its first step */
     }
     steps.result->runs++;
 }
 
-/* The sides release what they have. */
+/* Lets the sides release what they have. */
 static void stop_run(void)
 {
     for (unsigned int i = 0; i < 2; i++)
@@ -414,7 +420,7 @@ static double *seen_at(uint64_t key, bool *known)
     return &steps.seen[at].schedules;
 }
 
-/* A state without moves: both sides have come to their end, or one never will. */
+/* A state without moves: both sides have ended, or one never will. */
 static void check_end(void)
 {
     static const char *const names[2] = {"server", "client"};
@@ -426,7 +432,9 @@ static void check_end(void)
         steps.scenario->end();
 }
 
-/* Goes from the start along the path to its last state but one, and on by that one's move. */
+/*
+ * Runs from the start along the path to its last state but one, then makes that state's next move.
+ */
 static void replay(unsigned int depth)
 {
     start_run();
@@ -435,8 +443,7 @@ static void replay(unsigned int depth)
         make_move(steps.path[steps.replayed++].taken);
 }
 
-/* The state that the run is in now, new on the path. Returns whether there is anything to go on
- * with. */
+/* Records the current state, new on the path. Returns whether there are moves to explore. */
 static bool enter(unsigned int depth)
 {
     struct frame *frame = &steps.path[depth];
@@ -461,7 +468,7 @@ static bool enter(unsigned int depth)
     return false;
 }
 
-/* Leaves states all of whose moves were tried. Returns the depth of one with a move left, or -1. */
+/* Leaves states whose moves were all tried. Returns the depth of one with a move left, or -1. */
 static int back_up(int depth)
 {
     bool known;

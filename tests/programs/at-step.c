@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Preloaded into a program: at its Nth step (AT_STEP), which is a call that changes xenstore or its
- * files, something happens (AT_STEP_DO), and AT_STEP_FILE says so: the call fails with an errno, if
- * that is a number; else it is a shell command, which runs to its end before the call.
+ * Preloaded into a program. Steps are calls that change xenstore or the program's files. At step
+ * AT_STEP this does AT_STEP_DO and records that in AT_STEP_FILE: a number is an errno with which
+ * the call fails; anything else is a shell command, which runs to its end before the call.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -18,7 +18,7 @@
 
 static unsigned long steps;
 
-/* In a transaction, which all happens at its end. With AT_STEP_OUTER such steps do not count. */
+/* Steps inside a transaction take effect at its end. With AT_STEP_OUTER they do not count. */
 static bool is_inner(xs_transaction_t t)
 {
     return t != XBT_NULL && getenv("AT_STEP_OUTER");
@@ -36,7 +36,9 @@ static void run(const char *command)
     waitpid(pid, NULL, 0);
 }
 
-/* Whether it is now; then AT_STEP_FILE tells the test so. Not in the programs that this one runs.
+/*
+ * Whether this is the step; if so, records it in AT_STEP_FILE. Not in programs that this one
+ * starts.
  */
 static bool is_now(void)
 {
@@ -52,7 +54,7 @@ static bool is_now(void)
     return true;
 }
 
-/* False: the call is to fail, with errno. */
+/* Counts a step. Returns false if the call must fail with errno. */
 static bool step(void)
 {
     const char *what = getenv("AT_STEP_DO");
@@ -99,7 +101,7 @@ xs_transaction_t xs_transaction_start(struct xs_handle *h)
     return step() ? REAL(xs_transaction_start)(h) : XBT_NULL;
 }
 
-/* One that fails has not happened. */
+/* A transaction whose end fails has not happened. */
 bool xs_transaction_end(struct xs_handle *h, xs_transaction_t t, bool abort)
 {
     int error;

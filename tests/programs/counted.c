@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Bytes of which each tells where in the stream it belongs, so that what gets lost or comes again on
- * the way can be counted: units of 8, the first with its high bit set, which make up the unit's number.
+ * A stream in which each byte tells its position, so that lost and repeated bytes can be counted:
+ * units of 8 bytes, the first with its high bit set, which make up the unit's number.
  *
- *   counted send STOP            writes to stdout until the file STOP is there; "sent N" on stderr
+ *   counted send STOP            writes to stdout until the file STOP exists; "sent N" on stderr
  *   counted check                reads stdin to its end; "received N lost N duplicated N" on stderr
  *   counted connect PATH STOP    both over a Unix socket
- *   counted listen PATH STOP     likewise, for the first that connects
- *   counted terminal PATH STOP ENOUGH   both on a terminal, which has no end: checks as many as the file ENOUGH says,
- *                                once it is there
+ *   counted listen PATH STOP     likewise, for the first client
+ *   counted terminal PATH STOP ENOUGH
+ *                                both on a terminal, which has no end: checks as many bytes as the
+ *                                file ENOUGH says, once it exists
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -41,7 +42,7 @@ static uint8_t byte_at(uint64_t position)
 
 /* ---- sending ---- */
 
-/* Writes of every size: 1 byte to a whole block. */
+/* Writes of every size, from 1 byte to a whole block. */
 static size_t next_size(uint64_t position)
 {
     static const size_t sizes[] = {BLOCK, 1, 4096, 13, 65, BLOCK / 2, 511, 8};
@@ -76,10 +77,10 @@ static void send_all(int fd, const char *stop)
 /* ---- checking ---- */
 
 struct check {
-    uint64_t position; /* expected next */
+    uint64_t position; /* the next position expected */
     uint64_t received, lost, duplicated;
-    unsigned int skipped; /* bytes since one was not the expected; 0: all is well */
-    unsigned int digits;  /* of those, how many last ones make up a unit's beginning */
+    unsigned int skipped; /* bytes since one was wrong; 0: in step */
+    unsigned int digits;  /* how many of the last ones look like a unit's beginning */
     uint64_t unit;
 };
 
@@ -113,7 +114,7 @@ static void check_byte(struct check *check, uint8_t byte)
         resynchronize(check);
 }
 
-/* Returns whether it was not the end. */
+/* Returns whether the end has not come yet. */
 static int check_some(struct check *check, int fd)
 {
     static uint8_t block[BLOCK];

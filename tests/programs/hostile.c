@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A guest that does harm: writes what it likes to its own nodes and pages, and connects in a loop.
- * For tests/sim/backend-hostile.sh, tests/sim/backend-quota.sh, tests/sim/backend-limits.sh,
+ * A hostile guest: writes anything to its own nodes and pages, and connects in a loop. For
+ * tests/sim/backend-hostile.sh, tests/sim/backend-quota.sh, tests/sim/backend-limits.sh,
  * tests/sim/agent-hostile.sh and bench/hostile.
  *
  *   hostile BACKEND DEVICES SEED [KIND [ROOT [ACTS]]]
  *
  * BACKEND is the domain id of the backend of its devices 0 to DEVICES-1. KIND is one of kinds[]
- * below, by default all of them. ROOT is where its devices are, by default device/vchan: elsewhere
- * it does the same, but to nobody. It goes on until SIGTERM, or until it has written or signalled
- * so often; then it says what it did. It never waits for anybody for long.
+ * below, by default all of them. ROOT is the directory of its devices, by default device/vchan;
+ * elsewhere it does the same without a backend. It runs until SIGTERM, or until it has written or
+ * signalled ACTS times, and then prints what it did. It never waits long.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -26,17 +26,17 @@
 
 #define PAGE_SIZE 4096
 
-/* The largest rings that a page can name: two of order 20. */
+/* The largest rings that a page can describe: two of order 20. */
 #define LARGE_ORDER 20
 #define LARGE_PAGES 512
 
 static volatile sig_atomic_t stopped;
 static uint64_t seed;
 static unsigned long writes, connects, signals, acts_wanted = ULONG_MAX;
-static unsigned long unheard; /* signals that nobody was there for: not counted as acts */
+static unsigned long unheard; /* signals that nobody could receive; not counted as acts */
 static const char *root = "device/vchan";
 
-/* What it has of Xen, and the page that it shares at the moment. */
+/* Its Xen handles, and the page that it currently shares. */
 static struct {
     struct xs_handle *xs;
     xenevtchn_handle *events;
@@ -54,7 +54,7 @@ static void on_signal(int number)
     stopped = 1;
 }
 
-/* xorshift64*: the same harm for the same seed. */
+/* xorshift64*: the same seed gives the same harm. */
 static uint32_t pick(uint32_t count)
 {
     seed ^= seed >> 12;
@@ -101,7 +101,7 @@ static void make_page(void)
     guest.port = xenevtchn_bind_unbound_port(guest.events, guest.backend);
 }
 
-/* Two small rings in the page, as they should be. */
+/* Makes two small, valid rings in the page. */
 static void make_sound(void)
 {
     static const uint8_t header[24] = {[16] = 10, [18] = 11, [20] = 2, [21] = 1, [22] = 1};
@@ -110,14 +110,14 @@ static void make_sound(void)
         memcpy(guest.page, header, sizeof(header));
 }
 
-/* Indices, orders, live bytes, grants: anything. */
+/* Overwrites indices, orders, live bytes or grants with anything. */
 static void garble(void)
 {
     for (uint32_t i = pick(8); guest.page && i > 0; i--)
         guest.page[pick(pick(4) ? 24 : 64)] = (uint8_t)pick(256);
 }
 
-/* Waits a moment until the backend is in one of these states. */
+/* Waits briefly until the backend is in one of these states. */
 static void await_state(unsigned int device, const char *one, const char *other, int tries)
 {
     char path[128], *dir, *state;
@@ -137,7 +137,7 @@ static void await_state(unsigned int device, const char *one, const char *other,
 static void announce(unsigned int device)
 {
     put(device, "state", "1");
-    await_state(device, "2", "2", 20); /* most harm comes of what is believed */
+    await_state(device, "2", "2", 20); /* most harm comes from what the backend believes */
     put_number(device, "ring-ref", guest.ref);
     put_number(device, "event-channel", (uint32_t)guest.port);
     put(device, "state", "3");
@@ -151,7 +151,7 @@ static void connect_soundly(unsigned int device)
     announce(device);
 }
 
-/* As sound, but larger than any device of the test has declared. */
+/* Valid, but larger than any device of the test has declared. */
 static void connect_largely(unsigned int device)
 {
     uint32_t refs[LARGE_PAGES];
@@ -218,7 +218,7 @@ static void remove_device_keys(unsigned int device)
         writes++;
 }
 
-/* As the backend of its ROOT: each time with another reason. */
+/* Plays the backend of ROOT, each time with another error text. */
 static void make_offers(unsigned int device)
 {
     static const char *const states[] = {"1", "2", "2", "4", "5", "6", "7"};
@@ -238,7 +238,7 @@ static void flip_states(unsigned int device)
 }
 
 /*
- * Whether the backend has mapped the page; if it does not come for seconds, or has gone, there is a
+ * Whether the backend has mapped the page. If it does not come for seconds, or has gone, makes a
  * new page.
  */
 static bool is_served(unsigned int device)
@@ -265,7 +265,7 @@ static void storm(unsigned int device)
             *(served ? &signals : &unheard) += 1;
 }
 
-/* Bytes one by one, with a signal for each. */
+/* Sends bytes one by one, with a signal for each. */
 static void trickle(unsigned int device)
 {
     uint32_t *index;
@@ -285,7 +285,7 @@ static void trickle(unsigned int device)
 
 #define HARM_MAX 9
 
-/* NULL ends a list. */
+/* A list ends with NULL. */
 static const struct kind {
     const char *name;
     void (*harm[HARM_MAX + 1])(unsigned int device);
@@ -328,7 +328,7 @@ static int open_all(void)
     return guest.xs && guest.events && guest.grants ? 0 : -1;
 }
 
-/* Leaves its devices as a guest that starts over would. */
+/* Leaves its devices like a guest that starts over. */
 static void close_all(unsigned int devices)
 {
     drop_page();

@@ -5,9 +5,9 @@
  *   interop real|pvchan server|client DOMID BASE BYTES
  *
  * Two of these, in two domains, go through every pair of ring orders that libxenvchan offers. For
- * each they meet at BASE/<n>, and send each other BYTES pseudo-random bytes in messages of random
- * size, both ways at once. Each end checks every byte, prints checksums, and the one that did not
- * close first has to see the other's close. Exit code 0: all was well.
+ * each pair they meet at BASE/<n> and send each other BYTES pseudo-random bytes in messages of
+ * random size, in both directions at once. Each end checks every byte and prints checksums; the end
+ * that does not close first must see the other's close. Exit code 0: everything was right.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -26,9 +26,7 @@
 #define MESSAGE_MAX 70000
 #define PATIENCE_MS 60000
 
-/*
- * ---- the two libraries behind one face; calls give bytes, 0 for "not now", or -1 for "over" ----
- */
+/* ---- the two libraries behind one interface; calls return bytes, 0: "not now", -1: "over" ---- */
 
 struct end {
     struct pvchan *pvchan;
@@ -42,7 +40,7 @@ struct library {
     int (*read)(struct end *end, void *data, size_t size);
     int (*write)(struct end *end, const void *data, size_t size);
     int (*fd)(struct end *end);
-    void (*wait)(struct end *end); /* after fd was readable */
+    void (*wait)(struct end *end); /* call it after fd was readable */
     void (*close)(struct end *end);
 };
 
@@ -152,14 +150,14 @@ static const struct library libraries[] = {
     {"real", real_serve, real_join, real_take, real_give, real_poll_fd, real_look, real_end},
 };
 
-/* ---- streams: what is sent follows from a seed, so the other end knows it ---- */
+/* ---- streams: a seed determines what is sent, so the other end can check it ---- */
 
 struct stream {
     uint64_t seed;
     uint64_t left;
     uint64_t sum; /* FNV-1a over all bytes */
     uint8_t ahead[MESSAGE_MAX];
-    size_t length; /* of ahead, from offset on still to be sent */
+    size_t length; /* of ahead: what is still to be sent, from offset on */
     size_t offset;
 };
 
@@ -182,7 +180,7 @@ static void add_to_sum(struct stream *stream, uint8_t byte)
     stream->sum = (stream->sum ^ byte) * 1099511628211u;
 }
 
-/* A new message of random size, mostly small. */
+/* Makes a new message of random size, mostly small. */
 static void make_message(struct stream *stream)
 {
     size_t length = (size_t)next_byte(stream) << next_byte(stream) % 9;
@@ -271,7 +269,7 @@ static bool exchange(const struct library *library, struct end *end, struct stre
     return true;
 }
 
-/* The peer closes, and that is seen: after its last byte, as the end. */
+/* Waits for the peer's close, which shows as the end after its last byte. */
 static bool await_end(const struct library *library, struct end *end)
 {
     uint8_t byte;
@@ -309,8 +307,8 @@ static bool hear_done(const struct library *library, struct end *end)
 }
 
 /*
- * A plain vchan has no half-close: who closes first does so when the other has said that it has
- * all.
+ * A plain vchan has no half-close: the side that closes first does so after the other has reported
+ * that it has everything.
  */
 static bool part(const struct library *library, struct end *end, bool close_first)
 {
@@ -349,9 +347,7 @@ static bool meet(const struct meeting *meeting, unsigned int n, size_t read, siz
     return well;
 }
 
-/*
- * Every pair of sizes that gives other orders than the pairs before: all that libxenvchan offers.
- */
+/* Every pair of sizes that gives a new pair of orders: all that libxenvchan offers. */
 static bool meet_with_all_orders(const struct meeting *meeting)
 {
     bool seen[RING_ORDER_MAX + 1][RING_ORDER_MAX + 1] = {{false}};

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A frontend program that is killed again and again, and the server at the other end, which is told by the
- * bytes themselves whose they are: units of 8, the first with its high bit set, which make up a number: who
- * sent it (20 bits: a life of the program, or a connection of the server), and which one it is (29 bits). What each
- * has done is in a file that both map, so that a kill takes none of it.
+ * A frontend program that is killed again and again, and the server at the other end. The bytes
+ * show their sender: units of 8 bytes, the first with its high bit set, make up a number of the
+ * sender (20 bits: a life of the program, or a connection of the server) and the unit's position
+ * (29 bits). Both record their progress in a file that they map, so that a kill loses none of it.
  *
- *   lives server PATH FILE                       listens, and serves until the last life has ended
- *   lives frontend NAME FILE KILLS MILLISECONDS  that many lives, each killed at a random moment within so many
- *                                                milliseconds, and one that ends in order
- *   lives report FILE                            what came of it, in a line
+ *   lives server PATH FILE                       listens and serves until the last life has ended
+ *   lives frontend NAME FILE KILLS MILLISECONDS  runs that many lives, each killed at a random
+ *                                                moment within that time, and one that ends cleanly
+ *   lives report FILE                            prints the results in one line
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,30 +33,27 @@
 #define BLOCK      (64u << 10)
 #define LIVES_MAX  65536u
 
-/*
- * The server takes a rest after each block, so that there are bytes in the ring when a program
- * dies.
- */
+/* The server pauses after each block, so that there are bytes in the ring when a program dies. */
 #define SLOW_NS 5000000
 
-/* What the last life and its connection send at least. */
+/* The minimum that the last life and its connection send. */
 #define ENOUGH (1u << 20)
 
 struct life {
-    uint64_t trying;   /* bytes: given to pvchan_write() */
-    uint64_t written;  /* taken by it */
-    uint64_t received; /* by the server */
-    uint64_t read;     /* by the program */
-    uint32_t wrong;    /* bytes that are not the expected ones */
-    uint32_t servings; /* connections with bytes of this life: 1 at most */
-    int32_t error;     /* it ended by itself, not having been told to */
+    uint64_t trying;   /* bytes given to pvchan_write() */
+    uint64_t written;  /* bytes that it took */
+    uint64_t received; /* bytes that the server got */
+    uint64_t read;     /* bytes that the program read */
+    uint32_t wrong;    /* unexpected bytes */
+    uint32_t servings; /* connections with bytes of this life: at most 1 */
+    int32_t error;     /* it ended by itself without being asked to */
 };
 
 struct record {
-    uint32_t lives; /* killed */
-    uint32_t last;  /* 1: now lives the one that is not */
+    uint32_t lives; /* killed ones */
+    uint32_t last;  /* 1: the life that is not killed has begun */
     uint32_t over;
-    uint32_t torn; /* connections that do not tell whose bytes they had */
+    uint32_t torn; /* connections that do not show whose bytes they had */
     struct life life[LIVES_MAX];
 };
 
@@ -96,7 +93,7 @@ static uint8_t byte_at(uint64_t who, uint64_t position)
     return index == 0 ? digit | 0x80 : digit;
 }
 
-/* Fills a block of one size or another, which begins with a whole unit. */
+/* Fills a block of varying size that begins with a whole unit. */
 static size_t next_block(uint8_t block[BLOCK], uint64_t who, uint64_t position)
 {
     static const size_t sizes[] = {65, BLOCK, 13, 4096, 1, BLOCK / 2, 511, 8};
@@ -107,9 +104,9 @@ static size_t next_block(uint8_t block[BLOCK], uint64_t who, uint64_t position)
     return size;
 }
 
-/* A stream that is read. */
+/* A stream being read. */
 struct reading {
-    uint64_t position, first; /* the first unit, which says who sends */
+    uint64_t position, first; /* the first unit, which identifies the sender */
     uint32_t wrong;
 };
 
@@ -128,7 +125,7 @@ static void check(struct reading *reading, const uint8_t *bytes, size_t count)
         if (position >= UNIT && bytes[i] != byte_at(reading_who(reading), position))
             reading->wrong++;
         if (position == UNIT - 1 && reading->first % (UINT64_C(1) << INDEX_BITS) != 0)
-            reading->wrong++; /* that is not the stream's beginning */
+            reading->wrong++; /* that is not the beginning of a stream */
     }
 }
 
@@ -166,7 +163,7 @@ static bool life_read(struct life *life, struct pvchan *channel, struct reading 
     return got > 0;
 }
 
-/* Until it is killed; the last one until both have sent enough. */
+/* Until it is killed; in the last life, until both have sent enough. */
 static void life_move(struct life *life, struct pvchan *channel, uint32_t who, bool last)
 {
     struct reading reading = {0};
@@ -261,7 +258,7 @@ static void account(struct record *record, const struct reading *reading)
         record->over = 1;
 }
 
-/* Returns false when there is no more. */
+/* Returns false at the end. */
 static bool serve_read(int fd, struct reading *reading)
 {
     ssize_t got = recv(fd, block, sizeof(block), MSG_DONTWAIT);
@@ -272,7 +269,7 @@ static bool serve_read(int fd, struct reading *reading)
     return got > 0 || (got < 0 && errno == EAGAIN);
 }
 
-/* Returns false when no more is wanted. */
+/* Returns false when nothing more is needed. */
 static bool serve_write(int fd, uint32_t who, uint64_t *sent)
 {
     ssize_t written =
@@ -322,7 +319,7 @@ static int server(const char *path, struct record *record)
     return 0;
 }
 
-/* ---- what came of it ---- */
+/* ---- results ---- */
 
 struct sums {
     uint64_t written, received, lost, invented, read, wrong;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Many channels in one process, through one group (tests/sim/api-lots.sh). Somebody echoes at the
- * other end.
+ * Many channels in one process, in one group (tests/sim/api-lots.sh). A program at the other end
+ * echoes.
  *
  * lots COUNT BYTES server DOMID PREFIX     plain vchans at PREFIX0, PREFIX1, …
  * lots COUNT BYTES client DOMID PREFIX
  * lots COUNT BYTES named PREFIX            channels of these names
  *
- * It opens all, and prints "begun"; sends BYTES over each, and checks each byte that comes back;
- * then plays with 16 of them, and checks that each gets its turn; then closes them, some of them
- * while their turn is due. The end is "well", or a line on standard error.
+ * It opens all and prints "begun"; sends BYTES over each, and checks each byte that comes back;
+ * then plays with 16 of them, and checks that each gets its turn; then closes them, some while they
+ * are queued. It ends with "well", or with a line on standard error.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -22,7 +22,7 @@
 
 #include "libpvchan/pvchan.h"
 
-/* All bounds: a wait that is longer will never end. */
+/* The limit of every wait: one that takes longer will never end. */
 #define PATIENCE_MS 60000
 
 #define ACTIVE 16
@@ -59,13 +59,13 @@ static void check(const char *what, long rc)
         die("%s: %s", what, strerror((int)-rc));
 }
 
-/* What a byte of a channel is; of period 251 * 256. */
+/* The byte of a channel at a position; the period is 251 * 256. */
 static uint8_t pattern(const struct line *line, uint32_t n)
 {
     return (uint8_t)(n % 251 + n / 251 + line->index * 7);
 }
 
-/* The next one that has something to do. */
+/* The next channel reported. */
 static struct line *next_line(void)
 {
     struct pvchan_event event;
@@ -109,13 +109,13 @@ static void open_all(char **words)
         struct line *line = next_line();
 
         check("opened", pvchan_error(line->channel));
-        opened += line->rounds++ == 0; /* given again, once it is open, is no other */
+        opened += line->rounds++ == 0; /* count a channel once: it may be reported again */
     }
 }
 
 /* ---- all at once ---- */
 
-/* Writes what goes, up to total. */
+/* Writes what fits, up to total. */
 static void give(struct line *line, uint32_t total)
 {
     while (line->sent < total) {
@@ -168,7 +168,7 @@ static void send_all(void)
 
 /* ---- some of them ---- */
 
-/* Once one of them has played all its rounds, the others have played half of them at least. */
+/* When one has finished all its rounds, the others must have finished half of them. */
 static void check_turns(void)
 {
     for (unsigned int i = 0; i < count; i += count / ACTIVE)
@@ -196,7 +196,7 @@ static void play(void)
         give(line, line->sent + BALL);
     }
     check_turns();
-    if (others > 4 * count) /* what was left of sending, no more */
+    if (others > 4 * count) /* events left over from sending, no more */
         die("%u times a channel was given that nothing happened to", others);
 }
 
@@ -209,7 +209,7 @@ static void line_close(struct line *line, unsigned int *open)
     line->channel = NULL;
 }
 
-/* Each closes its neighbour too, whose turn may be the next. */
+/* Each closes its neighbour, too, which may be next in the queue. */
 static void close_all(void)
 {
     unsigned int open = count;
@@ -222,7 +222,7 @@ static void close_all(void)
         line_close(line, &open);
         line_close(&lines[(line->index + 1) % count], &open);
     }
-    pvchan_group_close(group); /* the others */
+    pvchan_group_close(group); /* closes the others */
 }
 
 static unsigned int descriptors(void)

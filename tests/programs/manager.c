@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Plays the part of systemd for one service: runs it, takes its notifications, holds the
- * descriptors that it stores, and starts it again with them when it was killed.
+ * Plays systemd for one service: runs it, takes its notifications, holds the descriptors that it
+ * stores, and restarts it with them after it was killed.
  *
  *   manager KILLS MILLISECONDS PROGRAM [ARGUMENT…]
  *
- * From SIGUSR2 on it is killed KILLS times, each at a random moment within so many milliseconds of
- * its start; then "kills done" on stdout. SIGUSR1 kills it once more, SIGHUP and SIGTERM are passed
- * on. When it ends by itself: "stored N" on stdout (descriptors that it left), and its exit code.
+ * After SIGUSR2 it kills the service KILLS times, each at a random moment within that time after
+ * its start, and then prints "kills done". SIGUSR1 kills it once more; SIGHUP and SIGTERM are
+ * passed on. When the service ends by itself, prints "stored N" (descriptors that it left), and
+ * exits with its code.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +48,7 @@ static void die(const char *what)
 
 static void store_add(const char *name, int fd)
 {
-    const char *limit = getenv("FDSTORE"); /* the service is told, too */
+    const char *limit = getenv("FDSTORE"); /* the service learns the limit, too */
 
     if (stored == (limit ? (int)strtol(limit, NULL, 10) : STORE_MAX)) {
         fprintf(stderr, "manager: no room for %s\n", name);
@@ -128,7 +129,8 @@ static void become(char **argv)
     size_t length = 0;
 
     for (int i = 0; i < stored; i++)
-        store[i].fd = fcntl(store[i].fd, F_DUPFD_CLOEXEC, 3 + stored); /* out of the way */
+        /* to a number out of the way */
+        store[i].fd = fcntl(store[i].fd, F_DUPFD_CLOEXEC, 3 + stored);
     for (int i = 0; i < stored; i++) {
         if (dup2(store[i].fd, 3 + i) < 0)
             die("dup2");
@@ -155,8 +157,8 @@ static pid_t start(char **argv)
 }
 
 /*
- * The kernel chooses a name that nobody else has: managers of simulated hosts, whose processes have
- * the same ids, are in one name space of sockets.
+ * The kernel chooses a unique name: managers of simulated hosts, whose processes have the same ids,
+ * share one name space of sockets.
  */
 static void listen_for_it(void)
 {
@@ -179,7 +181,7 @@ static int64_t random_below(long limit)
     return random() % (limit + 1);
 }
 
-/* Returns the signal, or 0 when the time is over; negative: for ever. */
+/* Waits at most that long; negative: for ever. Returns the signal, or 0 when the time is over. */
 static int wait_for(int signals, int64_t microseconds)
 {
     struct timespec time = {.tv_sec = microseconds / 1000000,
@@ -233,7 +235,7 @@ int main(int argc, char **argv)
             if (number == 0 && ++killed == kills)
                 say("kills done:", killed);
         } while (waitpid(pid, &status, number == 0 || number == SIGUSR1 ? 0 : WNOHANG) <= 0);
-        while (take_message()) /* what it said before it died counts */
+        while (take_message()) /* messages sent before it died count */
             ;
         if (!WIFSIGNALED(status))
             break;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Preloaded into a program: while the file NO_ANSWER exists, its requests to read or list the path
- * that the file holds fail with ENOMEM; or to watch one, if it holds "watch PATH"; or libxl's to
- * Xen about a domain, if it holds "domain DOMID". Each one that failed is noted in the file
- * NO_ANSWER_SAW, a line as the other file's.
+ * Preloaded into a program. While the file NO_ANSWER exists, requests fail with ENOMEM: to read or
+ * list the path that the file contains; to watch a path, if it contains "watch PATH"; libxl's to
+ * Xen about a domain, if it contains "domain DOMID". Each failed request is recorded in the file
+ * NO_ANSWER_SAW, as a line in the same form.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include <string.h>
 #include <xenstore.h>
 
-/* Longer than any path that a test names. */
+/* Longer than any path that a test uses. */
 #define LINE_BYTES 256
 
 static bool is_wanted(const char *path)
@@ -42,7 +42,7 @@ static void note(const char *path)
     fclose(file);
 }
 
-/* Whether there is an answer; otherwise errno is set. */
+/* Returns whether the request is answered; if not, errno is set. */
 static bool is_answered(const char *path)
 {
     int error = errno;

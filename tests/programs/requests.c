@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Preloaded into xl-vchan (tests/sim/toolstack-many.sh) or vchan (tests/sim/vchan-cat-ends.sh): how
- * many requests it and libxenlight made of xenstore is added to the file REQUESTS at its end, a
- * line with the number.
+ * Preloaded into xl-vchan (tests/sim/toolstack-many.sh) or vchan (tests/sim/vchan-cat-ends.sh): at
+ * the end, appends to the file REQUESTS how many requests the program and libxenlight made to
+ * xenstore.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -14,7 +14,7 @@
 
 static unsigned long requests;
 
-/* The programs that these run are not counted. */
+/* Programs that these start are not counted. */
 static bool is_counted(const char *program)
 {
     return strcmp(program, "xl-vchan") == 0 || strcmp(program, "vchan") == 0;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Event channels of a simulated host behave as Xen's and Linux's do. Run by tests/sim/drivers.sh. */
+/*
+ * Checks that event channels of a simulated host behave like Xen's and Linux's. Run by
+ * tests/sim/drivers.sh.
+ */
 #include "tests/lib/sim-domain.h"
 
 #include <pthread.h>
@@ -129,7 +132,7 @@ START_TEST(close_leaves_the_peer_unbound)
     port = xenevtchn_bind_interdomain(pair.client, guest, pair.server_port);
     ck_assert_int_gt(port, 0);
     evtchn_expect(pair.client, (uint32_t)port);
-    evtchn_expect_none(pair.client); /* what was sent in between is gone */
+    evtchn_expect_none(pair.client); /* events sent in between are gone */
     ck_assert_int_eq(xenevtchn_notify(pair.server, pair.server_port), 0);
     evtchn_expect(pair.client, (uint32_t)port);
     xenevtchn_close(pair.client);
@@ -166,7 +169,7 @@ START_TEST(a_killed_process_lets_go)
 }
 END_TEST
 
-/* The control memory, as a handle of domain 0 sees it, and that handle's number. */
+/* Opens the control memory as a handle of domain 0, and finds that handle's number. */
 static struct sim_control *control_open(int *conn, uint32_t *index)
 {
     struct sim_message message = {.op = SIM_EVTCHN_OPEN};
@@ -185,7 +188,7 @@ static struct sim_control *control_open(int *conn, uint32_t *index)
     return map;
 }
 
-/* Stops in the middle of a notification, `steps` steps into it. */
+/* Makes only the first steps of a notification. */
 static void notify_partly(uint32_t server, uint32_t server_port, int steps)
 {
     struct sim_message bind = {.op = SIM_BIND_INTERDOMAIN, .arg = {server, server_port}};
@@ -221,13 +224,13 @@ START_TEST(a_notifier_dies_half_way)
         victim_wait(&victim, 0);
     }
     victim_ready(&victim);
-    evtchn_expect_none(server); /* it owes us an event */
+    evtchn_expect_none(server); /* the notifier still owes an event */
     victim_kill(&victim);
     if (_i == 0) {
-        evtchn_expect_none(server); /* not begun: nothing is owed */
+        evtchn_expect_none(server); /* not begun, so nothing is owed */
     } else {
         ck_assert(evtchn_readable(server, WAIT_MS));
-        poll(NULL, 0, 50); /* lest it be paid again later */
+        poll(NULL, 0, 50); /* give it time, so that the event is not delivered later */
         evtchn_expect(server, port);
         evtchn_expect_none(server);
     }
@@ -235,7 +238,7 @@ START_TEST(a_notifier_dies_half_way)
 }
 END_TEST
 
-/* Whoever gets the number of a port next hears its events, and no others. */
+/* The next user of a port number gets its own events, and no others. */
 static void next_port_hears(xenevtchn_handle *server, uint32_t number)
 {
     xenevtchn_handle *client = evtchn_of(0);
@@ -274,7 +277,7 @@ struct first {
     atomic_int ready;
 };
 
-/* Both begin at once: who sleeps until the other is there too comes too late. */
+/* Both start at once: if one slept until the other is there, it would come too late. */
 static void meet(struct first *first)
 {
     atomic_fetch_add(&first->ready, 1);
@@ -291,9 +294,7 @@ static void *notify_first(void *arg)
     return NULL;
 }
 
-/*
- * Its first event is when a handle asks for its peer's eventfd, and the port may be gone by then.
- */
+/* At its first event a handle asks for its peer's eventfd; the port may be gone by then. */
 START_TEST(a_first_event_comes_as_the_port_goes)
 {
     xenevtchn_handle *server = evtchn_of(guest);
@@ -318,7 +319,7 @@ START_TEST(a_first_event_comes_as_the_port_goes)
 }
 END_TEST
 
-/* A notification that is under way while its port is closed and used again is for nobody. */
+/* A notification under way while its port is closed and reused reaches nobody. */
 START_TEST(a_late_notifier_misses)
 {
     struct pair pair = pair_open(guest, 0);
@@ -337,7 +338,7 @@ START_TEST(a_late_notifier_misses)
 }
 END_TEST
 
-/* A peer in a process of its own, killed at random while it notifies. */
+/* A peer in a process of its own is killed at random while it notifies. */
 START_TEST(notifiers_killed_at_random)
 {
     xenevtchn_handle *server = evtchn_of(guest);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Grants of a simulated host behave as Linux's gntalloc and gntdev do. Run by tests/sim/drivers.sh. */
+/*
+ * Checks that grants of a simulated host behave like Linux's gntalloc and gntdev. Run by
+ * tests/sim/drivers.sh.
+ */
 #include "tests/lib/sim-domain.h"
 
 #include <string.h>
@@ -205,8 +208,8 @@ START_TEST(gntdev_has_a_limit)
 END_TEST
 
 /*
- * Given up while mapped: the mapper keeps them and may map them again, nobody gets the refs, and
- * they count.
+ * Revoked while mapped: the mapper keeps the pages and may map them again, the refs are not reused,
+ * and they count.
  */
 START_TEST(revoked_pages_live_while_mapped)
 {
@@ -229,7 +232,7 @@ START_TEST(revoked_pages_live_while_mapped)
         for (int k = 0; k < 1000; k++)
             ck_assert_uint_ne(again[i], refs[k]);
     munmap(ours, 24 * PAGE);
-    ck_assert_int_eq(munmap(theirs, PAGE), 0); /* behind the API */
+    ck_assert_int_eq(munmap(theirs, PAGE), 0); /* bypasses the API */
     ours = xengntshr_share_pages(share, 0, LIMIT, refs, 1);
     ck_assert_ptr_nonnull(ours);
     munmap(ours, LIMIT * PAGE);
@@ -265,7 +268,7 @@ START_TEST(mappings_outlive_their_handle)
 }
 END_TEST
 
-/* Unmap notifications: the byte is cleared, then the event sent. */
+/* Unmap notifications: first the byte is cleared, then the event is sent. */
 
 START_TEST(unmapping_tells)
 {
@@ -295,7 +298,7 @@ START_TEST(unmapping_tells)
 }
 END_TEST
 
-/* As a library does it: handles are closed in any order, even the event channel first. */
+/* As in a library: handles are closed in any order, even the event channel first. */
 START_TEST(the_notification_holds_its_port)
 {
     struct pair pair = pair_open(guest, 0);
@@ -362,7 +365,7 @@ START_TEST(being_killed_tells)
 }
 END_TEST
 
-/* A domain destroyed: nobody is told, and it is a zombie while its pages are mapped. */
+/* When a domain is destroyed, nobody is notified, and it is a zombie while its pages are mapped. */
 START_TEST(a_destroyed_domain_tells_nobody)
 {
     uint32_t dying = guest_id("DYING"), ref;

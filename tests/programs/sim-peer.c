@@ -61,7 +61,7 @@ static int sink(struct libxenvchan *chan)
     return 0;
 }
 
-/* Keeps at most what both rings hold in flight, so that nobody blocks for ever. */
+/* Keeps at most what both rings hold in flight, so that neither side blocks for ever. */
 static int send_checked(struct libxenvchan *chan, size_t bytes)
 {
     static uint8_t buffer[4096];

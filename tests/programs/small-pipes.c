@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Preloaded into a program: each new pipe has two pages. That is what the kernel gives a user whose
- * pipes already have more than pipe-user-pages-soft.
+ * Preloaded into a program: each new pipe has two pages, like those of a user whose pipes already
+ * exceed pipe-user-pages-soft.
  */
 #include <dlfcn.h>
 #include <fcntl.h>

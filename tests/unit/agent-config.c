@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * What vchan-frontend understands, and what it says about what it does not.
- * man/vchan-frontend.8.scd.
- */
+/* What vchan-frontend's config file may contain, and the errors. man/vchan-frontend.8.scd. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,7 +128,7 @@ START_TEST(what_is_not)
 }
 END_TEST
 
-/* A file that is cut anywhere is no other one. */
+/* A truncated file must not be taken for a different one. */
 START_TEST(a_part_of_it)
 {
     static const char text[] = "vchan = [ \"name=a, connection=connect, path=/a\" ]";

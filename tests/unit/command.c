@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * The vchan command's parts that need no Xen: values of options, a flow of bytes, names.
- */
+/* The parts of the vchan command that need no Xen: option values, a flow of bytes, names. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -55,7 +53,7 @@ START_TEST(test_seconds)
 }
 END_TEST
 
-/* What is told can be given again, and is short. */
+/* A printed duration can be parsed again, and is short. */
 START_TEST(test_seconds_told)
 {
     static const struct {
@@ -134,7 +132,7 @@ START_TEST(test_find)
     ck_assert_int_eq(channels_find(views, 3, "two", false, &found), -ENOTUNIQ);
     ck_assert_int_eq(channels_find(views, 3, "2/one", false, &found), -ENOENT);
     ck_assert_int_eq(channels_find(views, 3, "x/one", false, &found), -EINVAL);
-    /* To open: those that vchan-backend serves do not count. */
+    /* To open, channels that vchan-backend serves do not count. */
     ck_assert_int_eq(channels_find(views, 3, "one", true, &found), -EBUSY);
     views[2].for_program = true;
     ck_assert_int_eq(channels_find(views, 3, "two", true, &found), 0);
@@ -146,7 +144,7 @@ END_TEST
 
 /* ---- flows ---- */
 
-/* A source and a sink that answer what the test says. */
+/* A source and a sink that answer as the test says. */
 static ssize_t answer_take, answer_give;
 
 static ssize_t take(void *arg, void *data, size_t size)
@@ -176,7 +174,7 @@ START_TEST(test_flow_in_pieces_to_the_end)
 {
     answer_take = 10;
     ck_assert(flow_take(&flow));
-    ck_assert(!flow_take(&flow)); /* first what is there */
+    ck_assert(!flow_take(&flow)); /* first gives what is there */
     answer_give = 6;
     ck_assert(flow_give(&flow));
     ck_assert(flow_is_loaded(&flow));
@@ -202,7 +200,7 @@ START_TEST(test_flow_errors)
     answer_give = -EPIPE;
     ck_assert(flow_give(&flow));
     ck_assert_int_eq(flow.give_error, -EPIPE);
-    ck_assert(flow_is_over(&flow) && flow_is_loaded(&flow)); /* something was not taken */
+    ck_assert(flow_is_over(&flow) && flow_is_loaded(&flow)); /* some bytes were not taken */
     ck_assert(!flow_take(&flow) && !flow_give(&flow));
     flow_set_up();
     answer_take = -ECONNRESET;
@@ -214,7 +212,7 @@ END_TEST
 
 /* ---- standard input and output ---- */
 
-/* One pair of descriptors: nothing to read is -EAGAIN, and who shares them still waits. */
+/* One pair of descriptors: nothing to read is -EAGAIN, while other users of it still block. */
 static void try_pair(int reader, int writer)
 {
     struct stdio in = stdio_open(reader, O_RDONLY), out = stdio_open(writer, O_WRONLY);
@@ -233,7 +231,7 @@ static void try_pair(int reader, int writer)
         ;
     stdio_close(&out);
     errno = 0;
-    stdio_close(&out); /* closes nothing, not even what has that number now */
+    stdio_close(&out); /* closes nothing, not even a new file with that number */
     ck_assert_int_eq(errno, 0);
     ck_assert_int_eq(stdio_read(&in, data, sizeof(data)), 0);
     stdio_close(&in);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What xl-vchan understands, and what it says about what it does not. man/xl-vchan.cfg.5.scd. */
+/* What xl-vchan's config file may contain, and the errors. man/xl-vchan.cfg.5.scd. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,7 +142,7 @@ START_TEST(a_command_takes_the_rest)
 }
 END_TEST
 
-/* What looks like keys, but cannot be meant as those of the entry. */
+/* These look like keys, but cannot be meant as the entry's. */
 static const char *const commands[] = {
     "socat - UNIX-LISTEN:/run/x,mode=0600,''user=web",
     "qemu -chardev socket,path=/x,name=y",
@@ -374,7 +374,7 @@ START_TEST(a_file_without_channels_is_read)
 }
 END_TEST
 
-/* What is no key of ours, and only looks like one. */
+/* These only look like our keys. */
 START_TEST(others_keys_are_not_ours)
 {
     static const char text[] = "device_model_args = [ 'vchans = 1',\n'vchans' ]\n"
@@ -389,7 +389,7 @@ START_TEST(others_keys_are_not_ours)
 }
 END_TEST
 
-/* One line of a megabyte is fine, a file without an end is not. */
+/* A line of a megabyte is accepted; a file without an end is not. */
 START_TEST(a_huge_file_is_read_or_refused)
 {
     static char text[(1 << 20) + 1];
@@ -453,7 +453,7 @@ static const struct {
      "(sed -i '1s/^\\xef\\xbb\\xbf//' removes it)"},
 };
 
-/* Nothing in them is a second vchan=. */
+/* Nothing in these is a second vchan=. */
 static const char *const good_files[] = {
     "x='; vchan=1'; vchan=['name=a'] # ; vchan=['name=b']\n",
     "vchan=[ 'name=a', # it's\n 'connection=exec, name=b, user=root, command=vchan=[1]; vchan=2' ]\n",
@@ -487,7 +487,7 @@ START_TEST(a_bad_file_is_explained)
 }
 END_TEST
 
-/* The words after the place are libxlutil's. */
+/* The words after the position are libxlutil's. */
 static const struct {
     const char *text, *begin;
 } no_configs[] = {
@@ -529,7 +529,7 @@ static const struct {
     {"/tmp", -EISDIR, "/tmp: Is a directory"},
 };
 
-/* Texts that survive being read, written as text, and read again. */
+/* Texts that are unchanged after parsing, formatting and parsing again. */
 static const char *const specs[] = {
     "name=a",
     "name=b,backend=stor age,devid=7",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * service/kinds/unix.h and service/kinds/child.h: what they replace, refuse and leave; what a command's
- * end does. service/kinds/dial.h: a server that is not there, and giving up. service/quota.h:
+ * service/kinds/unix.h and service/kinds/child.h: what they replace, refuse and leave; what the end
+ * of a command causes. service/kinds/dial.h: a missing server, and cancelling. service/quota.h:
  * limits.
  */
 #include <errno.h>
@@ -49,7 +49,10 @@ static void tear_down(void)
 
 /* ---- sockets ---- */
 
-/* The place of a path that is root's alone (or of who runs this), until the next call. */
+/*
+ * The place of a path that only root (or the user running this) can change. Valid until the next
+ * call.
+ */
 static struct place *at_path(const char *at)
 {
     static struct place place;
@@ -82,7 +85,7 @@ START_TEST(test_listen_replaces_a_stale_socket)
     struct stat file;
     int listener = unix_listen(at_path(path), &private, &file);
 
-    close(listener); /* as a process that was killed */
+    close(listener); /* as after a killed process */
     ck_assert_int_eq(unix_connect(at_path(path)), -ECONNREFUSED);
     listener = unix_listen(at_path(path), &private, &file);
     ck_assert_int_ge(listener, 0);
@@ -138,7 +141,8 @@ START_TEST(test_rights_are_given_to_the_file)
 
     snprintf(other, sizeof(other), "%s.other", path);
     close(open(other, O_CREAT | O_WRONLY, 0600));
-    ck_assert_int_eq(rename(other, path), 0); /* as who may write to its directory could */
+    /* as a user with write access to its directory could */
+    ck_assert_int_eq(rename(other, path), 0);
     ck_assert_int_eq(rights_give(&nobody, fd), geteuid() == 0 ? 0 : -EPERM);
     close(fd);
     ck_assert_int_eq(lstat(path, &file), 0);
@@ -162,7 +166,7 @@ static int arrive_there(const struct spot *spot, void *arg)
     return 7;
 }
 
-/* As where a file system does not answer; another path is not the worse for it. */
+/* As when a file system does not answer: another path must still work. */
 START_TEST(test_a_place_that_hangs)
 {
     struct place *place = at_path(path);
@@ -180,7 +184,7 @@ START_TEST(test_a_place_that_hangs)
 }
 END_TEST
 
-/* Whose part of a path is somebody else's, and how, links followed. */
+/* Which part of a path belongs to another user, and how; links are followed. */
 static const struct {
     const char *make, *at, *part;
     enum blame_why why;
@@ -234,12 +238,12 @@ START_TEST(test_long_paths)
     memset(longest, 'x', sizeof(longest) - 1);
     longest[sizeof(longest) - 1] = '\0';
     ck_assert_int_eq(unix_listen(at_path(longest), &private, &file), -ENAMETOOLONG);
-    memset(longest, '/', 10); /* a name of its own would be too long before */
+    memset(longest, '/', 10); /* with a name of its own it would be too long */
     ck_assert_int_eq(unix_connect(at_path(longest)), -ENOENT);
 }
 END_TEST
 
-/* Each costs time, and whoever can make a link decides how many there are. */
+/* Each link costs time, and any user who can make links decides how many there are. */
 START_TEST(test_a_link_of_many_parts)
 {
     char target[1500] = "", link[80];
@@ -278,7 +282,7 @@ END_TEST
 
 /* ---- commands ---- */
 
-/* Stands before the C library's: whom it was asked for, and whether it refuses. */
+/* Replaces the C library's function: records the process, and may refuse. */
 static pid_t followed;
 static bool cannot_follow;
 
@@ -311,7 +315,7 @@ static struct child *start(const struct connection *connection, int *input, int 
     return child;
 }
 
-/* Runs a command and leaves it at once, with its input closed; returns after its end. */
+/* Runs a command and leaves it at once, with its input closed. Returns after its end. */
 static void run_and_leave(const char *command, bool about_to_end)
 {
     struct event_base *base = event_base_new();
@@ -328,7 +332,7 @@ static void run_and_leave(const char *command, bool about_to_end)
 
 START_TEST(test_child_is_stopped)
 {
-    alarm(4); /* before patience would be over */
+    alarm(4); /* before the timeout would expire */
     run_and_leave("sleep 60 & wait", false);
 }
 END_TEST
@@ -403,7 +407,7 @@ START_TEST(test_a_command_that_cannot_be_followed_does_not_go_on)
     ck_assert_int_eq(child_start(&connection, &self, &input, &output, &child), -EMFILE);
     cannot_follow = false;
     ck_assert_int_gt(followed, 0);
-    ck_assert(kill(followed, 0) < 0 && errno == ESRCH); /* it has ended, and was waited for */
+    ck_assert(kill(followed, 0) < 0 && errno == ESRCH); /* it has ended and was waited for */
     ck_assert_int_eq(count_descriptors(), descriptors);
     ck_assert_int_eq(event_base_dispatch(base), 1); /* no events are left */
     event_base_free(base);
@@ -449,7 +453,7 @@ static void note_outcome(void *arg, int fd, const char *why)
     snprintf(outcome->why, sizeof(outcome->why), "%s", why);
 }
 
-/* A server that listens at a port of its own. */
+/* A server listening at a port of its own. */
 static int serve_tcp(char address[32])
 {
     struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -507,7 +511,7 @@ START_TEST(test_no_address)
 }
 END_TEST
 
-/* Before it has begun, and while a name server is asked. */
+/* Before it has begun, and while a name server is queried. */
 START_TEST(test_dial_cancel)
 {
     struct event_base *base = event_base_new();
@@ -572,7 +576,7 @@ START_TEST(test_quota)
     ck_assert(quota_take_work(&quota, 0, 4864));
     ck_assert(!quota_take_work(&quota, 1, 0));
     quota_resume_work(&quota);
-    ck_assert(quota_take_work(&quota, 10, 0)); /* that is the 80 that one with a channel has then */
+    ck_assert(quota_take_work(&quota, 10, 0)); /* the 80 that a domain with one channel then has */
     ck_assert(!quota_take_work(&quota, 1, 0));
     rate_init(&quota.lines, 1, 0);
     ck_assert(!quota_take_line(&quota, &unlogged));
@@ -584,7 +588,7 @@ START_TEST(test_quota)
 }
 END_TEST
 
-/* Without room for one more descriptor. */
+/* When no descriptor is free. */
 static int hand_over_poor(struct fdstore *fdstore)
 {
     struct rlimit before, none = {0};
@@ -613,7 +617,7 @@ START_TEST(test_a_hand_over_that_cannot_be_leaves_all)
 }
 END_TEST
 
-/* One string of the next process's environment has all names. */
+/* All names go into one string of the next process's environment. */
 START_TEST(test_no_more_names_are_kept_than_a_process_can_be_given)
 {
     size_t bytes = sizeof("LISTEN_FDNAMES=");
@@ -642,7 +646,7 @@ START_TEST(test_a_manager_takes_no_more_than_it_says)
 
     setenv("FDSTORE", "2", 1);
     ck_assert_int_eq(fdstore_open(&fdstore), 0);
-    ck_assert(!fdstore_has_room(fdstore, 1)); /* there is none to be told */
+    ck_assert(!fdstore_has_room(fdstore, 1)); /* no manager to notify */
     setenv("NOTIFY_SOCKET", "@nobody-listens", 1);
     ck_assert(fdstore_has_room(fdstore, 2) && !fdstore_has_room(fdstore, 3));
     fdstore_add(fdstore, "5/0", "one", STDOUT_FILENO, true);

@@ -170,14 +170,14 @@ static const struct {
     {"a\tb\r\nc\033[31m\177", "a?b??c?[31m?"},
     {"k\xc3\xb6ln \xe2\x82\xac \xf0\x9f\x90\xa7", "k\xc3\xb6ln \xe2\x82\xac \xf0\x9f\x90\xa7"},
     {"\xc2\xa0\xf4\x8f\xbf\xbf", "\xc2\xa0\xf4\x8f\xbf\xbf"},
-    {"a\xc2\x9b[31m", "a??[31m"},           /* a C1 control: CSI */
-    {"latin-1 \xf6", "latin-1 ?"},           /* cut at its end */
+    {"a\xc2\x9b[31m", "a??[31m"},           /* a C1 control character: CSI */
+    {"latin-1 \xf6", "latin-1 ?"},           /* truncated at its end */
     {"\xe2\x82x\xc3", "??x?"},
     {"\x80\xc0\xaf\xe0\x80\xaf", "??????"}, /* overlong */
     {"\xed\xa0\x80\xf4\x90\x80\x80\xff", "????????"},
 };
 
-/* Two columns, then one that takes two: a locale that knows them is needed for that. */
+/* Two columns, then a character that takes two; needs a locale that knows such characters. */
 START_TEST(test_text_is_fitted)
 {
     char text[] = "a\xc3\xa9\xe6\xbc\xa2z";

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * vchan echo: what a channel failed with decides on the exit code. The test stands in for libpvchan.
- */
+/* vchan echo: how a channel's error determines the exit code. The test replaces libpvchan. */
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -11,7 +9,7 @@
 
 static char memory[16];
 static void *data;
-static int error; /* what pvchan_commit() returns */
+static int error; /* the result of pvchan_commit() */
 
 #define GROUP   ((struct pvchan_group *)memory)
 #define CHANNEL ((struct pvchan *)&memory[1])

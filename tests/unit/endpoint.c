@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * state/endpoint.h: what a backend asks of xenstore when its frontend plays with the page, and what
- * a frontend believes of its ring sizes. The rest is played here.
+ * state/endpoint.h: what a backend asks of xenstore when its frontend plays with the page, and
+ * which ring sizes of a frontend it accepts. The test plays xenstore and the rings.
  */
 #include "state/endpoint.h"
 
@@ -20,15 +20,15 @@
 static struct {
     enum xenbus_state own, peer;
     unsigned int reads;
-    bool restless; /* the frontend is at 1 and at 6 by turns, at each look */
+    bool restless; /* the frontend's state alternates between 1 and 6 at each look */
     unsigned int unfinished;
-    unsigned int ports; /* reads of event-channel, which is another each time */
+    unsigned int ports; /* how often event-channel was read; it differs each time */
     uint32_t bound;
     bool died;
     unsigned int open;
-    uint32_t ring; /* read-ring and write-ring; 0: there are none */
+    uint32_t ring; /* read-ring and write-ring; 0: missing */
     struct ring_orders granted;
-    struct ring_orders most; /* that a backend maps */
+    struct ring_orders most; /* the limit for which a backend maps */
 } host;
 
 /* ---- xenstore ---- */
@@ -225,7 +225,7 @@ static void signal_it(bool died)
     rings.fired(rings.arg);
 }
 
-/* A backend's side, led to Connected. */
+/* A backend's side, brought to Connected. */
 static struct endpoint *backend_connected(uint32_t ring)
 {
     static const struct endpoint_ops ops = {0};
@@ -246,7 +246,7 @@ static struct endpoint *backend_connected(uint32_t ring)
 }
 
 /*
- * What is in the ring cannot be delivered at once, and the frontend goes on dying and living
+ * The ring's content cannot be delivered at once, and the frontend keeps dying and living
  * meanwhile.
  */
 START_TEST(test_a_live_byte_that_flips_is_not_asked_about)
@@ -267,7 +267,7 @@ START_TEST(test_a_live_byte_that_flips_is_not_asked_about)
 }
 END_TEST
 
-/* One that flips to life when all is delivered has to die once more. */
+/* A frontend that comes alive after everything was delivered must die once more. */
 START_TEST(test_a_frontend_that_died_after_all_is_seen)
 {
     struct endpoint *endpoint = backend_connected(4096);
@@ -291,7 +291,7 @@ START_TEST(test_a_backend_maps_what_was_declared)
     ck_assert_uint_eq(host.most.read, 14);
     ck_assert_uint_eq(host.most.write, 14);
     endpoint_close(endpoint);
-    endpoint = backend_connected(0); /* an older toolstack's */
+    endpoint = backend_connected(0); /* as an older toolstack left it */
     ck_assert_uint_eq(host.most.read, 16);
     ck_assert_uint_eq(host.most.write, 16);
     endpoint_close(endpoint);
@@ -340,10 +340,7 @@ START_TEST(test_a_port_is_read_once)
 }
 END_TEST
 
-/*
- * The sizes are read once, when the device is taken over: what they become later is for its next
- * life.
- */
+/* The sizes are read once, when the device is taken over; later changes are for its next life. */
 START_TEST(test_sizes_that_change_are_not_believed)
 {
     static const struct endpoint_ops ops = {0};

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vchan/pace.h: how often a peer may wake a process up for next to nothing. */
+/* vchan/pace.h: how often a peer may wake a process for little data. */
 #include "tests/lib/check-main.h"
 #include "vchan/pace.h"
 
-/* How many of so many in one millisecond are too much. */
+/* How many of times wake-ups in one millisecond are too many. */
 static unsigned int too_many(struct pace *pace, unsigned int times, uint64_t ms)
 {
     unsigned int count = 0;

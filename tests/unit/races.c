@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Another user (games), whose directory a declared path goes through, has it lead elsewhere while it
- * is used: thousands of times, nothing of root's is touched, given away or reached.
+ * Another user (games), through whose directory a declared path goes, makes it lead elsewhere while
+ * it is used. In thousands of attempts nothing that belongs to root is changed, given away or
+ * reached.
  *
- * races flip LINK A B: the attacker alone: as games it has LINK lead to A and to B, in turns.
+ * races flip LINK A B: only the attacker: as games, makes LINK lead to A and B alternately.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -26,7 +27,7 @@
 #include "service/kinds/unix.h"
 #include "tests/lib/check-main.h"
 
-/* A child for each attempt is costly with a sanitizer, which has little to see here. */
+/* A child for each attempt is slow with a sanitizer, which finds little here. */
 #ifdef __SANITIZE_ADDRESS__
 #define ATTEMPTS 200
 #else
@@ -44,7 +45,10 @@ static void make_dir(const char *dir, uid_t owner)
     ck_assert_int_eq(chown(dir, owner, owner), 0);
 }
 
-/* alice/link leads to alice/mine; at is a name in it, victim the same name in a folder of root's. */
+/*
+ * alice/link leads to alice/mine. at is a name in it, victim the same name in one of root's
+ * directories.
+ */
 static void set_up(void)
 {
     strcpy(folder, "/tmp/races.XXXXXX");
@@ -72,7 +76,7 @@ static void tear_down(void)
     ck_assert_int_eq(system(command), 0);
 }
 
-/* Until it is killed. */
+/* Runs until it is killed. */
 static int flip(const char *link, const char *a, const char *b)
 {
     char next[128];
@@ -104,7 +108,7 @@ static void stop(pid_t pid)
     ck_assert(WIFSIGNALED(status)); /* it did nothing else until now */
 }
 
-/* Plugged in and out, so often; how often it could be. */
+/* Plugs and unplugs many times. Returns how often it succeeded. */
 static int plug_often(const struct connection_kind *kind)
 {
     int count = 0;
@@ -146,7 +150,7 @@ static int root_listens(const char *path, struct stat *file)
     return listener;
 }
 
-/* H2: root's socket was given to the other user, or a new one of root's made anywhere. */
+/* H2: root's socket was given to the other user, or a new one was made as root anywhere. */
 START_TEST(test_socket)
 {
     struct stat before, now;
@@ -164,7 +168,7 @@ START_TEST(test_socket)
 }
 END_TEST
 
-/* H3: root's file was removed, and replaced by a link to the other user's terminal. */
+/* H3: root's file was removed and replaced by a link to the other user's terminal. */
 START_TEST(test_pty)
 {
     int file = open(victim, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
@@ -190,7 +194,9 @@ static void set_user(struct user *user, const char *name)
     ck_assert_int_eq(user_read(name, user, why), 0);
 }
 
-/* The other user's own socket is reached, and never the one of root's that it has the path lead to. */
+/*
+ * The other user's own socket is reached, but never root's, to which that user makes the path lead.
+ */
 static void connect_often(const char *name)
 {
     char made[48], own[64], entry[64];
@@ -225,14 +231,14 @@ static void connect_often(const char *name)
     close(other);
 }
 
-/* H1, in a race: root's own socket is closed to the user. */
+/* H1, as a race: root's own socket stays closed to the user. */
 START_TEST(test_connect)
 {
     connect_often("5");
 }
 END_TEST
 
-/* And xenstored's to everybody, even to a user whom its mode lets in. */
+/* And xenstored's stays closed to everybody, even to a user whom its mode lets in. */
 START_TEST(test_xenstored)
 {
     setenv("XENSTORED_PATH", victim, 1);
@@ -250,7 +256,7 @@ int main(int argc, char **argv)
     if (argc == 5)
         return flip(argv[2], argv[3], argv[4]);
     log_set_level(LOG_ERRORS);
-    tcase_set_timeout(tcase, 600); /* a busy machine; else a few seconds */
+    tcase_set_timeout(tcase, 600); /* for a busy machine; otherwise a few seconds */
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, test_socket);
     tcase_add_test(tcase, test_pty);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The relay, step by step: what stands still, what goes on, and in which order it ends. The other
- * domain is played here, and so are the system calls on its descriptors, which take what a test
- * says and no more.
+ * The relay, step by step: what stalls, what continues, and in which order it ends. The test plays
+ * the other domain, and the system calls on its descriptors, which take exactly what a test allows.
  */
 #include <errno.h>
 #include <string.h>
@@ -15,14 +14,17 @@
 #define RING 4096u
 #define LOT (64 * RING)
 
-enum { SOURCE = 100, SINK = 101 }; /* no descriptors: readv() and writev() below know them */
+/* not real descriptors: readv() and writev() below recognise them */
+enum { SOURCE = 100, SINK = 101 };
 
-/* One of them: takes or gives room bytes, at most piece at a time; then error, or the end. */
+/*
+ * A descriptor: takes or gives room bytes, at most piece at a time; then fails with error, or ends.
+ */
 struct file {
     uint32_t room;
     uint32_t piece;
     int error;  /* 0: the end, for a source */
-    int refuse; /* each second call only says so: an errno */
+    int refuse; /* an errno with which every second call fails */
     uint32_t moved;
     unsigned int calls;
 };
@@ -31,7 +33,7 @@ static struct file source, sink;
 static struct xen *ours, *theirs;
 static struct channel *channel, *peer;
 static struct relay relay;
-static uint32_t given, got; /* by the peer */
+static uint32_t given, got; /* bytes the peer has written and read */
 
 uint32_t shared_access(enum shared_kind kind, const volatile void *pointer, unsigned int size,
                        uint32_t value)
@@ -68,7 +70,7 @@ static uint32_t length_of(const struct iovec *pieces, int count)
     return (uint32_t)length;
 }
 
-/* Goes over the first bytes of the pieces; what they are in the whole is in file->moved. */
+/* Handles the first bytes of the pieces; file->moved is their position in the whole. */
 static void pass(struct file *file, const struct iovec *pieces, ssize_t bytes, bool fills)
 {
     size_t at = 0;
@@ -137,7 +139,7 @@ static void teardown(void)
     fake_xen_free(theirs);
 }
 
-/* The peer writes what there is room for, of so many bytes. Returns how many. */
+/* The peer writes as much as fits, up to bytes. Returns how much. */
 static uint32_t peer_gives(uint32_t bytes)
 {
     uint8_t data[RING];
@@ -152,7 +154,7 @@ static uint32_t peer_gives(uint32_t bytes)
     return rc > 0 ? (uint32_t)rc : 0;
 }
 
-/* It reads at most so many. Returns how many. */
+/* The peer reads at most bytes. Returns how much. */
 static uint32_t peer_takes(uint32_t bytes)
 {
     uint8_t data[RING];
@@ -166,7 +168,7 @@ static uint32_t peer_takes(uint32_t bytes)
     return rc > 0 ? (uint32_t)rc : 0;
 }
 
-/* Both directions have room; all of so many bytes gets through each, whatever it takes. */
+/* Both directions have room: everything gets through each, however many steps it takes. */
 static void check_flow(uint32_t bytes)
 {
     uint32_t to = relay.received + bytes, from = relay.sent + bytes;
@@ -197,7 +199,8 @@ START_TEST(stuck_sink_stops_only_its_direction)
     wait = relay_step(&relay);
     ck_assert_uint_eq(wait, RELAY_SINK | RELAY_SOURCE);
     ck_assert_uint_eq(sink.moved, 100);
-    ck_assert_uint_eq(given, RING + 100); /* what is not taken is in the ring, and nowhere else */
+    /* what the sink did not take is in the ring and nowhere else */
+    ck_assert_uint_eq(given, RING + 100);
 
     source.room = LOT;
     for (int i = 0; i < 10000 && got < LOT; i++) {
@@ -209,7 +212,7 @@ START_TEST(stuck_sink_stops_only_its_direction)
 
     calls = sink.calls;
     relay_step(&relay);
-    ck_assert_uint_eq(sink.calls, calls + 1); /* asked once a step, not in a loop */
+    ck_assert_uint_eq(sink.calls, calls + 1); /* tried once in a step, not in a loop */
     sink.room = UINT32_MAX;
     check_flow(LOT);
 }
@@ -221,7 +224,7 @@ START_TEST(full_ring_stops_only_its_direction)
 
     source.room = LOT;
     wait = relay_step(&relay);
-    ck_assert_uint_eq(wait, 0); /* of the source nothing is wanted: the peer will signal */
+    ck_assert_uint_eq(wait, 0); /* it does not wait for the source: the peer will signal */
     ck_assert_uint_eq(source.moved, RING);
 
     while (given < LOT) {
@@ -233,7 +236,7 @@ START_TEST(full_ring_stops_only_its_direction)
 
     calls = source.calls;
     relay_step(&relay);
-    ck_assert_uint_eq(source.calls, calls); /* not even asked */
+    ck_assert_uint_eq(source.calls, calls); /* not even tried */
     fake_take(channel_port(channel));
     peer_takes(RING);
     channel_tell(peer);
@@ -247,7 +250,7 @@ START_TEST(full_ring_stops_only_its_direction)
 }
 END_TEST
 
-/* A peer that sleeps because the ring was full is woken for what the sink took, and not before. */
+/* A peer that sleeps on a full ring is woken for what the sink took, and not before. */
 START_TEST(peer_is_woken_when_the_sink_goes_on)
 {
     sink.room = 0;
@@ -285,7 +288,7 @@ START_TEST(all_gets_through_in_any_pieces)
 }
 END_TEST
 
-/* A call that a signal cut short is made again, though nothing will ever say that it can be. */
+/* A call that a signal interrupted is repeated, although no event will announce that it can be. */
 START_TEST(an_interrupted_call_is_made_again)
 {
     peer_gives(1);
@@ -299,7 +302,7 @@ START_TEST(an_interrupted_call_is_made_again)
 }
 END_TEST
 
-/* A step has an end, so that others get their turn: and says that there is more to do. */
+/* A step is bounded, so that others are served, and returns that there is more to do. */
 START_TEST(a_step_has_its_share)
 {
     peer_gives(RING);
@@ -316,7 +319,7 @@ START_TEST(a_step_has_its_share)
 END_TEST
 
 /*
- * Bytes that come in large pieces take a call a ring and one that finds nothing, each way: no copy,
+ * Bytes in large pieces take one call for each ring and one that finds nothing, each way: no copy,
  * no other call.
  */
 START_TEST(a_ring_takes_one_call)
@@ -339,7 +342,7 @@ END_TEST
 
 static void peer_ends(void)
 {
-    channel_set_ended(channel); /* as the endpoint says when the peer's state does */
+    channel_set_ended(channel); /* as the endpoint does when the peer's state says so */
 }
 
 static void end_source(void)
@@ -348,10 +351,10 @@ static void end_source(void)
     source.error = 0;
 }
 
-/* Sends bytes each way, then ends one of the two, while they are still under way. */
+/* Sends bytes each way, then ends one direction while they are still under way. */
 static void check_first_end(void (*first)(void), bool *done, const bool *other)
 {
-    source.room = RING / 2; /* a source is asked for its end when there is room for more */
+    source.room = RING / 2; /* a source is read to its end only if there is room for more */
     sink.room = 0;
     peer_gives(RING);
     relay_step(&relay);
@@ -376,10 +379,10 @@ static void check_both_ended(void)
     ck_assert_int_eq(relay.source_error | relay.sink_error | relay.ring_error, 0);
     ck_assert_uint_eq(wait, 0);
     relay_step(&relay);
-    ck_assert_uint_eq(source.calls + sink.calls, calls); /* what has ended is left alone */
+    ck_assert_uint_eq(source.calls + sink.calls, calls); /* an ended direction is left alone */
 }
 
-/* It is spared the system call, but neither what comes then nor the peer's end is missed. */
+/* It saves the system call, but misses neither later bytes nor the peer's end. */
 START_TEST(a_dry_source_is_not_asked)
 {
     ck_assert_uint_eq(relay_step(&relay), RELAY_SOURCE);
@@ -444,7 +447,7 @@ START_TEST(both_end_at_once)
 }
 END_TEST
 
-/* A sink that breaks ends its direction: what it did not take is not lost, it stays in the ring. */
+/* A broken sink ends its direction: what it did not take is not lost, but stays in the ring. */
 START_TEST(broken_sink_ends_only_its_direction)
 {
     sink.room = 100;
@@ -477,9 +480,7 @@ START_TEST(broken_source_ends_only_its_direction)
 }
 END_TEST
 
-/*
- * The peer leaves with bytes of its own in the ring, which arrive, and without ours, which it says.
- */
+/* The peer leaves: its bytes in the ring arrive, ours do not, and the relay reports that. */
 START_TEST(peer_leaves)
 {
     source.room = LOT;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* doc/protocol.md, "The shared page": both ends of one page, and pages that lie. */
+/* doc/protocol.md, "The shared page": both ends of one page, and invalid pages. */
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -85,7 +85,9 @@ START_TEST(test_every_order_pair)
             int expected = ring_orders_valid(l, r) ? 0 : -EPROTO;
             struct pair pair;
 
-            /* Two in-page places leave 1000 bytes for grants, one of 2 KiB leaves room for all. */
+            /*
+             * Two rings in the page leave 1000 bytes for grants; one of 2 KiB leaves room for all.
+             */
             if (expected == 0 && (l == 10 || r == 10) && (l == 20 || r == 20))
                 expected = -EPROTO;
             ck_assert_msg(ring_layout_make(l, r, &layout) == expected, "orders %u and %u", l, r);
@@ -138,7 +140,7 @@ START_TEST(test_bytes_wrap_over_every_order)
 }
 END_TEST
 
-/* At every offset, and however much is unread. */
+/* At every offset, and with any amount unread. */
 START_TEST(test_a_claim_leaves_what_is_unread)
 {
     struct pair pair;
@@ -161,7 +163,7 @@ START_TEST(test_a_claim_leaves_what_is_unread)
 }
 END_TEST
 
-/* As after 2 GiB and more of messages that are not claimed for. */
+/* As after more than 2 GiB of messages without a claim. */
 START_TEST(test_a_claim_may_be_far_behind)
 {
     struct pair pair;
@@ -237,7 +239,7 @@ START_TEST(test_a_signal_is_made_only_if_asked_for)
     struct pair pair;
 
     pair_up(&pair, 12, 12);
-    /* Both sides start by asking to be told of writes. */
+    /* Both sides start by asking for a signal at writes. */
     ck_assert(ring_must_signal(&pair.client, VCHAN_NOTIFY_WRITE));
     ck_assert(!ring_must_signal(&pair.client, VCHAN_NOTIFY_WRITE));
     ck_assert(!ring_must_signal(&pair.client, VCHAN_NOTIFY_READ));
@@ -248,7 +250,7 @@ START_TEST(test_a_signal_is_made_only_if_asked_for)
 }
 END_TEST
 
-/* Half a ring, or all that was known: not every read. */
+/* After half a ring, or all that was known; not after every read. */
 START_TEST(test_the_writer_is_told_late)
 {
     static uint8_t bytes[4096];
@@ -285,7 +287,7 @@ START_TEST(test_presence)
 }
 END_TEST
 
-/* ---- pages that lie ---- */
+/* ---- invalid pages ---- */
 
 START_TEST(test_an_index_beyond_the_ring_is_refused)
 {
@@ -298,7 +300,7 @@ START_TEST(test_an_index_beyond_the_ring_is_refused)
     ck_assert_int_eq(ring_readable(&pair.server.in, 1), 4096);
     page.shared.right.cons = 1; /* read what was never written */
     ck_assert_int_eq(ring_writable(&pair.server.out, 4096), 4096);
-    pair.server.out.peer = pair.server.out.own - 4096; /* the shadow shows a full ring */
+    pair.server.out.peer = pair.server.out.own - 4096; /* the snapshot shows a full ring */
     ck_assert_int_eq(ring_writable(&pair.server.out, 1), -EPROTO);
 }
 END_TEST
@@ -337,8 +339,8 @@ END_TEST
 #define STREAM_BYTES (1u << 20)
 
 /*
- * These order nothing, so that ThreadSanitizer sees what the ring alone orders: a mutex would hide
- * a race wherever the two threads take turns.
+ * These give no ordering, so that ThreadSanitizer sees only the ring's own: a mutex would hide a
+ * race wherever the two threads alternate.
  */
 static bool bells[2];
 
@@ -347,7 +349,7 @@ static void ring_bell(bool *bell)
     __atomic_store_n(bell, true, __ATOMIC_RELAXED);
 }
 
-/* A lost wake-up ends the test by its time limit, here. */
+/* After a lost wake-up, the test's time limit ends this wait. */
 static void await_bell(bool *bell)
 {
     while (!__atomic_exchange_n(bell, false, __ATOMIC_RELAXED))
@@ -419,7 +421,7 @@ int main(void)
 {
     TCase *tcase = tcase_create("ring");
 
-    tcase_set_timeout(tcase, 600); /* valgrind; a lost wake-up waits for ever */
+    tcase_set_timeout(tcase, 600); /* for valgrind; a lost wake-up would wait for ever */
     tcase_add_test(tcase, test_offsets_are_the_wire);
     tcase_add_test(tcase, test_every_order_pair);
     tcase_add_test(tcase, test_bytes_wrap_over_every_order);

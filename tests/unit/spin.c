@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What a wait tries before it sleeps, how a copy is made, and what is learned from both. The test
- * stands in for the kernel's scheduler.
+ * replaces the kernel's scheduler.
  */
 #include <sched.h>
 #include <sys/syscall.h>
@@ -17,9 +17,9 @@
 
 static int cpus;
 static int yields;
-static long away_ns; /* how long others have the CPU then */
+static long away_ns; /* how long other processes then have the CPU */
 
-/* While this is not 0 it is the time, of which each call takes TICK_NS, and one an interruption. */
+/* If not 0, this is the time; each call advances it by TICK_NS, and one is an interruption. */
 static long clock_ns;
 static int clock_calls;
 static int interrupted_call;
@@ -69,7 +69,7 @@ static void setup(void)
     away_ns = 0;
 }
 
-/* One wait: how many looks it took, of which the last one found something or, if not, none did. */
+/* One wait: how many looks it took. Either the last one found something, or none did. */
 static unsigned int looks(struct spin *spin, bool comes)
 {
     struct spin_turn turn;
@@ -83,7 +83,7 @@ static unsigned int looks(struct spin *spin, bool comes)
     return count;
 }
 
-/* With one CPU, nobody can answer meanwhile. */
+/* With one CPU, the peer cannot answer meanwhile. */
 START_TEST(does_not_look_on_one_cpu)
 {
     struct spin spin = {0};
@@ -93,7 +93,7 @@ START_TEST(does_not_look_on_one_cpu)
 }
 END_TEST
 
-/* How many pauses the first look of this process may take: they are found out by the clock. */
+/* How many pauses the first look of this process may take: the clock determines that. */
 static uint32_t calibrate(int interrupted)
 {
     struct spin spin = {0};
@@ -106,14 +106,17 @@ static uint32_t calibrate(int interrupted)
     return turn.pauses;
 }
 
-/* Whichever call it is: of none to the last, in a process each. 256 pauses seem to take TICK_NS. */
+/*
+ * The interruption may come at any of the calls, or at none; a process for each. 256 pauses seem to
+ * take TICK_NS.
+ */
 START_TEST(calibrates_despite_an_interruption)
 {
     ck_assert_uint_eq(calibrate(_i), 256 * 50000 / TICK_NS);
 }
 END_TEST
 
-/* A look is bounded, and where it finds nothing it is tried ever more seldom. */
+/* A look is bounded, and is tried less and less often if it finds nothing. */
 START_TEST(looks_seldom_in_vain)
 {
     struct spin spin = {0};
@@ -130,7 +133,7 @@ START_TEST(looks_seldom_in_vain)
 }
 END_TEST
 
-/* One success, and each wait looks again. */
+/* After one success, each wait looks again. */
 START_TEST(looks_again_once_it_finds)
 {
     struct spin spin = {0};
@@ -145,7 +148,7 @@ START_TEST(looks_again_once_it_finds)
 }
 END_TEST
 
-/* An idle peer: nobody takes the CPU that is given away, and nothing comes. */
+/* An idle peer does not take the CPU that is yielded, and nothing comes. */
 START_TEST(yields_seldom_in_vain)
 {
     struct spin spin = {0};
@@ -157,7 +160,9 @@ START_TEST(yields_seldom_in_vain)
 }
 END_TEST
 
-/* Who has used less of the CPU than the peer gets it back at once, for some time. */
+/*
+ * A scheduler hands the CPU straight back to a side that has run less than the peer, for some time.
+ */
 START_TEST(yields_more_than_once)
 {
     struct spin spin = {0};
@@ -171,7 +176,7 @@ START_TEST(yields_more_than_once)
 }
 END_TEST
 
-/* Whatever was before: where it helps it is done again at the next wait. */
+/* Whatever happened before, a success makes the next wait yield again. */
 START_TEST(yields_again_once_it_helps)
 {
     struct spin spin = {0};
@@ -179,7 +184,7 @@ START_TEST(yields_again_once_it_helps)
     for (int i = 0; i < WAITS; i++)
         wait_once(&spin, false);
     ck_assert_int_gt(spin.yield.interval, 1);
-    for (int i = 0; spin.yield.interval > 0; i++) { /* others may have the CPU, too */
+    for (int i = 0; spin.yield.interval > 0; i++) { /* other processes may have the CPU, too */
         ck_assert_msg(i < 1000 * WAITS, "it helped, and is done as seldom as before");
         wait_once(&spin, true);
     }
@@ -189,7 +194,7 @@ START_TEST(yields_again_once_it_helps)
 }
 END_TEST
 
-/* The peer's bytes are there, but others had the CPU for long: who sleeps gets it back sooner. */
+/* The peer's bytes are there, but other processes had the CPU for long: sleeping is better. */
 START_TEST(does_not_yield_to_others)
 {
     struct spin spin = {0};
@@ -207,7 +212,7 @@ START_TEST(does_not_yield_to_others)
 }
 END_TEST
 
-/* A large ring takes the peer longer to fill. */
+/* A peer needs longer to fill a large ring. */
 START_TEST(yields_to_a_peer_that_has_much_to_do)
 {
     struct spin spin = {0};
@@ -220,8 +225,7 @@ START_TEST(yields_to_a_peer_that_has_much_to_do)
 END_TEST
 
 /*
- * The two are learned apart: a peer on our own CPU is looked for in vain, and yielded to with
- * success.
+ * The two are learned separately: for a peer on our own CPU looking fails, and yielding succeeds.
  */
 START_TEST(learns_each_by_itself)
 {
@@ -240,8 +244,7 @@ START_TEST(learns_each_by_itself)
 END_TEST
 
 /*
- * So many copies, of which one of the two ways takes an hour longer. Returns how many went that
- * way.
+ * Makes that many copies; one of the two ways takes an hour longer. Returns how many went that way.
  */
 static int copies_by_the_slow_way(struct trial *trial, bool slow)
 {
@@ -259,7 +262,7 @@ static int copies_by_the_slow_way(struct trial *trial, bool slow)
     return count;
 }
 
-/* Whichever is faster, and also when that changes. */
+/* Whichever way is faster, also when that changes. */
 START_TEST(copies_the_faster_way)
 {
     struct trial trial = {0};

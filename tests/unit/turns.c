@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* backend/turns.h: who is looked at after how many looks at others, and in what order. */
+/*
+ * backend/turns.h: which domain's device is looked at, after how many looks at others, and in what
+ * order.
+ */
 #include <stddef.h>
 
 #include "backend/turns.h"
@@ -16,7 +19,7 @@ struct device {
 static struct turns turns;
 static struct turns_guest bad, good;
 static struct device of_bad[DEVICES], of_good[2];
-static unsigned int looks; /* at the bad guest's */
+static unsigned int looks; /* at the bad guest's devices */
 static bool flaps;         /* all of the bad guest's devices are marked again at each look at one */
 
 static struct device *device_of(const struct turn *turn)
@@ -55,7 +58,8 @@ static void set_up(void)
 }
 
 /*
- * What the bad guest has served is marked without end, and yet another's new device has its turn.
+ * A bad guest's served devices are marked endlessly, but another guest's new device still has its
+ * turn.
  */
 START_TEST(test_new_beside_flapping)
 {
@@ -100,7 +104,7 @@ START_TEST(test_one_each_in_a_round)
 }
 END_TEST
 
-/* A device that is served may hold what a new one wants, but only if it was marked before. */
+/* A served device may hold what a new one needs, but only goes first if it was marked earlier. */
 START_TEST(test_served_first)
 {
     turns_mark(&turns, &bad, &of_bad[0].turn);
@@ -132,7 +136,7 @@ START_TEST(test_held)
 }
 END_TEST
 
-/* Marked twice is looked at once; unmarked not at all. */
+/* A device marked twice is looked at once; one unmarked, not at all. */
 START_TEST(test_marks)
 {
     turns_mark(&turns, &bad, &of_bad[0].turn);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The echo domain as a frontend (doc/protocol.md, "Life of a device"): unikernel/device.c with a
- * xenstore that is a table, and a backend that is played here.
+ * table as xenstore and a backend played by the test.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -187,7 +187,7 @@ void port_signal(evtchn_port_t port)
 
 bool port_fired(evtchn_port_t port)
 {
-    return port > 0; /* always: it looks at everything */
+    return port > 0; /* always, so that it looks at everything */
 }
 
 void console_line(const char *format, ...)
@@ -344,7 +344,10 @@ START_TEST(test_unplugged)
 }
 END_TEST
 
-/* Its process died: the live byte goes, the state stays. Another one finds 4 and 1, and offers. */
+/*
+ * The backend's process died: the live byte is cleared, the state stays. The next one finds 4 and
+ * 1, and offers.
+ */
 START_TEST(test_backend_dies)
 {
     plug();
@@ -356,7 +359,7 @@ START_TEST(test_backend_dies)
     ck_assert_str_eq(value(OWN, "error"), "the backend's process died");
     nothing_left();
     ticks(1);
-    own_is("6"); /* not so fast */
+    own_is("6"); /* not that fast */
     ticks(20);
     own_is("1");
     peer_moves(6);
@@ -378,7 +381,7 @@ START_TEST(test_backend_domain_dies)
     ck_assert_ptr_nonnull(strstr(value(OWN, "error"), "is gone"));
     nothing_left();
     ticks(20);
-    own_is("6"); /* there is nobody to begin again with */
+    own_is("6"); /* no backend to start over with */
     ck_assert(!devices_wait());
 }
 END_TEST
@@ -409,7 +412,7 @@ START_TEST(test_backend_says_why)
 }
 END_TEST
 
-/* Nodes that are missing or make no sense: a line that names the node, and nothing is granted. */
+/* Missing or invalid nodes: one line names the node, and nothing is granted. */
 START_TEST(test_bad_nodes)
 {
     static const struct {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The parts of the echo domain that need no Xen: its command line, its xenstore client against a
- * xenstored that is played here, its echo against a client that may be hostile, and when it gives
- * memory back.
+ * xenstored played by the test, its echo against a client that may be hostile, and when it frees
+ * memory.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -116,7 +116,7 @@ END_TEST
 /* ---- a xenstored ---- */
 
 static struct xenstore_domain_interface ring;
-static char asked[8192], told[16384]; /* bytes that came, and bytes still to go */
+static char asked[8192], told[16384]; /* bytes received, and bytes still to send */
 static size_t asked_size, told_size;
 static unsigned int requests;
 static void (*answer)(const struct xsd_sockmsg *head, const char *body);
@@ -199,7 +199,7 @@ static void answer_reads(const struct xsd_sockmsg *head, const char *body)
 
     memset(big, 'b', sizeof(big));
     tell(XS_WATCH_EVENT, 0, "a/b\0tok", 8);
-    tell(XS_READ, head->req_id - 1, "stale", 5); /* to a request that is not under way */
+    tell(XS_READ, head->req_id - 1, "stale", 5); /* an answer to an unknown request */
     if (strcmp(body, "dir/text") == 0)
         tell(XS_READ, head->req_id, "hello", 5);
     else if (strcmp(body, "dir/number") == 0)
@@ -235,7 +235,8 @@ START_TEST(test_store_reads)
     memset(path, 'p', sizeof(path));
     path[sizeof(path) - 1] = '\0';
     ck_assert_int_eq(store_read_text(path, NULL, text, sizeof(text)), -ENAMETOOLONG);
-    ck_assert_int_eq(store_read_text("dir", "text", text, sizeof(text)), 0); /* and it goes on */
+    /* and it works afterwards */
+    ck_assert_int_eq(store_read_text("dir", "text", text, sizeof(text)), 0);
 }
 END_TEST
 
@@ -327,7 +328,7 @@ START_TEST(test_store_events)
     tell(XS_WATCH_EVENT, 0, "a\0b", 4);
     tell(XS_WATCH_EVENT, 0, "no token", 8); /* passed on to nobody */
     tell(XS_WATCH_EVENT, 0, "", 0);
-    tell(XS_WATCH_EVENT, 0, "c\0d", 3); /* its last NUL is missing: there is one */
+    tell(XS_WATCH_EVENT, 0, "c\0d", 3); /* the last NUL is missing */
     event_wait();
     store_dispatch();
     ck_assert_str_eq(seen, "b=a d=c ");
@@ -339,7 +340,7 @@ END_TEST
 static unsigned int pages_out;
 static void *granted[1024]; /* pages by their references */
 static unsigned int grants_given, grants_max = 1024;
-static bool mapped; /* what is ended is still mapped */
+static bool mapped; /* ended grants stay mapped */
 
 void *page_alloc(unsigned int count)
 {
@@ -397,7 +398,7 @@ static struct channel *serve(uint16_t read, uint16_t write)
     return channel;
 }
 
-/* A client, which finds everything by the reference of the shared page. */
+/* A client, which finds everything by the shared page's reference. */
 static void join(const struct channel *channel, struct ring_end *client)
 {
     struct vchan_interface *page = granted[channel_ring_ref(channel)];
@@ -409,7 +410,7 @@ static void join(const struct channel *channel, struct ring_end *client)
                      0);
 }
 
-/* Writes as much as there is room for, at most so many bytes of a pattern. Returns how many. */
+/* Writes as much as fits, at most that many bytes of a pattern. Returns how many. */
 static uint32_t client_write(struct ring_end *client, uint32_t most)
 {
     struct ring_span spans[2];
@@ -447,7 +448,7 @@ static uint32_t client_read(struct ring_end *client)
 static const struct ring_orders sizes[] = {{10, 11}, {11, 10}, {12, 12},
                                            {11, 16}, {20, 12}, {20, 20}};
 
-/* Pieces of odd lengths, so that both rings are gone around at different places. */
+/* Pieces of odd lengths, so that both rings wrap around at different places. */
 START_TEST(test_echo)
 {
     struct channel *channel = serve(sizes[_i].read, sizes[_i].write);
@@ -478,7 +479,7 @@ START_TEST(test_echo)
 }
 END_TEST
 
-/* A client that does not read is signalled when it asked, not spun for. */
+/* A client that does not read is signalled when it asks, and not polled for. */
 START_TEST(test_echo_full)
 {
     struct channel *channel = serve(12, 12);
@@ -532,7 +533,7 @@ START_TEST(test_echo_corrupt)
     join(channel, &client);
     if (_i == 0) {
         client.page->left.prod = 4097;
-    } else { /* it looks at that index only when the ring seems full */
+    } else { /* it reads that index only when the ring seems full */
         client_write(&client, 4096);
         ck_assert_int_eq(channel_echo(channel), ECHO_MORE);
         client_write(&client, 1);
@@ -543,7 +544,7 @@ START_TEST(test_echo_corrupt)
 }
 END_TEST
 
-/* A list of grants in the page that the client rewrites changes nothing for us. */
+/* If the client rewrites the list of grants in the page, nothing changes for us. */
 START_TEST(test_close_mapped)
 {
     struct channel *channel = serve(16, 16);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* state/watches.h over a store that has few watches: what is watched, and who is told. */
+/* state/watches.h over a store with few watches: what is watched, and which owner is told. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 
 static char watched[8][96]; /* "path token"; "": free */
 static int quota = 8;
-static bool gone; /* with all directories */
+static bool gone; /* together with all directories */
 
 static char *find(const char *text)
 {
@@ -50,7 +50,7 @@ int store_unwatch(struct store *store, const char *path, const char *token)
     (void)store;
     snprintf(text, sizeof(text), "%s %s", path, token);
     place = find(text);
-    ck_assert_ptr_nonnull(place); /* nothing is unwatched that is not watched */
+    ck_assert_ptr_nonnull(place); /* only what is watched may be unwatched */
     place[0] = 0;
     return 0;
 }
@@ -93,7 +93,7 @@ static void set_up(void)
     ck_assert_int_eq(count(), 2);
 }
 
-/* Whatever order they go in, nothing stays watched; and never one twice. */
+/* In whatever order they go, nothing stays watched, and nothing is watched twice. */
 static void tear_down(void)
 {
     for (int i = 0; i < PLACES; i++)
@@ -112,14 +112,14 @@ START_TEST(test_the_next_is_watched)
 END_TEST
 
 /*
- * The domain that ends tells only who watches a directory itself: it is watched as soon as there is
- * a watch to be had.
+ * The end of a domain is reported only to a watch on the directory itself, so that is watched as
+ * soon as a watch is available.
  */
 START_TEST(test_no_watch_for_the_next)
 {
     const char *dir;
 
-    quota = 1; /* others have the rest */
+    quota = 1; /* others use the rest */
     watches_remove(&places[0]);
     ck_assert_int_eq(count(), 1);
     watches_heed(&watches, "/b/5/1/state", look);

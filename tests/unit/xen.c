@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where the kernel's pages are not as large as grants. The test stands in for the kernel. */
+/* A kernel whose pages are larger than grants. The test replaces the kernel. */
 #include <errno.h>
 #include <unistd.h>
 
@@ -28,7 +28,7 @@ START_TEST(refuses_larger_pages)
 }
 END_TEST
 
-/* It gets as far as the device, be there one or not. */
+/* It gets as far as opening the device, whether there is one or not. */
 START_TEST(takes_pages_like_grants)
 {
     struct xen *xen;
