@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# How every test runs. The folders' own files say what there is to run.
+# How every test runs. The folders' own files list the tests.
 
 LOG_DRIVER = $(SHELL) $(top_srcdir)/tests/lib/driver
 SH_LOG_DRIVER = $(LOG_DRIVER)
 EXTRA_DIST += tests/run
-# A Check test that hangs ends. Check's own 4 seconds are too few for valgrind on a busy machine.
+# A limit for Check tests that hang. Check's own 4 seconds are too few for valgrind on a busy
+# machine.
 AM_TESTS_ENVIRONMENT = \
 	srcdir='$(abs_top_srcdir)' builddir='$(abs_top_builddir)' \
 	PATH='$(abs_top_builddir)/tests/programs:$(abs_top_builddir)':"$$PATH"; \
@@ -12,10 +13,10 @@ AM_TESTS_ENVIRONMENT = \
 	CK_DEFAULT_TIMEOUT=600; \
 	export srcdir builddir PATH LSAN_OPTIONS CK_DEFAULT_TIMEOUT;
 
-# What valgrind looks at, too.
+# Tests that also run under valgrind.
 VALGRIND_TESTS =
 
-# TESTS start in this order. Last: what searches for long and needs a CPU of its own.
+# TESTS start in this order. Searches come last: they take long and need a CPU of their own.
 include tests/lib/local.mk
 include tests/unit/local.mk
 include tests/tree/local.mk
@@ -24,7 +25,7 @@ include tests/api/local.mk
 include tests/sim/local.mk
 include tests/model/local.mk
 
-# The programs that libtool made are run by the program itself, not by its wrapper script.
+# libtool's programs run directly, not through its wrapper script.
 check-valgrind: $(VALGRIND_TESTS)
 	EXPLORE_CRASHES=1 FUZZ_SCRIPTS=300 $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(VALGRIND_TESTS)' \
 		LOG_COMPILER='$(LIBTOOL) --mode=execute $(VALGRIND) -q --error-exitcode=99 \

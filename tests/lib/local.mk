@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What tests of several folders share.
+# Shared by the tests of several folders.
 EXTRA_DIST += tests/lib/check-main.h tests/lib/driver tests/lib/lsan.supp tests/lib/on-sim.sh \
 	tests/lib/pause.bash tests/lib/sim-lib.bash
 
-# For tests that own each access to the page (tests/model/fuzz-barrier.h), with xen.c and spin.c
-# played by fakes.
+# For tests that control each access to the page (tests/model/fuzz-barrier.h); fakes replace xen.c
+# and spin.c.
 SHARED_FILES = \
 	tests/lib/fake-spin.c tests/lib/fake-xen.c tests/lib/fake-xen.h \
 	tests/model/fuzz-barrier.c tests/model/fuzz-barrier.h \

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What a scenario script (lab/tests/) says of the machine under it, for xensim. lab/on-xen.sh is the same
-# vocabulary for real Xen; the scripts do not know which one they got. Runs the script in a simulated
-# host of its own, with the two guests g1 and g2 that the lab has too.
+# The machine under a scenario script (lab/tests/), for xensim. lab/on-xen.sh offers the same for
+# real Xen; scripts do not know which one they got. Runs the script in a simulated host of its own,
+# with the two guests g1 and g2 that the lab also has.
 if [ -z "${XENSIM_DIR:-}" ]; then
     exec timeout "${TEST_SECONDS:-900}" xensim run -- sh "$0"
 fi

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# For tests of whole programs: source it first. The script runs in a simulated host of its own, from the
-# build folder, and ends with finish. One that has set strict=yes before ends at the first thing that fails,
-# be it a command, and need not end with finish.
+# For tests of whole programs: source it first. The script runs in a simulated host of its own, from
+# the build folder, and ends with finish. If it sets strict=yes before, it ends at the first
+# failure, even of a plain command, and need not end with finish.
 set -u
 
 if [ -z "${XENSIM_DIR:-}" ]; then
@@ -27,8 +27,8 @@ fail() {
 }
 part() { echo "--- $*"; }
 
-# freeze PID…: stops them. Who is stopped within a request holds up xenstored, which reads each as a whole: then
-# they go on, and are stopped again.
+# freeze PID…: stops the processes. One that is stopped in the middle of a request would block
+# xenstored, which reads requests as a whole; then they continue, and are stopped again.
 freeze() {
     local tries
     for tries in {1..30}; do
@@ -39,7 +39,7 @@ freeze() {
     fail "xenstored does not answer while $* is stopped, $tries times"
 }
 
-# complaint_read: $err is what is in $work/err, as $(cat) would have it.
+# complaint_read: reads $work/err into $err, as $(cat) would.
 complaint_read() {
     IFS= read -rd '' err < "$work/err" || true
     while [[ $err == *$'\n' ]]; do err=${err%$'\n'}; done
@@ -48,7 +48,7 @@ complaint_read() {
 # same_text WHAT OLD NEW: fails if they differ.
 same_text() { [ "$2" = "$3" ] || fail "$1 differs:"$'\n'"$(diff <(echo "$2") <(echo "$3"))"; }
 
-# run CODE CMD…: it ends with that code, within 200 seconds. What it said: $out (and $err).
+# run CODE CMD…: the command exits with CODE within 200 seconds. Its output is in $out (and $err).
 run() {
     local code=$1 got=0
     shift
@@ -60,7 +60,7 @@ says() { [ "$out" = "$1" ] || fail "said: $out"$'\n'"    not: $1"; }
 complains() { [ "$err" = "$1" ] || fail "complained: $err"$'\n'"    not: $1"; }
 same() { cmp "$1" "$2" || fail "$1 and $2 differ"; }
 
-# exits CODE COMMAND…: it ends with that code; also for what is no program, such as wait.
+# exits CODE COMMAND…: it exits with CODE; also for what is not a program, such as wait.
 exits() {
     local code=$1 got=0
     shift
@@ -68,7 +68,7 @@ exits() {
     [ "$got" = "$code" ] || fail "exit code $got instead of $code from: $*"
 }
 
-# expect TEXT COMMAND…: its output (both streams) has TEXT in it, whatever its exit code.
+# expect TEXT COMMAND…: its output (both streams) contains TEXT, whatever its exit code.
 expect() {
     local text=$1 output
     shift
@@ -76,7 +76,7 @@ expect() {
     [[ $output == *"$text"* ]] || fail "expected \"$text\" from: $*; got: $output"
 }
 
-# within SECONDS COMMAND…: it succeeds by then. A poll, for what gives no event.
+# within SECONDS COMMAND…: it succeeds within that time. Polls, for changes without an event.
 within() {
     local deadline=$((SECONDS + $1))
     shift
@@ -86,14 +86,14 @@ within() {
     done
 }
 
-# guest NAME: makes a running domain without channels, and without a program; its id is in $domid.
+# guest NAME: makes a running domain without channels and without a program; its id is in $domid.
 guest() {
     printf 'name = "%s"\nmemory = 64\nkernel = "/none"\n' "$1" > "$work/$1.cfg"
     xl create "$work/$1.cfg" > /dev/null
     domid=$(xl domid "$1")
 }
 
-# domain NAME ENTRY…: creates a domain with these channels. The backend must be there.
+# domain NAME ENTRY…: creates a domain with these channels. The backend must exist.
 domain() {
     local name=$1 entries=()
     shift
@@ -104,7 +104,8 @@ domain() {
 }
 in_domain() { timeout 600 xensim exec "$@"; }
 
-# listen PATH IN OUT: a program ($listener) that takes one client there; it listens on return.
+# listen PATH IN OUT: starts a program ($listener) that takes one client at PATH; it listens on
+# return.
 listen() {
     local said text
     exec {said}< <(exec socat -dd -t 60 - "UNIX-LISTEN:$1" 2>&1 < "$2" > "$3")
@@ -115,13 +116,14 @@ listen() {
     fail "socat does not listen on $1"
 }
 
-# backend_start [OPTION…]: vchan-backend, its process in $backend and its log in $log (await).
+# backend_start [OPTION…]: starts vchan-backend, with its process in $backend and its log in $log
+# (see await).
 backend_start() {
     exec {log}< <(exec vchan-backend "$@" 2>&1)
     backend=$!
 }
 
-# backend_ready: it has made what it keeps in xenstore as long as it runs.
+# backend_ready: it has made the directory that it keeps in xenstore while it runs.
 backend_ready() {
     local deadline=$((SECONDS + 30))
     until xenstore-exists /local/domain/0/data/vchan-backend; do
@@ -130,8 +132,8 @@ backend_ready() {
     done
 }
 
-# await TEXT [SECONDS]: a line with it comes in the backend's log, none being later than that (10). The
-# line: $line; those before it: $seen.
+# await TEXT [SECONDS]: a line with TEXT comes in the backend's log, each line within that time
+# (10). The line is in $line; those before it are in $seen.
 await() {
     seen=
     while read -r -t "${2:-10}" -u "$log" line; do
@@ -141,7 +143,7 @@ await() {
     fail "no \"$1\" in the log:$seen"
 }
 
-# backend_stop [CODE]: SIGTERM; it ends with the code (0).
+# backend_stop [CODE]: sends SIGTERM; it exits with CODE (0).
 backend_stop() {
     kill "$backend"
     backend_end "${1:-0}"
@@ -154,8 +156,8 @@ backend_end() {
     [ "$got" = "$1" ] || fail "vchan-backend: exit code $got instead of $1"
 }
 
-# manager_start KILLS MILLISECONDS [OPTION…]: vchan-backend under a manager ($manager, tests/programs/manager.c), which says things
-# at $said; the log is $work/backend.log.
+# manager_start KILLS MILLISECONDS [OPTION…]: starts vchan-backend under a manager ($manager,
+# tests/programs/manager.c), whose output comes at $said; the log is $work/backend.log.
 manager_start() {
     rm -f "$work/said"
     mkfifo "$work/said"
@@ -163,14 +165,15 @@ manager_start() {
     manager=$!
     exec {said}< "$work/said"
 }
-# manager_says TEXT [SECONDS]: it does, none being later than that (60). What: $heard.
+# manager_says TEXT [SECONDS]: the manager prints a line with TEXT, each line within that time (60).
+# The line is in $heard.
 manager_says() {
     while read -r -t "${2:-60}" -u "$said" heard; do
         [[ $heard != *"$1"* ]] || return
     done
     fail "the manager does not say: $1"
 }
-# manager_end: the service ends, and has no descriptor stored.
+# manager_end: ends the service, which has no descriptor stored.
 manager_end() {
     kill "$manager"
     wait "$manager"
@@ -178,7 +181,7 @@ manager_end() {
     [ "$heard" = "stored 0" ] || fail "descriptors are left: $heard"
     exec {said}<&-
 }
-# answers TEXT: the guest's program at $input and $output says it, and hears it again.
+# answers TEXT: the guest's program at $input and $output sends it and gets it back.
 answers() {
     local answer
     echo "$1" >&"$input"
@@ -186,7 +189,7 @@ answers() {
     [ "$answer" = "$1" ] || fail "no answer to $1 but \"$answer\""
 }
 
-# logged TEXT [COUNT]: the log has it so many times (1), within 30 seconds.
+# logged TEXT [COUNT]: the log contains it that many times (1) within 30 seconds.
 logged() {
     local deadline=$((SECONDS + 30))
     until [ "$(grep -c -e "$1" "$work/backend.log")" -ge "${2:-1}" ]; do
@@ -196,13 +199,14 @@ logged() {
     done
 }
 
-# datagrams SOCKET FILE: a program ($receiver) that writes all datagrams that come there to the file.
+# datagrams SOCKET FILE: starts a program ($receiver) that writes all datagrams to the socket into
+# the file.
 datagrams() {
     socat -u "UNIX-RECV:$1" - > "$2" &
     receiver=$!
     until [ -S "$1" ]; do pause; done
 }
-# told FILE TEXT: it comes into the file within 30 seconds.
+# told FILE TEXT: the text comes into the file within 30 seconds.
 told() {
     local deadline=$((SECONDS + 30))
     until grep -qa -- "$2" "$1"; do
@@ -211,23 +215,24 @@ told() {
     done
 }
 
-# agent_config ENTRY…: what the next agent_start, or SIGHUP, reads.
+# agent_config ENTRY…: writes what the next agent_start, or SIGHUP, reads.
 agent_config() {
     local entries
     printf -v entries '"%s",' "$@"
     printf 'vchan = [ %s ]\n' "$entries" > "$work/frontend.conf"
 }
 
-# agent_start DOMAIN [OPTION…]: vchan-frontend there, its log in $agent_log (hears); signals to $agent.
+# agent_start DOMAIN [OPTION…]: starts vchan-frontend there, with its log in $agent_log (see hears);
+# send signals to $agent.
 agent_start() {
     exec {agent_log}< <(exec xensim exec "$1" vchan-frontend -c "$work/frontend.conf" "${@:2}" 2>&1)
     agent=$!
 }
 
-# hears TEXT: a line with it comes in the agent's log, within 30 seconds. The line: $line.
+# hears TEXT: a line with TEXT comes in the agent's log within 30 seconds. The line is in $line.
 hears() { log=$agent_log await "$1" 30; }
 
-# agent_stop [CODE]: SIGTERM; it ends with the code (0).
+# agent_stop [CODE]: sends SIGTERM; it exits with CODE (0).
 agent_stop() {
     kill "$agent"
     agent_end "${1:-0}"
@@ -240,7 +245,7 @@ agent_end() {
     [ "$got" = "$1" ] || fail "vchan-frontend: exit code $got instead of $1"
 }
 
-# appears FILE: it is there within 30 seconds.
+# appears FILE: the file exists within 30 seconds.
 appears() {
     local deadline=$((SECONDS + 30))
     until [ -e "$1" ]; do
@@ -249,7 +254,7 @@ appears() {
     done
 }
 
-# state DIR TEXT: the state of a device's side is that, within 10 seconds.
+# state DIR TEXT: the state of a device's side becomes TEXT within 10 seconds.
 state() {
     local events value i
     exec {events}< <(exec xenstore-watch -n 100 "$1/state")
@@ -264,7 +269,8 @@ state() {
     [ "$value" = "$2" ] || fail "$1/state is $value, not $2"
 }
 
-# vanishes FILE: it is gone within 10 seconds. (The service removes it a moment after the toolstack is done.)
+# vanishes FILE: the file is gone within 10 seconds. (The service removes it slightly after the
+# toolstack is done.)
 vanishes() {
     local deadline=$((SECONDS + 10))
     while [ -e "$1" ]; do

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Searches: of states, of interleavings, of hostile pages.
+# Searches through states, interleavings and hostile pages.
 MODEL_TESTS = tests/model/fuzz-page tests/model/machine
 check_PROGRAMS += $(MODEL_TESTS)
 TESTS += $(MODEL_TESTS)
@@ -9,15 +9,16 @@ tests_model_machine_SOURCES = tests/model/machine.c tests/model/explore.c tests/
 tests_model_machine_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_model_machine_LDADD = libstate.la $(CHECK_LIBS)
 
-# Every interleaving of two sides, closes above all. Sanitizers see the same code in
+# Every interleaving of two sides, above all of closes. Sanitizers see the same code in
 # tests/model/fuzz-page, in a hundredth of the time.
 tests_model_steps_close_SOURCES = \
 	tests/model/steps-close.c tests/model/steps.c tests/model/steps.h $(SHARED_FILES)
 tests_model_steps_close_CPPFLAGS = $(SHARED_CPPFLAGS)
-tests_model_steps_close_CFLAGS = $(PVCHAN_CFLAGS) -U_FORTIFY_SOURCE # which takes a jump to another stack for a fault
+# it takes a jump to another stack for a fault
+tests_model_steps_close_CFLAGS = $(PVCHAN_CFLAGS) -U_FORTIFY_SOURCE
 check_PROGRAMS += tests/model/steps-close
-# seeded-faults compiles what it tests by itself, with flags of its own: once is enough. Both are
-# last, since what searches needs a CPU of its own.
+# seeded-faults compiles what it tests by itself, with flags of its own, so once is enough. Both
+# come last, because a search needs a CPU of its own.
 if !ASAN
 TESTS += tests/model/steps-close tests/model/seeded-faults.sh
 endif
@@ -29,8 +30,9 @@ tests_model_fuzz_page_SOURCES = \
 tests_model_fuzz_page_CPPFLAGS = $(SHARED_CPPFLAGS)
 EXTRA_DIST += tests/model/corpus
 
-# The same with libFuzzer, which needs clang; `make fuzz FUZZ_SECONDS=1800` is the long run. It goes on
-# from tests/model/corpus/page and keeps what is new in fuzz-corpus/, a script that breaks a rule in crash-*.
+# The same with libFuzzer, which needs clang; `make fuzz FUZZ_SECONDS=1800` is the long run. It
+# starts from tests/model/corpus/page and stores new scripts in fuzz-corpus/, and one that breaks a
+# rule in crash-*.
 FUZZ_CC = clang
 FUZZ_SECONDS = 60
 FUZZ_FILES = $(tests_model_fuzz_page_SOURCES:tests/model/fuzz-replay.c=)

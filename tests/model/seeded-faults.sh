@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What tests/model/fuzz-page, tests/model/steps-close and tests/unit/ring-tsan are worth: each fault below, put into a copy of the code, has to be
-# found by the test that is named with it. A fault that cannot be put in any more (the line has changed) is a
-# failure too: rewrite it.
+# Tests tests/model/fuzz-page, tests/model/steps-close and tests/unit/ring-tsan: each fault below,
+# put into a copy of the code, must be found by the test named with it. A fault that no longer
+# applies (because the line has changed) is a failure, too: rewrite it.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -25,7 +25,7 @@ for source in "${common[@]}" "${product[@]}" ${main[@]}; do
     compile "$source" "$work/objects/$(basename "$source" .c).o"
 done
 
-# link PROGRAM: with the objects in $work/seeded in place of the good ones.
+# link PROGRAM: links with the objects in $work/seeded instead of the good ones.
 link() {
     local source name objects=()
     for source in "${common[@]}" "${product[@]}" ${main[$1]}; do
@@ -39,9 +39,10 @@ link() {
 play() { (cd "$work" && srcdir="$here" timeout 900 "./$1" "${@:2}" > log 2>&1); }
 here=$PWD
 
-# Without a fault they find none: tests/model/fuzz-page and tests/model/steps-close themselves are tests that pass.
+# Without a fault they find none: tests/model/fuzz-page and tests/model/steps-close are tests that
+# pass.
 
-# seed TEST FILE SED-COMMAND WHAT [ARGUMENT]: the argument is the test's.
+# seed TEST FILE SED-COMMAND WHAT [ARGUMENT]: ARGUMENT is the test's.
 faults=0
 seed() {
     local source test=("$1" "${@:5}")
@@ -98,7 +99,8 @@ seed steps-close vchan/relay.c 's/^    channel_tell(relay->channel);//' \
     "a relay waits for its sink and has not told what it read" "a relay whose sink is full"
 seed steps-close vchan/relay.c 's/^    channel_tell(relay->channel);/    if (!relay->sink_done)\n    &/' \
     "a relay has no sink any more and has not told what it read" "a relay whose sink breaks"
-# seed_ring FILE SED-COMMAND WHAT FOUND: a fault in the ring, for tests/unit/ring-tsan, which says FOUND.
+# seed_ring FILE SED-COMMAND WHAT FOUND: a fault in the ring for tests/unit/ring-tsan, which reports
+# FOUND.
 read -ra check <<< "$(pkg-config --cflags --libs check)"
 seed_ring() {
     cp vchan/ring.h vchan/ring.c "$work/tree/vchan"

@@ -8,15 +8,14 @@ tests_programs_interop_CPPFLAGS = $(AM_CPPFLAGS) $(XENVCHAN_CFLAGS)
 tests_programs_interop_LDADD = libpvchan.la libstate.la $(XENVCHAN_LIBS)
 tests_programs_interop_LDFLAGS = -no-install
 
-# The command, without the script that libtool puts before one that is to be installed: it takes ten
-# times as long to start.
+# The command without libtool's wrapper script, which takes ten times as long to start.
 check_PROGRAMS += tests/programs/vchan
 tests_programs_vchan_SOURCES = cli/main.c
 tests_programs_vchan_LDADD = $(cli_vchan_LDADD)
 tests_programs_vchan_LDFLAGS = -no-install
 
-# Reattach (tests/sim/reattach.sh, tests/sim/reattach-both.sh, and the lab): bytes that are counted,
-# a service manager that kills, and a frontend program that is killed.
+# Reattach (tests/sim/reattach.sh, tests/sim/reattach-both.sh, and the lab): counted bytes, a
+# service manager that kills, and a frontend program that is killed.
 check_PROGRAMS += tests/programs/counted tests/programs/lives tests/programs/manager
 tests_programs_counted_SOURCES = tests/programs/counted.c
 tests_programs_lives_SOURCES = tests/programs/lives.c
@@ -37,7 +36,7 @@ examples_echo_CPPFLAGS = -I$(top_srcdir)/libpvchan
 examples_echo_LDADD = libpvchan.la
 examples_echo_LDFLAGS = -no-install
 
-# A guest that does harm (tests/sim/backend-hostile.sh, bench/hostile).
+# A hostile guest (tests/sim/backend-hostile.sh, bench/hostile).
 check_PROGRAMS += tests/programs/hostile
 tests_programs_hostile_SOURCES = tests/programs/hostile.c
 tests_programs_hostile_LDADD = $(XENSTORE_LIBS) $(XENEVTCHN_LIBS) $(XENGNTTAB_LIBS)
@@ -53,7 +52,7 @@ tests_programs_sim_grants_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) -D_GNU_SOURC
 tests_programs_sim_grants_LDADD = $(CHECK_LIBS) $(XENEVTCHN_LIBS) $(XENGNTTAB_LIBS)
 tests_programs_sim_peer_SOURCES = tests/programs/sim-peer.c
 tests_programs_sim_peer_CPPFLAGS = $(AM_CPPFLAGS) $(XENVCHAN_CFLAGS)
-# Also run by valgrind.
+# Also run under valgrind.
 tests_programs_sim_peer_CFLAGS = $(SIM_CFLAGS)
 tests_programs_sim_peer_LDADD = $(XENVCHAN_LIBS)
 tests_programs_sim_peer_asan_SOURCES = tests/programs/sim-peer.c
@@ -61,11 +60,11 @@ tests_programs_sim_peer_asan_CPPFLAGS = $(AM_CPPFLAGS) $(XENVCHAN_CFLAGS)
 tests_programs_sim_peer_asan_CFLAGS = $(PVCHAN_CFLAGS) -U_FORTIFY_SOURCE -fsanitize=address,undefined
 tests_programs_sim_peer_asan_LDADD = $(XENVCHAN_LIBS)
 
-# Something that happens at the Nth step of a program (tests/sim/toolstack-steps.sh).
+# A fault at the Nth step of a program (tests/sim/toolstack-steps.sh).
 check_LTLIBRARIES += tests/programs/at-step.la
 tests_programs_at_step_la_SOURCES = tests/programs/at-step.c
 tests_programs_at_step_la_CFLAGS = $(SIM_CFLAGS) -fvisibility=default
-# A -rpath makes it a shared object, though it is not installed.
+# -rpath makes it a shared object, though it is not installed.
 tests_programs_at_step_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere -Wc,-fno-sanitize=all
 
 # Requests to xenstore that fail (tests/sim/no-answer.sh).
@@ -80,7 +79,7 @@ tests_programs_small_pipes_la_SOURCES = tests/programs/small-pipes.c
 tests_programs_small_pipes_la_CFLAGS = $(SIM_CFLAGS) -fvisibility=default
 tests_programs_small_pipes_la_LDFLAGS = $(tests_programs_at_step_la_LDFLAGS)
 
-# Requests to xenstore counted (tests/sim/toolstack-many.sh).
+# Counts requests to xenstore (tests/sim/toolstack-many.sh).
 check_LTLIBRARIES += tests/programs/requests.la
 tests_programs_requests_la_SOURCES = tests/programs/requests.c
 tests_programs_requests_la_CFLAGS = $(SIM_CFLAGS) -fvisibility=default

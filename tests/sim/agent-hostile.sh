@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What a hostile backend's domain (tests/programs/hostile.c) makes vchan-frontend do is bounded, however much it does itself:
-# counts, no times. Another backend's channel is served beside it.
+# A hostile backend domain (tests/programs/hostile.c) can make vchan-frontend do only a bounded
+# amount of work, however much it does itself: this counts work, not time. Another backend's channel
+# is served meanwhile.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 PATH=${builddir:-$PWD}/tests/programs:$PATH
@@ -16,7 +17,7 @@ xensim exec guest vchan-frontend -v -c "$work/frontend.conf" 2> "$work/log" &
 agent=$!
 within 30 grep -q "good: Connected" "$work/log"
 
-# What vchan-frontend used of the CPU; $agent is xensim's process, which waits for it.
+# vchan-frontend's CPU time; $agent is xensim's process, which waits for it.
 ticks() { in_domain guest sh -c 'cat "/proc/$(pidof vchan-frontend)/stat"' | awk '{print $14 + $15}'; }
 
 part "a flood of states and errors"
@@ -36,7 +37,7 @@ grep -q "domain $(xl domid driver) writes xenstore too often: ignoring its chang
     fail "no word in the log"
 
 part "when it behaves the channel is served"
-# What it made vchan-frontend say until now does not count.
+# Connections until now do not count.
 connected() { grep -c "bad: Connected (echo)" "$work/log"; }
 before=$(connected)
 connects() { [ "$(connected)" -gt "$before" ]; }
@@ -52,7 +53,7 @@ part "what it cost"
 cost=$(grep "domain $(xl domid driver) has no channels left" "$work/log")
 echo "${cost#*: }"
 [[ $cost =~ caused\ ([0-9]+)\ events,\ ([0-9]+)\ exchanges ]] || fail "no cost in the log"
-# What it may at once, and what each pause begins with, of 6000.
+# The number allowed at once, and at the start of each pause, out of 6000.
 [ "${BASH_REMATCH[1]}" -lt $((3000 + 100 * seconds)) ] || fail "${BASH_REMATCH[1]} events"
 [ "${BASH_REMATCH[2]}" -lt $((8000 + 300 * seconds)) ] || fail "${BASH_REMATCH[2]} exchanges"
 

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vchan-frontend: channels that come and go, a configuration that changes, ends and losses on either
-# side, its own death, another life of the domain. It starts over, and leaves nothing.
+# vchan-frontend: channels that come and go, a changing configuration, ends and losses on either
+# side, its own death, another life of the domain. It starts over, and leaves nothing behind.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 
-# opens PATH: a client ($client) that gets back what it says (echoes), until it leaves.
+# opens PATH: starts a client ($client) that gets back what it sends (see echoes), until it leaves.
 opens() {
     mkfifo "$work/to" "$work/from"
     socat - "UNIX-CONNECT:$1" < "$work/to" > "$work/from" &
@@ -60,7 +60,7 @@ complains 'vchan-frontend: "-c": needs a value (see vchan-frontend --help)'
 
 part "what it tells systemd"
 datagrams "$work/notify" "$work/notified"
-cd "$work" || exit 1 # the file's path is a relative one, which is to be right for SIGHUP, too
+cd "$work" || exit 1 # the file's path is relative, and must still be right at SIGHUP
 NOTIFY_SOCKET=$work/notify WATCHDOG_USEC=200000 agent_start guest -c frontend.conf
 cd "$OLDPWD" || exit 1
 hears "0 one: Connected"

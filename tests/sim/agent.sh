@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vchan-frontend: channels with a service at both ends carry 64 MiB each way at once, unchanged, and
-# pass the ends on; 32 of them at once; what it needs to run is what a guest has.
+# vchan-frontend: channels with a service at both ends carry 64 MiB in both directions at once,
+# unchanged, and pass the ends on; 32 of them at once; it needs no more than a guest has.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 
 head -c 64M /dev/urandom > "$work/up"
 head -c 67108865 /dev/urandom > "$work/down"
 
-# client PATH: sends all of up, and takes what comes into out, to the end.
+# client PATH: sends all of up, and stores what comes in out, to the end.
 client() {
     timeout 60 socat -t 60 - "UNIX-CONNECT:$1" < "$work/up" > "$work/out" || fail "socat: exit code $?"
 }
@@ -86,7 +86,7 @@ mkfifo "$work/gate"
 agent_config "name=late, connection=exec, user=root, command=cat $work/gate; exec cat > $work/late.out"
 agent_start guest
 B=/local/domain/0/backend/vchan/$(xl domid guest)/$(xl-vchan list guest | awk '/ late /{print $1}')
-state "$B" 5 # all is in the ring
+state "$B" 5 # everything is in the ring
 kill "$agent"
 hears "stopping: delivering what is left in the rings"
 timeout 30 cp /dev/null "$work/gate" || fail "its command does not wait"

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# libpvchan/pvchan.h, -EIO: xenstored dies under an open channel. What is in the rings can still be read,
-# everything else says so, and nothing hangs or is killed by it.
+# libpvchan/pvchan.h, -EIO: xenstored dies while channels are open. What is in the rings can still
+# be read, every other call reports it, and nothing hangs or is killed.
 set -euo pipefail
 
 if [ -z "${XENSIM_DIR:-}" ]; then
-    # The host's own verdict is of no use: it cannot look for leaks either.
+    # The host cannot look for leaks either, so its own verdict does not count.
     said=$(timeout 60 xensim run --keep-going -- bash "$0" 2>&1) || true
     [[ $said == *$'\nwell\n'* ]] && exit 0
     echo "$said" >&2
@@ -56,7 +56,7 @@ here write 7
 says "$here_out" 7 write
 there read 7
 says "$there_out" 7 "read in the guest"
-# Until its thread has noticed, nothing is wrong; it soon has.
+# Until its thread has noticed, the call still succeeds; it soon notices.
 answer=
 for ((i = 0; i < 100 && answer != -5; i++)); do
     here dispatch
@@ -66,7 +66,7 @@ done
 [ "$answer" = -5 ] || fail "dispatch says $answer"
 answer=
 for ((i = 0; i < 100 && answer != -5; i++)); do
-    here gagain 1 # a channel has something to do, always
+    here gagain 1 # so that a channel always has an event
     says "$here_out" 0 gagain
     here gwait 20
     read -rt 10 answer <&"$here_out"

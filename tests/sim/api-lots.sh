@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Many channels in one process, at both ends (tests/programs/lots.c, and vchan echo or examples/echo.c): 1024 plain ones; and as
-# many named ones in a guest as xenstored's quota of nodes (1000) lets it have, with its quota of watches (128).
+# Many channels in one process at each end (tests/programs/lots.c, and vchan echo or
+# examples/echo.c): 1024 plain ones; and as many named ones in a guest as its quotas of nodes (1000)
+# and watches (128) allow.
 limit=1200
 strict=yes
 . "${srcdir:?}/tests/lib/sim-lib.bash"
@@ -14,7 +15,7 @@ ends() {
     wait "$2" || fail "exit code $? of process $2: $(cat "$work"/*.log)"
 }
 
-# with_descriptors LOG MAX: it said that it was well, and had so few descriptors.
+# with_descriptors LOG MAX: it printed "well", and had at most MAX descriptors.
 with_descriptors() {
     local had
     grep -q ^well: "$1" || fail "$(cat "$1")"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# libpvchan/pvchan.h, pvchan_state(): a program whose backend is killed sees that it is awaited, and that the next
-# one continues; and what came of it when the channel is detached.
+# libpvchan/pvchan.h, pvchan_state(): a program whose backend is killed sees that the backend is
+# awaited, that the next one continues, and how it ends when the channel is detached.
 limit=120
 strict=yes
 . "${srcdir:?}/tests/lib/sim-lib.bash"
@@ -16,7 +16,7 @@ xl-vchan attach web name=echo,connection=echo > /dev/null
 { coproc there { exec xensim exec web "$builddir/tests/api/api" peer; }; } 2> /dev/null
 exec {there_in}>&"${there[1]}" {there_out}<&"${there[0]}"
 
-# says ANSWER COMMAND…: what the guest's program answers to that.
+# says ANSWER COMMAND…: the guest's program answers the command with ANSWER.
 says() {
     local line
     echo "${*:2}" >&$there_in

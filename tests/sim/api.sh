@@ -1,13 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# libpvchan/pvchan.h, promise by promise (tests/api/api.c); and what it says where there is no Xen, or not for us.
+# libpvchan/pvchan.h, promise by promise (tests/api/api.c); and the errors where Xen does not exist
+# or may not be used.
 limit=1200
 strict=yes
 . "${srcdir:?}/tests/lib/sim-lib.bash"
 
 api=$builddir/tests/api/api
 
-# opens ERRNO COMMAND…: a program that this starts gets that from pvchan_open() and pvchan_open_server().
+# opens ERRNO COMMAND…: a program started by COMMAND gets that error from pvchan_open() and
+# pvchan_open_server().
 opens() {
     local errno=$1 said
     shift

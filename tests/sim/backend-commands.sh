@@ -1,11 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# connection=exec: a command whose vchan-backend is killed, or goes on as a new process: it goes on, is ended when it
-# should be, and reaped when it is ours; where the service manager has no room it ends as a whole.
+# connection=exec: a command whose vchan-backend is killed or reloads continues, ends when it
+# should, and is reaped if it is still a child; if the service manager has no room, the whole
+# command is ended.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 
-# hold NAME: vchan cat in the guest ($guest), its input at $input, its output at $output; the command has answered.
+# hold NAME: vchan cat in the guest ($guest), its input at $input, its output at $output; the
+# command has answered.
 hold() {
     rm -f "$work/in"
     mkfifo "$work/in"
@@ -14,7 +16,7 @@ hold() {
     exec {input}> "$work/in"
     answers "are you there"
 }
-# ends CODE: its input ends, and it does with that code.
+# ends CODE: its input ends, and it exits with that code.
 ends() {
     local got
     exec {input}>&-
@@ -23,7 +25,7 @@ ends() {
     exec {output}<&-
     [ "$got" = "$1" ] || fail "vchan cat: exit code $got instead of $1: $(cat "$work/cat.err")"
 }
-# gone FILE: the process whose id is there is no more, within 30 seconds.
+# gone FILE: the process whose id is in the file is gone within 30 seconds.
 gone() {
     local deadline=$((SECONDS + 30)) pid
     pid=$(cat "$1")
@@ -33,14 +35,14 @@ gone() {
     done
 }
 service() { pgrep -P "$manager"; }
-# kill_service: it is, and the next one is Connected.
+# kill_service: kills it; the next one is Connected.
 kill_service() {
     local count
     count=$(grep -c "$1: Connected" "$work/backend.log")
     kill -USR1 "$manager"
     logged "$1: Connected" $((count + 1))
 }
-# Half a line of its errors is there before each kill.
+# Half a line of its errors comes before each kill.
 echo 'while read -r line; do echo "heard $line" >&2; printf "then " >&2; echo "$line"; done' > "$work/answer"
 
 part "a kill: it goes on, and its errors are logged; nobody learns how it ended"
@@ -69,7 +71,7 @@ logged "answer: command exited with status 3 (exec"
 
 part "its channel goes while nobody is there"
 mkfifo "$work/open"
-exec {open}<> "$work/open" # whose end never comes
+exec {open}<> "$work/open" # a fifo that never ends
 in_domain guest vchan cat deaf < "$work/open" > /dev/null 2>&1 &
 logged "deaf: Connected"
 appears "$work/deaf"
@@ -93,7 +95,7 @@ hold loud
 lines=$(grep -c "loud: command: " "$work/backend.log")
 [ "$lines" -lt 20000 ] || fail "$lines lines were logged"
 ends 0
-for i in {1..100}; do # a place for a line comes every 0.2 seconds
+for i in {1..100}; do # room for another line comes every 0.2 seconds
     run 5 xensim exec guest vchan cat answer <<< more
     grep -q "lines about this guest were not logged" "$work/backend.log" && break
 done
@@ -101,7 +103,7 @@ done
 manager_end
 
 part "no room for all that belongs to a connection: nothing of it is kept"
-export FDSTORE=6 # it takes seven
+export FDSTORE=6 # it needs seven
 : > "$work/backend.log"
 manager_start 0 0
 hold answer
@@ -128,7 +130,7 @@ done
 echo --max-connects=1 > "$work/options"
 : > "$work/backend.log"
 kill_service go3
-for i in 2 1 0; do # a later one has the earlier ones' inputs open, too
+for i in 2 1 0; do # a later one also has the earlier ones' inputs open
     input=${inputs[i]} output=${outputs[i]} guest=${guests[i]}
     answers "gone on with"
     ends 0
@@ -144,7 +146,7 @@ run 0 xl-vchan attach guest "name=again, connection=exec, user=root, reconnect=1
 hold again
 logged "again: command started" 2
 usual=$(prlimit --pid "$(service)" --nofile --noheadings --raw --output SOFT)
-prlimit --pid "$(service)" --nofile=8: # it has more
+prlimit --pid "$(service)" --nofile=8: # fewer than it already has
 answers "the last for now"
 logged "again: cannot run its command: Too many open files (retrying)" 2
 prlimit --pid "$(service)" --nofile="$usual":

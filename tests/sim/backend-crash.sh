@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vchan-backend and the guest's program: whichever is killed, the other learns it, says so, and a restart connects
-# again. SIGTERM leaves nothing.
+# vchan-backend and the guest's program: when one is killed, the other notices and reports it, and a
+# restart connects again. SIGTERM leaves nothing behind.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 
@@ -18,7 +18,7 @@ hold() {
     read -r -t 10 -u "$output" answer
     [ "$answer" = "are you there" ] || fail "$1: no answer but \"$answer\""
 }
-# ends CODE: it ends with that code.
+# ends CODE: it exits with that code.
 ends() {
     local got
     wait "$guest"
@@ -33,7 +33,7 @@ domain guest "name=echo, connection=echo" "name=exec, connection=exec, user=root
 F=/local/domain/$(xl domid guest)/device/vchan/0
 B=/local/domain/0/backend/vchan/$(xl domid guest)/0
 
-# start_again: the next process. It must not have the end of the guest's input.
+# start_again: starts the next process, which must not inherit the end of the guest's input.
 start_again() {
     exec {log}< <(exec {input}>&-; exec vchan-backend -v 2>&1)
     backend=$!
@@ -150,7 +150,7 @@ backend_stop
 
 part "a domain that ends: its successor finds the path free"
 backend_start -v
-# brief_ends: the domain goes, and then what it left in xenstore, which is the toolstack's to remove.
+# brief_ends: the domain goes, and then what it left in xenstore, which the toolstack must remove.
 brief_ends() {
     local dir
     dir=/local/domain/0/backend/vchan/$(xl domid brief)
@@ -208,7 +208,7 @@ guest=$!
 within 30 grep up "$work/slow"
 first=$backend first_log=$log
 kill "$first"
-vanishes /run/pvchan/vchan-backend # it is done, but for the command
+vanishes /run/pvchan/vchan-backend # it is done, except for the command
 freeze "$first"
 kill -0 "$first" || fail "the first did not wait for its command"
 backend_start -v

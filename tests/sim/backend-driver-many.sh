@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A driver domain that is the backend of more frontends than xenstored lets it watch (two watches for
-# each that has several channels): those beyond are polled every 5 seconds, and served.
+# each that has several channels): the others are polled every 5 seconds, and served.
 set -u
-export XENSIM_WATCHES=24 # 128 on Xen: the same with less to start
+export XENSIM_WATCHES=24 # 128 on Xen; fewer here, so that less has to be started
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 many=${many:-15}
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vchan-backend in a driver domain, which may read of a guest's nodes only its own devices'.
+# vchan-backend in a driver domain, which may read only its own devices among a guest's nodes.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 

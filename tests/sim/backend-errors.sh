@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vchan-backend: what cannot be served says why, in the log and in B/error, disturbs nothing else, and
-# is served when its cause is gone.
+# vchan-backend: a channel that cannot be served gives the reason in the log and in B/error,
+# disturbs nothing else, and is served once the cause is gone.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 
-# refused NAME KEYS… -- WHY: it is not attached, for that reason.
+# refused NAME KEYS… -- WHY: the channel is not attached, for that reason.
 refused() {
     local name=$1 keys=()
     shift
@@ -80,7 +80,7 @@ await "fails: command exited with status 3 (exec user=root echo oops >&2; echo o
 await "fails: Closed"
 run 0 xensim exec guest vchan list
 [[ $out == *"command exited with status 3"* && $out != *"the frontend reported"* ]] || fail "list: $out"
-# All of the output comes first, and an earlier failure does not stick.
+# All output comes first, and an earlier failure is forgotten.
 run 0 xl-vchan attach guest name=long connection=exec user=root \
     "command=head -c 5M /dev/zero; rm $work/once || kill -9 \$\$"
 touch "$work/once"
@@ -94,7 +94,7 @@ await "long: command was killed by signal 9 (exec"
 run 0 xl-vchan attach guest name=none connection=exec user=root command=no-such-program
 run 5 xensim exec guest vchan cat none < /dev/null
 await "none: command exited with status 127 (exec"
-# One that closes its output and goes on: the end is passed on all the same.
+# A command that closes its output and continues: the end is still passed on.
 run 0 xl-vchan attach guest name=half connection=exec user=root "command=exec >&-; cat > $work/half"
 mkfifo "$work/until"
 in_domain guest vchan cat half < "$work/until" | wc -c > "$work/out" &
@@ -112,8 +112,8 @@ says "done"
 
 part "a command that does not read, and a guest that goes"
 run 0 xl-vchan attach guest name=stuck ring=1M connection=exec user=root "command=exec sleep 60"
-# All of it fits into the ring. When head ends, at most 64K each are in the fifo, in vchan and in the
-# command's pipe: the others are in the ring.
+# All of it fits into the ring. When head ends, at most 64K each are in the fifo, in vchan and in
+# the command's pipe; the rest is in the ring.
 mkfifo "$work/fifo"
 in_domain guest vchan cat stuck < "$work/fifo" 2> /dev/null &
 exec {feed}> "$work/fifo"
@@ -146,7 +146,7 @@ state "/local/domain/0/backend/vchan/$domid/0" 2
 in_domain guest xenstore-write device/vchan/0/ring-ref "8; rm" device/vchan/0/event-channel x \
     device/vchan/0/state 3
 await "good: $F/ring-ref: not a number (echo)"
-state "/local/domain/0/backend/vchan/$domid/0" 6 # or it would stay at 2
+state "/local/domain/0/backend/vchan/$domid/0" 6 # otherwise it would stay at 2
 in_domain guest xenstore-write device/vchan/0/state 1
 await "good: InitWait"
 in_domain guest xenstore-write device/vchan/0/ring-ref 4000 device/vchan/0/event-channel 4000 \

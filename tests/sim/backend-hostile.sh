@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A guest that does all the harm that it can to its own nodes and pages, beside one that works: that one's
-# bytes all arrive, and the service outlives it.
+# A guest does all the harm it can to its own nodes and pages while another works: all bytes of the
+# other arrive, and the service survives.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 PATH=${builddir:-$PWD}/tests/programs:$PATH

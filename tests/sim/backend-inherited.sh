@@ -1,11 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What a command can do to the service and to others, and what it has of the service: no terminal, no signals, a
-# known environment; a standard error that nobody else's lines can be forged by; a log that nobody reads.
+# What a command can do to the service and to others, and what it inherits: no terminal, no signals,
+# a known environment; a standard error through which it cannot forge other lines; a log that nobody
+# reads.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 
-# Writes lines as packets, which a reader of fewer bytes leaves behind (O_DIRECT is 040000 on x86, 0200000 on arm64).
+# Writes lines as packets, of which a reader with too small a buffer loses the rest (O_DIRECT is
+# 040000 on x86, 0200000 on arm64).
 cat > "$work/forge" <<'PERL'
 use Fcntl; use strict;
 my $direct = `uname -m` =~ /aarch64|arm/ ? 0200000 : 040000;
@@ -15,7 +17,7 @@ syswrite(STDERR, "FORGED\n") for 1 .. 12;
 PERL
 chmod 755 "$work" && chmod 644 "$work/forge"
 
-# least N OPTION: the number, or the hard limit that ulimit tells, if that is less.
+# least N OPTION: N, or the hard limit that ulimit prints, if that is lower.
 least() {
     local hard
     hard=$(ulimit -H "$2")

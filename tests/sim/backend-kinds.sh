@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vchan-backend: every kind of connection carries 64 MiB each way at once, unchanged, and passes the
-# ends on.
+# vchan-backend: every kind of connection carries 64 MiB in both directions at once, unchanged, and
+# passes the ends on.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 
@@ -45,7 +45,8 @@ same "$work/up" "$work/out"
 same "$work/down" "$work/back"
 
 part "socket: one client after the other"
-# What the guest says first waits for the first client; each client's bytes come, its end does not.
+# What the guest sends first waits for the first client. Each client's bytes arrive; its end does
+# not.
 mkfifo "$work/say"
 in_domain guest vchan cat socket < "$work/say" > "$work/back" &
 guest=$!

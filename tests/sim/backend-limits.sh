@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vchan-backend: what is over a guest's limit says so, disturbs no other guest, and is served when there is
-# room.
+# vchan-backend: what exceeds a guest's limit is reported, disturbs no other guest, and is served
+# once there is room.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 
@@ -42,7 +42,7 @@ run 0 xl-vchan detach two b
 domain three "name=a, ring=64K, connection=echo"
 holders=()
 exec {in}<> "$work/in"
-for guest in one two; do # whose channels are open until the fifo is closed
+for guest in one two; do # their channels are open until the fifo is closed
     in_domain $guest vchan cat a < "$work/in" > /dev/null {in}>&- &
     holders+=($!)
     await "$(xl domid $guest)/0 a: Connected" 30
@@ -76,7 +76,7 @@ for i in {1..7}; do
     works one a
 done
 await "a: waiting: its domain connects more than 6 times a minute" 30
-works two a # whose turn it is at once
+works two a # it is its turn at once
 run 0 xensim exec one vchan list
 [[ $out != *waits* ]] || fail "the error stays: $out"
 

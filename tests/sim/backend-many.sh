@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vchan-backend: 50 channels of two domains at once, of every kind, each with 1 MiB both ways.
+# vchan-backend: 50 channels of two domains at once, of every kind, each with 1 MiB in both
+# directions.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vchan-backend: a user (games) whose directory a declared path goes through attacks the host by that, alone or
-# with the guest (H1, H2, H3 of the security review). tests/unit/races does it thousands of times.
+# vchan-backend: a user (games) through whose directory a declared path goes attacks the host, alone
+# or with the guest (H1, H2, H3 of the security review). tests/unit/races does it thousands of
+# times.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 
@@ -9,7 +10,7 @@ chmod 755 "$work"
 mkdir "$work/alice" "$work/alice/mine" "$work/root"
 chown -R games: "$work/alice"
 as_alice() { setpriv --reuid games --regid games --clear-groups "$@"; }
-# attacks ENTRY…: a channel "x" is attached, with exit code $code; what went wrong, if anything: $err.
+# attacks ENTRY…: attaches a channel "x"; its exit code is in $code, its errors in $err.
 attacks() {
     out=$(timeout 60 xl-vchan attach guest "name=x,$1" 2> "$work/err")
     code=$?
@@ -17,14 +18,15 @@ attacks() {
     xl-vchan detach --force guest x > "$work/detached" 2>&1
 }
 untouched() { [ "$(ls -A "$work/root")" = "$1" ] || fail "root's directory has: $(ls -A "$work/root")"; }
-# XS_READ of "name", as xenstored's clients say it: with an answer, of 16 bytes and more.
+# XS_READ of "name", as xenstored's clients send it; an answer has 16 bytes or more.
 printf '\2\0\0\0\1\0\0\0\0\0\0\0\5\0\0\0name\0' > "$work/request"
-# speaks_xenstore WHAT: the guest gets no answer of xenstored's through "x".
+# speaks_xenstore WHAT: the guest gets no answer from xenstored through "x".
 speaks_xenstore() {
     in_domain guest vchan cat x < "$work/request" > "$work/answer" 2> /dev/null
     [ ! -s "$work/answer" ] || fail "$1: the guest speaks xenstore: $(tr -d '\0' < "$work/answer")"
 }
-# refused ENTRY TEXT LOG: the guest cannot open "x": the error that it reads, and the log's.
+# refused ENTRY TEXT LOG: the guest cannot open "x": TEXT is the error that it reads, LOG the one in
+# the log.
 refused() {
     run 0 xl-vchan attach guest name=x connection=connect $1
     speaks_xenstore "$1"
@@ -109,7 +111,7 @@ attacks "connection=socket,path=$work/root/"
 
 part "owner= makes it, with the group, and removes it"
 run 0 xl-vchan attach guest name=x connection=socket path="$work/alice/mine/s" owner=games group=daemon mode=0660
-await "x: InitWait (socket owner=games group=daemon $work/alice/mine/s)" # and blames nobody
+await "x: InitWait (socket owner=games group=daemon $work/alice/mine/s)" # and reports no error
 [ "$(stat -c '%U %G %a' "$work/alice/mine/s")" = "games daemon 660" ] || fail "$(stat -c '%U %G %a' "$work/alice/mine/s")"
 run 0 xl-vchan detach guest x
 vanishes "$work/alice/mine/s"

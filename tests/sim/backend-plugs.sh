@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vchan-backend: tcp and pty; a channel that outlives what it is plugged into (reconnect=1); whose sockets,
-# terminals and commands they are.
+# vchan-backend: tcp and pty; a channel that outlives its connections (reconnect=1); the owners of
+# sockets, terminals and commands.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 
@@ -16,7 +16,7 @@ guest_start() {
     guest=$!
     exec {in}> "$work/in"
 }
-# guest_ends CODE: its input ends, and it does.
+# guest_ends CODE: its input ends, and it exits.
 guest_ends() {
     local got
     exec {in}>&-
@@ -25,7 +25,7 @@ guest_ends() {
     got=$?
     [ "$got" = "$1" ] || fail "vchan cat: exit code $got instead of $1"
 }
-# holds FILE TEXT: the file has that text, within 30 seconds.
+# holds FILE TEXT: the file contains that text within 30 seconds.
 holds() {
     local deadline=$((SECONDS + 30))
     until [ "$(cat "$1" 2> /dev/null)" = "$2" ]; do
@@ -33,7 +33,7 @@ holds() {
         pause
     done
 }
-# serve ADDRESS IN OUT: as listen; ADDRESS as socat wants it.
+# serve ADDRESS IN OUT: like listen, with an ADDRESS for socat.
 serve() {
     local said text
     exec {said}< <([ -z "${in:-}" ] || exec {in}>&-; exec socat -dd -t "${linger:-60}" - "$1" 2>&1 < "$2" > "$3")
@@ -106,7 +106,7 @@ run 0 xl-vchan detach guest again
 
 part "tcp: the guest goes on with the next server"
 mkfifo "$work/quiet"
-exec {quiet}<> "$work/quiet" # a server that ended its sending would count as one that left
+exec {quiet}<> "$work/quiet" # a server that ended its sending would count as gone
 serve TCP4-LISTEN:0,bind=127.0.0.1,reuseaddr "$work/quiet" "$work/out.1"
 run 0 xl-vchan attach guest name=tcp connection=tcp address=127.0.0.1:$port reconnect=1
 guest_start tcp
@@ -131,7 +131,7 @@ for i in one two three; do
 done
 await "exec: command started" 30
 holds "$work/back" $'got one\ngot two\ngot three'
-guest_ends 5 # the last one reads no line, and fails all the same
+guest_ends 5 # the last one reads no line, and still fails
 await "exec: command exited with status 3 (exec" 30
 run 0 xl-vchan detach guest exec
 
@@ -177,7 +177,7 @@ run 0 xl-vchan attach guest name=pty connection=pty path="$work/tty" owner=nobod
 guest_start pty
 await "pty: Connected" 30
 echo "before anybody came" >&"$in"
-# In a background shell that bash gives no terminal: a client opens, talks, and closes.
+# In a background shell, to which bash gives no terminal: a client opens, talks and closes.
 for i in one two; do
     exec {tty}<> "$work/tty"
     await "pty: client connected: /dev/pts/" 30
@@ -223,7 +223,7 @@ part "pty: the link is replaced if it leads nowhere, and not otherwise"
 run 1 xl-vchan attach guest name=second connection=pty path="$work/tty"
 [[ $err == *": cannot make a link at its path: a link to something else is there (retrying)" ]] || fail "$err"
 terminal=$(readlink "$work/tty")
-ln -s "$terminal" "$work/old" # of a killed process, whose terminal's number was given again
+ln -s "$terminal" "$work/old" # left by a killed process; the terminal's number was reused
 until [[ $(stat -c %z "$terminal") > $(stat -c %z "$work/old") ]]; do chmod 666 "$terminal"; done
 run 0 xl-vchan attach guest name=second connection=pty path="$work/old"
 [ "$(readlink "$work/old")" != "$terminal" ] || fail "$work/old is as it was"

@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What a hostile guest (tests/programs/hostile.c) makes vchan-backend do is bounded, however much it does itself: counts, no
-# times.
+# A hostile guest (tests/programs/hostile.c) can make vchan-backend do only a bounded amount of
+# work, however much it does itself: this counts work, not time.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 PATH=${builddir:-$PWD}/tests/programs:$PATH
 
-# hostile_does KIND ACTS: so much harm, beside which the good guest is served.
+# hostile_does KIND ACTS: does that much harm, while the good guest is served.
 hostile_does() {
     timeout 200 xensim exec bad hostile 0 2 1 "$1" device/vchan "$2" > "$work/did" &
     hostile=$!
@@ -15,7 +15,8 @@ hostile_does() {
     wait "$hostile" || fail "hostile $1: exit code $?"
     echo "$1: $(cat "$work/did")"
 }
-# heard: $sleeps, the signals that the service saw, once the channel's last connection has ended that it counts.
+# heard: sets $sleeps, the signals that the service counted, once the channel's last connection has
+# ended.
 heard() {
     local deadline=$((SECONDS + 60)) statistics
     until statistics=$(xenstore-read "/local/domain/0/data/vchan-backend/$bad/0" 2>&1) &&
@@ -26,7 +27,8 @@ heard() {
     counted=${statistics%% peer=*}
     sleeps=${statistics#*sleeps=} sleeps=${sleeps%% *}
 }
-# refused_at: a listener ($listener) at a path, so that no channel can have it; a line in $work/tries for each try.
+# refused_at: a listener ($listener) on a path, so that no channel can have it; each try makes a
+# line in $work/tries.
 refused_at() {
     : > "$work/tries"
     socat -d -d -d "UNIX-LISTEN:$1,fork" OPEN:/dev/null 2> "$work/tries" &
@@ -62,7 +64,8 @@ took=$((${EPOCHREALTIME/./} - begin))
 heard
 echo "of their signals it saw $((sleeps - before)) in $((took / 1000)) ms"
 [ $((sleeps - before)) -gt 1000 ] || fail "that is none"
-[ $((sleeps - before)) -lt $((2000 + took / 9)) ] || fail "that is too much" # 1000 in 10 ms: 0.1 a microsecond
+# 1000 in 10 ms, that is 0.1 in a microsecond
+[ $((sleeps - before)) -lt $((2000 + took / 9)) ] || fail "that is too much"
 
 part "a flood of states, also for a channel that cannot be served"
 hostile_does states 30000
@@ -88,7 +91,7 @@ part "what it cost"
 cost=$(grep "domain $bad has no channels left" "$work/log")
 echo "${cost#*: }"
 [[ $cost =~ caused\ ([0-9]+)\ events,\ ([0-9]+)\ exchanges ]] || fail "no cost in the log"
-# What it may at once, and 100 connections a minute.
+# The number allowed at once, and 100 connections a minute.
 [ $((8 * BASH_REMATCH[1] + BASH_REMATCH[2])) -lt $((20000 + 300 * (SECONDS - started))) ] || fail "that is too much"
 
 run 0 xl destroy good

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vchan-backend: a channel is detached and another attached in its place, before it looks: it lets go of the
-# one without closing the other.
+# vchan-backend: a channel is detached and another attached in its place before it looks: it
+# releases the old one without closing the new one.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 
-# replace ENTRY: while the service does not run, what has number 0 becomes that.
+# replace ENTRY: replaces the channel with devid 0 while the service does not run.
 replace() {
     freeze "$backend"
     run 0 xl-vchan detach --force guest first

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Many channels of many guests in one vchan-backend: bench/scale, in the small. It fails if one is not Connected.
+# Many channels of many guests in one vchan-backend: a small run of bench/scale. It fails if one is
+# not Connected.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vchan-backend as a service: what it tells systemd and its journal, and how it stops.
+# vchan-backend as a service: what it reports to systemd and its journal, and how it stops.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 
@@ -13,8 +13,8 @@ guest_start() {
     exec {in}> "$work/in"
 }
 
-# received DEVID BYTES: so many came from the guest, by the statistics, which come late enough for what comes
-# then to be in the ring.
+# received DEVID BYTES: that many came from the guest, by the statistics, which are late enough that
+# the rest is in the ring by then.
 received() {
     local deadline=$((SECONDS + 30)) node
     node=/local/domain/0/data/vchan-backend/$(xl domid guest)/$1
@@ -72,7 +72,7 @@ wait "$backend" || fail "vchan-backend: exit code $?"
 
 part "SIGTERM: what is in the ring is delivered first"
 mkfifo "$work/go"
-# As much as the command's pipe holds, which it does not read before it is told to, and the ring.
+# As much as the ring and the command's pipe hold; the command does not read before it is told to.
 head -c 131072 /dev/urandom > "$work/data"
 backend_start -v
 guest_start exec
@@ -100,7 +100,7 @@ exec {in}>&-
 wait "$guest"
 
 part "SIGHUP does not undo SIGTERM, whichever comes first"
-# stops: the process does, and does not go on as a new one.
+# stops: the process exits instead of reloading.
 stops() {
     rest=$(timeout 30 cat <&"$log")
     [[ $rest != *"reloading: continuing as a new process"* ]] || fail "SIGTERM was forgotten: $rest"

@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vchan-backend: what a channel has moved can be read in xenstore, by nobody but those whom it concerns.
+# vchan-backend: what a channel has moved can be read in xenstore, but only by the domains
+# concerned.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 
-# line DEVID: the statistics of a channel.
+# line DEVID: prints the statistics of a channel.
 line() { xenstore-read "$S/$1" 2> /dev/null; }
 
-# shows DEVID PATTERN: its line is like that, within 30 seconds.
+# shows DEVID PATTERN: its line matches within 30 seconds.
 shows() {
     local deadline=$((SECONDS + 30)) seen
     until seen=$(line "$1") && [[ $seen =~ ^$2$ ]]; do
@@ -16,7 +17,8 @@ shows() {
     done
 }
 
-# has_none DEVID: it has no line any more, within 30 seconds. (The service removes it a moment after the toolstack is done.)
+# has_none DEVID: it has no line any more, within 30 seconds. (The service removes it slightly after
+# the toolstack is done.)
 has_none() {
     local deadline=$((SECONDS + 30))
     while line "$1" > /dev/null; do

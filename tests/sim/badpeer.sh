@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# doc/protocol.md, "Errors": a frontend that writes nonsense gets a line in B/error and the log that names
-# the node, and Closed; nothing is mapped, nothing is lost, and a good frontend connects afterwards.
+# doc/protocol.md, "Errors": a frontend that writes invalid keys gets Closed and a line in B/error
+# and the log that names the node; nothing is mapped, nothing is lost, and a good frontend connects
+# afterwards.
 strict=yes
 . "${srcdir:?}/tests/lib/sim-lib.bash"
 
@@ -21,13 +22,13 @@ pose() {
 
 b_is() { [ "$(xenstore-read "$B/state")" = "$1" ]; }
 
-# start_over: as a frontend does, and the backend offers again.
+# start_over: starts over like a frontend; the backend offers again.
 start_over() {
     xensim exec web xenstore-write -- device/vchan/0/state 1
     within 30 b_is 2
 }
 
-# refused TEXT: the backend says this and is Closed.
+# refused TEXT: the backend reports this and is Closed.
 refused() {
     within 30 b_is 6
     expect "$1" xenstore-read "$B/error"
@@ -46,14 +47,15 @@ xensim exec web xenstore-rm device/vchan/0/ring-ref
 xensim exec web xenstore-write -- device/vchan/0/state 3
 refused "$F/ring-ref: No such file or directory" && start_over
 
-# States that make no sense, or come in the wrong order, change nothing while nothing is granted.
+# States that are invalid, or come in the wrong order, change nothing while nothing is granted.
 for state in 4 5 7 9 abc "" -1; do
     xensim exec web xenstore-write -- device/vchan/0/state "$state"
     [ "$(xenstore-read "$B/state")" = 2 ] || fail "the backend moved when the frontend wrote \"$state\""
 done
 start_over
 
-# A ring-ref that is not granted, behind a port that is: a plain server's port, at another page.
+# A ring-ref that is not granted, with a port that is offered: a plain server's port, with another
+# page.
 xensim exec web vchan echo --server 0 data/plain --once &
 plain=$!
 within 30 xenstore-read "/local/domain/$domid/data/plain/event-channel"
@@ -80,7 +82,7 @@ done
 printf 'two\n' >&9
 within 30 grep -qx two "$log.out"
 [ "$(grep -c 'Connected (echo)' "$log")" = 2 ] || fail "connected again for a state that flipped"
-# A second program in the guest is told that the channel is taken, and disturbs nobody.
+# A second program in the guest learns that the channel is taken, and disturbs nothing.
 expect "another process has it open" xensim exec web vchan cat echo < /dev/null
 printf 'three\n' >&9
 within 30 grep -qx three "$log.out"

@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# xl-vchan daemon does nothing while nothing happens, also when a device that it waited for is gone, or is another.
+# xl-vchan daemon does nothing while nothing happens, even if a device that it waited for is gone or
+# replaced.
 . "$(dirname "$0")/../lib/sim-lib.bash"
 
 export PVCHAN_STATE_DIR=$work/state
 
-# told TEXT: the daemon says it.
+# told TEXT: the daemon logs it.
 told() {
     local deadline=$((SECONDS + 60))
     until grep -qF -e "$1" "$work/log"; do
@@ -34,7 +35,7 @@ xenstore-rm $B/$first
 
 part "another device takes the place of what the daemon waits for"
 xenstore-write $B/$third/5/state 4 $B/$third/5/name x
-run 0 xl create -q "$work/first.cfg" # an event: the daemon looks
+run 0 xl create -q "$work/first.cfg" # an event, so that the daemon looks
 within 20 asked $B/$third/5
 run 0 xl-vchan attach third name=app,devid=5
 

@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# xl-vchan daemon in one scenario after another; each must leave xenstore as it found it. lab/on-xen.bash runs the same on
-# real Xen, some at a time, with words of its own for what is done here by xensim. So none rests on another.
+# xl-vchan daemon in one scenario after another; each must leave xenstore as it found it, and
+# depends on no other. lab/on-xen.bash runs the same on real Xen, some at a time, with functions of
+# its own for what xensim does here.
 limit=${limit:-1500}
 . "${WORDS:-$(dirname "$0")/../lib/sim-lib.bash}"
 
-# What a host may say of itself: how long to wait for anything, in seconds; how often to do what is done
-# again and again; by what factor it is slower than a machine; how many scenarios were before the first one; what a
-# config needs besides, where $inhabited says whether the scenario runs programs in its domains.
+# A host may set: how long to wait for anything, in seconds; how often to repeat what is repeated;
+# how much slower it is than this; how many scenarios came before the first one; what else a config
+# needs, where $inhabited tells whether the scenario runs programs in its domains.
 : "${patience:=20}" "${moments:=20}" "${times:=100}" "${slower:=1}" "${count:=0}"
 declare -F bare_config > /dev/null || bare_config() { printf 'memory = 64\nkernel = "/none"\n'; }
 
@@ -20,7 +21,8 @@ export PVCHAN_STATE_DIR=$state
 uuids=(11111111-2222-4333-8444-0000000000{1,2,3,4}{1,2,3,4,5,6,7,8,9})
 next=0
 
-# config NAME ENTRY…: a config file in the configured directory. fixed NAME ENTRY…: with a uuid.
+# config NAME ENTRY…: writes a config file in the configured directory. fixed NAME ENTRY…: with a
+# uuid.
 config() {
     local name=$1 entries=()
     shift
@@ -47,7 +49,7 @@ daemon_stop() {
     [ "${1:-TERM}" != TERM ] || [ $got = 0 ] || fail "daemon: exit code $got: $(cat "$work/daemon")"
 }
 
-# told TEXT: the daemon says that, before patience ends.
+# told TEXT: the daemon logs that within $patience seconds.
 told() {
     local tail
     exec {lines}< <(exec timeout $patience tail -n +1 -f "$work/daemon")
@@ -64,7 +66,7 @@ has() { run 0 xl-vchan show "$1" "$2"; }
 has_not() { run 1 xl-vchan show "$1" "$2"; }
 domid() { xl domid "$1"; }
 
-# looked: the daemon has looked at all there was until now: a domain comes and gets its channel.
+# looked: the daemon has looked at everything up to now: a domain comes and gets its channel.
 looked() {
     config probe "name=probe"
     plain probe
@@ -74,7 +76,7 @@ looked() {
     rm "$configs/probe.cfg"
 }
 
-# moment N: lets others run for a time that differs with each N.
+# moment N: lets other processes run for a time that differs with each N.
 moment() { pause "$(printf '0.%03d' $((2 * $1 * slower)))"; }
 
 snapshot() { xenstore-ls -f | sort; }
@@ -111,7 +113,7 @@ backend_start
 backend_ready
 clean=$(snapshot)
 daemon_start
-looked # a scenario may begin with its end, which is in order from then on
+looked # a scenario may begin with its end, so check from here on
 
 # --- how channels come
 
@@ -141,7 +143,8 @@ scenario "no channels declared: no record either"
 config web
 plain web
 looked
-[ "$(ls "$state"/*.cfg 2> /dev/null | wc -l)" -le 1 ] || fail "records: $(ls "$state")" # the probe's
+# the probe's
+[ "$(ls "$state"/*.cfg 2> /dev/null | wc -l)" -le 1 ] || fail "records: $(ls "$state")"
 
 scenario "declared twice: said, and nothing done"
 config web "name=db"
@@ -374,14 +377,14 @@ xenstore-write "/local/domain/0/backend/vchan/$(domid web)/5/state" 1
 looked
 run 1 xenstore-read "/local/domain/0/backend/vchan/$(domid web)/5/state"
 has web db
-# Of a domain that had this id before, with another backend.
+# From an earlier domain with this id, with another backend.
 xenstore-write "/libxl/$(domid web)/device/vchan/0/mark" 1
 xenstore-write "/local/domain/99/backend/vchan/$(domid web)/0/state" 4
 looked
 run 1 xenstore-read "/local/domain/99/backend/vchan/$(domid web)/0/state"
 run 0 xenstore-read "/libxl/$(domid web)/device/vchan/0/mark" # the same device as before
 xenstore-rm /local/domain/99
-# The backend may have made something of that; it is told to close it.
+# The backend may have taken it; the daemon asks it to close it.
 run 0 xl-vchan wait --timeout $patience 77 x gone
 
 # --- while the daemon is not there
@@ -421,7 +424,7 @@ is_up web db
 run 0 xl-vchan attach web "name=hot, connection=echo"
 daemon_stop
 exec {introduced}< <(exec timeout $patience xenstore-watch -n 2 @introduceDomain)
-read -r -u "$introduced" # the first tells that it watches
+read -r -u "$introduced" # the first line shows that it watches
 run 0 xl reboot web
 read -r -u "$introduced" || fail "no reboot"
 daemon_start
@@ -590,7 +593,7 @@ for i in {1..200}; do
     [ -S "$work/notify" ] && break
     pause
 done
-# heard TEXT: the manager was told, within 30 seconds.
+# heard TEXT: the manager got that message within 30 seconds.
 heard() {
     local i
     for i in {1..600}; do

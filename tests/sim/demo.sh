@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The README's demo, to its end.
+# Runs the README's demo to its end.
 strict=yes
 . "${srcdir:?}/tests/lib/sim-lib.bash"
 

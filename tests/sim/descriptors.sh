@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Programs started with some of the standard descriptors closed: none of their own files takes their place.
+# Programs started with some standard descriptors closed: none of their own files takes those
+# numbers.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 
@@ -12,7 +13,8 @@ exec "$@"
 END
 without=(bash "$work/without")
 
-# all_null PROGRAM [COMMAND…]: its standard descriptors are open on /dev/null, as COMMAND sees its domain.
+# all_null PROGRAM [COMMAND…]: its standard descriptors are open on /dev/null, as COMMAND sees its
+# domain.
 all_null() {
     run 0 "${@:2}" sh -c 'for fd in 0 1 2; do readlink "/proc/$(pgrep -x "$0")/fd/$fd"; done' "$1"
     says $'/dev/null\n/dev/null\n/dev/null'

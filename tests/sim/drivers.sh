@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Event channels and grants of the simulator, and with memory checkers around them.
+# Event channels and grants of the simulator, also under memory checkers.
 strict=yes
 . "${srcdir:?}/tests/lib/sim-lib.bash"
 

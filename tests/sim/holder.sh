@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What a guest's program wrote is delivered though it died while vchan-backend was dead, too: vchan-holder has the
-# rings. Step by step; tests/sim/reattach-both.sh has the kills at random moments.
+# What a guest's program wrote is delivered even if the program dies while vchan-backend is dead,
+# too, because vchan-holder has the rings. Step by step; tests/sim/reattach-both.sh kills at random
+# moments.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 
-# service_dies: it is killed, and the next one does not come before service_comes.
+# service_dies: kills it; the next one does not come before service_comes.
 service_dies() {
     local pid
     pid=$(pgrep -P "$manager")
@@ -15,7 +16,7 @@ service_dies() {
 }
 service_comes() { kill -CONT "$manager"; }
 
-# opens: a program of the guest ($program) opens the channel; what it is to write goes to $input.
+# opens: a program of the guest ($program) opens the channel; what it must write goes to $input.
 opens() {
     rm -f "$work/in"
     mkfifo "$work/in"
@@ -23,7 +24,8 @@ opens() {
     program=$!
     exec {input}> "$work/in"
 }
-# writes_and_dies TEXT: it writes while the service is dead; all of it is in the ring when its state is Closing.
+# writes_and_dies TEXT: it writes while the service is dead; everything is in the ring once its
+# state is Closing.
 writes_and_dies() {
     state "$front" 4
     service_dies
@@ -33,14 +35,14 @@ writes_and_dies() {
     in_domain guest pkill -9 -x vchan
     wait "$program"
 }
-# expects TEXT…: the log has come to this, each a connection's.
+# expects TEXT…: the log has exactly these lines, one for each connection.
 expects() {
     local text
     for text; do printf '%s\nEND\n' "$text"; done >> "$work/want"
     within 60 cmp "$work/got" "$work/want"
 }
 holder() { pgrep -x vchan-holder; }
-# no_zombie: no domain is kept by who maps its pages.
+# no_zombie: no domain is kept by mappings of its pages.
 no_zombie() { ! xl list | grep '(null)'; }
 new_guest() {
     domain guest "name=log, connection=exec, user=root, $1, command=cat >> $work/got; echo END >> $work/got"

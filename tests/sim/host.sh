@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The simulated host as a user meets it: xl, xensim exec, domains' own views, xenstore's rules.
+# The simulated host as a user sees it: xl, xensim exec, domains' own views, xenstore's rules.
 strict=yes
 . "${srcdir:?}/tests/lib/sim-lib.bash"
 

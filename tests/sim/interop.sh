@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# libpvchan and the real, unmodified libxenvchan, in both roles, through every pair of ring orders that
-# libxenvchan offers (101), in both directions at once; over 1 GiB in all.
+# libpvchan and the real, unmodified libxenvchan, in both roles, through every pair of ring orders
+# that libxenvchan offers (101), in both directions at once; more than 1 GiB in total.
 limit=1200
 strict=yes
 . "${srcdir:?}/tests/lib/sim-lib.bash"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Whole programs, each script in a simulated host of its own (tests/lib/sim-lib.bash).
+# Whole programs: each script runs in a simulated host of its own (tests/lib/sim-lib.bash).
 
 # The simulator, which is built without sanitizers.
 SIMULATOR_TESTS = tests/sim/drivers.sh tests/sim/host.sh tests/sim/run.sh
@@ -55,8 +55,7 @@ SIM_TESTS = \
 TESTS += $(SIM_TESTS)
 EXTRA_DIST += $(SIM_TESTS)
 
-# Of many, and of something at each step: the same code as in the tests above, so that sanitizers
-# have seen it.
+# Repetitions, and faults at each step: sanitizers see the same code in the tests above.
 OFTEN_TESTS = \
 	tests/sim/api-lots.sh \
 	tests/sim/backend-driver-many.sh \

@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Xenstore that does not answer a program for a while (tests/programs/no-answer.c): what could not be listed or read is not
-# taken for what has gone.
+# Xenstore does not answer a program for a while (tests/programs/no-answer.c): what could not be
+# listed or read does not count as gone.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 
 export NO_ANSWER=$work/path NO_ANSWER_SAW=$work/saw
 preload=$LD_PRELOAD:${NO_ANSWER_SO:-$PWD/tests/programs/.libs/no-answer.so}
-# silent PATH COMMAND…: from now on xenstore does not answer for that path; the command ($command) makes the program ask.
+# silent PATH COMMAND…: from now on xenstore does not answer for that path; COMMAND ($command) makes
+# the program ask.
 silent() {
     : > "$work/saw"
     echo "$1" > "$work/new" && mv "$work/new" "$work/path"
@@ -15,7 +16,7 @@ silent() {
     command=$!
     within 20 grep -qxF "$1" "$work/saw"
 }
-# answered: it answers again, with which the command ends well.
+# answered: xenstore answers again, and the command succeeds.
 answered() {
     rm "$work/path"
     wait "$command" || fail "the command: exit code $?"
@@ -47,18 +48,19 @@ part "xl-vchan daemon: a device whose nodes cannot be read"
 LD_PRELOAD=$preload xl-vchan daemon 2> "$work/daemon.log" &
 daemon=$!
 run 0 xl-vchan attach one name=first connection=echo
-silent "/libxl/$domid/device/vchan/0/backend-id" guest probe # a domain that comes makes the daemon look
+silent "/libxl/$domid/device/vchan/0/backend-id" guest probe # a new domain makes the daemon look
 answered
 run 0 xl destroy probe
 [[ $(xl-vchan list one) == *" a "* ]] || fail "a has gone: $(xl-vchan list one)"
 ! grep -q '"a": removed' "$work/daemon.log" || fail "$(cat "$work/daemon.log")"
-exits 1 wait "$daemon" # systemd starts it again
+exits 1 wait "$daemon" # systemd would restart it
 grep -q "cannot list the domains: Cannot allocate memory" "$work/daemon.log" || fail "$(cat "$work/daemon.log")"
 run 0 xl-vchan detach one first
 
 part "xl-vchan: what cannot be read is not taken for what is not there"
 run 0 xl-vchan attach one name=apart "path=$work/apart" connection=socket
-# blind PATH COMMAND…: xenstore does not answer xl-vchan for that path, which is what it says, and no more.
+# blind PATH COMMAND…: xenstore does not answer xl-vchan for that path, and xl-vchan reports just
+# that.
 blind() {
     : > "$work/saw"
     echo "$1" > "$work/path"
@@ -122,7 +124,7 @@ LD_PRELOAD=$preload xensim exec one vchan-frontend -v -c "$work/frontend.conf" 2
 agent=$!
 within 30 grep -q "cannot watch domain 0's nodes: Cannot allocate memory (polling every 5 s)" "$work/agent.log"
 rm "$work/path"
-backend_start -v # which only a watch tells the guest of
+backend_start -v # the guest learns of it only by a watch
 within 60 grep -q "late: Connected" "$work/agent.log"
 
 part "vchan-frontend: a channel whose name cannot be read"

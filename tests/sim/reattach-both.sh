@@ -1,16 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A frontend program is killed at random moments, KILLS times (100), under load in both directions; then it
-# and vchan-backend, each at moments of its own. What a program wrote before its death arrives, once;
-# what the connection sent is read in order; nothing is left.
+# A frontend program is killed at random moments, KILLS times (100), under load in both directions;
+# then it and vchan-backend, independently. What a program wrote before its death arrives once; what
+# the connection sent is read in order; nothing is left behind.
 set -u
 kills=${KILLS:-100}
 limit=$((900 + kills))
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 PATH=$PWD/tests/programs:$PATH
-most=${KILL_MS:-150} # a life's length at most
+most=${KILL_MS:-150} # the longest life
 
-# live NAME KILLS MILLISECONDS: so many lives of the program, and one more; what came of it: $report, and its values by name.
+# live NAME KILLS MILLISECONDS: runs that many lives of the program, and one more. The result is in
+# $report, its values by name.
 live() {
     local file=$work/$1.lives pair
     rm -f "$work/path" "$file"
@@ -24,15 +25,15 @@ live() {
     echo "$1: $report"
     for pair in $report; do declare -g "${pair%=*}=${pair#*=}"; done
 }
-# unharmed: nothing came twice, or in another order; no program ended but by a kill, or was refused since the one
-# before it was.
+# unharmed: nothing came twice or in the wrong order; no program ended except by a kill, or was
+# refused.
 unharmed() {
     [ "$wrong $invented $again $refused $failed $torn" = "0 0 0 0 0 0" ] ||
         fail "$report"$'\n'"$(tail -n 5 "$work"/*.lost)"$'\n'"$(tail -n 40 "$work/backend.log")"
     [ "$lives_with_bytes" -gt 1 ] || fail "no life came to write"
 }
-# belongings: the names of all nodes of the device, and the service's descriptors. (Simulated event channels
-# keep an eventfd for each peer that there ever was.)
+# belongings: prints the names of all nodes of the device, and the service's descriptors. (Simulated
+# event channels keep an eventfd for each peer that ever existed.)
 belongings() {
     local pid
     state "$back" 6
@@ -41,7 +42,7 @@ belongings() {
     find "/proc/$pid/fd" -type l -printf '%l\n' |
         sed '/eventfd/d; s/:\[[0-9]*\]//' | sort
 }
-# as_before: that is what it was, and nothing of Xen's is left of those that died.
+# as_before: these are unchanged, and nothing of Xen's is left from the dead.
 as_before() {
     belongings > "$work/after"
     same "$work/before" "$work/after"
@@ -49,7 +50,7 @@ as_before() {
     run 0 xensim leaks
     [ -z "$err" ] || fail "leaks: $err"
 }
-# ended: so has the service, and what it keeps rings with.
+# ended: the service has ended, and so has what keeps the rings.
 ended() {
     manager_end
     ! pgrep -x vchan-holder > "$work/holders" || fail "vchan-holder is left: $(cat "$work/holders")"
@@ -62,7 +63,8 @@ back=/local/domain/0/backend/vchan/$(xl domid guest)/0
 live first 1 1
 belongings > "$work/before"
 live program "$kills" "$most"
-while [ "$lives_with_bytes" -le 1 ] && [ "$most" -lt 5000 ]; do # a busy machine: it takes longer to begin
+# on a busy machine it takes longer to begin
+while [ "$lives_with_bytes" -le 1 ] && [ "$most" -lt 5000 ]; do
     most=$((2 * most))
     live program "$kills" "$most"
 done
@@ -71,7 +73,7 @@ unharmed
 as_before
 ended
 
-# What is in the rings outlives both: vchan-holder maps it, too, and the next backend delivers it.
+# What is in the rings outlives both: vchan-holder also maps it, and the next backend delivers it.
 part "$kills kills of both"
 manager_start "$kills" "$most" --max-connects=1000000
 live again 1 1

@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# One direction has ended when vchan-backend is killed, or goes on as a new process: the other goes on
-# to its last byte, and then comes an end in order. For each kind of connection with two directions,
-# whoever ends first.
+# One direction has ended when vchan-backend is killed or reloads: the other continues to its last
+# byte, and then ends cleanly. For each kind of connection with two directions, whichever side ends
+# first.
 set -u
 limit=900
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 
-# plug KIND FIRST TAKES: such a channel, and what it is plugged into ($plug, if it is no command). That
-# takes all that comes as TAKES says, and sends $work/data: at once, or if the guest is the FIRST to
-# end, when it is told.
+# plug KIND FIRST TAKES: attaches a channel of that kind, with a program at its connection ($plug,
+# unless it is a command). The program takes what comes as TAKES says, and sends $work/data: at
+# once, or, if the guest is the FIRST to end, when told to.
 plug() {
     local takes="$3 > $work/got" sends="cat $work/data"
     [ "$2" = peer ] || sends="read -r x < $work/go; $sends"
@@ -41,7 +41,8 @@ unplug() {
     plug=
 }
 
-# opens: a program of the guest ($program); what it is to send goes to $input, what it gets to $work/back.
+# opens: a program of the guest ($program); what it must send goes to $input, what it gets to
+# $work/back.
 opens() {
     rm -f "$work/in"
     mkfifo "$work/in"
@@ -50,7 +51,7 @@ opens() {
     exec {input}> "$work/in"
     devid=$(xenstore-list "/local/domain/$guest/device/vchan")
 }
-# closes: it ends in order, with all that was sent to it.
+# closes: it ends cleanly, having received everything.
 closes() {
     wait "$program" || fail "vchan cat ended with $?: $(cat "$work/said")"
     exec {input}>&-
@@ -58,18 +59,18 @@ closes() {
 }
 holds() { [ "$(wc -c < "$1")" = "$2" ]; }
 
-# renew kill|hangup: another process goes on.
+# renew kill|hangup: another process takes over.
 renew() {
     case $1 in
     kill)
-        within 60 pgrep -P "$manager" -x vchan-backend # the one before it may just have been killed
+        within 60 pgrep -P "$manager" -x vchan-backend # the previous one may just have been killed
         kill -9 "$(pgrep -P "$manager" -x vchan-backend)" || fail "no service is there to be killed"
         ;;
     hangup) kill -HUP "$manager" || fail "the manager has gone" ;;
     esac
 }
 
-# So much is in rings and pipes alone, so that nobody waits for the connection to take it.
+# This much fits into rings and pipes, so that nothing waits for the connection to take it.
 head -c 150000 /dev/urandom > "$work/data"
 mkfifo "$work/go" "$work/take"
 plug=

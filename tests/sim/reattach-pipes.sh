@@ -1,20 +1,20 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The service's user has reached the kernel's soft limit for pipes, so that each new pipe has two pages
-# (tests/programs/small-pipes.c). Under load in both directions, and killed now and then, vchan-backend loses no byte,
-# repeats none, and never stops.
+# The service's user has reached the kernel's soft limit for pipes, so that each new pipe has two
+# pages (tests/programs/small-pipes.c). Under load in both directions, and killed now and then,
+# vchan-backend loses no byte, repeats none, and never stalls.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 PATH=$PWD/tests/programs:$PATH
 
-# sizes PID: how large the pipes are that the process has, a line each.
+# sizes PID: prints the sizes of the process's pipes, one a line.
 sizes() {
     perl -e 'for (glob "/proc/$ARGV[0]/fd/*") {
         next unless (readlink($_) // "") =~ /^pipe:/ and sysopen(my $pipe, $_, 2);
         print fcntl($pipe, 1032, 0) + 0, "\n"; # F_GETPIPE_SZ
     }' "$1"
 }
-# counts FILE FILE: two programs at the two ends: each received what the other sent.
+# counts FILE FILE: the programs at the two ends each received what the other sent.
 counts() {
     local one other
     one=$(sed -n 's/^sent //p' "$1") other=$(sed -n 's/^sent //p' "$2")

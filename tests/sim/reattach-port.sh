@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A frontend dies while no vchan-backend is there, and its event channel goes to another channel of that
-# guest: the next vchan-backend does not go on with the dead one's, and the other is unharmed.
+# A frontend dies while vchan-backend is not running, and another channel of that guest gets its
+# event channel: the next vchan-backend does not resume the dead one, and the other is unharmed.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 

@@ -1,21 +1,22 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vchan-backend is killed at random moments, KILLS times (100), under load in both directions, with a
-# service manager that holds its descriptors: no byte is lost, none comes twice.
+# vchan-backend is killed at random moments, KILLS times (100), under load in both directions, with
+# a service manager that holds its descriptors: no byte is lost or repeated.
 set -u
 kills=${KILLS:-100}
 limit=$((900 + kills / 2))
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 PATH=$PWD/tests/programs:$PATH
-most=${KILL_MS:-120} # a life's length at most
+most=${KILL_MS:-120} # the longest life
 
-# traffic NAME: counted bytes through a channel of the guest, both ways; what came is in $work/NAME.guest
+# traffic NAME: counted bytes through a channel of the guest, in both directions; the result is in
+# $work/NAME.guest
 traffic() {
     in_guest "$work/$1.guest" bash -c "counted send $work/stop | vchan cat $1 | counted check" &
     jobs+=($!)
 }
-# terminal_traffic: likewise over the terminal, whose channel ends when its other end is closed: with all that the
-# guest has sent.
+# terminal_traffic: likewise over the terminal, whose channel ends when its other end is closed,
+# after all that the guest has sent.
 terminal_traffic() {
     rm -f "$work/enough" "$work/hold"
     mkfifo "$work/hold"
@@ -33,7 +34,7 @@ terminal_end() {
     exec {hold}>&-
 }
 in_guest() { timeout "$limit" xensim exec guest "${@:2}" 2> "$1"; }
-# await_more TEXT COUNT: the log has it more than so many times, within 30 seconds.
+# await_more TEXT COUNT: the log contains TEXT more than COUNT times within 30 seconds.
 await_more() {
     local deadline=$((SECONDS + 30))
     until [ "$(grep -c "$1" "$work/backend.log")" -gt "$2" ]; do
@@ -41,7 +42,7 @@ await_more() {
         pause
     done
 }
-# await_line TEXT FILE: it is there within 30 seconds.
+# await_line TEXT FILE: the line is there within 30 seconds.
 await_line() {
     local deadline=$((SECONDS + 30))
     until grep -q "$1" "$2"; do
@@ -49,12 +50,12 @@ await_line() {
         pause
     done
 }
-# unusual: what the log has besides what is expected.
+# unusual: prints what the log contains besides what is expected.
 unusual() {
     tail -n 3 "$@"
     grep -nvE "(Reconfiguring|Connected|InitWait) \(|frontend |connected: " "$work/backend.log" | tail -n 20
 }
-# counts FILE…: all that was sent arrived, and nothing came twice.
+# counts FILE…: everything sent arrived, and nothing came twice.
 counts() {
     local file sent=0 received=0 lost=0 twice=0 a b c
     for file; do
@@ -69,7 +70,7 @@ counts() {
         fail "$(unusual "$@")"
 }
 
-# all_traffic: through all channels, until $work/stop is there.
+# all_traffic: through all channels, until $work/stop exists.
 all_traffic() {
     rm -f "$work/stop"
     jobs=()
@@ -93,7 +94,7 @@ all_traffic_ends() {
     for job in "${jobs[@]}"; do wait "$job" || fail "a job: exit code $?"; done
     counts "$work"/{connect,socket,echo,exec,pty}.guest "$work"/{connect,socket,exec,pty}.host
 }
-# service: the process of vchan-backend.
+# service: prints vchan-backend's process id.
 service() { pgrep -P "$manager"; }
 
 part "$kills kills of the backend"
@@ -113,7 +114,7 @@ all_traffic_ends
 echo "reattached=$(grep -c Reconfiguring "$work/backend.log") kills=$kills"
 
 part "SIGHUP: the same without a kill"
-kill -USR1 "$manager" # it may not have been Connected when the last kill came
+kill -USR1 "$manager" # it may not have been Connected at the last kill
 : > "$work/backend.log"
 all_traffic
 for i in 1 2 3 4 5; do
@@ -127,7 +128,8 @@ await_line "exec: command exited with status 0" "$work/backend.log"
 [ -z "$(ps -o stat=,args= --ppid "$(service)")" ] || fail "left: $(ps -o stat=,args= --ppid "$(service)")"
 
 part "a client, a server, a command that leaves: what it was not given is for the next one, through a kill too"
-# The first takes nothing until no more comes; then it says so, and takes what it was given: a command that is none.
+# The first takes nothing until nothing more comes; then it reports that and takes what it was
+# given. The connection is a command.
 cat > "$work/first" << 'EOF'
 use Socket;
 my ($how, $path, $given) = @ARGV;
@@ -163,7 +165,7 @@ print $file $_ while sysread($end, $_, 65536);
 EOF
 head -c 2000000 /dev/urandom > "$work/data"
 
-# first_leaves HOW NAME: the guest sends all to it; it left, and the backend was killed.
+# first_leaves HOW NAME: the guest sends everything to it; it has left, and the backend was killed.
 first_leaves() {
     rm -f "$work/given"
     in_guest "$work/said-guest" vchan cat "$2" < "$work/data" > /dev/null &
@@ -188,7 +190,8 @@ run 0 xl-vchan attach guest "name=server, connection=connect, path=$work/server,
 first_leaves server server
 timeout 60 socat -u "UNIX-LISTEN:$work/server" - > "$work/rest"
 next_has "$work/rest"
-exec 9> "$work/go" # locked: or the next command may have had all, and the channel be Closed, before the kill
+# locked; otherwise the next command might have got all, and the channel be Closed, before the kill
+exec 9> "$work/go"
 flock 9
 rm "$work/rest"
 run 0 xl-vchan attach guest "name=command, connection=exec, user=root, reconnect=1, command=[ -e $work/given ] || exec perl $work/first command none $work/given; flock $work/go true; exec cat >> $work/rest"
@@ -198,8 +201,8 @@ next_has "$work/rest"
 exec 9>&-
 
 part "a terminal: one that has it open after the other (reconnect=1), through kills between them and of both"
-# The first takes nothing until no more comes; then, of a service that is stopped, what it was given, and leaves. The
-# second takes COUNT bytes, and says so when it has half of them.
+# The first takes nothing until nothing more comes; then, from a stopped service, it takes what it
+# was given, and leaves. The second takes COUNT bytes, and reports when it has half of them.
 cat > "$work/user" << 'EOF'
 use Fcntl;
 my ($path, $given, $count) = @ARGV;
@@ -234,7 +237,8 @@ for ($calm = 0; $calm < 10; select(undef, undef, undef, 0.05)) {
     }
 }
 EOF
-# at_terminal GIVEN COUNT: who has it open ($user), and has come to the point that it tells.
+# at_terminal GIVEN COUNT: a program ($user) has the terminal open, and has come to the point that
+# it reports.
 at_terminal() {
     exec {said_user}< <(exec timeout 100 perl "$work/user" "$work/next" "$1" "$2" < "$work/go")
     user=$!

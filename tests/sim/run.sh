@@ -24,7 +24,7 @@ exits() {
 }
 says() { grep -qx "xensim: leak: $1" "$work/err" || fail "not said: $1"; }
 host() { timeout -k 5 60 xensim run -- sh -c "$1"; }
-await() { # FILE: until it says "up"
+await() { # await FILE: waits until it says "up"
     for _ in $(seq 400); do
         grep -q up "$1" && return
         sleep 0.025
@@ -128,7 +128,7 @@ mkfifo "$work/go" "$work/said"
 timeout -k 5 60 xensim run -- sh "$work/rounds" < "$work/go" > "$work/said" &
 run=$!
 exec 8> "$work/go" 9< "$work/said"
-held() { # STEP: how many descriptors the hypervisor has then
+held() { # STEP: prints how many descriptors the hypervisor has then
     local line
     read -r line <&9 && [ "$line" = "$1" ] || fail "no $1 step"
     find "/proc/$(pgrep -P "$(pgrep -P $run)")/fd" -type l | wc -l
@@ -154,7 +154,7 @@ exits 137 wait $pid
 gone=
 for _ in $(seq 100); do
     pgrep -fx 'sleep 4321' > /dev/null || { gone=yes; break; }
-    sleep 0.05 # a killed host takes its processes with it a moment later
+    sleep 0.05 # a killed host's processes go a moment later
 done
 [ "$gone" = yes ] || fail "processes survive"
 [ "$(seen)" = "$before" ] || fail "left: $(diff <(echo "$before") <(seen))"

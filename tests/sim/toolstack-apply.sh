@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# xl-vchan diff and apply: what differs, all of it done, or nothing.
+# xl-vchan diff and apply: which differences there are; all of them are applied, or none.
 . "$(dirname "$0")/../lib/sim-lib.bash"
 
 snapshot() { xenstore-ls -fp | sort; }
@@ -95,7 +95,7 @@ run 3 xl-vchan diff "$cfg" logger
 says "+ name=a,devid=4
 + name=b,devid=3"
 
-# refuses TEXT: apply fails, says exactly this, and all is as it was.
+# refuses TEXT: apply fails, reports exactly this, and everything is as before.
 refuses() {
     before=$(snapshot)
     run 1 xl-vchan apply --quiet --wait 1 "$cfg"

@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What xl-vchan says of a channel that is not up: who has to do what. The two states, whether its domains run, and
-# whether vchan-backend is stopped, hangs or is not there.
+# What xl-vchan reports about a channel that is not up: what has to be done, and where. It depends
+# on the two states, on whether the domains run, and on whether vchan-backend is stopped, hangs or
+# does not run.
 limit=1500
 . "$(dirname "$0")/../lib/sim-lib.bash"
 
 export PVCHAN_STATE_DIR=$work/state
 
-# hint DOMAIN NAME TEXT: show says that; list and top think it trouble if TEXT begins with "!".
+# hint DOMAIN NAME TEXT: show prints that; list and top treat it as trouble if TEXT begins with "!".
 hint() {
     local want=${3#!} state
     run 0 xl-vchan show "$1" "$2"
@@ -39,8 +40,8 @@ kill -CONT "$backend"
 backend_stop
 hint web db "!no process serves it now: no vchan-backend runs in Domain-0 (systemctl start vchan-backend)"
 
-# plays DOMID DEVID…: a process ($player) that has the locks of these backends' sides, and does nothing else, until
-# $work/hold is written to. With a service's lock: it is the service.
+# plays DOMID DEVID…: starts a process ($player) that has the locks of these backends' sides, and
+# does nothing else, until $work/hold is written to. With a service's lock it counts as the service.
 plays() {
     exec {playing}< <(exec python3 - "$work/hold" "${service:-}" "$@" << 'PYTHON'
 import fcntl, sys
@@ -134,7 +135,7 @@ xenstore-write $B/online 1
 plays_no_more
 
 part "a program that is gone: nobody waits for it"
-# json KEY: that of the channel "app".
+# json KEY: prints that key of the channel "app".
 json() { xl-vchan show --json web app | python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
 while read -r frontend backend_state; do
     xenstore-write $F/state "$frontend" $B/state "$backend_state"
@@ -163,7 +164,7 @@ cat=$!
 run 0 xl-vchan wait --timeout 60 web slow
 full() { [ "$(xl-vchan show --json web slow | python3 -c 'import json, sys
 statistics = json.load(sys.stdin)["statistics"]; print(statistics["received"] if statistics else 0)')" -gt 60000 ]; }
-within 30 full # the pipe is, and the ring will be
+within 30 full # the pipe is full, and the ring will be
 run 0 xl destroy web
 wait "$cat"
 delivering() {

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Domains whose names and uuids are chosen to be taken for others: nothing that a name says reaches a record, another
-# domain's channels or the log.
+# Domains whose names and uuids are chosen to be mistaken for others: nothing in a name reaches a
+# record, another domain's channels or the log.
 limit=300
 . "$(dirname "$0")/../lib/sim-lib.bash"
 
@@ -10,7 +10,8 @@ export PVCHAN_STATE_DIR=$work/state
 mkdir "$configs"
 uuid=11111111-2222-4333-8444-00000000000
 
-# config NAME FILE [ENTRY…]: a config file in the daemon's directory. plain FILE [SETTING…]: its domain.
+# config NAME FILE [ENTRY…]: writes a config file in the daemon's directory. plain FILE [SETTING…]:
+# creates its domain.
 config() {
     local name=$1 file=$2 entries=()
     shift 2
@@ -23,7 +24,7 @@ bare() {
     run 0 xl create -q "$work/bare.cfg" "${@:2}"
     id=$(xl domid "$1")
 }
-# named NAME: the domain $id has that name from now on, whatever is in it; as any toolstack may have it.
+# named NAME: gives domain $id that name, whatever it contains, as any toolstack might.
 named() { xenstore-write "/local/domain/$id/name" "$1"; }
 
 daemon_start() {
@@ -41,7 +42,7 @@ has_not() { run 1 xl-vchan show "$1" "$2"; }
 gone() { run 0 xl-vchan wait --timeout 20 "$1" "$2" gone; }
 nothing_left() { run 0 xl-vchan watch --timeout 20 --until gone; }
 
-# looked: the daemon has looked at all there was until now.
+# looked: the daemon has looked at everything up to now.
 looked() {
     config probe probe "name=probe"
     plain probe
@@ -303,12 +304,12 @@ looked
 [ -e "$work/state/${uuid}4.cfg" ] || fail "the record is gone"
 
 part "a migration to another host: the record goes along, by the commands in xl-vchan(8)"
-# commands N: those of the chapter's Nth example.
+# commands N: prints those of the chapter's Nth example.
 commands() {
     sed -n '/^# MIGRATION/,/^# EXAMPLES/p' "${srcdir:-.}/man/xl-vchan.8.scd" |
         awk -v n="$1" '/^```/ { inside = !inside; count += inside; next } inside && count == n'
 }
-# The other host is another directory of records, where no other domain's are.
+# The other host is another directory of records, without other domains.
 scp() { [ "$2" = "other:$work/state/" ] && cp "$1" "$work/record.cfg"; }
 xl() {
     [ "$1" = migrate ] || { command xl "$@"; return; }
@@ -361,7 +362,7 @@ unset -f scp xl
 part "renamed while an attach has its record: the next command waits for that, whatever the name"
 config web web
 plain web "uuid=\"${uuid}5\""
-# waits_or_ends: all locks are the first one's two, and the new name's; or nobody waits.
+# waits_or_ends: all locks are the first one's two and the new name's; or nothing waits.
 waits_or_ends() { [ "$(grep -c ":$(stat -c %i "$work/state/lock") " /proc/locks)" = 3 ] || ! kill -0 $second; }
 freeze "$backend"
 xl-vchan attach --wait inf web "name=first, connection=echo" 2> "$work/first.err" &

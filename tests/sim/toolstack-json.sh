@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# xl-vchan attach --json, apply --json and list --json: what is shown is what is taken, whatever is in a command.
+# xl-vchan attach --json, apply --json and list --json: what is printed is accepted again, whatever
+# a command contains.
 . "$(dirname "$0")/../lib/sim-lib.bash"
 
 snapshot() { xenstore-ls -fp | sort; }
 # unchanged BEFORE WHEN
 unchanged() { same_text "$2 xenstore" "$1" "$(snapshot)"; }
-# channel_of NAME: what list --json says that attach --json takes.
+# channel_of NAME: prints the part of list --json that attach --json accepts.
 channel_of() {
     xl-vchan list --json web | perl -MJSON::PP -0ne '
         BEGIN { $name = shift }
@@ -14,7 +15,7 @@ channel_of() {
         print JSON::PP->new->canonical->encode($found->{channel})' "$1"
 }
 json() { echo "$1" > "$work/bad.json"; }
-# refuses TEXT COMMAND...: it fails, says exactly this, and changes nothing.
+# refuses TEXT COMMAND...: it fails, reports exactly this, and changes nothing.
 refuses() {
     local text=$1 before
     before=$(snapshot)
@@ -106,7 +107,8 @@ for kind in carrier-pigeon "$(printf 'long%.0s' {1..10})" ""; do
 done
 xenstore-write "$libxl/connection" echo
 guest driver
-xenstore-write "/local/domain/$domid/backend/vchan/$(xl domid web)/0/state" 2 # another backend says that it is its
+# another backend claims it
+xenstore-write "/local/domain/$domid/backend/vchan/$(xl domid web)/0/state" 2
 xl-vchan list --json web | perl -MJSON::PP -0ne '
     exit(grep { defined $_->{channel} && $_->{backend} eq "driver" } @{decode_json($_)})' ||
     fail "a domain's word: $(xl-vchan list --json web)"

@@ -1,33 +1,35 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# xl-vchan with many channels: what it asks of xenstore for one of them does not grow with their number; and what it
-# knows from before, somebody else's new channel is seen all the same.
+# xl-vchan with many channels: the number of requests to xenstore for one of them does not grow with
+# their number; and despite what it remembers, it sees new channels of others.
 . "$(dirname "$0")/../lib/sim-lib.bash"
 
 export PVCHAN_STATE_DIR=$work/state
 
-# counted CMD…: a command of xl-vchan, and how many requests to xenstore it made: $requests.
+# counted CMD…: runs an xl-vchan command; the number of its requests to xenstore is in $requests.
 counted() {
     rm -f "$work/requests"
     LD_PRELOAD=$LD_PRELOAD:$PWD/tests/programs/.libs/requests.so REQUESTS=$work/requests run 0 xl-vchan "$@"
     requests=$(cat "$work/requests")
 }
 
-# config COUNT [KEYS]: a config file with so many channels. (A guest has 1000 nodes: 120 channels.)
+# config COUNT [KEYS]: writes a config file with that many channels. (A guest's 1000 nodes suffice
+# for 120.)
 config() {
     local entries=
     [ "$1" = 0 ] || printf -v entries "\"name=c%d${2:-}\"," $(seq "$1")
     printf 'name = "web"\nmemory = 64\nkernel = "/none"\nvchan = [ %s ]\n' "$entries" > "$work/$1.cfg"
 }
 
-# grows WHAT A B C BY: so many requests with 10, 60 and 110 channels. Those for each channel are always the same.
+# grows WHAT A B C BY: the requests with 10, 60 and 110 channels. Each channel always adds the same
+# number.
 grows() {
     local few=$((($3 - $2) / 50)) many=$((($4 - $3) / 50))
     echo "$1: $2, $3, $4 requests with 10, 60, 110 channels: $few and $many for each"
     [ $many -le $((few + 1)) ] || fail "$1: $2, $3, $4 requests with 10, 60, 110 channels"
 }
 
-# gone: the domain, and its devices, which the daemon removes.
+# gone: the domain is gone with its devices, which the daemon removes.
 gone() {
     run 0 xl destroy web
     run 0 xl-vchan watch --timeout 60 --until gone
@@ -69,13 +71,13 @@ for count in 10 60 110; do
     wait $daemon || fail "the daemon: $?"
     made[daemon]+=" $(cat "$work/requests")"
 done
-# It looks more or less often, as the events come.
+# It looks more or less often, depending on the events.
 set -- ${made[daemon]}
 echo "daemon: $1, $2, $3 requests with 10, 60, 110 channels"
 [ $(($3 / 110)) -le $(($2 / 60 * 5 / 4)) ] || fail "daemon: it grows"
 
-# at STEP CMD…: at that step of xl-vchan, $meanwhile is done first, by one who does not know its locks. Their exit
-# codes: $code, $other. False: it has fewer steps.
+# at STEP CMD…: before that step of xl-vchan, runs $meanwhile, which does not know its locks. The
+# exit codes are in $code and $other. Returns false if there are fewer steps.
 at() {
     local step=$1
     shift

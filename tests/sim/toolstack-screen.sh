@@ -25,7 +25,7 @@ part "top needs a terminal"
 run 1 xl-vchan top
 complains "xl-vchan: top: not a terminal (use xl-vchan watch)"
 
-# terminal SETTING: top says that it cannot run there, and ends.
+# terminal SETTING: top reports that it cannot run there, and exits.
 terminal() {
     run 1 script -qefc "env -u TERM ${1:+"$1"} xl-vchan top" /dev/null
     [ "${out%$'\r'}" = "xl-vchan: top: $2" ] || fail "top on a terminal with $1 said: $out"
@@ -35,7 +35,7 @@ terminal TERM= "TERM is not set (try TERM=xterm, or use xl-vchan watch)"
 terminal TERM=banana "TERM=banana: unknown terminal type (try TERM=xterm, or use xl-vchan watch)"
 terminal TERM=dumb "TERM=dumb: this terminal is too simple (use xl-vchan watch)"
 
-# screen: top runs on a terminal that writes all it gets to $work/screen; keys go to $keys.
+# screen_start: runs top on a terminal that writes all its output to $work/screen; keys go to $keys.
 screen_start() {
     rm -f "$work/keys"
     mkfifo "$work/keys"
@@ -45,7 +45,8 @@ screen_start() {
     screen=$!
     exec {keys}> "$work/keys"
 }
-# shows REGEX: it is written there within 40 s. A poll: what a terminal gets has no lines to wait for.
+# shows REGEX: the output matches within 40 s. Polls, because a terminal's output has no lines to
+# wait for.
 shows() {
     local i
     for i in {1..800}; do
@@ -72,7 +73,7 @@ mkfifo "$work/in"
 in_domain web vchan cat org.example.db < "$work/in" > /dev/null &
 cat=$!
 exec {in}> "$work/in"
-shows 'Connected' # only what changes is written
+shows 'Connected' # only changes are written
 press /logger
 shows '; 1 shown'
 press '\r'

@@ -1,16 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# xl-vchan, with something going wrong at every step that it takes: xenstore or the disk is full, it is killed, the
-# domain is destroyed. What was there stays, or the next command puts it right.
+# xl-vchan with a fault at every step that it takes: xenstore or the disk is full, it is killed, the
+# domain is destroyed. What was there stays, or the next command repairs it.
 . "$(dirname "$0")/../lib/sim-lib.bash"
 
 export PVCHAN_STATE_DIR=$work/state
 snapshot() { xenstore-ls -fp | sort; }
-# A devid need not be in a record.
+# The devid may be missing in a record.
 records() { grep -s . "$PVCHAN_STATE_DIR"/*.cfg* | sed 's/,devid=[0-9]*//'; }
 channels() { xl-vchan list --json web | grep -c '"domid"'; }
 
-# at STEP DO CMD…: something happens at that step of xl-vchan. Its exit code: $code. False: it has fewer steps.
+# at STEP DO CMD…: DO happens at that step of xl-vchan. Its exit code is in $code. Returns false if
+# there are fewer steps.
 at() {
     local step=$1 what=$2 preload=$LD_PRELOAD:$PWD/tests/programs/.libs/at-step.so
     shift 2
@@ -22,7 +23,7 @@ at() {
     [ -s "$work/reached" ]
 }
 
-# The domain goes, and what it leaves.
+# Destroys the domain, and removes what it leaves.
 finish_domain() {
     local backend=/local/domain/0/backend/vchan domid devid
     domid=$(xl domid web) && run 0 xl destroy web
@@ -33,7 +34,7 @@ finish_domain() {
     done
 }
 
-# complaint: one line, which says who and why.
+# complaint: one line that names the program and the reason.
 complaint() {
     [[ $err =~ ^'xl-vchan: '[^$'\n']+$ ]] || fail "step $step: complained: $err"
     case $err in
@@ -53,7 +54,8 @@ unchanged() {
     same_text "step $step of $1: the records" "$kept" "$(records)"
 }
 
-# What another transaction was in the way of is tried again: the command succeeds, and is taken back.
+# A step that conflicts with another transaction is repeated: the command succeeds, and is then
+# undone.
 part "no space: attach"
 for ((step = 1; ; step++)); do
     at $step $ENOSPC attach web name=x,connection=echo || break
@@ -106,7 +108,7 @@ done
 [ $step -gt 60 ] || fail "only $step steps"
 run 0 xl-vchan diff "$work/good.cfg"
 
-# settled: what is recorded is what the domain has.
+# settled: the record matches what the domain has.
 settled() {
     run 0 xl-vchan diff "$(ls "$PVCHAN_STATE_DIR"/*.cfg)" web
     says ""

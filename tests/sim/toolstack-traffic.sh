@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What list and show say of the bytes that a channel moved, and of a service that says nonsense.
+# What list and show print about the bytes that a channel moved, and about a service that writes
+# invalid statistics.
 . "$(dirname "$0")/../lib/sim-lib.bash"
 
-# comes PATTERN CMD…: it says so within 30 s. A poll: the service tells every two seconds.
+# comes PATTERN CMD…: its output matches within 30 s. Polls, since the service writes every two
+# seconds.
 comes() {
     local pattern=$1 deadline=$((SECONDS + 30))
     shift

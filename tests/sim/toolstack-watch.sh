@@ -3,10 +3,10 @@
 # xl-vchan watch, wait and show: the life of a channel as a script sees it.
 . "$(dirname "$0")/../lib/sim-lib.bash"
 
-# life FILE SIDE: the states that the watch saw there. Closing may be too short to be seen.
+# life FILE SIDE: prints the states that the watch saw. Closing may be too short to be seen.
 life() { sed -n "s/^[-0-9]* [0-9:.]* web echo $2: .* -> //p" "$1" | grep -v Closing | tr '\n' ' '; }
 
-# seen FILE TEXT: it comes to be there.
+# seen FILE TEXT: the text appears in the file.
 seen() {
     local tail
     exec {lines}< <(exec timeout 60 tail -n +1 -f "$1")
@@ -105,11 +105,11 @@ replaced=$'\357\277\275' # U+FFFD for each byte that is not UTF-8
 [[ $out == *"command=caf$replaced "$'\303\251'" $replaced$replaced$replaced\""* ]] || fail "diff: $out"
 run 1 sh -c "xl-vchan help > /dev/full"
 complains "xl-vchan: help: cannot write: No space left on device"
-for i in {1..8}; do run 0 xl-vchan attach web "name=full$i"; done # more than stdio keeps
+for i in {1..8}; do run 0 xl-vchan attach web "name=full$i"; done # more than stdio buffers
 run 1 sh -c "xl-vchan list --json > /dev/full"
 complains "xl-vchan: list: cannot write: No space left on device"
 for i in {1..8}; do run 0 xl-vchan detach web "full$i"; done
-run 1 sh -c "xl-vchan watch > /dev/full" # it would not end
+run 1 sh -c "xl-vchan watch > /dev/full" # it would not end otherwise
 run 1 sh -c "xl-vchan graph > /dev/full"
 complains "xl-vchan: graph: cannot write: No space left on device"
 run 0 xl-vchan detach web json

@@ -15,7 +15,7 @@ failures=0
 fail() { echo "FAIL: $*"; failures=$((failures + 1)); }
 snapshot() { xenstore-ls -fp | sort; }
 
-# run CODE CMD...: it ends with that code. Its output: $out.
+# run CODE CMD...: it exits with CODE. Its output is in $out.
 run() {
     local code=$1
     shift
@@ -24,17 +24,17 @@ run() {
     [ "$got" = "$code" ] || fail "$*: exit code $got instead of $code: $out"
 }
 
-# says TEXT: the last run said exactly this.
+# says TEXT: the last run printed exactly this.
 says() { [ "$out" = "$1" ] || fail "said: $out"$'\n'"    not: $1"; }
 contains() { [[ $out == *"$1"* ]] || fail "said: $out"$'\n'"without: $1"; }
 is() { [ "$1" = "$2" ] || fail "it is \"$1\", not \"$2\"${3:+: $3}"; }
 
-# unchanged BEFORE WHEN: the whole xenstore is as it was.
+# unchanged BEFORE WHEN: the whole xenstore is as before.
 unchanged() {
     diff <(echo "$1") <(snapshot) > "$work/diff" || fail "$2 xenstore differs: $(cat "$work/diff")"
 }
 
-# refuses TEXT CMD...: it fails, says exactly this, and changes nothing.
+# refuses TEXT CMD...: it fails, reports exactly this, and changes nothing.
 refuses() {
     local text=$1 before
     shift
@@ -44,8 +44,8 @@ refuses() {
     unchanged "$before" "after $*"
 }
 
-# watch PATH: its events come from descriptor $events; the first, which is here already, tells that
-# none is missed from now on.
+# watch PATH: its events come from descriptor $events. The first one has come already, so none will
+# be missed.
 watch() {
     exec {events}< <(exec xenstore-watch "$1")
     watcher=$!
@@ -56,8 +56,8 @@ watch_end() {
     exec {events}<&-
 }
 
-# A backend in domain 0: takes each device that appears, unless an application is to take it, or
-# refuses it if $work/refuse is there; and closes each that is to be closed. It has the service's lock.
+# A backend in domain 0: takes each device that appears, unless an application must take it, or
+# refuses it if $work/refuse exists; closes each that must be closed. It has the service's lock.
 serve() {
     while read -r -u "$events" path; do
         [[ $path == */state ]] || continue
@@ -159,14 +159,14 @@ unchanged "$before" "after attach and detach"
 run 0 xl-vchan attach --wait 3 "$web" "name=tap, connection=echo, devid=9"
 run 0 xl-vchan detach web 9
 unchanged "$before" "after detach by devid"
-run 0 xl-vchan detach web org.example.app # which nobody took, so nobody has to close it
+run 0 xl-vchan detach web org.example.app # no backend took it, so none has to close it
 run 0 xl-vchan attach web name=org.example.app,ring=1K,devid=7
 unchanged "$before" "after detach and attach"
 
 echo "--- leftovers of a backend"
 xenstore-write "$B/1/junk" "" "$B/3/state" 4 "$B/3/private/path" /old
 run 0 xl-vchan attach web name=new, connection=echo
-run 1 xenstore-read "$B/1/frontend" # it went to devid 2
+run 1 xenstore-read "$B/1/frontend" # it got devid 2
 run 0 xl-vchan attach web name=newer,connection=echo,devid=3
 run 1 xenstore-read "$B/3/private/path"
 run 0 xl-vchan detach web new
@@ -275,7 +275,7 @@ contains "xl-vchan: create $work/late.cfg: xl create failed with exit code 1 (it
 unchanged "$before" "after a failed xl create"
 
 echo "--- a ^C while it waits"
-# interrupt: the command that runs as $pid, and what it then says and leaves.
+# interrupt: interrupts the command that runs as $pid, and checks what it then prints and leaves.
 interrupt() {
     kill -INT "$pid"
     [ -z "${1:-}" ] || echo > "$1"
@@ -360,7 +360,7 @@ run 0 xl unpause "guest two"
 run 1 xensim exec "guest two" xenstore-read "/local/domain/$one/backend/vchan/$two/0/private"
 run 0 xensim exec "guest one" xenstore-write "backend/vchan/$two/0/state" 2
 run 0 xl destroy "guest one"
-run 0 xl-vchan detach "guest two" a # nobody is there to close it
+run 0 xl-vchan detach "guest two" a # there is no backend to close it
 run 0 xl destroy "guest two"
 
 echo "--- a domain that would be its own backend"

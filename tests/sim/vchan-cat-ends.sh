@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vchan: how each command ends, what it says then, and what it leaves of its caller's descriptors.
+# vchan: how each command ends, what it then prints, and what it does to its caller's descriptors.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 
@@ -100,8 +100,8 @@ run 0 xensim limit guest 0
 run 3 "${cat[@]}" echo
 complains 'vchan: cannot open "echo": the kernel grants no more pages (raise /sys/module/xen_gntalloc/parameters/limit, or use smaller rings)'
 run 0 xensim limit guest 1024
-# A command of xenstore-write is one transaction: ever fewer nodes at once, until there is room for none. A directory
-# has room for some 500 names.
+# A command of xenstore-write is one transaction: fewer and fewer nodes at once, until none fits. A
+# directory has room for about 500 names.
 in_domain guest sh -c 'for dir in 1 2 3 4; do
     i=0
     for n in 100 10 1; do
@@ -161,10 +161,10 @@ xenstore-write "$B/0/state" 5
 exits 0 wait "$waiter"
 [ "$(cat "$work/requests")" -lt 400 ] || fail "$(cat "$work/requests") requests"
 run 0 xl destroy many
-xenstore-rm "$B" # there is no daemon that would do it
+xenstore-rm "$B" # no daemon does that here
 
 part "5: the other side died, or did not take all"
-# (A backend whose process died is waited for: it is the next one that gives up.)
+# (A backend whose process died is awaited; its successor gives up.)
 kill -9 "$backend"
 B=/local/domain/0/backend/vchan/$guest/5
 xenstore-write "$B/error" "cannot go on" "$B/state" 6
@@ -195,7 +195,7 @@ run 0 bash "$work/flags" "${cat[@]}" echo < <(echo hi)
 says hi
 
 part "a stalled direction does not stop the other"
-# Nobody reads the output of the first cat until its 5 MB of input have gone to the sink.
+# The output of the first cat is not read until its 5 MB of input have gone to the sink.
 "${cat[@]}" echo < "$work/data" > "$work/open" &
 stalled=$!
 head -c 5242880 <&"$open" > "$work/out"

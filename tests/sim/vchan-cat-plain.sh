@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vchan cat and vchan echo for plain vchan, in both roles.
+# vchan cat and vchan echo for plain vchans, in both roles.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 
@@ -11,7 +11,7 @@ path=/local/domain/$server/data/test
 head -c 64M /dev/urandom > "$work/up"
 head -c 67108865 /dev/urandom > "$work/down"
 
-# pair SERVER-OPTIONS… -- CLIENT-OPTIONS…: both ends, with up and down, to their ends.
+# pair SERVER-OPTIONS… -- CLIENT-OPTIONS…: runs both ends, with up and down, to their ends.
 pair() {
     local options=() pid
     while [ "$1" != -- ]; do
@@ -50,7 +50,7 @@ says once
 wait $! || fail "vchan echo --once: exit code $?"
 
 part "the directories that a server made go with it, others stay"
-# offer DOMAIN PATH: a server there for a moment, that nobody comes to.
+# offer DOMAIN PATH: offers a server there briefly; no client comes.
 offer() { run 4 xensim exec "$1" vchan cat --timeout 0.1 --server "$client" "$2" < /dev/null; }
 run 1 xenstore-read "$path"
 offer server data/a/b
@@ -76,7 +76,7 @@ says last
 exec {open}>&-
 wait $! || fail "server: exit code $?"
 
-# server_cat OPTION…: a server, $server_pid, with its input at $slow.
+# server_cat OPTION…: starts a server, $server_pid, with its input at $slow.
 server_cat() {
     in_domain server vchan cat "$@" --server "$client" data/test < "$work/slow" &
     server_pid=$!

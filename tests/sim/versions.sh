@@ -1,12 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vchan-backend is given what a process of a later version kept: it refuses in one line, and neither closes nor
-# drops any of it, so that such a process can still have it. What has no version is taken over.
+# vchan-backend gets what a process of a later version kept: it refuses in one line, and neither
+# closes nor drops any of it, so that such a process can still have it. What has no version is taken
+# over.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 
-# started NAMES [FD…]: vchan-backend, as a process that replaced another one, which kept these descriptors by these
-# names (separated by blanks); the code, the log and what the manager was told: $code, $log and $told.
+# started NAMES [FD…]: starts vchan-backend as the successor of a process that kept these
+# descriptors by these names (separated by spaces). Its exit code, log and messages to the manager
+# are in $code, $log and $told.
 started() {
     local names=$1 kept name
     shift
@@ -28,14 +30,14 @@ started() {
     log=$(cat "$work/log")
     told=$(cat "$work/told")
 }
-# refuses WHAT: it did, in that one line, and gave nothing up.
+# refuses WHAT: it refused with that one line, and gave nothing up.
 refuses() {
     local line="cannot take over from the previous process: its $1 (start the program that left it, or stop the service to discard it)"
     [ "$code" = 1 ] || fail "exit code $code"
     [[ $log == *"$line" && $(wc -l < "$work/log") = 1 ]] || fail "the log: $log"$'\n'"    not $line"
     [ "$told" = "the end" ] || fail "the manager is told: $told"
 }
-# journal VERSION: a journal that says so, its descriptor in $journal.
+# journal VERSION: makes a journal of that version, with its descriptor in $journal.
 journal() {
     printf "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\\x$1\0\0\0" > "$work/journal"
     exec {journal}<> "$work/journal"

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# No circle of files: none calls, through however many others, one that calls it. By the symbols of
-# the objects, since a declaration in somebody's header hides what is called.
+# No circle of files: no file calls, through any number of others, one that calls it. Uses the
+# objects' symbols, since a declaration in some other header would hide what is called.
 set -euo pipefail
 
-# edges DIR FOLDER…: "A B" for each source file that uses what another defines. The objects name their
-# source file, since several programs may be built from it.
+# edges DIR FOLDER…: prints "A B" for each source file that uses what another defines. The objects
+# show their source file, since several programs may be built from it.
 edges() {
     local folder
     cd "$1"
@@ -24,10 +24,10 @@ edges() {
         }' | sort -u
 }
 
-# circle: what tsort finds of one; nothing: there is none.
+# circle: prints what tsort finds of a circle, or nothing.
 circle() { tsort 2>&1 > /dev/null | sed 's/^tsort: -*:* *//' || true; }
 
-# check LEAST FOLDER…: in folders whose files use each other in at least so many pairs.
+# check LEAST FOLDER…: checks folders whose files use each other in at least LEAST pairs.
 check() {
     local pairs found first turned
     pairs=$(edges "${builddir:-.}" "${@:2}")
@@ -41,5 +41,5 @@ check() {
 }
 
 check 100 state vchan libpvchan cli service frontend backend toolstack
-# By itself, since it defines functions of the Xen libraries that the others use.
+# Separately, since it defines functions of the Xen libraries that the others use.
 check 30 sim

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# bash completion for xl-vchan: every command and every option of its help, domains and channels.
+# bash completion for xl-vchan: every command and option in its help, domains and channels.
 set -u
 failures=0
 fail() { echo "FAIL: $*"; failures=$((failures + 1)); }
 
 program=${builddir:-.}/xl-vchan
 
-# What the completion asks, answered as on a host with two domains.
+# Answers what the completion asks, as on a host with two domains.
 xl() {
     printf '%s\n' 'Name                                        ID   Mem VCPUs	State	Time(s)' \
         'Domain-0                                     0   512     1     r-----       1.0' \
@@ -22,7 +22,7 @@ xl-vchan() {
 compopt() { :; }
 . "${srcdir:-.}/toolstack/completion/xl-vchan"
 
-# offers EXPECTED WORD…: the last of them is completed to (at least) that.
+# offers EXPECTED WORD…: the last word completes to (at least) EXPECTED.
 offers() {
     local expected=$1 one
     shift

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Each program and library that is installed makes faults in it hard to exploit: it is loaded at a random address, what
-# the linker fills in is read-only then, stacks and buffers have guards, and, on x86, jumps and returns are checked.
+# Each installed program and library is built so that its faults are hard to exploit: it is loaded
+# at a random address, what the linker fills in is read-only afterwards, stacks and buffers have
+# guards, and on x86 jumps and returns are checked.
 set -euo pipefail
 failures=0
 
@@ -16,13 +17,14 @@ if grep -q '^  \$.*--disable-hardening' config.log; then
     exit 77
 fi
 
-# has FILE OPTION REGEX WHAT: what readelf says of it with that option has such a line.
+# has FILE OPTION REGEX WHAT: readelf's output with that option has a matching line.
 has() { readelf -W "$2" "$1" 2> /dev/null | grep -E "$3" > /dev/null || fail "$1: no $4"; }
 
-# landings FILE: how many places an indirect jump may go to. Some are in Debian's start files.
+# landings FILE: prints how many places an indirect jump may go to. Some are in Debian's start
+# files.
 landings() { objdump -d "$1" | grep -cw endbr64; }
 
-# program FILE and object FILE: a program, and what is true of a library, too.
+# program FILE and object FILE: checks a program; checks what is also true of a library.
 program() {
     has "$1" --file-header 'Type: +DYN' "position-independent code"
     has "$1" --dynamic 'FLAGS_1.* PIE' "PIE"
@@ -33,7 +35,8 @@ object() {
     has "$1" --dynamic 'FLAGS.*(BIND_)?NOW' "BIND_NOW"
     has "$1" --dyn-syms '__stack_chk_fail' "stack protector"
     has "$1" --dyn-syms '__[a-z]+_chk(@|$)' "fortified function"
-    # Not the note IBT, SHSTK: Debian 12's start files lack it, and so does all that is linked with them.
+    # Not the note IBT, SHSTK: Debian 12's start files lack it, and so does everything linked with
+    # them.
     [ "$(uname -m)" != x86_64 ] || [ "$(landings "$1")" -gt 5 ] || fail "$1: jumps are not checked"
 }
 

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Each folder includes only from itself and from those below it (doc/architecture.md), and knows no
-# type of a folder above it, be it by a forward declaration. No files include each other in a
-# circle. The checks run on the tree, and on small ones without a fault and with seeded faults, which
-# have to be found.
+# type of a folder above it, not even by a forward declaration. No files include each other in a
+# circle. The checks run on the tree, and on small trees with and without seeded faults, which they
+# must find.
 set -euo pipefail
 cd "${srcdir:-.}"
 
@@ -20,14 +20,14 @@ declare -A may=(
     [sim]="sim"
 )
 
-# includes TREE: "FILE TARGET" for each include of a file of the tree.
+# includes TREE: prints "FILE TARGET" for each include in a file of the tree.
 includes() {
     (cd "$1" && grep -roE '^ *# *include "[^"]+"' --include='*.[chS]' "${!may[@]}") |
         sed -E 's/: *# *include "([^"]+)"/ \1/'
 }
 
-# types TREE: "defines FILE TYPE", "declares FILE TYPE" (and not what is in it) or "uses FILE TYPE"
-# for each time that a struct, union or enum is named.
+# types TREE: prints "defines FILE TYPE", "declares FILE TYPE" (without its content) or "uses FILE
+# TYPE" each time that a struct, union or enum is named.
 types() {
     (cd "$1" && find "${!may[@]}" -name '*.[ch]' -exec awk '
         FNR == 1 { comment = 0 }
@@ -53,8 +53,8 @@ types() {
         }' {} +)
 }
 
-# foreign: what types() says of types that a folder may not know. It may know those that are defined
-# in what it may include, and those of which that gives no more than the name (struct pvchan).
+# foreign: filters types() for types that a folder may not know. It may know those that are defined
+# in what it may include, and those of which that gives only the name (struct pvchan).
 foreign() {
     { for folder in "${!may[@]}"; do echo "may $folder ${may[$folder]}"; done && cat; } | awk '
         function folder_of(file) { return substr(file, 1, index(file, "/") - 1) }
@@ -85,7 +85,7 @@ foreign() {
         }'
 }
 
-# forbidden: what includes() says of what a folder may not include.
+# forbidden: filters includes() for what a folder may not include.
 forbidden() {
     local file target folder
     while read -r file target; do
@@ -107,7 +107,8 @@ check() {
     tsort <<< "$included" 2>&1 > /dev/null | sed 's/^tsort: -*:* */a circle: /' || true
 }
 
-# Product code does not know that it may be simulated, and programs are not sorted by where they run.
+# Product code does not know that it may be simulated, and programs are not sorted by where they
+# run.
 simulated() {
     grep -rniE 'xensim|simulat' --include='*.[ch]' state vchan libpvchan cli service frontend backend toolstack || true
 }

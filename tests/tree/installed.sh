@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# libpvchan/pvchan.h alone, in each dialect that a program may be in; and a program that is built against an
-# installed copy, with what pkg-config says.
+# libpvchan/pvchan.h alone, in each dialect that a program may use; and a program built against an
+# installed copy with pkg-config's flags.
 set -euo pipefail
 
 fail() {
@@ -48,19 +48,19 @@ END
 read -ra flags < <(pkg-config --cflags --libs pvchan)
 "$CC" -Wall -Werror program.c -o program "${flags[@]}" || fail "a program with ${flags[*]}"
 libdir=$PKG_CONFIG_SYSROOT_DIR$(PKG_CONFIG_SYSROOT_DIR='' pkg-config --variable=libdir pvchan)
-# A library that was built with AddressSanitizer brings its runtime along, which would come first.
+# A library built with AddressSanitizer loads its runtime, which would insist on coming first.
 ASAN_OPTIONS=verify_asan_link_order=0 LD_LIBRARY_PATH=$libdir ./program > version ||
     fail "the program does not run"
 [ "$(cat version)" = "$(pkg-config --modversion pvchan)" ] || fail "version: $(cat version)"
 "$CC" -std=c99 -pedantic-errors -Wall -Wextra -Werror "$srcdir/examples/echo.c" -o echo "${flags[@]}" ||
     fail "examples/echo.c with ${flags[*]}"
 
-# The header's functions and the library's symbols are the same; none needs more than -lpvchan.
+# The header's functions are the library's symbols; none needs more than -lpvchan.
 grep -o '\bpvchan_[a-z_]*(' "$srcdir/libpvchan/pvchan.h" | tr -d '(' | sort -u > declared
 nm -D --defined-only "$libdir/libpvchan.so" | sed -n 's/.* T \([a-z_]*\)@.*/\1/p' | sort -u > exported
 diff declared exported || fail "declared (<) and exported (>) differ"
 
-# Each of them has a page, which is that of all, and is in its synopsis.
+# Each function has a page, which is the common one, and is in its synopsis.
 if command -v scdoc > /dev/null; then
     (cd "$builddir" && ${MAKE:-make} -s install-man DESTDIR="$root/copy") > log 2>&1 || fail "install: $(cat log)"
     pages=$(dirname "$(find copy -name pvchan.3)")
@@ -73,14 +73,14 @@ if command -v scdoc > /dev/null; then
     diff declared synopsis || fail "declared (<) and in the synopsis of pvchan(3) (>) differ"
 fi
 
-# The modules that systemd is to load at boot, and units that it understands.
+# The modules that systemd loads at boot, and units that it accepts.
 (cd "$builddir" && ${MAKE:-make} -s install-systemdunitDATA install-dist_modulesloadDATA \
     DESTDIR="$root/copy") > log 2>&1 || fail "install: $(cat log)"
 modules=$(find copy -path '*/lib/modules-load.d/pvchan.conf')
 [ "$(grep -v '^#' "$modules" | paste -sd ' ')" = "xen-evtchn xen-gntdev xen-gntalloc" ] ||
     fail "modules-load.d: $(cat "$modules")"
 
-# Who may open what they make: the group of the rule, which systemd makes, and to which it gives the locks.
+# Permissions: the group of the udev rule exists, and gets the locks; systemd makes both.
 (cd "$builddir" && ${MAKE:-make} -s install-udevrulesDATA install-sysusersDATA install-tmpfilesDATA \
     DESTDIR="$root/copy") > log 2>&1 || fail "install: $(cat log)"
 rule=$(find copy -path '*/udev/rules.d/60-pvchan.rules')
@@ -98,7 +98,8 @@ if command -v systemd-sysusers > /dev/null && command -v systemd-tmpfiles > /dev
     [ "$(stat -c '%a %u %g' machine/run/pvchan/devices)" = "660 0 $gid" ] || fail "$(ls -ln machine/run/pvchan)"
 fi
 
-# complaints UNIT...: what systemd says about these of ours; not about others of this machine.
+# complaints UNIT...: prints what systemd reports about our units, without other units of this
+# machine.
 complaints() {
     { systemd-analyze verify --man=no "$@" 2>&1 || true; } | grep vchan
 }
@@ -113,7 +114,7 @@ if command -v systemd-analyze > /dev/null; then
     complaints broken/vchan-backend.service > /dev/null || fail "systemd-analyze verify takes anything"
 fi
 
-# The echo domain's kernel is for a minute's test, not a download.
+# The echo domain's kernel is a minute's test, not a download.
 if [ -e "$builddir/unikernel/vchan-echo.elf" ]; then
     strip -o image "$builddir/unikernel/vchan-echo.elf"
     [ "$(stat -c %s image)" -le 65536 ] || fail "the echo domain's image has $(stat -c %s image) bytes"

@@ -3,7 +3,7 @@
 TREE_TESTS = tests/tree/completion.sh tests/tree/manual-keys.sh
 TESTS += $(TREE_TESTS)
 
-# What sanitizers have nothing to see in.
+# Tests in which sanitizers can find nothing.
 TREE_ONCE_TESTS = tests/tree/circles.sh tests/tree/hardened.sh tests/tree/include-graph.sh \
 	tests/tree/installed.sh tests/tree/names.sh
 if !ASAN

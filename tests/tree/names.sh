@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A static function's name is found once in the product's code: in a backtrace, in a log of perf, or
-# when one looks for it, it says which file it is of.
+# A static function's name occurs once in the product's code: in a backtrace, in perf's output, or
+# in a search it identifies its file.
 set -euo pipefail
 cd "${srcdir:-.}"
 
-# names FOLDER…: "NAME FILE" for each static function.
+# names FOLDER…: prints "NAME FILE" for each static function.
 names() {
     find "$@" -name '*.c' -exec awk '
         /^static [^=;]*[A-Za-z_0-9]+\(/ && !/;$/ {
@@ -15,7 +15,7 @@ names() {
         }' {} + | sort -u
 }
 
-# twice: the names of names() that are in several files, with these.
+# twice: prints the names from names() that occur in several files, with these.
 twice() {
     awk '{ files[$1] = files[$1] " " $2; count[$1]++ }
         END { for (name in count) if (count[name] > 1) print name "():" files[name] }' | sort

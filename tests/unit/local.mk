@@ -29,7 +29,7 @@ tests_unit_device_SOURCES = tests/unit/device.c
 tests_unit_device_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_unit_device_LDADD = libstate.la $(CHECK_LIBS)
 
-# Its own functions stand before those of libpvchan.
+# Its own functions replace those of libpvchan.
 tests_unit_echo_SOURCES = tests/unit/echo.c
 tests_unit_echo_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_unit_echo_LDADD = libcommand.la libpvchan.la $(CHECK_LIBS)
@@ -83,7 +83,7 @@ tests_unit_xen_SOURCES = tests/unit/xen.c
 tests_unit_xen_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_unit_xen_LDADD = libvchan.la libstate.la $(CHECK_LIBS)
 
-# Another user's attacks on paths: thousands of processes, which valgrind does not bear.
+# Another user's attacks on paths: thousands of processes, too slow for valgrind.
 check_PROGRAMS += tests/unit/races
 TESTS += tests/unit/races
 tests_unit_races_SOURCES = tests/unit/races.c
@@ -91,8 +91,8 @@ tests_unit_races_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS)
 tests_unit_races_LDADD = libservice.la $(CHECK_LIBS)
 tests_unit_races_LDFLAGS = -no-install
 
-# tests/unit/ring with ThreadSanitizer: two threads at the two ends of a page, no access of which is
-# a race. (It does not know fences, but no data goes by one: they only decide on signals.)
+# tests/unit/ring with ThreadSanitizer: two threads at the two ends of a page, without data races.
+# (ThreadSanitizer ignores fences, but no data depends on one: they only decide about signals.)
 if !ASAN
 check_PROGRAMS += tests/unit/ring-tsan
 TESTS += tests/unit/ring-tsan
