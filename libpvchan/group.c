@@ -441,7 +441,7 @@ EXPORT int pvchan_dispatch(struct pvchan *handle)
     if (handle->queued)
         take_turn(handle);
     if (handle_channel(handle)) /* the program is about to wait, perhaps elsewhere */
-        channel_tell(handle_channel(handle));
+        channel_publish(handle_channel(handle));
     return rc < 0 ? rc : 0;
 }
 

@@ -58,7 +58,7 @@ static void look(struct pvchan *handle, enum channel_wait wait, size_t enough)
 static void give_room(struct pvchan *handle, struct channel *channel)
 {
     if (handle->nonblock || !channel_has(channel, 1))
-        channel_tell(channel);
+        channel_publish(channel);
 }
 
 static ssize_t try_read(struct pvchan *handle, void *data, size_t size)

@@ -210,7 +210,7 @@ static void move(struct channel *channel, uint32_t bytes)
     ring_produce(&end->out, bytes);
     bytes_wake(&channel->bytes, VCHAN_NOTIFY_WRITE);
     if (ring_consume(&end->in, bytes))
-        bytes_tell(&channel->bytes);
+        bytes_publish(&channel->bytes);
 }
 
 static enum echo why_not(int rc)

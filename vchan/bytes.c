@@ -23,9 +23,9 @@ static int broken(struct bytes *bytes)
     return -EPROTO;
 }
 
-void bytes_tell(struct bytes *bytes)
+void bytes_publish(struct bytes *bytes)
 {
-    if (ring_tell(&bytes->end.in))
+    if (ring_publish(&bytes->end.in))
         bytes_wake(bytes, VCHAN_NOTIFY_READ);
 }
 
@@ -45,7 +45,7 @@ int bytes_readable(struct bytes *bytes, uint32_t enough)
         return -EPROTO;
     count = ring_readable(&end->in, enough);
     if (too_few(count, enough)) {
-        bytes_tell(bytes);
+        bytes_publish(bytes);
         ring_request(end, VCHAN_NOTIFY_WRITE);
         /* Check this before the index: bytes written before the peer left are then always seen. */
         over = bytes->ended || bytes_peer_left(bytes);
@@ -67,7 +67,7 @@ int bytes_writable(struct bytes *bytes, uint32_t enough)
         return -EPIPE;
     room = ring_writable(&end->out, enough);
     if (too_few(room, enough)) {
-        bytes_tell(bytes);
+        bytes_publish(bytes);
         ring_request(end, VCHAN_NOTIFY_READ);
         room = ring_writable(&end->out, enough);
     }

@@ -57,7 +57,7 @@ int bytes_writable(struct bytes *bytes, uint32_t enough);
  * waits for anything else; otherwise each side could wait for an index that the other has not yet
  * published. (bytes_readable() and bytes_writable() do this when they return -EAGAIN.)
  */
-void bytes_tell(struct bytes *bytes);
+void bytes_publish(struct bytes *bytes);
 
 /* Signals the peer if it asked for that. what is VCHAN_NOTIFY_READ or VCHAN_NOTIFY_WRITE. */
 static inline void bytes_wake(struct bytes *bytes, uint8_t what)

@@ -369,9 +369,9 @@ static void show(struct channel *channel, uint32_t bytes)
     ring_produce(&channel->bytes.end.out, bytes);
 }
 
-void channel_tell(struct channel *channel)
+void channel_publish(struct channel *channel)
 {
-    bytes_tell(&channel->bytes);
+    bytes_publish(&channel->bytes);
 }
 
 int channel_readable(struct channel *channel, uint32_t enough)
@@ -456,7 +456,7 @@ static bool look_for(struct channel *channel, enum channel_wait wait, uint32_t e
     while (!came && spin_again(&turn)) {
         came = has_enough(channel, wait, enough);
         if (!came && spin_is_long(&turn))
-            channel_tell(channel);
+            channel_publish(channel);
     }
     spin_end(spin, &turn, came);
     learn_linger(channel, wait);
@@ -486,7 +486,7 @@ static bool yield_for(struct channel *channel, enum channel_wait wait, uint32_t 
     struct spin_turn turn = {0};
     bool came = false, sleeps = wait == CHANNEL_WRITE && peer_sleeps(channel);
 
-    channel_tell(channel);
+    channel_publish(channel);
     while (!came && spin_yield(spin, &turn)) {
         channel->yields++;
         came = has_enough(channel, wait, enough);
@@ -517,7 +517,7 @@ unsigned int channel_reserve(const struct channel *channel, uint32_t bytes,
 void channel_consume(struct channel *channel, uint32_t bytes)
 {
     if (take(channel, bytes))
-        channel_tell(channel);
+        channel_publish(channel);
 }
 
 void channel_record(struct channel *channel)
@@ -646,7 +646,7 @@ ssize_t channel_read(struct channel *channel, void *data, size_t size, uint32_t 
     for (done = 0; done < total; done += smaller(part, total - done))
         due |= copy_out(channel, (uint8_t *)data + done, smaller(part, total - done));
     if (due)
-        channel_tell(channel);
+        channel_publish(channel);
     return total;
 }
 
@@ -665,7 +665,7 @@ ssize_t channel_read_known(struct channel *channel, void *data, size_t size, uin
         return 0;
     memcpy(data, in->data + (in->own & (in->size - 1)), bytes);
     if (take(channel, bytes))
-        channel_tell(channel);
+        channel_publish(channel);
     return bytes;
 }
 

@@ -158,7 +158,7 @@ void channel_consume(struct channel *channel, uint32_t bytes);
  * has not yet published. (channel_readable() and channel_writable() do this when they return
  * -EAGAIN.)
  */
-void channel_tell(struct channel *channel);
+void channel_publish(struct channel *channel);
 
 /*
  * Records in the shared page how far this side has read, for a process that takes over if this one

@@ -172,6 +172,6 @@ unsigned int relay_step(struct relay *relay)
     if (relay->source >= 0 && !relay->source_done)
         relay->sent += repeat(relay, relay->source_dry ? collect_nothing : way_collect, &wait);
     /* Before waiting for the sink or for another channel: the peer may wait for this room. */
-    channel_tell(relay->channel);
+    channel_publish(relay->channel);
     return wait;
 }

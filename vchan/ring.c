@@ -46,7 +46,7 @@ static void ring_place(struct ring *ring, struct vchan_interface *page, struct r
     ring->shared = shared;
     ring->size = 1u << order;
     ring->data = order < RING_ORDER_PAGE ? (uint8_t *)page + ring->size : pages;
-    ring->own = ring->peer = ring->told = ring->claimed = 0;
+    ring->own = ring->peer = ring->published = ring->claimed = 0;
 }
 
 void ring_serve(struct ring_end *end, struct vchan_interface *page,
@@ -77,7 +77,7 @@ int ring_layout_read(const struct vchan_interface *page, struct ring_layout *lay
 /* Continues with both indices as an earlier client and the server left them; *mine is ours. */
 static int ring_resume(struct ring *ring, const uint32_t *mine, const uint32_t *theirs)
 {
-    ring->own = ring->told = ring->claimed = load_once(mine);
+    ring->own = ring->published = ring->claimed = load_once(mine);
     ring->peer = load_acquire(theirs); /* pairs with the peer's release, as in ring_readable() */
     if (mine == &ring->shared->prod)
         return ring->own - ring->peer > ring->size ? -EPROTO : 0;

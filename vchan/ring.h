@@ -33,7 +33,7 @@ struct ring {
     uint8_t *data;              /* size bytes */
     uint32_t size;              /* a power of two */
     uint32_t own;               /* our index: cons if we read, prod if we write */
-    uint32_t told;              /* reader: our index when it was last published */
+    uint32_t published;         /* reader: our index when it was last published */
     uint32_t peer;              /* the last valid snapshot of the other index */
     uint32_t claimed;           /* writer: the room up to here has been claimed */
 };
@@ -195,20 +195,20 @@ static inline unsigned int ring_spans(const struct ring *ring, uint32_t bytes,
  * Takes the first bytes out of the ring without publishing it, so that reader and writer do not
  * contend for the page at every small message. Returns true when it is time to publish: half a ring
  * is free that the writer does not know of, or an eighth and nothing is left to read. Then, and
- * always before sleeping, the caller calls ring_tell().
+ * always before sleeping, the caller calls ring_publish().
  */
 static inline bool ring_consume(struct ring *ring, uint32_t bytes)
 {
-    uint32_t untold;
+    uint32_t pending;
 
     ring->own += bytes;
-    untold = ring->own - ring->told;
-    return untold >= ring->size / 2 || (ring->own == ring->peer && untold >= ring->size / 8);
+    pending = ring->own - ring->published;
+    return pending >= ring->size / 2 || (ring->own == ring->peer && pending >= ring->size / 8);
 }
 
 /*
  * Writes our read index into the page, for a process that takes over when we die. It does not count
- * as published for ring_tell().
+ * as published for ring_publish().
  */
 static inline void ring_record(struct ring *ring)
 {
@@ -216,11 +216,11 @@ static inline void ring_record(struct ring *ring)
 }
 
 /* Publishes our read index. Returns whether it had changed; then see ring_must_signal(). */
-static inline bool ring_tell(struct ring *ring)
+static inline bool ring_publish(struct ring *ring)
 {
-    if (ring->told == ring->own)
+    if (ring->published == ring->own)
         return false;
-    ring->told = ring->own;
+    ring->published = ring->own;
     ring_record(ring);
     return true;
 }

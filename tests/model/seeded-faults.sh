@@ -93,11 +93,11 @@ seed steps-close vchan/bytes.c '/ring_request(end, VCHAN_NOTIFY_READ)/{n;d}' \
     "the room is not looked at again after the request for a signal" "wait for room, then close"
 seed steps-close vchan/ring.h '/^static inline bool ring_must_signal/,/^}/s/^    full_fence();//' \
     "no fence between the index and the look at the request" "question and answer"
-seed steps-close vchan/bytes.c '/^int bytes_writable/,/^}/s/bytes_tell(bytes);//' \
+seed steps-close vchan/bytes.c '/^int bytes_writable/,/^}/s/bytes_publish(bytes);//' \
     "a writer waits and has not told what it read" "both rings full"
-seed steps-close vchan/relay.c 's/^    channel_tell(relay->channel);//' \
+seed steps-close vchan/relay.c 's/^    channel_publish(relay->channel);//' \
     "a relay waits for its sink and has not told what it read" "a relay whose sink is full"
-seed steps-close vchan/relay.c 's/^    channel_tell(relay->channel);/    if (!relay->sink_done)\n    &/' \
+seed steps-close vchan/relay.c 's/^    channel_publish(relay->channel);/    if (!relay->sink_done)\n    &/' \
     "a relay has no sink any more and has not told what it read" "a relay whose sink breaks"
 # seed_ring FILE SED-COMMAND WHAT FOUND: a fault in the ring for tests/unit/ring-tsan, which reports
 # FOUND.

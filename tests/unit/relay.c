@@ -239,7 +239,7 @@ START_TEST(full_ring_stops_only_its_direction)
     ck_assert_uint_eq(source.calls, calls); /* not even tried */
     fake_take(channel_port(channel));
     peer_takes(RING);
-    channel_tell(peer);
+    channel_publish(peer);
     ck_assert(fake_take(channel_port(channel)));
     relay_step(&relay);
     ck_assert_uint_eq(source.moved, 2 * RING);

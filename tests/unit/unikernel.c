@@ -441,7 +441,7 @@ static uint32_t client_read(struct ring_end *client)
             wrong += spans[i].base[j] != (uint8_t)(at * 7 + (at >> 8));
     ck_assert_uint_eq(wrong, 0);
     ring_consume(&client->in, (uint32_t)bytes);
-    ring_tell(&client->in);
+    ring_publish(&client->in);
     return (uint32_t)bytes;
 }
 
