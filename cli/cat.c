@@ -89,7 +89,7 @@ static int cat_linger_ms(const struct cat *cat)
 }
 
 /* How long to wait for the peer to come, or to send something, in milliseconds; -1: for ever. */
-static int cat_patience(const struct cat *cat)
+static int cat_timeout(const struct cat *cat)
 {
     int ms = cat_lingers(cat) ? cat_linger_ms(cat) : cat->met ? -1 : cat->options->timeout_ms;
     int64_t left = cat->since + ms - clock_ms();
@@ -146,7 +146,7 @@ static int cat_result(struct cat *cat)
                         strerror(-cat->sending.take_error));
     if (flow_is_over(&cat->receiving))
         return cat_received_all(cat);
-    if (cat_patience(cat) != 0)
+    if (cat_timeout(cat) != 0)
         return NOT_YET;
     return cat_lingers(cat) ? cat_end_silence(cat) : channel_complain(NULL, -ETIMEDOUT);
 }
@@ -180,7 +180,7 @@ static int cat_wait(struct cat *cat)
         {.fd = hungry ? cat->input.fd : -1, .events = POLLIN},
         {.fd = flow_is_loaded(&cat->receiving) ? cat->output.fd : -1, .events = POLLOUT},
     };
-    int rc = stop_poll(fds, 3, cat_patience(cat));
+    int rc = stop_poll(fds, 3, cat_timeout(cat));
 
     if (rc == -EINTR)
         return 0;

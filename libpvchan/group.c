@@ -152,7 +152,7 @@ static void queue_remove(struct pvchan *handle)
     TAILQ_REMOVE(&group->queue, handle, turn);
 }
 
-void handle_tell(struct pvchan *handle)
+void handle_queue(struct pvchan *handle)
 {
     handle->news = true;
     queue_add(handle);
@@ -163,7 +163,7 @@ EXPORT void pvchan_requeue(struct pvchan *handle)
     if (handle->group->alone)
         return;
     handle->requeued = true;
-    handle_tell(handle);
+    handle_queue(handle);
 }
 
 /* ---- opening ---- */
@@ -206,7 +206,7 @@ static void opened(struct pvchan *handle, int rc)
         handle->read_size = channel_read_size(handle_channel(handle));
         handle->write_size = channel_write_size(handle_channel(handle));
     }
-    handle_tell(handle);
+    handle_queue(handle);
 }
 
 static void advance(struct pvchan *handle)
@@ -220,7 +220,7 @@ static void advance(struct pvchan *handle)
 /* ---- serving the queue ---- */
 
 /* Serves a handle from the queue. Returns whether it may have an event for the program. */
-static bool take_turn(struct pvchan *handle)
+static bool serve_handle(struct pvchan *handle)
 {
     bool look = handle->look, news;
 
@@ -246,26 +246,26 @@ static bool is_due(const struct pvchan *handle, unsigned int events)
 }
 
 /* Makes the handle's event. Returns false if there is none. */
-static bool tell(struct pvchan *handle, struct pvchan_event *event)
+static bool make_report(struct pvchan *handle, struct pvchan_event *event)
 {
     unsigned int events = handle_events(handle);
 
     if (!is_due(handle, events))
         return false;
     handle->requeued = false;
-    handle_set_told(handle, events);
+    handle_set_reported(handle, events);
     *event = (struct pvchan_event){.handle = handle, .events = events};
     return true;
 }
 
 /* The next handle with an event in this round. Returns false if there is none. */
-static bool next_told(struct pvchan_group *group, struct pvchan_event *event)
+static bool next_reported(struct pvchan_group *group, struct pvchan_event *event)
 {
     while (group->turns > 0 && !TAILQ_EMPTY(&group->queue)) {
         struct pvchan *handle = TAILQ_FIRST(&group->queue);
 
         group->turns--;
-        if (take_turn(handle) && tell(handle, event))
+        if (serve_handle(handle) && make_report(handle, event))
             return true;
     }
     group->turns = 0;
@@ -273,11 +273,11 @@ static bool next_told(struct pvchan_group *group, struct pvchan_event *event)
 }
 
 /* Returns the number of events. */
-static int take_told(struct pvchan_group *group, struct pvchan_event *events, int count)
+static int take_reported(struct pvchan_group *group, struct pvchan_event *events, int count)
 {
     int found = 0;
 
-    while (found < count && next_told(group, &events[found]))
+    while (found < count && next_reported(group, &events[found]))
         found++;
     return found;
 }
@@ -295,7 +295,7 @@ static void heed_change(void *owner)
 /* The channels continue to work. The program is told once, so later waits must not fail again. */
 static void lose_store(struct pvchan_group *group)
 {
-    group->store_lost = group->loss_untold = true;
+    group->store_lost = group->loss_unreported = true;
     epoll_ctl(group->poll_fd, EPOLL_CTL_DEL, store_fd(group->store), NULL);
 }
 
@@ -325,9 +325,9 @@ static int heed_store(struct pvchan_group *group)
  */
 static int report_loss(struct pvchan_group *group)
 {
-    bool news = group->loss_untold;
+    bool news = group->loss_unreported;
 
-    group->loss_untold = false;
+    group->loss_unreported = false;
     return news ? -EIO : 0;
 }
 
@@ -414,7 +414,7 @@ EXPORT int pvchan_group_wait(struct pvchan_group *group, struct pvchan_event *ev
 
         if (rc < 0)
             return rc;
-        found = take_told(group, events, count);
+        found = take_reported(group, events, count);
         if (found > 0 || last)
             return found;
         left = time_left(deadline);
@@ -422,7 +422,7 @@ EXPORT int pvchan_group_wait(struct pvchan_group *group, struct pvchan_event *ev
         group->turns = group->queued;
         last = left == 0; /* even if events never cease: a peer can cause that */
         if (rc < 0) {
-            found = take_told(group, events, count);
+            found = take_reported(group, events, count);
             return found > 0 ? found : rc;
         }
     }
@@ -439,7 +439,7 @@ EXPORT int pvchan_dispatch(struct pvchan *handle)
     if (rc >= 0)
         rc = heed_store(group);
     if (handle->queued)
-        take_turn(handle);
+        serve_handle(handle);
     if (handle_channel(handle)) /* the program is about to wait, perhaps elsewhere */
         channel_publish(handle_channel(handle));
     return rc < 0 ? rc : 0;
@@ -494,7 +494,7 @@ static int handle_add(struct pvchan_group *group, unsigned int flags, struct pvc
     handle->group = group;
     handle->timeout_ms = -1;
     handle->opened = -EINPROGRESS;
-    handle->told_state = PVCHAN_STATE_OPENING;
+    handle->reported_state = PVCHAN_STATE_OPENING;
     TAILQ_INSERT_TAIL(&group->channels, handle, member);
     return pvchan_set_flags(handle, flags);
 }
@@ -535,7 +535,7 @@ static int open_alone(struct pvchan *handle)
     if (rc == -ETIMEDOUT)
         explain_late(handle);
     if (rc == 0 && handle->opened == 0)
-        handle_set_told(handle, PVCHAN_OPENED | PVCHAN_STATE_CHANGED);
+        handle_set_reported(handle, PVCHAN_OPENED | PVCHAN_STATE_CHANGED);
     return rc < 0 ? rc : handle->opened;
 }
 

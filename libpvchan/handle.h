@@ -28,8 +28,8 @@ struct pvchan_group {
     bool polled;   /* poll_fd includes the event channels */
     int timer_fd;  /* for deadlines; -1: not needed yet */
     int64_t alarm; /* when timer_fd expires, by clock_ms(); negative: never */
-    bool store_lost;   /* the connection to xenstored broke */
-    bool loss_untold;  /* the program has not been told yet */
+    bool store_lost; /* the connection to xenstored broke */
+    bool loss_unreported; /* the program does not know yet */
     bool alone;    /* it belongs to its only channel, and is freed with it */
     struct watches watches;
     TAILQ_HEAD(, pvchan) channels;
@@ -57,9 +57,9 @@ struct pvchan {
     bool news;     /* the program may have to be told of an event */
     bool requeued; /* the program called pvchan_requeue() */
 
-    /* What the program was told last; anything new is an event. */
-    enum pvchan_state told_state;
-    bool told_open;
+    /* What was reported to the program last; anything new is an event. */
+    enum pvchan_state reported_state;
+    bool reported_open;
     bool lacks_room; /* a write returned -EAGAIN, and PVCHAN_WRITABLE has not been reported since */
 
     /*
@@ -139,8 +139,8 @@ void handle_spin(struct pvchan *handle, enum channel_wait wait, size_t enough);
 /* The enum pvchan_events that hold now. If none does, the peer has been asked to signal. */
 unsigned int handle_events(struct pvchan *handle);
 
-/* Records that the program was told of these events. */
-void handle_set_told(struct pvchan *handle, unsigned int events);
+/* Records that these events were reported to the program. */
+void handle_set_reported(struct pvchan *handle, unsigned int events);
 
 /* ---- reasons: libpvchan/reason.c ---- */
 
@@ -164,7 +164,7 @@ void handle_unwatch(struct pvchan *channel);
  * Queues the handle, since the program may have to be told of an event. May be called from
  * xen_dispatch().
  */
-void handle_tell(struct pvchan *channel);
+void handle_queue(struct pvchan *channel);
 
 /* The handle's current channel, or NULL. */
 static inline struct channel *handle_channel(const struct pvchan *handle)

@@ -178,19 +178,19 @@ unsigned int handle_events(struct pvchan *handle)
         return 0;
     events |= events_to_read(handle);
     events |= events_to_write(handle);
-    if (handle->opened == 0 && !handle->told_open)
+    if (handle->opened == 0 && !handle->reported_open)
         events |= PVCHAN_OPENED;
-    if (pvchan_state(handle) != handle->told_state)
+    if (pvchan_state(handle) != handle->reported_state)
         events |= PVCHAN_STATE_CHANGED;
     return events;
 }
 
-void handle_set_told(struct pvchan *handle, unsigned int events)
+void handle_set_reported(struct pvchan *handle, unsigned int events)
 {
     if (events & PVCHAN_OPENED)
-        handle->told_open = true;
+        handle->reported_open = true;
     if (events & PVCHAN_STATE_CHANGED)
-        handle->told_state = pvchan_state(handle);
+        handle->reported_state = pvchan_state(handle);
     if (events & PVCHAN_WRITABLE)
         handle->lacks_room = false;
 }

@@ -81,13 +81,13 @@ static void look_again(void *arg)
     struct pvchan *handle = arg;
 
     handle->look = true;
-    handle_tell(handle);
+    handle_queue(handle);
 }
 
 /* Xenstore or the peer may have changed something that concerns the program. */
 static void stirred(void *arg)
 {
-    handle_tell(arg);
+    handle_queue(arg);
 }
 
 /*

@@ -12,7 +12,7 @@
 static void fired(struct channel *channel, void *arg)
 {
     (void)channel;
-    handle_tell(arg);
+    handle_queue(arg);
 }
 
 /* Mapping one's own grants has crashed kernels. */

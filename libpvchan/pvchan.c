@@ -27,19 +27,19 @@ static bool is_too_large(const struct pvchan *handle, size_t size, size_t ring)
  * The deadline of one call, computed when it first has to wait: most calls never wait, and need no
  * clock.
  */
-struct patience {
+struct time_limit {
     bool begun;
     int64_t deadline;
 };
 
 /* Waits for an event, if the handle may wait. Returns 0, or the call's result. */
-static int wait_on(struct pvchan *handle, struct patience *patience)
+static int wait_on(struct pvchan *handle, struct time_limit *limit)
 {
     if (handle->nonblock)
         return -EAGAIN;
-    if (!patience->begun)
-        *patience = (struct patience){true, handle_deadline(handle->timeout_ms)};
-    return handle_wait(handle, patience->deadline);
+    if (!limit->begun)
+        *limit = (struct time_limit){true, handle_deadline(handle->timeout_ms)};
+    return handle_wait(handle, limit->deadline);
 }
 
 /* Polls before a call that may wait asks for a signal, which may prove unnecessary. */
@@ -105,7 +105,7 @@ static ssize_t read_waiting(struct pvchan *handle, void *data, size_t size, size
                             ssize_t (*try)(struct pvchan *, void *, size_t))
 {
     ssize_t rc = read_known(handle, data, size, enough);
-    struct patience patience = {0};
+    struct time_limit limit = {0};
 
     if (rc > 0)
         return rc;
@@ -114,7 +114,7 @@ static ssize_t read_waiting(struct pvchan *handle, void *data, size_t size, size
         rc = try(handle, data, size);
         if (rc != -EAGAIN)
             return rc;
-        rc = wait_on(handle, &patience);
+        rc = wait_on(handle, &limit);
         if (rc < 0)
             return rc;
     }
@@ -170,7 +170,7 @@ EXPORT ssize_t pvchan_write(struct pvchan *handle, const void *data, size_t size
     const uint8_t *from = data;
     ssize_t rc = write_known(handle, data, size);
     size_t done = rc > 0 ? (size_t)rc : 0;
-    struct patience patience = {0};
+    struct time_limit limit = {0};
 
     while (done < size) {
         look(handle, CHANNEL_WRITE, worth_waiting(handle, size - done));
@@ -181,7 +181,7 @@ EXPORT ssize_t pvchan_write(struct pvchan *handle, const void *data, size_t size
             continue;
         if (rc != -EAGAIN)
             break;
-        rc = wait_on(handle, &patience);
+        rc = wait_on(handle, &limit);
         if (rc < 0)
             break;
     }
@@ -191,7 +191,7 @@ EXPORT ssize_t pvchan_write(struct pvchan *handle, const void *data, size_t size
 EXPORT ssize_t pvchan_send(struct pvchan *handle, const void *data, size_t size)
 {
     ssize_t rc = write_known(handle, data, size);
-    struct patience patience = {0};
+    struct time_limit limit = {0};
 
     if (rc > 0)
         return rc;
@@ -202,7 +202,7 @@ EXPORT ssize_t pvchan_send(struct pvchan *handle, const void *data, size_t size)
         rc = try_write(handle, data, size, size);
         if (rc != -EAGAIN)
             return rc;
-        rc = wait_on(handle, &patience);
+        rc = wait_on(handle, &limit);
         if (rc < 0)
             return rc;
     }
@@ -221,7 +221,7 @@ static ssize_t try_reserve(struct pvchan *handle, size_t enough)
 
 /* Waits until there is enough, if the handle may wait. */
 static ssize_t await(struct pvchan *handle, enum channel_wait wait, size_t enough,
-                     struct patience *patience)
+                     struct time_limit *limit)
 {
     for (;;) {
         ssize_t rc;
@@ -230,7 +230,7 @@ static ssize_t await(struct pvchan *handle, enum channel_wait wait, size_t enoug
         rc = wait == CHANNEL_READ ? handle_readable(handle, enough) : try_reserve(handle, enough);
         if (rc != -EAGAIN)
             return rc;
-        rc = wait_on(handle, patience);
+        rc = wait_on(handle, limit);
         if (rc < 0)
             return rc;
     }
@@ -244,7 +244,7 @@ static void give_spans(const struct ring_span found[2], unsigned int count, stru
 
 EXPORT ssize_t pvchan_peek(struct pvchan *handle, size_t enough, struct iovec spans[2])
 {
-    struct patience patience = {0};
+    struct time_limit limit = {0};
     struct ring_span found[2];
     ssize_t rc;
 
@@ -253,7 +253,7 @@ EXPORT ssize_t pvchan_peek(struct pvchan *handle, size_t enough, struct iovec sp
         return -EINVAL;
     if (is_too_large(handle, enough, handle->read_size))
         return -EMSGSIZE;
-    rc = await(handle, CHANNEL_READ, enough, &patience);
+    rc = await(handle, CHANNEL_READ, enough, &limit);
     if (rc > 0)
         give_spans(found, channel_peek(handle_channel(handle), (uint32_t)rc, found), spans);
     return rc;
@@ -273,7 +273,7 @@ EXPORT int pvchan_consume(struct pvchan *handle, size_t bytes)
 }
 
 static ssize_t reserve(struct pvchan *handle, size_t enough, struct iovec spans[2],
-                       struct patience *patience)
+                       struct time_limit *limit)
 {
     struct ring_span found[2];
     ssize_t rc;
@@ -283,7 +283,7 @@ static ssize_t reserve(struct pvchan *handle, size_t enough, struct iovec spans[
         return -EINVAL;
     if (is_too_large(handle, enough, handle->write_size))
         return -EMSGSIZE;
-    rc = await(handle, CHANNEL_WRITE, enough, patience);
+    rc = await(handle, CHANNEL_WRITE, enough, limit);
     if (rc > 0)
         give_spans(found, channel_reserve(handle_channel(handle), (uint32_t)rc, found), spans);
     return rc;
@@ -291,9 +291,9 @@ static ssize_t reserve(struct pvchan *handle, size_t enough, struct iovec spans[
 
 EXPORT ssize_t pvchan_reserve(struct pvchan *handle, size_t enough, struct iovec spans[2])
 {
-    struct patience patience = {0};
+    struct time_limit limit = {0};
 
-    return reserve(handle, enough, spans, &patience);
+    return reserve(handle, enough, spans, &limit);
 }
 
 EXPORT int pvchan_commit(struct pvchan *handle, size_t bytes)
@@ -406,11 +406,11 @@ EXPORT ssize_t pvchan_recvv(struct pvchan *handle, const struct iovec *pieces, i
 
 /* Writes what fits, at least enough. */
 static ssize_t gather(struct pvchan *handle, struct cursor *from, size_t enough,
-                      struct patience *patience)
+                      struct time_limit *limit)
 {
     struct iovec spans[2];
     struct cursor to = cursor_at(spans, 2);
-    ssize_t rc = reserve(handle, enough, spans, patience);
+    ssize_t rc = reserve(handle, enough, spans, limit);
     size_t bytes;
     int sent;
 
@@ -425,11 +425,11 @@ EXPORT ssize_t pvchan_writev(struct pvchan *handle, const struct iovec *pieces, 
 {
     ssize_t length = pieces_length(pieces, count), done = 0, rc = 0;
     struct cursor from = cursor_at(pieces, count);
-    struct patience patience = {0};
+    struct time_limit limit = {0};
 
     while (done < length) {
         look(handle, CHANNEL_WRITE, worth_waiting(handle, (size_t)(length - done)));
-        rc = gather(handle, &from, 1, &patience);
+        rc = gather(handle, &from, 1, &limit);
         if (rc > 0)
             done += rc;
         if (rc < 0 || handle->nonblock)
@@ -442,9 +442,9 @@ EXPORT ssize_t pvchan_sendv(struct pvchan *handle, const struct iovec *pieces, i
 {
     ssize_t length = pieces_length(pieces, count);
     struct cursor from = cursor_at(pieces, count);
-    struct patience patience = {0};
+    struct time_limit limit = {0};
 
-    return length <= 0 ? length : gather(handle, &from, (size_t)length, &patience);
+    return length <= 0 ? length : gather(handle, &from, (size_t)length, &limit);
 }
 
 EXPORT int pvchan_shutdown(struct pvchan *handle)

@@ -43,7 +43,7 @@ EXPORT int pvchan_wait(struct pvchan *handle, unsigned int events, int timeout_m
         if (timeout_ms != 0)
             spin(handle, events);
         found = handle_events(handle) & events;
-        handle_set_told(handle, found);
+        handle_set_reported(handle, found);
         if (found)
             return (int)found;
         rc = handle_wait(handle, deadline);
