@@ -448,17 +448,17 @@ static void learn_linger(struct channel *channel, enum channel_wait wait)
 static bool look_for(struct channel *channel, enum channel_wait wait, uint32_t enough)
 {
     struct spin *spin = &channel->spin[wait];
-    struct spin_turn turn;
+    struct spin_attempt attempt;
     bool came = false;
 
-    if (!spin_start(spin, &turn))
+    if (!spin_start(spin, &attempt))
         return false;
-    while (!came && spin_again(&turn)) {
+    while (!came && spin_again(&attempt)) {
         came = has_enough(channel, wait, enough);
-        if (!came && spin_is_long(&turn))
+        if (!came && spin_is_long(&attempt))
             channel_publish(channel);
     }
-    spin_end(spin, &turn, came);
+    spin_end(spin, &attempt, came);
     learn_linger(channel, wait);
     return came;
 }
@@ -483,15 +483,15 @@ static bool peer_sleeps(struct channel *channel)
 static bool yield_for(struct channel *channel, enum channel_wait wait, uint32_t enough)
 {
     struct spin *spin = &channel->spin[wait];
-    struct spin_turn turn = {0};
+    struct spin_attempt attempt = {0};
     bool came = false, sleeps = wait == CHANNEL_WRITE && peer_sleeps(channel);
 
     channel_publish(channel);
-    while (!came && spin_yield(spin, &turn)) {
+    while (!came && spin_yield(spin, &attempt)) {
         channel->yields++;
         came = has_enough(channel, wait, enough);
     }
-    spin_yield_end(spin, &turn, came && !sleeps, known(channel, wait));
+    spin_yield_end(spin, &attempt, came && !sleeps, known(channel, wait));
     return came;
 }
 

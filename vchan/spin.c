@@ -121,33 +121,33 @@ static void learn(struct spin_luck *luck, bool came)
     luck->skip = luck->interval;
 }
 
-bool spin_start(struct spin *spin, struct spin_turn *turn)
+bool spin_start(struct spin *spin, struct spin_attempt *attempt)
 {
     if (!is_time(&spin->look) || is_alone())
         return false;
-    turn->pauses = pauses_of_a_look() / (spin->look.interval > 1 ? TRIAL_PART : 1);
-    turn->step = 1;
-    turn->spent = 0;
-    turn->since = 0;
+    attempt->pauses = pauses_of_a_look() / (spin->look.interval > 1 ? TRIAL_PART : 1);
+    attempt->step = 1;
+    attempt->spent = 0;
+    attempt->since = 0;
     return true;
 }
 
-bool spin_is_long(const struct spin_turn *turn)
+bool spin_is_long(const struct spin_attempt *attempt)
 {
-    return turn->spent > pauses_of_a_look() / (LOOK_NS / LONG_NS);
+    return attempt->spent > pauses_of_a_look() / (LOOK_NS / LONG_NS);
 }
 
-bool spin_again(struct spin_turn *turn)
+bool spin_again(struct spin_attempt *attempt)
 {
-    if (turn->pauses < turn->step)
+    if (attempt->pauses < attempt->step)
         return false;
-    turn->pauses -= turn->step;
-    turn->spent += turn->step;
-    pause_for(turn->step);
-    if (turn->step < PAUSES_MAX)
-        turn->step *= 2;
-    if (turn->since == 0 && spin_is_long(turn))
-        turn->since = (uint64_t)clock_ns();
+    attempt->pauses -= attempt->step;
+    attempt->spent += attempt->step;
+    pause_for(attempt->step);
+    if (attempt->step < PAUSES_MAX)
+        attempt->step *= 2;
+    if (attempt->since == 0 && spin_is_long(attempt))
+        attempt->since = (uint64_t)clock_ns();
     return true;
 }
 
@@ -157,14 +157,14 @@ void spin_linger(void)
 }
 
 /* Polling took longer than its pauses do: something else had the CPU. */
-static bool was_interrupted(const struct spin_turn *turn)
+static bool was_interrupted(const struct spin_attempt *attempt)
 {
-    return turn->since && (uint64_t)clock_ns() - turn->since > LOOK_NS;
+    return attempt->since && (uint64_t)clock_ns() - attempt->since > LOOK_NS;
 }
 
-void spin_end(struct spin *spin, const struct spin_turn *turn, bool came)
+void spin_end(struct spin *spin, const struct spin_attempt *attempt, bool came)
 {
-    learn(&spin->look, came && !was_interrupted(turn));
+    learn(&spin->look, came && !was_interrupted(attempt));
 }
 
 /* Whether to begin yielding. */
@@ -173,25 +173,26 @@ static bool yield_pays(struct spin *spin, uint64_t now)
     return now >= spin->crowded && is_time(&spin->yield);
 }
 
-bool spin_yield(struct spin *spin, struct spin_turn *turn)
+bool spin_yield(struct spin *spin, struct spin_attempt *attempt)
 {
     uint64_t now = (uint64_t)clock_ns();
 
-    if (turn->since == 0 && !yield_pays(spin, now))
+    if (attempt->since == 0 && !yield_pays(spin, now))
         return false;
-    if (turn->since == 0)
-        turn->since = now;
-    if (now - turn->since > YIELD_NS)
+    if (attempt->since == 0)
+        attempt->since = now;
+    if (now - attempt->since > YIELD_NS)
         return false;
     sched_yield();
     return true;
 }
 
-void spin_yield_end(struct spin *spin, const struct spin_turn *turn, bool good, uint32_t bytes)
+void spin_yield_end(struct spin *spin, const struct spin_attempt *attempt, bool good,
+                    uint32_t bytes)
 {
-    uint64_t now = (uint64_t)clock_ns(), away = now - turn->since;
+    uint64_t now = (uint64_t)clock_ns(), away = now - attempt->since;
 
-    if (turn->since == 0)
+    if (attempt->since == 0)
         return;
     learn(&spin->yield, good);
     if (away <= AWAY_NS + (uint64_t)bytes * AWAY_BYTE_NS)

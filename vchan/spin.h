@@ -30,7 +30,7 @@ struct spin {
 };
 
 /* One wait. */
-struct spin_turn {
+struct spin_attempt {
     uint32_t pauses; /* pauses left */
     uint32_t step;   /* pauses between two looks; it grows, to leave the page to the peer */
     uint32_t spent;  /* pauses made */
@@ -41,29 +41,30 @@ struct spin_turn {
 void spin_linger(void);
 
 /* Begins a wait. Returns whether to poll at all. */
-bool spin_start(struct spin *spin, struct spin_turn *turn);
+bool spin_start(struct spin *spin, struct spin_attempt *attempt);
 
 /* Pauses. Returns whether to look once more. */
-bool spin_again(struct spin_turn *turn);
+bool spin_again(struct spin_attempt *attempt);
 
 /* Whether polling has taken so long (about 1 us) that the peer may be waiting, too. */
-bool spin_is_long(const struct spin_turn *turn);
+bool spin_is_long(const struct spin_attempt *attempt);
 
 /*
  * Ends polling and learns whether it succeeded. What came while other processes had our CPU does
  * not count as success: the peer was running on it.
  */
-void spin_end(struct spin *spin, const struct spin_turn *turn, bool came);
+void spin_end(struct spin *spin, const struct spin_attempt *attempt, bool came);
 
 /*
- * After polling failed: gives the CPU to a peer that may wait for it. Call it with a zeroed turn,
- * and again until enough came. Returns false when it has been tried long enough, or at once if it
- * has not paid lately. spin_yield_end() learns whether it was good. bytes is what can be moved now:
+ * After polling failed: gives the CPU to a peer that may wait for it. Call it with a zeroed
+ * attempt, and again until enough came. Returns false when it has been tried long enough, or at
+ * once if it has not paid lately. spin_yield_end() learns whether it was good. bytes is what can be moved now:
  * if we were away far longer than a peer needs for those, other processes had the CPU, and sleeping
  * is better.
  */
-bool spin_yield(struct spin *spin, struct spin_turn *turn);
-void spin_yield_end(struct spin *spin, const struct spin_turn *turn, bool good, uint32_t bytes);
+bool spin_yield(struct spin *spin, struct spin_attempt *attempt);
+void spin_yield_end(struct spin *spin, const struct spin_attempt *attempt, bool good,
+                    uint32_t bytes);
 
 /* Whether polling pays, by what was learned. If not, the peer is idle or waits for our CPU. */
 static inline bool spin_pays(const struct spin *spin)

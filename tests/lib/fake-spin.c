@@ -12,37 +12,38 @@ void spin_linger(void)
 {
 }
 
-bool spin_start(struct spin *spin, struct spin_turn *turn)
+bool spin_start(struct spin *spin, struct spin_attempt *attempt)
 {
     (void)spin;
-    turn->pauses = LOOKS;
+    attempt->pauses = LOOKS;
     return true;
 }
 
-bool spin_again(struct spin_turn *turn)
+bool spin_again(struct spin_attempt *attempt)
 {
-    return turn->pauses-- > 0;
+    return attempt->pauses-- > 0;
 }
 
-bool spin_is_long(const struct spin_turn *turn)
+bool spin_is_long(const struct spin_attempt *attempt)
 {
-    return turn->pauses < LOOKS;
+    return attempt->pauses < LOOKS;
 }
 
-void spin_end(struct spin *spin, const struct spin_turn *turn, bool came)
+void spin_end(struct spin *spin, const struct spin_attempt *attempt, bool came)
 {
-    (void)spin, (void)turn, (void)came;
+    (void)spin, (void)attempt, (void)came;
 }
 
-bool spin_yield(struct spin *spin, struct spin_turn *turn)
+bool spin_yield(struct spin *spin, struct spin_attempt *attempt)
 {
     (void)spin;
-    return turn->step++ < LOOKS;
+    return attempt->step++ < LOOKS;
 }
 
-void spin_yield_end(struct spin *spin, const struct spin_turn *turn, bool good, uint32_t bytes)
+void spin_yield_end(struct spin *spin, const struct spin_attempt *attempt, bool good,
+                    uint32_t bytes)
 {
-    (void)spin, (void)turn, (void)good, (void)bytes;
+    (void)spin, (void)attempt, (void)good, (void)bytes;
 }
 
 bool trial_begin(struct trial *trial, uint64_t *since)

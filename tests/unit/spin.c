@@ -51,10 +51,10 @@ int sched_yield(void)
 
 static void wait_for(struct spin *spin, uint32_t bytes)
 {
-    struct spin_turn turn = {0};
+    struct spin_attempt attempt = {0};
 
-    if (spin_yield(spin, &turn))
-        spin_yield_end(spin, &turn, bytes > 0, bytes);
+    if (spin_yield(spin, &attempt))
+        spin_yield_end(spin, &attempt, bytes > 0, bytes);
 }
 
 static void wait_once(struct spin *spin, bool comes)
@@ -72,14 +72,14 @@ static void setup(void)
 /* One wait: how many looks it took. Either the last one found something, or none did. */
 static unsigned int looks(struct spin *spin, bool comes)
 {
-    struct spin_turn turn;
+    struct spin_attempt attempt;
     unsigned int count = 0;
 
-    if (!spin_start(spin, &turn))
+    if (!spin_start(spin, &attempt))
         return 0;
-    while (spin_again(&turn) && ++count < WAITS && !comes)
+    while (spin_again(&attempt) && ++count < WAITS && !comes)
         ;
-    spin_end(spin, &turn, comes);
+    spin_end(spin, &attempt, comes);
     return count;
 }
 
@@ -97,13 +97,13 @@ END_TEST
 static uint32_t calibrate(int interrupted)
 {
     struct spin spin = {0};
-    struct spin_turn turn;
+    struct spin_attempt attempt;
 
     interrupted_call = interrupted;
     clock_ns = 1;
-    ck_assert(spin_start(&spin, &turn));
+    ck_assert(spin_start(&spin, &attempt));
     clock_ns = 0;
-    return turn.pauses;
+    return attempt.pauses;
 }
 
 /*
@@ -166,12 +166,12 @@ END_TEST
 START_TEST(yields_more_than_once)
 {
     struct spin spin = {0};
-    struct spin_turn turn = {0};
+    struct spin_attempt attempt = {0};
 
-    ck_assert(spin_yield(&spin, &turn));
-    for (int i = 0; spin_yield(&spin, &turn); i++) /* none, on a busy machine */
+    ck_assert(spin_yield(&spin, &attempt));
+    for (int i = 0; spin_yield(&spin, &attempt); i++) /* none, on a busy machine */
         ck_assert_msg(i < 1000 * WAITS, "it yields in vain for ever");
-    spin_yield_end(&spin, &turn, false, 0);
+    spin_yield_end(&spin, &attempt, false, 0);
     ck_assert_int_eq(spin.yield.interval, 1);
 }
 END_TEST
@@ -230,16 +230,16 @@ END_TEST
 START_TEST(learns_each_by_itself)
 {
     struct spin spin = {0};
-    struct spin_turn turn;
+    struct spin_attempt attempt;
 
     for (int i = 0; i < 100; i++) {
-        turn = (struct spin_turn){0};
-        spin_end(&spin, &turn, false);
+        attempt = (struct spin_attempt){0};
+        spin_end(&spin, &attempt, false);
     }
     ck_assert(!spin_pays(&spin));
-    ck_assert(!spin_start(&spin, &turn));
-    turn = (struct spin_turn){0};
-    ck_assert(spin_yield(&spin, &turn));
+    ck_assert(!spin_start(&spin, &attempt));
+    attempt = (struct spin_attempt){0};
+    ck_assert(spin_yield(&spin, &attempt));
 }
 END_TEST
 
