@@ -86,7 +86,7 @@ static void see_offer(struct endpoint *endpoint)
     if (rc == 0 || rc == -ENOENT || rc == -EINVAL || rc == -ERANGE)
         endpoint->view.reattach = offered && can_offer(endpoint);
     if (endpoint->view.held)
-        endpoint->rings->ops->set_patient(
+        endpoint->rings->ops->set_resumable(
             endpoint->rings, endpoint->role == MACHINE_FRONTEND && endpoint->view.reattach);
 }
 

@@ -57,13 +57,13 @@ struct rings_ops {
     uint32_t (*pages)(const struct rings *rings);
     /* Whether the peer's process is gone, by its live byte alone. False if it has not come yet. */
     bool (*peer_died)(const struct rings *rings);
-    /* Whether the peer has left, cleanly or not; see set_patient. */
+    /* Whether the peer has left, cleanly or not; see set_resumable. */
     bool (*peer_left)(const struct rings *rings);
     /*
      * Sets whether another process takes over when the peer's dies. If so, its death is not its
      * leaving.
      */
-    void (*set_patient)(struct rings *rings, bool patient);
+    void (*set_resumable)(struct rings *rings, bool resumable);
     /* The peer will send no more: an empty ring is then the end. */
     void (*set_ended)(struct rings *rings);
     /* The peer has released the rings, whatever its live byte says. */

@@ -5,7 +5,7 @@
 
 bool bytes_peer_left(const struct bytes *bytes)
 {
-    return bytes->gone || (!bytes->patient && ring_peer_left(&bytes->end));
+    return bytes->gone || (!bytes->resumable && ring_peer_left(&bytes->end));
 }
 
 bool bytes_peer_here(const struct bytes *bytes)
@@ -13,7 +13,7 @@ bool bytes_peer_here(const struct bytes *bytes)
     const struct ring_end *end = &bytes->end;
 
     return !bytes->gone &&
-           (ring_peer_present(end) || (bytes->patient && ring_peer_left(end)));
+           (ring_peer_present(end) || (bytes->resumable && ring_peer_left(end)));
 }
 
 /* After one invalid index the ring stays broken, whatever the peer writes later. */

@@ -22,18 +22,18 @@ struct bytes {
     bool ended;   /* the peer will send no more: an empty ring is the end */
     bool gone; /* the peer released the rings, whatever its live byte says, or there was no peer */
     /* another process may take over when the peer's dies, so the live byte alone does not decide */
-    bool patient;
+    bool resumable;
     bool broken;  /* the peer once wrote an invalid index */
 };
 
 /*
- * Whether the peer has left, cleanly or not. What it wrote is still in the ring. While patient is
+ * Whether the peer has left, cleanly or not. What it wrote is still in the ring. While resumable is
  * set, only gone means that the peer has left.
  */
 bool bytes_peer_left(const struct bytes *bytes);
 
 /*
- * Whether the peer has come and not left. While patient is set, the peer counts as present even
+ * Whether the peer has come and not left. While resumable is set, the peer counts as present even
  * when its process is not.
  */
 bool bytes_peer_here(const struct bytes *bytes);

@@ -311,9 +311,9 @@ uint32_t channel_write_index(const struct channel *channel)
     return channel->bytes.end.out.own;
 }
 
-void channel_set_patient(struct channel *channel, bool patient)
+void channel_set_resumable(struct channel *channel, bool resumable)
 {
-    channel->bytes.patient = patient;
+    channel->bytes.resumable = resumable;
 }
 
 bool channel_peer_left(const struct channel *channel)

@@ -84,11 +84,11 @@ uint32_t channel_write_index(const struct channel *channel);
  * Sets whether another process takes over when the peer's dies. If so, its live byte alone does not
  * mean that it has left, and a wait for it continues.
  */
-void channel_set_patient(struct channel *channel, bool patient);
+void channel_set_resumable(struct channel *channel, bool resumable);
 
 /*
  * Whether the peer has left, cleanly or not. What it wrote is still in the ring. After
- * channel_set_patient(true), only channel_set_gone() makes this true.
+ * channel_set_resumable(true), only channel_set_gone() makes this true.
  */
 bool channel_peer_left(const struct channel *channel);
 
@@ -96,7 +96,7 @@ bool channel_peer_left(const struct channel *channel);
 bool channel_peer_died(const struct channel *channel);
 
 /*
- * Whether the peer has come and not left. After channel_set_patient(true), the peer counts as
+ * Whether the peer has come and not left. After channel_set_resumable(true), the peer counts as
  * present even when its process is not.
  */
 bool channel_peer_here(const struct channel *channel);

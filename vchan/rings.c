@@ -81,9 +81,9 @@ static bool rings_peer_left(const struct rings *rings)
     return channel_peer_left(channel_of(rings));
 }
 
-static void rings_set_patient(struct rings *rings, bool patient)
+static void rings_set_resumable(struct rings *rings, bool resumable)
 {
-    channel_set_patient(channel_of(rings), patient);
+    channel_set_resumable(channel_of(rings), resumable);
 }
 
 static void rings_set_ended(struct rings *rings)
@@ -106,7 +106,7 @@ void channel_rings_init(struct channel_rings *rings, struct xen *xen)
         .pages = rings_pages,
         .peer_died = rings_peer_died,
         .peer_left = rings_peer_left,
-        .set_patient = rings_set_patient,
+        .set_resumable = rings_set_resumable,
         .set_ended = rings_set_ended,
         .set_gone = rings_set_gone,
     };

@@ -193,9 +193,9 @@ static bool ring_peer_died(const struct rings *rings)
     return host.died;
 }
 
-static void ring_set_patient(struct rings *rings, bool patient)
+static void ring_set_resumable(struct rings *rings, bool resumable)
 {
-    (void)rings, (void)patient;
+    (void)rings, (void)resumable;
 }
 
 static void ring_note(struct rings *rings)
@@ -211,7 +211,7 @@ static const struct rings_ops ring_ops = {
     .pages = ring_pages,
     .peer_died = ring_peer_died,
     .peer_left = ring_peer_died,
-    .set_patient = ring_set_patient,
+    .set_resumable = ring_set_resumable,
     .set_ended = ring_note,
     .set_gone = ring_note,
 };
