@@ -95,7 +95,7 @@ static bool look_at(const char *name, struct channel_view *view)
 
     if (store_open(&store) < 0)
         return false;
-    there = channels_look(store, &names, &count, name, false, view) == 0;
+    there = channels_lookup(store, &names, &count, name, false, view) == 0;
     free(names);
     store_close(store);
     return there;

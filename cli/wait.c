@@ -24,7 +24,7 @@ static int is_reached(struct store *store, struct known *known, const char *name
                       enum xenbus_state state)
 {
     struct channel_view view;
-    int rc = channels_look(store, &known->names, &known->count, name, false, &view);
+    int rc = channels_lookup(store, &known->names, &known->count, name, false, &view);
 
     return rc < 0 ? rc : view.state == state;
 }

@@ -242,7 +242,7 @@ static int pick(struct store *store, const struct channel_name *names, size_t na
     return rc;
 }
 
-int channels_look(struct store *store, struct channel_name **names, size_t *names_count,
+int channels_lookup(struct store *store, struct channel_name **names, size_t *names_count,
                   const char *name, bool to_open, struct channel_view *view)
 {
     int rc = *names ? pick(store, *names, *names_count, name, to_open, view) : -ENOENT;

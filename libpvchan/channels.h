@@ -69,7 +69,7 @@ int channels_find(const struct channel_view *views, size_t count, const char *na
  * lists them anew into *names. So only the first of many lookups lists all channels. Returns 0, or
  * as channels_names() and channels_find(). The caller finally frees *names.
  */
-int channels_look(struct store *store, struct channel_name **names, size_t *names_count,
+int channels_lookup(struct store *store, struct channel_name **names, size_t *names_count,
                   const char *name, bool to_open, struct channel_view *view);
 
 /* Whether text has the form "NAME" or "DOMID/NAME". */

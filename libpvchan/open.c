@@ -152,7 +152,7 @@ static int connect_named(struct pvchan *handle, const char *name)
         .unfinished = look_again};
     struct pvchan_group *group = handle->group;
     struct channel_view device;
-    int rc = channels_look(group->store, &group->names, &group->names_count, name, true, &device);
+    int rc = channels_lookup(group->store, &group->names, &group->names_count, name, true, &device);
 
     channel_rings_init(&handle->rings, group->xen);
     if (rc < 0) {

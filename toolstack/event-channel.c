@@ -17,7 +17,8 @@ static void port_take_status(const xc_evtchn_status_t *status, struct event_chan
         *port = (struct event_channel){.use = EVENT_CHANNEL_CLOSED};
 }
 
-void event_channel_look(struct tool *tool, domid_t domid, uint32_t number, struct event_channel *port)
+void event_channel_query(struct tool *tool, domid_t domid, uint32_t number,
+                         struct event_channel *port)
 {
     xc_evtchn_status_t status = {.dom = domid, .port = number};
 

@@ -23,6 +23,7 @@ struct event_channel {
 };
 
 /* Asks about one port of a domain. Never blocks. */
-void event_channel_look(struct tool *tool, domid_t domid, uint32_t number, struct event_channel *port);
+void event_channel_query(struct tool *tool, domid_t domid, uint32_t number,
+                         struct event_channel *port);
 
 #endif

@@ -54,7 +54,7 @@ static const char *color_of(struct tool *tool, const struct view *view)
     const char *frontend = view->texts[VIEW_FRONTEND_STATE];
     const char *backend = view->texts[VIEW_BACKEND_STATE];
 
-    hint_look(tool, view, &hint);
+    hint_find(tool, view, &hint);
     if (!hint.trouble && strcmp(frontend, "Connected") == 0 && strcmp(backend, "Connected") == 0)
         return "darkgreen";
     return hint_trouble(view, &hint)[0] ? "red" : "gray40";

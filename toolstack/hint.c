@@ -29,7 +29,7 @@ __attribute__((format(printf, 3, 4))) static bool say(const struct scene *scene,
 
 static bool service_is(const struct scene *scene, enum service_state state)
 {
-    return !scene->is_app && service_look(scene->tool, scene->view->id.backend) == state;
+    return !scene->is_app && service_query(scene->tool, scene->view->id.backend) == state;
 }
 
 /* Whether a program should play the backend's side, and its domain lets it run. */
@@ -38,7 +38,7 @@ static bool is_programs(const struct scene *scene)
     domid_t backend = scene->view->id.backend;
 
     return scene->is_app && (backend == scene->tool->own ||
-                             tool_look_domain(scene->tool, backend) == TOOL_DOMAIN_RUNS);
+                             tool_query_domain(scene->tool, backend) == TOOL_DOMAIN_RUNS);
 }
 
 /*
@@ -68,7 +68,7 @@ static bool frontend_is_gone(const struct scene *scene)
 
     if (scene->view->texts[VIEW_FRONTEND_STATE][0] != '\0')
         return false;
-    does = tool_look_domain(scene->tool, scene->view->id.frontend);
+    does = tool_query_domain(scene->tool, scene->view->id.frontend);
     return does == TOOL_DOMAIN_GONE || does == TOOL_DOMAIN_DYING;
 }
 
@@ -116,7 +116,7 @@ static bool lost_part(const struct scene *scene)
 static bool has_ended(const struct scene *scene)
 {
     domid_t domid = scene->view->id.frontend;
-    enum tool_domain does = tool_look_domain(scene->tool, domid);
+    enum tool_domain does = tool_query_domain(scene->tool, domid);
 
     if (does == TOOL_DOMAIN_DYING)
         return say(scene, false, "its domain is being destroyed");
@@ -227,7 +227,7 @@ static bool is_paused(const struct scene *scene)
 {
     domid_t domid = scene->view->id.frontend;
 
-    return tool_look_domain(scene->tool, domid) == TOOL_DOMAIN_PAUSED &&
+    return tool_query_domain(scene->tool, domid) == TOOL_DOMAIN_PAUSED &&
            say(scene, false, "its domain is paused (xl unpause %u)", domid);
 }
 
@@ -282,7 +282,7 @@ static bool (*const rules[])(const struct scene *scene) = {
     waits_for_backend, is_paused,     waits_for_frontend, is_half_closed, has_waiting_client,
 };
 
-void hint_look(struct tool *tool, const struct view *view, struct hint *hint)
+void hint_find(struct tool *tool, const struct view *view, struct hint *hint)
 {
     const struct scene scene = {
         .tool = tool,

@@ -15,7 +15,7 @@ struct hint {
 };
 
 /* Finds a channel's hint. Asks Xen and libxenlight; never waits. */
-void hint_look(struct tool *tool, const struct view *view, struct hint *hint);
+void hint_find(struct tool *tool, const struct view *view, struct hint *hint);
 
 /*
  * What is wrong with a channel: the hint, or otherwise the last error of a side; "" if nothing is.

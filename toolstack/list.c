@@ -118,7 +118,7 @@ static void print_troubles(struct tool *tool, const struct view *view)
 {
     struct hint hint;
 
-    hint_look(tool, view, &hint);
+    hint_find(tool, view, &hint);
     if (view->texts[VIEW_FRONTEND_ERROR][0] != '\0')
         printf("    frontend: %s\n", view->texts[VIEW_FRONTEND_ERROR]);
     if (view->texts[VIEW_BACKEND_ERROR][0] != '\0')
@@ -173,7 +173,7 @@ static int print_views_json(struct tool *tool, const struct views *views)
 
         struct json_object *object;
 
-        hint_look(tool, &views->items[i], &hint);
+        hint_find(tool, &views->items[i], &hint);
         object = view_json(&views->items[i], hint_trouble(&views->items[i], &hint), hint.text);
         json_object_object_add(object, "channel", channel_json(tool, &views->items[i].id));
         json_object_array_add(array, object);

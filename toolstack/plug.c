@@ -394,7 +394,7 @@ static void complain_untaken(struct tool *tool, const char *name, const struct d
 static void warn_unserved(struct tool *tool, const struct spec *channel, domid_t backend,
                           int ms)
 {
-    enum service_state state = service_look(tool, backend);
+    enum service_state state = service_query(tool, backend);
     char words[SERVICE_WORDS_MAX], seconds[SECONDS_TEXT_MAX];
 
     if (ms == 0 || (state != SERVICE_DOWN && state != SERVICE_STOPPED))

@@ -34,13 +34,13 @@ static enum service_state look_elsewhere(struct tool *tool, domid_t domid)
 {
     char path[DEVICE_PATH_MAX];
 
-    if (tool_look_domain(tool, domid) != TOOL_DOMAIN_RUNS)
+    if (tool_query_domain(tool, domid) != TOOL_DOMAIN_RUNS)
         return SERVICE_STOPPED;
     snprintf(path, sizeof(path), "/local/domain/%u/" TRAFFIC_DIR, domid);
     return store_exists(tool->store, NULL, path) ? SERVICE_UNKNOWN : SERVICE_UNSEEN;
 }
 
-enum service_state service_look(struct tool *tool, domid_t domid)
+enum service_state service_query(struct tool *tool, domid_t domid)
 {
     unsigned int pid;
 
@@ -95,7 +95,7 @@ static enum event_channel_use use_of_port(struct tool *tool, const struct device
     device_frontend_path(id, dir);
     if (is_up(tool, id, dir) &&
         store_read_number(tool->store, dir, "event-channel", UINT32_MAX, &number) == 0)
-        event_channel_look(tool, id->frontend, number, &port);
+        event_channel_query(tool, id->frontend, number, &port);
     return port.use;
 }
 
@@ -103,8 +103,8 @@ static enum event_channel_use use_of_port(struct tool *tool, const struct device
 static bool is_held_up(struct tool *tool, const struct device_id *id)
 {
     if (id->backend != tool->own)
-        return tool_look_domain(tool, id->backend) != TOOL_DOMAIN_RUNS;
-    return !service_is_app(tool, id) && service_look(tool, id->backend) == SERVICE_STOPPED;
+        return tool_query_domain(tool, id->backend) != TOOL_DOMAIN_RUNS;
+    return !service_is_app(tool, id) && service_query(tool, id->backend) == SERVICE_STOPPED;
 }
 
 enum served service_serves(struct tool *tool, const struct device_id *id)
@@ -130,7 +130,7 @@ static void stopped_words(struct tool *tool, domid_t domid, const char *domain,
     if (domid == tool->own)
         snprintf(words, SERVICE_WORDS_MAX, "vchan-backend in %s is stopped (kill -CONT %u)", domain,
                  lock_service_pid(PROGRAM));
-    else if (tool_look_domain(tool, domid) == TOOL_DOMAIN_PAUSED)
+    else if (tool_query_domain(tool, domid) == TOOL_DOMAIN_PAUSED)
         snprintf(words, SERVICE_WORDS_MAX, "%s is paused (xl unpause %u)", domain, domid);
     else
         snprintf(words, SERVICE_WORDS_MAX, "%s is no longer running (xl destroy %u)", domain,
@@ -148,7 +148,7 @@ void service_words(struct tool *tool, domid_t domid, char words[SERVICE_WORDS_MA
         [SERVICE_DOWN] = {"no vchan-backend runs in ", " (systemctl start vchan-backend)"},
         [SERVICE_UP] = {"vchan-backend in ", " has not reacted yet (see its log)"},
     };
-    enum service_state state = service_look(tool, domid);
+    enum service_state state = service_query(tool, domid);
     char domain[TOOL_NAME_MAX];
 
     tool_domain_name(tool, domid, domain);

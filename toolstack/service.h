@@ -18,7 +18,7 @@ enum service_state {
 };
 
 /* Looks for the service of a domain's backends. Never blocks and changes nothing. */
-enum service_state service_look(struct tool *tool, domid_t domid);
+enum service_state service_query(struct tool *tool, domid_t domid);
 
 /* Whether a process plays the backend's side of a device, whatever the states say. */
 enum served {

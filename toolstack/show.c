@@ -46,7 +46,7 @@ static void read_port(struct show *show)
 
     if (parse_number(show->view.texts[VIEW_EVENT_CHANNEL], UINT32_MAX, &number) < 0)
         return;
-    event_channel_look(&show->tool, show->view.id.frontend, number, &port);
+    event_channel_query(&show->tool, show->view.id.frontend, number, &port);
     tool_domain_name(&show->tool, port.peer, domain);
     if (port.use == EVENT_CHANNEL_UNBOUND)
         snprintf(show->port, sizeof(show->port), "unbound, for %s", domain);
@@ -227,7 +227,7 @@ static int show_channel(struct show *show)
     read_details(show);
     read_port(show);
     count_grants(show);
-    hint_look(&show->tool, &show->view, &show->hint);
+    hint_find(&show->tool, &show->view, &show->hint);
     if (show->json)
         print_details_json(show);
     else

@@ -181,7 +181,7 @@ static enum tool_domain domain_does(const libxl_dominfo *info)
     return info->paused ? TOOL_DOMAIN_PAUSED : TOOL_DOMAIN_RUNS;
 }
 
-enum tool_domain tool_look_domain(struct tool *tool, domid_t domid)
+enum tool_domain tool_query_domain(struct tool *tool, domid_t domid)
 {
     enum tool_domain does = TOOL_DOMAIN_UNKNOWN;
     libxl_dominfo info;
@@ -199,7 +199,7 @@ enum tool_domain tool_look_domain(struct tool *tool, domid_t domid)
 
 bool tool_has_domain(struct tool *tool, domid_t domid)
 {
-    return tool_look_domain(tool, domid) != TOOL_DOMAIN_GONE;
+    return tool_query_domain(tool, domid) != TOOL_DOMAIN_GONE;
 }
 
 void tool_domain_key(struct tool *tool, domid_t domid, char name[TOOL_NAME_MAX])

@@ -70,7 +70,7 @@ enum tool_domain {
 };
 
 /* Asks Xen about a domain. Never waits. */
-enum tool_domain tool_look_domain(struct tool *tool, domid_t domid);
+enum tool_domain tool_query_domain(struct tool *tool, domid_t domid);
 
 /*
  * Whether a domain of this id exists, or Xen does not answer: only a domain known to be gone may be

@@ -465,7 +465,7 @@ static void draw_detail(struct top *top)
     view_read(&top->tool, &top->rows[top->selected]->id, &view);
     describe(&view, text, sizeof(text));
     put_line(LINES - 3, text);
-    hint_look(&top->tool, &view, &hint);
+    hint_find(&top->tool, &view, &hint);
     trouble = hint_trouble(&view, &hint);
     attrset((int)COLOR_PAIR(trouble[0] ? PAIR_DOWN : PAIR_PLAIN));
     put_line(LINES - 2, trouble[0] ? trouble : hint.text);
@@ -479,7 +479,7 @@ static void judge_row(struct top *top, struct monitored *channel)
     struct hint hint;
 
     view_read(&top->tool, &channel->id, &view);
-    hint_look(&top->tool, &view, &hint);
+    hint_find(&top->tool, &view, &hint);
     channel->trouble = hint.trouble;
 }
 

@@ -66,7 +66,7 @@ void view_time(uint64_t seconds, char *text, size_t size);
 enum xenbus_state view_state(const struct view *view, enum view_node node);
 
 /*
- * One device as in man/xl-vchan.8.scd, "JSON", with the texts of hint_trouble() and hint_look().
+ * One device as in man/xl-vchan.8.scd, "JSON", with the texts of hint_trouble() and hint_find().
  * Owned by the caller.
  */
 struct json_object *view_json(const struct view *view, const char *trouble, const char *hint);

@@ -23,7 +23,7 @@ static void complain_channel(struct waiting *waiting, const struct monitored *ch
     const char *error = view.texts[VIEW_BACKEND_ERROR];
 
     view_read(&waiting->tool, &channel->id, &view);
-    hint_look(&waiting->tool, &view, &hint);
+    hint_find(&waiting->tool, &view, &hint);
     tool_complain(&waiting->tool, "channel \"%s\": not %s in time (it is %s/%s%s%s)%s%s",
                   waiting->filter.name, waiting->state,
                   xenbus_state_name(channel->states[MONITOR_FRONTEND]),
