@@ -235,7 +235,7 @@ static int check_claims(struct endpoint *endpoint, uint32_t port)
 }
 
 /* Maps the rings named by the keys of a frontend that waits for us. */
-static int go_on(struct endpoint *endpoint)
+static int resume_tried(struct endpoint *endpoint)
 {
     int rc = read_tried(endpoint);
 
@@ -257,7 +257,7 @@ static int go_on(struct endpoint *endpoint)
  * Maps the rings that were kept. If the frontend has gone, joins without a port, to read what it
  * wrote.
  */
-static int go_on_with_kept(struct endpoint *endpoint)
+static int resume_kept(struct endpoint *endpoint)
 {
     const struct rings_ops *ops = endpoint->rings->ops;
     const struct endpoint_rings *kept = &endpoint->kept;
@@ -286,7 +286,7 @@ static int act_reattach(struct endpoint *endpoint)
     endpoint->view.begun = true;
     if (rc < 0)
         return rc;
-    return endpoint->view.kept ? go_on_with_kept(endpoint) : go_on(endpoint);
+    return endpoint->view.kept ? resume_kept(endpoint) : resume_tried(endpoint);
 }
 
 /* Whether the peer's error only repeats ours: "the backend reported: out of memory". */

@@ -82,7 +82,7 @@ static void take_back(struct apply *apply)
     struct device_id id;
 
     if (apply->closing)
-        plug_keep(&apply->tool, apply->closing->id, apply->closing->have->name);
+        plug_cancel_close(&apply->tool, apply->closing->id, apply->closing->have->name);
     while (apply->written_count > 0)
         plug_remove(&apply->tool, &apply->written[--apply->written_count], "new");
     roster_update(&roster, apply->tool.store);

@@ -43,17 +43,17 @@ static int set_name(struct tool *tool, domid_t domid, struct config *config)
 }
 
 /* Only one live domain may use a record. */
-static int check_only_holder(struct tool *tool, domid_t domid, const struct edit *edit)
+static int check_only_owner(struct tool *tool, domid_t domid, const struct edit *edit)
 {
-    domid_t holder;
+    domid_t owner;
 
-    if (identity_by_uuid(tool, edit->uuid, (uint32_t)edit->config.domid, &holder) < 0 ||
-        holder == domid)
+    if (identity_by_uuid(tool, edit->uuid, (uint32_t)edit->config.domid, &owner) < 0 ||
+        owner == domid)
         return 0;
     tool_complain(tool,
                   "domain %u has the same uuid and came first: its channels are not given to "
                   "domain %u (give one of them another uuid)",
-                  holder, domid);
+                  owner, domid);
     return -EEXIST;
 }
 
@@ -79,7 +79,7 @@ int edit_read(struct tool *tool, domid_t domid, struct edit *edit)
         return rc;
     rc = read_config(tool, domid, edit);
     if (rc == 0)
-        rc = check_only_holder(tool, domid, edit);
+        rc = check_only_owner(tool, domid, edit);
     if (rc == 0)
         rc = set_name(tool, domid, &edit->config);
     edit->config.domid = domid;

@@ -189,23 +189,23 @@ static bool is_reattached(const struct scene *scene)
 }
 
 /* Whose move is next, by the two states (doc/protocol.md, "Life of a device"). */
-struct turn {
+struct move {
     enum xenbus_state frontend, backend;
     const char *before, *after;
 };
 
-static const struct turn *find_turn(const struct scene *scene, const struct turn *turns,
+static const struct move *find_move(const struct scene *scene, const struct move *moves,
                                     size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (turns[i].frontend == scene->frontend && turns[i].backend == scene->backend)
-            return &turns[i];
+        if (moves[i].frontend == scene->frontend && moves[i].backend == scene->backend)
+            return &moves[i];
     return NULL;
 }
 
 static bool waits_for_backend(const struct scene *scene)
 {
-    static const struct turn turns[] = {
+    static const struct move moves[] = {
         {XenbusStateInitialised, XenbusStateInitWait, "opened, but not connected", "connect it"},
         {XenbusStateInitialising, XenbusStateConnected, "the frontend is starting over", "follow"},
         {XenbusStateInitialising, XenbusStateClosing, "the frontend is starting over", "follow"},
@@ -213,14 +213,14 @@ static bool waits_for_backend(const struct scene *scene)
         {XenbusStateClosed, XenbusStateConnected, "the frontend has closed it", "close it, too"},
         {XenbusStateClosed, XenbusStateClosing, "the frontend has closed it", "close it, too"},
     };
-    const struct turn *turn = find_turn(scene, turns, sizeof(turns) / sizeof(turns[0]));
+    const struct move *move = find_move(scene, moves, sizeof(moves) / sizeof(moves[0]));
 
-    if (!turn)
+    if (!move)
         return false;
     if (!scene->is_app)
-        return blame(scene, turn->before);
-    return say(scene, false, "%s: waiting for the program in %s to %s", turn->before,
-               scene->view->backend, turn->after);
+        return blame(scene, move->before);
+    return say(scene, false, "%s: waiting for the program in %s to %s", move->before,
+               scene->view->backend, move->after);
 }
 
 static bool is_paused(const struct scene *scene)
@@ -233,7 +233,7 @@ static bool is_paused(const struct scene *scene)
 
 static bool waits_for_frontend(const struct scene *scene)
 {
-    static const struct turn turns[] = {
+    static const struct move moves[] = {
         {XenbusStateInitialising, XenbusStateInitWait, "waiting for a program in ", " to open it"},
         {XenbusStateConnected, XenbusStateInitWait,
          "the backend is starting over: waiting for the program in ", " to follow"},
@@ -252,9 +252,9 @@ static bool waits_for_frontend(const struct scene *scene)
         {XenbusStateClosed, XenbusStateClosed, "closed, until a program in ", " opens it again"},
         {XenbusStateClosed, XenbusStateInitWait, "closed, until a program in ", " opens it again"},
     };
-    const struct turn *turn = find_turn(scene, turns, sizeof(turns) / sizeof(turns[0]));
+    const struct move *move = find_move(scene, moves, sizeof(moves) / sizeof(moves[0]));
 
-    return turn && say(scene, false, "%s%s%s", turn->before, scene->view->domain, turn->after);
+    return move && say(scene, false, "%s%s%s", move->before, scene->view->domain, move->after);
 }
 
 /* The frontend half-closed; a backend that hangs would look the same. */

@@ -51,7 +51,7 @@ int plug_close(struct tool *tool, const struct device_id *id, const char *name, 
  * Withdraws the request of plug_close() after that failed. A backend that has begun to close the
  * device, or still sees the request, closes it and offers it again.
  */
-int plug_keep(struct tool *tool, const struct device_id *id, const char *name);
+int plug_cancel_close(struct tool *tool, const struct device_id *id, const char *name);
 
 /* Removes all nodes of a device, the frontend's first, and directories that become empty. */
 int plug_remove(struct tool *tool, const struct device_id *id, const char *name);

@@ -225,11 +225,11 @@ static bool is_incoming(const char *name)
 /* --- one live domain for a record --- */
 
 static bool comes_to(struct reconcile *reconcile, struct known *known, const char *name,
-                     domid_t holder)
+                     domid_t owner)
 {
     size_t length;
 
-    tool_domain_key(reconcile->tool, holder, known->comes_as);
+    tool_domain_key(reconcile->tool, owner, known->comes_as);
     length = strlen(known->comes_as);
     return strncmp(name, known->comes_as, length) == 0 && strcmp(name + length, INCOMING) == 0;
 }
@@ -262,14 +262,14 @@ static bool is_barred(const struct reconcile *reconcile, domid_t domid)
  * The older domain keeps the record. A younger one that migrates on this host gets it once the
  * older has stopped for that, or once it has the name. Any other younger one never gets it.
  */
-static int check_holder(struct reconcile *reconcile, struct known *known, const char *name,
-                        const struct edit *edit)
+static int check_record_owner(struct reconcile *reconcile, struct known *known, const char *name,
+                              const struct edit *edit)
 {
-    domid_t holder;
+    domid_t owner;
 
-    if (identity_by_uuid(reconcile->tool, edit->uuid, (uint32_t)edit->config.domid, &holder) < 0)
-        holder = known->domid;
-    if (holder == known->domid || is_barred(reconcile, holder))
+    if (identity_by_uuid(reconcile->tool, edit->uuid, (uint32_t)edit->config.domid, &owner) < 0)
+        owner = known->domid;
+    if (owner == known->domid || is_barred(reconcile, owner))
         return !known->second || strcmp(name, known->comes_as) == 0 ||
                        is_suspended(reconcile, edit->uuid)
                    ? 0
@@ -278,9 +278,9 @@ static int check_holder(struct reconcile *reconcile, struct known *known, const 
         tool_complain(reconcile->tool,
                       "domain %u has the same uuid and came first: domain %u gets none of its "
                       "channels",
-                      holder, known->domid);
+                      owner, known->domid);
     known->second = true;
-    known->barred = !comes_to(reconcile, known, name, holder);
+    known->barred = !comes_to(reconcile, known, name, owner);
     return -EEXIST;
 }
 
@@ -379,7 +379,7 @@ static int read_declared(struct reconcile *reconcile, struct known *known, const
     if (rc == -EBADMSG)
         return restore_record(reconcile, known->domid, edit);
     if (rc == 0)
-        rc = check_holder(reconcile, known, name, edit);
+        rc = check_record_owner(reconcile, known, name, edit);
     watch_name(reconcile, known, rc == -EEXIST && !known->barred);
     return rc;
 }

@@ -510,7 +510,7 @@ static void draw_keys(const struct top *top)
     curs_set(top->typing);
 }
 
-static void keep_in_sight(struct top *top, size_t visible)
+static void scroll_to_selected(struct top *top, size_t visible)
 {
     if (top->selected >= top->count)
         top->selected = top->count ? top->count - 1 : 0;
@@ -533,7 +533,7 @@ static void draw(struct top *top)
 {
     size_t visible = count_visible();
 
-    keep_in_sight(top, visible);
+    scroll_to_selected(top, visible);
     measure(top);
     judge(top, visible);
     erase();

@@ -164,7 +164,7 @@ static int fill_online(struct store *store, void *arg)
     return rc > 0 ? store_write_number(store, arg, "online", 1) : rc;
 }
 
-int plug_keep(struct tool *tool, const struct device_id *id, const char *name)
+int plug_cancel_close(struct tool *tool, const struct device_id *id, const char *name)
 {
     char dir[DEVICE_PATH_MAX];
     int rc;
