@@ -6,7 +6,7 @@
  * NUL after each. A stream is one node: its sender writes a chunk ('+' and bytes, or '.' at the
  * end), its receiver removes the node, and that asks for the next chunk. `in` goes to the command,
  * `out` and `err` come from it. `kill` holds a signal number. When out and err have ended, `exit`
- * tells the exit code (128+N for a signal), and domain 0 removes the session.
+ * holds the exit code (128+N for a signal), and domain 0 removes the session.
  */
 #ifndef LAB_EXEC_LINK_H
 #define LAB_EXEC_LINK_H

@@ -6,7 +6,7 @@
  *   lvcat client DOMAIN PATH                          waits for the server's keys, then maps
  *
  * When stdin ends, waits until the peer has taken everything and, with -1 as the last argument,
- * closes; else goes on until the peer closes. Exit code 0, or 1 with a line on stderr.
+ * closes; otherwise continues until the peer closes. Exit code 0, or 1 with a line on stderr.
  */
 #include "config.h"
 #include <errno.h>

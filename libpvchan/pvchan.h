@@ -279,8 +279,8 @@ int pvchan_shutdown(struct pvchan *handle);
 ssize_t pvchan_peek(struct pvchan *handle, size_t enough, struct iovec spans[2]);
 
 /*
- * Takes the first bytes of what was peeked out of the ring; the spans beyond them stay valid.
- * Returns 0, or -EINVAL: so many are not known to be there. Does not wait.
+ * Takes the first of the peeked bytes out of the ring; the spans beyond them stay valid. Returns 0,
+ * or -EINVAL: more than are known to be there. Does not wait.
  */
 int pvchan_consume(struct pvchan *handle, size_t bytes);
 
@@ -299,17 +299,17 @@ ssize_t pvchan_reserve(struct pvchan *handle, size_t enough, struct iovec spans[
  * Sends the first bytes of the room, which were filled in; what was reserved beyond them stays
  * reserved. To give a reservation back, do nothing.
  *
- * Returns 0. -EINVAL: there is not so much room; -EPIPE, -EPROTO, and the error of a failed
- * opening: as pvchan_write(). Does not wait.
+ * Returns 0. -EINVAL: there is less room; -EPIPE, -EPROTO, and the error of a failed opening: as
+ * pvchan_write(). Does not wait.
  *
- * How long spans live: those of pvchan_peek() until the handle is read otherwise (read, readv,
- * recv, recvv, or consumed beyond them), those of pvchan_reserve() until it is written otherwise
- * (write, writev, send, sendv, shutdown). Both die with pvchan_close(), when a call on the handle
- * fails with anything but -EAGAIN, -ETIMEDOUT, -EINTR, -EINVAL or -EMSGSIZE, and when events are
- * handled: by pvchan_dispatch(), pvchan_wait(), pvchan_group_wait() with its group, and a call on
- * the handle that waits. After that the memory may not be there any more. Peeking and reserving at
- * the same time is fine where neither waits: peek, reserve (with PVCHAN_NONBLOCK), copy, commit,
- * consume is an echo without a buffer.
+ * Lifetime of spans: those of pvchan_peek() are valid until the handle is read in another way
+ * (read, readv, recv, recvv, or consumed beyond them), those of pvchan_reserve() until it is
+ * written in another way (write, writev, send, sendv, shutdown). Both end with pvchan_close(), when
+ * a call on the handle fails with anything but -EAGAIN, -ETIMEDOUT, -EINTR, -EINVAL or -EMSGSIZE,
+ * and when events are handled: by pvchan_dispatch(), pvchan_wait(), pvchan_group_wait() with its
+ * group, and a call on the handle that waits. After that the memory may be unmapped. A program may
+ * peek and reserve at the same time if neither waits: peek, reserve (with PVCHAN_NONBLOCK), copy,
+ * commit, consume is an echo without a buffer.
  */
 int pvchan_commit(struct pvchan *handle, size_t bytes);
 
@@ -471,17 +471,17 @@ int pvchan_group_open(unsigned int flags, struct pvchan_group **group);
 void pvchan_group_close(struct pvchan_group *group);
 
 /*
- * As pvchan_open(), pvchan_open_server() and pvchan_open_client(), but into a group, and without
- * waiting: 0 means that it began well. pvchan_group_wait() gives the handle with PVCHAN_OPENED when
- * it is open, or with PVCHAN_ENDED when it cannot be opened: then pvchan_error() is the error that
- * the call outside of a group would have returned, and all that is left to do is pvchan_close().
- * Until then calls that read and write return -EAGAIN, and it can be closed.
+ * Like pvchan_open(), pvchan_open_server() and pvchan_open_client(), but in a group, and without
+ * waiting: 0 means that opening has begun. pvchan_group_wait() reports the handle with
+ * PVCHAN_OPENED once it is open, or with PVCHAN_ENDED if opening failed; then pvchan_error() is the
+ * error that the call outside of a group would have returned, and the program calls pvchan_close().
+ * Until then calls that read and write return -EAGAIN, and the handle may be closed.
  *
- * Parameters as there. When timeout_ms is over the error is -ETIMEDOUT. PVCHAN_NONBLOCK and
- * PVCHAN_NOSPIN change nothing for calls that never wait.
+ * The parameters are the same. When timeout_ms is over, the error is -ETIMEDOUT. PVCHAN_NONBLOCK
+ * and PVCHAN_NOSPIN have no effect on calls that never wait.
  *
- * Returns 0, and the caller owns *handle. Errors that show at once are returned, with *handle NULL
- * and pvchan_open_reason(): those of the arguments, of this domain's side, and of a server all.
+ * Returns 0, and the caller owns *handle. Errors known at once are returned, with *handle NULL and
+ * pvchan_open_reason() set: those of the arguments, of this domain's side, and all of a server.
  * Does not wait for the peer; makes a few exchanges.
  */
 int pvchan_group_add_channel(struct pvchan_group *group, const char *name, int timeout_ms,

@@ -559,7 +559,7 @@ static uint32_t part_of(const struct ring *ring)
     return ring->size / 4;
 }
 
-/* Returns whether to tell the writer. */
+/* Returns whether the caller should publish the room and wake the writer. */
 static bool copy_out(struct channel *channel, uint8_t *to, uint32_t bytes)
 {
     struct ring_span spans[2];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A stream in which each byte tells its position, so that lost and repeated bytes can be counted:
+ * A stream in which each byte shows its position, so that lost and repeated bytes can be counted:
  * units of 8 bytes, the first with its high bit set, which make up the unit's number.
  *
  *   counted send STOP            writes to stdout until the file STOP exists; "sent N" on stderr
