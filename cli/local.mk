@@ -16,7 +16,7 @@ libcommand_la_SOURCES = \
 libcommand_la_CPPFLAGS = $(AM_CPPFLAGS) $(JSON_CFLAGS)
 libcommand_la_LIBADD = libstate.la $(JSON_LIBS)
 
-# Not at the top, where the build has a folder of the program's name.
+# cli/vchan rather than vchan: in the build folder, vchan is the name of a folder.
 bin_PROGRAMS += cli/vchan
 cli_vchan_SOURCES = cli/main.c
 cli_vchan_LDADD = libcommand.la libpvchan.la

@@ -19,7 +19,7 @@ include_HEADERS += libpvchan/pvchan.h
 pkgconfig_DATA += libpvchan/pvchan.pc
 dist_modulesload_DATA += libpvchan/pvchan.conf
 
-# Who may open what these modules make.
+# Permissions of the devices that these modules make.
 EXTRA_DIST += libpvchan/60-pvchan.rules libpvchan/sysusers.d/pvchan.conf libpvchan/tmpfiles.d/pvchan.conf
 if UDEV_RULES
 udevrules_DATA = libpvchan/60-pvchan.rules

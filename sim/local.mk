@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# xensim's parts get along with any program, so they are never built with sanitizers themselves.
+# xensim works under any program, so its own parts are never built with sanitizers.
 SIM_CFLAGS = $(PVCHAN_CFLAGS) -fno-sanitize=all -D_GNU_SOURCE
 SIM_PLACES = -DXENSTORED='"$(XEN_BIN)/xenstored"' -DBINDIR='"$(bindir)"' -DPKGLIBDIR='"$(pkglibdir)"' -DSIMEXECDIR='"$(simexecdir)"'
 
-# What stands in for the Xen libraries in a program.
+# Replaces the Xen libraries in a program.
 pkglib_LTLIBRARIES = libxensim.la
 libxensim_la_SOURCES = \
 	sim/call.c \
@@ -11,7 +11,7 @@ libxensim_la_SOURCES = \
 	sim/evtchn.c sim/evtchn.h sim/export.h \
 	sim/files.c \
 	sim/gnttab.c
-# It defines both open() and open64(), which would be one with offsets of 64 bits.
+# It defines both open() and open64(); with 64-bit offsets they would be the same function.
 libxensim_la_CFLAGS = $(SIM_CFLAGS) -U_FILE_OFFSET_BITS
 # libtool passes -fsanitize on by itself, but not this.
 libxensim_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -Wc,-fno-sanitize=all

@@ -60,7 +60,7 @@ CLEANFILES += toolstack/xl-vchan.service
 toolstack/xl-vchan.service: $(srcdir)/toolstack/xl-vchan.service.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) toolstack && sed 's|@sbindir[@]|$(sbindir)|' $< > $@.tmp && mv $@.tmp $@
 
-# doc/channels.svg, made of what xl-vchan graph prints; wants dot (package graphviz).
+# doc/channels.svg, drawn from the output of xl-vchan graph; needs dot (package graphviz).
 doc-graph: all
 	PATH='$(abs_top_builddir):$(abs_top_builddir)/cli':"$$PATH" \
 		xensim run -- $(abs_top_srcdir)/doc/scene.sh xl-vchan graph > channels.dot

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The echo domain: a kernel, so none of the flags for programs. It is small: one command builds it.
+# The echo domain is a kernel, so the flags for programs do not apply. It is small: one command
+# builds it.
 if X86_64
 echodir = $(libdir)/pvchan
 echo_DATA = unikernel/vchan-echo.elf
@@ -15,7 +16,8 @@ UNIKERNEL_H = unikernel/channel.h unikernel/console.h unikernel/device.h unikern
 	unikernel/platform.h unikernel/server.h unikernel/store.h unikernel/text.h \
 	vchan/bytes.h vchan/ring.h vchan/barrier.h vchan/copy.h state/machine.h state/device.h state/xenbus.h
 
-# No library, no floating point, no stack below the stack pointer (Xen pushes there), fixed addresses.
+# No library, no floating point, no data below the stack pointer (Xen pushes there), fixed
+# addresses.
 UNIKERNEL_COMPILE = $(PVCHAN_WARNINGS) -O2 -std=gnu11 -ffreestanding -fno-pic -mno-red-zone \
 	-mgeneral-regs-only -fno-stack-protector -fcf-protection=none -fno-strict-aliasing \
 	-fno-tree-loop-distribute-patterns -fno-asynchronous-unwind-tables \
