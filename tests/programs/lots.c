@@ -176,6 +176,19 @@ static void check_turns(void)
             die("channel %u had %u turns while another had %u", i, lines[i].rounds, ROUNDS);
 }
 
+/*
+ * What the others have sent comes back before anything is closed: an echo that cannot give back
+ * what it has taken ends with an error, and rightly.
+ */
+static void catch_all(void)
+{
+    for (unsigned int i = 0; i < count; i += count / ACTIVE)
+        take(&lines[i]);
+    for (unsigned int i = 0; i < count; i += count / ACTIVE)
+        while (lines[i].got != lines[i].sent)
+            take(next_line());
+}
+
 static void play(void)
 {
     unsigned int others = 0;
@@ -196,6 +209,7 @@ static void play(void)
         give(line, line->sent + BALL);
     }
     check_turns();
+    catch_all();
     if (others > 4 * count) /* events left over from sending, no more */
         die("%u times a channel was given that nothing happened to", others);
 }
@@ -214,8 +228,11 @@ static void close_all(void)
 {
     unsigned int open = count;
 
-    for (unsigned int i = 0; i < count; i++)
+    for (unsigned int i = 0; i < count; i++) {
+        if (lines[i].got != lines[i].sent)
+            die("channel %u would be closed with bytes under way", i);
         pvchan_requeue(lines[i].channel);
+    }
     while (open > count / 4) {
         struct line *line = next_line();
 
