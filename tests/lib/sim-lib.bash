@@ -100,7 +100,7 @@ domain() {
     [ $# = 0 ] || printf -v entries '"%s",' "$@"
     printf 'name = "%s"\nmemory = 64\nkernel = "/none"\nvchan = [ %s ]\n' "$name" "${entries[*]}" \
         > "$work/$name.cfg"
-    run 0 xl-vchan create "$work/$name.cfg"
+    run 0 xl-vchan create --wait 60 "$work/$name.cfg"
 }
 in_domain() { timeout 600 xensim exec "$@"; }
 
@@ -110,7 +110,7 @@ listen() {
     local said text
     exec {said}< <(exec socat -dd -t 60 - "UNIX-LISTEN:$1" 2>&1 < "$2" > "$3")
     listener=$!
-    while read -r -t 10 -u "$said" text; do
+    while read -r -t 30 -u "$said" text; do
         [[ $text != *"listening on"* ]] || return
     done
     fail "socat does not listen on $1"
@@ -132,11 +132,12 @@ backend_ready() {
     done
 }
 
-# await TEXT [SECONDS]: a line with TEXT comes in the backend's log, each line within that time
-# (10). The line is in $line; those before it are in $seen.
+# await TEXT [SECONDS]: a line with TEXT comes in the backend's log, each line within that time (30).
+# The line is in $line; those before it are in $seen. A line of another domain or channel counts
+# too, so TEXT says whose it is.
 await() {
     seen=
-    while read -r -t "${2:-10}" -u "$log" line; do
+    while read -r -t "${2:-30}" -u "$log" line; do
         [[ $line == *"$1"* ]] && return
         seen+=$'\n'"    $line"
     done
@@ -199,12 +200,26 @@ logged() {
     done
 }
 
+# asks PATH TEXT: a client of a socket says TEXT, hears it again and leaves.
+asks() { meets "$1" "$2" "$2"; }
+
+# meets PATH TEXT HEARD: a client of a socket says TEXT, hears HEARD, however late, and leaves.
+meets() {
+    local from client answer=
+    exec {from}< <(exec socat -t 60 - "UNIX-CONNECT:$1" <<< "$2")
+    client=$!
+    read -r -t 60 -u "$from" answer
+    [ "$answer" = "$3" ] || fail "to \"$2\" a client of $1 heard \"$answer\", not \"$3\""
+    kill "$client" 2> /dev/null
+    exec {from}<&-
+}
+
 # datagrams SOCKET FILE: starts a program ($receiver) that writes all datagrams to the socket into
 # the file.
 datagrams() {
     socat -u "UNIX-RECV:$1" - > "$2" &
     receiver=$!
-    until [ -S "$1" ]; do pause; done
+    within 30 test -S "$1"
 }
 # told FILE TEXT: the text comes into the file within 30 seconds.
 told() {
@@ -230,7 +245,7 @@ agent_start() {
 }
 
 # hears TEXT: a line with TEXT comes in the agent's log within 30 seconds. The line is in $line.
-hears() { log=$agent_log await "$1" 30; }
+hears() { log=$agent_log await "$1"; }
 
 # agent_stop [CODE]: sends SIGTERM; it exits with CODE (0).
 agent_stop() {
@@ -254,13 +269,13 @@ appears() {
     done
 }
 
-# state DIR TEXT: the state of a device's side becomes TEXT within 10 seconds.
+# state DIR TEXT: the state of a device's side becomes TEXT, each change within 30 seconds.
 state() {
-    local events value i
+    local events value= i
     exec {events}< <(exec xenstore-watch -n 100 "$1/state")
     local watcher=$!
     for i in {1..100}; do
-        read -r -t 10 -u "$events" || break
+        read -r -t 30 -u "$events" || break
         value=$(xenstore-read "$1/state" 2> /dev/null)
         [ "$value" = "$2" ] && break
     done
@@ -269,10 +284,10 @@ state() {
     [ "$value" = "$2" ] || fail "$1/state is $value, not $2"
 }
 
-# vanishes FILE: the file is gone within 10 seconds. (The service removes it slightly after the
+# vanishes FILE: the file is gone within 30 seconds. (The service removes it slightly after the
 # toolstack is done.)
 vanishes() {
-    local deadline=$((SECONDS + 10))
+    local deadline=$((SECONDS + 30))
     while [ -e "$1" ]; do
         [ $SECONDS -lt $deadline ] || { fail "$1 is left"; return; }
         pause

@@ -26,8 +26,7 @@ started=${EPOCHREALTIME/./}
 xensim exec driver hostile 0 1 1 offers "backend/vchan/$id" "${acts:-6000}" > "$work/did" &
 hostile=$!
 for i in 1 2 3; do
-    run 0 socat -t 1 - "UNIX-CONNECT:$work/socket" <<< "served"
-    says "served"
+    asks "$work/socket" "served"
 done
 wait "$hostile" || fail "hostile: exit code $?"
 seconds=$(((${EPOCHREALTIME/./} - started) / 1000000 + 1))

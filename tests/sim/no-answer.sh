@@ -131,7 +131,7 @@ part "vchan-frontend: a channel whose name cannot be read"
 device=/local/domain/$domid/device/vchan/$(xenstore-list "/local/domain/$domid/device/vchan" | tail -n 1)
 silent "device/vchan/${device##*/}/name" xenstore-write "$device/note" "look at it"
 answered
-[ "$(socat -t 20 - "UNIX-CONNECT:$work/late" <<< echo)" = echo ] || fail "no echo through it"
+asks "$work/late" echo
 [ "$(grep -c "late: Connected" "$work/agent.log")" = 1 ] || fail "it went and came: $(cat "$work/agent.log")"
 kill "$agent"
 wait "$agent" || fail "vchan-frontend: exit code $?"
