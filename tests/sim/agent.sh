@@ -10,7 +10,7 @@ head -c 67108865 /dev/urandom > "$work/down"
 
 # client PATH: sends all of up, and stores what comes in out, to the end.
 client() {
-    timeout 60 socat -t 60 - "UNIX-CONNECT:$1" < "$work/up" > "$work/out" || fail "socat: exit code $?"
+    timeout 200 socat -t 60 - "UNIX-CONNECT:$1,retry=300,interval=0.1" < "$work/up" > "$work/out" || fail "socat: exit code $?"
 }
 
 part "no more than a guest has"
@@ -64,10 +64,9 @@ part "echo at one end, an application at the other"
 agent_config "name=echo, connection=socket, path=$work/loop, reconnect=0" \
     "name=app, connection=echo" "name=other, connection=echo"
 agent_start guest
-appears "$work/loop"
 client "$work/loop"
 same "$work/up" "$work/out"
-timeout 60 vchan cat app < "$work/up" > "$work/out" || fail "vchan cat: exit code $?"
+timeout 200 vchan cat app < "$work/up" > "$work/out" || fail "vchan cat: exit code $?"
 same "$work/up" "$work/out"
 
 part "what it says nothing of is left to applications"
@@ -109,8 +108,7 @@ agent_config "${plugs[@]}"
 agent_start guest -q
 pids=()
 for i in {1..32}; do
-    appears "$work/c$i"
-    timeout 60 socat -t 60 - "UNIX-CONNECT:$work/c$i" < "$work/up" > "$work/out.$i" &
+    timeout 200 socat -t 60 - "UNIX-CONNECT:$work/c$i,retry=300,interval=0.1" < "$work/up" > "$work/out.$i" &
     pids+=($!)
 done
 for pid in "${pids[@]}"; do

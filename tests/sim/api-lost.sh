@@ -6,7 +6,7 @@ set -euo pipefail
 
 if [ -z "${XENSIM_DIR:-}" ]; then
     # The host cannot look for leaks either, so its own verdict does not count.
-    said=$(timeout 60 xensim run --keep-going -- bash "$0" 2>&1) || true
+    said=$(timeout 600 xensim run --keep-going -- bash "$0" 2>&1) || true
     [[ $said == *$'\nwell\n'* ]] && exit 0
     echo "$said" >&2
     exit 1
@@ -30,16 +30,16 @@ there() { echo "$*" >&$there_in; }
 # says FD ANSWER WHAT
 says() {
     local line
-    read -rt 10 line <&"$1" || fail "no answer to: $3"
+    read -rt 60 line <&"$1" || fail "no answer to: $3"
     [ "$line" = "$2" ] || fail "$line instead of $2 to: $3"
 }
 
-here open app 5000
-there open app 5000
+here open app 60000
+there open app 60000
 says "$here_out" 0 open
 says "$there_out" 0 open
-here gopen 1 more 5000
-there gopen 1 more 5000
+here gopen 1 more 60000
+there gopen 1 more 60000
 says "$here_out" 0 gopen
 says "$there_out" 0 gopen
 here gopened 1
@@ -57,19 +57,19 @@ says "$here_out" 7 write
 there read 7
 says "$there_out" 7 "read in the guest"
 # Until its thread has noticed, the call still succeeds; it soon notices.
-answer=
-for ((i = 0; i < 100 && answer != -5; i++)); do
+answer='' deadline=$((SECONDS + 60))
+while [[ $answer != -5 && $SECONDS -lt $deadline ]]; do
     here dispatch
-    read -rt 10 answer <&"$here_out"
+    read -rt 60 answer <&"$here_out"
     pause
 done
 [ "$answer" = -5 ] || fail "dispatch says $answer"
-answer=
-for ((i = 0; i < 100 && answer != -5; i++)); do
-    here gagain 1 # so that a channel always has an event
+answer='' deadline=$((SECONDS + 60))
+while [[ $answer != -5 && $SECONDS -lt $deadline ]]; do
+    here gagain 1 # a channel has something to do, always
     says "$here_out" 0 gagain
     here gwait 20
-    read -rt 10 answer <&"$here_out"
+    read -rt 60 answer <&"$here_out"
 done
 [ "$answer" = -5 ] || fail "the group says $answer"
 here gwait 0
@@ -86,5 +86,5 @@ says "$here_out" 0 close
 here open app 100
 says "$here_out" -19 "open, when there is none"
 here end
-read -rt 10 _ <&"$here_out" || [ $? = 1 ] || fail "the program does not end"
+read -rt 60 _ <&"$here_out" || [ $? = 1 ] || fail "the program does not end"
 echo well

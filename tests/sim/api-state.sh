@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # libpvchan/pvchan.h, pvchan_state(): a program whose backend is killed sees that the backend is
 # awaited, that the next one continues, and how it ends when the channel is detached.
-limit=120
+limit=600
 strict=yes
 . "${srcdir:?}/tests/lib/sim-lib.bash"
 

@@ -11,11 +11,11 @@ hold() {
     local answer
     rm -f "$work/in"
     mkfifo "$work/in"
-    exec {output}< <(exec timeout 60 xensim exec guest vchan cat "$1" < "$work/in" 2> "$work/err")
+    exec {output}< <(exec timeout 200 xensim exec guest vchan cat "$1" < "$work/in" 2> "$work/err")
     guest=$!
     exec {input}> "$work/in"
     echo "are you there" >&"$input"
-    read -r -t 10 -u "$output" answer
+    read -r -t 30 -u "$output" answer
     [ "$answer" = "are you there" ] || fail "$1: no answer but \"$answer\""
 }
 # ends CODE: it exits with that code.

@@ -120,7 +120,7 @@ exec {feed}> "$work/fifo"
 head -c 500K /dev/zero >&"$feed"
 in_domain guest sh -c 'kill -9 $(pidof vchan)'
 await "stuck: the frontend's process died (exec user=root exec sleep 60)"
-await "stuck: Closed: cannot deliver the frontend's last bytes: the connection did not take them in 10 s" 20
+await "stuck: Closed: cannot deliver the frontend's last bytes: the connection did not take them in 10 s" 60
 exec {feed}>&-
 run 0 xl-vchan detach guest stuck
 

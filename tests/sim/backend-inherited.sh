@@ -76,12 +76,12 @@ backend=$!
 backend_ready
 domain second "name=echo, connection=echo"
 for i in 1 2 3; do
-    out=$(echo "$i" | timeout 20 xensim exec second vchan cat echo)
+    out=$(echo "$i" | timeout 60 xensim exec second vchan cat echo)
     [ "$out" = "$i" ] || fail "the service waits for its log: \"$out\""
 done
 head -c 65536 <&"$unread" > /dev/null
-echo 4 | timeout 20 xensim exec second vchan cat echo > /dev/null
-while read -rt 10 -u "$unread" line; do [[ $line != *" log lines dropped: standard error was full" ]] || break; done
+echo 4 | timeout 60 xensim exec second vchan cat echo > /dev/null
+while read -rt 30 -u "$unread" line; do [[ $line != *" log lines dropped: standard error was full" ]] || break; done
 [[ $line == *" log lines dropped: "* ]] || fail "nothing says that lines are lost: $line"
 run 0 xl-vchan detach second echo
 kill "$backend"

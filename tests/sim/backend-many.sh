@@ -20,7 +20,7 @@ for guest in one two; do
 done
 exec {said}< <(exec socat -dd -t 60 "UNIX-LISTEN:$work/cat,fork,backlog=2" EXEC:cat 2>&1)
 listener=$!
-while read -r -t 10 -u "$said" text && [[ $text != *"listening on"* ]]; do :; done
+while read -r -t 30 -u "$said" text && [[ $text != *"listening on"* ]]; do :; done
 cat <&"$said" > /dev/null &
 
 pids=()

@@ -55,7 +55,7 @@ complains "vchan: cannot write to standard output: Bad file descriptor"
 part "vchan list and wait"
 run 1 "${in_guest[@]}" ">&-" vchan list
 complains "vchan: cannot write to standard output: Bad file descriptor"
-run 0 "${in_guest[@]}" "<&- >&- 2>&-" vchan wait --timeout 10 --state Closed echo
+run 0 "${in_guest[@]}" "<&- >&- 2>&-" vchan wait --timeout 30 --state Closed echo
 
 part "vchan echo"
 "${without[@]}" "<&- >&- 2>&-" vchan echo app &

@@ -60,14 +60,14 @@ xl pause two
 is "$(state_of two)" --p---
 xl unpause two
 exec {events}< <(exec xenstore-watch @releaseDomain)
-read -rt 5 -u "$events"
+read -rt 30 -u "$events"
 xl reboot two > "$work/out"
 again() { [ "$(xl domid two)" != "$two" ] && xl domid two; }
 within 30 again
 twice() { [ "$(grep -cx 'up 1' "$XENSIM_DIR/console-two.log")" = 2 ]; }
 within 30 twice
 grep -qx bye "$XENSIM_DIR/console-two.log"
-read -rt 5 -u "$events" || fail "no @releaseDomain"
+read -rt 30 -u "$events" || fail "no @releaseDomain"
 exec {events}<&-
 xl shutdown -w two > "$work/out"
 within 30 refused xl domid two

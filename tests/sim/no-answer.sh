@@ -14,7 +14,7 @@ silent() {
     echo "$1" > "$work/new" && mv "$work/new" "$work/path"
     "${@:2}" &
     command=$!
-    within 20 grep -qxF "$1" "$work/saw"
+    within 60 grep -qxF "$1" "$work/saw"
 }
 # answered: xenstore answers again, and the command succeeds.
 answered() {

@@ -4,6 +4,7 @@
 # What is in single quotes runs inside.
 # shellcheck disable=SC2016
 set -euo pipefail
+. "${srcdir:?}/tests/lib/pause.bash"
 
 work=$(mktemp -d)
 export work
@@ -23,13 +24,13 @@ exits() {
     [ "$got" = "$code" ] || fail "exit code $got instead of $code: $*"
 }
 says() { grep -qx "xensim: leak: $1" "$work/err" || fail "not said: $1"; }
-host() { timeout -k 5 60 xensim run -- sh -c "$1"; }
-await() { # await FILE: waits until it says "up"
-    for _ in $(seq 400); do
-        grep -q up "$1" && return
-        sleep 0.025
+host() { timeout -k 5 200 xensim run -- sh -c "$1"; }
+await() { # FILE: until it says "up"
+    local deadline=$((SECONDS + 60))
+    until grep -q up "$1"; do
+        [ $SECONDS -lt $deadline ] || fail "not up within 60 s"
+        pause
     done
-    fail "not up within 10 s"
 }
 
 echo "--- exit codes"
@@ -125,7 +126,7 @@ echo last >&3
 read -r _
 END
 mkfifo "$work/go" "$work/said"
-timeout -k 5 60 xensim run -- sh "$work/rounds" < "$work/go" > "$work/said" &
+timeout -k 5 200 xensim run -- sh "$work/rounds" < "$work/go" > "$work/said" &
 run=$!
 exec 8> "$work/go" 9< "$work/said"
 held() { # STEP: prints how many descriptors the hypervisor has then
@@ -151,12 +152,12 @@ pid=$!
 await "$work/up"
 kill -KILL $pid
 exits 137 wait $pid
-gone=
-for _ in $(seq 100); do
-    pgrep -fx 'sleep 4321' > /dev/null || { gone=yes; break; }
-    sleep 0.05 # a killed host's processes go a moment later
+# A killed host takes its processes with it a moment later.
+deadline=$((SECONDS + 60))
+while pgrep -fx 'sleep 4321' > /dev/null; do
+    [ $SECONDS -lt $deadline ] || fail "processes survive"
+    pause
 done
-[ "$gone" = yes ] || fail "processes survive"
 [ "$(seen)" = "$before" ] || fail "left: $(diff <(echo "$before") <(seen))"
 
 echo "--- without root"

@@ -54,7 +54,7 @@ settled
 run 0 xl-vchan show web db
 [[ $out == *"read ring       128K"* ]] || fail "show: $out"
 xenstore-write "$log/mark" 1
-read -r -t 10 -u "$touched" path
+read -r -t 30 -u "$touched" path
 [ "$path" = "$log/mark" ] || fail "a channel that is as declared was touched: $path"
 xenstore-rm "$log/mark"
 kill "$watcher"
@@ -116,7 +116,7 @@ run 0 xl-vchan attach logger "name=both, backend=web"
 config web "name=db, connection=echo, ring=4K" "name=both, backend=logger"
 run 1 xl-vchan apply --quiet "$cfg"
 complains "xl-vchan: apply $cfg: channel \"both\": domain $(xl domid logger) already has it, with domain $(xl domid web) as its backend (declare it on one side only)"
-run 0 xl-vchan wait --timeout 20 web db InitWait
+run 0 xl-vchan wait --timeout 60 web db InitWait
 run 0 xl-vchan diff "$work/good.cfg"
 run 0 xl-vchan detach logger both
 config web "name=db, connection=echo" "name=log, backend=logger" "name=x, backend=logger, connection=echo"
@@ -140,7 +140,7 @@ run 1 xl-vchan apply --wait 1 "$cfg"
 says "" # nothing was done
 complains "xl-vchan: apply $cfg: channel \"db\": the backend did not close it within 1 s: vchan-backend in Domain-0 is stopped (kill -CONT $backend); --force removes it anyway"
 kill -CONT "$backend"
-run 0 xl-vchan wait --timeout 20 web db InitWait
+run 0 xl-vchan wait --timeout 60 web db InitWait
 run 0 xl-vchan diff "$work/good.cfg"
 run 0 xl-vchan list web
 [[ $out != *$'\n    '* ]] || fail "list finds fault: $out"
@@ -149,7 +149,7 @@ part "a backend that does not let go, while the channel is in use"
 in_domain web vchan cat db < "$work/in" > "$work/out" 2>&1 &
 cat=$!
 exec {in}> "$work/in"
-run 0 xl-vchan wait --timeout 20 web db
+run 0 xl-vchan wait --timeout 60 web db
 freeze "$backend"
 run 1 xl-vchan apply --wait 1 "$cfg"
 kill -CONT "$backend"

@@ -171,7 +171,7 @@ delivering() {
     run 0 xl-vchan show "$web" slow
     [[ $out == *$'\n'"hint            its domain is gone: the backend in Domain-0 is delivering what it sent last"$'\n'* ]]
 }
-within 20 delivering
+within 60 delivering
 run 0 xl-vchan list "$web"
 [[ $out != *"xl-vchan detach"* ]] || fail "list advises: $out"
 echo go > "$work/go"

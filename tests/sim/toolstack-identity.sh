@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Domains whose names and uuids are chosen to be mistaken for others: nothing in a name reaches a
 # record, another domain's channels or the log.
-limit=300
+limit=900
 . "$(dirname "$0")/../lib/sim-lib.bash"
 
 configs=$work/configs
@@ -36,11 +36,11 @@ daemon_stop() {
     kill "$daemon"
     wait "$daemon" || fail "the daemon ends with $?: $(cat "$work/daemon")"
 }
-is_up() { run 0 xl-vchan wait --timeout 20 "$1" "$2" "${3:-Initialising}"; }
+is_up() { run 0 xl-vchan wait --timeout 60 "$1" "$2" "${3:-Initialising}"; }
 has() { run 0 xl-vchan show "$1" "$2"; }
 has_not() { run 1 xl-vchan show "$1" "$2"; }
-gone() { run 0 xl-vchan wait --timeout 20 "$1" "$2" gone; }
-nothing_left() { run 0 xl-vchan watch --timeout 20 --until gone; }
+gone() { run 0 xl-vchan wait --timeout 60 "$1" "$2" gone; }
+nothing_left() { run 0 xl-vchan watch --timeout 60 --until gone; }
 
 # looked: the daemon has looked at everything up to now.
 looked() {
@@ -57,7 +57,7 @@ rebooted() {
     old=$(xl domid "$1")
     run 0 xl reboot "$1"
     gone "$old" "$2"
-    within 20 xl domid "$1"
+    within 60 xl domid "$1"
     looked
 }
 backend_of() { xenstore-read "/libxl/$1/device/vchan/$2/backend-id"; }
@@ -112,7 +112,7 @@ run 0 xl rename driver engine
 old=$(xl domid engine)
 run 0 xl reboot engine
 has_moved() { [ "$(backend_of "$(xl domid web)" 0)" = "$(xl domid engine)" ]; }
-within 20 has_moved
+within 60 has_moved
 is_up web hot
 [ "$(xl domid engine)" != "$old" ] || fail "no reboot"
 run 0 xl destroy engine
@@ -278,15 +278,15 @@ part "wait and watch follow a domain that is renamed"
 config web--incoming web
 plain web
 run 0 xl-vchan attach web--incoming name=app
-exec {events}< <(exec timeout 60 xl-vchan watch web--incoming)
+exec {events}< <(exec timeout 200 xl-vchan watch web--incoming)
 watch=$!
-read -r -t 20 -u "$events" line || fail "the watch says nothing"
-timeout 30 xl-vchan wait --timeout 20 web app Initialising &
+read -r -t 60 -u "$events" line || fail "the watch says nothing"
+timeout 90 xl-vchan wait --timeout 60 web app Initialising &
 wait=$!
 run 0 xl rename web--incoming web
 wait $wait || fail "wait ends with $?"
 run 0 xl-vchan detach web app
-while read -r -t 20 -u "$events" line; do [[ $line != *" web app "*"-> -" ]] || break; done
+while read -r -t 60 -u "$events" line; do [[ $line != *" web app "*"-> -" ]] || break; done
 [[ $line == *" web app "* ]] || fail "the watch says: $line"
 kill $watch
 exec {events}<&-

@@ -8,7 +8,7 @@ domain logger
 domain web "name=org.example.db, connection=echo" "name=org.example.log, backend=logger" \
     "name=sock, connection=connect, path=/nowhere"
 in_domain web vchan cat sock < /dev/null > /dev/null 2>&1
-run 0 xl-vchan wait --timeout 20 web sock Closed
+run 0 xl-vchan wait --timeout 60 web sock Closed
 
 part "graph"
 run 0 xl-vchan graph

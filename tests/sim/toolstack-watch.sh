@@ -9,7 +9,7 @@ life() { sed -n "s/^[-0-9]* [0-9:.]* web echo $2: .* -> //p" "$1" | grep -v Clos
 # seen FILE TEXT: the text appears in the file.
 seen() {
     local tail
-    exec {lines}< <(exec timeout 60 tail -n +1 -f "$1")
+    exec {lines}< <(exec timeout 90 tail -n +1 -f "$1")
     tail=$!
     grep -qm 1 -e "$2" <&"$lines" || fail "no \"$2\" in $(cat "$1")"
     kill "$tail"
@@ -154,7 +154,7 @@ for at in $(xenstore-list "$F"); do
     xenstore-write "$F/$at/state" banana
 done
 run 0 xl-vchan detach --force web app
-run 0 xl-vchan wait --timeout 10 web app gone
+run 0 xl-vchan wait --timeout 60 web app gone
 kill "$watcher"
 wait "$watcher"
 grep -q 'web app frontend: Initialising -> Closing: bad ?\[31mred$' "$work/text" || fail "$(cat "$work/text")"

@@ -5,7 +5,7 @@ set -u
 
 if [ -z "${XENSIM_DIR:-}" ]; then
     [ -x ./xensim ] || { echo "no xensim here"; exit 77; }
-    exec timeout -k 10 240 ./xensim run -- "$0"
+    exec timeout -k 10 900 ./xensim run -- "$0"
 fi
 
 PATH=$PWD:$PATH
@@ -156,7 +156,7 @@ done
 run 0 xl-vchan detach web tap
 says ""
 unchanged "$before" "after attach and detach"
-run 0 xl-vchan attach --wait 3 "$web" "name=tap, connection=echo, devid=9"
+run 0 xl-vchan attach --wait 60 "$web" "name=tap, connection=echo, devid=9"
 run 0 xl-vchan detach web 9
 unchanged "$before" "after detach by devid"
 run 0 xl-vchan detach web org.example.app # no backend took it, so none has to close it
@@ -180,9 +180,9 @@ unchanged "$before" "after leftovers"
 echo "--- many at once"
 pids=()
 for i in {1..20}; do
-    xl-vchan attach web "name=many.$i,connection=echo" &
+    xl-vchan attach --wait 60 web "name=many.$i,connection=echo" &
     pids+=($!)
-    xl-vchan attach web "name=one,connection=echo" 2> "$work/one.$i" &
+    xl-vchan attach --wait 60 web "name=one,connection=echo" 2> "$work/one.$i" &
     pids+=($!)
 done
 wait "${pids[@]}"
@@ -191,7 +191,7 @@ is "$(cat "$work"/one.* | sort | uniq -c | tr -s ' ')" \
     ' 19 xl-vchan: attach web: channel "one": the domain already has a channel of that name'
 pids=()
 for i in {1..20}; do
-    xl-vchan detach web "many.$i" &
+    xl-vchan detach --wait 60 web "many.$i" &
     pids+=($!)
 done
 wait "${pids[@]}"
@@ -287,7 +287,7 @@ interrupt() {
 watch /libxl
 env --default-signal=INT xl-vchan create "$work/late.cfg" 'vchan=["name=x,connection=echo"]' > "$work/out" 2>&1 &
 pid=$!
-timeout 10 grep -qm 1 'device/vchan/0/name$' <&"$events"
+timeout 60 grep -qm 1 'device/vchan/0/name$' <&"$events"
 watch_end
 interrupt
 

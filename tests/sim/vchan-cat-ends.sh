@@ -126,8 +126,8 @@ run 4 vchan wait --timeout 0.2 nothing
 complains 'vchan: "nothing" did not become Connected in time: no channel has that name (see vchan list)'
 
 part "names of several domains, list and wait"
-run 0 xensim exec guest vchan wait --state connected --timeout 10 held
-vchan wait --timeout 10 --state Closing "$other/app" &
+run 0 xensim exec guest vchan wait --state connected --timeout 60 held
+vchan wait --timeout 60 --state Closing "$other/app" &
 waiter=$!
 vchan cat "$other/app" <<< "from domain 0" &
 server=$!
@@ -226,7 +226,7 @@ run 0 xl destroy driver
 run 0 xensim exec guest vchan list
 [[ $out == *$'\nfar '*" frontend  $driver "*"the peer is not there"* ]] || fail "list: $out"
 for i in 1 2; do # also what the first left there
-    run 3 "${cat[@]}" --timeout 20 far
+    run 3 "${cat[@]}" --timeout 60 far
     complains "vchan: cannot open \"far\": the backend in domain $driver is gone (detach and attach the channel again in the toolstack domain)"
 done
 

@@ -38,7 +38,7 @@ part "echo serves one after the other"
 in_domain server vchan echo --server "$client" data/test &
 echo=$!
 for text in one two three; do
-    run 0 xensim exec client vchan cat --timeout 10 --client "$server" "$path" <<< "$text"
+    run 0 xensim exec client vchan cat --timeout 60 --client "$server" "$path" <<< "$text"
     says "$text"
 done
 in_domain server sh -c 'kill $(pidof vchan)'
