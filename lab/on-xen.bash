@@ -35,7 +35,8 @@ run()
     shift
     out=$(timeout 150 "$@" 2>"$work/err")
     got=$?
-    err=$(cat "$work/err")
+    IFS= read -rd '' err <"$work/err" # no process for that
+    while [[ $err == *$'\n' ]]; do err=${err%$'\n'}; done
     [ "$got" = "$code" ] || fail "$*: exit code $got instead of $code: $out $err"
 }
 

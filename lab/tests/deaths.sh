@@ -13,7 +13,7 @@ works()
 step "the guest's process is killed"
 hold_open g1 echo
 hold_kill g1
-wait_for 90 "the backend did not let go" state_is g1 echo Connected/Closed
+wait_for 90 "the backend did not let go" states_are g1 echo Connected/Closed
 hold_end
 same "the killed process's exit code" $? 137
 contains "backend's log" "$(cat backend.log)" "died"
@@ -25,7 +25,7 @@ kill -9 $backend
 wait $backend
 same "vchan cat, meanwhile" "$(kill -0 $holder && echo waits)" waits
 backend_start
-wait_for 90 "the backend did not go on" state_is g1 echo Connected/Connected
+wait_for 90 "the backend did not go on" states_are g1 echo Connected/Connected
 hold_end
 same "vchan cat's exit code" $? 0
 works "after the backend's death"

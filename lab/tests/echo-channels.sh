@@ -34,7 +34,7 @@ vchan = [ "name=a, connection=socket, path=$PWD/a.sock, reconnect=0",
           "name=c, connection=socket, path=$PWD/c.sock, read-ring=1K, write-ring=1M" ]
 CFG
 echo_start xl-vchan
-wait_for 60 "b is not Connected" state_is echo b Connected/Connected
+wait_for 60 "b is not Connected" states_are echo b Connected/Connected
 session a
 session a
 visit c

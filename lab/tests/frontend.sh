@@ -61,7 +61,7 @@ if host_can save; then
     guest-exec g3 sh -c 'mkfifo /run/hold; sleep 3600 >/run/hold &'
     plug g3 'exec cat /run/hold'
     agent_reads g3
-    wait_for 90 "the channel is not open" state_is g3 up Connected/Connected
+    wait_for 90 "the channel is not open" states_are g3 up Connected/Connected
     xl save g3 /tmp/g3.saved >/dev/null 2>save.log || fail "save: $(tail -n 3 save.log)"
     xl-vchan detach --wait 90 "$g3" up || fail "detach"
 

@@ -52,7 +52,7 @@ hold_end || fail "vchan cat: $?: $(cat holder.out)"
 xl-vchan attach --wait 90 g2 name=echo connection=echo || fail "attach"
 guest-exec g1 xenstore-write device/vchan/0/ring-ref 999999 device/vchan/0/event-channel 77 \
     device/vchan/0/state 3
-wait_for 90 "the backend has not refused" state_is g1 secret Initialised/Closed
+wait_for 90 "the backend has not refused" states_are g1 secret Initialised/Closed
 same "g2's echo" "$(echo hello | guest-exec g2 vchan cat --timeout 90 echo)" hello
 xl-vchan detach --wait 90 g1 secret || fail "detach"
 xl-vchan detach --wait 90 g2 echo || fail "detach"

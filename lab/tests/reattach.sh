@@ -9,15 +9,22 @@ kills=${KILLS:-20}
 backend_start
 xl-vchan attach --wait 90 g1 name=echo connection=echo || fail "attach"
 
+# writes LINE: into the channel, and into ./want.
+writes()
+{
+    echo "$1" >>want
+    echo "$1" >&9
+}
+
 step "$kills kills, a line before and after each"
 hold_open g1 echo
 : >want
 for i in $(seq "$kills"); do
-    echo "before $i" | tee -a want >&9
+    writes "before $i"
     kill -9 "$backend"
     wait "$backend"
-    echo "meanwhile $i" | tee -a want >&9
-    state_is g1 echo Connected/Connected || fail "kill $i: $(xl-vchan list g1)"
+    writes "meanwhile $i"
+    states_are g1 echo Connected/Connected || fail "kill $i: $(xl-vchan list g1)"
     backend_start
     wait_for 90 "kill $i: what was written did not come back" cmp -s want holder.out
 done
@@ -33,7 +40,7 @@ wait "$backend"
 hold_kill g1
 wait $holder
 backend_start
-wait_for 90 "the backend did not close" state_is g1 echo Connected/Closed
+wait_for 90 "the backend did not close" states_are g1 echo Connected/Closed
 same "afterwards" "$(echo again | guest-exec g1 vchan cat --timeout 90 echo)" again
 xl-vchan detach --wait 90 g1 echo || fail "detach"
 backend_stop
@@ -61,7 +68,7 @@ for i in $(seq $((2 * each))); do
     freeze $manager "$service"
     seq $((i * 10000 + 1)) $((i * 10000 + 5000)) | tee -a want >&9
     exec 9>&-
-    wait_for 90 "kill $i: it is not all written" state_is g1 log Closing/Connected
+    wait_for 90 "kill $i: it is not all written" states_are g1 log Closing/Connected
     [ "$i" -le "$each" ] || kill -9 "$service"
     hold_kill g1
     wait $holder && fail "kill $i: the program ended in order"

@@ -142,7 +142,7 @@ echo_config server=none >echo.cfg
 echo 'vchan = [ "name=b, connection=echo" ]' >>echo.cfg
 cp echo.cfg /etc/xen/ # where the daemon searches for it
 echo_start
-wait_for 90 "b is not Connected" state_is echo b Connected/Connected
+wait_for 90 "b is not Connected" states_are echo b Connected/Connected
 guest_destroy echo
 wait_for 90 "what it left is there" is_cleared "$id"
 
