@@ -25,6 +25,8 @@ kill -9 $backend
 wait $backend
 same "vchan cat, meanwhile" "$(kill -0 $holder && echo waits)" waits
 backend_start
+# Until it has said so, the states are those of before.
+wait_for 90 "the backend did not take it over" grep -q "echo: Reconfiguring" backend.log
 wait_for 90 "the backend did not go on" states_are g1 echo Connected/Connected
 hold_end
 same "vchan cat's exit code" $? 0

@@ -50,6 +50,9 @@ state_is g1 secret Connected/Connected || fail "the theft disturbed it: $(xl-vch
 step "a frontend that lies about its numbers harms only itself"
 hold_end || fail "vchan cat: $?: $(cat holder.out)"
 xl-vchan attach --wait 90 g2 name=echo connection=echo || fail "attach"
+# It starts over first: the states of before would be those of a refusal, too.
+guest-exec g1 xenstore-write device/vchan/0/state 1
+wait_for 90 "the backend does not wait again" states_are g1 secret Initialising/InitWait
 guest-exec g1 xenstore-write device/vchan/0/ring-ref 999999 device/vchan/0/event-channel 77 \
     device/vchan/0/state 3
 wait_for 90 "the backend has not refused" states_are g1 secret Initialised/Closed
