@@ -56,11 +56,18 @@ static const char *const side_name[] = {"frontend", "backend"};
 
 /* ---- the search ---- */
 
+/* Which actor did what. Only a trace makes text of it: there are millions of moves. */
+struct move {
+    const char *who;
+    const char *verb;
+    const char *what;
+};
+
 struct node {
     struct world world;
     uint32_t parent;
     uint32_t hash_next;
-    char move[28];
+    struct move move;
 };
 
 struct search {
@@ -94,7 +101,7 @@ static uint32_t hash(const struct world *world)
     return sum;
 }
 
-static void reach(struct search *search, const struct world *world, const char *move)
+static void reach_by(struct search *search, const struct world *world, struct move move)
 {
     uint32_t *bucket = &search->buckets[hash(world) % search->bucket_count];
     struct node *node;
@@ -115,8 +122,14 @@ static void reach(struct search *search, const struct world *world, const char *
     node->world = *world;
     node->parent = search->at;
     node->hash_next = *bucket;
-    snprintf(node->move, sizeof(node->move), "%s", move);
+    node->move = move;
     *bucket = search->count++;
+}
+
+static void reach(struct search *search, const struct world *world, const char *who,
+                  const char *what)
+{
+    reach_by(search, world, (struct move){who, "", what});
 }
 
 /* ---- what a side's process does: the model of state/endpoint.c ---- */
@@ -316,7 +329,6 @@ static void move_look(struct search *search, struct world world, int me)
     struct side *side = &world.side[me];
     struct machine_view view;
     struct machine_step step;
-    char text[64];
 
     if (!side->alive || !side->dirty || side->publishing)
         return;
@@ -332,8 +344,7 @@ static void move_look(struct search *search, struct world world, int me)
         side->publishing = 1;
         side->next = step.next & 15;
     }
-    snprintf(text, sizeof(text), "%s: %s", side_name[me], machine_action_name(step.action));
-    reach(search, &world, text);
+    reach(search, &world, side_name[me], machine_action_name(step.action));
 }
 
 /*
@@ -373,7 +384,7 @@ static void check_answer(struct search *search, const struct world *world)
 static void move_publish(struct search *search, struct world world, int me)
 {
     struct side *side = &world.side[me];
-    char text[64];
+    struct move move = {side_name[me], "writes ", xenbus_state_name(side->next)};
 
     if (!side->alive || !side->publishing)
         return;
@@ -391,10 +402,9 @@ static void move_publish(struct search *search, struct world world, int me)
             side->connected = 1;
         }
     }
-    snprintf(text, sizeof(text), "%s: writes %s", side_name[me], xenbus_state_name(side->next));
     side->next = 0;
     wake(&world, me);
-    reach(search, &world, text);
+    reach_by(search, &world, move);
 }
 
 /* Only the frontend's bytes are modelled. */
@@ -418,7 +428,7 @@ static void move_deliver(struct search *search, struct world world)
     side->index++;
     world.page[B] = side->index;
     wake(&world, F);
-    reach(search, &world, "backend: delivers a byte");
+    reach(search, &world, "backend", "delivers a byte");
 }
 
 /* The connection opens; the peer's bytes are delivered. */
@@ -435,14 +445,14 @@ static void moves_of_connection(struct search *search, const struct world *world
         next.side[me].ready = 1;
         resume(&next);
         wake(&next, me);
-        reach(search, &next, me == F ? "frontend: ready" : "backend: ready");
+        reach(search, &next, side_name[me], "ready");
     }
     next = *world;
     if (!side->drained && side->ready && all_read(world, me) &&
         (side->draining || (view.lost && !search->limits->reattach))) { /* the ring shows it, too */
         next.side[me].drained = 1;
         wake(&next, me);
-        reach(search, &next, me == F ? "frontend: drained" : "backend: drained");
+        reach(search, &next, side_name[me], "drained");
     }
 }
 
@@ -457,20 +467,20 @@ static void moves_of_program(struct search *search, const struct world *world, i
         world->state[me] == XenbusStateConnected) {
         next.side[me].finished = 1;
         wake(&next, me);
-        reach(search, &next, me == F ? "frontend: finished" : "backend: finished");
+        reach(search, &next, side_name[me], "finished");
     }
     next = *world;
     if (me == F && side->alive && side->held && !side->finished &&
         world->state[F] == XenbusStateConnected && world->page[F] < BYTES) {
         next.page[F]++;
         wake(&next, B);
-        reach(search, &next, "frontend: writes a byte");
+        reach(search, &next, "frontend", "writes a byte");
     }
     next = *world;
     if (me == F && side->alive && !side->leaving) {
         next.side[me].leaving = 1;
         wake(&next, me);
-        reach(search, &next, "frontend: closes");
+        reach(search, &next, "frontend", "closes");
     }
 }
 
@@ -481,7 +491,7 @@ static void move_crash(struct search *search, struct world world, int me)
     world.crashes--;
     let_go(&world, me);
     world.side[me] = (struct side){0};
-    reach(search, &world, me == F ? "frontend: killed" : "backend: killed");
+    reach(search, &world, side_name[me], "killed");
 }
 
 /* A dead process is restarted. A frontend's program that has closed may also open again. */
@@ -498,7 +508,7 @@ static void move_start(struct search *search, struct world world, int me)
     if (me == F)
         world.lives--;
     *side = (struct side){.alive = 1, .dirty = 1};
-    reach(search, &world, me == F ? "frontend: started" : "backend: started");
+    reach(search, &world, side_name[me], "started");
 }
 
 /* A guest owns its state node, and may write anything there, or remove it. */
@@ -517,7 +527,7 @@ static void moves_of_meddler(struct search *search, const struct world *world)
         next.state[me] = states[i];
         wake(&next, F);
         wake(&next, B);
-        reach(search, &next, "a guest: meddles");
+        reach(search, &next, "a guest", "meddles");
     }
 }
 
@@ -532,7 +542,7 @@ static void moves_of_toolstack(struct search *search, const struct world *world)
             next.state[B] = XenbusStateClosing;
         wake(&next, F);
         wake(&next, B);
-        reach(search, &next, "toolstack: unplugs");
+        reach(search, &next, "toolstack", "unplugs");
     }
     next = *world;
     if (!world->removed) { /* by force, at any moment */
@@ -542,7 +552,7 @@ static void moves_of_toolstack(struct search *search, const struct world *world)
         next.keys = 0;
         wake(&next, F);
         wake(&next, B);
-        reach(search, &next, "toolstack: removes");
+        reach(search, &next, "toolstack", "removes");
     }
 }
 
@@ -622,7 +632,7 @@ static void expand(struct search *search)
 static void check_settles(struct search *search, const struct world *from)
 {
     struct search probe = {.step = search->step, .limits = search->limits};
-    struct explore_result scratch = {0};
+    static struct explore_result scratch; /* what it has is of no interest */
     struct node scratch_node;
     struct world world = *from;
     uint32_t bucket;
@@ -656,8 +666,10 @@ static void check_settles(struct search *search, const struct world *from)
 static void describe(const struct node *node, char *line, size_t size)
 {
     const struct world *world = &node->world;
+    char move[64];
 
-    snprintf(line, size, "%-28s F=%-12s B=%-12s%s%s%s\n", node->move,
+    snprintf(move, sizeof(move), "%s: %s%s", node->move.who, node->move.verb, node->move.what);
+    snprintf(line, size, "%-28s F=%-12s B=%-12s%s%s%s\n", move,
              xenbus_state_name(world->state[F]), xenbus_state_name(world->state[B]),
              world->side[F].held ? " F holds" : "", world->side[B].held ? " B holds" : "",
              world->online ? "" : " offline");
@@ -698,7 +710,7 @@ void explore(explore_step_fn *step, const struct explore_limits *limits,
         abort();
     memset(search.buckets, 0xff, search.bucket_count * sizeof(search.buckets[0]));
     search.at = NO_NODE;
-    reach(&search, &start, "attached");
+    reach(&search, &start, "toolstack", "attaches");
     for (search.at = 0; search.at < search.count && result->fault[0] == '\0'; search.at++) {
         expand(&search);
         check_settles(&search, &search.nodes[search.at].world);
