@@ -14,7 +14,7 @@ AM_TESTS_ENVIRONMENT = \
 	export srcdir builddir PATH LSAN_OPTIONS CK_DEFAULT_TIMEOUT;
 
 # Tests that also run under valgrind.
-VALGRIND_TESTS =
+VALGRIND_TESTS = $(MODEL_TESTS)
 
 # TESTS start in this order. Searches come last: they take long and need a CPU of their own.
 include tests/lib/local.mk

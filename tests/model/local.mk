@@ -3,7 +3,6 @@
 MODEL_TESTS = tests/model/fuzz-page tests/model/machine
 check_PROGRAMS += $(MODEL_TESTS)
 TESTS += $(MODEL_TESTS)
-VALGRIND_TESTS += $(MODEL_TESTS)
 
 tests_model_machine_SOURCES = tests/model/machine.c tests/model/explore.c tests/model/explore.h
 tests_model_machine_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
