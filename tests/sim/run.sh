@@ -24,7 +24,7 @@ exits() {
     [ "$got" = "$code" ] || fail "exit code $got instead of $code: $*"
 }
 says() { grep -qx "xensim: leak: $1" "$work/err" || fail "not said: $1"; }
-host() { timeout -k 5 200 xensim run -- sh -c "$1"; }
+host() { timeout -k 5 600 xensim run -- sh -c "$1"; }
 await() { # FILE: until it says "up"
     local deadline=$((SECONDS + 60))
     until grep -q up "$1"; do
@@ -126,7 +126,7 @@ echo last >&3
 read -r _
 END
 mkfifo "$work/go" "$work/said"
-timeout -k 5 200 xensim run -- sh "$work/rounds" < "$work/go" > "$work/said" &
+timeout -k 5 600 xensim run -- sh "$work/rounds" < "$work/go" > "$work/said" &
 run=$!
 exec 8> "$work/go" 9< "$work/said"
 held() { # STEP: prints how many descriptors the hypervisor has then
