@@ -6,6 +6,7 @@ failures=0
 fail() { echo "FAIL: $*"; failures=$((failures + 1)); }
 
 program=${builddir:-.}/xl-vchan
+help_attach=$("$program" help attach) # which is asked for each key
 
 # Answers what the completion asks, as on a host with two domains.
 xl() {
@@ -15,6 +16,7 @@ xl() {
         '$(touch evil)*                               2    64     1     -b----       0.0'
 }
 xl-vchan() {
+    [ "$*" != "help attach" ] || { echo "$help_attach"; return; }
     [ "$1" != help ] || { "$program" "$@"; return; }
     [ "$3" = "guest one" ] || return 1
     printf '  "name":"%s",\n' org.example.db org.example.log
