@@ -9,7 +9,7 @@ limit=${limit:-1500}
 # A host may set: how long to wait for anything, in seconds; how often to repeat what is repeated;
 # how much slower it is than this; how many scenarios came before the first one; what else a config
 # needs, where $inhabited tells whether the scenario runs programs in its domains.
-: "${patience:=20}" "${moments:=20}" "${times:=100}" "${slower:=1}" "${count:=0}"
+: "${patience:=60}" "${moments:=20}" "${times:=100}" "${slower:=1}" "${count:=0}"
 declare -F bare_config > /dev/null || bare_config() { printf 'memory = 64\nkernel = "/none"\n'; }
 
 configs=$work/configs auto=$work/auto state=$work/state
@@ -51,14 +51,12 @@ daemon_stop() {
 
 # told TEXT: the daemon logs that within $patience seconds.
 told() {
-    local tail
-    exec {lines}< <(exec timeout $patience tail -n +1 -f "$work/daemon")
-    tail=$!
-    grep -qFm 1 -e "$1" <&"$lines" || fail "the daemon does not say \"$1\" but: $(cat "$work/daemon")"
-    kill "$tail" 2> /dev/null
-    exec {lines}<&-
+    local deadline=$((SECONDS + patience)) text
+    while IFS= read -rd '' text < "$work/daemon"; [[ $text != *"$1"* ]]; do
+        [ $SECONDS -lt $deadline ] || { fail "the daemon does not say \"$1\" but: $text"; return; }
+        pause
+    done
 }
-untold() { ! grep -qF -e "$1" "$work/daemon" || fail "the daemon says: $(cat "$work/daemon")"; }
 
 is_up() { run 0 xl-vchan wait --timeout $patience "$1" "$2" "${3:-InitWait}"; }
 is_gone() { run 0 xl-vchan wait --timeout $patience "$1" "$2" gone; }

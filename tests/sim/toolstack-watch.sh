@@ -6,16 +6,6 @@
 # life FILE SIDE: prints the states that the watch saw. Closing may be too short to be seen.
 life() { sed -n "s/^[-0-9]* [0-9:.]* web echo $2: .* -> //p" "$1" | grep -v Closing | tr '\n' ' '; }
 
-# seen FILE TEXT: the text appears in the file.
-seen() {
-    local tail
-    exec {lines}< <(exec timeout 90 tail -n +1 -f "$1")
-    tail=$!
-    grep -qm 1 -e "$2" <&"$lines" || fail "no \"$2\" in $(cat "$1")"
-    kill "$tail"
-    exec {lines}<&-
-}
-
 part "before there is anything"
 backend_start
 xl-vchan watch --until gone --timeout 1 nobody none
@@ -37,8 +27,8 @@ waiter=$!
 freeze "$backend" # so that both watches see Initialising, which would be short
 domain web "name=echo, connection=echo" "name=app, ring=1K" &
 creator=$!
-seen "$work/text" 'echo backend: - -> Initialising'
-seen "$work/json" '"backend","from":null,"to":"Initialising"'
+told "$work/text" 'echo backend: - -> Initialising'
+told "$work/json" '"backend","from":null,"to":"Initialising"'
 kill -CONT "$backend"
 wait "$creator"
 wait "$waiter" || fail "wait InitWait: $?"
@@ -47,8 +37,8 @@ freeze "$backend" # and Initialised
 in_domain web vchan cat echo < "$work/in" > "$work/out" &
 cat=$!
 exec {in}> "$work/in"
-seen "$work/text" 'echo frontend: Initialising -> Initialised'
-seen "$work/json" '"from":"Initialising","to":"Initialised"'
+told "$work/text" 'echo frontend: Initialising -> Initialised'
+told "$work/json" '"from":"Initialising","to":"Initialised"'
 kill -CONT "$backend"
 wait "$json" || fail "watch --until Connected: $?"
 run 0 xl-vchan wait --timeout 0 web echo
@@ -146,7 +136,7 @@ part "an error, and nonsense"
 xl-vchan watch > "$work/text" &
 watcher=$!
 run 0 xl-vchan attach web "name=app"
-seen "$work/text" 'app frontend: - -> Initialising'
+told "$work/text" 'app frontend: - -> Initialising'
 F=/local/domain/$(xl domid web)/device/vchan
 for at in $(xenstore-list "$F"); do
     xenstore-write "$F/$at/error" $'bad \e[31mred' "$F/$at/state" 5
