@@ -6,12 +6,15 @@ SH_LOG_DRIVER = $(LOG_DRIVER)
 EXTRA_DIST += tests/run
 # A limit for Check tests that hang. Check's own 4 seconds are too few for valgrind on a busy
 # machine.
+if ASAN
+SANITIZED = yes
+endif
 AM_TESTS_ENVIRONMENT = \
-	srcdir='$(abs_top_srcdir)' builddir='$(abs_top_builddir)' \
+	srcdir='$(abs_top_srcdir)' builddir='$(abs_top_builddir)' SANITIZED='$(SANITIZED)' \
 	PATH='$(abs_top_builddir)/tests/programs:$(abs_top_builddir)':"$$PATH"; \
 	LSAN_OPTIONS=suppressions='$(abs_top_srcdir)/tests/lib/lsan.supp':print_suppressions=0; \
 	CK_DEFAULT_TIMEOUT=600; \
-	export srcdir builddir PATH LSAN_OPTIONS CK_DEFAULT_TIMEOUT;
+	export srcdir builddir SANITIZED PATH LSAN_OPTIONS CK_DEFAULT_TIMEOUT;
 
 # Tests that also run under valgrind.
 VALGRIND_TESTS = $(MODEL_TESTS)
