@@ -27,7 +27,7 @@ echo_start()
 # says LINE: waits until the domain's console shows the line.
 says()
 {
-    wait_for 30 "no '$1' on the console: $(cat $console)" grep -q "$1" $console
+    wait_for 90 "no '$1' on the console: $(cat $console)" grep -q "$1" $console
 }
 
 said()

@@ -67,7 +67,7 @@ no_usage_beyond_mark()
 # seconds for what goes away by itself (a dying domain, a process's last pages).
 host_leaks()
 {
-    (wait_for 30 "" no_usage_beyond_mark) 2>/dev/null && return 0
+    (wait_for 90 "" no_usage_beyond_mark) 2>/dev/null && return 0
     usage_beyond_mark | sed 's/^/leak: /'
     return 1
 }

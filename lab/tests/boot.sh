@@ -74,4 +74,4 @@ started vchan-backend
 wait_for 90 "nothing came back" echoed
 id=$(xl domid echo)
 guest_destroy echo
-wait_for 60 "what it left is there" is_cleared "$id"
+wait_for 90 "what it left is there" is_cleared "$id"

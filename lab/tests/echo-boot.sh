@@ -33,12 +33,12 @@ echo_config "server=$g1:data/vchan/$g1/a server=0:data/other read-ring=1K write-
 echo_start
 says "data/vchan/$g1/a: offered to domain $g1, rings of .* and 131072 bytes"
 clients 1 100000 "/local/domain/$id/data/other"
-same "g1" "$(guest-exec g1 sh -c "echo hi | vchan cat --timeout 60 --linger 5 --client $id $path/$g1/a")" hi
+same "g1" "$(guest-exec g1 sh -c "echo hi | vchan cat --timeout 60 --client $id $path/$g1/a")" hi
 
 step "destroyed while a client is there"
 vchan cat --timeout 60 --linger 60 --client "$id" "/local/domain/$id/data/other" </dev/zero >back &
 client=$!
-wait_for 60 "no stream" test -s back
+wait_for 90 "no stream" test -s back
 guest_destroy echo
 kill $client
 wait $client
@@ -48,7 +48,7 @@ for wrong in ring=64X "ring=4K colour=red"; do
     echo_config "$wrong" >echo.cfg
     echo_start
     says "command line: '"
-    wait_for 60 "it goes on" is_gone
+    wait_for 90 "it goes on" is_gone
     said
 done
 
@@ -59,7 +59,7 @@ xl create -qp echo.cfg || fail "create"
 xenstore-rm "/local/domain/$(xl domid echo)/domid"
 xl unpause echo
 says "xenstore: domid: "
-wait_for 60 "it goes on" is_gone
+wait_for 90 "it goes on" is_gone
 said
 echo_start
 xenstore-write "/local/domain/$id/device/vchan/9/state" 1

@@ -34,16 +34,16 @@ vchan = [ "name=a, connection=socket, path=$PWD/a.sock, reconnect=0",
           "name=c, connection=socket, path=$PWD/c.sock, read-ring=1K, write-ring=1M" ]
 CFG
 echo_start xl-vchan
-wait_for 60 "b is not Connected" states_are echo b Connected/Connected
+wait_for 90 "b is not Connected" states_are echo b Connected/Connected
 session a
 session a
 visit c
 visit c
 
 step "plugged in and pulled out"
-xl-vchan attach --wait 30 echo name=late connection=socket reconnect=0 path="$PWD/late.sock" || fail "attach"
+xl-vchan attach --wait 90 echo name=late connection=socket reconnect=0 path="$PWD/late.sock" || fail "attach"
 session late
-xl-vchan detach --wait 30 echo late || fail "detach"
+xl-vchan detach --wait 90 echo late || fail "detach"
 fails "a channel that was unplugged" state_is echo late Connected/Connected
 
 step "the backend's process is killed; the next one is served"
@@ -56,6 +56,6 @@ said
 step "destroyed with them"
 guest_destroy echo
 for name in a b c; do
-    xl-vchan detach --wait 20 "$id" $name || fail "detach $name of a domain that is gone"
+    xl-vchan detach --wait 90 "$id" $name || fail "detach $name of a domain that is gone"
 done
 backend_stop

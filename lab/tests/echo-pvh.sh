@@ -12,10 +12,22 @@ type = "pvh"
 vcpus = 1
 on_reboot = "destroy"
 CFG
+# Whether it has booted, or is gone.
+decided()
+{
+    booted || is_gone
+}
+
+booted()
+{
+    grep -q "PVH" $console
+}
+
 for try in 1 2 3; do
     step "try $try"
     echo_start
-    (wait_for 30 "" grep -q "PVH" $console) 2>/dev/null && break
+    (wait_for 90 "" decided) 2>/dev/null
+    booted && break
     [ $try -lt 3 ] || fail "it did not boot: $(xl dmesg | tail -n 20)"
     xl destroy echo 2>/dev/null # it may be gone: after a crash Xen reboots it
 done

@@ -27,7 +27,7 @@ step "what is typed comes back"
 echo hello >hello
 vchan cat --timeout 60 --linger 60 --client "$id" "$path" <hello >back &
 client=$!
-wait_for 60 "no echo" cmp -s hello back
+wait_for 90 "no echo" cmp -s hello back
 kill $client
 wait $client
 
@@ -38,14 +38,14 @@ step "Debian's libxenvchan"
 random_file mebibyte 1024 >/dev/null
 lvcat client "$id" "$path" <mebibyte >back &
 client=$!
-wait_for 60 "libxenvchan: no echo" cmp -s mebibyte back
+wait_for 90 "libxenvchan: no echo" cmp -s mebibyte back
 kill $client
 wait $client
 
 step "a client is killed in mid-stream; the next one is served"
 head -c 200000000 /dev/zero | vchan cat --timeout 60 --client "$id" "$path" >back &
 client=$!
-wait_for 60 "no stream" test -s back
+wait_for 90 "no stream" test -s back
 kill -9 $client
 wait $client
 clients 1 1000000

@@ -16,7 +16,7 @@ for try in 1 2 3; do
     step "try $try"
     xl-vchan create --wait 90 g3.cfg || fail "create"
     g3=$(xl domid g3)
-    guest-exec --wait 60 g3 true && break
+    guest-exec --wait 120 g3 true && break
     [ $try -lt 3 ] || fail "the guest did not boot"
     guest_destroy g3
     xl-vchan detach --wait 90 "$g3" echo || fail "detach"

@@ -16,7 +16,7 @@ manager_start()
     container=lab unshare -m -p -f --mount-proc sh -c 'mount -t xenfs xenfs /proc/xen
         exec /lib/systemd/systemd --unit=basic.target --show-status=no --log-target=journal' &
     manager=$!
-    wait_for 60 "systemd is not up" is_up
+    wait_for 90 "systemd is not up" is_up
     systemctl start systemd-journald || fail "systemd-journald"
 }
 
@@ -70,7 +70,7 @@ manager_start
 trap 'journalctl --quiet >journal.log' EXIT # the lab keeps it after a failure
 systemctl start vchan-backend xl-vchan || fail "systemctl start"
 same "its first process" "$(property SubState)" running
-wait_for 30 "no status" has_property StatusText "0 channels, 0 connected"
+wait_for 90 "no status" has_property StatusText "0 channels, 0 connected"
 
 step "what the unit takes away is not missed"
 echo 'nobody:x:65534:65534::/:/bin/sh' >>/etc/passwd
@@ -87,9 +87,9 @@ CFG
 xl-vchan apply g1.cfg || fail "apply"
 answers user "$(printf 'nobody\nCapEff:\t0000000000000000')"
 answers tcp "by tcp"
-wait_for 30 "no socket" test -S socket
+wait_for 90 "no socket" test -S socket
 same "the socket's owner and mode" "$(stat -c %U:%a socket)" nobody:600
-wait_for 30 "no terminal" test -c pty
+wait_for 90 "no terminal" test -c pty
 same "the terminal's owner" "$(stat -L -c %U pty)" nobody
 hold_open g1 pty
 exec 8<>pty
@@ -131,7 +131,7 @@ contains "the journal" "$(journal -u vchan-backend)" "Watchdog timeout"
 hold_end
 same "vchan cat's exit code" $? 0
 same "how often the command was started" "$(wc -l <started)" 1
-wait_for 30 "no status" has_property StatusText "5 channels, 0 connected"
+wait_for 90 "no status" has_property StatusText "5 channels, 0 connected"
 
 step "a channel's lines in the journal"
 same "its states" "$(journal --output-fields=VCHAN_STATE VCHAN_NAME=tcp | sort -u | paste -sd ' ')" \

@@ -15,7 +15,7 @@ guest_config()
 
 guest_wait()
 {
-    wait_for 10 "domain $1 does not run" guest-exec "$1" true
+    wait_for 90 "domain $1 does not run" guest-exec "$1" true
 }
 
 guest_destroy()
