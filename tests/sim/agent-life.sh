@@ -179,9 +179,7 @@ in_domain guest pgrep -x vchan-stale > "$work/out" || fail "nobody keeps what is
 [ "$(wc -l < "$work/out")" = 1 ] || fail "vchan-stale: $(cat "$work/out")"
 
 part "nothing is left"
-for name in one two three late; do
-    run 0 xl-vchan detach guest "$name"
-done
+detach_all guest
 vanishes "$work/three"
 agent_stop
 out=$(in_domain guest sh -c 'ls -I devices /run/pvchan; xenstore-ls data') || fail "ls: exit code $?"

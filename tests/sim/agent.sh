@@ -73,9 +73,7 @@ part "what it says nothing of is left to applications"
 out=$(in_domain guest vchan cat free <<< "mine") || fail "vchan cat: exit code $?"
 says mine
 
-for name in in out run echo app free; do
-    run 0 xl-vchan detach guest "$name"
-done
+detach_all guest
 agent_stop
 
 part "SIGTERM with bytes under way: what is in the ring is delivered"
@@ -119,9 +117,7 @@ for i in {1..32}; do
 done
 agent_stop
 [ -z "$(ls "$work"/c* 2> /dev/null)" ] || fail "sockets are left: $(ls "$work"/c*)"
-for i in {1..32}; do
-    run 0 xl-vchan detach guest "c$i"
-done
+detach_all guest
 run 0 xl destroy guest
 backend_stop
 finish

@@ -52,8 +52,6 @@ backend=$!
 ends 100 $frontend
 ends 100 $backend
 with_descriptors "$work/lots.log" 20
-for i in {0..95}; do
-    xl-vchan detach many "c$i"
-done
+detach_all many
 xl destroy many
 xl destroy web

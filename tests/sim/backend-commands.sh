@@ -156,7 +156,7 @@ run 0 xl-vchan detach guest again
 manager_end
 
 part "nothing is left"
-for name in answer stubborn loud; do run 0 xl-vchan detach guest $name; done
+detach_all guest
 run 0 xl destroy guest
 xenstore-rm data 2> /dev/null
 finish

@@ -144,7 +144,7 @@ for guest in "${guests[@]}"; do
 done
 exec {hold}>&-
 backend_start -q
-for i in {0..39}; do run 0 xl-vchan detach many c$i; done
+detach_all many
 run 0 xl destroy many
 backend_stop
 
@@ -226,9 +226,7 @@ exec {input}>&-
 ends 0
 
 part "nothing is left"
-for name in echo exec more slow; do
-    run 0 xl-vchan detach guest "$name"
-done
+detach_all guest
 backend_stop
 left=$(find /run/pvchan -maxdepth 1 -type f ! -name devices)
 [ -z "$left" ] || fail "left: $left"

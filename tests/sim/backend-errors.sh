@@ -174,9 +174,7 @@ kill "$guest"
 wait "$guest"
 run 0 xl-vchan detach guest few
 
-for name in good connect fails long none half deaf; do
-    run 0 xl-vchan detach guest "$name"
-done
+detach_all guest
 run 0 xl destroy guest
 backend_stop
 vanishes "$work/busy"

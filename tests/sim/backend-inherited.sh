@@ -63,7 +63,7 @@ for i in {1..5}; do
 done
 kill "$forger"
 
-for name in three own forge plain paths; do run 0 xl-vchan detach guest $name; done
+detach_all guest
 run 0 xl destroy guest
 backend_stop
 

@@ -70,9 +70,7 @@ wait $! || fail "vchan cat in domain 0: exit code $?"
 same "$work/up" "$work/out"
 same "$work/down" "$work/back"
 
-for name in echo socket once connect exec app; do
-    run 0 xl-vchan detach guest "$name"
-done
+detach_all guest
 run 0 xl destroy guest
 backend_stop
 vanishes "$work/socket"

@@ -39,9 +39,7 @@ done
 
 kill "$listener"
 for guest in one two; do
-    for i in {1..25}; do
-        run 0 xl-vchan detach "$guest" "c$i"
-    done
+    detach_all "$guest"
     run 0 xl destroy "$guest"
 done
 # The simulated event channels keep eventfds of their own.

@@ -247,8 +247,10 @@ await "once: Closed" 30
 run 0 xl-vchan detach guest once
 
 part "SIGHUP: the sockets of many channels are listened at all the time"
-for i in {1..20}; do run 0 xl-vchan attach guest name=s$i connection=socket path="$work/s$i"; done
-run 0 xl-vchan attach guest name=mode devid=500 connection=socket path="$work/mode" mode=0666
+entries=()
+for i in {1..20}; do entries+=("\"name=s$i, connection=socket, path=$work/s$i\","); done
+entries+=("\"name=mode, devid=500, connection=socket, path=$work/mode, mode=0666\"")
+run 0 xl-vchan apply --quiet --wait 60 /dev/stdin guest <<< "vchan = [ ${entries[*]} ]"
 xenstore-write "/local/domain/0/backend/vchan/$(xl domid guest)/500/private/mode" 0600
 before=$(stat -c "%n %i %z" "$work"/s?*)
 kill -HUP "$backend"
@@ -256,7 +258,7 @@ await "reloading: continuing as a new process" 30
 for i in {1..21}; do await "InitWait" 30; done
 [ "$(stat -c "%n %i %z" "$work"/s?*)" = "$before" ] || fail "they were made anew"
 [ "$(stat -c %a "$work/mode")" = 600 ] || fail "mode: $(stat -c %a "$work/mode")"
-for name in s{1..20} mode; do run 0 xl-vchan detach guest $name; done
+detach_all guest
 
 run 0 xl destroy guest
 backend_stop

@@ -184,6 +184,6 @@ wait "$backend" || fail "vchan-backend: exit code $?"
 kill "$manager" "$journal"
 wait "$manager" "$journal" 2> /dev/null
 rm -rf /run/systemd/journal
-for name in echo socket exec nobody env; do run 0 xl-vchan detach --force guest $name; done
+detach_all guest --force
 run 0 xl destroy guest
 finish

@@ -128,8 +128,6 @@ has_none 0
 line 1 > /dev/null || fail "too much is gone"
 backend_stop
 run 1 xenstore-read "${S%/*}"
-for name in socket exec connect; do
-    run 0 xl-vchan detach --force guest "$name"
-done
+detach_all guest --force
 run 0 xl destroy guest
 finish

@@ -78,7 +78,7 @@ part "xensim"
 run 0 "${without[@]}" "<&- 2>&-" xensim exec guest cat
 says ""
 
-for name in echo more app local; do run 0 xl-vchan detach --force guest $name; done
+detach_all guest --force
 run 0 xl destroy guest
 kill "$backend"
 wait "$backend" || fail "vchan-backend: exit code $?"

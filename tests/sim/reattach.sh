@@ -269,7 +269,7 @@ next_has "$work/rest"
 
 part "nothing is left"
 manager_end
-for name in socket connect echo exec pty server command next; do run 0 xl-vchan detach guest $name; done
+detach_all guest
 run 0 xl destroy guest
 xenstore-rm data 2> /dev/null
 finish

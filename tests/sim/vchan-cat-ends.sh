@@ -235,9 +235,7 @@ for command in help "help cat" --version list; do
     complains "vchan: cannot write to standard output: No space left on device"
 done
 
-for name in echo app sink source hold held far; do
-    run 0 xl-vchan detach guest "$name"
-done
+detach_all guest
 run 0 xl-vchan detach other app
 run 0 xl destroy guest
 run 0 xl destroy other
