@@ -9,7 +9,7 @@ limit=${limit:-1500}
 # A host may set: how long to wait for anything, in seconds; how often to repeat what is repeated;
 # how much slower it is than this; how many scenarios came before the first one; what else a config
 # needs, where $inhabited tells whether the scenario runs programs in its domains.
-[ -z "${SANITIZED:-}" ] || : "${times:=20}" # the same each time: sanitizers see all of it in the first
+[ -z "${SANITIZED:-}" ] || : "${times:=20}" "${moments:=5}" "${slower:=4}"
 : "${patience:=60}" "${moments:=20}" "${times:=100}" "${slower:=1}" "${count:=0}"
 declare -F bare_config > /dev/null || bare_config() { printf 'memory = 64\nkernel = "/none"\n'; }
 

@@ -178,7 +178,9 @@ for i in {1..10}; do
 done
 
 part "killed at 20 moments: the next one puts it right"
-for i in {0..19}; do
+every=1
+[ -z "${SANITIZED:-}" ] || every=4 # sanitizers see nothing in a process that is killed
+for ((i = 0; i < 20; i += every)); do
     cp "$cfg" "$work/rival.cfg.new"
     mv "$work/rival.cfg" "$cfg"
     mv "$work/rival.cfg.new" "$work/rival.cfg"
