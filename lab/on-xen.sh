@@ -24,12 +24,12 @@ host_usage()
     xenstore-ls -f / | sed -n 's/ = .*//; /data\/exec/d; /device\/vchan\|backend\/vchan\|[0-9]\/data\/\|domain\/0\/data/p'
     for _dom in $(xenstore-list /local/domain); do
         lsevtchn "$_dom" | sed -n "s/^ *[0-9]*: VCPU [0-9]*: \(Interdomain.*[dD]omain [0-9]*\).*/domain $_dom: event channel: \1/p"
+        _name=$(xenstore-read "/local/domain/$_dom/name" 2>/dev/null)
+        case $_name in
+        g1 | g2) seq "$(guest-exec --wait 90 "$_name" granted </dev/null)" | sed "s/^/domain $_name: page granted: /" ;;
+        esac
     done
     grants_in_use
-    for _dom in g1 g2; do
-        xl domid $_dom >/dev/null 2>&1 || continue
-        seq "$(guest-exec --wait 90 $_dom granted </dev/null)" | sed "s/^/domain $_dom: page granted: /"
-    done
     xl list | sed -n 's/^(null) .*/zombie domain/p'
 }
 
@@ -37,12 +37,11 @@ host_usage()
 # earlier content of the log is kept in /lab/xen.log.
 grants_in_use()
 {
-    xl dmesg -c >>/lab/xen.log
     xl debug-keys g
-    xl dmesg | tee -a /lab/xen.log | awk '
+    xl dmesg -c | tee -a /lab/xen.log | awk '
+        /gnttab_usage_print_all \[/ { ours = 1 }
         /grant-table for remote/ { sub(/.*remote d/, ""); owner = $1 + 0 }
-        /\[0x[0-9a-f]*\] / { sub(/.*\[0x[0-9a-f]*\] */, ""); print "domain " owner ": page mapped by domain " $1 }'
-    xl dmesg -c >/dev/null
+        ours && /\[0x[0-9a-f]*\] / { sub(/.*\[0x[0-9a-f]*\] */, ""); print "domain " owner ": page mapped by domain " $1 }'
 }
 
 # host_mark: records what is in use, for host_leaks.

@@ -94,9 +94,10 @@ the_end() {
     finish
 }
 check_leaks() {
-    local name
-    for name in $(xl list | awk 'NR > 2 { print $(NF - 4) }'); do
-        xl destroy "$name" 2> /dev/null || ! xl list "$name" > /dev/null 2>&1 || fail "$title: destroy $name"
+    local id
+    for id in $(xenstore-list /local/domain); do
+        [ "$id" != 0 ] || continue
+        xl destroy "$id" 2> /dev/null || ! xl list "$id" > /dev/null 2>&1 || fail "$title: destroy $id"
     done
     timeout $patience xl-vchan watch --until gone > "$work/out" || fail "$title: left: $(xl-vchan list)"
     for ((i = 0; i < patience * 10; i++)); do
