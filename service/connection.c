@@ -49,8 +49,9 @@ bool connection_is_served(const struct connection *connection)
     return connection->kind->open != NULL;
 }
 
-static void log_with_label(const char *label, struct quota *quota, const char *state,
-                           enum log_level level, const char *format, va_list args)
+__attribute__((format(printf, 5, 0))) static void
+log_with_label(const char *label, struct quota *quota, const char *state, enum log_level level,
+               const char *format, va_list args)
 {
     const char *name = strchr(label, ' ');
     char text[LINE_MAX_BYTES], device[32];

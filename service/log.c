@@ -115,8 +115,9 @@ static bool write_journal(const struct log_subject *subject, enum log_level leve
 
 /* ---- lines ---- */
 
-static void write_message(const struct log_subject *subject, enum log_level level,
-                          const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void write_message(const struct log_subject *subject,
+                                                                enum log_level level,
+                                                                const char *format, va_list args)
 {
     char message[1000];
 

@@ -75,7 +75,8 @@ void endpoint_read_keys(struct store *store, const struct endpoint *endpoint,
                         struct read_keys *read);
 
 /* Sets the reason, and writes it to own_dir/error if it is new. error is a negative errno, or 0. */
-void endpoint_explain_args(struct endpoint *endpoint, int error, const char *format, va_list args);
+void endpoint_explain_args(struct endpoint *endpoint, int error, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
 void endpoint_explain(struct endpoint *endpoint, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void endpoint_forget_reason(struct endpoint *endpoint);

@@ -27,7 +27,8 @@ void tool_be_service(void)
 }
 
 /* about: the beginning of the line, or NULL. */
-static void print_line(const char *about, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void print_line(const char *about, const char *format,
+                                                             va_list args)
 {
     char *message, *line;
 

@@ -251,7 +251,8 @@ void peer_start(struct peer *peer, const char *guest)
     peer->from = answers[0];
 }
 
-static void tell(const struct peer *peer, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void tell(const struct peer *peer, const char *format,
+                                                       va_list args)
 {
     char line[256];
     int length = vsnprintf(line, sizeof(line), format, args);
