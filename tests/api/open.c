@@ -34,8 +34,8 @@ START_TEST(open_refuses_what_is_no_name)
                                         "32752/app",
                                         "1/2/app",
                                         "00000000001/app",
-                                        "12345678901234567890123456789012345678901234567890"
-                                        "123456789012345"};
+                                        ("12345678901234567890123456789012345678901234567890"
+                                         "123456789012345")};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         ck_assert_msg(xopen(names[i], 0, 0) == -EINVAL, "\"%s\"", names[i]);
