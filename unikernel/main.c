@@ -129,7 +129,9 @@ static void run(void)
         request_obey();
     more = servers_run();
     more |= devices_run(tick);
-    wait = channels_reap() | servers_wait() | devices_wait();
+    wait = channels_reap();
+    wait |= servers_wait();
+    wait |= devices_wait();
     tick_want(wait);
     if (!more && !look_again())
         event_wait();
