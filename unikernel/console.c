@@ -66,7 +66,7 @@ void console_line(const char *format, ...)
     vsnprintf(line + begin, sizeof(line) - begin - 2, format, args);
     va_end(args);
     length = strlen(line);
-    memcpy(line + length, "\r\n", 2);
+    memcpy(line + length, "\r\n", sizeof("\r\n"));
     keep(line, length + 2);
     console_flush();
 }

@@ -19,7 +19,7 @@ static inline long hypercall4(unsigned int number, uintptr_t a, uintptr_t b, uin
 
     __asm__ volatile("call *%[entry]"
                      : "=a"(result), "+D"(a), "+S"(b), "+d"(c), "+r"(fourth)
-                     : [entry] "r"(hypercall_page + number * 32)
+                     : [entry] "r"(hypercall_page + number * 32ul)
                      : "rcx", "r8", "r9", "r11", "memory");
     return result;
 }

@@ -107,7 +107,7 @@ static void begin(void)
         die("%s", why);
     store_init(changed);
     check("xenstore: domid", store_read_number("domid", NULL, DOMID_FIRST_RESERVED - 1, &domid));
-    console_line("domain %u, %s, %u KiB free", domid, platform.name,
+    console_line("domain %u, %s, %lu KiB free", domid, platform.name,
                  pages_free() * (PAGE_SIZE / 1024));
     check("xenstore: " CONTROL, store_watch(CONTROL, TOKEN_CONTROL));
     if (!options.no_channels)

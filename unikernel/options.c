@@ -22,8 +22,8 @@ struct parser {
 static bool size_parse(char *text, uint32_t *size)
 {
     size_t length = strlen(text);
-    char unit = length > 0 ? text[length - 1] : '\0';
-    uint32_t factor = unit == 'K' ? 1u << 10 : unit == 'M' ? 1u << 20 : 1;
+    const char *unit = length > 0 ? text + length - 1 : text;
+    uint32_t factor = *unit == 'K' ? 1u << 10 : *unit == 'M' ? 1u << 20 : 1;
     uint32_t number;
 
     if (factor > 1)

@@ -40,7 +40,7 @@ extern struct platform platform;
 #define WINDOW_SHARED_INFO WINDOW
 #define WINDOW_GRANTS      (WINDOW + PAGE_SIZE)
 
-#define PAGE_SIZE 4096u
+#define PAGE_SIZE 4096ul
 
 extern char image_end[]; /* from link.ld */
 
