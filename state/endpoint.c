@@ -356,7 +356,9 @@ static int read_rings(struct endpoint *endpoint)
 
     if (rc == 0)
         rc = read_ring(endpoint, "write-ring", &write_size);
-    return rc < 0 ? rc : ring_orders_for(read_size, write_size, &endpoint->orders);
+    if (rc == 0)
+        rc = ring_orders_for(read_size, write_size, &endpoint->orders);
+    return rc;
 }
 
 static int read_device(struct endpoint *endpoint)
