@@ -14,6 +14,7 @@
 
 #include "state/clock.h"
 #include "state/lock.h"
+#include "state/store.h"
 #include "toolstack/identity.h"
 
 /* While somebody else has a lock: how often to look, and how long, in milliseconds. */
@@ -311,13 +312,16 @@ void record_touch(const char *uuid)
 static unsigned int read_age(const char *path)
 {
     FILE *from = fopen(path, "re");
-    unsigned int days = 0;
+    char line[16];
+    uint32_t days;
 
-    if (from && fscanf(from, "%u", &days) != 1)
-        days = 0;
-    if (from)
-        fclose(from);
-    return days;
+    if (!from)
+        return 0;
+    if (!fgets(line, sizeof(line), from))
+        line[0] = '\0';
+    fclose(from);
+    line[strcspn(line, "\n")] = '\0';
+    return parse_number(line, UINT32_MAX, &days) < 0 ? 0 : days;
 }
 
 /* A file that could not be written is a day that does not count. */
