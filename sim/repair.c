@@ -6,6 +6,7 @@
  * first.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -31,6 +32,7 @@ static int count;
 
 static uint64_t tokens_count(int fd)
 {
+    static const char label[] = "eventfd-count:";
     char path[48], line[128];
     unsigned long long tokens = 0;
     FILE *file;
@@ -40,8 +42,10 @@ static uint64_t tokens_count(int fd)
     if (!file)
         return 0;
     while (fgets(line, sizeof(line), file))
-        if (sscanf(line, "eventfd-count: %llx", &tokens) == 1)
+        if (strncmp(line, label, strlen(label)) == 0) {
+            tokens = strtoull(line + strlen(label), NULL, 16);
             break;
+        }
     fclose(file);
     return tokens;
 }
