@@ -84,7 +84,7 @@ enum pvchan_flags {
 };
 
 /* A ring holds at most this many bytes. */
-#define PVCHAN_RING_MAX (1024u * 1024)
+#define PVCHAN_RING_MAX (1u << 20)
 
 /* ---- opening and closing ---- */
 

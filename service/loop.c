@@ -236,7 +236,7 @@ static int add_event(struct server *server, int which, int fd, short what,
                      event_callback_fn callback, const struct timeval *time)
 {
     struct event *event =
-        event_new(server->loop.base, fd, what | EV_PERSIST, callback, server);
+        event_new(server->loop.base, fd, (short)(what | EV_PERSIST), callback, server);
 
     server->events[which] = event;
     return event && event_add(event, time) == 0 ? 0 : -ENOMEM;

@@ -21,7 +21,8 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 
 static struct event *make_event(struct event_base *base, int fd, short what, struct stream *stream)
 {
-    struct event *event = event_new(base, fd, what | EV_PERSIST | EV_ET, on_event, stream);
+    struct event *event =
+        event_new(base, fd, (short)(what | EV_PERSIST | EV_ET), on_event, stream);
 
     if (event && event_add(event, NULL) < 0) {
         event_free(event);

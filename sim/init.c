@@ -269,7 +269,7 @@ static void loop(int signals)
 
         fds[0] = (struct pollfd){.fd = CONTROL, .events = POLLIN};
         fds[1] = (struct pollfd){.fd = signals, .events = POLLIN};
-        if (poll(fds, (nfds_t)(2 + count), deadline_left()) < 0 && errno != EINTR)
+        if (poll(fds, 2 + (nfds_t)count, deadline_left()) < 0 && errno != EINTR)
             _exit(1);
         if (fds[1].revents)
             children_handle(signals);

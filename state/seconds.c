@@ -16,6 +16,7 @@ static int parse_thousandths(const char *text, uint32_t *value)
 
     if (digits < 1 || digits > 3)
         return -EINVAL;
+    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): the fourth byte stays 0 */
     memcpy(padded, text, digits);
     return parse_number(padded, 999, value);
 }

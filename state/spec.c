@@ -38,7 +38,7 @@ static const struct detail {
 
 const struct spec_field spec_fields[SPEC_KEYS] = {
 #define ROW(ID, member, name, kind, most, where, whose, check, what)                               \
-    [SPEC_##ID] = {.key = name,                                                                    \
+    [SPEC_##ID] = {.key = (name),                                                                  \
                    .type = SPEC_TYPE_##kind,                                                       \
                    .place = SPEC_AT_##where,                                                       \
                    .toolstack = WHOSE_##whose},

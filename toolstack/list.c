@@ -49,7 +49,7 @@ struct list {
     bool json;
 };
 
-#define CELL_MAX (2 * VIEW_TEXT_MAX)
+#define CELL_MAX (2ul * VIEW_TEXT_MAX)
 
 struct row {
     char cells[COLUMN_COUNT][CELL_MAX];

@@ -16,7 +16,7 @@
 #define INCOMING "--incoming"
 
 /* How long a record must lack its domain to become a day older, in milliseconds. */
-#define DAY (24 * 60 * 60 * (int64_t)1000)
+#define DAY ((int64_t)24 * 60 * 60 * 1000)
 
 static const libxl_dominfo *find_dominfo(const struct reconcile *reconcile, domid_t domid)
 {

@@ -158,12 +158,12 @@ static void cell_since(const struct monitored *channel, char *text, size_t size)
     }
     if (seconds < 60)
         snprintf(text, size, "%llds", seconds);
-    else if (seconds < 60 * 60)
+    else if (seconds < 60LL * 60)
         snprintf(text, size, "%lldm", seconds / 60);
-    else if (seconds < 48 * 60 * 60)
+    else if (seconds < 48LL * 60 * 60)
         snprintf(text, size, "%lldh", seconds / 3600);
     else
-        snprintf(text, size, "%lldd", seconds / (24 * 3600));
+        snprintf(text, size, "%lldd", seconds / (24LL * 3600));
 }
 
 static void cell_changes(const struct monitored *channel, char *text, size_t size)

@@ -79,7 +79,9 @@ void traffic_short(uint64_t bytes, char *text, size_t size)
         snprintf(text, size, "%u", (unsigned int)bytes);
         return;
     }
-    for (; value >= 999.5; value /= 1024)
+    while (value >= 999.5) {
+        value /= 1024;
         unit++;
+    }
     snprintf(text, size, value < 9.95 ? "%.1f%c" : "%.0f%c", value, *unit);
 }

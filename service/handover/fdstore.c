@@ -30,7 +30,7 @@
  * The manager gives all names in one string of the environment, which may have 128 KiB
  * (MAX_ARG_STRLEN). A longer one would keep the next process from starting, for ever.
  */
-#define NAMES_MAX (128u * 1024 - sizeof("LISTEN_FDNAMES="))
+#define NAMES_MAX (128ul * 1024 - sizeof("LISTEN_FDNAMES="))
 #define NAME_ROOM sizeof("32751/65535.listener")
 
 struct kept {

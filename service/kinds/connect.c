@@ -112,7 +112,7 @@ static const char *why_not_connected(int rc)
 static void try_path(struct client *client)
 {
     unsigned int doubled = client->retries < 4 ? client->retries : 4;
-    const struct timeval pause = {.tv_usec = (RETRY_MS << doubled) * 1000};
+    const struct timeval pause = {.tv_usec = (RETRY_MS << doubled) * 1000L};
     int fd = unix_connect(&client->connection->place);
     char why[CONNECTION_WHY_MAX];
 

@@ -130,7 +130,7 @@ static bool starts_again(const struct exec *exec)
 
 static void output_ended(struct exec *exec)
 {
-    static const struct timeval patience = {.tv_usec = PATIENCE_MS * 1000};
+    static const struct timeval patience = {.tv_usec = PATIENCE_MS * 1000L};
 
     exec->silent = true;
     if (starts_again(exec))
