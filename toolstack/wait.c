@@ -20,9 +20,10 @@ static void complain_channel(struct waiting *waiting, const struct monitored *ch
 {
     struct view view;
     struct hint hint;
-    const char *error = view.texts[VIEW_BACKEND_ERROR];
+    const char *error;
 
     view_read(&waiting->tool, &channel->id, &view);
+    error = view.texts[VIEW_BACKEND_ERROR];
     hint_find(&waiting->tool, &view, &hint);
     tool_complain(&waiting->tool, "channel \"%s\": not %s in time (it is %s/%s%s%s)%s%s",
                   waiting->filter.name, waiting->state,

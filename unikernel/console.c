@@ -51,7 +51,8 @@ void console_flush(void)
         kept[i - done] = kept[i];
     kept_length -= done;
     if (lost > 0 && kept_length == 0) {
-        keep(note, (size_t)snprintf(note, sizeof(note), "(%u lines were lost)\r\n", lost));
+        snprintf(note, sizeof(note), "(%u lines were lost)\r\n", lost);
+        keep(note, strlen(note));
         lost = 0;
     }
 }
