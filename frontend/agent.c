@@ -583,5 +583,6 @@ int agent_run(const char *file, struct agent_config *config)
         rc = loop_serve(&ops, &agent);
     } while (agent.reborn);
     agent_config_free(config);
+    /* cppcheck-suppress uninitvar ; the loop has run once */
     return rc;
 }

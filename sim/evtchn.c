@@ -36,6 +36,7 @@ static struct sim_control *control_map(int fd)
         void *map = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
         control = map == MAP_FAILED ? NULL : map;
+        /* cppcheck-suppress memleak ; control is static */
     }
     pthread_mutex_unlock(&lock);
     return control;

@@ -291,6 +291,7 @@ static int pages_place(char *start, const struct sim_page *pages, uint32_t count
             run++;
         if (pages[i].fd >= (uint32_t)nfds)
             return -EPROTO;
+        /* cppcheck-suppress leakReturnValNotUsed ; it goes where start says */
         if (mmap(start + (size_t)i * SIM_PAGE, (size_t)run * SIM_PAGE, prot, MAP_SHARED | MAP_FIXED,
                  fds[pages[i].fd], (off_t)pages[i].page * SIM_PAGE) == MAP_FAILED)
             return -errno;

@@ -108,6 +108,7 @@ static char **strings_split(char **position, const char *end, long count)
             }
             strings = more;
         }
+        /* cppcheck-suppress nullPointerRedundantCheck ; the loop does not run without strings */
         strings[used++] = *position;
         *position += strlen(*position) + 1;
     }

@@ -388,6 +388,7 @@ static int run(int argc, char **argv)
         return usage();
     error = environment_make();
     if (error)
+        /* cppcheck-suppress memleak ; the program ends */
         return fail("cannot find libxensim.so or xl", error);
     error = readlink("/proc/self/exe", self, sizeof(self)) < 0 ? -errno : 0;
     inner[0] = "/proc/self/exe";

@@ -26,6 +26,7 @@ void descriptor_open_standard(void)
     static const int modes[STANDARD_COUNT] = {O_WRONLY, O_RDONLY, O_RDWR};
 
     for (int fd = 0; fd < STANDARD_COUNT; fd++)
+        /* cppcheck-suppress leakReturnValNotUsed ; it is fd */
         if (!is_open(fd) && open("/dev/null", modes[fd]) < 0)
             return;
 }

@@ -382,6 +382,7 @@ static int read_device(struct endpoint *endpoint)
         rc = store_own_domid(endpoint->store, &own);
     if (rc == 0 && (!device_name_valid(endpoint->name) || endpoint->peer_dir[0] != '/'))
         rc = -EINVAL;
+    /* cppcheck-suppress uninitvar ; rc is 0 only after own was read */
     if (rc == 0 && own == peer)
         rc = -ELOOP; /* mapping one's own grants has crashed kernels */
     endpoint->peer = (domid_t)peer;

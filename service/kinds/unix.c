@@ -30,6 +30,7 @@ static int unix_socket(void)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
+    /* cppcheck-suppress resourceLeak ; it is returned */
     return fd < 0 ? -errno : fd;
 }
 
