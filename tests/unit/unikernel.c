@@ -103,8 +103,8 @@ START_TEST(test_options_wrong)
         "server=none=",
         "channels=all",
         "channels=",
-        "server=0:a server=0:b server=0:c server=0:d server=0:e server=0:f server=0:g server=0:h "
-        "server=0:i",
+        ("server=0:a server=0:b server=0:c server=0:d server=0:e server=0:f server=0:g server=0:h "
+         "server=0:i"),
     };
     struct options options;
 
