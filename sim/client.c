@@ -45,22 +45,20 @@ int sim_send(int conn, const struct sim_message *message, const void *payload, c
                              {(void *)payload, message->length}};
     union {
         char buffer[CMSG_SPACE(SIM_FDS * sizeof(int))];
-        struct cmsghdr align;
+        struct cmsghdr first;
     } control;
     struct msghdr header = {.msg_iov = parts, .msg_iovlen = 2};
     ssize_t sent;
 
     if (nfds > 0) {
         size_t size = (size_t)nfds * sizeof(int);
-        struct cmsghdr *cmsg;
 
         header.msg_control = &control;
         header.msg_controllen = CMSG_SPACE(size);
         memset(&control, 0, header.msg_controllen);
-        cmsg = CMSG_FIRSTHDR(&header);
-        *cmsg = (struct cmsghdr){
+        control.first = (struct cmsghdr){
             .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(size)};
-        memcpy(CMSG_DATA(cmsg), fds, size);
+        memcpy(CMSG_DATA(&control.first), fds, size);
     }
     do
         sent = sendmsg(conn, &header, MSG_NOSIGNAL);

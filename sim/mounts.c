@@ -88,7 +88,7 @@ int mounts_host(void)
     proc_mount();
     real = opendir("/run");
     error = real ? tmpfs_mount("/run") : -errno;
-    while (!error && (entry = readdir(real))) {
+    while (real && !error && (entry = readdir(real))) {
         struct stat status;
 
         if (!is_own(entry->d_name) &&
