@@ -14,7 +14,6 @@
 
 #include "state/clock.h"
 #include "state/lock.h"
-#include "state/store.h"
 #include "toolstack/identity.h"
 
 /* While somebody else has a lock: how often to look, and how long, in milliseconds. */
