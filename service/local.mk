@@ -7,6 +7,7 @@ libservice_la_SOURCES = \
 	service/log.c service/log.h \
 	service/loop.c service/loop.h \
 	service/quota.c service/quota.h \
+	service/sandbox.c service/sandbox.h \
 	service/statistics.c service/statistics.h \
 	service/stream.c service/stream.h \
 	service/toll.c service/toll.h \
@@ -27,5 +28,5 @@ libservice_la_SOURCES = \
 	service/kinds/socket.c \
 	service/kinds/unix.c service/kinds/unix.h \
 	service/kinds/walk.c service/kinds/walk.h
-libservice_la_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
-libservice_la_LIBADD = libvchan.la libstate.la $(EVENT_LIBS)
+libservice_la_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(SECCOMP_CFLAGS)
+libservice_la_LIBADD = libvchan.la libstate.la $(EVENT_LIBS) $(SECCOMP_LIBS)

@@ -91,6 +91,13 @@ tests_unit_races_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS)
 tests_unit_races_LDADD = libservice.la $(CHECK_LIBS)
 tests_unit_races_LDFLAGS = -no-install
 
+# The filter would kill what valgrind does beside the program.
+check_PROGRAMS += tests/unit/sandbox
+TESTS += tests/unit/sandbox
+tests_unit_sandbox_SOURCES = tests/unit/sandbox.c service/sandbox.c
+tests_unit_sandbox_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(SECCOMP_CFLAGS)
+tests_unit_sandbox_LDADD = $(CHECK_LIBS) $(SECCOMP_LIBS)
+
 # tests/unit/ring with ThreadSanitizer: two threads at the two ends of a page, without data races.
 # (ThreadSanitizer ignores fences, but no data depends on one: they only decide about signals.)
 if !ASAN
