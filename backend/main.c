@@ -7,6 +7,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backend/service.h"
 #include "service/handover/holder.h"
@@ -131,7 +132,7 @@ int main(int argc, char **argv)
 
     descriptor_open_standard();
     if (argc > 0 && strcmp(argv[0], HOLDER_NAME) == 0)
-        return holder_serve();
+        _exit(holder_serve());
     rc = parse_options(argc, argv);
     return rc >= 0 ? rc : service_run(&limits);
 }

@@ -8,12 +8,24 @@
 #include <sys/prctl.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <xengnttab.h>
 
 #include "service/handover/holder-own.h"
 #include "service/handover/holder.h"
+#include "service/sandbox.h"
 #include "vchan/barrier.h"
 #include "vchan/ring.h"
+
+/*
+ * No account has this number, and no other program runs as it: systemd leaves 65520 to 65533 unused
+ * (systemd.io/UIDS-GIDS), and Debian reserves them (Policy, 9.2.2).
+ */
+#define HOLDER_USER 65520
+
+/* The type of gntdev's ioctls (linux: include/uapi/xen/gntdev.h): bits 8 to 15. */
+#define GNTDEV_TYPE_MASK 0xff00u
+#define GNTDEV_TYPE      ('G' << 8)
 
 /* Both rings have at most this. */
 #define PAGES_MAX (2u << (RING_ORDER_MAX - RING_ORDER_PAGE))
@@ -184,10 +196,86 @@ static void ignore_signals(void)
         signal(signals[i], SIG_IGN);
 }
 
+/* ---- what it may do ---- */
+
+static const struct sandbox_limit holder_limits[] = {
+    {RLIMIT_CORE, 0},
+    {RLIMIT_FSIZE, 0},
+    {RLIMIT_NPROC, 0},
+};
+
+/* No memory becomes code. libxengnttab sleeps while a page is swapped out. */
+static const struct sandbox_call holder_calls[] = {
+    /* messages */
+    {.name = "recvfrom"},
+    {.name = "sendto"},
+    {.name = "recvmsg"},
+    {.name = "sendmsg"},
+    {.name = "write"},
+    {.name = "close"},
+    {.name = "dup2"},
+    {.name = "dup3"},
+    /* grants, and memory of its own */
+    {.name = "ioctl", .argument = 1, .mask = GNTDEV_TYPE_MASK, .value = GNTDEV_TYPE},
+    {.name = "mmap", .argument = 2, .mask = PROT_EXEC, .value = 0},
+    {.name = "munmap"},
+    {.name = "madvise"},
+    {.name = "brk"},
+    /* time, and its end */
+    {.name = "nanosleep"},
+    {.name = "clock_nanosleep"},
+    {.name = "clock_gettime"},
+    {.name = "sched_yield"},
+    {.name = "restart_syscall"},
+    {.name = "rt_sigreturn"},
+    {.name = "exit_group"},
+};
+
+static const struct sandbox holder_sandbox = {
+    .user = HOLDER_USER,
+    .limits = holder_limits,
+    .limit_count = sizeof(holder_limits) / sizeof(holder_limits[0]),
+    .calls = holder_calls,
+    .call_count = sizeof(holder_calls) / sizeof(holder_calls[0]),
+};
+
+/*
+ * Standard error is the service's until all is well. Afterwards it is /dev/null, as the others are:
+ * nobody who waits for its end waits for this process.
+ */
+static int drop_rights(void)
+{
+    int rc = sandbox_enter(&holder_sandbox);
+
+    if (rc < 0)
+        fprintf(stderr, HOLDER_NAME ": cannot drop its rights: %s (does the kernel have "
+                "CONFIG_SECCOMP_FILTER?)\n", strerror(-rc));
+    return rc == 0 && dup2(STDOUT_FILENO, STDERR_FILENO) < 0 ? -errno : rc;
+}
+
+/* Of the descriptors there are only the socket, the device, and three of /dev/null. */
+static int serve_requests(struct process *process)
+{
+    struct holder_message message;
+
+    process->mapping = xengnttab_open(NULL, 0);
+    if (!process->mapping) {
+        fprintf(stderr, HOLDER_NAME ": cannot open /dev/xen/gntdev: %s\n", strerror(errno));
+        return 1;
+    }
+    if (drop_rights() < 0)
+        return 1;
+    while (next_request(&message))
+        answer(process, &message);
+    while (!LIST_EMPTY(&process->all))
+        held_drop(process, LIST_FIRST(&process->all));
+    xengnttab_close(process->mapping);
+    return 0;
+}
+
 int holder_serve(void)
 {
     struct process process = {0};
-    struct holder_message message;
     int type;
 
     if (getsockopt(HOLDER_FD, SOL_SOCKET, SO_TYPE, &type, &(socklen_t){sizeof(type)}) < 0) {
@@ -197,13 +285,5 @@ int holder_serve(void)
     }
     prctl(PR_SET_NAME, HOLDER_NAME);
     ignore_signals();
-    process.mapping = xengnttab_open(NULL, 0);
-    if (!process.mapping)
-        return 1;
-    while (next_request(&message))
-        answer(&process, &message);
-    while (!LIST_EMPTY(&process.all))
-        held_drop(&process, LIST_FIRST(&process.all));
-    xengnttab_close(process.mapping);
-    return 0;
+    return serve_requests(&process);
 }

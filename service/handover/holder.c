@@ -45,7 +45,7 @@ struct holder {
 
 /*
  * Nothing of the service's goes along: whoever waits for the end of a pipe is not to wait for this
- * process.
+ * process. (It says on standard error why it cannot start, and then lets go of it, too.)
  */
 static void become_holder(int fd)
 {
@@ -56,7 +56,7 @@ static void become_holder(int fd)
         _exit(1);
     fcntl(HOLDER_FD, F_SETFD, 0);
     null = open("/dev/null", O_RDWR);
-    for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
+    for (int i = STDIN_FILENO; i <= STDOUT_FILENO; i++)
         dup2(null, i);
     close_range(HOLDER_FD + 1, ~0U, 0);
     setsid();

@@ -59,8 +59,9 @@ void holder_forget(struct holder *holder);
 #define HOLDER_NAME "vchan-holder"
 
 /*
- * The holder itself. Gives the exit code, when the last process that has the other end of its
- * socket closed it.
+ * The holder itself: opens /dev/xen/gntdev, then drops all rights that it does not need
+ * (service/sandbox.h). Gives the exit code, when the last process that has the other end of its
+ * socket closed it. That is for _exit(): what exit() runs may need other system calls.
  */
 int holder_serve(void);
 

@@ -54,6 +54,20 @@ new_guest() {
 manager_start 0 0
 new_guest ring=64K
 
+# is_now KEY: what /proc/PID/status says of the holder.
+is_now() { sed -n "s/^$1:[[:space:]]*//p" "/proc/$(holder)/status" | tr '\t' ' '; }
+
+part "the holder has no rights but those over what it has open"
+within 30 eval '[ "$(is_now Seccomp)" = 2 ]'
+same_text "its capabilities" "0000000000000000" "$(is_now CapEff)"
+same_text "those it may have" "0000000000000000" "$(is_now CapPrm)"
+same_text "no_new_privs" 1 "$(is_now NoNewPrivs)"
+user=0
+! grep -q 4294967295 /proc/self/uid_map || user=65520
+same_text "its user" "$user $user $user $user" "$(is_now Uid)"
+same_text "its descriptors" "0 1 2 3 4" "$(ls "/proc/$(holder)/fd" | sort -n | paste -sd ' ')"
+for i in 0 1 2; do within 30 eval '[ "$(readlink "/proc/$(holder)/fd/$i")" = /dev/null ]'; done
+
 part "the service dies, then the program; what it wrote arrives, and then its end"
 opens
 writes_and_dies "one"
