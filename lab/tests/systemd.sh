@@ -65,12 +65,25 @@ replaced()
     [ "$(property NRestarts)" -ge "$1" ] && has_property SubState running
 }
 
+# holder_has KEY VALUE: what /proc/PID/status says of vchan-holder, its fields with a space between.
+holder_has()
+{
+    [ "$(sed -n "s/^$1:[[:space:]]*//p" "/proc/$(pidof vchan-holder)/status" | tr '\t' ' ')" = "$2" ]
+}
+
 step "systemctl start"
 manager_start
 trap 'journalctl --quiet >journal.log' EXIT # the lab keeps it after a failure
 systemctl start vchan-backend xl-vchan || fail "systemctl start"
 same "its first process" "$(property SubState)" running
 wait_for 90 "no status" has_property StatusText "0 channels, 0 connected"
+
+step "vchan-holder has no rights"
+wait_for 90 "vchan-holder without a filter" holder_has Seccomp 2
+for right in "Uid 65520 65520 65520 65520" "CapEff 0000000000000000" "CapBnd 0000000000000000" \
+    "NoNewPrivs 1"; do
+    holder_has "${right%% *}" "${right#* }" || fail "not $right: $(cat "/proc/$(pidof vchan-holder)/status")"
+done
 
 step "what the unit takes away is not missed"
 echo 'nobody:x:65534:65534::/:/bin/sh' >>/etc/passwd
@@ -80,6 +93,7 @@ cat >g1.cfg <<CFG
 name = "g1"
 vchan = [ "name=user, connection=exec, user=nobody, command=id -un; cat /proc/self/status | grep CapEff",
           "name=tcp, connection=tcp, address=127.0.0.1:7000",
+          "name=devices, connection=exec, user=root, command=cd /; for i in dev/xen/privcmd proc/xen/privcmd dev/xen/gntdev; do (: <\$i) && echo \$i; done; echo end",
           "name=socket, connection=socket, path=$PWD/socket, owner=nobody, mode=600",
           "name=pty, connection=pty, path=$PWD/pty, owner=nobody, reconnect=0",
           "name=pump, connection=exec, user=root, command=exec 3>&1; echo >>$PWD/started; exec cat >>$PWD/got" ]
@@ -87,6 +101,7 @@ CFG
 xl-vchan apply g1.cfg || fail "apply"
 answers user "$(printf 'nobody\nCapEff:\t0000000000000000')"
 answers tcp "by tcp"
+answers devices "$(printf 'dev/xen/gntdev\nend')" # and not the hypervisor's
 wait_for 90 "no socket" test -S socket
 same "the socket's owner and mode" "$(stat -c %U:%a socket)" nobody:600
 wait_for 90 "no terminal" test -c pty
@@ -131,7 +146,7 @@ contains "the journal" "$(journal -u vchan-backend)" "Watchdog timeout"
 hold_end
 same "vchan cat's exit code" $? 0
 same "how often the command was started" "$(wc -l <started)" 1
-wait_for 90 "no status" has_property StatusText "5 channels, 0 connected"
+wait_for 90 "no status" has_property StatusText "6 channels, 0 connected"
 
 step "a channel's lines in the journal"
 same "its states" "$(journal --output-fields=VCHAN_STATE VCHAN_NAME=tcp | sort -u | paste -sd ' ')" \
@@ -155,6 +170,6 @@ wait $holder
 cmp want got || fail "what was written is not all there"
 fails "a socket that is left" test -e socket
 fails "a process that is left" pidof vchan-backend vchan-holder
-for name in user tcp socket pty pump; do
+for name in user tcp devices socket pty pump; do
     xl-vchan detach --wait 90 g1 $name || fail "detach $name"
 done
