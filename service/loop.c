@@ -40,6 +40,9 @@
 /* The service manager is told this long after something changed, and only once of all that did. */
 #define STATUS_SECONDS 1
 
+/* For how long what the manager is still to hear holds up the end of the process. */
+#define FINISH_MS 1000
+
 enum {
     ON_STORE,
     ON_XEN,
@@ -49,6 +52,7 @@ enum {
     ON_STATUS,
     ON_DRAINED,
     ON_UNMUTE,
+    ON_ROOM,
     EVENT_COUNT
 };
 
@@ -58,6 +62,7 @@ struct server {
     /* They wait in the kernel: what is not taken is for whom this process replaces itself by. */
     int signals;
     bool draining;
+    bool reloads; /* as soon as the manager has heard all */
     int error; /* why the loop ended: a negative errno, after a line in the log */
     struct event *events[EVENT_COUNT];
 };
@@ -207,14 +212,42 @@ static bool is_to_stop(const struct server *server)
                                                               sigismember(&pending, SIGINT)));
 }
 
+/* What waits for the manager is not handed over. */
 static void reload(struct server *server)
 {
     if (is_to_stop(server))
         return;
+    server->reloads = !server->loop.ops->reload && !notify_flush();
     if (server->loop.ops->reload)
         server->loop.ops->reload(server->loop.service);
-    else
+    else if (!server->reloads)
         go_on_anew(server);
+}
+
+/* ---- a manager that is slow to read ---- */
+
+static void on_room(evutil_socket_t fd, short what, void *arg);
+
+static void await_room(void *arg)
+{
+    struct server *server = arg;
+    struct event *room = server->events[ON_ROOM];
+
+    if (event_pending(room, EV_WRITE, NULL))
+        return;
+    event_assign(room, server->loop.base, notify_fd(), EV_WRITE, on_room, server);
+    event_add(room, NULL);
+}
+
+static void on_room(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *server = arg;
+
+    (void)fd, (void)what;
+    if (!notify_flush())
+        await_room(server);
+    else if (server->reloads)
+        reload(server);
 }
 
 static void on_signal(evutil_socket_t fd, short what, void *arg)
@@ -357,6 +390,10 @@ static int add_manager(struct server *server)
         rc = add_event(server, ON_WATCHDOG, -1, 0, on_watchdog, &time);
     if (rc == 0 && notify_is_wanted())
         rc = make_timer(server, ON_STATUS, on_status);
+    if (rc == 0)
+        rc = make_timer(server, ON_ROOM, on_room);
+    if (rc == 0)
+        notify_on_wait(await_room, server);
     return rc;
 }
 
@@ -431,6 +468,7 @@ static int loop_start(struct server *server)
 
 static void loop_stop(struct server *server)
 {
+    notify_on_wait(NULL, NULL);
     for (int i = 0; i < EVENT_COUNT; i++)
         if (server->events[i])
             event_free(server->events[i]);
@@ -482,6 +520,7 @@ enum loop_exit loop_serve(const struct loop_ops *ops, void *service)
     rc = server_run(&server);
     loop_stop(&server);
     event_base_dispatch(server.loop.base); /* what is left are commands that are to end */
+    notify_finish(FINISH_MS);
     fdstore_close(server.loop.fdstore);
     event_base_free(server.loop.base);
     return rc;

@@ -6,8 +6,10 @@
 #include <stdint.h>
 
 /*
- * Sends a state such as "READY=1" or "STOPPING=1" to the service manager that started us, if it
- * asked for that (sd_notify(3), "Standalone Implementations").
+ * Tells the service manager that started us, if it asked for that (sd_notify(3), "Standalone
+ * Implementations"): "READY=1", "STOPPING=1". It never blocks: what the manager has no room for
+ * waits in this process, in order, with a duplicate of its descriptor, until notify_flush() or the
+ * next call. For one thread.
  */
 void notify_manager(const char *state);
 
@@ -22,5 +24,17 @@ uint64_t notify_watchdog(void);
  * one.
  */
 void notify_manager_with(const char *state, int fd);
+
+/* Sends what waits, as far as there is room. Whether nothing waits any more. */
+bool notify_flush(void);
+
+/* Has waits(arg) called when something begins to wait, and now if something does. NULL: no more. */
+void notify_on_wait(void (*waits)(void *arg), void *arg);
+
+/* Writable when there is room for what waits. -1 before the first message; then always the same. */
+int notify_fd(void);
+
+/* Before the process ends: as notify_flush(), but blocks until all is sent, so long at most. */
+void notify_finish(int milliseconds);
 
 #endif

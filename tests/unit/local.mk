@@ -2,7 +2,7 @@
 # Unit tests (Check), one for each module. They need no Xen.
 UNIT_TESTS = \
 	tests/unit/agent-config tests/unit/command tests/unit/config tests/unit/connection \
-	tests/unit/device tests/unit/echo tests/unit/endpoint tests/unit/lock tests/unit/pace \
+	tests/unit/device tests/unit/echo tests/unit/endpoint tests/unit/lock tests/unit/notify tests/unit/pace \
 	tests/unit/relay tests/unit/ring tests/unit/spin tests/unit/turns tests/unit/unikernel \
 	tests/unit/unikernel-device tests/unit/watches tests/unit/xen
 check_PROGRAMS += $(UNIT_TESTS)
@@ -42,6 +42,10 @@ tests_unit_endpoint_LDADD = $(CHECK_LIBS)
 tests_unit_lock_SOURCES = tests/unit/lock.c state/descriptor.c state/lock.c
 tests_unit_lock_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_unit_lock_LDADD = $(CHECK_LIBS)
+
+tests_unit_notify_SOURCES = tests/unit/notify.c state/notify.c
+tests_unit_notify_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+tests_unit_notify_LDADD = $(CHECK_LIBS)
 
 tests_unit_pace_SOURCES = tests/unit/pace.c vchan/pace.c
 tests_unit_pace_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
