@@ -15,10 +15,12 @@ libservice_la_SOURCES = \
 	service/handover/fdstore.c service/handover/fdstore.h \
 	service/handover/holder.c service/handover/holder-process.c service/handover/holder.h service/handover/holder-own.h \
 	service/handover/journal.c service/handover/journal.h \
+	service/kinds/account.c service/kinds/account.h \
 	service/kinds/child.c service/kinds/child.h \
 	service/kinds/connect.c \
 	service/kinds/dial.c service/kinds/dial.h \
 	service/kinds/echo.c \
+	service/kinds/errand.c service/kinds/errand.h \
 	service/kinds/exec.c \
 	service/kinds/kinds.c \
 	service/kinds/place.c service/kinds/place.h \

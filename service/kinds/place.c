@@ -4,23 +4,16 @@
 #include "service/kinds/place.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <poll.h>
-#include <pwd.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "service/connection.h"
+#include "service/kinds/errand.h"
 #include "service/kinds/rights.h"
 #include "state/clock.h"
 
-#define PATIENCE_MS   2000
 #define DISTRUST_MS   30000
 #define ARG_MAX_BYTES 1024
 
@@ -36,14 +29,9 @@ struct hung {
 
 static LIST_HEAD(, hung) hung_list = LIST_HEAD_INITIALIZER(hung_list);
 
-static bool visitor_ended(pid_t pid)
-{
-    return waitpid(pid, NULL, WNOHANG) != 0;
-}
-
 static bool is_over(struct hung *hung)
 {
-    if (hung->pid && visitor_ended(hung->pid))
+    if (hung->pid && errand_ended(hung->pid))
         hung->pid = 0;
     return !hung->pid && clock_ms() >= hung->until;
 }
@@ -90,38 +78,19 @@ static void note_hung(const struct place *place, pid_t pid)
 
 /* ---- in the short-lived process ---- */
 
+/*
+ * What is pointed to is there as well. Of what comes back only blame and arg count: the process may
+ * have been another user's.
+ */
 struct visit {
-    struct place *place;
+    const struct place *place;
     bool follow;
     place_work *work;
-    void *arg;
-    size_t size;
-};
-
-struct answer {
-    int rc;
     struct blame blame;
     char arg[ARG_MAX_BYTES];
 };
 
-static void close_between(unsigned int first, unsigned int last)
-{
-    if (first <= last)
-        close_range(first, last, 0);
-}
-
-/* Others' sockets and rings must not stay open for as long as a path takes. */
-static void close_all_but(int one, int other)
-{
-    unsigned int low = (unsigned int)(one < other ? one : other);
-    unsigned int high = (unsigned int)(one < other ? other : one);
-
-    if (one < 0 || other < 0)
-        low = high;
-    close_between(STDERR_FILENO + 1, low - 1);
-    close_between(low + 1, high - 1);
-    close_between(high + 1, ~0U);
-}
+_Static_assert(sizeof(struct visit) <= ERRAND_BYTES, "an errand can bring a visit");
 
 static int walk_as(const struct visit *visit, const struct user *user, struct spot *spot)
 {
@@ -130,7 +99,7 @@ static int walk_as(const struct visit *visit, const struct user *user, struct sp
     return rc < 0 ? rc : walk(visit->place->path, visit->follow, spot, NULL);
 }
 
-static int find_spot(const struct visit *visit, struct spot *spot, struct blame *blame)
+static int find_spot(struct visit *visit, struct spot *spot)
 {
     const struct user *user = visit->place->user;
     bool is_other = user && user->uid != 0; /* a path of root's has to be root's alone */
@@ -138,111 +107,54 @@ static int find_spot(const struct visit *visit, struct spot *spot, struct blame 
 
     if (is_other && visit->place->as_user)
         return walk_as(visit, user, spot);
-    rc = walk(visit->place->path, visit->follow, spot, blame);
+    rc = walk(visit->place->path, visit->follow, spot, &visit->blame);
     if (rc != -ENOKEY || !is_other)
         return rc;
-    blame->why = BLAME_NOTHING;
+    visit->blame.why = BLAME_NOTHING;
     return walk_as(visit, user, spot);
 }
 
-/* As this process it ends: nothing of it outlives a visit. */
-static void go(const struct visit *visit, int answer_fd)
+/* The spot ends with the process. */
+static int visit_there(void *arg)
 {
-    struct answer answer = {0};
+    struct visit *visit = arg;
     struct spot spot;
+    int rc = find_spot(visit, &spot);
 
-    answer.rc = find_spot(visit, &spot, &answer.blame);
-    if (answer.rc == 0)
-        answer.rc = visit->work(&spot, visit->arg);
-    memcpy(answer.arg, visit->arg, visit->size);
-    _exit(write(answer_fd, &answer, sizeof(answer)) == sizeof(answer) ? 0 : 1);
+    return rc < 0 ? rc : visit->work(&spot, visit->arg);
 }
 
 /* ---- in the service ---- */
 
-/* All signals stay blocked there: their handlers are the service's, and speak to its loop. */
-static pid_t spawn(const struct visit *visit, int answer_fd, int fd)
+/* Whom to name; without a name it is the number. */
+static void name_blamed(struct place *place)
 {
-    sigset_t all, before;
-    pid_t pid;
+    int rc = -ENOENT;
 
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &before);
-    pid = fork();
-    if (pid == 0) {
-        close_all_but(answer_fd, fd);
-        go(visit, answer_fd);
-    }
-    if (pid < 0)
-        pid = -errno;
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    return pid;
-}
-
-static int await_answer(int fd)
-{
-    const int64_t end = clock_ms() + PATIENCE_MS;
-    struct pollfd pollfd = {.fd = fd, .events = POLLIN};
-    int64_t left = PATIENCE_MS;
-    int rc;
-
-    do {
-        rc = poll(&pollfd, 1, (int)left);
-        left = end - clock_ms();
-    } while (rc < 0 && errno == EINTR && left > 0);
-    return rc > 0 ? 0 : -ETIMEDOUT;
-}
-
-static int hear(const struct visit *visit, int fd)
-{
-    struct answer answer;
-    int rc = await_answer(fd);
-
+    if (place->blame.why == BLAME_USER)
+        rc = account_user_name(place->blame.id, place->blamed);
+    else if (place->blame.why == BLAME_GROUP)
+        rc = account_group_name(place->blame.id, place->blamed);
     if (rc < 0)
-        return rc;
-    if (read(fd, &answer, sizeof(answer)) != sizeof(answer))
-        return -EIO; /* it was killed */
-    visit->place->blame = answer.blame;
-    memcpy(visit->arg, answer.arg, visit->size);
-    return answer.rc;
-}
-
-/* What was killed ends at once, unless a file system holds it. A stopped one would not end itself. */
-static void dismiss(pid_t pid, const struct place *place, int rc)
-{
-    kill(pid, SIGKILL);
-    if (rc == -ETIMEDOUT)
-        note_hung(place, visitor_ended(pid) ? 0 : pid);
-    else
-        waitpid(pid, NULL, 0);
-}
-
-static int send_out(const struct visit *visit, const int ends[2], int fd)
-{
-    pid_t pid = spawn(visit, ends[1], fd);
-    int rc;
-
-    close(ends[1]);
-    if (pid < 0)
-        return pid;
-    rc = hear(visit, ends[0]);
-    dismiss(pid, visit->place, rc);
-    return rc;
+        place->blamed[0] = '\0';
 }
 
 int place_visit(struct place *place, bool follow, int fd, place_work *work, void *arg, size_t size)
 {
-    const struct visit visit = {
-        .place = place, .follow = follow, .work = work, .arg = arg, .size = size};
-    int ends[2], rc;
+    struct visit visit = {.place = place, .follow = follow, .work = work};
+    pid_t left;
+    int rc;
 
     place->blame.why = BLAME_NOTHING;
     if (hangs(place))
         return -ETIMEDOUT;
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return -errno;
-    rc = send_out(&visit, ends, fd);
-    close(ends[0]);
+    memcpy(visit.arg, arg, size);
+    rc = errand_run(visit_there, &visit, sizeof(visit), fd, &left);
+    if (rc == -ETIMEDOUT)
+        note_hung(place, left);
+    place->blame = visit.blame;
+    memcpy(arg, visit.arg, size);
+    name_blamed(place);
     return rc;
 }
 
@@ -269,12 +181,11 @@ const char *place_error(int rc)
 static void advise_user(const struct place *place, char *text, size_t size)
 {
     const struct blame *blame = &place->blame;
-    const struct passwd *entry = getpwuid(blame->id);
     size_t length;
 
-    if (entry) {
-        snprintf(text, size, "%s belongs to user %s: add %s=%s", blame->part, entry->pw_name,
-                 place->key, entry->pw_name);
+    if (place->blamed[0]) {
+        snprintf(text, size, "%s belongs to user %s: add %s=%s", blame->part, place->blamed,
+                 place->key, place->blamed);
         return;
     }
     snprintf(text, size, "%s belongs to user %u, who has no account here: ", blame->part,
@@ -295,20 +206,10 @@ static void advise(const struct place *place, const char *why, char *text, size_
         snprintf(text, size, "%s: add %s=USER", why, place->key);
 }
 
-static void name_group(gid_t gid, char *text, size_t size)
-{
-    const struct group *entry = getgrgid(gid);
-
-    if (entry)
-        snprintf(text, size, "%s", entry->gr_name);
-    else
-        snprintf(text, size, "%u", gid);
-}
-
 void place_explain(const struct place *place, char *text, size_t size)
 {
     const struct blame *blame = &place->blame;
-    char name[SPEC_ACCOUNT_MAX + 1], why[256];
+    char name[16], why[256];
 
     text[0] = '\0';
     switch (blame->why) {
@@ -318,8 +219,9 @@ void place_explain(const struct place *place, char *text, size_t size)
         advise_user(place, text, size);
         break;
     case BLAME_GROUP:
-        name_group(blame->id, name, sizeof(name));
-        snprintf(why, sizeof(why), "group %s can write to %s", name, blame->part);
+        snprintf(name, sizeof(name), "%u", blame->id);
+        snprintf(why, sizeof(why), "group %s can write to %s",
+                 place->blamed[0] ? place->blamed : name, blame->part);
         advise(place, why, text, size);
         break;
     case BLAME_EVERYBODY:

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,41 +11,37 @@
 
 #define MODE_USUAL 0600
 
-/* A user's entry, by name first: a name may be all digits. NULL: there is none. */
-static const struct passwd *find_user(const char *name)
+/* Why a key's user or group is not known. Returns rc. */
+static int explain_account(const char *key, const char *what, int rc, char why[CONNECTION_WHY_MAX])
 {
-    const struct passwd *entry = getpwnam(name);
-    uint32_t number;
-
-    if (!entry && parse_number(name, INT32_MAX, &number) == 0)
-        entry = getpwuid(number);
-    return entry;
+    if (rc == -ENOENT)
+        snprintf(why, CONNECTION_WHY_MAX, "%s=: no such %s in this domain", key, what);
+    else if (rc == -E2BIG)
+        snprintf(why, CONNECTION_WHY_MAX, "%s= is in more than %d groups", key, USER_GROUPS_MAX);
+    else if (rc == -ETIMEDOUT)
+        snprintf(why, CONNECTION_WHY_MAX,
+                 "%s=: the user database of this domain does not answer", key);
+    else
+        snprintf(why, CONNECTION_WHY_MAX, "%s=: cannot ask the user database: %s", key,
+                 strerror(-rc));
+    return rc;
 }
 
 /* A number needs no entry. */
-static int read_owner(const char *name, uid_t *uid, char why[CONNECTION_WHY_MAX])
+static bool is_bare(const char *name, int rc, uint32_t *number)
 {
-    const struct passwd *entry = name[0] ? find_user(name) : NULL;
-    uint32_t number = (uint32_t)-1;
-
-    if (!entry && name[0] && parse_number(name, INT32_MAX, &number) < 0) {
-        snprintf(why, CONNECTION_WHY_MAX, "owner=: no such user in this domain");
-        return -ENOENT;
-    }
-    *uid = entry ? entry->pw_uid : number;
-    return 0;
+    return rc == -ENOENT && parse_number(name, INT32_MAX, number) == 0;
 }
 
 static int read_group(const char *name, gid_t *gid, char why[CONNECTION_WHY_MAX])
 {
-    const struct group *entry = name[0] ? getgrnam(name) : NULL;
-    uint32_t number = (uint32_t)-1;
+    int rc = 0;
 
-    if (!entry && name[0] && parse_number(name, INT32_MAX, &number) < 0) {
-        snprintf(why, CONNECTION_WHY_MAX, "group=: no such group in this domain");
-        return -ENOENT;
-    }
-    *gid = entry ? entry->gr_gid : number;
+    *gid = (gid_t)-1;
+    if (name[0])
+        rc = account_group(name, gid);
+    if (rc < 0 && !is_bare(name, rc, gid))
+        return explain_account("group", "group", rc, why);
     return 0;
 }
 
@@ -77,38 +72,37 @@ static int user_lead(struct user *user, gid_t group, char why[CONNECTION_WHY_MAX
 }
 
 /* A number that has no entry is in the group that is named, and in no other. */
-static int read_maker(const struct spec *spec, struct rights *rights,
-                      char why[CONNECTION_WHY_MAX])
+static int read_owner(const struct spec *spec, struct rights *rights, char why[CONNECTION_WHY_MAX])
 {
     struct user *user = &rights->user;
     bool named = rights->group != (gid_t)-1;
-    int rc = 0;
+    int rc;
 
+    rights->owner = (uid_t)-1;
     user->group_count = 0;
     if (!spec->owner[0])
         return 0;
-    if (find_user(spec->owner)) {
-        rc = user_read(spec->owner, user, why);
-        if (rc < 0)
-            snprintf(why, CONNECTION_WHY_MAX, "owner= is in more than %d groups", USER_GROUPS_MAX);
-        return rc == 0 && named ? user_lead(user, rights->group, why) : rc;
+    rc = account_user(spec->owner, user);
+    if (is_bare(spec->owner, rc, &rights->owner)) {
+        user->uid = rights->owner;
+        user->groups[0] = rights->group;
+        user->group_count = named;
+        return 0;
     }
-    user->uid = rights->owner;
-    user->groups[0] = rights->group;
-    user->group_count = named;
-    return rc;
+    if (rc < 0)
+        return explain_account("owner", "user", rc, why);
+    rights->owner = user->uid;
+    return named ? user_lead(user, rights->group, why) : 0;
 }
 
 int rights_read(const struct spec *spec, struct rights *rights,
                 char why[CONNECTION_WHY_MAX])
 {
-    int rc = read_owner(spec->owner, &rights->owner, why);
+    int rc = read_group(spec->group, &rights->group, why);
 
     if (rc == 0)
-        rc = read_group(spec->group, &rights->group, why);
-    if (rc == 0)
-        rc = read_mode(spec->mode, &rights->mode, why);
-    return rc == 0 ? read_maker(spec, rights, why) : rc;
+        rc = read_owner(spec, rights, why);
+    return rc == 0 ? read_mode(spec->mode, &rights->mode, why) : rc;
 }
 
 struct place rights_place(const struct rights *rights, const char *path)
@@ -138,21 +132,9 @@ bool rights_are(const struct rights *rights, const struct stat *file)
 
 int user_read(const char *name, struct user *user, char why[CONNECTION_WHY_MAX])
 {
-    const struct passwd *entry = find_user(name);
+    int rc = account_user(name, user);
 
-    if (!entry) {
-        snprintf(why, CONNECTION_WHY_MAX, "user=: no such user in this domain");
-        return -ENOENT;
-    }
-    user->uid = entry->pw_uid;
-    snprintf(user->name, sizeof(user->name), "%s", entry->pw_name);
-    snprintf(user->home, sizeof(user->home), "%s", entry->pw_dir);
-    user->group_count = USER_GROUPS_MAX;
-    if (getgrouplist(entry->pw_name, entry->pw_gid, user->groups, &user->group_count) < 0) {
-        snprintf(why, CONNECTION_WHY_MAX, "user= is in more than %d groups", USER_GROUPS_MAX);
-        return -E2BIG;
-    }
-    return 0;
+    return rc < 0 ? explain_account("user", "user", rc, why) : 0;
 }
 
 int user_become(const struct user *user)

@@ -11,17 +11,7 @@
 #include <sys/types.h>
 
 #include "service/connection.h"
-
-#define USER_GROUPS_MAX 256
-
-/* Who runs a command, or works at a path, with all groups. */
-struct user {
-    char name[SPEC_ACCOUNT_MAX + 1];
-    char home[256];
-    uid_t uid;
-    gid_t groups[USER_GROUPS_MAX]; /* the first is the main one */
-    int group_count;
-};
+#include "service/kinds/account.h"
 
 /* Looks a user up, by name or number. As rights_read(). */
 int user_read(const char *name, struct user *user, char why[CONNECTION_WHY_MAX]);
@@ -45,7 +35,7 @@ struct rights {
 
 /*
  * Looks up what the spec says; a mode that it does not have is 0600. 0, or a negative errno with
- * one line in why. It blocks as long as the system's user database does.
+ * one line in why. It blocks for a few seconds at most (service/kinds/account.h).
  */
 int rights_read(const struct spec *spec, struct rights *rights,
                 char why[CONNECTION_WHY_MAX]);

@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Unit tests (Check), one for each module. They need no Xen.
 UNIT_TESTS = \
-	tests/unit/agent-config tests/unit/command tests/unit/config tests/unit/connection \
-	tests/unit/device tests/unit/echo tests/unit/endpoint tests/unit/lock tests/unit/notify tests/unit/pace \
+	tests/unit/account tests/unit/agent-config tests/unit/command tests/unit/config \
+	tests/unit/connection tests/unit/device tests/unit/echo tests/unit/endpoint tests/unit/lock \
+	tests/unit/notify tests/unit/pace \
 	tests/unit/relay tests/unit/ring tests/unit/spin tests/unit/turns tests/unit/unikernel \
 	tests/unit/unikernel-device tests/unit/watches tests/unit/xen
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 VALGRIND_TESTS += $(UNIT_TESTS)
+
+# Its own getpwnam() stands before that of the C library.
+tests_unit_account_SOURCES = tests/unit/account.c
+tests_unit_account_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+tests_unit_account_LDADD = libservice.la $(CHECK_LIBS)
 
 tests_unit_agent_config_SOURCES = tests/unit/agent-config.c
 tests_unit_agent_config_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
