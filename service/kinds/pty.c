@@ -26,12 +26,22 @@
 #include "service/kinds/rights.h"
 #include "service/handover/journal.h"
 
+/* How often all terminals are looked at, because one was opened: in a minute, and at once. */
+#define LOOKS_PER_MINUTE 12000
+#define LOOKS_AT_ONCE    64
+
+/* How often a terminal's user comes, as a socket's client. */
+#define USERS_PER_MINUTE 12000
+#define USERS_AT_ONCE    64
+
 struct pty {
     struct connection *connection;
     int master;
     char slave[32]; /* "/dev/pts/3" */
     int watch;      /* of inotify; -1: none */
     bool wanted;    /* the channel is up, and waits for somebody to open it */
+    struct rate users;
+    struct event *rested; /* pending: too many came, and none does until then */
     struct program user;
     struct rights rights; /* whose the terminal is, and the place */
     LIST_ENTRY(pty) next;
@@ -43,6 +53,8 @@ struct pty {
 static struct {
     int fd;
     struct event *event;
+    struct event *rested; /* pending: they were looked at too often, and are not until then */
+    struct rate looks;
     LIST_HEAD(, pty) ptys;
 } openings = {.fd = -1};
 
@@ -54,12 +66,47 @@ static bool terminal_is_open(const struct pty *pty)
     return poll(&pollfd, 1, 0) == 0 || pollfd.revents & POLLIN;
 }
 
+static bool pty_admits(struct pty *pty)
+{
+    int64_t wait = rate_try(&pty->users);
+    const struct timeval time = {.tv_usec = wait % 1000000, .tv_sec = wait / 1000000};
+
+    if (wait > 0)
+        event_add(pty->rested, &time);
+    return wait == 0;
+}
+
 static void pty_look(struct pty *pty)
 {
-    if (!pty->wanted || !terminal_is_open(pty))
+    if (!pty->wanted || event_pending(pty->rested, EV_TIMEOUT, NULL) || !terminal_is_open(pty) ||
+        !pty_admits(pty))
         return;
     pty->wanted = false;
     program_come(&pty->user, pty->master, pty->slave);
+}
+
+static void openings_rested(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what, (void)arg;
+    event_add(openings.event, NULL);
+}
+
+/* Whoever opens and closes one in a loop costs no more than that. */
+static void openings_rest(void)
+{
+    int64_t wait = rate_take(&openings.looks);
+    const struct timeval time = {.tv_usec = wait % 1000000, .tv_sec = wait / 1000000};
+
+    if (wait == 0)
+        return;
+    event_del(openings.event);
+    event_add(openings.rested, &time);
+}
+
+static void pty_rested(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    pty_look(arg);
 }
 
 /* What it says does not matter: the terminals themselves tell who is open. */
@@ -69,6 +116,7 @@ static void openings_read(evutil_socket_t fd, short what, void *arg)
     struct pty *pty, *next;
 
     (void)what, (void)arg;
+    openings_rest();
     while (read(fd, buffer, sizeof(buffer)) > 0)
         ;
     for (pty = LIST_FIRST(&openings.ptys); pty; pty = next) {
@@ -84,8 +132,10 @@ static int openings_open(struct event_base *base)
     openings.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (openings.fd < 0)
         return -errno;
+    rate_init(&openings.looks, LOOKS_PER_MINUTE, LOOKS_AT_ONCE);
+    openings.rested = evtimer_new(base, openings_rested, NULL);
     openings.event = event_new(base, openings.fd, EV_READ | EV_PERSIST, openings_read, NULL);
-    if (openings.event && event_add(openings.event, NULL) == 0)
+    if (openings.rested && openings.event && event_add(openings.event, NULL) == 0)
         return 0;
     return -ENOMEM;
 }
@@ -96,7 +146,9 @@ static void openings_close(void)
         return;
     if (openings.event)
         event_free(openings.event);
-    openings.event = NULL;
+    if (openings.rested)
+        event_free(openings.rested);
+    openings.event = openings.rested = NULL;
     close(openings.fd);
     openings.fd = -1;
 }
@@ -245,6 +297,8 @@ static void pty_free(struct pty *pty)
         inotify_rm_watch(openings.fd, pty->watch);
     openings_close();
     let_go_of_terminal(pty);
+    if (pty->rested)
+        event_free(pty->rested);
     free(pty);
 }
 
@@ -319,15 +373,16 @@ static int pty_plug(struct connection *connection, char why[CONNECTION_WHY_MAX])
     struct pty *pty = calloc(1, sizeof(*pty));
     int rc;
 
-    if (!pty) {
-        snprintf(why, CONNECTION_WHY_MAX, "out of memory");
+    snprintf(why, CONNECTION_WHY_MAX, "out of memory");
+    if (!pty)
         return -ENOMEM;
-    }
     pty->connection = connection;
     pty->master = pty->watch = -1;
     LIST_INSERT_HEAD(&openings.ptys, pty, next);
     program_init(&pty->user, connection, &user_ops, pty);
-    rc = pty_make(pty, why);
+    rate_init(&pty->users, USERS_PER_MINUTE, USERS_AT_ONCE);
+    pty->rested = evtimer_new(connection->base, pty_rested, pty);
+    rc = pty->rested ? pty_make(pty, why) : -ENOMEM;
     if (rc < 0)
         pty_free(pty);
     else
@@ -383,6 +438,7 @@ static void pty_close(struct connection *connection)
     struct pty *pty = connection->state;
 
     pty->wanted = false;
+    event_del(pty->rested);
     program_close(&pty->user);
 }
 

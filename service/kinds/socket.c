@@ -18,6 +18,10 @@
 #include "service/kinds/rights.h"
 #include "service/kinds/unix.h"
 
+/* Clients in a minute, and at once: more than programs need, and less than costs a CPU. */
+#define CLIENTS_PER_MINUTE 12000
+#define CLIENTS_AT_ONCE    64
+
 struct server {
     struct connection *connection;
     int listener;
@@ -27,6 +31,8 @@ struct server {
     struct event *knock;    /* pending while one is served, and no other is known to wait */
     bool knock_logged;      /* since the guest has opened the channel */
     struct backoff backoff; /* until then, when one could not */
+    struct rate clients;
+    struct event *rested; /* pending: too many came, and none is taken until then */
     struct program client;
 };
 
@@ -73,13 +79,37 @@ static void accept_later(struct server *server, int error)
                        "cannot accept a client: %s (retrying)", strerror(error));
 }
 
+static void server_rested(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *server = arg;
+
+    (void)fd, (void)what;
+    event_add(server->incoming, NULL);
+}
+
+/* Whether one more may be taken now. Otherwise it waits in the queue. */
+static bool server_admits(struct server *server)
+{
+    int64_t wait = rate_try(&server->clients);
+    const struct timeval time = {.tv_usec = wait % 1000000, .tv_sec = wait / 1000000};
+
+    if (wait == 0)
+        return true;
+    event_del(server->incoming);
+    event_add(server->rested, &time);
+    return false;
+}
+
 static void server_accept(evutil_socket_t listener, short what, void *arg)
 {
     struct server *server = arg;
-    /* cppcheck-suppress nullPointer ; nobody wants to know the address */
-    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd;
 
     (void)what;
+    if (!server_admits(server))
+        return;
+    /* cppcheck-suppress nullPointer ; nobody wants to know the address */
+    fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
             accept_later(server, errno);
@@ -143,6 +173,15 @@ static void server_unbind(struct server *server)
     unix_unlisten(server->listener, &connection->place, &server->file);
 }
 
+static void server_free_events(struct server *server)
+{
+    struct event *const events[] = {server->incoming, server->knock, server->rested};
+
+    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
+        if (events[i])
+            event_free(events[i]);
+}
+
 static int server_listen(struct server *server, char why[CONNECTION_WHY_MAX])
 {
     struct connection *connection = server->connection;
@@ -160,13 +199,12 @@ static int server_listen(struct server *server, char why[CONNECTION_WHY_MAX])
         event_new(connection->base, server->listener, EV_READ | EV_PERSIST, server_accept, server);
     server->knock =
         event_new(connection->base, server->listener, EV_READ, server_knocked, server);
-    if (server->incoming && server->knock &&
+    server->rested = evtimer_new(connection->base, server_rested, server);
+    rate_init(&server->clients, CLIENTS_PER_MINUTE, CLIENTS_AT_ONCE);
+    if (server->incoming && server->knock && server->rested &&
         backoff_open(&server->backoff, connection->base, server_want, server) == 0)
         return 0;
-    if (server->incoming)
-        event_free(server->incoming);
-    if (server->knock)
-        event_free(server->knock);
+    server_free_events(server);
     server_unbind(server);
     snprintf(why, CONNECTION_WHY_MAX, "out of memory");
     return -ENOMEM;
@@ -195,8 +233,7 @@ static void server_unplug(struct connection *connection)
 {
     struct server *server = connection->state;
 
-    event_free(server->incoming);
-    event_free(server->knock);
+    server_free_events(server);
     backoff_close(&server->backoff);
     server_unbind(server);
     free(server);
@@ -234,6 +271,7 @@ static void server_close(struct connection *connection)
     struct server *server = connection->state;
 
     event_del(server->incoming);
+    event_del(server->rested);
     event_del(server->knock);
     statistics_set_waiting(&server->connection->statistics, false);
     backoff_reset(&server->backoff);

@@ -89,6 +89,66 @@ works two a # it is its turn at once
 run 0 xensim exec one vchan list
 [[ $out != *waits* ]] || fail "the error stays: $out"
 
+part "clients in a loop: no more than 200 a second are served"
+backend_stop
+backend_start
+run 0 xl-vchan attach two name=socket connection=socket path="$work/socket"
+in_domain two vchan cat socket < "$work/in" > "$work/back" &
+guest=$!
+exec {in}> "$work/in"
+await "socket: Connected" 30
+seconds=$(python3 - "$work/socket" << 'PYTHON'
+import socket, sys, time
+begin = time.monotonic()
+for i in range(400):
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(sys.argv[1])
+    client.close()
+print(int(time.monotonic() - begin))
+PYTHON
+)
+# 64 at once, and the last 16 may wait in the queue.
+[ "$seconds" -ge 1 ] || fail "400 clients in $seconds s"
+echo "not lost" | timeout 60 socat -u - "UNIX-CONNECT:$work/socket" || fail "the next client: $?"
+within 60 grep -qx "not lost" "$work/back"
+exec {in}>&-
+wait "$guest"
+run 0 xl-vchan detach two socket
+
+part "a terminal that is opened in a loop: the same"
+backend_stop
+vchan-backend -v 2> "$work/backend.log" &
+backend=$!
+run 0 xl-vchan attach two name=pty connection=pty path="$work/pty"
+in_domain two vchan cat pty < "$work/in" > /dev/null &
+guest=$!
+exec {in}> "$work/in"
+logged "pty: Connected"
+seconds=$(python3 - "$work/pty" << 'PYTHON'
+import os, sys, time
+begin = time.monotonic()
+while time.monotonic() - begin < 2:
+    os.close(os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY))
+print(int(time.monotonic() - begin))
+PYTHON
+)
+# counted: there were few lines, or the log says how many it left out; which it does with the next one.
+counted() {
+    [ "$(grep -c "pty: client" "$work/backend.log")" -gt 300 ] || return 0
+    : <> "$work/pty"
+    grep -q "lines about this guest were not logged" "$work/backend.log"
+}
+within 60 counted
+came=$(awk '/pty: client connected/ { count++ } /lines about this guest were not logged/ { count += $4 / 2 }
+    END { print int(count) }' "$work/backend.log")
+[ "$came" -gt 0 ] && [ "$came" -le $((64 + 200 * (seconds + 2))) ] || fail "$came came in $seconds s"
+exec {in}>&-
+wait "$guest"
+run 0 xl-vchan detach two pty
+kill "$backend"
+wait "$backend" || fail "vchan-backend: exit code $?"
+backend_start
+
 part "a frontend that is not the guest's own"
 two=$(xl domid two) one=$(xl domid one)
 B=/local/domain/0/backend/vchan/$one/70
