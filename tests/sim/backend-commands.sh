@@ -42,6 +42,22 @@ kill_service() {
     kill -USR1 "$manager"
     logged "$1: Connected" $((count + 1))
 }
+# hold_three: opens go1 to go3 at once. go_on_three: each continues after a kill.
+hold_three() {
+    inputs=() outputs=() guests=()
+    for i in 1 2 3; do
+        hold go$i
+        inputs+=("$input") outputs+=("$output") guests+=("$guest")
+    done
+}
+go_on_three() {
+    for i in 2 1 0; do # a later one also has the earlier ones' inputs open
+        input=${inputs[i]} output=${outputs[i]} guest=${guests[i]}
+        answers "gone on with"
+        ends 0
+    done
+    ! grep -E "waiting: |connection lost|command started" "$work/backend.log" || fail "one was not gone on with"
+}
 # Half a line of its errors comes before each kill.
 echo 'while read -r line; do echo "heard $line" >&2; printf "then " >&2; echo "$line"; done' > "$work/answer"
 
@@ -121,21 +137,26 @@ mkdir "$work/bin"
 printf '#!/bin/sh\nexec %s "$@" $(cat %s)\n' "$PWD/vchan-backend" "$work/options" > "$work/bin/vchan-backend"
 chmod +x "$work/bin/vchan-backend"
 PATH=$work/bin:$PATH manager_start 0 0
-inputs=() outputs=() guests=()
 for i in 1 2 3; do
     run 0 xl-vchan attach guest "name=go$i, connection=exec, user=root, reconnect=0, command=cat"
-    hold go$i
-    inputs+=("$input") outputs+=("$output") guests+=("$guest")
 done
+hold_three
 echo --max-connects=1 > "$work/options"
 : > "$work/backend.log"
 kill_service go3
-for i in 2 1 0; do # a later one also has the earlier ones' inputs open
-    input=${inputs[i]} output=${outputs[i]} guest=${guests[i]}
-    answers "gone on with"
-    ends 0
-done
-! grep -E "waiting: |connection lost|command started" "$work/backend.log" || fail "one was not gone on with"
+go_on_three
+manager_end
+
+part "the service manager does not read while commands start: in the end it has all of them"
+manager_start 0 0
+within 30 service
+freeze "$manager"
+hold_three
+kill -CONT "$manager"
+within 60 eval '[ "$(ls -l "/proc/$manager/fd" | grep -c pidfd)" = 3 ]'
+: > "$work/backend.log"
+kill_service go3
+go_on_three
 manager_end
 for i in 1 2 3; do run 0 xl-vchan detach guest go$i; done
 
