@@ -506,12 +506,19 @@ static void reset_inherited(void)
     (void)!chdir("/"); /* no file system is kept from being unmounted */
 }
 
+/* It would write to standard error itself, and wait for room there. */
+static void log_libevent(int severity, const char *message)
+{
+    log_line(severity >= EVENT_LOG_WARN ? LOG_ERRORS : LOG_TRACE, "libevent: %s", message);
+}
+
 enum loop_exit loop_serve(const struct loop_ops *ops, void *service)
 {
     struct server server = {.loop = {.ops = ops, .service = service}, .lock = -1, .signals = -1};
     enum loop_exit rc;
 
     reset_inherited();
+    event_set_log_callback(log_libevent);
     server.loop.base = event_base_new();
     if (!server.loop.base) {
         log_line(LOG_ERRORS, "cannot make an event loop");
