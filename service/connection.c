@@ -102,8 +102,9 @@ void connection_describe(const struct connection *connection, char *text, size_t
         spec_value(spec, main, detail);
 
     place_explain(&connection->place, others, sizeof(others));
-    snprintf(text, size, "%s%s%s%s%s%s%s%s%s%s%s", spec->connection, spec->owner[0] ? " owner=" : "",
-             spec->owner, spec->group[0] ? " group=" : "", spec->group,
-             spec->user[0] ? " user=" : "", spec->user, detail[0] ? " " : "", detail,
-             others[0] ? ": " : "", others);
+    snprintf(text, size, "%s%s%s%s%s%s%s%s%s%s%s%s%s", spec->connection,
+             spec->owner[0] ? " owner=" : "", spec->owner, spec->group[0] ? " group=" : "",
+             spec->group, spec->user[0] ? " user=" : "", spec->user,
+             spec->server_user[0] ? " server-user=" : "", spec->server_user, detail[0] ? " " : "",
+             detail, others[0] ? ": " : "", others);
 }

@@ -59,8 +59,8 @@ static const struct kind {
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
 
 /* All keys that depend on the kind. */
-#define KIND_KEYS                                                                                  \
-    (SPEC_FILE_KEYS | SPEC_BIT(PATH) | SPEC_BIT(ADDRESS) | SPEC_BIT(COMMAND) | SPEC_BIT(USER))
+#define OR_KEYS(kind, needs, takes, reconnect) | (needs) | (takes)
+#define KIND_KEYS (0 SPEC_KINDS(OR_KEYS))
 
 static const struct kind *kind_find(const char *name)
 {

@@ -58,6 +58,8 @@ struct store;
     FIELD(ADDRESS, address, "address", TEXT, SPEC_ADDRESS_MAX, PRIVATE, GUEST, address,            \
           "HOST:PORT")                                                                             \
     FIELD(USER, user, "user", TEXT, SPEC_ACCOUNT_MAX, PRIVATE, GUEST, account, "USER")             \
+    FIELD(SERVER_USER, server_user, "server-user", TEXT, SPEC_ACCOUNT_MAX, PRIVATE, GUEST,         \
+          account, "USER")                                                                         \
     FIELD(RECONNECT, reconnect, "reconnect", FLAG, 0, PRIVATE, GUEST, flag, "0|1")                 \
     FIELD(COMMAND, command, "command", TEXT, SPEC_COMMAND_MAX, PRIVATE, GUEST, text, "COMMAND")
 
@@ -74,7 +76,8 @@ struct store;
     KIND(app, 0, 0, false)                                                                         \
     KIND(echo, 0, 0, false)                                                                        \
     KIND(socket, SPEC_BIT(PATH), SPEC_FILE_KEYS, true)                                             \
-    KIND(connect, SPEC_BIT(PATH), SPEC_BIT(RECONNECT) | SPEC_BIT(USER), false)                     \
+    KIND(connect, SPEC_BIT(PATH), SPEC_BIT(RECONNECT) | SPEC_BIT(USER) | SPEC_BIT(SERVER_USER),    \
+         false)                                                                                    \
     KIND(tcp, SPEC_BIT(ADDRESS), SPEC_BIT(RECONNECT), false)                                       \
     KIND(pty, SPEC_BIT(PATH), SPEC_FILE_KEYS, true)                                                \
     KIND(exec, SPEC_BIT(COMMAND) | SPEC_BIT(USER), SPEC_BIT(RECONNECT), false)

@@ -21,6 +21,11 @@
 #define RETRY_MS  50 /* doubled up to the fifth time: each is a process */
 #define RETRY_MAX 9
 
+/* The server runs as another user than it must; connect() does not give this one. */
+#define WRONG_SERVER (-EUSERS)
+
+#define NO_USER ((uid_t)-1)
+
 struct client {
     struct connection *connection;
     struct event *retry;
@@ -30,7 +35,9 @@ struct client {
     int fd;                 /* connected, while the channel is not yet; -1: none */
     bool started;           /* the channel is Connected */
     struct program server;
-    struct user user; /* as whom, if one is named */
+    struct user user;  /* as whom, if one is named */
+    uid_t server_user; /* that the server must run as; NO_USER: any */
+    uid_t refused;     /* the last one that was not it, as logged; NO_USER: none */
 };
 
 static void client_try(struct client *client);
@@ -104,16 +111,62 @@ static const char *why_not_connected(int rc)
         return "the server's listen queue is full";
     case -ENOTSOCK:
         return "it is not a socket";
+    case WRONG_SERVER:
+        return "the server runs as another user than server-user= (see the service's log)";
     default:
         return place_error(rc);
     }
+}
+
+/* Once for each user: with reconnect=1 it is tried again and again. */
+static void log_refused(struct client *client, int fd, uid_t uid)
+{
+    const struct connection *connection = client->connection;
+    char who[STATISTICS_PEER_MAX];
+
+    if (client->refused == uid)
+        return;
+    client->refused = uid;
+    unix_peer(fd, who, sizeof(who));
+    connection_log(connection, LOG_ERRORS, "refused the server: it is %s, not user %s (uid %u)", who,
+                   connection->spec.server_user, client->server_user);
+}
+
+static int check_server(struct client *client, int fd)
+{
+    uid_t uid;
+    int rc;
+
+    if (client->server_user == NO_USER)
+        return 0;
+    rc = unix_peer_user(fd, &uid);
+    if (rc < 0)
+        return rc;
+    if (uid == client->server_user) {
+        client->refused = NO_USER;
+        return 0;
+    }
+    log_refused(client, fd, uid);
+    return WRONG_SERVER;
+}
+
+static int connect_path(struct client *client)
+{
+    int fd = unix_connect(&client->connection->place), rc;
+
+    if (fd < 0)
+        return fd;
+    rc = check_server(client, fd);
+    if (rc < 0)
+        close(fd);
+    return rc < 0 ? rc : fd;
 }
 
 static void try_path(struct client *client)
 {
     unsigned int doubled = client->retries < 4 ? client->retries : 4;
     const struct timeval pause = {.tv_usec = (RETRY_MS << doubled) * 1000L};
-    int fd = unix_connect(&client->connection->place);
+    int fd = connect_path(client);
     char why[CONNECTION_WHY_MAX];
 
     if (fd >= 0) {
@@ -188,6 +241,7 @@ static int client_plug(struct connection *connection, const struct program_ops *
         return -ENOMEM;
     client->connection = connection;
     client->fd = -1;
+    client->server_user = client->refused = NO_USER;
     program_init(&client->server, connection, ops, client);
     client->retry = evtimer_new(connection->base, retry_path, client);
     if (!client->retry ||
@@ -212,6 +266,13 @@ static int find_place(struct connection *connection, char why[CONNECTION_WHY_MAX
     return user_read(spec->user, &client->user, why);
 }
 
+static int find_server(struct connection *connection, char why[CONNECTION_WHY_MAX])
+{
+    struct client *client = connection->state;
+
+    return user_number("server-user", connection->spec.server_user, &client->server_user, why);
+}
+
 static int plug_unix(struct connection *connection, char why[CONNECTION_WHY_MAX])
 {
     int rc = client_plug(connection, &unix_ops, why);
@@ -219,6 +280,8 @@ static int plug_unix(struct connection *connection, char why[CONNECTION_WHY_MAX]
     if (rc < 0)
         return rc;
     rc = find_place(connection, why);
+    if (rc == 0)
+        rc = find_server(connection, why);
     if (rc < 0)
         client_free(connection->state);
     return rc;

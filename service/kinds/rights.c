@@ -33,6 +33,17 @@ static bool is_bare(const char *name, int rc, uint32_t *number)
     return rc == -ENOENT && parse_number(name, INT32_MAX, number) == 0;
 }
 
+int user_number(const char *key, const char *name, uid_t *uid, char why[CONNECTION_WHY_MAX])
+{
+    struct user user = {.uid = (uid_t)-1};
+    int rc = name[0] ? account_user(name, &user) : 0;
+
+    *uid = user.uid;
+    if (rc < 0 && !is_bare(name, rc, uid))
+        return explain_account(key, "user", rc, why);
+    return 0;
+}
+
 static int read_group(const char *name, gid_t *gid, char why[CONNECTION_WHY_MAX])
 {
     int rc = 0;

@@ -13,6 +13,12 @@
 #include "service/connection.h"
 #include "service/kinds/account.h"
 
+/*
+ * Looks up the user that a key names, for its number alone: a number needs no account. "": *uid is
+ * (uid_t)-1. As rights_read().
+ */
+int user_number(const char *key, const char *name, uid_t *uid, char why[CONNECTION_WHY_MAX]);
+
 /* Looks a user up, by name or number. As rights_read(). */
 int user_read(const char *name, struct user *user, char why[CONNECTION_WHY_MAX]);
 

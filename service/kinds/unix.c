@@ -230,14 +230,30 @@ static void process_name(pid_t pid, char name[32])
     name[strcspn(name, "\n")] = '\0';
 }
 
+static int read_peer(int fd, struct ucred *peer)
+{
+    socklen_t length = sizeof(*peer);
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &length) < 0 ? -errno : 0;
+}
+
+int unix_peer_user(int fd, uid_t *uid)
+{
+    struct ucred peer;
+    int rc = read_peer(fd, &peer);
+
+    if (rc == 0)
+        *uid = peer.uid;
+    return rc;
+}
+
 void unix_peer(int fd, char *text, size_t size)
 {
     struct ucred peer;
-    socklen_t length = sizeof(peer);
     char name[32];
 
     text[0] = '\0';
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
+    if (read_peer(fd, &peer) < 0)
         return;
     process_name(peer.pid, name);
     snprintf(text, size, "pid %d uid %u%s%s", peer.pid, peer.uid, name[0] ? " " : "", name);

@@ -41,4 +41,10 @@ int unix_connect(struct place *place);
  */
 void unix_peer(int fd, char *text, size_t size);
 
+/*
+ * The user at the other end: of a client as it connected, of a server as it began to listen. 0, or
+ * what getsockopt() says.
+ */
+int unix_peer_user(int fd, uid_t *uid);
+
 #endif

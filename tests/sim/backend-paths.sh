@@ -79,6 +79,35 @@ wait "$server"
 run 0 xl-vchan detach --force guest server
 vanishes "$work/served"
 
+part "connect: only to a server of the user that server-user= names"
+exec {said}< <(exec setpriv --reuid games --regid games --clear-groups \
+    socat -dd "UNIX-LISTEN:$work/alice/server,fork" EXEC:cat 2>&1)
+server=$!
+while read -rt 30 -u "$said" text; do [[ $text != *"listening on"* ]] || break; done
+[[ ${text-} == *"listening on"* ]] || fail "socat does not listen: ${text-}"
+for user in games 5; do
+    run 0 xl-vchan attach guest name=x connection=connect path="$work/alice/server" user=games server-user=$user
+    out=$(in_domain guest vchan cat x <<< "for $user")
+    [ "$out" = "for $user" ] || fail "through a server of server-user=$user came: \"$out\""
+    run 0 xl-vchan detach guest x
+done
+wrong="the server runs as another user than server-user= (see the service's log)"
+refused "path=$work/alice/server user=games server-user=daemon" "$wrong" \
+    "(connect user=games server-user=daemon $work/alice/server)"
+[[ $seen == *"x: refused the server: it is pid $server uid 5 socat, not user daemon (uid 1)"* ]] ||
+    fail "the log does not say which server was refused: $seen"
+run 0 xl-vchan attach guest name=x connection=connect path="$work/alice/server" user=games server-user=0 reconnect=1
+xensim exec guest vchan cat x < /dev/null > "$work/answer" 2> /dev/null &
+client=$!
+await "x: cannot connect to its path: $wrong (retrying)" 30
+kill "$client"
+wait "$client"
+run 0 xl-vchan detach --force guest x
+run 1 xl-vchan attach guest name=x connection=connect path="$work/alice/server" server-user=nobody-of-that-name
+[[ $err == *"server-user=: no such user in this domain"* ]] || fail "attach: $err"
+kill "$server"
+wait "$server"
+
 part "H2: no socket in a directory of root's, without any race"
 as_alice ln -s "$work/root" "$work/alice/link"
 attacks "connection=socket,path=$work/alice/link/app.sock,owner=games"

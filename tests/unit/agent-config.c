@@ -113,7 +113,7 @@ static const struct {
      "config)"},
     {"vchan = [ \"nmae=x\" ]",
      "1: vchan entry 1: key \"nmae\": unknown (the keys are name, connection, path, owner, group, "
-     "mode, address, user, reconnect, command)"},
+     "mode, address, user, server-user, reconnect, command)"},
 };
 
 START_TEST(what_is_not)

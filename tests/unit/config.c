@@ -197,7 +197,7 @@ END_TEST
 
 #define KEYS                                                                                       \
     "name, backend, backend-uuid, devid, read-ring, write-ring, connection, path, owner, group, "  \
-    "mode, address, user, reconnect, command, ring)"
+    "mode, address, user, server-user, reconnect, command, ring)"
 #define NO_USER                                                                                    \
     "key \"user\": missing (connection=exec needs it: the user that runs the command, such as "  \
     "user=nobody; for root, write user=root)"
@@ -251,6 +251,11 @@ static const struct {
      "key \"mode\": not valid with connection=connect (only with socket, pty)"},
     {"name=x,connection=socket,path=/a,user=a",
      "key \"user\": not valid with connection=socket (only with connect, exec)"},
+    {"name=x,connection=exec,user=a,server-user=b,command=id",
+     "key \"server-user\": not valid with connection=exec (only with connect)"},
+    {"name=x,connection=tcp,address=a:1,server-user=b",
+     "key \"server-user\": not valid with connection=tcp (only with connect)"},
+    {"name=x,server-user=a/b", "key \"server-user\": \"a/b\" is not a user (a name or a number)"},
     {"name=x,owner=-a", "key \"owner\": \"-a\" is not a user (a name or a number)"},
     {"name=x,user=a b", "key \"user\": \"a b\" is not a user (a name or a number)"},
     {"name=x,group=a:b", "key \"group\": \"a:b\" is not a group (a name or a number)"},
@@ -539,6 +544,8 @@ static const char *const specs[] = {
     "name=d,connection=socket,path=/run/a b.sock,reconnect=0",
     "name=e,connection=tcp,address=[::1]:5432",
     "name=g,connection=connect,path=/a,reconnect=1",
+    "name=l,connection=connect,path=/a,user=nobody,server-user=postgres",
+    "name=m,connection=connect,path=/a,server-user=105,reconnect=1",
     "name=h,connection=socket,path=/a,owner=www-data,group=0,mode=0660",
     "name=i,connection=exec,user=nobody,reconnect=1,command=id",
     "name=f,connection=exec,user=root,command=echo \"a\", 'b' \\ # c",
