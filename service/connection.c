@@ -17,6 +17,13 @@ struct channel *connection_channel(const struct connection *connection)
     return endpoint_is_connected(connection->endpoint) ? connection->rings.channel : NULL;
 }
 
+const char *connection_name(const struct connection *connection)
+{
+    const char *blank = strchr(connection->label, ' ');
+
+    return blank ? blank + 1 : "";
+}
+
 int connection_take(struct connection *connection, const char *what)
 {
     int fd = -ENOENT;
@@ -98,9 +105,8 @@ void connection_describe(const struct connection *connection, char *text, size_t
     enum spec_key main = spec_main_key(spec);
     char detail[SPEC_VALUE_MAX] = "", others[256];
 
-    if (main != SPEC_KEYS)
-        spec_value(spec, main, detail);
-
+    if (main != SPEC_KEYS && !spec_value(spec, main, detail) && main == SPEC_PATH)
+        snprintf(detail, sizeof(detail), "%s", connection->path);
     place_explain(&connection->place, others, sizeof(others));
     snprintf(text, size, "%s%s%s%s%s%s%s%s%s%s%s%s%s", spec->connection,
              spec->owner[0] ? " owner=" : "", spec->owner, spec->group[0] ? " group=" : "",

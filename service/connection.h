@@ -38,10 +38,13 @@ struct connection {
     struct endpoint *endpoint; /* set before open */
     struct channel_rings rings; /* the endpoint's */
     struct fdstore *fdstore;         /* what outlives the process, or NULL */
+    struct store *store;
+    domid_t peer;              /* the other side's domain; DOMID_INVALID: not known */
     const char *id;            /* "5/0": who keeps it */
     char label[128];           /* "5/0 org.example.db", for the log */
     struct quota *quota;       /* of the guest; or NULL: there are no limits */
     struct statistics statistics;    /* each kind reports its program here */
+    char path[SPEC_PATH_MAX + 1]; /* as declared or by default; "": not known yet, or none */
     struct place place;        /* of a kind that needs a path */
     void *state;               /* the kind's own */
 };
@@ -83,6 +86,9 @@ int connection_take(struct connection *connection, const char *what);
 
 /* Closes a descriptor, kept or not, and sets it to -1. One of -1 is none. */
 void connection_let_go(struct connection *connection, const char *what, int *fd);
+
+/* The channel's name; "": it is not known. */
+const char *connection_name(const struct connection *connection);
 
 /* The channel, from start to close, or NULL. */
 struct channel *connection_channel(const struct connection *connection);

@@ -541,6 +541,18 @@ static int device_plug_counted(struct device *device, char why[CONNECTION_WHY_MA
     return rc;
 }
 
+static domid_t read_peer(const struct device *device)
+{
+    uint32_t peer;
+
+    if (device->role == MACHINE_BACKEND)
+        return (domid_t)strtoul(device->id, NULL, 10);
+    return store_read_number(device->loop->store, device->dir, "backend-id",
+                             DOMID_FIRST_RESERVED - 1, &peer) < 0
+               ? DOMID_INVALID
+               : (domid_t)peer;
+}
+
 static void device_take(struct device *device)
 {
     struct connection *connection = &device->connection;
@@ -550,6 +562,8 @@ static void device_take(struct device *device)
     if (!store_exists(device->loop->store, device->dir, "state") || peer_is_gone(device))
         return;
     set_label(device);
+    connection->store = device->loop->store;
+    connection->peer = read_peer(device);
     connection->base = device->loop->base;
     connection->fdstore = device->loop->fdstore;
     connection->id = device->id;

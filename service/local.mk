@@ -23,6 +23,7 @@ libservice_la_SOURCES = \
 	service/kinds/errand.c service/kinds/errand.h \
 	service/kinds/exec.c \
 	service/kinds/kinds.c \
+	service/kinds/path.c service/kinds/path.h \
 	service/kinds/place.c service/kinds/place.h \
 	service/kinds/program.c service/kinds/program.h \
 	service/kinds/pty.c \

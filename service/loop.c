@@ -13,6 +13,7 @@
 
 #include "service/statistics.h"
 #include "service/kinds/child.h"
+#include "service/kinds/path.h"
 #include "service/handover/holder.h"
 #include "service/handover/fdstore.h"
 #include "service/log.h"
@@ -323,6 +324,12 @@ static int open_store(struct server *server)
     return store_open(&server->loop.store);
 }
 
+static int sweep_paths(struct server *server)
+{
+    path_sweep(server->loop.store);
+    return 0;
+}
+
 static int open_xen(struct server *server)
 {
     return xen_open(&server->loop.xen);
@@ -438,6 +445,7 @@ static const struct {
     {open_keep, "cannot take over from the previous process", ""},
     {take_lock, "cannot lock " LOCK_DIR, ""},
     {open_store, "cannot connect to xenstored", " (is xenstored running?)"},
+    {sweep_paths, "", ""},
     {open_xen, "cannot open the event channels (/dev/xen/evtchn)", ""},
     {open_holder, "cannot set up " HOLDER_NAME, ""},
     {open_ledger, "cannot keep statistics", ""},

@@ -48,10 +48,10 @@ const struct spec_field spec_fields[SPEC_KEYS] = {
 
 static const struct kind {
     const char *name;
-    uint32_t needs, takes;
+    uint32_t needs, defaults, takes;
     bool reconnect; /* by default */
 } kinds[] = {
-#define ROW(kind, needs, takes, reconnect) {#kind, needs, takes, reconnect},
+#define ROW(kind, needs, defaults, takes, reconnect) {#kind, needs, defaults, takes, reconnect},
     SPEC_KINDS(ROW)
 #undef ROW
 };
@@ -59,7 +59,7 @@ static const struct kind {
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
 
 /* All keys that depend on the kind. */
-#define OR_KEYS(kind, needs, takes, reconnect) | (needs) | (takes)
+#define OR_KEYS(kind, needs, defaults, takes, reconnect) | (needs) | (defaults) | (takes)
 #define KIND_KEYS (0 SPEC_KINDS(OR_KEYS))
 
 static const struct kind *kind_find(const char *name)
@@ -68,6 +68,11 @@ static const struct kind *kind_find(const char *name)
         if (strcmp(kinds[i].name, name) == 0)
             return &kinds[i];
     return NULL;
+}
+
+static uint32_t kind_keys(const struct kind *kind)
+{
+    return kind->needs | kind->defaults | kind->takes;
 }
 
 static void *member_of(const struct spec *spec, enum spec_key key)
@@ -99,7 +104,7 @@ static void list_kinds(uint32_t bit, char *text, size_t size)
 
     text[0] = '\0';
     for (size_t i = 0; i < KIND_COUNT && length < size; i++)
-        if (((kinds[i].needs | kinds[i].takes) & bit) == bit)
+        if ((kind_keys(&kinds[i]) & bit) == bit)
             length += (size_t)snprintf(text + length, size - length, "%s%s", length ? ", " : "",
                                        kinds[i].name);
 }
@@ -372,12 +377,23 @@ static int refuse_without(const struct spec_build *build, enum spec_key key,
                        : "");
 }
 
+static int check_default_path(const struct spec_build *build, const struct kind *kind)
+{
+    char path[SPEC_PATH_MAX + 1];
+
+    if (!(kind->defaults & ~build->given & SPEC_BIT(PATH)) ||
+        spec_default_path(0, build->spec->name, path))
+        return 0;
+    return spec_refuse(build,
+                       "key \"path\": missing (a name that begins with a dot has no default)");
+}
+
 /* Checks the keys that only some kinds take. */
 static int check_kind(const struct spec_build *build, const struct kind *kind)
 {
     uint32_t spared = build->source == SPEC_STORED ? SPEC_BIT(USER) : 0;
     uint32_t missing = kind->needs & ~(build->given | spared);
-    uint32_t foreign = build->given & KIND_KEYS & ~(kind->needs | kind->takes);
+    uint32_t foreign = build->given & KIND_KEYS & ~kind_keys(kind);
     enum spec_key main = spec_main_key(build->spec);
     char names[128];
 
@@ -392,7 +408,7 @@ static int check_kind(const struct spec_build *build, const struct kind *kind)
                                spec_fields[key].key, kind->name, names);
         }
     }
-    return 0;
+    return check_default_path(build, kind);
 }
 
 static int check_whole(const struct spec_build *build)
@@ -494,7 +510,27 @@ enum spec_key spec_main_key(const struct spec *spec)
     const struct kind *kind = kind_find(spec->connection);
     enum spec_key key = 0;
 
-    while (key < SPEC_KEYS && !(kind && kind->needs & 1u << key & ~SPEC_BIT(USER)))
+    while (key < SPEC_KEYS &&
+           !(kind && (kind->needs | kind->defaults) & 1u << key & ~SPEC_BIT(USER)))
         key++;
     return key;
+}
+
+bool spec_has_default(const struct spec *spec, enum spec_key key)
+{
+    const struct kind *kind = kind_find(spec->connection);
+
+    return kind && kind->defaults & 1u << key;
+}
+
+_Static_assert(sizeof(SPEC_RUN_DIR "/32751/") + DEVICE_NAME_MAX <= SPEC_PATH_MAX + 1,
+               "every default path is a path");
+
+bool spec_default_path(domid_t peer, const char *name, char path[SPEC_PATH_MAX + 1])
+{
+    path[0] = '\0';
+    if (!device_name_valid(name) || name[0] == '.')
+        return false;
+    snprintf(path, SPEC_PATH_MAX + 1, SPEC_RUN_DIR "/%u/%s", peer, name);
+    return true;
 }

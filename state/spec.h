@@ -70,17 +70,18 @@ struct store;
 /*
  * The kinds of connection. The first is the default: an application opens the channel itself.
  *
- * KIND(name, required keys, optional keys, default of reconnect)
+ * KIND(name, required keys, keys for which the service has a default, optional keys, default of
+ * reconnect)
  */
 #define SPEC_KINDS(KIND)                                                                           \
-    KIND(app, 0, 0, false)                                                                         \
-    KIND(echo, 0, 0, false)                                                                        \
-    KIND(socket, SPEC_BIT(PATH), SPEC_FILE_KEYS, true)                                             \
-    KIND(connect, SPEC_BIT(PATH), SPEC_BIT(RECONNECT) | SPEC_BIT(USER) | SPEC_BIT(SERVER_USER),    \
+    KIND(app, 0, 0, 0, false)                                                                      \
+    KIND(echo, 0, 0, 0, false)                                                                     \
+    KIND(socket, 0, SPEC_BIT(PATH), SPEC_FILE_KEYS, true)                                          \
+    KIND(connect, SPEC_BIT(PATH), 0, SPEC_BIT(RECONNECT) | SPEC_BIT(USER) | SPEC_BIT(SERVER_USER), \
          false)                                                                                    \
-    KIND(tcp, SPEC_BIT(ADDRESS), SPEC_BIT(RECONNECT), false)                                       \
-    KIND(pty, SPEC_BIT(PATH), SPEC_FILE_KEYS, true)                                                \
-    KIND(exec, SPEC_BIT(COMMAND) | SPEC_BIT(USER), SPEC_BIT(RECONNECT), false)
+    KIND(tcp, SPEC_BIT(ADDRESS), 0, SPEC_BIT(RECONNECT), false)                                    \
+    KIND(pty, 0, SPEC_BIT(PATH), SPEC_FILE_KEYS, true)                                             \
+    KIND(exec, SPEC_BIT(COMMAND) | SPEC_BIT(USER), 0, SPEC_BIT(RECONNECT), false)
 
 #define SPEC_ID(ID, ...) SPEC_##ID,
 enum spec_key { SPEC_FIELDS(SPEC_ID) SPEC_KEYS };
@@ -136,10 +137,22 @@ bool spec_equal(const struct spec *a, const struct spec *b);
 bool spec_is_app(const struct spec *spec);
 
 /*
- * The required key of the channel's kind that describes it best: path, address or command.
- * SPEC_KEYS if there is none, or if the kind is unknown here.
+ * The key of the channel's kind that describes it best: path, address or command. SPEC_KEYS if
+ * there is none, or if the kind is unknown here.
  */
 enum spec_key spec_main_key(const struct spec *spec);
+
+/* Whether the service has a default for that key of a channel of this kind. */
+bool spec_has_default(const struct spec *spec, enum spec_key key);
+
+/* Where channels have their default paths, in a directory for each peer's domain. */
+#define SPEC_RUN_DIR "/run/pvchan"
+
+/*
+ * The default path of a channel, by the domain at its other end and its name: "/run/pvchan/5/NAME".
+ * False, and an empty text: a name that begins with a dot has none.
+ */
+bool spec_default_path(domid_t peer, const char *name, char path[SPEC_PATH_MAX + 1]);
 
 /* ---- building one ---- */
 

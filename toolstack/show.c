@@ -37,6 +37,17 @@ static void read_details(struct show *show)
             text_clean(show->details[key]);
 }
 
+/* What the service does where nothing is declared. */
+static void fill_default_path(struct show *show)
+{
+    const struct view *view = &show->view;
+    struct spec usual = spec_usual(view->texts[VIEW_CONNECTION]);
+    char *path = show->details[SPEC_PATH];
+
+    if (path[0] == '\0' && spec_has_default(&usual, SPEC_PATH))
+        spec_default_path(view->id.frontend, view->texts[VIEW_NAME], path);
+}
+
 /* Asks Xen about the port. If that fails, the text says so. */
 static void read_port(struct show *show)
 {
@@ -225,6 +236,7 @@ static int show_channel(struct show *show)
         return rc;
     view_read(&show->tool, &id, &show->view);
     read_details(show);
+    fill_default_path(show);
     read_port(show);
     count_grants(show);
     hint_find(&show->tool, &show->view, &show->hint);

@@ -27,7 +27,7 @@ static int check_needs(const struct spec *spec, char why[CONNECTION_WHY_MAX])
     enum spec_key needs = spec_main_key(spec);
     char value[SPEC_VALUE_MAX];
 
-    if (needs == SPEC_KEYS || spec_value(spec, needs, value))
+    if (needs == SPEC_KEYS || spec_value(spec, needs, value) || spec_has_default(spec, needs))
         return 0;
     snprintf(why, CONNECTION_WHY_MAX, "connection=%s needs %s= (node private/%s)", spec->connection,
              spec_fields[needs].key, spec_fields[needs].key);

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "service/connection.h"
+#include "service/kinds/path.h"
 #include "service/kinds/program.h"
 #include "service/kinds/rights.h"
 #include "service/handover/journal.h"
@@ -361,7 +362,7 @@ static int pty_make(struct pty *pty, char why[CONNECTION_WHY_MAX])
 
     if (rc < 0)
         return rc;
-    connection->place = rights_place(&pty->rights, connection->spec.path);
+    connection->place = rights_place(&pty->rights, connection->path);
     if (take_terminal(pty))
         return 0;
     fdstore_forget(connection->fdstore, connection->id);
@@ -382,17 +383,23 @@ static int pty_plug(struct connection *connection, char why[CONNECTION_WHY_MAX])
     program_init(&pty->user, connection, &user_ops, pty);
     rate_init(&pty->users, USERS_PER_MINUTE, USERS_AT_ONCE);
     pty->rested = evtimer_new(connection->base, pty_rested, pty);
-    rc = pty->rested ? pty_make(pty, why) : -ENOMEM;
-    if (rc < 0)
+    snprintf(why, CONNECTION_WHY_MAX, "out of memory");
+    rc = pty->rested ? path_choose(connection, why) : -ENOMEM;
+    if (rc == 0)
+        rc = pty_make(pty, why);
+    if (rc < 0) {
+        path_leave(connection);
         pty_free(pty);
-    else
+    } else {
         connection->state = pty;
+    }
     return rc;
 }
 
 static void pty_unplug(struct connection *connection)
 {
     visit_link(connection->state, unlink_there);
+    path_leave(connection);
     pty_free(connection->state);
 }
 
@@ -400,6 +407,7 @@ static void pty_open(struct connection *connection)
 {
     struct pty *pty = connection->state;
 
+    path_follow_name(connection);
     program_open(&pty->user);
     endpoint_set_ready(connection->endpoint);
 }

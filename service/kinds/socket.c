@@ -14,6 +14,7 @@
 
 #include "service/backoff.h"
 #include "service/connection.h"
+#include "service/kinds/path.h"
 #include "service/kinds/program.h"
 #include "service/kinds/rights.h"
 #include "service/kinds/unix.h"
@@ -189,7 +190,7 @@ static int server_listen(struct server *server, char why[CONNECTION_WHY_MAX])
 
     if (rc < 0)
         return rc;
-    connection->place = rights_place(&server->rights, connection->spec.path);
+    connection->place = rights_place(&server->rights, connection->path);
     rc = server_bind(server);
     if (rc < 0) {
         snprintf(why, CONNECTION_WHY_MAX, "cannot listen on its path: %s", listen_error(rc));
@@ -221,11 +222,15 @@ static int server_plug(struct connection *connection, char why[CONNECTION_WHY_MA
     }
     server->connection = connection;
     program_init(&server->client, connection, &client_ops, server);
-    rc = server_listen(server, why);
-    if (rc < 0)
+    rc = path_choose(connection, why);
+    if (rc == 0)
+        rc = server_listen(server, why);
+    if (rc < 0) {
+        path_leave(connection);
         free(server);
-    else
+    } else {
         connection->state = server;
+    }
     return rc < 0 ? rc : 0;
 }
 
@@ -236,6 +241,7 @@ static void server_unplug(struct connection *connection)
     server_free_events(server);
     backoff_close(&server->backoff);
     server_unbind(server);
+    path_leave(connection);
     free(server);
 }
 
@@ -244,6 +250,7 @@ static void server_open(struct connection *connection)
     struct server *server = connection->state;
 
     server->knock_logged = false;
+    path_follow_name(connection);
     program_open(&server->client);
     endpoint_set_ready(connection->endpoint);
 }

@@ -230,7 +230,7 @@ static void process_name(pid_t pid, char name[32])
     name[strcspn(name, "\n")] = '\0';
 }
 
-static int read_peer(int fd, struct ucred *peer)
+static int peer_credentials(int fd, struct ucred *peer)
 {
     socklen_t length = sizeof(*peer);
 
@@ -240,7 +240,7 @@ static int read_peer(int fd, struct ucred *peer)
 int unix_peer_user(int fd, uid_t *uid)
 {
     struct ucred peer;
-    int rc = read_peer(fd, &peer);
+    int rc = peer_credentials(fd, &peer);
 
     if (rc == 0)
         *uid = peer.uid;
@@ -253,7 +253,7 @@ void unix_peer(int fd, char *text, size_t size)
     char name[32];
 
     text[0] = '\0';
-    if (read_peer(fd, &peer) < 0)
+    if (peer_credentials(fd, &peer) < 0)
         return;
     process_name(peer.pid, name);
     snprintf(text, size, "pid %d uid %u%s%s", peer.pid, peer.uid, name[0] ? " " : "", name);

@@ -17,6 +17,7 @@ SIM_TESTS = \
 	tests/sim/api-state.sh \
 	tests/sim/backend-commands.sh \
 	tests/sim/backend-crash.sh \
+	tests/sim/backend-default-paths.sh \
 	tests/sim/backend-driver.sh \
 	tests/sim/backend-errors.sh \
 	tests/sim/backend-hostile.sh \

@@ -100,8 +100,8 @@ static const struct {
      "2: vchan entry 2: key \"name\": \"x\" is the name of an earlier entry"},
     {"vchan = [ \"name=x\" ]", "1: vchan entry 1: key \"connection\": missing "
                                "(add connection=KIND; app leaves the channel to applications)"},
-    {"vchan = [ \"name=x, connection=socket\" ]",
-     "1: vchan entry 1: key \"path\": missing (connection=socket needs it)"},
+    {"vchan = [ \"name=x, connection=connect\" ]",
+     "1: vchan entry 1: key \"path\": missing (connection=connect needs it)"},
     {"vchan = [ \"name=x, backend=0, connection=echo\" ]",
      "1: vchan entry 1: key \"backend\": cannot be set in the guest (set it in the domain's xl "
      "config)"},

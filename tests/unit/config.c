@@ -114,6 +114,8 @@ static const struct {
     {"tcp,address=a:1", false},
     {"exec,user=a,command=a", false},
     {"socket,path=/a,reconnect=0", false},
+    {"socket", true},
+    {"pty", true},
     {"tcp,address=a:1,reconnect=1", true},
 };
 
@@ -175,6 +177,32 @@ START_TEST(an_address_is_read)
 END_TEST
 
 static const struct {
+    const char *name, *path;
+} default_paths[] = {
+    {"a", "/run/pvchan/32751/a"},
+    {"org.example.db-1_x", "/run/pvchan/32751/org.example.db-1_x"},
+    {"a..", "/run/pvchan/32751/a.."},
+    {"..", NULL},
+    {".", NULL},
+    {".a", NULL},
+    {"", NULL},
+    {"a/b", NULL},
+    {"1234567890123456789012345678901234567890123456789012345678901234",
+     "/run/pvchan/32751/1234567890123456789012345678901234567890123456789012345678901234"},
+    {"12345678901234567890123456789012345678901234567890123456789012345", NULL},
+};
+
+START_TEST(a_default_path_stays_in_its_directory)
+{
+    char path[SPEC_PATH_MAX + 1];
+
+    ck_assert_int_eq(spec_default_path(32751, default_paths[_i].name, path),
+                     default_paths[_i].path != NULL);
+    ck_assert_str_eq(path, default_paths[_i].path ? default_paths[_i].path : "");
+}
+END_TEST
+
+static const struct {
     const char *sizes;
     uint32_t read, write;
 } rings[] = {
@@ -201,6 +229,7 @@ END_TEST
 #define NO_USER                                                                                    \
     "key \"user\": missing (connection=exec needs it: the user that runs the command, such as "  \
     "user=nobody; for root, write user=root)"
+#define NO_DEFAULT "key \"path\": missing (a name that begins with a dot has no default)"
 
 static const struct {
     const char *spec, *why;
@@ -235,7 +264,9 @@ static const struct {
     {"name=x,connection=carrier-pigeon",
      "key \"connection\": \"carrier-pigeon\" is not a kind of connection (use one of app, echo, "
      "socket, connect, tcp, pty, exec)"},
-    {"name=x,connection=socket", "key \"path\": missing (connection=socket needs it)"},
+    {"name=x,connection=connect", "key \"path\": missing (connection=connect needs it)"},
+    {"name=..,connection=socket", NO_DEFAULT},
+    {"name=.x,connection=pty", NO_DEFAULT},
     {"name=x,connection=tcp", "key \"address\": missing (connection=tcp needs it)"},
     {"name=x,connection=exec", "key \"command\": missing (connection=exec needs it)"},
     {"name=x,path=/a",
@@ -542,6 +573,9 @@ static const char *const specs[] = {
     "name=j,ring=1M",
     "name=k,ring=4K",
     "name=d,connection=socket,path=/run/a b.sock,reconnect=0",
+    "name=n,connection=socket,owner=adm",
+    "name=o,connection=pty",
+    "name=.p,connection=socket,path=/a",
     "name=e,connection=tcp,address=[::1]:5432",
     "name=g,connection=connect,path=/a,reconnect=1",
     "name=l,connection=connect,path=/a,user=nobody,server-user=postgres",
@@ -660,6 +694,7 @@ int main(void)
     tcase_add_loop_test(tcase, reconnect_is_by_kind, 0, COUNT(reconnects));
     tcase_add_loop_test(tcase, an_address_is_read, 0, COUNT(addresses));
     tcase_add_loop_test(tcase, sizes_are_rounded_up, 0, COUNT(rings));
+    tcase_add_loop_test(tcase, a_default_path_stays_in_its_directory, 0, COUNT(default_paths));
     tcase_add_loop_test(tcase, a_bad_spec_is_explained, 0, COUNT(bad_specs));
     tcase_add_test(tcase, a_long_path_is_refused);
     tcase_add_test(tcase, a_huge_spec_is_refused);

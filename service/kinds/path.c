@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "service/kinds/path.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "service/log.h"
+#include "state/device.h"
+
+/* Room for a domain's id as text, with its NUL. */
+#define ID_MAX 8
+
+static void write_id(domid_t domid, char id[ID_MAX])
+{
+    snprintf(id, ID_MAX, "%u", domid);
+}
+
+static bool is_id(const char *text, domid_t *domid)
+{
+    uint32_t number;
+
+    if (parse_number(text, DOMID_FIRST_RESERVED - 1, &number) < 0 || (text[0] == '0' && text[1]))
+        return false;
+    *domid = (domid_t)number;
+    return true;
+}
+
+static int run_dir_open(void)
+{
+    int dir = open(SPEC_RUN_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    return dir < 0 ? -errno : dir;
+}
+
+static bool has_default_path(const struct connection *connection)
+{
+    return !connection->spec.path[0] && spec_has_default(&connection->spec, SPEC_PATH);
+}
+
+/* ---- what is in a directory ---- */
+
+/* Calls look() for each name in a directory but "." and "..", until it returns something but 0. */
+static int each_name(int dir, int (*look)(int dir, const char *name, void *arg), void *arg)
+{
+    int own = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+    DIR *names = own < 0 ? NULL : fdopendir(own);
+    struct dirent *entry;
+
+    if (!names) {
+        rc = -errno;
+        if (own >= 0)
+            close(own);
+        return rc;
+    }
+    while (rc == 0 && (entry = readdir(names)))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            rc = look(dir, entry->d_name, arg);
+    closedir(names);
+    return rc;
+}
+
+/* ---- links ---- */
+
+/* Where a link leads, if that is a domain's directory. */
+static bool link_target(int dir, const char *name, domid_t *target)
+{
+    char id[ID_MAX];
+    ssize_t length = readlinkat(dir, name, id, sizeof(id) - 1);
+
+    if (length < 0)
+        return false;
+    id[length] = '\0';
+    return is_id(id, target);
+}
+
+/* Whom links to a directory may stay for. */
+struct links {
+    domid_t domid;
+    const char *but; /* NULL: for nobody */
+};
+
+static int remove_link(int dir, const char *name, void *arg)
+{
+    const struct links *links = arg;
+    domid_t target;
+
+    if (link_target(dir, name, &target) && target == links->domid &&
+        (!links->but || strcmp(name, links->but) != 0))
+        unlinkat(dir, name, 0);
+    return 0;
+}
+
+/* What else is in the directory has other names: locks ("devices", "vchan-backend"), and ids. */
+static bool is_link_name(const char *name)
+{
+    return device_name_valid(name) && name[0] != '.' && name[strspn(name, "0123456789")] != '\0' &&
+           strcmp(name, "devices") != 0 && strncmp(name, "vchan-", strlen("vchan-")) != 0 &&
+           strncmp(name, "xl-vchan", strlen("xl-vchan")) != 0;
+}
+
+/* A domain's name, if it can be a link's. */
+static bool read_link_name(struct store *store, domid_t domid, char name[DEVICE_NAME_MAX + 1])
+{
+    char dir[DEVICE_PATH_MAX];
+
+    snprintf(dir, sizeof(dir), "/local/domain/%u", domid);
+    return store_read_text(store, dir, "name", name, DEVICE_NAME_MAX + 1) == 0 &&
+           is_link_name(name);
+}
+
+/* Replaces whatever link has the name, in one step. */
+static int put_link(int dir, const char *name, domid_t domid)
+{
+    char id[ID_MAX], made[DEVICE_NAME_MAX + 2];
+
+    write_id(domid, id);
+    snprintf(made, sizeof(made), ".%s", name);
+    unlinkat(dir, made, 0);
+    if (symlinkat(id, dir, made) < 0)
+        return -errno;
+    return renameat(dir, made, dir, name) < 0 ? -errno : 0;
+}
+
+/* 0: nothing has that name, or a link that is out of date; 1: the link is the domain's already. */
+static int judge_link(const struct connection *connection, int dir, const char *name,
+                      enum log_level level)
+{
+    char other[DEVICE_NAME_MAX + 1];
+    struct stat file;
+    domid_t target;
+
+    if (fstatat(dir, name, &file, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    if (!link_target(dir, name, &target))
+        return -EEXIST;
+    if (target == connection->peer)
+        return 1;
+    if (faccessat(dir, name, F_OK, 0) < 0 ||
+        !read_link_name(connection->store, target, other) || strcmp(other, name) != 0)
+        return 0; /* that domain has no such channel, was renamed, or is gone */
+    connection_log(connection, level,
+                   "domain %u is called %s too: " SPEC_RUN_DIR "/%s does not lead to this one",
+                   target, name, name);
+    return -EEXIST;
+}
+
+/* level: of the line that the name is another domain's too. */
+static void follow_name(const struct connection *connection, int dir, enum log_level level)
+{
+    char name[DEVICE_NAME_MAX + 1];
+    struct links old = {.domid = connection->peer, .but = name};
+    int rc;
+
+    if (!read_link_name(connection->store, connection->peer, name))
+        return;
+    rc = judge_link(connection, dir, name, level);
+    if (rc == 0)
+        rc = put_link(dir, name, connection->peer);
+    if (rc == 0)
+        each_name(dir, remove_link, &old);
+    else if (rc < 0 && rc != -EEXIST)
+        connection_log(connection, LOG_CHANGES, "cannot make the link " SPEC_RUN_DIR "/%s: %s",
+                       name, strerror(-rc));
+}
+
+void path_follow_name(const struct connection *connection)
+{
+    int dir = has_default_path(connection) ? run_dir_open() : -1;
+
+    if (dir < 0)
+        return;
+    follow_name(connection, dir, LOG_DETAILS);
+    close(dir);
+}
+
+/* ---- a channel's path ---- */
+
+static int make_directory(const struct connection *connection)
+{
+    char id[ID_MAX];
+    int dir = run_dir_open(), rc = 0;
+
+    if (dir < 0)
+        return dir;
+    write_id(connection->peer, id);
+    if (mkdirat(dir, id, 0755) < 0 && errno != EEXIST)
+        rc = -errno;
+    if (rc == 0)
+        follow_name(connection, dir, LOG_DETAILS);
+    close(dir);
+    return rc;
+}
+
+int path_choose(struct connection *connection, char why[CONNECTION_WHY_MAX])
+{
+    int rc;
+
+    snprintf(connection->path, sizeof(connection->path), "%s", connection->spec.path);
+    if (!has_default_path(connection))
+        return 0;
+    if (connection->peer == DOMID_INVALID ||
+        !spec_default_path(connection->peer, connection_name(connection), connection->path)) {
+        snprintf(why, CONNECTION_WHY_MAX, "its name is not valid, or begins with a dot, and so has "
+                 "no default path");
+        return -EINVAL;
+    }
+    rc = make_directory(connection);
+    if (rc < 0)
+        snprintf(why, CONNECTION_WHY_MAX, "cannot make the directory of its default path: %s",
+                 strerror(-rc));
+    return rc;
+}
+
+/* The directory, if it is empty, and what leads there. */
+static void remove_directory(int dir, domid_t domid)
+{
+    struct links all = {.domid = domid};
+    char id[ID_MAX];
+
+    write_id(domid, id);
+    if (unlinkat(dir, id, AT_REMOVEDIR) == 0)
+        each_name(dir, remove_link, &all);
+}
+
+void path_leave(const struct connection *connection)
+{
+    int dir = has_default_path(connection) ? run_dir_open() : -1;
+
+    if (dir < 0)
+        return;
+    remove_directory(dir, connection->peer);
+    close(dir);
+}
+
+/* ---- what killed processes left ---- */
+
+/* The names of all channels with one domain, each between two slashes. */
+struct declared {
+    struct store *store;
+    domid_t peer;
+    FILE *names;
+};
+
+static int note_name(const struct declared *declared, const char *dir)
+{
+    char name[DEVICE_NAME_MAX + 1];
+    int rc = store_read_text(declared->store, dir, "name", name, sizeof(name));
+
+    if (rc == 0)
+        fprintf(declared->names, "%s/", name);
+    return store_is_nothing(rc) ? 0 : rc;
+}
+
+static int note_backends(const struct declared *declared)
+{
+    char dir[DEVICE_PATH_MAX];
+    uint32_t *devids;
+    size_t count;
+    int rc;
+
+    snprintf(dir, sizeof(dir), "backend/vchan/%u", declared->peer);
+    rc = store_list_numbers(declared->store, dir, DEVICE_ID_MAX, &devids, &count);
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        snprintf(dir, sizeof(dir), "backend/vchan/%u/%u", declared->peer, devids[i]);
+        rc = note_name(declared, dir);
+    }
+    free(devids);
+    return rc;
+}
+
+static int note_frontends(const struct declared *declared)
+{
+    char dir[DEVICE_PATH_MAX];
+    uint32_t *devids, backend;
+    size_t count;
+    int rc = store_list_numbers(declared->store, "device/vchan", DEVICE_ID_MAX, &devids, &count);
+
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        snprintf(dir, sizeof(dir), "device/vchan/%u", devids[i]);
+        rc = store_read_number(declared->store, dir, "backend-id", UINT16_MAX, &backend);
+        if (rc == 0 && backend == declared->peer)
+            rc = note_name(declared, dir);
+        if (store_is_nothing(rc))
+            rc = 0;
+    }
+    free(devids);
+    return rc;
+}
+
+/* On success the caller frees *names. */
+static int list_declared(struct store *store, domid_t peer, char **names)
+{
+    size_t size;
+    struct declared declared = {
+        .store = store, .peer = peer, .names = open_memstream(names, &size)};
+    int rc;
+
+    if (!declared.names)
+        return -ENOMEM;
+    fputc('/', declared.names);
+    rc = note_backends(&declared);
+    if (rc == 0)
+        rc = note_frontends(&declared);
+    if (fclose(declared.names) != 0 && rc == 0)
+        rc = -ENOMEM;
+    if (rc < 0)
+        free(*names);
+    return rc;
+}
+
+static int remove_undeclared(int dir, const char *name, void *arg)
+{
+    char between[NAME_MAX + 3];
+
+    snprintf(between, sizeof(between), "/%s/", name);
+    if (!strstr(arg, between))
+        unlinkat(dir, name, 0);
+    return 0;
+}
+
+static void sweep_directory(struct store *store, int run, const char *id, domid_t domid)
+{
+    int dir = openat(run, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    char *names;
+
+    if (dir < 0)
+        return;
+    if (list_declared(store, domid, &names) == 0) {
+        each_name(dir, remove_undeclared, names);
+        free(names);
+        remove_directory(run, domid);
+    }
+    close(dir);
+}
+
+static int sweep_name(int run, const char *name, void *arg)
+{
+    domid_t domid;
+
+    if (is_id(name, &domid))
+        sweep_directory(arg, run, name, domid);
+    else if (link_target(run, name, &domid) && faccessat(run, name, F_OK, 0) < 0)
+        unlinkat(run, name, 0);
+    return 0;
+}
+
+void path_sweep(struct store *store)
+{
+    int run = run_dir_open();
+
+    if (run < 0)
+        return;
+    each_name(run, sweep_name, store);
+    close(run);
+}
