@@ -20,6 +20,7 @@ libservice_la_SOURCES = \
 	service/kinds/connect.c \
 	service/kinds/dial.c service/kinds/dial.h \
 	service/kinds/echo.c \
+	service/kinds/environment.c service/kinds/environment.h \
 	service/kinds/errand.c service/kinds/errand.h \
 	service/kinds/exec.c \
 	service/kinds/kinds.c \

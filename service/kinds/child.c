@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "service/connection.h"
+#include "service/kinds/environment.h"
 #include "service/kinds/rights.h"
 
 #define PATIENCE_SECONDS 5
@@ -418,7 +419,7 @@ static const char *const inherited[] = {"PATH", "TZ", "LANG", "LC_ALL", "LC_CTYP
 
 #define INHERITED_COUNT (sizeof(inherited) / sizeof(inherited[0]))
 
-static void set_environment(const struct user *user)
+static void set_environment(const struct user *user, const struct environment *environment)
 {
     const char *values[INHERITED_COUNT];
 
@@ -432,6 +433,7 @@ static void set_environment(const struct user *user)
     setenv("USER", user->name, 1);
     setenv("LOGNAME", user->name, 1);
     setenv("HOME", user->home, 1);
+    environment_set(environment);
 }
 
 /* As that user: one that may not be entered, or is not there, is none. */
@@ -488,29 +490,36 @@ static void give_pipes(const int fds[3], const struct user *user)
         (void)!fchown(fds[i], user->uid, user->groups[0]);
 }
 
+/* What is to be run, and how. */
+struct start {
+    const char *command;
+    const struct user *user;
+    struct environment environment;
+};
+
 /*
  * In the new process, where all signals are blocked, until none of them is ours any more. In a
  * session of its own no terminal of ours takes what the command types into it (TIOCSTI).
  */
-static void run_shell(const char *command, const struct user *user, const int fds[3])
+static void run_shell(const struct start *start, const int fds[3])
 {
     setsid();
-    give_pipes(fds, user);
+    give_pipes(fds, start->user);
     for (int i = 0; i < 3; i++)
         dup2(fds[i], i);
     close_range(STDERR_FILENO + 1, ~0u, 0);
     reset_signals();
     umask(022);
     reset_limits();
-    set_environment(user);
-    become(user);
-    enter_home(user);
-    execl(SHELL, "sh", "-c", command, NULL);
+    set_environment(start->user, &start->environment);
+    become(start->user);
+    enter_home(start->user);
+    execl(SHELL, "sh", "-c", start->command, NULL);
     dprintf(STDERR_FILENO, "cannot run " SHELL ": %s\n", strerror(errno));
     _exit(127);
 }
 
-static int spawn_shell(const char *command, const struct user *user, const int fds[3], pid_t *pid)
+static int spawn_shell(const struct start *start, const int fds[3], pid_t *pid)
 {
     sigset_t all, before;
     int rc = 0;
@@ -519,7 +528,7 @@ static int spawn_shell(const char *command, const struct user *user, const int f
     sigprocmask(SIG_SETMASK, &all, &before);
     *pid = fork();
     if (*pid == 0)
-        run_shell(command, user, fds);
+        run_shell(start, fds);
     if (*pid < 0)
         rc = -errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
@@ -612,6 +621,7 @@ static int child_follow(struct event_base *base, struct child *child)
 int child_start(const struct connection *connection, const struct user *user, int *input,
                 int *output, struct child **out)
 {
+    struct start start = {.command = connection->spec.command, .user = user};
     struct child *child;
     struct pipes pipes;
     int rc;
@@ -621,9 +631,10 @@ int child_start(const struct connection *connection, const struct user *user, in
     child = child_make_for(connection);
     if (!child)
         return -ENOMEM;
+    environment_read(connection, &start.environment);
     rc = pipes_open(&pipes);
     if (rc == 0)
-        rc = spawn_shell(connection->spec.command, user, pipes.theirs, &child->pid);
+        rc = spawn_shell(&start, pipes.theirs, &child->pid);
     close_all(pipes.theirs);
     if (rc == 0) {
         child->stderr_fd = pipes.ours[STDERR_FILENO];

@@ -43,8 +43,27 @@ for line in 0022 / "limits $(least 1024 -n) 0 $(least 8192 -s) $(ulimit -Hf) $(u
     grep -qxF "$line" "$work/own" || fail "not \"$line\" but: $(cat "$work/own")"
 done
 strangers=$(grep -E '^[A-Z_]+=' "$work/own" | cut -d= -f1 |
-    grep -vxE 'PATH|TZ|LANG|LC_ALL|LC_CTYPE|LC_MESSAGES|USER|LOGNAME|HOME|SHELL|PWD|OLDPWD|_|SHLVL')
+    grep -vxE 'PATH|TZ|LANG|LC_ALL|LC_CTYPE|LC_MESSAGES|USER|LOGNAME|HOME|SHELL|PWD|OLDPWD|_|SHLVL' |
+    grep -vxE 'VCHAN_(NAME|DOMID|DOMAIN|UUID)')
 [ -z "$strangers" ] || fail "a command has in its environment: $strangers"
+
+part "a command is told whose it is, in words that are clean"
+guest=$(xl domid guest)
+# told DOMAIN: the environment has that as the guest's name ("": none), and the rest as it is.
+told_domain() {
+    in_domain "$guest" vchan cat own < /dev/null | grep -a '^VCHAN_' | sort > "$work/told"
+    printf '%s\n' ${1:+"VCHAN_DOMAIN=$1"} "VCHAN_DOMID=$guest" VCHAN_NAME=own \
+        "VCHAN_UUID=$(basename "$(xenstore-read "/local/domain/$guest/vm")")" > "$work/expected"
+    diff "$work/expected" "$work/told" || fail "with the name \"$1\" a command is told that"
+}
+told_domain guest
+for name in 'two words; $(id) `id` "' $'line\nbreak' $'\e[31mred' $'\xff\xc2\x9bx' 'Grüße'; do
+    xenstore-write "/local/domain/$guest/name" "$name"
+    told_domain "$(printf %s "$name" | LC_ALL=C sed -z 's/[\x01-\x1f\xff]/?/g; s/\xc2\x9b/??/g')"
+done
+xenstore-rm "/local/domain/$guest/name"
+told_domain ""
+xenstore-write "/local/domain/$guest/name" guest
 
 part "a command that is not root's opens its standard descriptors by their paths"
 out=$(in_domain guest vchan cat paths <<< "there and back")
