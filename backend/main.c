@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "backend/service.h"
+#include "service/cgroup.h"
 #include "service/handover/holder.h"
 #include "service/log.h"
 #include "service/quota.h"
@@ -20,11 +21,19 @@
 
 enum { EXIT_STOPPED = 0 };
 
-enum { OPTION_CHANNELS = 256, OPTION_CONNECTS, OPTION_RINGS, OPTION_ALL_RINGS };
+enum {
+    OPTION_CHANNELS = 256,
+    OPTION_CONNECTS,
+    OPTION_RINGS,
+    OPTION_ALL_RINGS,
+    OPTION_COMMAND_MEMORY,
+    OPTION_COMMAND_TASKS,
+};
 
 static const char usage[] =
     "Usage: vchan-backend [-v|-vv|-q] [--max-channels=N] [--max-connects=N] [--max-rings=SIZE]\n"
-    "                     [--max-all-rings=SIZE]\n"
+    "                     [--max-all-rings=SIZE] [--command-memory-max=SIZE]\n"
+    "                     [--command-tasks-max=N]\n"
     "Serves the vchan channels whose backend is this domain, in the foreground.\n"
     "\n"
     "  -v, --verbose  also log the frontends' states, clients and commands;\n"
@@ -34,6 +43,8 @@ static const char usage[] =
     "      --max-connects=N   let a guest connect N times a minute, delay the rest (1200)\n"
     "      --max-rings=SIZE   map at most SIZE of one guest's memory (256M)\n"
     "      --max-all-rings=SIZE  map at most SIZE of all guests' memory together (512M)\n"
+    "      --command-memory-max=SIZE  let a command use at most SIZE of memory (no limit)\n"
+    "      --command-tasks-max=N      let a command have at most N processes (no limit)\n"
     "      --foreground       accepted for compatibility; always in the foreground\n"
     "  -h, --help     print this help\n"
     "      --version  print the version\n"
@@ -68,9 +79,8 @@ static int take_limit(int option, const char *text)
     if (good)
         return -1;
     return usage_refuse(names[option - OPTION_CHANNELS], text,
-                        option == OPTION_CHANNELS || option == OPTION_CONNECTS
-                            ? "is not a positive number"
-                            : "is not a size (such as 4096, 64K or 256M)");
+                        option == OPTION_CHANNELS || option == OPTION_CONNECTS ? USAGE_NO_COUNT
+                                                                               : USAGE_NO_SIZE);
 }
 
 /* Returns the exit code, or -1 to go on. */
@@ -86,6 +96,8 @@ static int parse_options(int argc, char **argv)
         {"max-connects", required_argument, NULL, OPTION_CONNECTS},
         {"max-rings", required_argument, NULL, OPTION_RINGS},
         {"max-all-rings", required_argument, NULL, OPTION_ALL_RINGS},
+        {"command-memory-max", required_argument, NULL, OPTION_COMMAND_MEMORY},
+        {"command-tasks-max", required_argument, NULL, OPTION_COMMAND_TASKS},
         {0},
     };
     int option, rc = -1;
@@ -106,6 +118,12 @@ static int parse_options(int argc, char **argv)
         case OPTION_RINGS:
         case OPTION_ALL_RINGS:
             rc = take_limit(option, optarg);
+            break;
+        case OPTION_COMMAND_MEMORY:
+            rc = cgroups_limit_memory(optarg);
+            break;
+        case OPTION_COMMAND_TASKS:
+            rc = cgroups_limit_tasks(optarg);
             break;
         case 'h':
             fputs(usage, stdout);

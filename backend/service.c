@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 
 #include "backend/turns.h"
+#include "service/cgroup.h"
 #include "service/device.h"
 #include "service/handover/holder.h"
 #include "service/loop.h"
@@ -373,6 +374,7 @@ static void look_at_marked(struct service *service)
          * budget puts off.
          */
         fdstore_forget(service->loop->fdstore, NULL);
+        cgroups_sweep();
         holder_forget(service->loop->holder);
     }
     if (service->draining)

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "service/cgroup.h"
 #include "service/loop.h"
 #include "service/log.h"
 #include "service/usage.h"
@@ -20,8 +21,11 @@
 
 enum { EXIT_DONE = 0, EXIT_CONFIG = 3 };
 
+enum { OPTION_COMMAND_MEMORY = 256, OPTION_COMMAND_TASKS };
+
 static const char usage[] =
-    "Usage: vchan-frontend [-c FILE] [-v|-vv|-q]\n"
+    "Usage: vchan-frontend [-c FILE] [-v|-vv|-q] [--command-memory-max=SIZE]\n"
+    "                      [--command-tasks-max=N]\n"
     "       vchan-frontend [-c FILE] --check\n"
     "Plugs this guest's vchan channels into local connections, in the foreground.\n"
     "\n"
@@ -30,6 +34,8 @@ static const char usage[] =
     "  -v, --verbose      also log the backends' states, clients and commands;\n"
     "                     given twice, also what each channel decides to do next\n"
     "  -q, --quiet        log errors only\n"
+    "      --command-memory-max=SIZE  let a command use at most SIZE of memory (no limit)\n"
+    "      --command-tasks-max=N      let a command have at most N processes (no limit)\n"
     "      --foreground   accepted for compatibility; always in the foreground\n"
     "  -h, --help         print this help\n"
     "      --version      print the version\n"
@@ -59,6 +65,10 @@ static int take_option(int option, struct request *request)
         return -1;
     case 'f': /* the only mode there is */
         return -1;
+    case OPTION_COMMAND_MEMORY:
+        return cgroups_limit_memory(optarg);
+    case OPTION_COMMAND_TASKS:
+        return cgroups_limit_tasks(optarg);
     case 'h':
         fputs(usage, stdout);
         return EXIT_DONE;
@@ -75,7 +85,10 @@ static int parse_request(int argc, char **argv, struct request *request)
         {"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 't'},
         {"verbose", no_argument, NULL, 'v'},      {"quiet", no_argument, NULL, 'q'},
         {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'V'},
-        {"foreground", no_argument, NULL, 'f'},   {0},
+        {"foreground", no_argument, NULL, 'f'},
+        {"command-memory-max", required_argument, NULL, OPTION_COMMAND_MEMORY},
+        {"command-tasks-max", required_argument, NULL, OPTION_COMMAND_TASKS},
+        {0},
     };
     int option, rc = -1;
 
@@ -84,7 +97,8 @@ static int parse_request(int argc, char **argv, struct request *request)
         if (option == ':')
             rc = usage_complain(argv[optind - 1], "needs a value");
         else if (option == '?')
-            rc = usage_complain(optopt ? usage_letter(optopt) : argv[optind - 1],
+            rc = usage_complain(optopt && optopt < OPTION_COMMAND_MEMORY ? usage_letter(optopt)
+                                                                         : argv[optind - 1],
                                 "unknown option, or it takes no value");
         else
             rc = take_option(option, request);

@@ -2,6 +2,7 @@
 noinst_LTLIBRARIES += libservice.la
 libservice_la_SOURCES = \
 	service/backoff.c service/backoff.h \
+	service/cgroup.c service/cgroup.h \
 	service/connection.c service/connection.h \
 	service/device.c service/device.h \
 	service/log.c service/log.h \

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "service/statistics.h"
+#include "service/cgroup.h"
 #include "service/kinds/child.h"
 #include "service/kinds/path.h"
 #include "service/handover/holder.h"
@@ -319,6 +320,12 @@ static int open_keep(struct server *server)
     return rc;
 }
 
+static int open_cgroups(struct server *server)
+{
+    cgroups_start(server->loop.base);
+    return 0;
+}
+
 static int open_store(struct server *server)
 {
     return store_open(&server->loop.store);
@@ -444,6 +451,7 @@ static const struct {
     {hold_signals, "cannot block signals", ""},
     {open_keep, "cannot take over from the previous process", ""},
     {take_lock, "cannot lock " LOCK_DIR, ""},
+    {open_cgroups, "", ""},
     {open_store, "cannot connect to xenstored", " (is xenstored running?)"},
     {sweep_paths, "", ""},
     {open_xen, "cannot open the event channels (/dev/xen/evtchn)", ""},
@@ -496,6 +504,8 @@ static enum loop_exit server_run(struct server *server)
 
     if (loop_start(server) < 0 || loop->ops->start(loop, loop->service) < 0)
         return LOOP_FAILED;
+    if (!loop->ops->keeps)
+        cgroups_sweep(); /* nothing of an earlier process goes on */
     notify_manager("READY=1");
     tell_status(server);
     event_base_dispatch(server->loop.base);
@@ -537,6 +547,7 @@ enum loop_exit loop_serve(const struct loop_ops *ops, void *service)
     event_base_dispatch(server.loop.base); /* what is left are commands that are to end */
     notify_finish(FINISH_MS);
     fdstore_close(server.loop.fdstore);
+    cgroups_close();
     event_base_free(server.loop.base);
     return rc;
 }

@@ -9,6 +9,10 @@
 /* Says what is wrong with a word of the command line, and where to look. Gives EXIT_USAGE. */
 int usage_complain(const char *word, const char *why);
 
+/* What a value is not. */
+#define USAGE_NO_COUNT "is not a positive number"
+#define USAGE_NO_SIZE  "is not a size (such as 4096, 64K or 256M)"
+
 /* The same for an option's value: "--max-rings: "x" is not a size". */
 int usage_refuse(const char *option, const char *value, const char *why);
 

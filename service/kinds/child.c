@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "service/cgroup.h"
 #include "service/connection.h"
 #include "service/kinds/environment.h"
 #include "service/kinds/rights.h"
@@ -68,6 +69,7 @@ struct child {
     char label[128];
     struct quota *quota; /* the guest's; once the child is left, a copy */
     struct quota own_quota;
+    struct cgroup *cgroup; /* NULL: it has none of its own */
     struct fdstore *fdstore;
     char owner[40]; /* keeps it; "": nobody yet */
     char guest[16]; /* "5" of "5/0"; "": not known */
@@ -246,6 +248,7 @@ static void unkeep(struct child *child)
 static void child_free(struct child *child)
 {
     unkeep(child);
+    cgroup_leave(child->cgroup, child->next_signal);
     LIST_REMOVE(child, next);
     free_event(child->exited);
     free_event(child->said);
@@ -305,7 +308,10 @@ static void on_exit_seen(evutil_socket_t fd, short what, void *arg)
         child->told(child->told_arg, status); /* it may leave the child: the last thing here */
 }
 
-/* The group, not the process alone: the shell's own children belong to the command. */
+/*
+ * The group, not the process alone: the shell's own children belong to the command. Some may be in
+ * the cgroup only, or (by su, whose session has another) in the group only.
+ */
 static void signal_group(evutil_socket_t fd, short what, void *arg)
 {
     static const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
@@ -314,6 +320,7 @@ static void signal_group(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     if (group_is_its_own(child))
         kill_group(child, child->next_signal);
+    cgroup_signal(child->cgroup, child->next_signal, child->pid);
     child->next_signal = SIGKILL;
     event_add(child->patience, &patience);
 }
@@ -490,10 +497,22 @@ static void give_pipes(const int fds[3], const struct user *user)
         (void)!fchown(fds[i], user->uid, user->groups[0]);
 }
 
+/* Outside of its cgroup it would have no limits, and could outlive its channel. */
+static void join_cgroup(const struct cgroup *cgroup)
+{
+    int rc = cgroup_join(cgroup);
+
+    if (rc == 0)
+        return;
+    dprintf(STDERR_FILENO, "cannot join its cgroup: %s\n", strerror(-rc));
+    _exit(126);
+}
+
 /* What is to be run, and how. */
 struct start {
     const char *command;
     const struct user *user;
+    const struct cgroup *cgroup;
     struct environment environment;
 };
 
@@ -507,6 +526,7 @@ static void run_shell(const struct start *start, const int fds[3])
     give_pipes(fds, start->user);
     for (int i = 0; i < 3; i++)
         dup2(fds[i], i);
+    join_cgroup(start->cgroup);
     close_range(STDERR_FILENO + 1, ~0u, 0);
     reset_signals();
     umask(022);
@@ -604,6 +624,13 @@ static int child_watch(struct event_base *base, struct child *child)
     return child->said && event_add(child->said, NULL) == 0 ? 0 : -ENOMEM;
 }
 
+/* It may not have joined its cgroup yet, or left its process group. */
+static void signal_unfollowed(const struct child *child)
+{
+    cgroup_signal(child->cgroup, SIGKILL, 0);
+    kill_group(child, SIGKILL);
+}
+
 /* The program runs already: if it cannot be followed it must not go on. */
 static int child_follow(struct event_base *base, struct child *child)
 {
@@ -613,9 +640,16 @@ static int child_follow(struct event_base *base, struct child *child)
     rc = child->pidfd < 0 ? -errno : child_watch(base, child);
     if (rc == 0)
         return 0;
-    kill_group(child, SIGKILL);
+    signal_unfollowed(child);
     waitpid(child->pid, NULL, 0);
     return rc;
+}
+
+/* A backend's device is "DOMID/DEVID", a frontend's only "DEVID". */
+static void name_cgroup(const struct connection *connection, char group[24])
+{
+    snprintf(group, 24, "%s-%u", strchr(connection->id, '/') ? "guest" : "backend",
+             connection->peer);
 }
 
 int child_start(const struct connection *connection, const struct user *user, int *input,
@@ -624,6 +658,7 @@ int child_start(const struct connection *connection, const struct user *user, in
     struct start start = {.command = connection->spec.command, .user = user};
     struct child *child;
     struct pipes pipes;
+    char group[24];
     int rc;
 
     if (!has_place(connection))
@@ -632,7 +667,11 @@ int child_start(const struct connection *connection, const struct user *user, in
     if (!child)
         return -ENOMEM;
     environment_read(connection, &start.environment);
+    name_cgroup(connection, group);
     rc = pipes_open(&pipes);
+    if (rc == 0)
+        rc = cgroup_make(group, connection_name(connection), &child->cgroup);
+    start.cgroup = child->cgroup;
     if (rc == 0)
         rc = spawn_shell(&start, pipes.theirs, &child->pid);
     close_all(pipes.theirs);
@@ -658,7 +697,7 @@ int child_start(const struct connection *connection, const struct user *user, in
 static void stop_unfollowed(struct child *child)
 {
     if (group_is_its_own(child))
-        kill_group(child, SIGKILL);
+        signal_unfollowed(child);
     child_free(child);
 }
 
@@ -691,8 +730,12 @@ static pid_t pid_of(int pidfd)
 
 static int child_take(const struct connection *connection, struct child *child, int pidfd)
 {
+    char group[24];
+
     child->pidfd = pidfd;
     child->pid = pid_of(pidfd);
+    name_cgroup(connection, group);
+    child->cgroup = cgroup_find(group, connection_name(connection), child->pid);
     child->stderr_fd = fdstore_take(child->fdstore, child->owner, CHILD_STDERR_KEPT);
     return child_watch(connection->base, child);
 }

@@ -9,6 +9,9 @@
  * its start, and then prints "kills done". SIGUSR1 kills it once more; SIGHUP and SIGTERM are
  * passed on. When the service ends by itself, prints "stored N" (descriptors that it left), and
  * exits with its code.
+ *
+ * CGROUP=DIR: makes that cgroup, marks it as delegated, and has the service run in it; or, with
+ * CGROUP_SUB=NAME, in one of that name in it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,8 +25,10 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -123,6 +128,42 @@ static void set_number(const char *variable, int number)
     setenv(variable, text, 1);
 }
 
+static const char *cgroup_of_service(void)
+{
+    static char sub[4096];
+    const char *dir = getenv("CGROUP"), *name = getenv("CGROUP_SUB");
+
+    snprintf(sub, sizeof(sub), "%s/%s", dir ? dir : "", name ? name : "");
+    return dir ? sub : NULL;
+}
+
+static void delegate_cgroup(void)
+{
+    const char *dir = getenv("CGROUP");
+
+    if (!dir)
+        return;
+    if ((mkdir(dir, 0755) < 0 && errno != EEXIST) ||
+        setxattr(dir, "user.delegate", "1", 1, 0) < 0 ||
+        (mkdir(cgroup_of_service(), 0755) < 0 && errno != EEXIST))
+        die(dir);
+}
+
+static void join_cgroup(void)
+{
+    const char *dir = cgroup_of_service();
+    char path[4200];
+    int fd;
+
+    if (!dir)
+        return;
+    snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, "0", 1) != 1)
+        die(path);
+    close(fd);
+}
+
 static void become(char **argv)
 {
     static char names[STORE_MAX * 65];
@@ -141,6 +182,7 @@ static void become(char **argv)
     set_number("LISTEN_FDS", stored);
     setenv("LISTEN_FDNAMES", names, 1);
     sigprocmask(SIG_UNBLOCK, &awaited, NULL);
+    join_cgroup();
     execvp(argv[0], argv);
     die(argv[0]);
 }
@@ -222,6 +264,7 @@ int main(int argc, char **argv)
     sigprocmask(SIG_BLOCK, &awaited, NULL);
     signals = signalfd(-1, &awaited, SFD_CLOEXEC);
     listen_for_it();
+    delegate_cgroup();
     for (;;) {
         pid = start(argv + 3);
         do {

@@ -15,6 +15,7 @@ SIM_TESTS = \
 	tests/sim/api.sh \
 	tests/sim/api-lost.sh \
 	tests/sim/api-state.sh \
+	tests/sim/backend-cgroups.sh \
 	tests/sim/backend-commands.sh \
 	tests/sim/backend-crash.sh \
 	tests/sim/backend-default-paths.sh \

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Unit tests (Check), one for each module. They need no Xen.
 UNIT_TESTS = \
-	tests/unit/account tests/unit/agent-config tests/unit/command tests/unit/config \
+	tests/unit/account tests/unit/agent-config tests/unit/cgroup tests/unit/command \
+	tests/unit/config \
 	tests/unit/connection tests/unit/device tests/unit/echo tests/unit/endpoint tests/unit/lock \
 	tests/unit/notify tests/unit/pace \
 	tests/unit/relay tests/unit/ring tests/unit/spin tests/unit/turns tests/unit/unikernel \
@@ -18,6 +19,11 @@ tests_unit_account_LDADD = libservice.la $(CHECK_LIBS)
 tests_unit_agent_config_SOURCES = tests/unit/agent-config.c
 tests_unit_agent_config_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_unit_agent_config_LDADD = libagent.la $(CHECK_LIBS)
+
+# Its own functions stand before those of the C library.
+tests_unit_cgroup_SOURCES = tests/unit/cgroup.c service/cgroup.c service/log.c service/usage.c
+tests_unit_cgroup_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS)
+tests_unit_cgroup_LDADD = libstate.la $(CHECK_LIBS) $(EVENT_LIBS)
 
 tests_unit_command_SOURCES = tests/unit/command.c
 tests_unit_command_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
