@@ -92,6 +92,7 @@ socat TCP-LISTEN:7000,bind=127.0.0.1,fork SYSTEM:'echo by tcp' &
 cat >g1.cfg <<CFG
 name = "g1"
 vchan = [ "name=user, connection=exec, user=nobody, command=id -un; cat /proc/self/status | grep CapEff",
+          "name=cgroup, connection=exec, user=nobody, command=cut -d : -f 3 /proc/self/cgroup",
           "name=tcp, connection=tcp, address=127.0.0.1:7000",
           "name=devices, connection=exec, user=root, command=cd /; for i in dev/xen/privcmd proc/xen/privcmd dev/xen/gntdev; do (: <\$i) && echo \$i; done; echo end",
           "name=socket, connection=socket, path=$PWD/socket, owner=nobody, mode=600",
@@ -100,6 +101,7 @@ vchan = [ "name=user, connection=exec, user=nobody, command=id -un; cat /proc/se
 CFG
 xl-vchan apply g1.cfg || fail "apply"
 answers user "$(printf 'nobody\nCapEff:\t0000000000000000')"
+answers cgroup "/system.slice/vchan-backend.service/guest-$(xl domid g1)/cgroup-0"
 answers tcp "by tcp"
 answers devices "$(printf 'dev/xen/gntdev\nend')" # and not the hypervisor's
 wait_for 90 "no socket" test -S socket
@@ -146,7 +148,7 @@ contains "the journal" "$(journal -u vchan-backend)" "Watchdog timeout"
 hold_end
 same "vchan cat's exit code" $? 0
 same "how often the command was started" "$(wc -l <started)" 1
-wait_for 90 "no status" has_property StatusText "6 channels, 0 connected"
+wait_for 90 "no status" has_property StatusText "7 channels, 0 connected"
 
 step "a channel's lines in the journal"
 same "its states" "$(journal --output-fields=VCHAN_STATE VCHAN_NAME=tcp | sort -u | paste -sd ' ')" \
@@ -170,6 +172,6 @@ wait $holder
 cmp want got || fail "what was written is not all there"
 fails "a socket that is left" test -e socket
 fails "a process that is left" pidof vchan-backend vchan-holder
-for name in user tcp devices socket pty pump; do
+for name in user cgroup tcp devices socket pty pump; do
     xl-vchan detach --wait 90 g1 $name || fail "detach $name"
 done
