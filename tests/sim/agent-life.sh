@@ -53,6 +53,8 @@ for word in --loud -zv --verbose=1; do
     [[ $err == 'vchan-frontend: "-'*'": unknown option, or it takes no value (see vchan-frontend --help)' ]] ||
         fail "complained: $err"
 done
+run 2 vchan-frontend --command-tasks-max=0
+complains 'vchan-frontend: --command-tasks-max: "0" is not a positive number (see vchan-frontend --help)'
 run 2 vchan-frontend more
 complains 'vchan-frontend: "more": unexpected argument (see vchan-frontend --help)'
 run 2 vchan-frontend -c

@@ -159,12 +159,15 @@ state "$B" 6
 xenstore-rm "$B"
 
 part "options"
-for option in --max-channels=0 --max-connects=x --max-rings=5T --max-all-rings=5T --max-rings= --max-rings; do
+for option in --max-channels=0 --max-connects=x --max-rings=5T --max-all-rings=5T --max-rings= --max-rings \
+    --command-memory-max=x --command-tasks-max=0 --command-tasks-max; do
     run 2 vchan-backend "$option"
     [[ $err == "vchan-backend: "*"(see vchan-backend --help)" ]] || fail "$option: $err"
 done
 run 2 vchan-backend --max-channels=x
 complains 'vchan-backend: --max-channels: "x" is not a positive number (see vchan-backend --help)'
+run 2 vchan-backend --command-memory-max=64X
+complains 'vchan-backend: --command-memory-max: "64X" is not a size (such as 4096, 64K or 256M) (see vchan-backend --help)'
 run 2 vchan-backend --max-rings
 complains 'vchan-backend: "--max-rings": needs a value (see vchan-backend --help)'
 
