@@ -192,7 +192,7 @@ static int make_directory(const struct connection *connection)
     if (mkdirat(dir, id, 0755) < 0 && errno != EEXIST)
         rc = -errno;
     if (rc == 0)
-        follow_name(connection, dir, LOG_DETAILS);
+        follow_name(connection, dir, LOG_CHANGES);
     close(dir);
     return rc;
 }
