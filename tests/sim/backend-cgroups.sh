@@ -62,7 +62,8 @@ within 30 removed "guest-$domid"
 
 part "a command that is started again: what it left behind does not pile up"
 hold again
-answers "once more" # by the next one
+logged "again: command started" 2 # or the earlier one would have what comes
+answers "once more"
 within 60 gone "$work/again"
 leave
 
