@@ -12,6 +12,9 @@ endif
 if UNIKERNEL
 MAN_SOURCES += man/vchan-echo.7.scd
 endif
+if SIM
+MAN_SOURCES += man/xensim.1.scd
+endif
 
 EXTRA_DIST += $(MAN_SOURCES)
 
