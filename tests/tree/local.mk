@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Checks of the tree and of what is installed.
-# Sanitizers have nothing to see in them: of programs they run xl-vchan's help, again and again.
-TREE_TESTS = tests/tree/circles.sh tests/tree/completion.sh tests/tree/hardened.sh \
-	tests/tree/include-graph.sh tests/tree/installed.sh tests/tree/manual-keys.sh tests/tree/names.sh
+# Sanitizers find nothing in them: of programs they run xl-vchan's help, again and again.
+TREE_TESTS = tests/tree/circles.sh tests/tree/completion.sh tests/tree/debian.sh \
+	tests/tree/hardened.sh tests/tree/include-graph.sh tests/tree/installed.sh \
+	tests/tree/manual-keys.sh tests/tree/names.sh
 if !ASAN
 TESTS += $(TREE_TESTS)
 endif
