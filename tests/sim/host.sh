@@ -119,7 +119,7 @@ done
 refused xensim exec one pgrep -fx 'sleep 1234'
 
 part "a domain's own view"
-is "$(xensim exec one sh -c 'touch /run/pvchan/x; ls /run/xensim' | tr '\n' ' ')" "hypervisor dev "
+is "$(xensim exec one sh -c 'touch /run/pvchan/x; ls /run/xensim' | tr '\n' ' ')" "dev hypervisor "
 refused test -e /run/pvchan/x
 refused xensim exec one xl list
 refused xensim exec one "$bin/lsevtchn"
