@@ -47,11 +47,12 @@ check-static:
 .PHONY: check-static
 
 # Which lines of the product the tests reach, in a build of its own. A program that is killed writes no counts, and one
-# that another user runs cannot: what is said to be reached is, but not the reverse.
+# that another user runs cannot: what is said to be reached is, but not the reverse. -O2 forgets functions.
 COVERAGE_TESTS = $(UNIT_TESTS) $(MODEL_TESTS) $(SIM_TESTS) $(SCENARIOS)
 coverage:
 	$(MKDIR_P) coverage
-	cd coverage && { [ -f Makefile ] || '$(abs_top_srcdir)/configure' -q --enable-coverage --disable-hardening; }
+	cd coverage && { [ -f Makefile ] || \
+		'$(abs_top_srcdir)/configure' -q --enable-coverage --disable-hardening CFLAGS='-g -Og'; }
 	cd coverage && $(MAKE) $(AM_MAKEFLAGS) all && $(MAKE) $(AM_MAKEFLAGS) check TESTS=
 	find coverage -name '*.gcda' -exec rm {} +
 	@(cd coverage && umask 0 && \
