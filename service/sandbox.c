@@ -11,7 +11,7 @@
 
 /* Each step: 0 or a negative errno. */
 
-static int set_limits(const struct sandbox *sandbox)
+static int lower_limits(const struct sandbox *sandbox)
 {
     for (size_t i = 0; i < sandbox->limit_count; i++) {
         const struct sandbox_limit *limit = &sandbox->limits[i];
@@ -112,7 +112,7 @@ static int load_filter(const struct sandbox *sandbox)
 int sandbox_enter(const struct sandbox *sandbox)
 {
     static int (*const steps[])(const struct sandbox *sandbox) = {
-        set_limits,        empty_bounding_set, become_nobody,
+        lower_limits,        empty_bounding_set, become_nobody,
         drop_capabilities, close_ways_back,    load_filter,
     };
     int rc = 0;
