@@ -103,11 +103,14 @@ static FILE *open_in(const char *dir, const char *file)
 static bool each_process(const char *dir, bool (*look)(pid_t pid, void *arg), void *arg)
 {
     FILE *file = open_in(dir, "cgroup.procs");
+    char line[32];
     bool stop = false;
-    int pid;
 
-    while (file && !stop && fscanf(file, "%d", &pid) == 1)
-        stop = pid > 0 && look(pid, arg); /* 0: of a PID namespace that is not ours */
+    while (file && !stop && fgets(line, sizeof(line), file)) {
+        long pid = strtol(line, NULL, 10);
+
+        stop = pid > 0 && look((pid_t)pid, arg); /* 0: of a PID namespace that is not ours */
+    }
     if (file)
         fclose(file);
     return stop;

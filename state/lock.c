@@ -33,6 +33,7 @@ int lock_open(const char *path)
     descriptor_guard();
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     descriptor_unguard();
+    /* cppcheck-suppress resourceLeak ; it is returned */
     return fd < 0 ? -errno : fd;
 }
 
@@ -211,7 +212,7 @@ static int try_service(const char *path)
 
 int lock_service_take(const char *program)
 {
-    static const struct timespec pause = {.tv_nsec = SERVICE_PAUSE_MS * 1000000};
+    static const struct timespec pause = {.tv_nsec = SERVICE_PAUSE_MS * 1000000L};
     char path[PATH_MAX];
     int fd;
 

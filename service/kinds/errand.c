@@ -12,7 +12,7 @@
 
 #include "state/clock.h"
 
-#define PATIENCE_MS (ERRAND_SECONDS * 1000)
+#define PATIENCE_MS ((int64_t)ERRAND_SECONDS * 1000)
 
 struct errand {
     errand_work *work;

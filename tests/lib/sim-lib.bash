@@ -274,7 +274,7 @@ appears() {
 
 # state DIR TEXT: the state of a device's side becomes TEXT, each change within 30 seconds.
 state() {
-    local events value= i
+    local events value='' i
     exec {events}< <(exec xenstore-watch -n 100 "$1/state")
     local watcher=$!
     for i in {1..100}; do
