@@ -63,7 +63,8 @@ hostile_does bytes 100000000
 took=$((${EPOCHREALTIME/./} - begin))
 heard
 echo "of their signals it saw $((sleeps - before)) in $((took / 1000)) ms"
-[ $((sleeps - before)) -gt 1000 ] || fail "that is none"
+# On a busy machine it has its turn some 30 times a second.
+[ $((sleeps - before)) -gt 100 ] || fail "that is none"
 # 1000 in 10 ms, that is 0.1 in a microsecond
 [ $((sleeps - before)) -lt $((2000 + took / 9)) ] || fail "that is too much"
 

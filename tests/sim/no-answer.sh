@@ -119,7 +119,8 @@ part "vchan-frontend: a watch that fails is tried again"
 agent_config "name=late, connection=echo"
 run 0 xl-vchan attach one name=late connection=socket "path=$work/late"
 backend_stop
-echo "watch /local/domain/0/backend/vchan/$domid" > "$work/path"
+late=$(xenstore-list "/local/domain/$domid/device/vchan" | tail -n 1)
+echo "watch /local/domain/0/backend/vchan/$domid/$late" > "$work/path"
 LD_PRELOAD=$preload xensim exec one vchan-frontend -v -c "$work/frontend.conf" 2> "$work/agent.log" &
 agent=$!
 within 30 grep -q "cannot watch domain 0's nodes: Cannot allocate memory (polling every 5 s)" "$work/agent.log"
@@ -128,8 +129,8 @@ backend_start -v # the guest learns of it only by a watch
 within 60 grep -q "late: Connected" "$work/agent.log"
 
 part "vchan-frontend: a channel whose name cannot be read"
-device=/local/domain/$domid/device/vchan/$(xenstore-list "/local/domain/$domid/device/vchan" | tail -n 1)
-silent "device/vchan/${device##*/}/name" xenstore-write "$device/note" "look at it"
+device=/local/domain/$domid/device/vchan/$late
+silent "device/vchan/$late/name" xenstore-write "$device/note" "look at it"
 answered
 asks "$work/late" echo
 [ "$(grep -c "late: Connected" "$work/agent.log")" = 1 ] || fail "it went and came: $(cat "$work/agent.log")"
