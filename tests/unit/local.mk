@@ -107,9 +107,11 @@ tests_unit_races_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS)
 tests_unit_races_LDADD = libservice.la $(CHECK_LIBS)
 tests_unit_races_LDFLAGS = -no-install
 
-# The filter would kill what valgrind does beside the program.
+# The filter would kill what valgrind and sanitizers do beside the program.
 check_PROGRAMS += tests/unit/sandbox
+if !ASAN
 TESTS += tests/unit/sandbox
+endif
 tests_unit_sandbox_SOURCES = tests/unit/sandbox.c service/sandbox.c
 tests_unit_sandbox_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(SECCOMP_CFLAGS)
 tests_unit_sandbox_LDADD = $(CHECK_LIBS) $(SECCOMP_LIBS)
