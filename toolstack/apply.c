@@ -151,8 +151,6 @@ static int apply_read(struct apply *apply)
         return 0;
     }
     rc = edit_open(tool, apply->differences.domid, &apply->edit);
-    if (rc == -ESRCH)
-        tool_complain(tool, "the domain went away");
     return rc == 0 ? apply_held(apply) : rc;
 }
 

@@ -65,8 +65,6 @@ static int attach(struct tool *tool, const char *domain, const struct spec *chan
     if (rc < 0)
         return rc;
     rc = edit_open(tool, frontend, &edit);
-    if (rc == -ESRCH)
-        tool_complain(tool, "the domain went away");
     if (rc == 0)
         rc = attach_held(tool, &edit, frontend, channel, ms);
     edit_close(&edit);

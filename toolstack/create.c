@@ -147,8 +147,6 @@ static int stage_config(struct creation *creation)
     struct edit *edit = &creation->edit;
     int rc = edit_enter(&creation->tool, creation->domid, edit);
 
-    if (rc == -ESRCH)
-        tool_complain(&creation->tool, "the domain went away");
     free(edit->config.name);
     edit->config.name = rc == 0 ? strdup(creation->config.name) : NULL;
     edit->config.count = 0;

@@ -38,7 +38,7 @@ static int unplug_recorded(struct tool *tool, const struct detach *detach,
                            const struct device_id *id)
 {
     struct edit edit;
-    int rc = edit_open(tool, id->frontend, &edit);
+    int rc = edit_open_if_alive(tool, id->frontend, &edit);
 
     if (rc == 0)
         rc = stage_without(tool, &edit, id);

@@ -86,7 +86,7 @@ int edit_read(struct tool *tool, domid_t domid, struct edit *edit)
     return rc;
 }
 
-int edit_enter(struct tool *tool, domid_t domid, struct edit *edit)
+static int enter_if_alive(struct tool *tool, domid_t domid, struct edit *edit)
 {
     int rc = find_uuid(tool, domid, edit);
 
@@ -95,14 +95,31 @@ int edit_enter(struct tool *tool, domid_t domid, struct edit *edit)
     return rc == 0 ? edit_read(tool, domid, edit) : rc;
 }
 
-int edit_open(struct tool *tool, domid_t domid, struct edit *edit)
+int edit_open_if_alive(struct tool *tool, domid_t domid, struct edit *edit)
 {
     char name[TOOL_NAME_MAX];
 
     *edit = EDIT_NONE;
     tool_domain_key(tool, domid, name);
     edit->locks = record_lock(tool, name);
-    return edit->locks < 0 ? edit->locks : edit_enter(tool, domid, edit);
+    return edit->locks < 0 ? edit->locks : enter_if_alive(tool, domid, edit);
+}
+
+static int complain_gone(struct tool *tool, int rc)
+{
+    if (rc == -ESRCH)
+        tool_complain(tool, "the domain went away");
+    return rc;
+}
+
+int edit_enter(struct tool *tool, domid_t domid, struct edit *edit)
+{
+    return complain_gone(tool, enter_if_alive(tool, domid, edit));
+}
+
+int edit_open(struct tool *tool, domid_t domid, struct edit *edit)
+{
+    return complain_gone(tool, edit_open_if_alive(tool, domid, edit));
 }
 
 /* A record with the same devid twice could not be read back. */

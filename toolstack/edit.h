@@ -25,14 +25,17 @@ struct edit {
 /*
  * Takes a domain's locks, waiting for them, and reads its record, or if none can be read, what the
  * domain has in xenstore. -EEXIST: an older live domain has the same uuid, so the record belongs to
- * that one. -ESRCH, not reported: there is no such domain. edit_close() may be called in any case.
+ * that one. -ESRCH: there is no such domain. edit_close() may be called in any case.
  */
 int edit_open(struct tool *tool, domid_t domid, struct edit *edit);
+
+/* The same for a domain that may be gone: -ESRCH is not reported. */
+int edit_open_if_alive(struct tool *tool, domid_t domid, struct edit *edit);
 
 /* The same if edit->locks holds the lock of the domain's name already. */
 int edit_enter(struct tool *tool, domid_t domid, struct edit *edit);
 
-/* The same without taking a lock. */
+/* The same without taking a lock. -ESRCH is not reported. */
 int edit_read(struct tool *tool, domid_t domid, struct edit *edit);
 
 /*
