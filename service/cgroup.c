@@ -70,7 +70,18 @@ int cgroups_limit_tasks(const char *number)
     return usage_refuse("--command-tasks-max", number, USAGE_NO_COUNT);
 }
 
+static bool are_limits_wanted(void)
+{
+    return limits.memory || limits.tasks;
+}
+
 /* ---- the files of a cgroup ---- */
+
+/* Returns whether the path is short enough. */
+static bool path_in(char path[PATH_MAX], const char *dir, const char *name)
+{
+    return snprintf(path, PATH_MAX, "%s/%s", dir, name) < PATH_MAX;
+}
 
 static int write_to(const char *dir, const char *file, const char *text)
 {
@@ -79,7 +90,7 @@ static int write_to(const char *dir, const char *file, const char *text)
     ssize_t put;
     int fd, rc;
 
-    if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, file) >= sizeof(path))
+    if (!path_in(path, dir, file))
         return -ENAMETOOLONG;
     fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
@@ -94,12 +105,10 @@ static FILE *open_in(const char *dir, const char *file)
 {
     char path[PATH_MAX];
 
-    if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, file) >= sizeof(path))
-        return NULL;
-    return fopen(path, "re");
+    return path_in(path, dir, file) ? fopen(path, "re") : NULL;
 }
 
-/* Calls look() for each process in a cgroup, until it is told to stop. Whether it was. */
+/* Calls look() for each process in a cgroup, until one call returns true. Whether one did. */
 static bool each_process(const char *dir, bool (*look)(pid_t pid, void *arg), void *arg)
 {
     FILE *file = open_in(dir, "cgroup.procs");
@@ -319,7 +328,7 @@ static int pass_controllers(const char *dir)
 
 static int make_group(const char *group, char dir[PATH_MAX])
 {
-    if ((size_t)snprintf(dir, PATH_MAX, "%s/%s", tree.dir, group) >= PATH_MAX)
+    if (!path_in(dir, tree.dir, group))
         return -ENAMETOOLONG;
     if (mkdir(dir, 0755) < 0 && errno != EEXIST)
         return -errno;
@@ -383,8 +392,7 @@ static struct cgroup *each_directory(const char *dir, directory_look *look, cons
 
     while (entries && !found && (entry = readdir(entries)))
         if (entry->d_type == DT_DIR && strcmp(entry->d_name, ".") != 0 &&
-            strcmp(entry->d_name, "..") != 0 &&
-            (size_t)snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name) < sizeof(path))
+            strcmp(entry->d_name, "..") != 0 && path_in(path, dir, entry->d_name))
             found = look(path, entry->d_name, arg);
     if (entries)
         closedir(entries);
@@ -427,8 +435,7 @@ struct cgroup *cgroup_find(const char *group, const char *name, pid_t pid)
     const struct wanted wanted = {.name = name, .pid = pid};
     char dir[PATH_MAX];
 
-    if (!tree.dir || pid <= 0 ||
-        (size_t)snprintf(dir, sizeof(dir), "%s/%s", tree.dir, group) >= sizeof(dir))
+    if (!tree.dir || pid <= 0 || !path_in(dir, tree.dir, group))
         return NULL;
     return each_directory(dir, find_process, &wanted);
 }
@@ -471,7 +478,7 @@ int cgroups_open(struct event_base *base, const char *dir, bool alone)
     char path[PATH_MAX];
     int rc = 0;
 
-    if ((size_t)snprintf(path, sizeof(path), "%s/cgroup.kill", dir) >= sizeof(path))
+    if (!path_in(path, dir, "cgroup.kill"))
         return -ENAMETOOLONG;
     if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0)
         return -errno;
@@ -479,9 +486,9 @@ int cgroups_open(struct event_base *base, const char *dir, bool alone)
     if (!tree.dir)
         return -ENOMEM;
     tree.base = base;
-    if (limits.memory || limits.tasks)
+    if (are_limits_wanted())
         rc = alone ? pass_controllers(dir) : -EBUSY;
-    tree.limited = rc == 0 && (limits.memory || limits.tasks);
+    tree.limited = rc == 0 && are_limits_wanted();
     if (rc == -EBUSY)
         log_line(LOG_ERRORS, "cannot limit commands: the service's own processes are in its cgroup "
                  "(add DelegateSubgroup=service to the unit, systemd 254 or later)");
@@ -575,6 +582,6 @@ void cgroups_start(struct event_base *base)
     else if (rc < 0)
         why = strerror(-rc);
     if (why)
-        log_line(limits.memory || limits.tasks ? LOG_ERRORS : LOG_DETAILS,
+        log_line(are_limits_wanted() ? LOG_ERRORS : LOG_DETAILS,
                  "commands have no cgroups of their own: %s", why);
 }
