@@ -301,13 +301,14 @@ static struct backends *backends_add(struct agent *agent, const struct slot *slo
 /* Where the slot's backend is, watched from now on. NULL: nowhere, or no memory. */
 static struct backends *backends_of(struct agent *agent, struct slot *slot)
 {
-    struct watched_dir *dir = watches_find(&agent->watches, slot->backend);
+    struct watched_dir *dir;
     struct backends *backends;
 
     if (store_parent_length(slot->backend) == 0)
         return NULL;
     if (slot->place.parent)
         return backends_around(slot->place.parent);
+    dir = watches_find(&agent->watches, slot->backend);
     backends = dir ? backends_around(dir) : backends_add(agent, slot);
     if (!backends || watched_dir_add(&backends->dir, &slot->place, slot->backend, slot) < 0)
         return NULL;
