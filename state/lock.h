@@ -43,9 +43,9 @@ void lock_byte_release(int fd, off_t byte);
 /* ---- sides of devices: device_side_number() in LOCK_DIR/devices ---- */
 
 /*
- * Takes the lock of a side, which is for one handle in one process. 0; -EBUSY: it is taken, be it
- * by this process; -ENOLCK: there is no space for the file; -EACCES or another errno if it cannot
- * be made. Does not block. For any thread.
+ * Takes the lock of a side, for one handle in one process. Returns 0; -EBUSY: another process or
+ * another handle of this one has it; -ENOLCK: there is no space for the file; -EACCES or another
+ * errno if the file cannot be made. Does not block. For any thread.
  */
 int lock_side_take(off_t side);
 

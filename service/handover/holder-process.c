@@ -240,8 +240,8 @@ static const struct sandbox holder_sandbox = {
 };
 
 /*
- * Standard error is the service's until all is well. Afterwards it is /dev/null, as the others are:
- * nobody who waits for its end waits for this process.
+ * Standard error is the service's until this has succeeded. Afterwards it is /dev/null like the
+ * others, so that a program that reads the service's to its end does not wait for this process.
  */
 static int drop_rights(void)
 {
