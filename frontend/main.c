@@ -18,6 +18,7 @@
 #include "service/usage.h"
 #include "frontend/agent.h"
 #include "state/descriptor.h"
+#include "state/path.h"
 
 enum { EXIT_DONE = 0, EXIT_CONFIG = 3 };
 
@@ -108,23 +109,10 @@ static int parse_request(int argc, char **argv, struct request *request)
     return usage_complain(argv[optind], "unexpected argument");
 }
 
-/* The service that reads it again has another working directory. NULL: that is not known. */
-static char *absolute(const char *file)
-{
-    char *dir, *path = NULL;
-
-    if (file[0] == '/')
-        return strdup(file);
-    dir = getcwd(NULL, 0);
-    if (dir && asprintf(&path, "%s/%s", dir, file) < 0)
-        path = NULL;
-    free(dir);
-    return path;
-}
-
+/* The service that reads it again has another working directory. */
 static int serve_config(const char *file, struct agent_config *config)
 {
-    char *path = absolute(file);
+    char *path = path_absolute(file);
     int rc;
 
     if (!path)

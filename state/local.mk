@@ -10,6 +10,7 @@ libstate_la_SOURCES = \
 	state/lock.c state/lock.h \
 	state/machine.c state/machine.h \
 	state/notify.c state/notify.h \
+	state/path.c state/path.h \
 	state/rings.h \
 	state/seconds.c state/seconds.h \
 	state/stderr.c state/stderr.h \

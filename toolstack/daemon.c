@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "state/clock.h"
 #include "state/notify.h"
+#include "state/path.h"
 #include "toolstack/command.h"
 #include "toolstack/reconcile.h"
 
@@ -125,6 +127,42 @@ static void check_dirs(const struct config_dirs *dirs)
                      strerror(errno));
 }
 
+/* Names that are relative are meant from where the daemon was started. NULL: reported. */
+static const char *name_absolute(const char *name)
+{
+    const char *path = path_absolute(name);
+
+    if (!path)
+        tool_say("daemon: cannot find the full path of %s: %s (give an absolute path)", name,
+                 strerror(errno));
+    return path;
+}
+
+/*
+ * What the process inherits is set: nobody else reads what it writes, and no file system is kept
+ * from being unmounted. False: reported.
+ */
+static bool set_inherited(struct config_dirs *dirs)
+{
+    const char *records = name_absolute(record_dir());
+    bool found = records != NULL;
+
+    record_set_dir(records);
+    for (size_t i = 0; i < dirs->count; i++) {
+        dirs->dirs[i] = name_absolute(dirs->dirs[i]);
+        found &= dirs->dirs[i] != NULL;
+    }
+    umask(0077);
+    (void)!chdir("/");
+    return found;
+}
+
+static void free_names(struct config_dirs *dirs)
+{
+    for (size_t i = 0; i < dirs->count; i++)
+        free((char *)dirs->dirs[i]);
+}
+
 static int daemon_run(struct daemon *daemon)
 {
     int rc = tool_open(&daemon->tool, "daemon", NULL);
@@ -154,7 +192,7 @@ static int run_daemon(const struct command *command, int argc, char **argv)
     const char *usual[] = {"/etc/xen", "/etc/xen/auto"};
     const char *given[argc];
     struct daemon daemon = {.dirs = {.dirs = given}, .releases = -1};
-    int opt;
+    int opt, rc;
 
     while ((opt = getopt_long(argc, argv, ":c:", options, NULL)) != -1) {
         if (opt != 'c')
@@ -167,7 +205,9 @@ static int run_daemon(const struct command *command, int argc, char **argv)
     check_dirs(&daemon.dirs);
     if (daemon.dirs.count == 0)
         daemon.dirs = (struct config_dirs){.dirs = usual, .count = 2};
-    return daemon_run(&daemon);
+    rc = set_inherited(&daemon.dirs) ? daemon_run(&daemon) : EXIT_FAILURE;
+    free_names(&daemon.dirs);
+    return rc;
 }
 
 const struct command command_daemon = {

@@ -585,6 +585,15 @@ run 0 xl-vchan attach web name=x
 has web db
 grep -q '"name=db' "$state"/*.cfg || fail "record: $(cat "$state"/*.cfg)"
 
+scenario "wherever it is started, with any umask"
+daemon_stop
+: > "$work/daemon"
+(cd "$work" && umask 0 && exec xl-vchan --state-dir state daemon -c configs -c auto 2> daemon) &
+daemon=$!
+looked
+[ "$(readlink "/proc/$daemon/cwd")" = / ] || fail "the daemon is in $(readlink "/proc/$daemon/cwd")"
+grep -q "^Umask:	0077$" "/proc/$daemon/status" || fail "the daemon has $(grep Umask "/proc/$daemon/status")"
+
 scenario "the service manager is told"
 daemon_stop
 socat -u "UNIX-RECV:$work/notify" "OPEN:$work/told,creat" &
