@@ -557,9 +557,13 @@ static void device_take(struct device *device)
 {
     struct connection *connection = &device->connection;
     char why[CONNECTION_WHY_MAX];
-    int rc;
+    int rc = store_has(device->loop->store, device->dir, "state");
 
-    if (!store_exists(device->loop->store, device->dir, "state") || peer_is_gone(device))
+    if (rc < 0 && rc != -EACCES) { /* nobody says when it can be read: look again */
+        device->wanted = true;
+        device_plan(device);
+    }
+    if (rc <= 0 || peer_is_gone(device))
         return;
     set_label(device);
     connection->store = device->loop->store;

@@ -298,6 +298,12 @@ static bool is_echo(const struct endpoint *endpoint, const char *error)
            strcmp(said + strlen(" reported: "), endpoint->reason) == 0;
 }
 
+/* After reading the peer's error; EACCES if its directory has gone meanwhile (see see_state()). */
+static bool shows_no_error(int rc)
+{
+    return rc == -ENOENT || rc == -EACCES;
+}
+
 /* The peer ended without closing cleanly: find a reason. */
 static void explain_loss(struct endpoint *endpoint)
 {
@@ -317,6 +323,9 @@ static void explain_loss(struct endpoint *endpoint)
     else if (view->lost)
         endpoint_explain(endpoint, -ECONNRESET, "the %s's process died",
                          endpoint_peer_word(endpoint));
+    else if (!shows_no_error(rc) && !store_is_nothing(rc))
+        endpoint_explain(endpoint, -ECONNRESET, "cannot read whether the %s reported an error: %s",
+                         endpoint_peer_word(endpoint), error_text(rc));
     else
         endpoint_explain(endpoint, -ECONNRESET, "the %s went from Connected to %s",
                          endpoint_peer_word(endpoint), xenbus_state_name(view->peer));
@@ -329,16 +338,19 @@ void endpoint_stir(struct endpoint *endpoint)
 }
 
 /*
- * A peer ends cleanly if it is at its end or being unplugged, and has not written an error. (The
- * state alone does not show this: a backend that was killed and restarted is Closed, too.)
+ * A peer ends cleanly if it is at its end or being unplugged, and is known to have written no
+ * error. (The state alone does not show this: a backend that was killed and restarted is Closed,
+ * too.)
  */
 static bool peer_ended_well(const struct endpoint *endpoint)
 {
     const struct machine_view *view = &endpoint->view;
     bool at_end = view->peer == XenbusStateClosing || view->peer == XenbusStateClosed ||
                   (!view->online && view->peer != XenbusStateUnknown);
+    char error[1];
 
-    return at_end && !store_exists(endpoint->store, endpoint->peer_dir, "error");
+    return at_end && shows_no_error(store_read_text(endpoint->store, endpoint->peer_dir, "error",
+                                                    error, sizeof(error)));
 }
 
 static int act_drain(struct endpoint *endpoint)

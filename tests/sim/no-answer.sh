@@ -44,6 +44,12 @@ exec {input}>&-
 wait "$guest" || fail "vchan cat: exit code $?"
 exec {output}<&-
 
+part "vchan-backend: a device whose state cannot be read"
+silent "backend/vchan/$domid/7/state" xl-vchan attach --wait 60 one name=unread,devid=7,connection=echo
+answered
+run 0 xl-vchan wait --timeout 60 one unread InitWait
+run 0 xl-vchan detach one unread
+
 part "xl-vchan daemon: a device whose nodes cannot be read"
 LD_PRELOAD=$preload xl-vchan daemon 2> "$work/daemon.log" &
 daemon=$!

@@ -27,6 +27,7 @@ static struct {
     bool died;
     unsigned int open;
     uint32_t ring; /* read-ring and write-ring; 0: missing */
+    int error_rc;  /* of reading the frontend's error; 0: there is none */
     struct ring_orders granted;
     struct ring_orders most; /* the limit for which a backend maps */
 } host;
@@ -81,7 +82,7 @@ int store_read_text(struct store *store, const char *dir, const char *key, char 
 {
     (void)store, (void)dir;
     if (strcmp(key, "error") == 0)
-        return -ENOENT;
+        return host.error_rc ? host.error_rc : -ENOENT;
     snprintf(text, size, "%s", strcmp(key, "name") == 0 ? "echo" : "/local/domain/5/device/vchan/0");
     return 0;
 }
@@ -298,6 +299,25 @@ START_TEST(test_a_backend_maps_what_was_declared)
 }
 END_TEST
 
+static const struct {
+    int error_rc;
+    bool well;
+} ends[] = {{0, true}, {-EACCES, true}, {-ENOMEM, false}, {-EIO, false}, {-EOVERFLOW, false}};
+
+/* A frontend whose error cannot be read may have written one: its end does not count as clean. */
+START_TEST(test_an_end_is_clean_if_no_error_was_written)
+{
+    struct endpoint *endpoint = backend_connected(4096);
+
+    host.error_rc = ends[_i].error_rc;
+    host.peer = XenbusStateClosing;
+    endpoint_look(endpoint);
+    ck_assert(endpoint_ended_well(endpoint) == ends[_i].well);
+    ck_assert_int_eq(endpoint_error(endpoint), ends[_i].well ? 0 : -ECONNRESET);
+    endpoint_close(endpoint);
+}
+END_TEST
+
 static void be_unfinished(void *arg)
 {
     (void)arg;
@@ -368,6 +388,8 @@ int main(void)
     tcase_add_test(tcase, test_a_live_byte_that_flips_is_not_asked_about);
     tcase_add_test(tcase, test_a_frontend_that_died_after_all_is_seen);
     tcase_add_test(tcase, test_a_backend_maps_what_was_declared);
+    tcase_add_loop_test(tcase, test_an_end_is_clean_if_no_error_was_written, 0,
+                        sizeof(ends) / sizeof(ends[0]));
     tcase_add_test(tcase, test_what_is_left_to_do_is_not_forgotten);
     tcase_add_test(tcase, test_a_port_is_read_once);
     tcase_add_test(tcase, test_sizes_that_change_are_not_believed);
