@@ -3,7 +3,7 @@
 # Sanitizers find nothing in them: of programs they run xl-vchan's help, again and again.
 TREE_TESTS = tests/tree/circles.sh tests/tree/completion.sh tests/tree/debian.sh \
 	tests/tree/hardened.sh tests/tree/include-graph.sh tests/tree/installed.sh \
-	tests/tree/manual-keys.sh tests/tree/names.sh
+	tests/tree/manual-keys.sh tests/tree/names.sh tests/tree/verdict.sh
 if !ASAN
 TESTS += $(TREE_TESTS)
 endif
