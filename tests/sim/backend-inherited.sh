@@ -86,6 +86,22 @@ detach_all guest
 run 0 xl destroy guest
 backend_stop
 
+part "packets of no bytes on standard error: each line is logged, and as its own command's"
+preload=$LD_PRELOAD:$PWD/tests/programs/.libs/empty-packets.so
+exec {log}< <(LD_PRELOAD=$preload exec vchan-backend -v 2>&1)
+backend=$!
+backend_ready
+domain guest "name=one, connection=exec, user=nobody, command=echo from one >&2; cat" \
+    "name=two, connection=exec, user=nobody, command=echo from two >&2; cat"
+for name in one two one two; do
+    in_domain guest vchan cat $name < /dev/null
+    await "$name: command: " 30
+    [[ $line == *"$name: command: from $name" ]] || fail "another command's line: $line"
+done
+detach_all guest
+run 0 xl destroy guest
+backend_stop
+
 part "a log that nobody reads holds up nobody"
 mkfifo "$work/unread"
 exec {unread}<> "$work/unread"
