@@ -117,6 +117,16 @@ static char **strings_split(char **position, const char *end, long count)
     return strings;
 }
 
+void exec_or_exit(char **arguments)
+{
+    int error;
+
+    execvp(arguments[0], arguments);
+    error = errno;
+    fprintf(stderr, "xensim: %s: %s\n", arguments[0], strerror(error));
+    _exit(error == ENOENT ? 127 : 126);
+}
+
 static void program_exec(int file, uint32_t argc)
 {
     extern char **environ;
@@ -134,9 +144,7 @@ static void program_exec(int file, uint32_t argc)
     environ = strings_split(&position, text + status.st_size, -1);
     if (!arguments || !arguments[0] || !environ || (chdir(text) < 0 && chdir("/") < 0))
         _exit(126);
-    execvp(arguments[0], arguments);
-    fprintf(stderr, "xensim: %s: %s\n", arguments[0], strerror(errno));
-    _exit(errno == ENOENT ? 127 : 126);
+    exec_or_exit(arguments);
 }
 
 static void program_child(uint32_t id, uint32_t argc, const int *fds)

@@ -13,6 +13,9 @@
  */
 pid_t init_start(uint32_t domid, int control);
 
+/* Runs a program in this process, or ends with the exit code that a shell has if that fails. */
+void exec_or_exit(char **arguments);
+
 /* Raises the limit of open files to the maximum; programs in domains get the previous limit. */
 void files_raise(void);
 

@@ -273,9 +273,7 @@ static int command_run(char **argv)
     if (child == 0) {
         signals_default();
         signals_block(SIG_UNBLOCK);
-        execvp(argv[0], argv);
-        fprintf(stderr, "xensim: %s: %s\n", argv[0], strerror(errno));
-        _exit(errno == ENOENT ? 127 : 126);
+        exec_or_exit(argv);
     }
     return child_wait(child);
 }

@@ -77,6 +77,7 @@ wait "$agent" || fail "vchan-frontend: exit code $?"
 part "xensim"
 run 0 "${without[@]}" "<&- 2>&-" xensim exec guest cat
 says ""
+exits 127 xensim exec guest no-such-program 2> /dev/full
 
 detach_all guest --force
 run 0 xl destroy guest

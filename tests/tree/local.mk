@@ -2,7 +2,7 @@
 # Checks of the tree and of what is installed.
 # Sanitizers find nothing in them: of programs they run xl-vchan's help, again and again.
 TREE_TESTS = tests/tree/circles.sh tests/tree/citations.sh tests/tree/completion.sh \
-	tests/tree/debian.sh tests/tree/hardened.sh \
+	tests/tree/debian.sh tests/tree/errno.sh tests/tree/hardened.sh \
 	tests/tree/include-graph.sh tests/tree/installed.sh tests/tree/manual-keys.sh \
 	tests/tree/names.sh tests/tree/offsets.sh tests/tree/verdict.sh
 if !ASAN
