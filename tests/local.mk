@@ -60,5 +60,15 @@ coverage:
 	$(top_srcdir)/tests/coverage coverage && exit $$code
 .PHONY: coverage
 
+# What takes too long to be done before each merge. The tarball is tried with what needs no other user, no other
+# machine and no long search: what the source says of itself, the units, and one run of everything together.
+DIST_TESTS = $(UNIT_TESTS) $(TREE_TESTS) $(TREE_ONCE_TESTS) tests/sim/demo.sh
+check-dist:
+	$(MAKE) $(AM_MAKEFLAGS) distcheck TESTS='$(DIST_TESTS)'
+check-long: check-static check-dist
+	$(MAKE) $(AM_MAKEFLAGS) fuzz FUZZ_SECONDS=1800
+	$(MAKE) $(AM_MAKEFLAGS) coverage
+.PHONY: check-dist check-long
+
 clean-local:
 	rm -rf static coverage
