@@ -113,6 +113,8 @@ static int act_grant(struct endpoint *endpoint)
     int rc = endpoint->rings->ops->grant(endpoint->rings, endpoint->peer, &endpoint->orders,
                                          &granted.keys);
 
+    if (rc == -EINPROGRESS)
+        return rc;
     if (rc < 0) {
         endpoint_explain(endpoint, rc, "cannot grant rings of %u and %u bytes: %s%s",
                          1u << endpoint->orders.read, 1u << endpoint->orders.write,
@@ -191,7 +193,7 @@ static int map_tried(struct endpoint *endpoint)
         endpoint_explain(endpoint, rc, "cannot map its rings: they are larger than declared "
                          "(read-ring %u, write-ring %u)",
                          1u << endpoint->orders.read, 1u << endpoint->orders.write);
-    else if (rc < 0)
+    else if (rc < 0 && rc != -EINPROGRESS)
         endpoint_explain(endpoint, rc, "cannot map %s/ring-ref %u with event-channel %u: %s",
                          endpoint->peer_dir, keys->ring_ref, keys->port, join_error(rc));
     return rc;
@@ -199,7 +201,7 @@ static int map_tried(struct endpoint *endpoint)
 
 static int act_map(struct endpoint *endpoint)
 {
-    int rc = read_tried(endpoint);
+    int rc = endpoint->asking ? 0 : read_tried(endpoint);
 
     return rc < 0 ? rc : map_tried(endpoint);
 }
@@ -234,8 +236,8 @@ static int check_claims(struct endpoint *endpoint, uint32_t port)
     return rc;
 }
 
-/* Maps the rings named by the keys of a frontend that waits for us. */
-static int resume_tried(struct endpoint *endpoint)
+/* Reads and checks the keys of a frontend that waits for us. */
+static int check_tried(struct endpoint *endpoint)
 {
     int rc = read_tried(endpoint);
 
@@ -248,31 +250,58 @@ static int resume_tried(struct endpoint *endpoint)
                          rc == -EBUSY ? "is also claimed by another channel"
                                       : "cannot be checked: ",
                          rc == -EBUSY ? "" : error_text(rc));
-        return rc;
     }
-    return map_tried(endpoint);
+    return rc;
+}
+
+/* Maps the rings named by the keys of a frontend that waits for us. */
+static int resume_tried(struct endpoint *endpoint)
+{
+    int rc = endpoint->asking ? 0 : check_tried(endpoint);
+
+    return rc < 0 ? rc : map_tried(endpoint);
 }
 
 /*
- * Maps the rings that were kept. If the frontend has gone, joins without a port, to read what it
- * wrote.
+ * Maps rings that were mapped before. If the frontend has gone, joins without a port, to read what
+ * it wrote. first: nothing was asked for yet.
  */
-static int resume_kept(struct endpoint *endpoint)
+static int map_again(struct endpoint *endpoint, bool first)
 {
     const struct rings_ops *ops = endpoint->rings->ops;
-    const struct endpoint_rings *kept = &endpoint->kept;
-    const struct rings_keys keys = {.ring_ref = kept->ring_ref, .port = kept->port};
-    int rc = check_claims(endpoint, keys.port);
+    const struct rings_keys *keys = &endpoint->tried.keys;
+    int rc = -EBUSY;
 
-    endpoint->tried = (struct read_keys){.keys = keys};
-    if (rc == 0)
-        rc = ops->map(endpoint->rings, endpoint->peer, &keys, &endpoint->orders);
-    if (rc < 0)
-        rc = ops->adopt(endpoint->rings, endpoint->peer, keys.ring_ref, &endpoint->orders);
-    if (rc < 0)
+    if (first)
+        endpoint->adopting = check_claims(endpoint, keys->port) < 0;
+    if (!endpoint->adopting)
+        rc = ops->map(endpoint->rings, endpoint->peer, keys, &endpoint->orders);
+    if (rc < 0 && rc != -EINPROGRESS) {
+        endpoint->adopting = true;
+        rc = ops->adopt(endpoint->rings, endpoint->peer, keys->ring_ref, &endpoint->orders);
+    }
+    if (rc < 0 && rc != -EINPROGRESS)
         endpoint_explain(endpoint, rc, "cannot map the previous process's rings again: %s",
                          join_error(rc));
     return rc;
+}
+
+int endpoint_remap(struct endpoint *endpoint)
+{
+    int rc = map_again(endpoint, !endpoint->remapping);
+
+    endpoint->remapping = rc == -EINPROGRESS;
+    return rc;
+}
+
+static int resume_kept(struct endpoint *endpoint)
+{
+    const struct endpoint_rings *kept = &endpoint->kept;
+
+    if (!endpoint->asking)
+        endpoint->tried =
+            (struct read_keys){.keys = {.ring_ref = kept->ring_ref, .port = kept->port}};
+    return map_again(endpoint, !endpoint->asking);
 }
 
 /*
@@ -281,12 +310,12 @@ static int resume_kept(struct endpoint *endpoint)
  */
 static int act_reattach(struct endpoint *endpoint)
 {
-    int rc = write_offers(endpoint);
+    int rc = endpoint->asking ? 0 : write_offers(endpoint);
 
-    endpoint->view.begun = true;
-    if (rc < 0)
-        return rc;
-    return endpoint->view.kept ? resume_kept(endpoint) : resume_tried(endpoint);
+    if (rc == 0)
+        rc = endpoint->view.kept ? resume_kept(endpoint) : resume_tried(endpoint);
+    endpoint->view.begun = rc != -EINPROGRESS;
+    return rc;
 }
 
 /* Whether the peer's error only repeats ours: "the backend reported: out of memory". */
@@ -386,6 +415,7 @@ void endpoint_release_rings(struct endpoint *endpoint)
     if (endpoint->ops->releasing)
         endpoint->ops->releasing(endpoint->arg);
     endpoint->rings->ops->release(endpoint->rings);
+    endpoint->remapping = false;
     endpoint->connected = endpoint->gone = endpoint->resumed = false;
     view->held = view->ready = view->draining = view->drained = view->finished = false;
 }
@@ -414,6 +444,12 @@ static void now_held(struct endpoint *endpoint, bool resumed)
         endpoint->view.ready = true;
 }
 
+void endpoint_stop_asking(struct endpoint *endpoint)
+{
+    endpoint->rings->ops->release(endpoint->rings);
+    endpoint->asking = MACHINE_WAIT;
+}
+
 static bool takes_rings(enum machine_action action)
 {
     return action == MACHINE_GRANT || action == MACHINE_MAP || action == MACHINE_REATTACH;
@@ -428,6 +464,7 @@ int endpoint_act(struct endpoint *endpoint, enum machine_action action)
     };
     int rc = actions[action] ? actions[action](endpoint) : 0;
 
+    endpoint->asking = rc == -EINPROGRESS ? action : MACHINE_WAIT;
     if (rc == 0 && takes_rings(action))
         now_held(endpoint, action == MACHINE_REATTACH);
     return rc;

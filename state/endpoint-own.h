@@ -41,6 +41,10 @@ struct endpoint {
 
     bool has_tried;    /* backend: tried was read since the last state written */
     struct read_keys tried; /* the keys last tried, or those mapped */
+    /* The action whose rings are in progress; MACHINE_WAIT if none are. */
+    enum machine_action asking;
+    bool adopting;  /* they could not be mapped, so they are adopted */
+    bool remapping; /* rings that were held and lost are being mapped again */
     struct endpoint_rings kept; /* if view.kept */
 
     bool replaced; /* another device is now in our directory */
@@ -61,11 +65,20 @@ static inline const char *endpoint_peer_word(const struct endpoint *endpoint)
 
 /* ---- endpoint-acts.c ---- */
 
-/* Carries out an action. Returns 0, or a negative errno with the reason set. */
+/*
+ * Carries out an action. Returns 0, -EINPROGRESS (endpoint->asking), or another negative errno with
+ * the reason set.
+ */
 int endpoint_act(struct endpoint *endpoint, enum machine_action action);
 
 /* Unplugs and releases the rings, which must be held. Writes nothing to xenstore. */
 void endpoint_release_rings(struct endpoint *endpoint);
+
+/* Gives up what is in progress. */
+void endpoint_stop_asking(struct endpoint *endpoint);
+
+/* Maps lost rings again, or goes on with that. Returns as endpoint_act(). */
+int endpoint_remap(struct endpoint *endpoint);
 
 /* Calls ops->stirred if bytes may flow. */
 void endpoint_stir(struct endpoint *endpoint);

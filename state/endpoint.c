@@ -150,24 +150,6 @@ static void resume(struct endpoint *endpoint)
         now_connected(endpoint);
 }
 
-/*
- * Checks the frontend in the same transaction, because a restarted one may have granted new rings
- * meanwhile, and Connected must not apply to those. (Found by tests/model/explore.c.)
- */
-static int fill_connected(struct store *store, void *arg)
-{
-    struct endpoint *endpoint = arg;
-    enum xenbus_state state;
-    int rc;
-
-    if (!store_exists(store, endpoint->own_dir, "state"))
-        return -ENOENT;
-    rc = store_read_state(store, endpoint->peer_dir, &state);
-    if (rc < 0 || peer_process_gone(endpoint))
-        return -ENOENT;
-    return store_write_number(store, endpoint->own_dir, "state", XenbusStateConnected);
-}
-
 /* Whether a restarted frontend is about to grant new rings, or has done so. */
 static bool frontend_started_over(struct store *store, const struct endpoint *endpoint)
 {
@@ -181,6 +163,24 @@ static bool frontend_started_over(struct store *store, const struct endpoint *en
     endpoint_read_keys(store, endpoint, &now);
     return now.keys.ring_ref != endpoint->tried.keys.ring_ref ||
            now.keys.port != endpoint->tried.keys.port;
+}
+
+/*
+ * Checks the frontend in the same transaction, because a restarted one may have granted new rings
+ * meanwhile, and Connected must not apply to those. (Found by tests/model/explore.c.)
+ */
+static int fill_connected(struct store *store, void *arg)
+{
+    struct endpoint *endpoint = arg;
+    enum xenbus_state state;
+    int rc;
+
+    if (!store_exists(store, endpoint->own_dir, "state"))
+        return -ENOENT;
+    rc = store_read_state(store, endpoint->peer_dir, &state);
+    if (rc < 0 || peer_process_gone(endpoint) || frontend_started_over(store, endpoint))
+        return -ENOENT;
+    return store_write_number(store, endpoint->own_dir, "state", XenbusStateConnected);
 }
 
 /*
@@ -253,20 +253,34 @@ static bool begins_connection(enum machine_action action)
     return action == MACHINE_MAP || action == MACHINE_GRANT;
 }
 
+/* Returns whether it may be done now. */
+static bool begin_step(struct endpoint *endpoint, const struct machine_step *step)
+{
+    if (begins_connection(step->action) && endpoint->ops->admit &&
+        !endpoint->ops->admit(endpoint->arg))
+        return false;
+    if (endpoint->ops->decided)
+        endpoint->ops->decided(endpoint->arg, step);
+    return true;
+}
+
 /* Returns whether there may be more to do. */
 static bool take_step(struct endpoint *endpoint)
 {
     struct machine_step step = machine_step(endpoint->role, &endpoint->view);
+    int rc;
 
+    if (endpoint->asking && step.action != endpoint->asking)
+        endpoint_stop_asking(endpoint);
     if (step.action == MACHINE_WAIT)
         return false;
-    if (begins_connection(step.action) && endpoint->ops->admit &&
-        !endpoint->ops->admit(endpoint->arg))
+    if (!endpoint->asking && !begin_step(endpoint, &step))
         return false;
-    if (endpoint->ops->decided)
-        endpoint->ops->decided(endpoint->arg, &step);
-    if (endpoint_act(endpoint, step.action) == 0)
+    rc = endpoint_act(endpoint, step.action);
+    if (rc == 0)
         return publish(endpoint, step.next);
+    if (rc == -EINPROGRESS)
+        return false;
     endpoint->view.failed = true;
     return true;
 }
@@ -326,12 +340,26 @@ static bool minds_loss(const struct endpoint *endpoint)
     return !endpoint->view.draining || endpoint->view.drained;
 }
 
-/* rings->fired: the peer signalled. */
+/* Maps lost rings again, or fails. */
+static void remap(struct endpoint *endpoint)
+{
+    int rc = endpoint_remap(endpoint);
+
+    if (rc == 0 || rc == -EINPROGRESS)
+        return;
+    endpoint->view.failed = true;
+    endpoint_run(endpoint);
+}
+
+/* rings->fired: the peer signalled, or what is in progress has an answer. */
 static void heed_signal(void *arg)
 {
     struct endpoint *endpoint = arg;
 
-    if (peer_process_gone(endpoint) != endpoint->view.lost && minds_loss(endpoint))
+    if (endpoint->remapping)
+        remap(endpoint);
+    if (endpoint->asking ||
+        (peer_process_gone(endpoint) != endpoint->view.lost && minds_loss(endpoint)))
         endpoint_run(endpoint);
     endpoint_stir(endpoint);
 }
@@ -444,6 +472,8 @@ void endpoint_close(struct endpoint *endpoint)
     endpoint_set_leaving(endpoint);
     if (endpoint->view.held) /* xenstore did not answer: release them all the same */
         endpoint_act(endpoint, MACHINE_RELEASE);
+    if (endpoint->asking)
+        endpoint_stop_asking(endpoint);
     lock_side_release(endpoint->lock);
     free(endpoint);
 }
@@ -453,6 +483,8 @@ void endpoint_discard(struct endpoint *endpoint)
     endpoint->replaced = true; /* whatever the owner calls now, nothing is read or written */
     if (endpoint->view.held)
         endpoint_release_rings(endpoint);
+    if (endpoint->asking)
+        endpoint_stop_asking(endpoint);
     lock_side_release(endpoint->lock);
     free(endpoint);
 }
@@ -465,6 +497,16 @@ void endpoint_set_claims(struct endpoint *endpoint, struct claims *claims)
 void endpoint_look(struct endpoint *endpoint)
 {
     endpoint_run(endpoint);
+}
+
+void endpoint_lose_rings(struct endpoint *endpoint)
+{
+    if (!endpoint->view.held)
+        return;
+    if (endpoint->role == MACHINE_BACKEND && endpoint->ops->reattaches)
+        remap(endpoint);
+    else
+        endpoint_fail(endpoint, -EPIPE, "the process that had its rings died");
 }
 
 void endpoint_set_leaving(struct endpoint *endpoint)

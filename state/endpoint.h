@@ -155,6 +155,12 @@ void endpoint_set_error(struct endpoint *endpoint, int error, const char *format
 void endpoint_clear_error(struct endpoint *endpoint);
 
 /*
+ * The rings that are held are lost: the process that had them died. A backend that reattaches maps
+ * them again, and goes on; otherwise the endpoint fails.
+ */
+void endpoint_lose_rings(struct endpoint *endpoint);
+
+/*
  * Whether bytes may flow: from connected to releasing.
  *
  * A backend that dies before it is Connected has moved no byte, so the next process can map the

@@ -5,7 +5,8 @@
  * mapped. It does not know how, nor what is in them.
  *
  * The implementer embeds one struct rings for each endpoint and fills in ops; the endpoint fills in
- * the rest. vchan/rings.h implements it in the same process. No call blocks.
+ * the rest. vchan/rings.h implements it in the same process, service/worker/worker.h in a process of
+ * its own. No call blocks.
  */
 #ifndef STATE_RINGS_H
 #define STATE_RINGS_H
@@ -25,6 +26,9 @@ struct rings_keys {
 
 struct rings_ops {
     /*
+     * Each of the first three may return -EINPROGRESS. It calls fired() when it has an answer, and
+     * is then called again with the same arguments, unless release() comes first.
+     *
      * Frontend: grants a page and rings of these orders to domain peer, and offers it a port.
      * Returns 0 with *keys filled in, or a negative errno with nothing allocated: -ENOSPC (no more
      * pages can be granted), -EUSERS (no event channel left), -ENODEV (no driver).
@@ -46,8 +50,8 @@ struct rings_ops {
     int (*adopt)(struct rings *rings, domid_t peer, uint32_t ring_ref,
                  const struct ring_orders *most);
     /*
-     * Releases what one of the three above acquired. The peer learns at once, and can read what was
-     * written.
+     * Releases what one of the three above acquired, or is acquiring. The peer learns at once, and
+     * can read what was written.
      */
     void (*release)(struct rings *rings);
 
@@ -73,8 +77,8 @@ struct rings_ops {
 struct rings {
     const struct rings_ops *ops;
     /*
-     * Called when the peer has signalled; it may call release. Set by the endpoint while it is
-     * open.
+     * Called when the peer has signalled, or when what is in progress has an answer; it may call
+     * release. Set by the endpoint while it is open.
      */
     void (*fired)(void *arg);
     void *arg;
