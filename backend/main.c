@@ -15,6 +15,7 @@
 #include "service/log.h"
 #include "service/quota.h"
 #include "service/usage.h"
+#include "service/worker/protocol.h"
 #include "state/descriptor.h"
 #include "state/size.h"
 #include "state/store.h"
@@ -151,6 +152,8 @@ int main(int argc, char **argv)
     descriptor_open_standard();
     if (argc > 0 && strcmp(argv[0], HOLDER_NAME) == 0)
         _exit(holder_serve());
+    if (argc > 0 && strcmp(argv[0], WORKER_NAME) == 0)
+        _exit(worker_serve());
     rc = parse_options(argc, argv);
     return rc >= 0 ? rc : service_run(&limits);
 }

@@ -562,6 +562,7 @@ static void service_stop(void *arg)
 int service_run(const struct quota_limits *limits)
 {
     static const struct loop_ops ops = {
+        .role = MACHINE_BACKEND,
         .keeps = true,
         .program = "vchan-backend",
         .watch = ROOT,

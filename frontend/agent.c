@@ -15,7 +15,7 @@
 #include "service/loop.h"
 #include "service/log.h"
 #include "service/toll.h"
-#include "frontend/stale.h"
+#include "service/worker/worker.h"
 #include "state/device.h"
 #include "state/error.h"
 #include "state/store.h"
@@ -87,14 +87,11 @@ static bool life_goes_on(struct agent *agent)
 static void check_life(void *arg)
 {
     struct agent *agent = arg;
-    int rc;
 
     if (!agent->marked || life_goes_on(agent))
         return;
     log_line(LOG_CHANGES, "the domain was restored or migrated: starting over");
-    rc = stale_leave(agent->loop->xen);
-    if (rc < 0)
-        log_line(LOG_ERRORS, "cannot start vchan-stale: %s", strerror(-rc));
+    workers_abandon(agent->loop->workers);
     agent->marked = false;
     agent->reborn = !agent->stopping;
     event_base_loopbreak(agent->loop->base);
@@ -561,6 +558,7 @@ static void agent_stop(void *arg)
 int agent_run(const char *file, struct agent_config *config)
 {
     static const struct loop_ops ops = {
+        .role = MACHINE_FRONTEND,
         .program = "vchan-frontend",
         .watch = ROOT,
         .statistics = STATISTICS,

@@ -3,8 +3,7 @@
 noinst_LTLIBRARIES += libagent.la
 libagent_la_SOURCES = \
 	frontend/agent.c frontend/agent.h \
-	frontend/agent-config.c frontend/agent-config.h \
-	frontend/stale.c frontend/stale.h
+	frontend/agent-config.c frontend/agent-config.h
 libagent_la_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 libagent_la_LIBADD = libservice.la
 

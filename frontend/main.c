@@ -16,6 +16,7 @@
 #include "service/loop.h"
 #include "service/log.h"
 #include "service/usage.h"
+#include "service/worker/protocol.h"
 #include "frontend/agent.h"
 #include "state/descriptor.h"
 #include "state/path.h"
@@ -131,6 +132,8 @@ int main(int argc, char **argv)
     int rc;
 
     descriptor_open_standard();
+    if (argc > 0 && strcmp(argv[0], WORKER_NAME) == 0)
+        _exit(worker_serve());
     rc = parse_request(argc, argv, &request);
     if (rc >= 0)
         return rc;

@@ -12,9 +12,11 @@
 /* The longest line about a connection, with its NUL. */
 #define LINE_MAX_BYTES 4096
 
-struct channel *connection_channel(const struct connection *connection)
+bool connection_peer_left(const struct connection *connection)
 {
-    return endpoint_is_connected(connection->endpoint) ? connection->rings.channel : NULL;
+    const struct rings *rings = &connection->worker.rings;
+
+    return rings->ops->peer_left(rings);
 }
 
 const char *connection_name(const struct connection *connection)

@@ -21,7 +21,7 @@
 #include "state/endpoint.h"
 #include "state/spec.h"
 #include "state/store.h"
-#include "vchan/rings.h"
+#include "service/worker/worker.h"
 
 struct event_base;
 
@@ -36,7 +36,7 @@ struct connection {
     struct spec spec; /* what it is to be: of it only what a kind may need */
     struct event_base *base;
     struct endpoint *endpoint; /* set before open */
-    struct channel_rings rings; /* the endpoint's */
+    struct worker worker; /* has the endpoint's rings */
     struct fdstore *fdstore;         /* what outlives the process, or NULL */
     struct store *store;
     domid_t peer;              /* the other side's domain; DOMID_INVALID: not known */
@@ -59,9 +59,9 @@ struct connection_kind {
 
     /* The guest opens it: endpoint_set_ready() or endpoint_fail(), now or later. NULL: app. */
     void (*open)(struct connection *connection);
-    /* Bytes may flow from now on: connection_channel() is there. */
+    /* Bytes may flow from now on. */
     void (*start)(struct connection *connection);
-    /* After start: there may be bytes, room, or the end. */
+    /* After start: the peer has come, sent something, or left. */
     void (*stir)(struct connection *connection);
     /* The rings go: lets go of everything that open and start began, whether start came or not. */
     void (*close)(struct connection *connection);
@@ -80,7 +80,7 @@ int connection_choose(struct connection *connection, char why[CONNECTION_WHY_MAX
 /*
  * For a kind's open(): what an earlier process kept of the connection that this one goes on with,
  * an fd that the caller owns; -ENOENT if there is none, or the connection is to be a new one: then
- * whatever else is left of the earlier one, and was not taken (stream_adopt()), is closed.
+ * whatever else is left of the earlier one, and was not taken (carrier_open()), is closed.
  */
 int connection_take(struct connection *connection, const char *what);
 
@@ -90,8 +90,8 @@ void connection_let_go(struct connection *connection, const char *what, int *fd)
 /* The channel's name; "": it is not known. */
 const char *connection_name(const struct connection *connection);
 
-/* The channel, from start to close, or NULL. */
-struct channel *connection_channel(const struct connection *connection);
+/* From start to close: whether the peer has left, in order or not. */
+bool connection_peer_left(const struct connection *connection);
 
 /* For the log: there was a connection, but it went with the process that had it. */
 void connection_mourn(const struct connection *connection);

@@ -184,7 +184,7 @@ static void device_connected(void *arg)
 
     device->connected = true;
     device->retrying = false;
-    statistics_begin(&device->connection.statistics, connection_channel(&device->connection));
+    statistics_begin(&device->connection.statistics, &device->connection.worker);
     device->connection.kind->start(&device->connection);
 }
 
@@ -197,10 +197,9 @@ static void device_stirred(void *arg)
 
 static bool has_moved_bytes(const struct device *device)
 {
-    const struct channel *channel = connection_channel(&device->connection);
-    const struct channel_counts *counts = channel ? channel_counts(channel) : NULL;
+    const struct channel_counts counts = worker_counts(&device->connection.worker);
 
-    return counts && (counts->received || counts->sent);
+    return counts.received || counts.sent;
 }
 
 static void device_releasing(void *arg)
@@ -347,6 +346,19 @@ static void device_moved(void *arg)
         loop_moved(device->loop);
 }
 
+/* The rings are lost, unless another worker goes on with what the one that died had under way. */
+static void device_lost(void *arg, bool whole)
+{
+    struct device *device = arg;
+
+    connection_log(&device->connection, LOG_CHANGES, WORKER_NAME " died%s",
+                   whole && device->role == MACHINE_BACKEND ? "; starting another" : "");
+    if (whole)
+        endpoint_lose_rings(device->endpoint);
+    else
+        endpoint_fail(device->endpoint, -EPIPE, "the process that had its rings died");
+}
+
 /* No honest peer needs so many steps: the pause bounds what one that always moves costs. */
 static void device_unfinished(void *arg)
 {
@@ -443,11 +455,11 @@ static void explain_open(const struct device *device, int rc, char why[CONNECTIO
 
 static int device_open(struct device *device, char why[CONNECTION_WHY_MAX])
 {
-    struct channel_rings *rings = &device->connection.rings;
+    struct worker *worker = &device->connection.worker;
     int rc;
 
-    channel_rings_init(rings, device->loop->xen);
-    rc = endpoint_open(device->loop->store, &rings->rings, device->role, device->dir, &device_ops,
+    worker_init(worker, device->loop->workers, device->id, device_lost, device);
+    rc = endpoint_open(device->loop->store, &worker->rings, device->role, device->dir, &device_ops,
                        device, &device->endpoint);
     device->connection.endpoint = device->endpoint;
     if (rc < 0)

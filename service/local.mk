@@ -2,6 +2,7 @@
 noinst_LTLIBRARIES += libservice.la
 libservice_la_SOURCES = \
 	service/backoff.c service/backoff.h \
+	service/carrier.c service/carrier.h \
 	service/cgroup.c service/cgroup.h \
 	service/connection.c service/connection.h \
 	service/device.c service/device.h \
@@ -10,7 +11,6 @@ libservice_la_SOURCES = \
 	service/quota.c service/quota.h \
 	service/sandbox.c service/sandbox.h \
 	service/statistics.c service/statistics.h \
-	service/stream.c service/stream.h \
 	service/toll.c service/toll.h \
 	service/usage.c service/usage.h \
 	service/handover/fdstore.c service/handover/fdstore.h \
@@ -32,6 +32,14 @@ libservice_la_SOURCES = \
 	service/kinds/rights.c service/kinds/rights.h \
 	service/kinds/socket.c \
 	service/kinds/unix.c service/kinds/unix.h \
-	service/kinds/walk.c service/kinds/walk.h
+	service/kinds/walk.c service/kinds/walk.h \
+	service/worker/echo.c service/worker/echo.h \
+	service/worker/journal.c service/worker/journal.h \
+	service/worker/packets.c service/worker/packets.h \
+	service/worker/process.c service/worker/protocol.h \
+	service/worker/relaying.c service/worker/relaying.h \
+	service/worker/stale.c service/worker/stale.h \
+	service/worker/start.c service/worker/start.h \
+	service/worker/worker.c service/worker/worker.h
 libservice_la_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(SECCOMP_CFLAGS)
 libservice_la_LIBADD = libvchan.la libstate.la $(EVENT_LIBS) $(SECCOMP_LIBS)

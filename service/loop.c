@@ -19,6 +19,7 @@
 #include "service/handover/fdstore.h"
 #include "service/log.h"
 #include "service/handover/journal.h"
+#include "service/worker/worker.h"
 #include "state/error.h"
 #include "state/notify.h"
 #include "state/lock.h"
@@ -36,9 +37,6 @@
 /* How long what is in the rings may take to be delivered when the service stops. */
 #define DRAIN_SECONDS 10
 
-/* How long a peer waits that signals without end. */
-#define MUTE_MICROSECONDS 10000
-
 /* The service manager is told this long after something changed, and only once of all that did. */
 #define STATUS_SECONDS 1
 
@@ -47,13 +45,11 @@
 
 enum {
     ON_STORE,
-    ON_XEN,
     ON_HEARTBEAT,
     ON_SIGNAL,
     ON_WATCHDOG,
     ON_STATUS,
     ON_DRAINED,
-    ON_UNMUTE,
     ON_ROOM,
     EVENT_COUNT
 };
@@ -91,32 +87,6 @@ static void on_store(evutil_socket_t fd, short what, void *arg)
     server->loop.ops->settle(server->loop.service);
     if (rc < 0)
         give_up(server, -ECONNRESET, "lost the connection to xenstored");
-}
-
-static void on_xen(evutil_socket_t fd, short what, void *arg)
-{
-    struct server *server = arg;
-    int rc = xen_dispatch(server->loop.xen);
-
-    (void)fd, (void)what;
-    if (rc < 0)
-        give_up(server, rc, "lost the event channels");
-}
-
-static void on_muted(void *arg)
-{
-    static const struct timeval pause = {.tv_usec = MUTE_MICROSECONDS};
-    struct server *server = arg;
-
-    event_add(server->events[ON_UNMUTE], &pause);
-}
-
-static void on_unmute(evutil_socket_t fd, short what, void *arg)
-{
-    struct server *server = arg;
-
-    (void)fd, (void)what;
-    xen_unmute(server->loop.xen);
 }
 
 static void wait_for_drain(struct server *server)
@@ -337,9 +307,10 @@ static int sweep_paths(struct server *server)
     return 0;
 }
 
-static int open_xen(struct server *server)
+static int open_workers(struct server *server)
 {
-    return xen_open(&server->loop.xen);
+    return workers_open(server->loop.base, server->loop.fdstore, server->loop.ops->role,
+                        &server->loop.workers);
 }
 
 static int open_holder(struct server *server)
@@ -411,15 +382,6 @@ static int add_manager(struct server *server)
     return rc;
 }
 
-static int be_patient(struct server *server)
-{
-    int rc = make_timer(server, ON_UNMUTE, on_unmute);
-
-    if (rc == 0)
-        xen_set_patience(server->loop.xen, on_muted, server);
-    return rc;
-}
-
 static int open_ledger(struct server *server)
 {
     struct loop *loop = &server->loop;
@@ -437,8 +399,6 @@ static int add_watch(struct server *server)
     if (rc == 0)
         rc = add_event(server, ON_STORE, store_fd(loop->store), EV_READ, on_store, NULL);
     if (rc == 0)
-        rc = add_event(server, ON_XEN, xen_fd(loop->xen), EV_READ, on_xen, NULL);
-    if (rc == 0)
         rc = add_event(server, ON_HEARTBEAT, -1, 0, on_store, &heartbeat);
     return rc;
 }
@@ -454,12 +414,11 @@ static const struct {
     {open_cgroups, "", ""},
     {open_store, "cannot connect to xenstored", " (is xenstored running?)"},
     {sweep_paths, "", ""},
-    {open_xen, "cannot open the event channels (/dev/xen/evtchn)", ""},
+    {open_workers, "cannot open the event channels (/dev/xen/evtchn)", ""},
     {open_holder, "cannot set up " HOLDER_NAME, ""},
     {open_ledger, "cannot keep statistics", ""},
     {add_signals, "cannot set up signals", ""},
     {add_manager, "cannot set up timers", ""},
-    {be_patient, "cannot set up timers", ""},
     {add_watch, "cannot watch xenstore", ""},
 };
 
@@ -490,7 +449,7 @@ static void loop_stop(struct server *server)
             event_free(server->events[i]);
     ledger_close(server->loop.ledger);
     holder_close(server->loop.holder);
-    xen_close(server->loop.xen);
+    workers_close(server->loop.workers);
     store_close(server->loop.store);
     if (server->lock >= 0)
         lock_service_release(server->loop.ops->program, server->lock);
@@ -544,7 +503,7 @@ enum loop_exit loop_serve(const struct loop_ops *ops, void *service)
     }
     rc = server_run(&server);
     loop_stop(&server);
-    event_base_dispatch(server.loop.base); /* what is left are commands that are to end */
+    event_base_dispatch(server.loop.base); /* what is left are workers and commands that are to end */
     notify_finish(FINISH_MS);
     fdstore_close(server.loop.fdstore);
     cgroups_close();

@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 #include "state/store.h"
-#include "vchan/xen.h"
+#include "state/machine.h"
 
 struct event_base;
 struct holder;
@@ -22,7 +22,7 @@ struct ledger;
 struct loop {
     struct event_base *base;
     struct store *store;
-    struct xen *xen;
+    struct workers *workers; /* which have the channels' rings */
     struct ledger *ledger; /* their statistics */
     struct fdstore *fdstore;     /* what outlives the process; NULL if ops->keeps is false */
     struct holder *holder; /* which has rings that outlive it; NULL: none */
@@ -32,6 +32,7 @@ struct loop {
 
 /* A service. Its functions are called in the loop's thread; none may block. */
 struct loop_ops {
+    enum machine_role role;
     bool keeps;             /* its connections go on in its next process (fdstore.h) */
     const char *program;    /* its name in errors, and the lock's */
     const char *watch;      /* the directory in xenstore where its devices come and go */

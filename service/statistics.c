@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "service/log.h"
+#include "service/worker/worker.h"
 #include "state/error.h"
 #include "state/text.h"
 
@@ -33,13 +34,13 @@ static struct channel_counts sum_of(const struct statistics *statistics)
 {
     struct channel_counts sum = statistics->before;
 
-    if (statistics->channel) {
-        const struct channel_counts *now = channel_counts(statistics->channel);
+    if (statistics->worker) {
+        const struct channel_counts now = worker_counts(statistics->worker);
 
-        sum.received += now->received;
-        sum.sent += now->sent;
-        sum.wakes += now->wakes;
-        sum.sleeps += now->sleeps;
+        sum.received += now.received;
+        sum.sent += now.sent;
+        sum.wakes += now.wakes;
+        sum.sleeps += now.sleeps;
     }
     return sum;
 }
@@ -107,8 +108,8 @@ static void ledger_write(evutil_socket_t fd, short what, void *arg)
         unqueue(statistics);
         if (rc < 0)
             ledger_complain(ledger, rc);
-        if (statistics->channel)
-            channel_on_traffic(statistics->channel, traffic_seen, statistics);
+        if (statistics->worker)
+            worker_on_traffic(statistics->worker, traffic_seen, statistics);
     }
     start_timer(ledger);
 }
@@ -185,11 +186,11 @@ void statistics_close(struct statistics *statistics)
     statistics->ledger = NULL;
 }
 
-void statistics_begin(struct statistics *statistics, struct channel *channel)
+void statistics_begin(struct statistics *statistics, struct worker *worker)
 {
     if (!statistics->ledger)
         return;
-    statistics->channel = channel;
+    statistics->worker = worker;
     statistics->since = (uint64_t)time(NULL);
     statistics->connections++;
     queue_up(statistics);
@@ -198,11 +199,11 @@ void statistics_begin(struct statistics *statistics, struct channel *channel)
 void statistics_end(struct statistics *statistics)
 {
     statistics->peer[0] = '\0';
-    if (!statistics->channel)
+    if (!statistics->worker)
         return;
     statistics->before = sum_of(statistics);
-    channel_on_traffic(statistics->channel, NULL, NULL);
-    statistics->channel = NULL;
+    worker_on_traffic(statistics->worker, NULL, NULL);
+    statistics->worker = NULL;
     statistics->since = 0;
     queue_up(statistics);
 }

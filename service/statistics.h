@@ -19,6 +19,8 @@
 #include "state/store.h"
 #include "vchan/channel.h"
 
+struct worker;
+
 /* Room for who is at the other end of a connection, with its NUL; longer texts are cut. */
 #define STATISTICS_PEER_MAX 96
 
@@ -41,7 +43,7 @@ struct statistics {
     TAILQ_ENTRY(statistics) next;
     bool queued; /* there is something to write */
     char node[DEVICE_PATH_MAX];
-    struct channel *channel;      /* NULL: not connected */
+    struct worker *worker;        /* NULL: not connected */
     struct channel_counts before; /* of the channels that it had before */
     uint64_t since;
     unsigned long connections;
@@ -55,8 +57,8 @@ void statistics_open(struct statistics *statistics, struct ledger *ledger, const
 /* Ends them and removes their node. Allowed if they did not begin. */
 void statistics_close(struct statistics *statistics);
 
-/* The device is connected now, by this channel: which is borrowed until statistics_end(). */
-void statistics_begin(struct statistics *statistics, struct channel *channel);
+/* The device is connected now, by this worker, which is borrowed until statistics_end(). */
+void statistics_begin(struct statistics *statistics, struct worker *worker);
 
 /* The channel goes. Allowed if none came. */
 void statistics_end(struct statistics *statistics);

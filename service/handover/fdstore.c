@@ -186,6 +186,11 @@ bool fdstore_is_left(const struct fdstore *fdstore, const char *owner, const cha
     return kept && !kept->taken;
 }
 
+bool fdstore_is_kept(const struct fdstore *fdstore, const char *owner, const char *what)
+{
+    return kept_of(fdstore, owner, what) != NULL;
+}
+
 bool fdstore_is_stored(const struct fdstore *fdstore, const char *owner, const char *what)
 {
     const struct kept *kept = kept_of(fdstore, owner, what);

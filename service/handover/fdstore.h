@@ -47,6 +47,9 @@ int fdstore_take(struct fdstore *fdstore, const char *owner, const char *what);
 /* Whether an earlier process kept this, and it was not taken. */
 bool fdstore_is_left(const struct fdstore *fdstore, const char *owner, const char *what);
 
+/* Whether this is kept, by this process or an earlier one. */
+bool fdstore_is_kept(const struct fdstore *fdstore, const char *owner, const char *what);
+
 /* Whether this is kept even if the process is killed. */
 bool fdstore_is_stored(const struct fdstore *fdstore, const char *owner, const char *what);
 

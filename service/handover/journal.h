@@ -1,57 +1,60 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A way for a relay (vchan/relay.h) to move bytes such that a process that is killed at any moment
- * neither loses nor repeats one: between the ring and the connection lie two pipes, which are kept
- * as the connection is (service/handover/fdstore.h), with a page beside them that is written ahead.
- *
- * To the connection: bytes are written into an empty pipe, consumed from the ring, then spliced on.
- * From it: bytes are spliced into an empty pipe, copied from there into the ring (tee), shown, then
- * thrown away. What a killed process did of that can be told from how much lies in the pipes, the
- * indices in the shared page, and that page, which says where they stood when it was begun.
+ * What outlives a worker of what it had under way (service/worker/journal.h): two pipes and a page,
+ * which the service makes, keeps as the connection is kept (fdstore.h), and gives to the worker.
  */
 #ifndef SERVICE_HANDOVER_JOURNAL_H
 #define SERVICE_HANDOVER_JOURNAL_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "service/handover/fdstore.h"
-#include "vchan/relay.h"
 
-struct journal;
-
-/* What each takes of an fdstore's room. */
-#define JOURNAL_DESCRIPTORS 3
-
-/*
- * The owner's journal of an earlier process, whatever became of the connection: from now on it is the
- * caller's. NULL: there is none, or no memory, so that it is left.
- */
-struct journal *journal_find(struct fdstore *fdstore, const char *owner);
+/* Whoever finds the page, which is kept last, finds the pipes. */
+enum { JOURNAL_TO, JOURNAL_FROM, JOURNAL_PAGE, JOURNAL_DESCRIPTORS };
 
 /* The version of the journals that this program writes, and the highest that one is kept in. */
 #define JOURNAL_SPEAKS 1
 uint32_t journal_version(const struct fdstore *fdstore);
 
+/* In memory that is kept. Written in program order, which is all that a kill can cut. */
+struct journal_page {
+    uint32_t filling; /* 1: the pipe to the connection is being filled, from cons on */
+    uint32_t cons;
+    uint32_t prod;    /* our index when the pipe from the connection was filled last, from empty */
+    uint32_t staged;  /* with so many bytes; 0: they are being put in */
+    uint32_t version; /* JOURNAL_SPEAKS; before that there was none, and the file was shorter */
+};
+
+struct journal_kit {
+    int fds[JOURNAL_DESCRIPTORS]; /* -1: none */
+};
+
+#define JOURNAL_KIT_NONE ((struct journal_kit){{-1, -1, -1}})
+
+bool journal_kit_is_there(const struct journal_kit *kit);
+
 /*
- * Makes *journal ready for a connection, and mends what an earlier process left half done. NULL: the
- * one that is left of such a process, or a new one, for which the fdstore has room. The channel is
- * connected, and the connection is to be kept after it: then whoever finds the connection finds the
- * journal. On success the caller owns *journal. -errno: no memory, no descriptors, or an earlier one
- * that makes no sense; then it is closed, and *journal is NULL.
+ * Takes what an earlier process kept for the owner, whatever became of the connection. Returns
+ * whether there was one.
  */
-int journal_open(struct fdstore *fdstore, const char *owner, struct channel *channel, struct journal **journal);
+bool journal_kit_find(struct journal_kit *kit, struct fdstore *fdstore, const char *owner);
 
-/* The way, for relay->way. Owned by the journal. */
-const struct relay_way *journal_way(const struct journal *journal);
+/* Makes one (of none), which the fdstore has room for. 0, or a negative errno with none made. */
+int journal_kit_make(struct journal_kit *kit, struct fdstore *fdstore, const char *owner);
 
 /*
- * How many bytes of the guest's the connection has not taken: they are not in the ring any more.
- * NULL: none.
+ * How many bytes of the guest's the connection has not taken, and of the connection's are not in
+ * the ring yet: exact while no worker moves them.
  */
-uint32_t journal_holds(const struct journal *journal);
+uint32_t journal_kit_holds(const struct journal_kit *kit);
+uint32_t journal_kit_brings(const struct journal_kit *kit);
 
-/* How many bytes of the connection's are not in the ring yet. NULL: none. */
-uint32_t journal_brings(const struct journal *journal);
+/* Closes it, with what lies in it, and keeps it no more. */
+void journal_kit_drop(struct journal_kit *kit, struct fdstore *fdstore, const char *owner);
 
-/* Gives it up, with what lies in it: the connection is not kept any more. NULL is allowed. */
-void journal_close(struct journal *journal);
+/* What lies in a pipe. */
+uint32_t journal_pipe_bytes(int pipe);
 
 #endif

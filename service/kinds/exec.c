@@ -17,7 +17,7 @@
 #include "service/connection.h"
 #include "service/log.h"
 #include "service/kinds/rights.h"
-#include "service/stream.h"
+#include "service/carrier.h"
 
 /*
  * As a rule a program's output ends because it ends, in a moment. One that only closed its output
@@ -38,7 +38,7 @@ struct exec {
     struct user user;       /* runs it */
     struct backoff backoff; /* reconnect=1: it is started again */
     struct event *patience; /* pending: it is silent, and may be about to end */
-    struct stream stream;
+    struct carrier carrier;
 };
 
 static void close_input(struct exec *exec)
@@ -48,7 +48,7 @@ static void close_input(struct exec *exec)
 
 static void end_input(struct exec *exec)
 {
-    stream_divert(&exec->stream, -1);
+    carrier_divert(&exec->carrier, -1);
     close_input(exec);
     exec->drained = true;
     endpoint_set_drained(exec->connection->endpoint);
@@ -63,7 +63,7 @@ static void drop_input(struct exec *exec)
         end_input(exec);
         return;
     }
-    stream_divert(&exec->stream, fd);
+    carrier_divert(&exec->carrier, fd);
     close_input(exec);
     exec->input = fd;
 }
@@ -85,12 +85,12 @@ static void complain_status(struct exec *exec)
                            WEXITSTATUS(exec->status));
 }
 
-static void stop_program(struct exec *exec, void (*end)(struct stream *stream))
+static void stop_program(struct exec *exec, void (*end)(struct carrier *carrier))
 {
     if (exec->child)
         child_leave(exec->child, exec->silent || exec->drained);
     exec->child = NULL;
-    end(&exec->stream);
+    end(&exec->carrier);
     event_del(exec->patience);
     close_input(exec);
     connection_let_go(exec->connection, CHILD_OUTPUT_KEPT, &exec->output);
@@ -108,7 +108,7 @@ static void start_again_later(struct exec *exec)
     else
         connection_log(exec->connection, LOG_CHANGES,
                        "command exited with status %d; restarting it", WEXITSTATUS(exec->status));
-    stop_program(exec, stream_pause);
+    stop_program(exec, carrier_pause);
     backoff_start(&exec->backoff);
 }
 
@@ -169,17 +169,17 @@ static void program_ended(void *arg, int status)
 static void exec_stepped(void *arg)
 {
     struct exec *exec = arg;
-    const struct relay *relay = &exec->stream.relay;
+    const struct carrier_ends *ends = &exec->carrier.ends;
 
-    if (relay->ring_error == -EPROTO) {
+    if (ends->ring_error == -EPROTO) {
         endpoint_fail_corrupt(exec->connection->endpoint);
         return;
     }
-    if (relay->sink_done && relay->sink_error && !exec->connection->spec.reconnect)
+    if (ends->sink_done && ends->sink_error && !exec->connection->spec.reconnect)
         drop_input(exec); /* otherwise it is for the next */
-    else if (relay->sink_done && !relay->sink_error && !exec->drained)
+    else if (ends->sink_done && !ends->sink_error && !exec->drained)
         end_input(exec);
-    if (stream_is_on(&exec->stream) && relay->source_done && !exec->silent)
+    if (carrier_is_on(&exec->carrier) && ends->source_done && !exec->silent)
         output_ended(exec);
 }
 
@@ -219,7 +219,7 @@ static void exec_open(struct connection *connection)
     struct exec *exec = connection->state;
     int rc;
 
-    stream_adopt(&exec->stream, connection);
+    carrier_open(&exec->carrier);
     rc = start_program(exec, true);
     if (rc == -ENOENT) {
         connection_mourn(connection);
@@ -231,26 +231,24 @@ static void exec_open(struct connection *connection)
         endpoint_set_ready(connection->endpoint);
 }
 
-static int keep_program(struct exec *exec)
+static int carry(struct exec *exec)
 {
-    const struct stream_end ends[] = {
+    const struct carrier_end ends[] = {
         {CHILD_INPUT_KEPT, exec->input},
         {CHILD_OUTPUT_KEPT, exec->output},
         {CHILD_STDERR_KEPT, child_stderr(exec->child)},
         {CHILD_KEPT, child_pidfd(exec->child)},
     };
 
-    return stream_keep(&exec->stream, exec->connection, ends, sizeof(ends) / sizeof(ends[0]));
+    return carrier_start(&exec->carrier, exec->output, exec->input, ends,
+                         sizeof(ends) / sizeof(ends[0]), exec_stepped, exec);
 }
 
 static void exec_start(struct connection *connection)
 {
     struct exec *exec = connection->state;
-    int rc = stream_start(&exec->stream, connection->base, connection_channel(connection),
-                          exec->output, exec->input, exec_stepped, exec);
+    int rc = carry(exec);
 
-    if (rc == 0)
-        rc = keep_program(exec);
     if (rc < 0)
         endpoint_fail(connection->endpoint, rc, "cannot move bytes: %s", strerror(-rc));
     else if (exec->input < 0)
@@ -301,6 +299,7 @@ static int exec_plug(struct connection *connection, char why[CONNECTION_WHY_MAX]
         return rc;
     exec->connection = connection;
     exec->input = exec->output = -1;
+    carrier_init(&exec->carrier, connection);
     exec->patience = evtimer_new(connection->base, program_goes_on, exec);
     if (exec->patience)
         rc = backoff_open(&exec->backoff, connection->base, exec_again, exec);
@@ -322,11 +321,11 @@ static void exec_unplug(struct connection *connection)
 static void look_alone(struct exec *exec)
 {
     struct endpoint *endpoint = exec->connection->endpoint;
-    int bytes = channel_readable(connection_channel(exec->connection), 1);
+    int bytes = carrier_waits(&exec->carrier);
 
     if (bytes == -EPROTO) {
         endpoint_fail_corrupt(endpoint);
-    } else if (bytes == 0 && stream_holds(&exec->stream) == 0) {
+    } else if (bytes == 0) {
         endpoint_set_finished(endpoint);
         endpoint_set_drained(endpoint);
     }
@@ -336,9 +335,7 @@ static void exec_stir(struct connection *connection)
 {
     struct exec *exec = connection->state;
 
-    if (stream_is_on(&exec->stream))
-        stream_step(&exec->stream);
-    else
+    if (!carrier_is_on(&exec->carrier))
         look_alone(exec);
 }
 
@@ -347,7 +344,7 @@ static void exec_close(struct connection *connection)
     struct exec *exec = connection->state;
 
     backoff_reset(&exec->backoff);
-    stop_program(exec, stream_stop);
+    stop_program(exec, carrier_stop);
 }
 
 const struct connection_kind connection_exec = {

@@ -16,11 +16,11 @@ static struct endpoint *program_endpoint(const struct program *program)
     return program->connection->endpoint;
 }
 
-static void program_drop(struct program *program, void (*end)(struct stream *stream))
+static void program_drop(struct program *program, void (*end)(struct carrier *carrier))
 {
     if (!program->ops->terminal)
         fdstore_drop(program->connection->fdstore, program->connection->id, PROGRAM_KEPT);
-    end(&program->stream);
+    end(&program->carrier);
     if (!program->ops->terminal)
         connection_let_go(program->connection, PROGRAM_KEPT, &program->fd);
     if (program->nowhere >= 0)
@@ -35,17 +35,16 @@ static void program_drop(struct program *program, void (*end)(struct stream *str
 static void wait_alone(struct program *program)
 {
     struct endpoint *endpoint = program_endpoint(program);
-    struct channel *channel = connection_channel(program->connection);
-    int bytes = program->guest_ended ? 0 : channel_readable(channel, 1);
+    int bytes = carrier_waits(&program->carrier);
 
-    if (bytes >= 0)
-        bytes += (int)stream_holds(&program->stream);
+    if (bytes == -EINPROGRESS)
+        return;
     if (bytes == 0) {
         endpoint_set_finished(endpoint);
         endpoint_set_drained(endpoint);
     } else if (bytes == -EPROTO) {
         endpoint_fail_corrupt(endpoint);
-    } else if (bytes > 0 && channel_peer_left(channel) && !program->ops->sure) {
+    } else if (bytes > 0 && connection_peer_left(program->connection) && !program->ops->sure) {
         endpoint_fail(endpoint, -EPIPE, "cannot deliver the last %d bytes: no %s took them", bytes,
                       program->ops->noun);
     } else {
@@ -63,11 +62,12 @@ static bool hung_up(int fd)
 /* One that only ended its sending is there until it takes no more, or hangs up. */
 static bool has_left(const struct program *program)
 {
-    const struct relay *relay = &program->stream.relay;
+    const struct carrier_ends *ends = &program->carrier.ends;
 
-    if (!relay->source_done)
+    if (!ends->source_done)
         return false;
-    return program->ops->ends_once || relay->source_error || relay->sink_error || hung_up(program->fd);
+    return program->ops->ends_once || ends->source_error || ends->sink_error ||
+           hung_up(program->fd);
 }
 
 static void pass_guest_end(struct program *program)
@@ -83,7 +83,7 @@ static void pass_guest_end(struct program *program)
 static void leave(struct program *program)
 {
     connection_log(program->connection, LOG_DETAILS, "%s disconnected", program->ops->noun);
-    program_drop(program, stream_pause);
+    program_drop(program, carrier_pause);
     wait_alone(program);
 }
 
@@ -93,7 +93,7 @@ static void end_together(struct program *program)
     char noun[32];
 
     snprintf(noun, sizeof(noun), "the %s", program->ops->noun);
-    stream_pass_ends(&program->stream, program_endpoint(program), noun);
+    carrier_pass_ends(&program->carrier, noun);
 }
 
 /*
@@ -109,23 +109,23 @@ static void end_terminal(struct program *program)
         endpoint_fail(endpoint, -errno, "cannot open /dev/null: %m");
         return;
     }
-    stream_divert(&program->stream, program->nowhere);
+    carrier_divert(&program->carrier, program->nowhere);
     endpoint_set_finished(endpoint);
 }
 
 static void stepped(void *arg)
 {
     struct program *program = arg;
-    const struct relay *relay = &program->stream.relay;
+    const struct carrier_ends *ends = &program->carrier.ends;
     bool reconnect = program->connection->spec.reconnect;
 
-    if (relay->ring_error == -EPROTO || (!reconnect && !program->ops->terminal)) {
+    if (ends->ring_error == -EPROTO || (!reconnect && !program->ops->terminal)) {
         end_together(program);
         return;
     }
-    if (relay->sink_done && !relay->sink_error && !program->guest_ended)
+    if (ends->sink_done && !ends->sink_error && !program->guest_ended)
         pass_guest_end(program);
-    if (!stream_is_on(&program->stream) || program->nowhere >= 0 || !has_left(program))
+    if (!carrier_is_on(&program->carrier) || program->nowhere >= 0 || !has_left(program))
         return;
     if (reconnect)
         leave(program);
@@ -138,47 +138,37 @@ void program_init(struct program *program, struct connection *connection, const 
 {
     *program =
         (struct program){.connection = connection, .ops = ops, .arg = arg, .fd = -1, .nowhere = -1};
+    carrier_init(&program->carrier, connection);
 }
 
 void program_open(struct program *program)
 {
     program->guest_ended = false;
-    stream_adopt(&program->stream, program->connection);
-}
-
-static int program_keep(struct program *program)
-{
-    const struct stream_end end = {
-        .what = program->ops->terminal ? TERMINAL_KEPT : PROGRAM_KEPT, .fd = program->fd};
-
-    return stream_keep(&program->stream, program->connection, &end, 1);
+    carrier_open(&program->carrier);
 }
 
 void program_come(struct program *program, int fd, const char *who)
 {
     struct connection *connection = program->connection;
+    const struct carrier_end end = {
+        .what = program->ops->terminal ? TERMINAL_KEPT : PROGRAM_KEPT, .fd = fd};
     int rc;
 
     program->fd = fd;
     statistics_set_peer(&connection->statistics, "%s", who);
     connection_log(connection, LOG_DETAILS, "%s connected: %s", program->ops->noun, who);
-    rc = stream_start(&program->stream, connection->base, connection_channel(connection), fd,
-                      fd, stepped, program);
-    if (rc == 0)
-        rc = program_keep(program);
+    rc = carrier_start(&program->carrier, fd, fd, &end, 1, stepped, program);
     if (rc < 0)
         endpoint_fail(connection->endpoint, rc, "cannot move bytes: %s", strerror(-rc));
 }
 
 void program_stir(struct program *program)
 {
-    if (stream_is_on(&program->stream))
-        stream_step(&program->stream);
-    else
+    if (!carrier_is_on(&program->carrier))
         wait_alone(program);
 }
 
 void program_close(struct program *program)
 {
-    program_drop(program, stream_stop);
+    program_drop(program, carrier_stop);
 }

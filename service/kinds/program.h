@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 #include "service/connection.h"
-#include "service/stream.h"
+#include "service/carrier.h"
 
 /* What its descriptor is called while it is kept (connection_take); older services know it by that. */
 #define PROGRAM_KEPT "party"
@@ -36,7 +36,7 @@ struct program {
     const struct program_ops *ops;
     void *arg;
     int fd; /* -1: nobody is there */
-    struct stream stream;
+    struct carrier carrier;
     int nowhere; /* where a terminal's bytes go when it was hung up; -1: it was not */
     bool guest_ended; /* and all that it sent is with programs */
 };

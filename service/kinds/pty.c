@@ -418,10 +418,11 @@ static void pty_open(struct connection *connection)
  */
 static bool is_served(const struct pty *pty)
 {
-    const struct stream *stream = &pty->user.stream;
+    const struct carrier *carrier = &pty->user.carrier;
 
-    return stream->journal &&
-           (!pty->connection->spec.reconnect || stream_brings(stream) > 0 || terminal_is_open(pty));
+    return carrier_has_begun(carrier) &&
+           (!pty->connection->spec.reconnect || carrier_brings(carrier) > 0 ||
+            terminal_is_open(pty));
 }
 
 static void pty_start(struct connection *connection)

@@ -1,28 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "service/stream.h"
+#include "service/worker/relaying.h"
 
 #include <errno.h>
 #include <event2/event.h>
-#include <stddef.h>
-#include <string.h>
-#include <sys/socket.h>
-
-#include "service/handover/journal.h"
 
 static void on_event(evutil_socket_t fd, short what, void *arg)
 {
-    struct stream *stream = arg;
+    struct relaying *relaying = arg;
 
     (void)fd;
     if (what & EV_READ)
-        stream->relay.source_dry = false;
-    stream_step(stream);
+        relaying->relay.source_dry = false;
+    relaying_step(relaying);
 }
 
-static struct event *make_event(struct event_base *base, int fd, short what, struct stream *stream)
+static struct event *make_event(struct event_base *base, int fd, short what,
+                                struct relaying *relaying)
 {
     struct event *event =
-        event_new(base, fd, (short)(what | EV_PERSIST | EV_ET), on_event, stream);
+        event_new(base, fd, (short)(what | EV_PERSIST | EV_ET), on_event, relaying);
 
     if (event && event_add(event, NULL) < 0) {
         event_free(event);
@@ -32,115 +28,52 @@ static struct event *make_event(struct event_base *base, int fd, short what, str
 }
 
 /* A timer of no time: it comes after all others that are ready have had their turn. */
-void stream_step_later(struct stream *stream)
+void relaying_step_later(struct relaying *relaying)
 {
     static const struct timeval at_once = {0};
 
-    event_add(stream->again, &at_once);
+    if (relaying_is_on(relaying))
+        event_add(relaying->again, &at_once);
 }
 
-int stream_start(struct stream *stream, struct event_base *base, struct channel *channel,
-                 int source, int sink, void (*stepped)(void *arg), void *arg)
+int relaying_start(struct relaying *relaying, struct event_base *base, struct channel *channel,
+                   int source, int sink, const struct relay_way *way, void (*stepped)(void *arg),
+                   void *arg)
 {
-    short both = source == sink ? EV_READ | EV_WRITE : EV_READ;
+    bool two = sink >= 0 && source != sink;
+    short what = source == sink ? EV_READ | EV_WRITE : EV_READ;
 
-    relay_init(&stream->relay, channel, source, sink);
-    stream->source_told = stream->sink_told = false;
-    stream->stepped = stepped;
-    stream->arg = arg;
-    stream->again = evtimer_new(base, on_event, stream);
-    stream->source = make_event(base, source, both, stream);
-    if (sink >= 0 && source != sink)
-        stream->sink = make_event(base, sink, EV_WRITE, stream);
-    if (!stream->again || !stream->source || (sink >= 0 && source != sink && !stream->sink)) {
-        stream_stop(stream);
+    relay_init(&relaying->relay, channel, source, sink);
+    relaying->relay.way = way;
+    relaying->stepped = stepped;
+    relaying->arg = arg;
+    relaying->again = evtimer_new(base, on_event, relaying);
+    relaying->source = make_event(base, source, what, relaying);
+    relaying->sink = two ? make_event(base, sink, EV_WRITE, relaying) : NULL;
+    if (!relaying->again || !relaying->source || (two && !relaying->sink)) {
+        relaying_stop(relaying);
         return -ENOMEM;
     }
-    stream_step_later(stream);
+    relaying_step_later(relaying);
     return 0;
 }
 
-void stream_adopt(struct stream *stream, const struct connection *connection)
+bool relaying_is_on(const struct relaying *relaying)
 {
-    stream->journal = journal_find(connection->fdstore, connection->id);
+    return relaying->source != NULL;
 }
 
-int stream_keep(struct stream *stream, struct connection *connection, const struct stream_end *ends,
-                unsigned int count)
-{
-    struct fdstore *fdstore = connection->fdstore;
-    const char *id = connection->id;
-    unsigned int anew = (stream->journal ? 0 : JOURNAL_DESCRIPTORS) +
-                        (fdstore_is_stored(fdstore, id, ends[count - 1].what) ? 0 : count);
-    bool lasting = fdstore_has_room(fdstore, anew);
-    int rc = lasting || stream->journal
-                 ? journal_open(fdstore, id, stream->relay.channel, &stream->journal)
-                 : 0;
-
-    if (rc < 0) {
-        stream_stop(stream);
-        return rc;
-    }
-    stream->relay.way = journal_way(stream->journal);
-    for (unsigned int i = 0; i < count; i++)
-        if (ends[i].fd >= 0)
-            fdstore_add(fdstore, id, ends[i].what, ends[i].fd, lasting);
-    return 0;
-}
-
-bool stream_is_on(const struct stream *stream)
-{
-    return stream->source != NULL;
-}
-
-void stream_step(struct stream *stream)
+void relaying_step(struct relaying *relaying)
 {
     unsigned int wait;
 
-    if (!stream_is_on(stream))
+    if (!relaying_is_on(relaying))
         return;
-    wait = relay_step(&stream->relay);
-    stream->relay.source_dry = wait & RELAY_SOURCE;
+    wait = relay_step(&relaying->relay);
+    relaying->relay.source_dry = wait & RELAY_SOURCE;
     if (wait & RELAY_AGAIN)
-        stream_step_later(stream);
-    stream->stepped(stream->arg);
-}
-
-/*
- * What cannot be mended: true if there was such a thing, and the endpoint has failed. An end that
- * takes no more may still have something to say, which is waited for.
- */
-static bool pass_failure(const struct relay *relay, struct endpoint *endpoint, const char *peer)
-{
-    int error = relay->source_error ? relay->source_error : relay->sink_error;
-
-    if (relay->ring_error == -EPROTO)
-        endpoint_fail_corrupt(endpoint);
-    else if (error && relay->source_done)
-        endpoint_fail(endpoint, error, "%s did not take all bytes: %s", peer, strerror(-error));
-    else
-        return false;
-    return true;
-}
-
-void stream_pass_ends(struct stream *stream, struct endpoint *endpoint, const char *peer)
-{
-    const struct relay *relay = &stream->relay;
-
-    if (pass_failure(relay, endpoint, peer))
-        return;
-    if (relay->sink_done && !stream->sink_told) {
-        stream->sink_told = true;
-        shutdown(relay->sink, relay->sink_error ? SHUT_RD : SHUT_WR);
-        if (relay->sink_error)
-            stream_step_later(stream);
-        else
-            endpoint_set_drained(endpoint);
-    }
-    if (stream_is_on(stream) && relay->source_done && !stream->source_told) {
-        stream->source_told = true;
-        endpoint_set_finished(endpoint);
-    }
+        relaying_step_later(relaying);
+    relaying->stepped(relaying->arg);
 }
 
 static void drop_event(struct event **event)
@@ -150,43 +83,18 @@ static void drop_event(struct event **event)
     *event = NULL;
 }
 
-void stream_divert(struct stream *stream, int sink)
+void relaying_divert(struct relaying *relaying, int sink)
 {
-    drop_event(&stream->sink);
-    stream->relay.sink = sink;
-    stream->relay.sink_done = false;
-    stream->relay.sink_error = 0;
-    stream_step_later(stream);
+    drop_event(&relaying->sink);
+    relaying->relay.sink = sink;
+    relaying->relay.sink_done = false;
+    relaying->relay.sink_error = 0;
+    relaying_step_later(relaying);
 }
 
-static void turn_off(struct stream *stream)
+void relaying_stop(struct relaying *relaying)
 {
-    drop_event(&stream->source);
-    drop_event(&stream->sink);
-    drop_event(&stream->again);
-}
-
-void stream_stop(struct stream *stream)
-{
-    turn_off(stream);
-    journal_close(stream->journal);
-    stream->journal = NULL;
-}
-
-void stream_pause(struct stream *stream)
-{
-    if (stream_holds(stream) > 0)
-        turn_off(stream);
-    else
-        stream_stop(stream);
-}
-
-uint32_t stream_holds(const struct stream *stream)
-{
-    return journal_holds(stream->journal);
-}
-
-uint32_t stream_brings(const struct stream *stream)
-{
-    return journal_brings(stream->journal);
+    drop_event(&relaying->source);
+    drop_event(&relaying->sink);
+    drop_event(&relaying->again);
 }

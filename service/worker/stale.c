@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "frontend/stale.h"
+#include "service/worker/stale.h"
 
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "state/store.h"
@@ -48,8 +45,7 @@ static void close_others(void)
         closedir(dir);
 }
 
-/* The mappings are in this process too: fork() has copied them. */
-static _Noreturn void keep_mapped(void)
+_Noreturn void stale_stay(void)
 {
     sigset_t all;
 
@@ -59,58 +55,4 @@ static _Noreturn void keep_mapped(void)
     close_others();
     for (;;)
         pause();
-}
-
-/* A child of its own would be ours to wait for. */
-static _Noreturn void fork_keeper(void)
-{
-    pid_t pid = fork();
-
-    if (pid == 0)
-        keep_mapped();
-    _exit(pid < 0 ? errno : 0);
-}
-
-/*
- * Returns when the keeper has closed what is ours alone (locks, sockets), and so its end of the
- * pipe.
- */
-static void await_close(int fd)
-{
-    char byte;
-
-    while (read(fd, &byte, 1) < 0 && errno == EINTR)
-        ;
-}
-
-static int start_keeper(int fds[2])
-{
-    pid_t pid = fork();
-    int status;
-
-    if (pid < 0)
-        return -errno;
-    if (pid == 0)
-        fork_keeper();
-    close(fds[1]);
-    fds[1] = -1;
-    await_close(fds[0]);
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return -errno;
-    return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECHILD;
-}
-
-int stale_leave(struct xen *xen)
-{
-    int fds[2], rc;
-
-    xen_abandon(xen);
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return -errno;
-    rc = start_keeper(fds);
-    close(fds[0]);
-    if (fds[1] >= 0)
-        close(fds[1]);
-    return rc;
 }

@@ -4,16 +4,13 @@
  * or migrated. Its event channels and grants are void, and the kernel does not know: Linux 6.1 hits
  * a BUG() when such a port is closed, and could take a new one of the same number for it.
  */
-#ifndef FRONTEND_STALE_H
-#define FRONTEND_STALE_H
-
-#include "vchan/xen.h"
+#ifndef SERVICE_WORKER_STALE_H
+#define SERVICE_WORKER_STALE_H
 
 /*
- * Leaves them open for as long as the kernel runs, in a process that does nothing else,
- * "vchan-stale", so that this one may go on to close whatever it has. Only xen_open() is of use for
- * it then. 0, or a negative errno: there is no such process.
+ * Leaves them open for as long as the kernel runs: closes all other descriptors, and does nothing
+ * else any more, as "vchan-stale".
  */
-int stale_leave(struct xen *xen);
+_Noreturn void stale_stay(void);
 
 #endif

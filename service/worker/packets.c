@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "service/worker/packets.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+union control {
+    char room[CMSG_SPACE(PACKETS_FDS_MAX * sizeof(int))];
+    struct cmsghdr header;
+};
+
+static void put_fds(struct msghdr *message, union control *control, const int *fds,
+                    unsigned int count)
+{
+    struct cmsghdr *header;
+
+    message->msg_control = control->room;
+    message->msg_controllen = CMSG_SPACE(count * sizeof(int));
+    header = CMSG_FIRSTHDR(message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(count * sizeof(int));
+    memcpy(CMSG_DATA(header), fds, count * sizeof(int));
+}
+
+int packets_send(int socket, const void *packet, size_t size, const int *fds, unsigned int count)
+{
+    struct iovec iov = {.iov_base = (void *)packet, .iov_len = size};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    union control control;
+    ssize_t sent;
+
+    memset(&control, 0, sizeof(control));
+    if (count > 0)
+        put_fds(&message, &control, fds, count);
+    do
+        sent = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : 0;
+}
+
+static void take_fds(struct msghdr *message, struct packets_fds *fds)
+{
+    struct cmsghdr *header = CMSG_FIRSTHDR(message);
+
+    if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+        return;
+    fds->count = (unsigned int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    memcpy(fds->fd, CMSG_DATA(header), fds->count * sizeof(int));
+}
+
+static ssize_t receive(int socket, void *packet, size_t size, struct msghdr *message)
+{
+    struct iovec iov = {.iov_base = packet, .iov_len = size};
+    ssize_t got;
+
+    message->msg_iov = &iov;
+    message->msg_iovlen = 1;
+    do
+        got = recvmsg(socket, message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (got < 0 && errno == EINTR);
+    return got < 0 ? -errno : got;
+}
+
+ssize_t packets_receive(int socket, void *packet, size_t size, struct packets_fds *fds)
+{
+    union control control;
+    struct msghdr message = {.msg_control = control.room, .msg_controllen = sizeof(control.room)};
+    ssize_t got = receive(socket, packet, size, &message);
+
+    fds->count = 0;
+    if (got >= 0)
+        take_fds(&message, fds);
+    return got;
+}
+
+/* The kernel puts the credentials first, and drops descriptors that there is no room for. */
+ssize_t packets_receive_from(int socket, void *packet, size_t size, pid_t *pid)
+{
+    union {
+        char room[CMSG_SPACE(sizeof(struct ucred))];
+        struct cmsghdr header;
+    } control;
+    struct msghdr message = {.msg_control = control.room, .msg_controllen = sizeof(control.room)};
+    ssize_t got = receive(socket, packet, size, &message);
+    struct cmsghdr *header = got < 0 ? NULL : CMSG_FIRSTHDR(&message);
+    struct ucred sender = {0};
+
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_CREDENTIALS)
+        memcpy(&sender, CMSG_DATA(header), sizeof(sender));
+    *pid = sender.pid;
+    return got;
+}
+
+void packets_close_fds(struct packets_fds *fds)
+{
+    for (unsigned int i = 0; i < fds->count; i++)
+        if (fds->fd[i] >= 0)
+            close(fds->fd[i]);
+    fds->count = 0;
+}

@@ -1,0 +1,580 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The worker: it has the rings of one channel, and moves bytes between them and the descriptors that
+ * it is given. It opens nothing once it has heard of a guest, and knows nothing of xenstore.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "service/worker/echo.h"
+#include "service/worker/journal.h"
+#include "service/worker/packets.h"
+#include "service/worker/protocol.h"
+#include "service/worker/relaying.h"
+#include "service/worker/stale.h"
+#include "state/machine.h"
+#include "vchan/rings.h"
+#include "vchan/xen.h"
+
+/* How long a peer waits that signals without end. */
+#define MUTE_MICROSECONDS 10000
+
+struct process {
+    struct event_base *base;
+    struct xen *xen;
+    struct channel_rings rings;
+    struct event *port; /* of xen's descriptor */
+    struct event *unmute;
+    struct event *untold; /* pending: the broker did not read what was said */
+    struct event *echo; /* pending: there is more to echo */
+    bool echoing;
+    struct relaying relaying;
+    int source, sink; /* of the relay, -1: none */
+    struct journal *journal;
+    int journal_error; /* it cannot be gone on with, so nothing is moved */
+    struct channel_counts *counts; /* the broker's page, or NULL */
+    struct worker_status status;   /* as the broker knows it */
+    uint32_t era, seen;
+    int32_t result, failed;
+    struct worker_request rings_asked;
+    bool echo_over;
+    int echo_error;
+    bool moved;
+};
+
+static struct channel *channel_of(const struct process *process)
+{
+    return process->rings.channel;
+}
+
+static bool is_running(const struct process *process)
+{
+    return process->echoing || relaying_is_on(&process->relaying);
+}
+
+/* ---- what there is to say ---- */
+
+static uint32_t peer_flags(const struct process *process)
+{
+    const struct channel *channel = channel_of(process);
+
+    return WORKER_HELD | (channel_peer_died(channel) ? WORKER_PEER_DIED : 0) |
+           (channel_peer_left(channel) ? WORKER_PEER_LEFT : 0);
+}
+
+static void see_ends(const struct process *process, struct worker_status *status)
+{
+    const struct relay *relay = &process->relaying.relay;
+
+    if (process->echoing && process->echo_over) {
+        status->flags |= WORKER_SOURCE_DONE | WORKER_SINK_DONE;
+        status->ring_error = process->echo_error;
+    }
+    if (process->echoing)
+        return;
+    status->flags |= (relay->source_done ? WORKER_SOURCE_DONE : 0) |
+                     (relay->sink_done ? WORKER_SINK_DONE : 0);
+    status->source_error = relay->source_error;
+    status->sink_error = relay->sink_error;
+    status->ring_error = relay->ring_error;
+}
+
+static void see_rings(const struct process *process, struct worker_status *status)
+{
+    status->flags |= peer_flags(process);
+    status->peer = process->rings_asked.peer;
+    status->ring_ref = process->rings_asked.ring_ref;
+    status->port = process->rings_asked.port;
+    status->pages = process->rings.rings.ops->pages(&process->rings.rings);
+    if (is_running(process)) {
+        status->flags |= WORKER_RUNNING;
+        see_ends(process, status);
+    } else {
+        status->pending = channel_readable(channel_of(process), 1);
+    }
+}
+
+static struct worker_status see(const struct process *process)
+{
+    struct worker_status status = {.version = WORKER_SPEAKS,
+                                   .era = process->era,
+                                   .seen = process->seen,
+                                   .result = process->result,
+                                   .failed = process->failed};
+
+    if (channel_of(process))
+        see_rings(process, &status);
+    if (process->journal)
+        status.flags |= WORKER_HAS_JOURNAL;
+    if (process->moved)
+        status.flags |= WORKER_MOVED;
+    return status;
+}
+
+static void show_counts(const struct process *process)
+{
+    if (process->counts && channel_of(process))
+        *process->counts = *channel_counts(channel_of(process));
+}
+
+static void tell(struct process *process)
+{
+    struct worker_status status = see(process);
+
+    show_counts(process);
+    if (memcmp(&status, &process->status, sizeof(status)) == 0)
+        return;
+    if (packets_send(WORKER_FD, &status, sizeof(status), NULL, 0) == -EAGAIN)
+        event_add(process->untold, NULL);
+    else
+        process->status = status;
+}
+
+static void on_untold(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    tell(arg);
+}
+
+/* ---- bytes ---- */
+
+static void stepped(void *arg)
+{
+    tell(arg);
+}
+
+static void echo_later(struct process *process)
+{
+    static const struct timeval at_once = {0};
+
+    event_add(process->echo, &at_once);
+}
+
+static void echo(struct process *process)
+{
+    int rc = process->echo_over ? -EAGAIN : echo_step(channel_of(process));
+
+    if (rc > 0) {
+        echo_later(process);
+    } else if (rc != -EAGAIN) {
+        process->echo_over = true;
+        process->echo_error = rc;
+    }
+    tell(process);
+}
+
+static void on_echo(evutil_socket_t fd, short what, void *arg)
+{
+    struct process *process = arg;
+
+    (void)fd, (void)what;
+    if (process->echoing)
+        echo(process);
+}
+
+static void note_moved(void *arg)
+{
+    struct process *process = arg;
+
+    process->moved = true;
+}
+
+/* The peer signalled: rings->fired. */
+static void heed_signal(void *arg)
+{
+    struct process *process = arg;
+
+    if (process->echoing)
+        echo(process);
+    else if (relaying_is_on(&process->relaying))
+        relaying_step(&process->relaying);
+    else
+        tell(process);
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static void pause_relay(struct process *process)
+{
+    relaying_stop(&process->relaying);
+    event_del(process->echo);
+    process->echoing = false;
+    if (process->sink != process->source)
+        close_fd(&process->sink);
+    close_fd(&process->source);
+    process->sink = -1;
+}
+
+static void forget_journal(struct process *process)
+{
+    journal_close(process->journal);
+    process->journal = NULL;
+    process->journal_error = 0;
+}
+
+/* ---- Xen ---- */
+
+static void on_port(evutil_socket_t fd, short what, void *arg)
+{
+    struct process *process = arg;
+
+    (void)fd, (void)what;
+    if (xen_dispatch(process->xen) < 0)
+        event_base_loopbreak(process->base);
+}
+
+static void on_muted(void *arg)
+{
+    static const struct timeval pause = {.tv_usec = MUTE_MICROSECONDS};
+    struct process *process = arg;
+
+    event_add(process->unmute, &pause);
+}
+
+static void on_unmute(evutil_socket_t fd, short what, void *arg)
+{
+    struct process *process = arg;
+
+    (void)fd, (void)what;
+    xen_unmute(process->xen);
+}
+
+/* If it is not there, who asks for rings is told. */
+static void open_device(struct process *process, uint32_t role)
+{
+    int rc;
+
+    if (role == MACHINE_FRONTEND)
+        xen_granting(process->xen, &rc);
+    else
+        xen_mapping(process->xen, &rc);
+}
+
+/* All that it will ever need of the system. */
+static int open_xen(struct process *process, uint32_t role)
+{
+    int rc = xen_open(&process->xen);
+
+    if (rc < 0)
+        return rc;
+    open_device(process, role);
+    channel_rings_init(&process->rings, process->xen);
+    process->rings.rings.fired = heed_signal;
+    process->rings.rings.arg = process;
+    xen_set_patience(process->xen, on_muted, process);
+    process->port = event_new(process->base, xen_fd(process->xen), EV_READ | EV_PERSIST, on_port,
+                              process);
+    return process->port && event_add(process->port, NULL) == 0 ? 0 : -ENOMEM;
+}
+
+static void release(struct process *process)
+{
+    show_counts(process);
+    pause_relay(process);
+    forget_journal(process);
+    if (channel_of(process))
+        process->rings.rings.ops->release(&process->rings.rings);
+}
+
+/* ---- requests: each has all descriptors, and closes what it does not keep ---- */
+
+struct request {
+    struct worker_request ask;
+    struct packets_fds fds;
+};
+
+static int take_fd(struct request *request, unsigned int which)
+{
+    int fd = which < request->fds.count ? request->fds.fd[which] : -1;
+
+    if (fd >= 0)
+        request->fds.fd[which] = -1;
+    return fd;
+}
+
+/* Another broker's page takes the place of the one before. */
+static void take_counts(struct process *process, struct request *request)
+{
+    int fd = take_fd(request, 0);
+    void *memory = MAP_FAILED;
+
+    if (fd >= 0)
+        memory = mmap(NULL, sizeof(struct channel_counts), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+                      0);
+    close_fd(&fd);
+    if (memory == MAP_FAILED)
+        return;
+    if (process->counts)
+        munmap(process->counts, sizeof(*process->counts));
+    process->counts = memory;
+}
+
+static void do_hello(struct process *process, struct request *request)
+{
+    take_counts(process, request);
+    process->era = request->ask.era;
+    if (!process->xen)
+        process->result = open_xen(process, request->ask.role);
+    memset(&process->status, 0, sizeof(process->status)); /* it knows nothing yet */
+}
+
+static struct ring_orders orders_of(const struct worker_request *ask)
+{
+    return (struct ring_orders){.read = (uint16_t)ask->read_order,
+                                .write = (uint16_t)ask->write_order};
+}
+
+static int take_rings(struct process *process, struct worker_request *ask)
+{
+    const struct rings_ops *ops = process->rings.rings.ops;
+    const struct ring_orders orders = orders_of(ask);
+    struct rings_keys keys = {.ring_ref = ask->ring_ref, .port = ask->port};
+    domid_t peer = (domid_t)ask->peer;
+    int rc;
+
+    if (!process->xen)
+        return -ENODEV;
+    if (channel_of(process))
+        return -EBUSY;
+    if (ask->type == WORKER_GRANT)
+        rc = ops->grant(&process->rings.rings, peer, &orders, &keys);
+    else if (ask->type == WORKER_MAP)
+        rc = ops->map(&process->rings.rings, peer, &keys, &orders);
+    else
+        rc = ops->adopt(&process->rings.rings, peer, ask->ring_ref, &orders);
+    ask->ring_ref = keys.ring_ref;
+    ask->port = keys.port;
+    return rc;
+}
+
+static void do_rings(struct process *process, struct request *request)
+{
+    process->rings_asked = request->ask;
+    process->result = take_rings(process, &process->rings_asked);
+}
+
+static void do_set(struct process *process, struct request *request)
+{
+    struct rings *rings = &process->rings.rings;
+
+    if (!channel_of(process))
+        return;
+    if (request->ask.type == WORKER_SET_PATIENT)
+        rings->ops->set_patient(rings, request->ask.flags & WORKER_ON);
+    else if (request->ask.type == WORKER_SET_ENDED)
+        rings->ops->set_ended(rings);
+    else
+        rings->ops->set_gone(rings);
+    heed_signal(process);
+}
+
+static void do_journal(struct process *process, struct request *request)
+{
+    int fds[JOURNAL_DESCRIPTORS];
+
+    if (process->journal || !channel_of(process) || request->fds.count != JOURNAL_DESCRIPTORS)
+        return;
+    for (unsigned int i = 0; i < JOURNAL_DESCRIPTORS; i++)
+        fds[i] = take_fd(request, i);
+    process->journal_error = journal_open(fds, channel_of(process), &process->journal);
+}
+
+/* Whether it goes on as it is. */
+static bool goes_on(const struct process *process, const struct worker_request *ask)
+{
+    return ask->flags & WORKER_GO_ON && process->echoing == (ask->type == WORKER_ECHO) &&
+           is_running(process);
+}
+
+static int start_relay(struct process *process)
+{
+    if (process->journal_error < 0)
+        return process->journal_error;
+    if (process->source < 0)
+        return -EBADF;
+    return relaying_start(&process->relaying, process->base, channel_of(process), process->source,
+                          process->sink, journal_way(process->journal), stepped, process);
+}
+
+static void do_start(struct process *process, struct request *request)
+{
+    if (!channel_of(process) || goes_on(process, &request->ask))
+        return;
+    pause_relay(process);
+    process->source = take_fd(request, 0);
+    process->sink = request->ask.flags & WORKER_ONE_FD ? process->source : take_fd(request, 1);
+    process->failed = start_relay(process);
+    if (process->failed < 0)
+        pause_relay(process);
+}
+
+static void do_echo(struct process *process, struct request *request)
+{
+    if (!channel_of(process) || goes_on(process, &request->ask))
+        return;
+    pause_relay(process);
+    process->echoing = true;
+    process->echo_over = false;
+    process->echo_error = 0;
+    if (request->ask.flags & WORKER_GO_ON)
+        echo_mend(channel_of(process));
+    echo_later(process);
+}
+
+static void do_divert(struct process *process, struct request *request)
+{
+    if (!relaying_is_on(&process->relaying))
+        return;
+    if (process->sink != process->source)
+        close_fd(&process->sink);
+    process->sink = take_fd(request, 0);
+    relaying_divert(&process->relaying, process->sink);
+}
+
+static void do_kick(struct process *process, struct request *request)
+{
+    (void)request;
+    relaying_step_later(&process->relaying);
+}
+
+static void do_pause(struct process *process, struct request *request)
+{
+    (void)request;
+    pause_relay(process);
+}
+
+static void do_stop(struct process *process, struct request *request)
+{
+    (void)request;
+    pause_relay(process);
+    forget_journal(process);
+}
+
+static void do_count(struct process *process, struct request *request)
+{
+    (void)request;
+    process->moved = false;
+    if (channel_of(process))
+        channel_on_traffic(channel_of(process), note_moved, process);
+}
+
+static void do_stale(struct process *process, struct request *request)
+{
+    (void)process, (void)request;
+    stale_stay();
+}
+
+static void do_release(struct process *process, struct request *request)
+{
+    (void)request;
+    release(process);
+    event_base_loopbreak(process->base);
+}
+
+static void do_request(struct process *process, struct request *request)
+{
+    static void (*const requests[])(struct process *, struct request *) = {
+        [WORKER_HELLO] = do_hello,         [WORKER_GRANT] = do_rings,
+        [WORKER_MAP] = do_rings,           [WORKER_ADOPT] = do_rings,
+        [WORKER_SET_PATIENT] = do_set,     [WORKER_SET_ENDED] = do_set,
+        [WORKER_SET_GONE] = do_set,        [WORKER_JOURNAL] = do_journal,
+        [WORKER_START] = do_start,         [WORKER_ECHO] = do_echo,
+        [WORKER_DIVERT] = do_divert,       [WORKER_KICK] = do_kick,
+        [WORKER_PAUSE] = do_pause,         [WORKER_STOP] = do_stop,
+        [WORKER_COUNT] = do_count,         [WORKER_STALE] = do_stale,
+        [WORKER_RELEASE] = do_release,
+    };
+    const struct worker_request *ask = &request->ask;
+    bool known = ask->type < WORKER_REQUESTS &&
+                 (ask->version == WORKER_SPEAKS || ask->type == WORKER_HELLO ||
+                  ask->type == WORKER_RELEASE);
+
+    if (known)
+        requests[ask->type](process, request);
+    process->seen = ask->number;
+    packets_close_fds(&request->fds);
+}
+
+/* Whoever had the other end is gone: a worker without a broker, and without one to come, ends. */
+static void on_request(evutil_socket_t fd, short what, void *arg)
+{
+    struct process *process = arg;
+    struct request request;
+    ssize_t got;
+
+    (void)what;
+    while ((got = packets_receive(fd, &request.ask, sizeof(request.ask), &request.fds)) > 0) {
+        if (got == (ssize_t)sizeof(request.ask))
+            do_request(process, &request);
+        else
+            packets_close_fds(&request.fds);
+        tell(process);
+        if (event_base_got_break(process->base))
+            return;
+    }
+    if (got == -EAGAIN)
+        return;
+    release(process);
+    event_base_loopbreak(process->base);
+}
+
+/* ---- coming and going ---- */
+
+/* Whoever stops the service signals all of its processes: the broker ends this one when it is done. */
+static void ignore_signals(void)
+{
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
+
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+        signal(signals[i], SIG_IGN);
+}
+
+static int prepare(struct process *process)
+{
+    struct event *control;
+    int rc;
+
+    process->base = event_base_new();
+    if (!process->base)
+        return -ENOMEM;
+    process->echo = evtimer_new(process->base, on_echo, process);
+    process->unmute = evtimer_new(process->base, on_unmute, process);
+    process->untold = event_new(process->base, WORKER_FD, EV_WRITE, on_untold, process);
+    control = event_new(process->base, WORKER_FD, EV_READ | EV_PERSIST, on_request, process);
+    if (!process->echo || !process->unmute || !process->untold || !control)
+        return -ENOMEM;
+    rc = fcntl(WORKER_FD, F_SETFL, O_NONBLOCK) < 0 ? -errno : journal_open_tools();
+    return rc == 0 && event_add(control, NULL) < 0 ? -ENOMEM : rc;
+}
+
+int worker_serve(void)
+{
+    struct process process = {.source = -1, .sink = -1, .result = -ENODEV};
+    int type;
+
+    if (getsockopt(WORKER_FD, SOL_SOCKET, SO_TYPE, &type, &(socklen_t){sizeof(type)}) < 0) {
+        fprintf(stderr, WORKER_NAME ": cannot use its socket: %s (vchan-backend starts it)\n",
+                strerror(errno));
+        return 1;
+    }
+    prctl(PR_SET_NAME, WORKER_NAME);
+    ignore_signals();
+    if (prepare(&process) < 0)
+        return 1;
+    event_base_dispatch(process.base);
+    return 0;
+}
