@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Shared by the tests of several folders.
 EXTRA_DIST += tests/lib/check-main.h tests/lib/cppcheck.supp tests/lib/coverage.h tests/lib/driver \
-	tests/lib/lsan.supp tests/lib/on-sim.sh tests/lib/pause.bash tests/lib/sim-lib.bash
+	tests/lib/lsan.supp tests/lib/on-sim.sh tests/lib/pause.bash tests/lib/sim-lib.bash \
+	tests/lib/traffic.bash
 
 # For tests that control each access to the page (tests/model/fuzz-barrier.h); fakes replace xen.c
 # and spin.c.

@@ -39,6 +39,7 @@ SIM_TESTS = \
 	tests/sim/interop.sh \
 	tests/sim/holder.sh \
 	tests/sim/versions.sh \
+	tests/sim/worker.sh \
 	tests/sim/reattach.sh \
 	tests/sim/reattach-both.sh \
 	tests/sim/reattach-ends.sh \
