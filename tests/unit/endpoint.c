@@ -22,7 +22,8 @@ static struct {
     unsigned int reads;
     bool restless; /* the frontend's state alternates between 1 and 6 at each look */
     unsigned int unfinished;
-    unsigned int ports; /* how often event-channel was read; it differs each time */
+    unsigned int ports; /* how often event-channel was read */
+    bool fickle;        /* it differs each time */
     uint32_t bound;
     bool died;
     unsigned int open;
@@ -30,6 +31,9 @@ static struct {
     int error_rc;  /* of reading the frontend's error; 0: there is none */
     struct ring_orders granted;
     struct ring_orders most; /* the limit for which a backend maps */
+    bool busy;         /* the rings come later */
+    int map_error, adopt_error;
+    unsigned int asked, released, offers, told_held;
 } host;
 
 /* ---- xenstore ---- */
@@ -64,7 +68,8 @@ int store_read_number(struct store *store, const char *dir, const char *key, uin
     if (strstr(key, "-ring") && host.ring == 0)
         return -ENOENT;
     if (strcmp(key, "event-channel") == 0) {
-        *value = ++host.ports;
+        host.ports++;
+        *value = host.fickle ? host.ports : 1;
         return 0;
     }
     *value = strcmp(key, "frontend-id") == 0 ? 5 : strstr(key, "-ring") ? host.ring : 1;
@@ -89,7 +94,8 @@ int store_read_text(struct store *store, const char *dir, const char *key, char 
 
 int store_write_device(struct store *store, const char *dir, const char *key, const char *text)
 {
-    (void)store, (void)dir, (void)key, (void)text;
+    (void)store, (void)dir, (void)text;
+    host.offers += strcmp(key, "feature-reattach") == 0;
     return 0;
 }
 
@@ -150,20 +156,31 @@ void lock_side_release(off_t side)
 
 /* ---- the rings ---- */
 
+static int take_rings(int error)
+{
+    host.asked++;
+    if (host.busy)
+        return -EINPROGRESS;
+    if (error < 0)
+        return error;
+    host.open++;
+    return 0;
+}
+
 static int ring_map(struct rings *rings, domid_t peer, const struct rings_keys *keys,
                     const struct ring_orders *most)
 {
     (void)rings, (void)peer;
     host.bound = keys->port;
     host.most = *most;
-    host.open++;
-    return 0;
+    return take_rings(host.map_error);
 }
 
 static int ring_adopt(struct rings *rings, domid_t peer, uint32_t ring_ref,
                       const struct ring_orders *most)
 {
-    return ring_map(rings, peer, &(struct rings_keys){.ring_ref = ring_ref}, most);
+    (void)rings, (void)peer, (void)ring_ref, (void)most;
+    return take_rings(host.adopt_error);
 }
 
 static int ring_grant(struct rings *rings, domid_t peer, const struct ring_orders *orders,
@@ -172,14 +189,15 @@ static int ring_grant(struct rings *rings, domid_t peer, const struct ring_order
     (void)rings, (void)peer;
     *keys = (struct rings_keys){0};
     host.granted = *orders;
-    host.open++;
-    return 0;
+    return take_rings(0);
 }
 
 static void ring_release(struct rings *rings)
 {
     (void)rings;
-    host.open--;
+    host.released++;
+    if (host.open > 0)
+        host.open--;
 }
 
 static uint32_t ring_pages(const struct rings *rings)
@@ -351,6 +369,7 @@ START_TEST(test_a_port_is_read_once)
 
     memset(&host, 0, sizeof(host));
     host.own = host.peer = XenbusStateConnected;
+    host.fickle = true;
     ck_assert_int_eq(endpoint_open(NULL, &rings, MACHINE_BACKEND, OWN, &ops, NULL, &endpoint), 0);
     endpoint_look(endpoint);
     ck_assert(endpoint_is_connected(endpoint));
@@ -381,6 +400,154 @@ START_TEST(test_sizes_that_change_are_not_believed)
 }
 END_TEST
 
+/* ---- rings that come later ---- */
+
+static void count_held(void *arg)
+{
+    (void)arg;
+    host.told_held++;
+}
+
+static const struct endpoint_ops later_ops = {.reattaches = true, .held = count_held};
+
+/* A backend's side at these states, whose rings are in progress. */
+static struct endpoint *backend_waiting(enum xenbus_state own, enum xenbus_state peer)
+{
+    struct endpoint *endpoint;
+
+    memset(&host, 0, sizeof(host));
+    host.own = own;
+    host.peer = peer;
+    ck_assert_int_eq(
+        endpoint_open(NULL, &rings, MACHINE_BACKEND, OWN, &later_ops, NULL, &endpoint), 0);
+    host.busy = true;
+    endpoint_look(endpoint);
+    ck_assert_uint_eq(host.told_held, 0);
+    return endpoint;
+}
+
+static void let_it_have_rings(void)
+{
+    host.busy = false;
+    signal_it(false);
+}
+
+START_TEST(test_rings_in_progress_are_asked_for_again)
+{
+    struct endpoint *endpoint = backend_waiting(XenbusStateInitialising, XenbusStateInitialised);
+
+    ck_assert_int_eq(host.own, XenbusStateInitWait);
+    ck_assert_uint_eq(host.asked, 1);
+    signal_it(false);
+    ck_assert_uint_eq(host.asked, 2);
+    ck_assert_uint_eq(host.ports, 1); /* in the same words */
+    ck_assert_int_eq(host.own, XenbusStateInitWait);
+    let_it_have_rings();
+    ck_assert_uint_eq(host.told_held, 1);
+    endpoint_set_ready(endpoint);
+    ck_assert_int_eq(host.own, XenbusStateConnected);
+    endpoint_close(endpoint);
+    ck_assert_uint_eq(host.open, 0);
+}
+END_TEST
+
+START_TEST(test_rings_in_progress_are_given_up)
+{
+    struct endpoint *endpoint = backend_waiting(XenbusStateInitialising, XenbusStateInitialised);
+
+    host.peer = XenbusStateInitialising; /* the frontend started over */
+    endpoint_look(endpoint);
+    ck_assert_uint_eq(host.released, 1);
+    host.peer = XenbusStateInitialised;
+    let_it_have_rings();
+    endpoint_look(endpoint);
+    ck_assert_uint_eq(host.told_held, 1);
+    endpoint_close(endpoint);
+}
+END_TEST
+
+START_TEST(test_rings_in_progress_end_with_the_endpoint)
+{
+    struct endpoint *endpoint = backend_waiting(XenbusStateInitialising, XenbusStateInitialised);
+
+    endpoint_close(endpoint);
+    ck_assert_uint_eq(host.released, 1);
+}
+END_TEST
+
+START_TEST(test_a_backend_reattaches_later)
+{
+    struct endpoint *endpoint = backend_waiting(XenbusStateConnected, XenbusStateConnected);
+
+    signal_it(false);
+    ck_assert_uint_eq(host.offers, 1);
+    ck_assert(!endpoint_resumed(endpoint));
+    let_it_have_rings();
+    ck_assert(endpoint_resumed(endpoint));
+    ck_assert_uint_eq(host.told_held, 1);
+    ck_assert_uint_eq(host.ports, 1);
+    endpoint_close(endpoint);
+}
+END_TEST
+
+/* ---- rings that are lost ---- */
+
+static struct endpoint *backend_that_lost(void)
+{
+    struct endpoint *endpoint = backend_waiting(XenbusStateConnected, XenbusStateConnected);
+
+    let_it_have_rings();
+    endpoint_set_ready(endpoint);
+    ck_assert_int_eq(host.own, XenbusStateConnected);
+    host.open = 0;
+    host.asked = 0;
+    host.busy = true;
+    endpoint_lose_rings(endpoint);
+    return endpoint;
+}
+
+START_TEST(test_lost_rings_are_mapped_again)
+{
+    struct endpoint *endpoint = backend_that_lost();
+
+    ck_assert_uint_eq(host.asked, 1);
+    let_it_have_rings();
+    ck_assert_uint_eq(host.asked, 2);
+    ck_assert_uint_eq(host.open, 1);
+    signal_it(false);
+    ck_assert_uint_eq(host.asked, 2);
+    ck_assert_int_eq(host.own, XenbusStateConnected);
+    ck_assert_uint_eq(host.told_held, 1);
+    endpoint_close(endpoint);
+}
+END_TEST
+
+START_TEST(test_lost_rings_are_adopted)
+{
+    struct endpoint *endpoint = backend_that_lost();
+
+    host.map_error = -EBUSY;
+    let_it_have_rings();
+    ck_assert_uint_eq(host.open, 1);
+    ck_assert_int_eq(host.own, XenbusStateConnected);
+    endpoint_close(endpoint);
+}
+END_TEST
+
+START_TEST(test_lost_rings_that_are_gone_fail)
+{
+    struct endpoint *endpoint = backend_that_lost();
+
+    host.map_error = -EBUSY;
+    host.adopt_error = -EINVAL;
+    let_it_have_rings();
+    ck_assert_int_eq(endpoint_error(endpoint), -EINVAL);
+    ck_assert_int_eq(host.own, XenbusStateClosed);
+    ck_assert(!endpoint_is_connected(endpoint));
+    endpoint_close(endpoint);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tcase = tcase_create("endpoint");
@@ -393,5 +560,12 @@ int main(void)
     tcase_add_test(tcase, test_what_is_left_to_do_is_not_forgotten);
     tcase_add_test(tcase, test_a_port_is_read_once);
     tcase_add_test(tcase, test_sizes_that_change_are_not_believed);
+    tcase_add_test(tcase, test_rings_in_progress_are_asked_for_again);
+    tcase_add_test(tcase, test_rings_in_progress_are_given_up);
+    tcase_add_test(tcase, test_rings_in_progress_end_with_the_endpoint);
+    tcase_add_test(tcase, test_a_backend_reattaches_later);
+    tcase_add_test(tcase, test_lost_rings_are_mapped_again);
+    tcase_add_test(tcase, test_lost_rings_are_adopted);
+    tcase_add_test(tcase, test_lost_rings_that_are_gone_fail);
     return check_main("endpoint", tcase);
 }
