@@ -33,12 +33,12 @@ libservice_la_SOURCES = \
 	service/kinds/socket.c \
 	service/kinds/unix.c service/kinds/unix.h \
 	service/kinds/walk.c service/kinds/walk.h \
+	service/worker/confine.c service/worker/confine.h \
 	service/worker/echo.c service/worker/echo.h \
 	service/worker/journal.c service/worker/journal.h \
 	service/worker/packets.c service/worker/packets.h \
 	service/worker/process.c service/worker/protocol.h \
 	service/worker/relaying.c service/worker/relaying.h \
-	service/worker/stale.c service/worker/stale.h \
 	service/worker/start.c service/worker/start.h \
 	service/worker/worker.c service/worker/worker.h
 libservice_la_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(SECCOMP_CFLAGS)

@@ -96,24 +96,34 @@ static int set_attributes(scmp_filter_ctx filter)
     return rc;
 }
 
-static int load_filter(const struct sandbox *sandbox)
+static int load_filter(const struct sandbox_call *calls, size_t count)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
     int rc = filter ? set_attributes(filter) : -ENOMEM;
 
-    for (size_t i = 0; i < sandbox->call_count && rc == 0; i++)
-        rc = allow_call(filter, &sandbox->calls[i]);
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = allow_call(filter, &calls[i]);
     if (rc == 0)
         rc = seccomp_load(filter);
     seccomp_release(filter);
     return rc;
 }
 
+static int allow_calls(const struct sandbox *sandbox)
+{
+    return load_filter(sandbox->calls, sandbox->call_count);
+}
+
+int sandbox_narrow(const struct sandbox_call *calls, size_t count)
+{
+    return load_filter(calls, count);
+}
+
 int sandbox_enter(const struct sandbox *sandbox)
 {
     static int (*const steps[])(const struct sandbox *sandbox) = {
-        lower_limits,        empty_bounding_set, become_nobody,
-        drop_capabilities, close_ways_back,    load_filter,
+        lower_limits,      empty_bounding_set, become_nobody,
+        drop_capabilities, close_ways_back,    allow_calls,
     };
     int rc = 0;
 

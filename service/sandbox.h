@@ -47,4 +47,10 @@ struct sandbox {
  */
 int sandbox_enter(const struct sandbox *sandbox);
 
+/*
+ * Takes more calls from a process that is in a sandbox: only these, of those that are allowed there,
+ * stay. The sandbox has to allow what this needs: seccomp, prctl, mmap. 0 or a negative errno.
+ */
+int sandbox_narrow(const struct sandbox_call *calls, size_t count);
+
 #endif

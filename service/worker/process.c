@@ -15,12 +15,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "service/worker/confine.h"
 #include "service/worker/echo.h"
 #include "service/worker/journal.h"
 #include "service/worker/packets.h"
 #include "service/worker/protocol.h"
 #include "service/worker/relaying.h"
-#include "service/worker/stale.h"
 #include "state/machine.h"
 #include "vchan/rings.h"
 #include "vchan/xen.h"
@@ -46,6 +46,7 @@ struct process {
     uint32_t era, seen;
     int32_t result, failed;
     struct worker_request rings_asked;
+    bool confined;
     bool echo_over;
     int echo_error;
     bool moved;
@@ -338,7 +339,7 @@ static struct ring_orders orders_of(const struct worker_request *ask)
                                 .write = (uint16_t)ask->write_order};
 }
 
-static int take_rings(struct process *process, struct worker_request *ask)
+static int get_rings(struct process *process, struct worker_request *ask)
 {
     const struct rings_ops *ops = process->rings.rings.ops;
     const struct ring_orders orders = orders_of(ask);
@@ -346,10 +347,6 @@ static int take_rings(struct process *process, struct worker_request *ask)
     domid_t peer = (domid_t)ask->peer;
     int rc;
 
-    if (!process->xen)
-        return -ENODEV;
-    if (channel_of(process))
-        return -EBUSY;
     if (ask->type == WORKER_GRANT)
         rc = ops->grant(&process->rings.rings, peer, &orders, &keys);
     else if (ask->type == WORKER_MAP)
@@ -358,6 +355,30 @@ static int take_rings(struct process *process, struct worker_request *ask)
         rc = ops->adopt(&process->rings.rings, peer, ask->ring_ref, &orders);
     ask->ring_ref = keys.ring_ref;
     ask->port = keys.port;
+    return rc;
+}
+
+/* One that cannot be confined has nothing to do with a guest. */
+static void need(struct process *process, int rc)
+{
+    if (rc < 0)
+        event_base_loopbreak(process->base);
+    process->confined = rc == 0;
+}
+
+static int take_rings(struct process *process, struct worker_request *ask)
+{
+    int rc;
+
+    if (!process->xen)
+        return -ENODEV;
+    if (channel_of(process) || process->confined)
+        return -EBUSY;
+    need(process, confine_for((domid_t)ask->peer));
+    if (!process->confined)
+        return -EPERM;
+    rc = get_rings(process, ask);
+    need(process, confine_to_rings());
     return rc;
 }
 
@@ -472,10 +493,20 @@ static void do_count(struct process *process, struct request *request)
         channel_on_traffic(channel_of(process), note_moved, process);
 }
 
+/*
+ * The domain was restored, or migrated. Its event channels and grants are void, and the kernel does
+ * not know: Linux 6.1 hits a BUG() when such a port is closed, and could take a new one of the same
+ * number for it. So they stay open for as long as the kernel runs.
+ */
 static void do_stale(struct process *process, struct request *request)
 {
-    (void)process, (void)request;
-    stale_stay();
+    pause_relay(process);
+    forget_journal(process);
+    packets_close_fds(&request->fds);
+    close(WORKER_FD);
+    prctl(PR_SET_NAME, "vchan-stale");
+    for (;;)
+        pause();
 }
 
 static void do_release(struct process *process, struct request *request)

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "service/worker/confine.h"
+
+#include <linux/ioctl.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#include "service/sandbox.h"
+
+/* Requests to Xen's drivers (linux: include/uapi/xen/gntdev.h, gntalloc.h, evtchn.h). */
+#define TYPE_MASK    (_IOC_TYPEMASK << _IOC_TYPESHIFT)
+#define REQUEST_MASK 0xffffffffu
+#define GRANTS       ('G' << _IOC_TYPESHIFT)
+#define EVENTS       ('E' << _IOC_TYPESHIFT)
+#define UNMAP_GRANT  _IOC(_IOC_NONE, 'G', 1, 16)
+#define FREE_GRANT   _IOC(_IOC_NONE, 'G', 6, 16)
+#define UNBIND_EVENT _IOC(_IOC_NONE, 'E', 3, 4)
+#define NOTIFY_EVENT _IOC(_IOC_NONE, 'E', 4, 4)
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* No memory becomes code. */
+#define CALLS_OF_ITS_WORK                                                                          \
+    /* bytes, and what the broker says */                                                          \
+    {.name = "readv"}, {.name = "writev"}, {.name = "splice"}, {.name = "tee"},                    \
+    {.name = "recvmsg"}, {.name = "sendmsg"}, {.name = "read"}, {.name = "write"},                 \
+    {.name = "close"}, {.name = "fcntl"}, {.name = "dup3"},                                        \
+    {.name = "ioctl", .argument = 1, .mask = REQUEST_MASK, .value = FIONREAD},                     \
+    /* waiting */                                                                                  \
+    {.name = "epoll_wait"}, {.name = "epoll_pwait"}, {.name = "epoll_pwait2"},                     \
+    {.name = "epoll_ctl"}, {.name = "poll"}, {.name = "ppoll"}, {.name = "futex"},                 \
+    {.name = "clock_gettime"}, {.name = "nanosleep"}, {.name = "clock_nanosleep"},                 \
+    {.name = "sched_yield"}, {.name = "restart_syscall"}, {.name = "rt_sigreturn"},                \
+    {.name = "pause"},                                                                             \
+    /* memory, and its end */                                                                      \
+    {.name = "mmap", .argument = 2, .mask = PROT_EXEC, .value = 0}, {.name = "munmap"},            \
+    {.name = "madvise"}, {.name = "brk"}, {.name = "exit_group"},                                  \
+    {.name = "prctl", .argument = 0, .mask = REQUEST_MASK, .value = PR_SET_NAME}
+
+static const struct sandbox_call calls_before[] = {
+    CALLS_OF_ITS_WORK,
+    {.name = "ioctl", .argument = 1, .mask = TYPE_MASK, .value = GRANTS},
+    {.name = "ioctl", .argument = 1, .mask = TYPE_MASK, .value = EVENTS},
+    /* for confine_to_rings() */
+    {.name = "prctl", .argument = 0, .mask = REQUEST_MASK, .value = PR_SET_NO_NEW_PRIVS},
+    {.name = "seccomp"},
+};
+
+static const struct sandbox_call calls_after[] = {
+    CALLS_OF_ITS_WORK,
+    {.name = "ioctl", .argument = 1, .mask = REQUEST_MASK, .value = UNMAP_GRANT},
+    {.name = "ioctl", .argument = 1, .mask = REQUEST_MASK, .value = FREE_GRANT},
+    {.name = "ioctl", .argument = 1, .mask = REQUEST_MASK, .value = UNBIND_EVENT},
+    {.name = "ioctl", .argument = 1, .mask = REQUEST_MASK, .value = NOTIFY_EVENT},
+};
+
+/* Of the descriptors that it is given there are six at a time, and a few of its own. */
+static const struct sandbox_limit limits[] = {
+    {RLIMIT_CORE, 0},
+    {RLIMIT_FSIZE, 0},
+    {RLIMIT_NPROC, 0},
+    {RLIMIT_NOFILE, 64},
+};
+
+int confine_for(domid_t peer)
+{
+    const struct sandbox sandbox = {
+        .user = WORKER_USERS + peer,
+        .limits = limits,
+        .limit_count = COUNT(limits),
+        .calls = calls_before,
+        .call_count = COUNT(calls_before),
+    };
+
+    return sandbox_enter(&sandbox);
+}
+
+int confine_to_rings(void)
+{
+    return sandbox_narrow(calls_after, COUNT(calls_after));
+}
