@@ -45,6 +45,7 @@ static struct carrier_ends ends_of(const struct worker_status *status)
 {
     return (struct carrier_ends){
         .source_done = status->flags & WORKER_SOURCE_DONE,
+        .hung_up = status->flags & WORKER_HUNG_UP,
         .sink_done = status->flags & WORKER_SINK_DONE,
         .source_error = status->source_error,
         .sink_error = status->sink_error,
@@ -54,7 +55,8 @@ static struct carrier_ends ends_of(const struct worker_status *status)
 
 static bool are_same(const struct carrier_ends *one, const struct carrier_ends *other)
 {
-    return one->source_done == other->source_done && one->sink_done == other->sink_done &&
+    return one->source_done == other->source_done && one->hung_up == other->hung_up &&
+           one->sink_done == other->sink_done &&
            one->source_error == other->source_error && one->sink_error == other->sink_error &&
            one->ring_error == other->ring_error;
 }

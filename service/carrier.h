@@ -16,6 +16,7 @@
 /* How far the two directions have come. */
 struct carrier_ends {
     bool source_done; /* end of file or an error: nothing more is sent */
+    bool hung_up;     /* and nobody takes anything there any more */
     bool sink_done;   /* the peer's last byte is delivered, or delivery failed */
     int source_error; /* negative errno, 0 for end of file */
     int sink_error;

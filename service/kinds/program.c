@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -52,13 +51,6 @@ static void wait_alone(struct program *program)
     }
 }
 
-static bool hung_up(int fd)
-{
-    struct pollfd pollfd = {.fd = fd};
-
-    return poll(&pollfd, 1, 0) > 0 && pollfd.revents & (POLLHUP | POLLERR);
-}
-
 /* One that only ended its sending is there until it takes no more, or hangs up. */
 static bool has_left(const struct program *program)
 {
@@ -67,7 +59,7 @@ static bool has_left(const struct program *program)
     if (!ends->source_done)
         return false;
     return program->ops->ends_once || ends->source_error || ends->sink_error ||
-           hung_up(program->fd);
+           ends->hung_up;
 }
 
 static void pass_guest_end(struct program *program)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,14 @@ static uint32_t peer_flags(const struct process *process)
            (channel_peer_left(channel) ? WORKER_PEER_LEFT : 0);
 }
 
+/* One that only ended its sending may still take bytes. */
+static bool hung_up(int fd)
+{
+    struct pollfd pollfd = {.fd = fd};
+
+    return poll(&pollfd, 1, 0) > 0 && pollfd.revents & (POLLHUP | POLLERR);
+}
+
 static void see_ends(const struct process *process, struct worker_status *status)
 {
     const struct relay *relay = &process->relaying.relay;
@@ -83,7 +92,8 @@ static void see_ends(const struct process *process, struct worker_status *status
     if (process->echoing)
         return;
     status->flags |= (relay->source_done ? WORKER_SOURCE_DONE : 0) |
-                     (relay->sink_done ? WORKER_SINK_DONE : 0);
+                     (relay->sink_done ? WORKER_SINK_DONE : 0) |
+                     (relay->source_done && hung_up(relay->source) ? WORKER_HUNG_UP : 0);
     status->source_error = relay->source_error;
     status->sink_error = relay->sink_error;
     status->ring_error = relay->ring_error;

@@ -79,7 +79,8 @@ enum worker_status_flag {
     WORKER_SOURCE_DONE = 16,
     WORKER_SINK_DONE = 32,
     WORKER_HAS_JOURNAL = 64,
-    WORKER_MOVED = 128, /* since COUNT */
+    WORKER_MOVED = 128,   /* since COUNT */
+    WORKER_HUNG_UP = 256, /* the source, which is done */
 };
 
 struct worker_status {
