@@ -404,8 +404,8 @@ static void do_set(struct process *process, struct request *request)
 
     if (!channel_of(process))
         return;
-    if (request->ask.type == WORKER_SET_PATIENT)
-        rings->ops->set_patient(rings, request->ask.flags & WORKER_ON);
+    if (request->ask.type == WORKER_SET_RESUMABLE)
+        rings->ops->set_resumable(rings, request->ask.flags & WORKER_ON);
     else if (request->ask.type == WORKER_SET_ENDED)
         rings->ops->set_ended(rings);
     else
@@ -531,7 +531,7 @@ static void do_request(struct process *process, struct request *request)
     static void (*const requests[])(struct process *, struct request *) = {
         [WORKER_HELLO] = do_hello,         [WORKER_GRANT] = do_rings,
         [WORKER_MAP] = do_rings,           [WORKER_ADOPT] = do_rings,
-        [WORKER_SET_PATIENT] = do_set,     [WORKER_SET_ENDED] = do_set,
+        [WORKER_SET_RESUMABLE] = do_set,     [WORKER_SET_ENDED] = do_set,
         [WORKER_SET_GONE] = do_set,        [WORKER_JOURNAL] = do_journal,
         [WORKER_START] = do_start,         [WORKER_ECHO] = do_echo,
         [WORKER_DIVERT] = do_divert,       [WORKER_KICK] = do_kick,

@@ -29,7 +29,7 @@ enum worker_request_type {
     WORKER_GRANT,
     WORKER_MAP,
     WORKER_ADOPT,
-    WORKER_SET_PATIENT, /* WORKER_ON, or not */
+    WORKER_SET_RESUMABLE, /* WORKER_ON, or not */
     WORKER_SET_ENDED,
     WORKER_SET_GONE,
     /* What is kept of a relay, so that another worker can go on with it: the journal's descriptors. */

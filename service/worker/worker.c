@@ -320,8 +320,8 @@ static bool has_these(const struct worker_status *status, const struct worker_re
 
 static void tell_again(struct worker *worker)
 {
-    if (worker->patient)
-        worker_tell(worker, WORKER_SET_PATIENT, WORKER_ON, NULL, 0);
+    if (worker->resumable)
+        worker_tell(worker, WORKER_SET_RESUMABLE, WORKER_ON, NULL, 0);
     if (worker->ended)
         worker_tell(worker, WORKER_SET_ENDED, 0, NULL, 0);
     if (worker->gone)
@@ -454,7 +454,7 @@ static void worker_release(struct rings *rings)
     struct worker *worker = own(rings);
 
     dismiss(worker);
-    worker->patient = worker->ended = worker->gone = false;
+    worker->resumable = worker->ended = worker->gone = false;
     worker->deaths = 0;
     worker->before = (struct channel_counts){0};
 }
@@ -482,14 +482,14 @@ static bool worker_peer_left(const struct rings *rings)
     return status_of(rings)->flags & WORKER_PEER_LEFT;
 }
 
-static void worker_set_patient(struct rings *rings, bool patient)
+static void worker_set_resumable(struct rings *rings, bool resumable)
 {
     struct worker *worker = own(rings);
 
-    if (patient == worker->patient)
+    if (resumable == worker->resumable)
         return;
-    worker->patient = patient;
-    worker_tell(worker, WORKER_SET_PATIENT, patient ? WORKER_ON : 0, NULL, 0);
+    worker->resumable = resumable;
+    worker_tell(worker, WORKER_SET_RESUMABLE, resumable ? WORKER_ON : 0, NULL, 0);
 }
 
 static void worker_set_ended(struct rings *rings)
@@ -515,7 +515,7 @@ void worker_init(struct worker *worker, struct workers *workers, const char *id,
         .pages = worker_pages,
         .peer_died = worker_peer_died,
         .peer_left = worker_peer_left,
-        .set_patient = worker_set_patient,
+        .set_resumable = worker_set_resumable,
         .set_ended = worker_set_ended,
         .set_gone = worker_set_gone,
     };

@@ -64,7 +64,7 @@ struct worker {
     struct worker_request asked;    /* for its rings; type 0: nothing was */
     bool sent;                      /* that was */
     bool held;                      /* and it has them */
-    bool patient, ended, gone;      /* what it was told, for another one */
+    bool resumable, ended, gone;      /* what it was told, for another one */
     unsigned int deaths;
     int64_t died; /* the last time; clock_ms() */
 
