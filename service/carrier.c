@@ -29,7 +29,7 @@ static void give_descriptors(struct carrier *carrier)
                                  one || carrier->sink < 0 ? 1 : 2);
 }
 
-static void begin(struct carrier *carrier)
+static void carrier_begin(struct carrier *carrier)
 {
     if (carrier->echoes)
         carrier->since = worker_tell(worker_of(carrier), WORKER_ECHO,
@@ -61,7 +61,7 @@ static bool are_same(const struct carrier_ends *one, const struct carrier_ends *
            one->ring_error == other->ring_error;
 }
 
-static void told(void *arg)
+static void carrier_told(void *arg)
 {
     struct carrier *carrier = arg;
     const struct worker_status *status = worker_status_since(worker_of(carrier), carrier->since);
@@ -82,18 +82,18 @@ static void told(void *arg)
 }
 
 /* Another worker: it mends what is left of the one that died, and goes on. */
-static void anew(void *arg)
+static void carrier_anew(void *arg)
 {
     struct carrier *carrier = arg;
 
     give_journal(carrier);
     carrier->goes_on |= carrier->on;
     if (carrier->on)
-        begin(carrier);
+        carrier_begin(carrier);
 }
 
 /* With neither descriptors nor a journal nothing is under way but in the rings. */
-static bool is_whole(void *arg)
+static bool carrier_is_whole(void *arg)
 {
     const struct carrier *carrier = arg;
 
@@ -103,7 +103,7 @@ static bool is_whole(void *arg)
 static void use_worker(struct carrier *carrier)
 {
     worker_of(carrier)->user =
-        (struct worker_user){.told = told, .anew = anew, .whole = is_whole, .arg = carrier};
+        (struct worker_user){.told = carrier_told, .anew = carrier_anew, .whole = carrier_is_whole, .arg = carrier};
 }
 
 /* ---- for the kinds ---- */
@@ -134,7 +134,7 @@ static bool is_begun(const struct carrier *carrier, const struct carrier_end *la
 }
 
 /* So many more descriptors than are kept have room, or there is no need for them. */
-static bool has_room(const struct carrier *carrier, const struct carrier_end *last,
+static bool has_room_for(const struct carrier *carrier, const struct carrier_end *last,
                      unsigned int count)
 {
     const struct connection *connection = carrier->connection;
@@ -162,7 +162,7 @@ int carrier_start(struct carrier *carrier, int source, int sink, const struct ca
                   unsigned int count, void (*stepped)(void *arg), void *arg)
 {
     const struct connection *connection = carrier->connection;
-    bool lasting = has_room(carrier, &ends[count - 1], count);
+    bool lasting = has_room_for(carrier, &ends[count - 1], count);
     int rc = lasting ? make_journal(carrier) : 0;
 
     if (rc < 0) {
@@ -180,7 +180,7 @@ int carrier_start(struct carrier *carrier, int source, int sink, const struct ca
     carrier->ends = (struct carrier_ends){0};
     carrier->source_told = carrier->sink_told = carrier->echoes = false;
     carrier->on = true;
-    begin(carrier);
+    carrier_begin(carrier);
     carrier->goes_on = false;
     return 0;
 }
@@ -193,7 +193,7 @@ void carrier_start_echo(struct carrier *carrier, void (*stepped)(void *arg), voi
     carrier->ends = (struct carrier_ends){0};
     carrier->on = carrier->echoes = true;
     use_worker(carrier);
-    begin(carrier);
+    carrier_begin(carrier);
     carrier->goes_on = false;
 }
 

@@ -187,7 +187,7 @@ static int mend(struct journal *journal, struct channel *channel)
 
 /* ---- coming and going ---- */
 
-static int map_page(struct journal *journal)
+static int map_journal_page(struct journal *journal)
 {
     void *memory = mmap(NULL, sizeof(struct journal_page), PROT_READ | PROT_WRITE, MAP_SHARED,
                         journal->fds[JOURNAL_PAGE], 0);
@@ -221,7 +221,7 @@ int journal_open(const int fds[JOURNAL_DESCRIPTORS], struct channel *channel, st
     *out = NULL;
     if (!journal)
         return -ENOMEM;
-    rc = map_page(journal);
+    rc = map_journal_page(journal);
     if (rc == 0)
         rc = mend(journal, channel);
     if (rc < 0) {

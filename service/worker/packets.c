@@ -51,7 +51,7 @@ static void take_fds(struct msghdr *message, struct packets_fds *fds)
     memcpy(fds->fd, CMSG_DATA(header), fds->count * sizeof(int));
 }
 
-static ssize_t receive(int socket, void *packet, size_t size, struct msghdr *message)
+static ssize_t receive_packet(int socket, void *packet, size_t size, struct msghdr *message)
 {
     struct iovec iov = {.iov_base = packet, .iov_len = size};
     ssize_t got;
@@ -68,7 +68,7 @@ ssize_t packets_receive(int socket, void *packet, size_t size, struct packets_fd
 {
     union control control;
     struct msghdr message = {.msg_control = control.room, .msg_controllen = sizeof(control.room)};
-    ssize_t got = receive(socket, packet, size, &message);
+    ssize_t got = receive_packet(socket, packet, size, &message);
 
     fds->count = 0;
     if (got >= 0)
@@ -84,7 +84,7 @@ ssize_t packets_receive_from(int socket, void *packet, size_t size, pid_t *pid)
         struct cmsghdr header;
     } control;
     struct msghdr message = {.msg_control = control.room, .msg_controllen = sizeof(control.room)};
-    ssize_t got = receive(socket, packet, size, &message);
+    ssize_t got = receive_packet(socket, packet, size, &message);
     struct cmsghdr *header = got < 0 ? NULL : CMSG_FIRSTHDR(&message);
     struct ucred sender = {0};
 

@@ -53,7 +53,7 @@ struct process {
     bool moved;
 };
 
-static struct channel *channel_of(const struct process *process)
+static struct channel *worker_channel(const struct process *process)
 {
     return process->rings.channel;
 }
@@ -67,7 +67,7 @@ static bool is_running(const struct process *process)
 
 static uint32_t peer_flags(const struct process *process)
 {
-    const struct channel *channel = channel_of(process);
+    const struct channel *channel = worker_channel(process);
 
     return WORKER_HELD | (channel_peer_died(channel) ? WORKER_PEER_DIED : 0) |
            (channel_peer_left(channel) ? WORKER_PEER_LEFT : 0);
@@ -110,11 +110,11 @@ static void see_rings(const struct process *process, struct worker_status *statu
         status->flags |= WORKER_RUNNING;
         see_ends(process, status);
     } else {
-        status->pending = channel_readable(channel_of(process), 1);
+        status->pending = channel_readable(worker_channel(process), 1);
     }
 }
 
-static struct worker_status see(const struct process *process)
+static struct worker_status see_process(const struct process *process)
 {
     struct worker_status status = {.version = WORKER_SPEAKS,
                                    .era = process->era,
@@ -122,7 +122,7 @@ static struct worker_status see(const struct process *process)
                                    .result = process->result,
                                    .failed = process->failed};
 
-    if (channel_of(process))
+    if (worker_channel(process))
         see_rings(process, &status);
     if (process->journal)
         status.flags |= WORKER_HAS_JOURNAL;
@@ -133,13 +133,13 @@ static struct worker_status see(const struct process *process)
 
 static void show_counts(const struct process *process)
 {
-    if (process->counts && channel_of(process))
-        *process->counts = *channel_counts(channel_of(process));
+    if (process->counts && worker_channel(process))
+        *process->counts = *channel_counts(worker_channel(process));
 }
 
-static void tell(struct process *process)
+static void send_status(struct process *process)
 {
-    struct worker_status status = see(process);
+    struct worker_status status = see_process(process);
 
     show_counts(process);
     if (memcmp(&status, &process->status, sizeof(status)) == 0)
@@ -153,14 +153,14 @@ static void tell(struct process *process)
 static void on_untold(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
-    tell(arg);
+    send_status(arg);
 }
 
 /* ---- bytes ---- */
 
-static void stepped(void *arg)
+static void relay_stepped(void *arg)
 {
-    tell(arg);
+    send_status(arg);
 }
 
 static void echo_later(struct process *process)
@@ -170,9 +170,9 @@ static void echo_later(struct process *process)
     event_add(process->echo, &at_once);
 }
 
-static void echo(struct process *process)
+static void echo_on(struct process *process)
 {
-    int rc = process->echo_over ? -EAGAIN : echo_step(channel_of(process));
+    int rc = process->echo_over ? -EAGAIN : echo_step(worker_channel(process));
 
     if (rc > 0) {
         echo_later(process);
@@ -180,7 +180,7 @@ static void echo(struct process *process)
         process->echo_over = true;
         process->echo_error = rc;
     }
-    tell(process);
+    send_status(process);
 }
 
 static void on_echo(evutil_socket_t fd, short what, void *arg)
@@ -189,7 +189,7 @@ static void on_echo(evutil_socket_t fd, short what, void *arg)
 
     (void)fd, (void)what;
     if (process->echoing)
-        echo(process);
+        echo_on(process);
 }
 
 static void note_moved(void *arg)
@@ -200,16 +200,16 @@ static void note_moved(void *arg)
 }
 
 /* The peer signalled: rings->fired. */
-static void heed_signal(void *arg)
+static void heed_peer(void *arg)
 {
     struct process *process = arg;
 
     if (process->echoing)
-        echo(process);
+        echo_on(process);
     else if (relaying_is_on(&process->relaying))
         relaying_step(&process->relaying);
     else
-        tell(process);
+        send_status(process);
 }
 
 static void close_fd(int *fd)
@@ -284,7 +284,7 @@ static int open_xen(struct process *process, uint32_t role)
         return rc;
     open_device(process, role);
     channel_rings_init(&process->rings, process->xen);
-    process->rings.rings.fired = heed_signal;
+    process->rings.rings.fired = heed_peer;
     process->rings.rings.arg = process;
     xen_set_patience(process->xen, on_muted, process);
     process->port = event_new(process->base, xen_fd(process->xen), EV_READ | EV_PERSIST, on_port,
@@ -292,12 +292,12 @@ static int open_xen(struct process *process, uint32_t role)
     return process->port && event_add(process->port, NULL) == 0 ? 0 : -ENOMEM;
 }
 
-static void release(struct process *process)
+static void release_all(struct process *process)
 {
     show_counts(process);
     pause_relay(process);
     forget_journal(process);
-    if (channel_of(process))
+    if (worker_channel(process))
         process->rings.rings.ops->release(&process->rings.rings);
 }
 
@@ -382,7 +382,7 @@ static int take_rings(struct process *process, struct worker_request *ask)
 
     if (!process->xen)
         return -ENODEV;
-    if (channel_of(process) || process->confined)
+    if (worker_channel(process) || process->confined)
         return -EBUSY;
     need(process, confine_for((domid_t)ask->peer));
     if (!process->confined)
@@ -402,7 +402,7 @@ static void do_set(struct process *process, struct request *request)
 {
     struct rings *rings = &process->rings.rings;
 
-    if (!channel_of(process))
+    if (!worker_channel(process))
         return;
     if (request->ask.type == WORKER_SET_RESUMABLE)
         rings->ops->set_resumable(rings, request->ask.flags & WORKER_ON);
@@ -410,22 +410,22 @@ static void do_set(struct process *process, struct request *request)
         rings->ops->set_ended(rings);
     else
         rings->ops->set_gone(rings);
-    heed_signal(process);
+    heed_peer(process);
 }
 
 static void do_journal(struct process *process, struct request *request)
 {
     int fds[JOURNAL_DESCRIPTORS];
 
-    if (process->journal || !channel_of(process) || request->fds.count != JOURNAL_DESCRIPTORS)
+    if (process->journal || !worker_channel(process) || request->fds.count != JOURNAL_DESCRIPTORS)
         return;
     for (unsigned int i = 0; i < JOURNAL_DESCRIPTORS; i++)
         fds[i] = take_fd(request, i);
-    process->journal_error = journal_open(fds, channel_of(process), &process->journal);
+    process->journal_error = journal_open(fds, worker_channel(process), &process->journal);
 }
 
 /* Whether it goes on as it is. */
-static bool goes_on(const struct process *process, const struct worker_request *ask)
+static bool is_under_way(const struct process *process, const struct worker_request *ask)
 {
     return ask->flags & WORKER_GO_ON && process->echoing == (ask->type == WORKER_ECHO) &&
            is_running(process);
@@ -437,13 +437,13 @@ static int start_relay(struct process *process)
         return process->journal_error;
     if (process->source < 0)
         return -EBADF;
-    return relaying_start(&process->relaying, process->base, channel_of(process), process->source,
-                          process->sink, journal_way(process->journal), stepped, process);
+    return relaying_start(&process->relaying, process->base, worker_channel(process), process->source,
+                          process->sink, journal_way(process->journal), relay_stepped, process);
 }
 
 static void do_start(struct process *process, struct request *request)
 {
-    if (!channel_of(process) || goes_on(process, &request->ask))
+    if (!worker_channel(process) || is_under_way(process, &request->ask))
         return;
     pause_relay(process);
     process->source = take_fd(request, 0);
@@ -455,14 +455,14 @@ static void do_start(struct process *process, struct request *request)
 
 static void do_echo(struct process *process, struct request *request)
 {
-    if (!channel_of(process) || goes_on(process, &request->ask))
+    if (!worker_channel(process) || is_under_way(process, &request->ask))
         return;
     pause_relay(process);
     process->echoing = true;
     process->echo_over = false;
     process->echo_error = 0;
     if (request->ask.flags & WORKER_GO_ON)
-        echo_mend(channel_of(process));
+        echo_mend(worker_channel(process));
     echo_later(process);
 }
 
@@ -499,8 +499,8 @@ static void do_count(struct process *process, struct request *request)
 {
     (void)request;
     process->moved = false;
-    if (channel_of(process))
-        channel_on_traffic(channel_of(process), note_moved, process);
+    if (worker_channel(process))
+        channel_on_traffic(worker_channel(process), note_moved, process);
 }
 
 /*
@@ -522,7 +522,7 @@ static void do_stale(struct process *process, struct request *request)
 static void do_release(struct process *process, struct request *request)
 {
     (void)request;
-    release(process);
+    release_all(process);
     event_base_loopbreak(process->base);
 }
 
@@ -563,20 +563,20 @@ static void on_request(evutil_socket_t fd, short what, void *arg)
             do_request(process, &request);
         else
             packets_close_fds(&request.fds);
-        tell(process);
+        send_status(process);
         if (event_base_got_break(process->base))
             return;
     }
     if (got == -EAGAIN)
         return;
-    release(process);
+    release_all(process);
     event_base_loopbreak(process->base);
 }
 
 /* ---- coming and going ---- */
 
 /* Whoever stops the service signals all of its processes: the broker ends this one when it is done. */
-static void ignore_signals(void)
+static void ignore_service_signals(void)
 {
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
 
@@ -613,7 +613,7 @@ int worker_serve(void)
         return 1;
     }
     prctl(PR_SET_NAME, WORKER_NAME);
-    ignore_signals();
+    ignore_service_signals();
     if (prepare(&process) < 0)
         return 1;
     event_base_dispatch(process.base);

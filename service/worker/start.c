@@ -12,7 +12,7 @@
 #define OWN_FD 3
 
 /* Nothing of the service's goes along: neither the far end of a pipe, nor what others may not have. */
-static _Noreturn void become(const char *name, int fd)
+static _Noreturn void become_process(const char *name, int fd)
 {
     char *const arguments[] = {(char *)name, NULL};
     int null;
@@ -51,7 +51,7 @@ static int spawn(const char *name, int fd)
     if (pid == 0) {
         pid = fork();
         if (pid == 0)
-            become(name, fd);
+            become_process(name, fd);
         _exit(pid < 0);
     }
     return await_child(pid);

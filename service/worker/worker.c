@@ -162,9 +162,9 @@ static int say_hello(struct worker_process *process)
     return 0;
 }
 
-static void on_status(evutil_socket_t fd, short what, void *arg);
+static void on_worker_status(evutil_socket_t fd, short what, void *arg);
 static void on_silence(evutil_socket_t fd, short what, void *arg);
-static void on_rested(evutil_socket_t fd, short what, void *arg);
+static void on_worker_rested(evutil_socket_t fd, short what, void *arg);
 
 /* No broker's era is one that an earlier one had. */
 static uint32_t new_era(void)
@@ -190,9 +190,9 @@ static struct worker_process *process_new(struct workers *workers, int fd)
     process->pidfd = -1;
     LIST_INSERT_HEAD(&workers->staying, process, next);
     process->era = new_era();
-    process->event = event_new(workers->base, fd, EV_READ | EV_PERSIST, on_status, process);
+    process->event = event_new(workers->base, fd, EV_READ | EV_PERSIST, on_worker_status, process);
     process->patience = evtimer_new(workers->base, on_silence, process);
-    process->rested = evtimer_new(workers->base, on_rested, process);
+    process->rested = evtimer_new(workers->base, on_worker_rested, process);
     setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
     if (!process->event || !process->patience || !process->rested ||
         event_add(process->event, NULL) < 0 || say_hello(process) < 0) {
@@ -254,7 +254,7 @@ static bool is_answered(const struct worker_process *process)
     return process->status.seen == process->number;
 }
 
-static void keep(struct worker *worker)
+static void keep_socket(struct worker *worker)
 {
     struct fdstore *fdstore = worker->workers->fdstore;
 
@@ -270,7 +270,7 @@ static void add_up(struct channel_counts *sum, const struct channel_counts *more
 }
 
 /* The worker has no process any more, which the caller lets go of. */
-static struct worker_process *part(struct worker *worker)
+static struct worker_process *part_from_process(struct worker *worker)
 {
     struct worker_process *process = worker->process;
 
@@ -286,7 +286,7 @@ static struct worker_process *part(struct worker *worker)
 
 static void dismiss(struct worker *worker)
 {
-    struct worker_process *process = part(worker);
+    struct worker_process *process = part_from_process(worker);
 
     if (process)
         process_leave(process);
@@ -305,7 +305,7 @@ static int get_process(struct worker *worker, bool may_be_found)
         return rc < 0 ? rc : -ENOMEM;
     worker->process->found = fd >= 0;
     worker->process->worker = worker;
-    keep(worker);
+    keep_socket(worker);
     return 0;
 }
 
@@ -332,7 +332,7 @@ static void tell_again(struct worker *worker)
         worker->user.anew(worker->user.arg);
 }
 
-static int now_held(struct worker *worker)
+static int take_over_rings(struct worker *worker)
 {
     worker->held = true;
     tell_again(worker);
@@ -340,7 +340,7 @@ static int now_held(struct worker *worker)
 }
 
 /* One of an earlier broker that has other rings, or speaks otherwise, is of no use. */
-static int replace(struct worker *worker)
+static int replace_process(struct worker *worker)
 {
     struct worker_request asked = worker->asked;
     int rc;
@@ -351,31 +351,31 @@ static int replace(struct worker *worker)
     return rc < 0 ? rc : -EINPROGRESS;
 }
 
-static int fail(struct worker *worker, int rc)
+static int give_rings_up(struct worker *worker, int rc)
 {
     dismiss(worker);
     return rc;
 }
 
 /* What was asked for, as far as it has come: 0, -EINPROGRESS or another negative errno. */
-static int advance(struct worker *worker)
+static int advance_rings(struct worker *worker)
 {
     struct worker_process *process = worker->process;
 
     if (!process)
-        return fail(worker, -EIO);
+        return give_rings_up(worker, -EIO);
     if (!is_answered(process))
         return -EINPROGRESS;
     if (!worker->sent && (process->status.version != WORKER_SPEAKS ||
                           (process->status.flags & WORKER_HELD &&
                            !has_these(&process->status, &worker->asked))))
-        return replace(worker);
+        return replace_process(worker);
     if (process->status.flags & WORKER_HELD)
-        return now_held(worker);
+        return take_over_rings(worker);
     if (process->status.result < 0)
-        return fail(worker, process->status.result);
+        return give_rings_up(worker, process->status.result);
     if (worker->sent)
-        return fail(worker, -EIO);
+        return give_rings_up(worker, -EIO);
     worker->sent = true;
     process_send(process, &worker->asked, NULL, 0);
     return -EINPROGRESS;
@@ -389,7 +389,7 @@ static bool is_asked(const struct worker *worker, const struct worker_request *w
            asked->ring_ref == wanted->ring_ref && asked->port == wanted->port;
 }
 
-static int ask(struct worker *worker, const struct worker_request *wanted)
+static int ask_worker(struct worker *worker, const struct worker_request *wanted)
 {
     int rc = 0;
 
@@ -399,11 +399,11 @@ static int ask(struct worker *worker, const struct worker_request *wanted)
         rc = get_process(worker, true);
     }
     if (rc < 0)
-        return fail(worker, rc);
-    return worker->held ? 0 : advance(worker);
+        return give_rings_up(worker, rc);
+    return worker->held ? 0 : advance_rings(worker);
 }
 
-static struct worker *own(struct rings *rings)
+static struct worker *worker_of_rings(struct rings *rings)
 {
     return (struct worker *)rings;
 }
@@ -420,7 +420,7 @@ static int ask_for(struct rings *rings, enum worker_request_type type, domid_t p
         .write_order = orders->write,
     };
 
-    return ask(own(rings), &wanted);
+    return ask_worker(worker_of_rings(rings), &wanted);
 }
 
 static int worker_grant(struct rings *rings, domid_t peer, const struct ring_orders *orders,
@@ -430,8 +430,8 @@ static int worker_grant(struct rings *rings, domid_t peer, const struct ring_ord
     int rc = ask_for(rings, WORKER_GRANT, peer, &none, orders);
 
     if (rc == 0)
-        *keys = (struct rings_keys){.ring_ref = own(rings)->process->status.ring_ref,
-                                    .port = own(rings)->process->status.port};
+        *keys = (struct rings_keys){.ring_ref = worker_of_rings(rings)->process->status.ring_ref,
+                                    .port = worker_of_rings(rings)->process->status.port};
     return rc;
 }
 
@@ -451,7 +451,7 @@ static int worker_adopt(struct rings *rings, domid_t peer, uint32_t ring_ref,
 
 static void worker_release(struct rings *rings)
 {
-    struct worker *worker = own(rings);
+    struct worker *worker = worker_of_rings(rings);
 
     dismiss(worker);
     worker->resumable = worker->ended = worker->gone = false;
@@ -484,7 +484,7 @@ static bool worker_peer_left(const struct rings *rings)
 
 static void worker_set_resumable(struct rings *rings, bool resumable)
 {
-    struct worker *worker = own(rings);
+    struct worker *worker = worker_of_rings(rings);
 
     if (resumable == worker->resumable)
         return;
@@ -494,14 +494,14 @@ static void worker_set_resumable(struct rings *rings, bool resumable)
 
 static void worker_set_ended(struct rings *rings)
 {
-    own(rings)->ended = true;
-    worker_tell(own(rings), WORKER_SET_ENDED, 0, NULL, 0);
+    worker_of_rings(rings)->ended = true;
+    worker_tell(worker_of_rings(rings), WORKER_SET_ENDED, 0, NULL, 0);
 }
 
 static void worker_set_gone(struct rings *rings)
 {
-    own(rings)->gone = true;
-    worker_tell(own(rings), WORKER_SET_GONE, 0, NULL, 0);
+    worker_of_rings(rings)->gone = true;
+    worker_tell(worker_of_rings(rings), WORKER_SET_GONE, 0, NULL, 0);
 }
 
 void worker_init(struct worker *worker, struct workers *workers, const char *id,
@@ -589,7 +589,7 @@ static void rest_if_hasty(struct worker_process *process)
     event_add(process->rested, &pause);
 }
 
-static void on_rested(evutil_socket_t fd, short what, void *arg)
+static void on_worker_rested(evutil_socket_t fd, short what, void *arg)
 {
     struct worker_process *process = arg;
 
@@ -597,7 +597,7 @@ static void on_rested(evutil_socket_t fd, short what, void *arg)
     event_add(process->event, NULL);
 }
 
-static void tell_moved(struct worker *worker)
+static void report_traffic(struct worker *worker)
 {
     void (*moved)(void *arg) = worker->moved;
 
@@ -610,12 +610,12 @@ static void tell_moved(struct worker *worker)
 }
 
 /* Each of them may let go of the process. */
-static void pass_on(struct worker *worker, const struct worker_process *process)
+static void pass_status_on(struct worker *worker, const struct worker_process *process)
 {
     bool held = worker->held;
 
     if (held)
-        tell_moved(worker);
+        report_traffic(worker);
     if (held && worker->user.told)
         worker->user.told(worker->user.arg);
     if (worker->process == process)
@@ -643,7 +643,7 @@ static void process_ended(struct worker_process *process)
         return;
     }
     held = worker->held;
-    part(worker);
+    part_from_process(worker);
     process_kill(process);
     process_free(process);
     if (held) {
@@ -659,7 +659,7 @@ static void process_ended(struct worker_process *process)
     worker->rings.fired(worker->rings.arg); /* advance() tells that there is none */
 }
 
-static void on_status(evutil_socket_t fd, short what, void *arg)
+static void on_worker_status(evutil_socket_t fd, short what, void *arg)
 {
     struct worker_process *process = arg;
     int news = read_status(process);
@@ -673,7 +673,7 @@ static void on_status(evutil_socket_t fd, short what, void *arg)
         event_del(process->patience);
     rest_if_hasty(process);
     if (news > 0 && process->worker)
-        pass_on(process->worker, process);
+        pass_status_on(process->worker, process);
 }
 
 static void on_silence(evutil_socket_t fd, short what, void *arg)
@@ -776,7 +776,7 @@ void workers_abandon(struct workers *workers)
     while ((process = LIST_FIRST(&workers->staying))) {
         process_send(process, &stale, NULL, 0);
         if (process->worker)
-            part(process->worker);
+            part_from_process(process->worker);
         process_free(process);
     }
 }
