@@ -25,8 +25,8 @@ static void give_descriptors(struct carrier *carrier)
     bool one = carrier->source == carrier->sink;
     uint32_t flags = (one ? WORKER_ONE_FD : 0) | (carrier->goes_on ? WORKER_GO_ON : 0);
 
-    carrier->since = worker_tell(worker_of(carrier), WORKER_START, flags, fds,
-                                 one || carrier->sink < 0 ? 1 : 2);
+    carrier->since =
+        worker_tell(worker_of(carrier), WORKER_START, flags, fds, one || carrier->sink < 0 ? 1 : 2);
 }
 
 static void carrier_begin(struct carrier *carrier)
@@ -56,9 +56,8 @@ static struct carrier_ends ends_of(const struct worker_status *status)
 static bool are_same(const struct carrier_ends *one, const struct carrier_ends *other)
 {
     return one->source_done == other->source_done && one->hung_up == other->hung_up &&
-           one->sink_done == other->sink_done &&
-           one->source_error == other->source_error && one->sink_error == other->sink_error &&
-           one->ring_error == other->ring_error;
+           one->sink_done == other->sink_done && one->source_error == other->source_error &&
+           one->sink_error == other->sink_error && one->ring_error == other->ring_error;
 }
 
 static void carrier_told(void *arg)
@@ -102,8 +101,8 @@ static bool carrier_is_whole(void *arg)
 
 static void use_worker(struct carrier *carrier)
 {
-    worker_of(carrier)->user =
-        (struct worker_user){.told = carrier_told, .anew = carrier_anew, .whole = carrier_is_whole, .arg = carrier};
+    worker_of(carrier)->user = (struct worker_user){
+        .told = carrier_told, .anew = carrier_anew, .whole = carrier_is_whole, .arg = carrier};
 }
 
 /* ---- for the kinds ---- */
@@ -135,7 +134,7 @@ static bool is_begun(const struct carrier *carrier, const struct carrier_end *la
 
 /* So many more descriptors than are kept have room, or there is no need for them. */
 static bool has_room_for(const struct carrier *carrier, const struct carrier_end *last,
-                     unsigned int count)
+                         unsigned int count)
 {
     const struct connection *connection = carrier->connection;
     unsigned int more = journal_kit_is_there(&carrier->journal) ? 0 : JOURNAL_DESCRIPTORS;

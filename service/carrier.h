@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Bytes between a connection's descriptors and its channel, moved by the channel's worker: the part
- * that all connections with descriptors have in common. Its ends are told, and whether one is an end
- * in order.
+ * that all connections with descriptors have in common. Its ends are told, and whether one is an
+ * end in order.
  */
 #ifndef SERVICE_CARRIER_H
 #define SERVICE_CARRIER_H
@@ -27,7 +27,7 @@ struct carrier {
     struct connection *connection;
     struct journal_kit journal; /* none: it goes on with no other worker */
     bool on;
-    bool echoes; /* from ring to ring, without descriptors */
+    bool echoes;  /* from ring to ring, without descriptors */
     bool goes_on; /* an earlier process had begun */
     int source, sink;
     uint32_t since; /* the number of the request that began it */
@@ -55,13 +55,14 @@ void carrier_init(struct carrier *carrier, struct connection *connection);
 void carrier_open(struct carrier *carrier);
 
 /*
- * Turns it on; sink may be -1 (carrier_divert()). The descriptors stay the caller's, are non-blocking,
- * and open until it is off. stepped() is called when carrier_ends() are others, and carrier_kick()
- * does not do that at once. Goes on, byte for byte, where the connection's earlier process was killed,
- * and makes it such that a later process can do so, with all of the ends (count of them); or, where
- * the manager has no room for all, with none: then they outlive only a process that replaces itself.
- * The last one tells the next process that all are there: it is kept last, and to be dropped first
- * (fdstore_drop()). 0 or -errno; on failure it is off. What fails later fails the endpoint.
+ * Turns it on; sink may be -1 (carrier_divert()). The descriptors stay the caller's, are
+ * non-blocking, and open until it is off. stepped() is called when carrier_ends() are others, and
+ * carrier_kick() does not do that at once. Goes on, byte for byte, where the connection's earlier
+ * process was killed, and makes it such that a later process can do so, with all of the ends (count
+ * of them); or, where the manager has no room for all, with none: then they outlive only a process
+ * that replaces itself. The last one tells the next process that all are there: it is kept last,
+ * and to be dropped first (fdstore_drop()). 0 or -errno; on failure it is off. What fails later
+ * fails the endpoint.
  */
 int carrier_start(struct carrier *carrier, int source, int sink, const struct carrier_end *ends,
                   unsigned int count, void (*stepped)(void *arg), void *arg);
@@ -96,9 +97,9 @@ void carrier_stop(struct carrier *carrier);
 void carrier_pause(struct carrier *carrier);
 
 /*
- * While it is off: what waits for a connection, in bytes; 0: nothing, and nothing will come; -EAGAIN:
- * nothing yet; -EPROTO: a corrupt ring; -EINPROGRESS: that is not known, and the kind's stir() comes
- * when it is.
+ * While it is off: what waits for a connection, in bytes; 0: nothing, and nothing will come;
+ * -EAGAIN: nothing yet; -EPROTO: a corrupt ring; -EINPROGRESS: that is not known, and the kind's
+ * stir() comes when it is.
  */
 int carrier_waits(struct carrier *carrier);
 

@@ -24,19 +24,19 @@
 #define CALLS_OF_ITS_WORK                                                                          \
     /* bytes, and what the broker says */                                                          \
     {.name = "readv"}, {.name = "writev"}, {.name = "splice"}, {.name = "tee"},                    \
-    {.name = "recvmsg"}, {.name = "sendmsg"}, {.name = "read"}, {.name = "write"},                 \
-    {.name = "close"}, {.name = "fcntl"}, {.name = "dup3"},                                        \
-    {.name = "ioctl", .argument = 1, .mask = REQUEST_MASK, .value = FIONREAD},                     \
-    /* waiting */                                                                                  \
-    {.name = "epoll_wait"}, {.name = "epoll_pwait"}, {.name = "epoll_pwait2"},                     \
-    {.name = "epoll_ctl"}, {.name = "poll"}, {.name = "ppoll"}, {.name = "futex"},                 \
-    {.name = "clock_gettime"}, {.name = "nanosleep"}, {.name = "clock_nanosleep"},                 \
-    {.name = "sched_yield"}, {.name = "restart_syscall"}, {.name = "rt_sigreturn"},                \
-    {.name = "pause"},                                                                             \
-    /* memory, and its end */                                                                      \
-    {.name = "mmap", .argument = 2, .mask = PROT_EXEC, .value = 0}, {.name = "munmap"},            \
-    {.name = "madvise"}, {.name = "brk"}, {.name = "exit_group"},                                  \
-    {.name = "prctl", .argument = 0, .mask = REQUEST_MASK, .value = PR_SET_NAME}
+        {.name = "recvmsg"}, {.name = "sendmsg"}, {.name = "read"}, {.name = "write"},             \
+        {.name = "close"}, {.name = "fcntl"}, {.name = "dup3"},                                    \
+        {.name = "ioctl", .argument = 1, .mask = REQUEST_MASK, .value = FIONREAD}, /* waiting */   \
+        {.name = "epoll_wait"}, {.name = "epoll_pwait"}, {.name = "epoll_pwait2"},                 \
+        {.name = "epoll_ctl"}, {.name = "poll"}, {.name = "ppoll"}, {.name = "futex"},             \
+        {.name = "clock_gettime"}, {.name = "nanosleep"}, {.name = "clock_nanosleep"},             \
+        {.name = "sched_yield"}, {.name = "restart_syscall"}, {.name = "rt_sigreturn"},            \
+        {.name = "pause"}, /* memory, and its end */                                               \
+        {.name = "mmap", .argument = 2, .mask = PROT_EXEC, .value = 0}, {.name = "munmap"},        \
+        {.name = "madvise"}, {.name = "brk"}, {.name = "exit_group"},                              \
+    {                                                                                              \
+        .name = "prctl", .argument = 0, .mask = REQUEST_MASK, .value = PR_SET_NAME                 \
+    }
 
 static const struct sandbox_call calls_before[] = {
     CALLS_OF_ITS_WORK,

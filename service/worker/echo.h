@@ -11,9 +11,9 @@
 #define ECHO_TURN_BYTES (1u << 20)
 
 /*
- * Moves what can be moved. Returns 1 if there is more to do, after others had their turn, -EAGAIN to
- * wait for the peer's signal, or the end: 0, -EPIPE (the peer left without taking its bytes back) or
- * -EPROTO (a corrupt ring).
+ * Moves what can be moved. Returns 1 if there is more to do, after others had their turn, -EAGAIN
+ * to wait for the peer's signal, or the end: 0, -EPIPE (the peer left without taking its bytes
+ * back) or -EPROTO (a corrupt ring).
  */
 int echo_step(struct channel *channel);
 

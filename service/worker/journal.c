@@ -206,8 +206,8 @@ static struct journal *journal_make(const int fds[JOURNAL_DESCRIPTORS])
         close(fds[i]);
     if (!journal)
         return NULL;
-    journal->way = (struct relay_way){
-        .deliver = journal_deliver, .collect = journal_collect, .arg = journal};
+    journal->way =
+        (struct relay_way){.deliver = journal_deliver, .collect = journal_collect, .arg = journal};
     for (int i = 0; i < JOURNAL_DESCRIPTORS; i++)
         journal->fds[i] = fds[i];
     return journal;

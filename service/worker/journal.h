@@ -21,9 +21,9 @@ struct journal;
 int journal_open_tools(void);
 
 /*
- * Goes on with a journal, and mends what an earlier worker left half done in it and in the rings. The
- * descriptors are the journal's in any case. On success the caller owns *journal. -EPROTO: it makes
- * no sense; or -ENOMEM.
+ * Goes on with a journal, and mends what an earlier worker left half done in it and in the rings.
+ * The descriptors are the journal's in any case. On success the caller owns *journal. -EPROTO: it
+ * makes no sense; or -ENOMEM.
  */
 int journal_open(const int fds[JOURNAL_DESCRIPTORS], struct channel *channel,
                  struct journal **journal);

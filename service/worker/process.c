@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The worker: it has the rings of one channel, and moves bytes between them and the descriptors that
- * it is given. It opens nothing once it has heard of a guest, and knows nothing of xenstore.
+ * The worker: it has the rings of one channel, and moves bytes between them and the descriptors
+ * that it is given. It opens nothing once it has heard of a guest, and knows nothing of xenstore.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -36,12 +36,12 @@ struct process {
     struct event *port; /* of xen's descriptor */
     struct event *unmute;
     struct event *untold; /* pending: the broker did not read what was said */
-    struct event *echo; /* pending: there is more to echo */
+    struct event *echo;   /* pending: there is more to echo */
     bool echoing;
     struct relaying relaying;
     int source, sink; /* of the relay, -1: none */
     struct journal *journal;
-    int journal_error; /* it cannot be gone on with, so nothing is moved */
+    int journal_error;             /* it cannot be gone on with, so nothing is moved */
     struct channel_counts *counts; /* the broker's page, or NULL */
     struct worker_status status;   /* as the broker knows it */
     uint32_t era, seen;
@@ -287,8 +287,8 @@ static int open_xen(struct process *process, uint32_t role)
     process->rings.rings.fired = heed_peer;
     process->rings.rings.arg = process;
     xen_set_patience(process->xen, on_muted, process);
-    process->port = event_new(process->base, xen_fd(process->xen), EV_READ | EV_PERSIST, on_port,
-                              process);
+    process->port =
+        event_new(process->base, xen_fd(process->xen), EV_READ | EV_PERSIST, on_port, process);
     return process->port && event_add(process->port, NULL) == 0 ? 0 : -ENOMEM;
 }
 
@@ -324,8 +324,8 @@ static void take_counts(struct process *process, struct request *request)
     void *memory = MAP_FAILED;
 
     if (fd >= 0)
-        memory = mmap(NULL, sizeof(struct channel_counts), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-                      0);
+        memory =
+            mmap(NULL, sizeof(struct channel_counts), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close_fd(&fd);
     if (memory == MAP_FAILED)
         return;
@@ -437,8 +437,9 @@ static int start_relay(struct process *process)
         return process->journal_error;
     if (process->source < 0)
         return -EBADF;
-    return relaying_start(&process->relaying, process->base, worker_channel(process), process->source,
-                          process->sink, journal_way(process->journal), relay_stepped, process);
+    return relaying_start(&process->relaying, process->base, worker_channel(process),
+                          process->source, process->sink, journal_way(process->journal),
+                          relay_stepped, process);
 }
 
 static void do_start(struct process *process, struct request *request)
@@ -529,20 +530,17 @@ static void do_release(struct process *process, struct request *request)
 static void do_request(struct process *process, struct request *request)
 {
     static void (*const requests[])(struct process *, struct request *) = {
-        [WORKER_HELLO] = do_hello,         [WORKER_GRANT] = do_rings,
-        [WORKER_MAP] = do_rings,           [WORKER_ADOPT] = do_rings,
-        [WORKER_SET_RESUMABLE] = do_set,     [WORKER_SET_ENDED] = do_set,
-        [WORKER_SET_GONE] = do_set,        [WORKER_JOURNAL] = do_journal,
-        [WORKER_START] = do_start,         [WORKER_ECHO] = do_echo,
-        [WORKER_DIVERT] = do_divert,       [WORKER_KICK] = do_kick,
-        [WORKER_PAUSE] = do_pause,         [WORKER_STOP] = do_stop,
-        [WORKER_COUNT] = do_count,         [WORKER_STALE] = do_stale,
-        [WORKER_RELEASE] = do_release,
+        [WORKER_HELLO] = do_hello,  [WORKER_GRANT] = do_rings,       [WORKER_MAP] = do_rings,
+        [WORKER_ADOPT] = do_rings,  [WORKER_SET_RESUMABLE] = do_set, [WORKER_SET_ENDED] = do_set,
+        [WORKER_SET_GONE] = do_set, [WORKER_JOURNAL] = do_journal,   [WORKER_START] = do_start,
+        [WORKER_ECHO] = do_echo,    [WORKER_DIVERT] = do_divert,     [WORKER_KICK] = do_kick,
+        [WORKER_PAUSE] = do_pause,  [WORKER_STOP] = do_stop,         [WORKER_COUNT] = do_count,
+        [WORKER_STALE] = do_stale,  [WORKER_RELEASE] = do_release,
     };
     const struct worker_request *ask = &request->ask;
-    bool known = ask->type < WORKER_REQUESTS &&
-                 (ask->version == WORKER_SPEAKS || ask->type == WORKER_HELLO ||
-                  ask->type == WORKER_RELEASE);
+    bool known =
+        ask->type < WORKER_REQUESTS &&
+        (ask->version == WORKER_SPEAKS || ask->type == WORKER_HELLO || ask->type == WORKER_RELEASE);
 
     if (known)
         requests[ask->type](process, request);
@@ -575,7 +573,8 @@ static void on_request(evutil_socket_t fd, short what, void *arg)
 
 /* ---- coming and going ---- */
 
-/* Whoever stops the service signals all of its processes: the broker ends this one when it is done. */
+/* Whoever stops the service signals all of its processes: the broker ends this one when it is done.
+ */
 static void ignore_service_signals(void)
 {
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};

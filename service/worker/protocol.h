@@ -5,8 +5,9 @@
  *
  * The broker sends requests, which it numbers; the worker does them in order. The worker sends its
  * status, whole: what is true now, and the number of the last request that it has done. It does so
- * after each request, and when something in it changes. So nothing depends on how many of them come,
- * or which is read. A new broker says HELLO to a worker of an earlier one, and knows all there is.
+ * after each request, and when something in it changes. So nothing depends on how many of them
+ * come, or which is read. A new broker says HELLO to a worker of an earlier one, and knows all
+ * there is.
  *
  * The broker believes nothing of a status but what concerns the worker's own channel, and no
  * descriptor comes from a worker. Both end the conversation by closing the socket; a worker that
@@ -32,9 +33,11 @@ enum worker_request_type {
     WORKER_SET_RESUMABLE, /* WORKER_ON, or not */
     WORKER_SET_ENDED,
     WORKER_SET_GONE,
-    /* What is kept of a relay, so that another worker can go on with it: the journal's descriptors. */
+    /* What is kept of a relay, so that another worker can go on with it: the journal's descriptors.
+     */
     WORKER_JOURNAL,
-    /* Bytes are to move: source and, unless the source is it too, sink. WORKER_ONE_FD, WORKER_GO_ON. */
+    /* Bytes are to move: source and, unless the source is it too, sink. WORKER_ONE_FD,
+       WORKER_GO_ON. */
     WORKER_START,
     WORKER_ECHO,   /* or from ring to ring. WORKER_GO_ON */
     WORKER_DIVERT, /* another sink, or none */
@@ -103,7 +106,7 @@ struct worker_status {
 };
 
 /* The worker's end of the socket, and the name that the service's own program has as a worker. */
-#define WORKER_FD 3
+#define WORKER_FD   3
 #define WORKER_NAME "vchan-worker"
 
 /*

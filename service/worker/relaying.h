@@ -26,9 +26,9 @@ struct relaying {
 
 /*
  * Turns it on (zeroed, or off); sink may be -1 (relaying_divert()). The descriptors stay the
- * caller's, are non-blocking, and open until relaying_stop(). way: NULL, or how bytes move. stepped()
- * is called after each step from then on. 0 or -ENOMEM; on failure it is off. The first step comes
- * by itself.
+ * caller's, are non-blocking, and open until relaying_stop(). way: NULL, or how bytes move.
+ * stepped() is called after each step from then on. 0 or -ENOMEM; on failure it is off. The first
+ * step comes by itself.
  */
 int relaying_start(struct relaying *relaying, struct event_base *base, struct channel *channel,
                    int source, int sink, const struct relay_way *way, void (*stepped)(void *arg),

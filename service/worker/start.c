@@ -11,7 +11,8 @@
 /* The new process's end of the socket. */
 #define OWN_FD 3
 
-/* Nothing of the service's goes along: neither the far end of a pipe, nor what others may not have. */
+/* Nothing of the service's goes along: neither the far end of a pipe, nor what others may not have.
+ */
 static _Noreturn void become_process(const char *name, int fd)
 {
     char *const arguments[] = {(char *)name, NULL};

@@ -34,8 +34,8 @@
 #define PAUSE_MICROSECONDS 10000
 
 /* So many deaths in a row are bad luck. */
-#define DEATHS_MAX    5
-#define DEATHS_MS     10000
+#define DEATHS_MAX     5
+#define DEATHS_MS      10000
 #define RING_PAGES_MAX (2u << (RING_ORDER_MAX - RING_ORDER_PAGE))
 
 struct worker_process {
@@ -366,9 +366,9 @@ static int advance_rings(struct worker *worker)
         return give_rings_up(worker, -EIO);
     if (!is_answered(process))
         return -EINPROGRESS;
-    if (!worker->sent && (process->status.version != WORKER_SPEAKS ||
-                          (process->status.flags & WORKER_HELD &&
-                           !has_these(&process->status, &worker->asked))))
+    if (!worker->sent &&
+        (process->status.version != WORKER_SPEAKS ||
+         (process->status.flags & WORKER_HELD && !has_these(&process->status, &worker->asked))))
         return replace_process(worker);
     if (process->status.flags & WORKER_HELD)
         return take_over_rings(worker);
@@ -520,8 +520,8 @@ void worker_init(struct worker *worker, struct workers *workers, const char *id,
         .set_gone = worker_set_gone,
     };
 
-    *worker = (struct worker){
-        .rings.ops = &ops, .workers = workers, .id = id, .lost = lost, .arg = arg};
+    *worker =
+        (struct worker){.rings.ops = &ops, .workers = workers, .id = id, .lost = lost, .arg = arg};
 }
 
 /* ---- what it says ---- */
@@ -601,8 +601,7 @@ static void report_traffic(struct worker *worker)
 {
     void (*moved)(void *arg) = worker->moved;
 
-    if (!moved || worker->moved_since == 0 ||
-        !(worker->process->status.flags & WORKER_MOVED) ||
+    if (!moved || worker->moved_since == 0 || !(worker->process->status.flags & WORKER_MOVED) ||
         worker->process->status.seen < worker->moved_since)
         return;
     worker->moved = NULL;
@@ -704,8 +703,7 @@ const struct worker_status *worker_status(const struct worker *worker)
 
 const struct worker_status *worker_status_since(const struct worker *worker, uint32_t number)
 {
-    return worker->held && worker->process->status.seen >= number ? &worker->process->status
-                                                                  : NULL;
+    return worker->held && worker->process->status.seen >= number ? &worker->process->status : NULL;
 }
 
 struct channel_counts worker_counts(const struct worker *worker)

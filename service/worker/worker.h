@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A worker as the broker sees it: the rings of one channel (state/rings.h), from the moment they are
- * mapped or granted to the moment they are given back, in a process of their own. The broker maps
- * nothing of a guest's, and believes nothing that such a process says but about its own channel.
+ * A worker as the broker sees it: the rings of one channel (state/rings.h), from the moment they
+ * are mapped or granted to the moment they are given back, in a process of their own. The broker
+ * maps nothing of a guest's, and believes nothing that such a process says but about its own
+ * channel.
  *
  * One process for each channel, and for each time it connects: what it may do can then be taken
  * from it for good once its rings are mapped. One is always started ahead.
@@ -27,8 +28,8 @@ struct workers;
 
 /*
  * All of a service's. fdstore: what outlives the broker, or NULL. Waits until the first process has
- * opened Xen's devices. 0, or a negative errno: -ENODEV, -EACCES (as xen_open()), -ENOMEM, -EAGAIN (no
- * process can be started), -ETIMEDOUT.
+ * opened Xen's devices. 0, or a negative errno: -ENODEV, -EACCES (as xen_open()), -ENOMEM, -EAGAIN
+ * (no process can be started), -ETIMEDOUT.
  */
 int workers_open(struct event_base *base, struct fdstore *fdstore, enum machine_role role,
                  struct workers **workers);
@@ -56,7 +57,7 @@ struct worker_user {
 struct worker {
     struct rings rings; /* for endpoint_open() */
     struct workers *workers;
-    const char *id;           /* "5/0": who keeps it */
+    const char *id;                      /* "5/0": who keeps it */
     void (*lost)(void *arg, bool whole); /* the process that had the rings died */
     void *arg;
 
@@ -64,11 +65,11 @@ struct worker {
     struct worker_request asked;    /* for its rings; type 0: nothing was */
     bool sent;                      /* that was */
     bool held;                      /* and it has them */
-    bool resumable, ended, gone;      /* what it was told, for another one */
+    bool resumable, ended, gone;    /* what it was told, for another one */
     unsigned int deaths;
     int64_t died; /* the last time; clock_ms() */
 
-    struct worker_user user; /* told NULL: nobody */
+    struct worker_user user;      /* told NULL: nobody */
     struct channel_counts before; /* of the processes that died */
     void (*moved)(void *arg);     /* worker_on_traffic() */
     void *moved_arg;
