@@ -772,9 +772,10 @@ void workers_abandon(struct workers *workers)
     struct worker_process *process;
 
     while ((process = LIST_FIRST(&workers->staying))) {
-        process_send(process, &stale, NULL, 0);
-        if (process->worker)
+        if (process->worker) { /* a spare one has nothing to keep, and ends */
+            process_send(process, &stale, NULL, 0);
             part_from_process(process->worker);
+        }
         process_free(process);
     }
 }
