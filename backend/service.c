@@ -363,20 +363,38 @@ static bool look_at_some(struct service *service)
     return more;
 }
 
+static bool is_any_asking(const struct service *service)
+{
+    struct domain *domain;
+
+    TAILQ_FOREACH (domain, &service->domains, next)
+        for (uint32_t i = 0; i < domain->room; i++)
+            if (domain->entries[i] && device_is_asking(domain->entries[i]->device))
+                return true;
+    return false;
+}
+
+/*
+ * Discards what an earlier process had for devices that are gone. Each device that goes on has taken
+ * its own by now: no budget puts off its first look, and it has the rings that it asked for. (It
+ * writes its state then, so our watch brings us back here.)
+ */
+static void discard_unclaimed(struct service *service)
+{
+    if (service->come || service->rescan || is_any_asking(service))
+        return;
+    service->come = true;
+    fdstore_forget(service->loop->fdstore, NULL);
+    cgroups_sweep();
+    holder_forget(service->loop->holder);
+}
+
 static void look_at_marked(struct service *service)
 {
-    if (look_at_some(service)) {
+    if (look_at_some(service))
         event_add(service->more, &at_once);
-    } else if (!service->come && !service->rescan) {
-        service->come = true;
-        /*
-         * Of devices that have gone meanwhile: who goes on took its own at the first look, which no
-         * budget puts off.
-         */
-        fdstore_forget(service->loop->fdstore, NULL);
-        cgroups_sweep();
-        holder_forget(service->loop->holder);
-    }
+    else
+        discard_unclaimed(service);
     if (service->draining)
         loop_moved(service->loop);
 }

@@ -744,9 +744,15 @@ void device_end(struct device *device)
         endpoint_set_ending(device->endpoint);
 }
 
+bool device_is_asking(const struct device *device)
+{
+    return device->endpoint && endpoint_is_asking(device->endpoint);
+}
+
 bool device_has_rings(const struct device *device)
 {
-    return device->endpoint && endpoint_ring_bytes(device->endpoint) > 0;
+    return device_is_asking(device) ||
+           (device->endpoint && endpoint_ring_bytes(device->endpoint) > 0);
 }
 
 void device_look(struct device *device)

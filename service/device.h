@@ -57,7 +57,10 @@ void device_look(struct device *device);
  */
 void device_end(struct device *device);
 
-/* Whether it holds rings, connected or not yet. */
+/* Whether it waits for its worker to map or grant rings. */
+bool device_is_asking(const struct device *device);
+
+/* Whether it holds rings, connected or not yet, or waits for them. */
 bool device_has_rings(const struct device *device);
 
 /* Takes it to Closed in order and frees it. Not to be called from within device_look(). */

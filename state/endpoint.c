@@ -57,8 +57,9 @@ static void see_states(struct endpoint *endpoint)
      */
     int rc = store_read_number(endpoint->store, backend_dir(endpoint), "online", 1, &online);
 
+    /* What an earlier process had mapped is mapped first: its bytes are to be delivered. */
     if (rc == 0 || rc == -ENOENT || rc == -EACCES || rc == -EINVAL || rc == -ERANGE)
-        view->online = online && !endpoint->ending;
+        view->online = online && (!endpoint->ending || endpoint->asking == MACHINE_REATTACH);
     /* An invalid own state is rewritten; an invalid peer state counts as missing. */
     see_state(endpoint, endpoint->own_dir, XenbusStateClosed, &view->own);
     see_state(endpoint, endpoint->peer_dir, XenbusStateUnknown, &view->peer);
@@ -597,6 +598,11 @@ void endpoint_rings(const struct endpoint *endpoint, struct endpoint_rings *ring
         .port = endpoint->tried.keys.port,
         .pages = endpoint->rings->ops->pages(endpoint->rings),
     };
+}
+
+bool endpoint_is_asking(const struct endpoint *endpoint)
+{
+    return endpoint->asking != MACHINE_WAIT;
 }
 
 uint32_t endpoint_ring_bytes(const struct endpoint *endpoint)

@@ -183,6 +183,9 @@ bool endpoint_is_deserted(const struct endpoint *endpoint);
 /* Backend, from held to releasing: the mapped rings, for ops->kept in a later process. */
 void endpoint_rings(const struct endpoint *endpoint, struct endpoint_rings *rings);
 
+/* Whether the rings' owner has been asked for rings, and has not answered yet. */
+bool endpoint_is_asking(const struct endpoint *endpoint);
+
 /*
  * Bytes of the frontend's memory that are mapped: the shared page and the rings' own pages. 0
  * unless between held and releasing.
