@@ -10,12 +10,12 @@ static struct worker *worker_of(const struct carrier *carrier)
     return &carrier->connection->worker;
 }
 
-/* ---- what the worker is told ---- */
+/* ---- requests to the worker ---- */
 
 static void give_journal(struct carrier *carrier)
 {
-    if (journal_kit_is_there(&carrier->journal))
-        worker_tell(worker_of(carrier), WORKER_JOURNAL, 0, carrier->journal.fds,
+    if (journal_kit_exists(&carrier->journal))
+        worker_send(worker_of(carrier), WORKER_JOURNAL, 0, carrier->journal.fds,
                     JOURNAL_DESCRIPTORS);
 }
 
@@ -23,23 +23,23 @@ static void give_descriptors(struct carrier *carrier)
 {
     const int fds[] = {carrier->source, carrier->sink};
     bool one = carrier->source == carrier->sink;
-    uint32_t flags = (one ? WORKER_ONE_FD : 0) | (carrier->goes_on ? WORKER_GO_ON : 0);
+    uint32_t flags = (one ? WORKER_ONE_FD : 0) | (carrier->resumes ? WORKER_RESUME : 0);
 
-    carrier->since =
-        worker_tell(worker_of(carrier), WORKER_START, flags, fds, one || carrier->sink < 0 ? 1 : 2);
+    carrier->ends_request =
+        worker_send(worker_of(carrier), WORKER_START, flags, fds, one || carrier->sink < 0 ? 1 : 2);
 }
 
-static void carrier_begin(struct carrier *carrier)
+static void send_start(struct carrier *carrier)
 {
     if (carrier->echoes)
-        carrier->since = worker_tell(worker_of(carrier), WORKER_ECHO,
-                                     carrier->goes_on ? WORKER_GO_ON : 0, NULL, 0);
+        carrier->ends_request = worker_send(worker_of(carrier), WORKER_ECHO,
+                                            carrier->resumes ? WORKER_RESUME : 0, NULL, 0);
     else
         give_descriptors(carrier);
-    carrier->halting = false;
+    carrier->pausing = false;
 }
 
-/* ---- what the worker says ---- */
+/* ---- the worker's status ---- */
 
 static struct carrier_ends ends_of(const struct worker_status *status)
 {
@@ -53,20 +53,21 @@ static struct carrier_ends ends_of(const struct worker_status *status)
     };
 }
 
-static bool are_same(const struct carrier_ends *one, const struct carrier_ends *other)
+static bool are_same_ends(const struct carrier_ends *one, const struct carrier_ends *other)
 {
     return one->source_done == other->source_done && one->hung_up == other->hung_up &&
            one->sink_done == other->sink_done && one->source_error == other->source_error &&
            one->sink_error == other->sink_error && one->ring_error == other->ring_error;
 }
 
-static void carrier_told(void *arg)
+static void carrier_status_changed(void *arg)
 {
     struct carrier *carrier = arg;
-    const struct worker_status *status = worker_status_since(worker_of(carrier), carrier->since);
+    const struct worker_status *status =
+        worker_status_after(worker_of(carrier), carrier->ends_request);
     struct carrier_ends ends;
 
-    if (!carrier->on || !status || carrier->since == 0)
+    if (!carrier->on || !status || carrier->ends_request == 0)
         return;
     if (status->failed < 0) {
         endpoint_fail(carrier->connection->endpoint, status->failed, "cannot move bytes: %s",
@@ -74,35 +75,37 @@ static void carrier_told(void *arg)
         return;
     }
     ends = ends_of(status);
-    if (are_same(&ends, &carrier->ends))
+    if (are_same_ends(&ends, &carrier->ends))
         return;
     carrier->ends = ends;
-    carrier->stepped(carrier->arg);
+    carrier->ends_changed(carrier->arg);
 }
 
-/* Another worker: it mends what is left of the one that died, and goes on. */
-static void carrier_anew(void *arg)
+/* A new worker process: it completes from the journal what the dead one left half done. */
+static void carrier_restarted(void *arg)
 {
     struct carrier *carrier = arg;
 
     give_journal(carrier);
-    carrier->goes_on |= carrier->on;
+    carrier->resumes |= carrier->on;
     if (carrier->on)
-        carrier_begin(carrier);
+        send_start(carrier);
 }
 
-/* With neither descriptors nor a journal nothing is under way but in the rings. */
-static bool carrier_is_whole(void *arg)
+/* Without a journal, bytes that had left the ring for a descriptor, or the reverse, are lost. */
+static bool carrier_can_resume(void *arg)
 {
     const struct carrier *carrier = arg;
 
-    return !carrier->on || carrier->echoes || journal_kit_is_there(&carrier->journal);
+    return !carrier->on || carrier->echoes || journal_kit_exists(&carrier->journal);
 }
 
 static void use_worker(struct carrier *carrier)
 {
-    worker_of(carrier)->user = (struct worker_user){
-        .told = carrier_told, .anew = carrier_anew, .whole = carrier_is_whole, .arg = carrier};
+    worker_of(carrier)->user = (struct worker_user){.status_changed = carrier_status_changed,
+                                                    .restarted = carrier_restarted,
+                                                    .can_resume = carrier_can_resume,
+                                                    .arg = carrier};
 }
 
 /* ---- for the kinds ---- */
@@ -117,27 +120,27 @@ void carrier_open(struct carrier *carrier)
 {
     const struct connection *connection = carrier->connection;
 
-    carrier->goes_on = endpoint_resumed(connection->endpoint);
-    carrier->halting = false;
+    carrier->resumes = endpoint_resumed(connection->endpoint);
+    carrier->pausing = false;
     use_worker(carrier);
     if (journal_kit_find(&carrier->journal, connection->fdstore, connection->id))
         give_journal(carrier);
 }
 
-/* An earlier process kept what it had begun with; otherwise this is a new one. */
+/* Whether an earlier process of the service had begun with these descriptors, and kept them. */
 static bool is_begun(const struct carrier *carrier, const struct carrier_end *last)
 {
     const struct connection *connection = carrier->connection;
 
-    return carrier->goes_on && fdstore_is_kept(connection->fdstore, connection->id, last->what);
+    return carrier->resumes && fdstore_is_kept(connection->fdstore, connection->id, last->what);
 }
 
-/* So many more descriptors than are kept have room, or there is no need for them. */
+/* Whether the fdstore has room for those of the descriptors that it does not have yet. */
 static bool has_room_for(const struct carrier *carrier, const struct carrier_end *last,
                          unsigned int count)
 {
     const struct connection *connection = carrier->connection;
-    unsigned int more = journal_kit_is_there(&carrier->journal) ? 0 : JOURNAL_DESCRIPTORS;
+    unsigned int more = journal_kit_exists(&carrier->journal) ? 0 : JOURNAL_DESCRIPTORS;
 
     if (!fdstore_is_stored(connection->fdstore, connection->id, last->what))
         more += count;
@@ -149,7 +152,7 @@ static int make_journal(struct carrier *carrier)
     const struct connection *connection = carrier->connection;
     int rc;
 
-    if (journal_kit_is_there(&carrier->journal))
+    if (journal_kit_exists(&carrier->journal))
         return 0;
     rc = journal_kit_make(&carrier->journal, connection->fdstore, connection->id);
     if (rc == 0)
@@ -158,7 +161,7 @@ static int make_journal(struct carrier *carrier)
 }
 
 int carrier_start(struct carrier *carrier, int source, int sink, const struct carrier_end *ends,
-                  unsigned int count, void (*stepped)(void *arg), void *arg)
+                  unsigned int count, void (*ends_changed)(void *arg), void *arg)
 {
     const struct connection *connection = carrier->connection;
     bool lasting = has_room_for(carrier, &ends[count - 1], count);
@@ -168,32 +171,32 @@ int carrier_start(struct carrier *carrier, int source, int sink, const struct ca
         carrier_stop(carrier);
         return rc;
     }
-    carrier->goes_on = is_begun(carrier, &ends[count - 1]);
+    carrier->resumes = is_begun(carrier, &ends[count - 1]);
     for (unsigned int i = 0; i < count; i++)
         if (ends[i].fd >= 0)
             fdstore_add(connection->fdstore, connection->id, ends[i].what, ends[i].fd, lasting);
     carrier->source = source;
     carrier->sink = sink;
-    carrier->stepped = stepped;
+    carrier->ends_changed = ends_changed;
     carrier->arg = arg;
     carrier->ends = (struct carrier_ends){0};
     carrier->source_told = carrier->sink_told = carrier->echoes = false;
     carrier->on = true;
-    carrier_begin(carrier);
-    carrier->goes_on = false;
+    send_start(carrier);
+    carrier->resumes = false;
     return 0;
 }
 
-void carrier_start_echo(struct carrier *carrier, void (*stepped)(void *arg), void *arg)
+void carrier_start_echo(struct carrier *carrier, void (*ends_changed)(void *arg), void *arg)
 {
-    carrier->goes_on = endpoint_resumed(carrier->connection->endpoint);
-    carrier->stepped = stepped;
+    carrier->resumes = endpoint_resumed(carrier->connection->endpoint);
+    carrier->ends_changed = ends_changed;
     carrier->arg = arg;
     carrier->ends = (struct carrier_ends){0};
     carrier->on = carrier->echoes = true;
     use_worker(carrier);
-    carrier_begin(carrier);
-    carrier->goes_on = false;
+    send_start(carrier);
+    carrier->resumes = false;
 }
 
 bool carrier_is_on(const struct carrier *carrier)
@@ -203,12 +206,12 @@ bool carrier_is_on(const struct carrier *carrier)
 
 void carrier_kick(struct carrier *carrier)
 {
-    worker_tell(worker_of(carrier), WORKER_KICK, 0, NULL, 0);
+    worker_send(worker_of(carrier), WORKER_KICK, 0, NULL, 0);
 }
 
 /*
- * What cannot be mended: true if there was such a thing, and the endpoint has failed. An end that
- * takes no more may still have something to say, which is waited for.
+ * Fails the endpoint after an error, and returns whether it did. After a sink's error it waits for
+ * the source's end, since the program may still send bytes.
  */
 static bool pass_failure(const struct carrier *carrier, const char *peer)
 {
@@ -251,10 +254,11 @@ void carrier_divert(struct carrier *carrier, int sink)
     carrier->sink = sink;
     carrier->ends.sink_done = false;
     carrier->ends.sink_error = 0;
-    carrier->since = worker_tell(worker_of(carrier), WORKER_DIVERT, 0, &sink, sink < 0 ? 0 : 1);
+    carrier->ends_request =
+        worker_send(worker_of(carrier), WORKER_DIVERT, 0, &sink, sink < 0 ? 0 : 1);
 }
 
-static void turn_off(struct carrier *carrier)
+static void turn_carrier_off(struct carrier *carrier)
 {
     carrier->on = false;
     carrier->source = carrier->sink = -1;
@@ -264,60 +268,64 @@ void carrier_stop(struct carrier *carrier)
 {
     const struct connection *connection = carrier->connection;
 
-    turn_off(carrier);
-    worker_tell(worker_of(carrier), WORKER_STOP, 0, NULL, 0);
+    turn_carrier_off(carrier);
+    worker_send(worker_of(carrier), WORKER_STOP, 0, NULL, 0);
     journal_kit_drop(&carrier->journal, connection->fdstore, connection->id);
 }
 
 void carrier_pause(struct carrier *carrier)
 {
-    turn_off(carrier);
-    worker_tell(worker_of(carrier), WORKER_PAUSE, 0, NULL, 0);
+    turn_carrier_off(carrier);
+    worker_send(worker_of(carrier), WORKER_PAUSE, 0, NULL, 0);
 }
 
-/* A worker that goes on with what an earlier broker had begun, and nobody wants, is to halt. */
-static bool is_halting(struct carrier *carrier, const struct worker_status *status)
+/*
+ * Pauses a worker that still runs what an earlier broker began: the kind has not started anything
+ * itself. Returns whether it still runs.
+ */
+static bool is_still_running(struct carrier *carrier, const struct worker_status *status)
 {
     if (!(status->flags & WORKER_RUNNING))
         return false;
-    if (!carrier->halting)
-        worker_tell(worker_of(carrier), WORKER_PAUSE, 0, NULL, 0);
-    carrier->halting = true;
+    if (!carrier->pausing)
+        worker_send(worker_of(carrier), WORKER_PAUSE, 0, NULL, 0);
+    carrier->pausing = true;
     return true;
 }
 
-/* What lies in the journal is for the next one; an empty one is not needed. */
-static uint32_t take_holds(struct carrier *carrier)
+/* Returns how much the journal keeps for the next connection. Drops a journal that keeps nothing.
+ */
+static uint32_t take_undelivered(struct carrier *carrier)
 {
-    uint32_t holds = journal_kit_holds(&carrier->journal);
+    uint32_t undelivered = journal_kit_undelivered(&carrier->journal);
 
-    if (holds == 0 && journal_kit_is_there(&carrier->journal))
+    if (undelivered == 0 && journal_kit_exists(&carrier->journal))
         carrier_stop(carrier);
-    return holds;
+    return undelivered;
 }
 
-int carrier_waits(struct carrier *carrier)
+int carrier_undelivered(struct carrier *carrier)
 {
     const struct worker_status *status = worker_status(worker_of(carrier));
-    int pending, holds;
+    int pending, undelivered;
 
-    if (!status || is_halting(carrier, status))
+    if (!status || is_still_running(carrier, status))
         return -EINPROGRESS;
     pending = status->pending;
-    holds = (int)take_holds(carrier);
+    undelivered = (int)take_undelivered(carrier);
     if (pending < 0)
-        return pending == -EAGAIN && holds > 0 ? holds : pending;
-    return pending + holds;
+        return pending == -EAGAIN && undelivered > 0 ? undelivered : pending;
+    return pending + undelivered;
 }
 
-uint32_t carrier_brings(const struct carrier *carrier)
+uint32_t carrier_unsent(const struct carrier *carrier)
 {
-    return journal_kit_brings(&carrier->journal);
+    return journal_kit_unsent(&carrier->journal);
 }
 
 bool carrier_has_begun(const struct carrier *carrier)
 {
     const struct worker_status *status = worker_status(worker_of(carrier));
 
-    return journal_kit_is_there(&carrier->journal) || (status && status->flags & WORKER_RUNNING);
+    return journal_kit_exists(&carrier->journal) || (status && status->flags & WORKER_RUNNING);
 }

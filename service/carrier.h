@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Bytes between a connection's descriptors and its channel, moved by the channel's worker: the part
- * that all connections with descriptors have in common. Its ends are told, and whether one is an
- * end in order.
+ * Has the channel's worker move bytes between the channel and a connection's descriptors, and
+ * reports how the two directions end. All kinds of connections that have descriptors, and echo, use
+ * it.
+ *
+ * All functions belong to the thread of the event loop, and none blocks.
  */
 #ifndef SERVICE_CARRIER_H
 #define SERVICE_CARRIER_H
@@ -15,8 +17,8 @@
 
 /* How far the two directions have come. */
 struct carrier_ends {
-    bool source_done; /* end of file or an error: nothing more is sent */
-    bool hung_up;     /* and nobody takes anything there any more */
+    bool source_done; /* end of file or an error: nothing more is sent to the peer */
+    bool hung_up;     /* source_done, and the source's other end takes no bytes either */
     bool sink_done;   /* the peer's last byte is delivered, or delivery failed */
     int source_error; /* negative errno, 0 for end of file */
     int sink_error;
@@ -25,88 +27,90 @@ struct carrier_ends {
 
 struct carrier {
     struct connection *connection;
-    struct journal_kit journal; /* none: it goes on with no other worker */
+    struct journal_kit journal; /* none: no other worker can continue */
     bool on;
     bool echoes;  /* from ring to ring, without descriptors */
-    bool goes_on; /* an earlier process had begun */
+    bool resumes; /* the next start continues what an earlier process began */
     int source, sink;
-    uint32_t since; /* the number of the request that began it */
-    bool halting;   /* what an earlier process had begun is to stop */
+    uint32_t ends_request; /* the request from which on the worker's ends are the current ones */
+    bool pausing;          /* a worker that an earlier process started was sent PAUSE */
     struct carrier_ends ends;
-    bool source_told; /* carrier_pass_ends() has passed it on */
+    bool source_told; /* carrier_pass_ends() has passed the end on */
     bool sink_told;
-    void (*stepped)(void *arg);
+    void (*ends_changed)(void *arg);
     void *arg;
 };
 
-/* A descriptor of a connection, and what it is called while it is kept. */
+/* A descriptor of a connection, and its name in the fdstore. */
 struct carrier_end {
     const char *what;
-    int fd; /* -1: there is none */
+    int fd; /* -1: none */
 };
 
-/* With the device: it is off. */
+/* Initialises a carrier, off. connection must outlive it. */
 void carrier_init(struct carrier *carrier, struct connection *connection);
 
 /*
- * For a kind's open(), before connection_take(): what an earlier process had under way is for the
- * connection that is there, or for the next one. It is off; carrier_stop() gives it up.
+ * For a kind's open(), before connection_take(): takes over what an earlier process was moving, for
+ * the connection that still exists or for the next one. The carrier stays off; carrier_stop() drops
+ * those bytes.
  */
 void carrier_open(struct carrier *carrier);
 
 /*
- * Turns it on; sink may be -1 (carrier_divert()). The descriptors stay the caller's, are
- * non-blocking, and open until it is off. stepped() is called when carrier_ends() are others, and
- * carrier_kick() does not do that at once. Goes on, byte for byte, where the connection's earlier
- * process was killed, and makes it such that a later process can do so, with all of the ends (count
- * of them); or, where the manager has no room for all, with none: then they outlive only a process
- * that replaces itself. The last one tells the next process that all are there: it is kept last,
- * and to be dropped first (fdstore_drop()). 0 or -errno; on failure it is off. What fails later
- * fails the endpoint.
+ * Turns the carrier on. The descriptors stay the caller's, are non-blocking, and must stay open
+ * until it is off. sink may be -1 (carrier_divert()). ends_changed(arg) is called when
+ * carrier->ends has changed, but not from within carrier_kick(). Continues, byte for byte, where an
+ * earlier process of the service was killed.
+ *
+ * ends lists count descriptors to keep for a later process, so that it can do the same. If the
+ * manager has no room for all of them, they outlive only a process that replaces itself. The last
+ * one is stored last: if it is there, all are. So drop it first (fdstore_drop()).
+ *
+ * Returns 0, or a negative errno with the carrier off. A later failure fails the endpoint.
  */
 int carrier_start(struct carrier *carrier, int source, int sink, const struct carrier_end *ends,
-                  unsigned int count, void (*stepped)(void *arg), void *arg);
+                  unsigned int count, void (*ends_changed)(void *arg), void *arg);
 
-/* Turns it on without descriptors: what the guest sends goes back to it. */
-void carrier_start_echo(struct carrier *carrier, void (*stepped)(void *arg), void *arg);
+/* Turns the carrier on without descriptors: sends back what the guest sends. */
+void carrier_start_echo(struct carrier *carrier, void (*ends_changed)(void *arg), void *arg);
 
 bool carrier_is_on(const struct carrier *carrier);
 
-/* Has an end looked for that the service itself has made of a descriptor. */
+/* Has the worker look for an end that the service itself has caused, by shutdown() for example. */
 void carrier_kick(struct carrier *carrier);
 
 /*
- * For stepped(), over one socket: passes the ends of the two directions on, each to the other side;
- * peer names the socket's other end in errors. It may be off after it.
+ * For ends_changed(), if source and sink are one socket: passes the end of each direction on to the
+ * other side, and fails the endpoint after an error. peer names the socket's other end in errors.
+ * May turn the carrier off.
  */
 void carrier_pass_ends(struct carrier *carrier, const char *peer);
 
 /*
- * Gives the sink up, which may be closed then: the rest goes to another descriptor, one that is
- * always writable, or nowhere (-1).
+ * Replaces the sink, after which the caller may close the old one. The new one must always be
+ * writable (/dev/null); -1: the rest stays in the ring.
  */
 void carrier_divert(struct carrier *carrier, int sink);
 
-/* Turns it off. Allowed in stepped(), and if it is off. */
+/* Turns the carrier off, and drops undelivered bytes. Allowed in ends_changed(), and if off. */
 void carrier_stop(struct carrier *carrier);
 
-/*
- * The same, but what the connection has not been given yet is for the next one, over the same
- * channel.
- */
+/* Turns the carrier off, and keeps undelivered bytes for the next connection of this channel. */
 void carrier_pause(struct carrier *carrier);
 
 /*
- * While it is off: what waits for a connection, in bytes; 0: nothing, and nothing will come;
- * -EAGAIN: nothing yet; -EPROTO: a corrupt ring; -EINPROGRESS: that is not known, and the kind's
- * stir() comes when it is.
+ * While off: returns how many bytes of the peer's wait for a connection; 0: none, and none will
+ * come; -EAGAIN: none yet; -EPROTO: a corrupt ring; -EINPROGRESS: not known yet, the kind's stir()
+ * is called when it is.
  */
-int carrier_waits(struct carrier *carrier);
+int carrier_undelivered(struct carrier *carrier);
 
-/* While it is off: how many bytes of an earlier connection's the channel has not taken. */
-uint32_t carrier_brings(const struct carrier *carrier);
+/* While off: returns how many bytes of an earlier connection are not in the channel yet. */
+uint32_t carrier_unsent(const struct carrier *carrier);
 
-/* Whether an earlier process had begun, and the worker goes on with it, or another one can. */
+/* Whether an earlier process had begun, and this one can continue (by the same worker or a new
+ * one). */
 bool carrier_has_begun(const struct carrier *carrier);
 
 #endif

@@ -273,10 +273,10 @@ static int refuse_version(const char *what, uint32_t found, uint32_t spoken)
 
 static int check_kept(const struct fdstore *fdstore)
 {
-    if (fdstore_version(fdstore) > FDSTORE_SPEAKS)
-        return refuse_version("set of descriptors", fdstore_version(fdstore), FDSTORE_SPEAKS);
-    if (journal_version(fdstore) > JOURNAL_SPEAKS)
-        return refuse_version("journal", journal_version(fdstore), JOURNAL_SPEAKS);
+    if (fdstore_version(fdstore) > FDSTORE_VERSION)
+        return refuse_version("set of descriptors", fdstore_version(fdstore), FDSTORE_VERSION);
+    if (journal_version(fdstore) > JOURNAL_VERSION)
+        return refuse_version("journal", journal_version(fdstore), JOURNAL_VERSION);
     return 0;
 }
 

@@ -320,16 +320,16 @@ static int take_handed_over(struct fdstore *fdstore)
 static uint32_t version_of(const char *name)
 {
     char number[16] = "";
-    uint32_t version = FDSTORE_SPEAKS;
+    uint32_t version = FDSTORE_VERSION;
 
     if (name[0] == 'v' && strchr(name, '.'))
         snprintf(number, sizeof(number), "%.*s", (int)strcspn(name + 1, "."), name + 1);
-    return parse_number(number, INT32_MAX, &version) == 0 ? version : FDSTORE_SPEAKS;
+    return parse_number(number, INT32_MAX, &version) == 0 ? version : FDSTORE_VERSION;
 }
 
 uint32_t fdstore_version(const struct fdstore *fdstore)
 {
-    uint32_t highest = FDSTORE_SPEAKS;
+    uint32_t highest = FDSTORE_VERSION;
     const struct kept *kept;
 
     if (!fdstore)

@@ -26,7 +26,7 @@ int fdstore_open(struct fdstore **fdstore);
  * The form of the names of what an earlier process kept. Today's has no number and is version 0; a
  * later one has "vN." before each. The highest that was found.
  */
-#define FDSTORE_SPEAKS 0
+#define FDSTORE_VERSION 0
 uint32_t fdstore_version(const struct fdstore *fdstore);
 
 /* Looks at all that was kept as this, by whatever owner, until look() gives something but 0. */

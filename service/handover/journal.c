@@ -65,7 +65,7 @@ uint32_t journal_version(const struct fdstore *fdstore)
 /* One of before there was a version becomes one of this. */
 static int take_version(int page)
 {
-    static const uint32_t version = JOURNAL_SPEAKS;
+    static const uint32_t version = JOURNAL_VERSION;
     uint32_t found = read_version(page);
 
     if (found == 0)
@@ -108,7 +108,7 @@ static int make_page(void)
     return rc;
 }
 
-bool journal_kit_is_there(const struct journal_kit *kit)
+bool journal_kit_exists(const struct journal_kit *kit)
 {
     return kit->fds[JOURNAL_PAGE] >= 0;
 }
@@ -146,19 +146,19 @@ int journal_kit_make(struct journal_kit *kit, struct fdstore *fdstore, const cha
     return 0;
 }
 
-uint32_t journal_kit_holds(const struct journal_kit *kit)
+uint32_t journal_kit_undelivered(const struct journal_kit *kit)
 {
-    return journal_kit_is_there(kit) ? journal_pipe_bytes(kit->fds[JOURNAL_TO]) : 0;
+    return journal_kit_exists(kit) ? journal_pipe_bytes(kit->fds[JOURNAL_TO]) : 0;
 }
 
-uint32_t journal_kit_brings(const struct journal_kit *kit)
+uint32_t journal_kit_unsent(const struct journal_kit *kit)
 {
-    return journal_kit_is_there(kit) ? journal_pipe_bytes(kit->fds[JOURNAL_FROM]) : 0;
+    return journal_kit_exists(kit) ? journal_pipe_bytes(kit->fds[JOURNAL_FROM]) : 0;
 }
 
 void journal_kit_drop(struct journal_kit *kit, struct fdstore *fdstore, const char *owner)
 {
-    kit_count -= journal_kit_is_there(kit);
+    kit_count -= journal_kit_exists(kit);
     for (int i = 0; i < JOURNAL_DESCRIPTORS; i++) {
         if (kit->fds[i] < 0)
             continue;

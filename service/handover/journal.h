@@ -15,7 +15,7 @@
 enum { JOURNAL_TO, JOURNAL_FROM, JOURNAL_PAGE, JOURNAL_DESCRIPTORS };
 
 /* The version of the journals that this program writes, and the highest that one is kept in. */
-#define JOURNAL_SPEAKS 1
+#define JOURNAL_VERSION 1
 uint32_t journal_version(const struct fdstore *fdstore);
 
 /* In memory that is kept. Written in program order, which is all that a kill can cut. */
@@ -24,7 +24,7 @@ struct journal_page {
     uint32_t cons;
     uint32_t prod;    /* our index when the pipe from the connection was filled last, from empty */
     uint32_t staged;  /* with so many bytes; 0: they are being put in */
-    uint32_t version; /* JOURNAL_SPEAKS; before that there was none, and the file was shorter */
+    uint32_t version; /* JOURNAL_VERSION; before that there was none, and the file was shorter */
 };
 
 struct journal_kit {
@@ -33,7 +33,7 @@ struct journal_kit {
 
 #define JOURNAL_KIT_NONE ((struct journal_kit){{-1, -1, -1}})
 
-bool journal_kit_is_there(const struct journal_kit *kit);
+bool journal_kit_exists(const struct journal_kit *kit);
 
 /*
  * Takes what an earlier process kept for the owner, whatever became of the connection. Returns
@@ -48,8 +48,8 @@ int journal_kit_make(struct journal_kit *kit, struct fdstore *fdstore, const cha
  * How many bytes of the guest's the connection has not taken, and of the connection's are not in
  * the ring yet: exact while no worker moves them.
  */
-uint32_t journal_kit_holds(const struct journal_kit *kit);
-uint32_t journal_kit_brings(const struct journal_kit *kit);
+uint32_t journal_kit_undelivered(const struct journal_kit *kit);
+uint32_t journal_kit_unsent(const struct journal_kit *kit);
 
 /* Closes it, with what lies in it, and keeps it no more. */
 void journal_kit_drop(struct journal_kit *kit, struct fdstore *fdstore, const char *owner);

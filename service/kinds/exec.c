@@ -321,7 +321,7 @@ static void exec_unplug(struct connection *connection)
 static void look_alone(struct exec *exec)
 {
     struct endpoint *endpoint = exec->connection->endpoint;
-    int bytes = carrier_waits(&exec->carrier);
+    int bytes = carrier_undelivered(&exec->carrier);
 
     if (bytes == -EPROTO) {
         endpoint_fail_corrupt(endpoint);

@@ -34,7 +34,7 @@ static void program_drop(struct program *program, void (*end)(struct carrier *ca
 static void wait_alone(struct program *program)
 {
     struct endpoint *endpoint = program_endpoint(program);
-    int bytes = carrier_waits(&program->carrier);
+    int bytes = carrier_undelivered(&program->carrier);
 
     if (bytes == -EINPROGRESS)
         return;

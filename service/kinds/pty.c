@@ -421,7 +421,7 @@ static bool is_served(const struct pty *pty)
     const struct carrier *carrier = &pty->user.carrier;
 
     return carrier_has_begun(carrier) &&
-           (!pty->connection->spec.reconnect || carrier_brings(carrier) > 0 ||
+           (!pty->connection->spec.reconnect || carrier_unsent(carrier) > 0 ||
             terminal_is_open(pty));
 }
 

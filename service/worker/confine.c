@@ -20,9 +20,9 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* No memory becomes code. */
+/* mmap() with PROT_EXEC is refused: no memory becomes code. */
 #define CALLS_OF_ITS_WORK                                                                          \
-    /* bytes, and what the broker says */                                                          \
+    /* bytes, and the broker's requests */                                                         \
     {.name = "readv"}, {.name = "writev"}, {.name = "splice"}, {.name = "tee"},                    \
         {.name = "recvmsg"}, {.name = "sendmsg"}, {.name = "read"}, {.name = "write"},             \
         {.name = "close"}, {.name = "fcntl"}, {.name = "dup3"},                                    \
@@ -55,7 +55,7 @@ static const struct sandbox_call calls_after[] = {
     {.name = "ioctl", .argument = 1, .mask = REQUEST_MASK, .value = NOTIFY_EVENT},
 };
 
-/* Of the descriptors that it is given there are six at a time, and a few of its own. */
+/* A worker has at most six descriptors from the broker at a time, and a few of its own. */
 static const struct sandbox_limit limits[] = {
     {RLIMIT_CORE, 0},
     {RLIMIT_FSIZE, 0},

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-/* Moves some bytes. Returns how many, 0 at the end, or what the channel said. */
+/* Moves some bytes. Returns how many, 0 at the end, or the channel's negative errno. */
 static ssize_t echo_once(struct channel *channel)
 {
     struct ring_span spans[2];

@@ -12,7 +12,7 @@
 #include "service/handover/journal.h"
 #include "vchan/barrier.h"
 
-/* What is spliced at most at a time; a pipe may hold less. */
+/* How much is spliced at most at a time; a pipe may hold less. */
 #define SPLICE_BYTES (1u << 20)
 #define SPLICE_FLAGS (SPLICE_F_MOVE | SPLICE_F_NONBLOCK)
 
@@ -20,11 +20,11 @@ struct journal {
     struct relay_way way;
     int fds[JOURNAL_DESCRIPTORS];
     struct journal_page *page;
-    uint32_t to_bytes; /* in the pipes */
+    uint32_t to_bytes; /* how much is in the pipe to the connection */
     uint32_t from_bytes;
 };
 
-/* Opened once: a pipe that is empty between two steps, and what takes everything. */
+/* Opened once for all journals: a pipe that is empty between two steps, and /dev/null. */
 static int copy[2] = {-1, -1};
 static int null = -1;
 
@@ -58,7 +58,7 @@ static ssize_t flush(struct journal *journal, struct relay *relay, unsigned int 
     return bytes;
 }
 
-/* What is put into the pipe counts as moved when it has left it. */
+/* Bytes count as moved when they leave the pipe, not when they enter it. */
 static ssize_t journal_deliver(struct relay *relay, unsigned int *wait)
 {
     struct journal *journal = journal_of(relay);
@@ -106,8 +106,8 @@ static int throw_away(struct journal *journal, uint32_t bytes)
 }
 
 /*
- * A program that makes its end of a pipe one of packets (O_DIRECT) has the copy read packet by
- * packet. The rest is copied again.
+ * If a program sets O_DIRECT on its end of the pipe, one read of the copy returns one packet only.
+ * The rest of the copy is removed here, and copied again later.
  */
 static void empty_copy(ssize_t bytes)
 {
@@ -127,7 +127,7 @@ static ssize_t journal_collect(struct relay *relay, unsigned int *wait)
     ssize_t bytes, copied;
 
     if (room < 0)
-        return relay_collect(relay, copy[0], wait); /* it knows what that means */
+        return relay_collect(relay, copy[0], wait); /* it handles the error */
     if (journal->from_bytes == 0 && fill(journal, relay, wait) < 0)
         return -1;
     bytes = tee(journal->fds[JOURNAL_FROM], copy[1], (size_t)room, SPLICE_F_NONBLOCK);
@@ -143,7 +143,7 @@ static ssize_t journal_collect(struct relay *relay, unsigned int *wait)
 
 /* ---- what an earlier process left ---- */
 
-/* Killed between filling the pipe and consuming from the ring. */
+/* A worker killed between filling the pipe and consuming from the ring: consumes now. */
 static int mend_to(struct journal *journal, struct channel *channel)
 {
     struct journal_page *page = journal->page;
@@ -161,7 +161,8 @@ static int mend_to(struct journal *journal, struct channel *channel)
 }
 
 /*
- * Killed between showing bytes to the peer and throwing them away: what of those is left goes now.
+ * A worker killed between showing bytes to the peer and removing them from the pipe: removes what
+ * is left of them now.
  */
 static int mend_from(struct journal *journal, const struct channel *channel)
 {
@@ -185,7 +186,7 @@ static int mend(struct journal *journal, struct channel *channel)
     return rc < 0 ? rc : mend_from(journal, channel);
 }
 
-/* ---- coming and going ---- */
+/* ---- opening and closing ---- */
 
 static int map_journal_page(struct journal *journal)
 {

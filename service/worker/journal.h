@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A way for a relay (vchan/relay.h) to move bytes such that a worker that is killed at any moment
- * neither loses nor repeats one: between the ring and the connection lie two pipes, which outlive
- * the worker (service/handover/journal.h), with a page beside them that is written ahead.
+ * A way for a relay (vchan/relay.h) to move bytes so that a worker that is killed at any moment
+ * neither loses nor repeats one. Two pipes between the ring and the connection outlive the worker
+ * (service/handover/journal.h), and so does a page that is written before each step.
  *
- * To the connection: bytes are written into an empty pipe, consumed from the ring, then spliced on.
- * From it: bytes are spliced into an empty pipe, copied from there into the ring (tee), shown, then
- * thrown away. What a killed worker did of that can be told from how much lies in the pipes, the
- * indices in the shared page, and that page, which says where they stood when it was begun.
+ * To the connection: the worker writes bytes into an empty pipe, consumes them from the ring, then
+ * splices them on. From the connection: it splices bytes into an empty pipe, copies them into the
+ * ring (tee), shows them to the peer, then removes them from the pipe. How far a killed worker came
+ * follows from the pipes' fill, the indices in the shared page, and the journal's page, which has
+ * the indices as they were before the step.
  */
 #ifndef SERVICE_WORKER_JOURNAL_H
 #define SERVICE_WORKER_JOURNAL_H
@@ -17,21 +18,25 @@
 
 struct journal;
 
-/* Once, before any journal is opened: what all of them need. 0 or a negative errno. */
+/* Opens what all journals share. Call it once, before journal_open(). Returns 0 or -errno. */
 int journal_open_tools(void);
 
 /*
- * Goes on with a journal, and mends what an earlier worker left half done in it and in the rings.
- * The descriptors are the journal's in any case. On success the caller owns *journal. -EPROTO: it
- * makes no sense; or -ENOMEM.
+ * Opens a journal, and completes what an earlier worker left half done in it and in the rings.
+ * Takes ownership of the descriptors, on failure too. Returns 0 with *journal owned by the caller,
+ * or a negative errno: -EPROTO (journal and rings contradict each other), -EIO (a pipe cannot be
+ * emptied), -ENOMEM, or mmap()'s.
  */
 int journal_open(const int fds[JOURNAL_DESCRIPTORS], struct channel *channel,
                  struct journal **journal);
 
-/* The way, for relay->way. Owned by the journal. NULL for NULL. */
+/* Returns the way for relay->way, owned by the journal; NULL for NULL. */
 const struct relay_way *journal_way(const struct journal *journal);
 
-/* Unmaps and closes. What lies in it stays, for who has its descriptors, too. NULL is allowed. */
+/*
+ * Unmaps the page and closes the descriptors. Other processes' copies of them keep the contents.
+ * NULL is allowed.
+ */
 void journal_close(struct journal *journal);
 
 #endif

@@ -76,7 +76,7 @@ ssize_t packets_receive(int socket, void *packet, size_t size, struct packets_fd
     return got;
 }
 
-/* The kernel puts the credentials first, and drops descriptors that there is no room for. */
+/* The kernel puts the credentials first, and drops descriptors for which there is no space. */
 ssize_t packets_receive_from(int socket, void *packet, size_t size, pid_t *pid)
 {
     union {

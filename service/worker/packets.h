@@ -10,28 +10,28 @@
 
 struct packets_fds {
     unsigned int count;
-    int fd[PACKETS_FDS_MAX]; /* -1: taken */
+    int fd[PACKETS_FDS_MAX]; /* -1: the caller has taken it over */
 };
 
 /*
- * Sends one, with copies of count descriptors, which stay the caller's. 0, or a negative errno:
- * -EAGAIN (the other side does not read), -EPIPE, -ECONNRESET.
+ * Sends a packet with copies of count descriptors, which stay the caller's. Returns 0, or a
+ * negative errno: -EAGAIN (the socket is full: the other side does not read), -EPIPE, -ECONNRESET.
  */
 int packets_send(int socket, const void *packet, size_t size, const int *fds, unsigned int count);
 
 /*
- * Receives one, and the descriptors that came with it, which are the caller's. The size of the
- * packet, cut to size; 0: the other side is gone; or a negative errno.
+ * Receives a packet and its descriptors, which become the caller's. Returns the packet's length, at
+ * most size; 0 if the other side has closed the socket; or a negative errno: -EAGAIN (no packet).
  */
 ssize_t packets_receive(int socket, void *packet, size_t size, struct packets_fds *fds);
 
 /*
- * Receives one from who is not trusted: no descriptor comes in. *pid: the process that sent it, by
- * the kernel's word (SO_PASSCRED is on); 0 if it does not say.
+ * Receives a packet from a sender that is not trusted: the kernel drops any descriptors. *pid is
+ * the sender as the kernel reports it, or 0; the caller has set SO_PASSCRED. Returns as above.
  */
 ssize_t packets_receive_from(int socket, void *packet, size_t size, pid_t *pid);
 
-/* Closes what was not taken. */
+/* Closes the descriptors that were not taken. */
 void packets_close_fds(struct packets_fds *fds);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The worker: it has the rings of one channel, and moves bytes between them and the descriptors
- * that it is given. It opens nothing once it has heard of a guest, and knows nothing of xenstore.
+ * The worker process: has the rings of one channel, and moves bytes between them and descriptors
+ * from the broker. It opens nothing itself once it has a peer, and does not use xenstore.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -26,7 +26,7 @@
 #include "vchan/rings.h"
 #include "vchan/xen.h"
 
-/* How long a peer waits that signals without end. */
+/* How long the port of a peer that signals endlessly stays masked. */
 #define MUTE_MICROSECONDS 10000
 
 struct process {
@@ -35,15 +35,15 @@ struct process {
     struct channel_rings rings;
     struct event *port; /* of xen's descriptor */
     struct event *unmute;
-    struct event *untold; /* pending: the broker did not read what was said */
+    struct event *resend; /* pending: the socket was full, so a status must still be sent */
     struct event *echo;   /* pending: there is more to echo */
     bool echoing;
     struct relaying relaying;
-    int source, sink; /* of the relay, -1: none */
+    int source, sink; /* the relay's, -1: none */
     struct journal *journal;
-    int journal_error;             /* it cannot be gone on with, so nothing is moved */
-    struct channel_counts *counts; /* the broker's page, or NULL */
-    struct worker_status status;   /* as the broker knows it */
+    int journal_error;             /* the journal cannot be used, so no bytes are moved */
+    struct channel_counts *counts; /* memory shared with the broker, or NULL */
+    struct worker_status status;   /* the last one sent */
     uint32_t era, seen;
     int32_t result, failed;
     struct worker_request rings_asked;
@@ -63,7 +63,7 @@ static bool is_running(const struct process *process)
     return process->echoing || relaying_is_on(&process->relaying);
 }
 
-/* ---- what there is to say ---- */
+/* ---- the status ---- */
 
 static uint32_t peer_flags(const struct process *process)
 {
@@ -73,7 +73,7 @@ static uint32_t peer_flags(const struct process *process)
            (channel_peer_left(channel) ? WORKER_PEER_LEFT : 0);
 }
 
-/* One that only ended its sending may still take bytes. */
+/* Whether nobody takes bytes there. After a mere half-close the other end still does. */
 static bool hung_up(int fd)
 {
     struct pollfd pollfd = {.fd = fd};
@@ -81,7 +81,7 @@ static bool hung_up(int fd)
     return poll(&pollfd, 1, 0) > 0 && pollfd.revents & (POLLHUP | POLLERR);
 }
 
-static void see_ends(const struct process *process, struct worker_status *status)
+static void fill_ends(const struct process *process, struct worker_status *status)
 {
     const struct relay *relay = &process->relaying.relay;
 
@@ -99,7 +99,7 @@ static void see_ends(const struct process *process, struct worker_status *status
     status->ring_error = relay->ring_error;
 }
 
-static void see_rings(const struct process *process, struct worker_status *status)
+static void fill_rings(const struct process *process, struct worker_status *status)
 {
     status->flags |= peer_flags(process);
     status->peer = process->rings_asked.peer;
@@ -108,22 +108,22 @@ static void see_rings(const struct process *process, struct worker_status *statu
     status->pages = process->rings.rings.ops->pages(&process->rings.rings);
     if (is_running(process)) {
         status->flags |= WORKER_RUNNING;
-        see_ends(process, status);
+        fill_ends(process, status);
     } else {
         status->pending = channel_readable(worker_channel(process), 1);
     }
 }
 
-static struct worker_status see_process(const struct process *process)
+static struct worker_status make_status(const struct process *process)
 {
-    struct worker_status status = {.version = WORKER_SPEAKS,
+    struct worker_status status = {.version = WORKER_VERSION,
                                    .era = process->era,
                                    .seen = process->seen,
                                    .result = process->result,
                                    .failed = process->failed};
 
     if (worker_channel(process))
-        see_rings(process, &status);
+        fill_rings(process, &status);
     if (process->journal)
         status.flags |= WORKER_HAS_JOURNAL;
     if (process->moved)
@@ -139,18 +139,18 @@ static void show_counts(const struct process *process)
 
 static void send_status(struct process *process)
 {
-    struct worker_status status = see_process(process);
+    struct worker_status status = make_status(process);
 
     show_counts(process);
     if (memcmp(&status, &process->status, sizeof(status)) == 0)
         return;
     if (packets_send(WORKER_FD, &status, sizeof(status), NULL, 0) == -EAGAIN)
-        event_add(process->untold, NULL);
+        event_add(process->resend, NULL);
     else
         process->status = status;
 }
 
-static void on_untold(evutil_socket_t fd, short what, void *arg)
+static void on_status_writable(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
     send_status(arg);
@@ -163,19 +163,19 @@ static void relay_stepped(void *arg)
     send_status(arg);
 }
 
-static void echo_later(struct process *process)
+static void schedule_echo(struct process *process)
 {
     static const struct timeval at_once = {0};
 
     event_add(process->echo, &at_once);
 }
 
-static void echo_on(struct process *process)
+static void continue_echo(struct process *process)
 {
     int rc = process->echo_over ? -EAGAIN : echo_step(worker_channel(process));
 
     if (rc > 0) {
-        echo_later(process);
+        schedule_echo(process);
     } else if (rc != -EAGAIN) {
         process->echo_over = true;
         process->echo_error = rc;
@@ -189,23 +189,23 @@ static void on_echo(evutil_socket_t fd, short what, void *arg)
 
     (void)fd, (void)what;
     if (process->echoing)
-        echo_on(process);
+        continue_echo(process);
 }
 
-static void note_moved(void *arg)
+static void on_bytes_moved(void *arg)
 {
     struct process *process = arg;
 
     process->moved = true;
 }
 
-/* The peer signalled: rings->fired. */
-static void heed_peer(void *arg)
+/* The peer has signalled (rings->fired). */
+static void on_peer_signal(void *arg)
 {
     struct process *process = arg;
 
     if (process->echoing)
-        echo_on(process);
+        continue_echo(process);
     else if (relaying_is_on(&process->relaying))
         relaying_step(&process->relaying);
     else
@@ -248,7 +248,7 @@ static void on_port(evutil_socket_t fd, short what, void *arg)
         event_base_loopbreak(process->base);
 }
 
-static void on_muted(void *arg)
+static void on_port_muted(void *arg)
 {
     static const struct timeval pause = {.tv_usec = MUTE_MICROSECONDS};
     struct process *process = arg;
@@ -264,7 +264,7 @@ static void on_unmute(evutil_socket_t fd, short what, void *arg)
     xen_unmute(process->xen);
 }
 
-/* If it is not there, who asks for rings is told. */
+/* Ignores errors: a later request for rings reports them. */
 static void open_device(struct process *process, uint32_t role)
 {
     int rc;
@@ -275,7 +275,7 @@ static void open_device(struct process *process, uint32_t role)
         xen_mapping(process->xen, &rc);
 }
 
-/* All that it will ever need of the system. */
+/* Opens all that the process will ever need of Xen. */
 static int open_xen(struct process *process, uint32_t role)
 {
     int rc = xen_open(&process->xen);
@@ -284,15 +284,15 @@ static int open_xen(struct process *process, uint32_t role)
         return rc;
     open_device(process, role);
     channel_rings_init(&process->rings, process->xen);
-    process->rings.rings.fired = heed_peer;
+    process->rings.rings.fired = on_peer_signal;
     process->rings.rings.arg = process;
-    xen_set_patience(process->xen, on_muted, process);
+    xen_set_patience(process->xen, on_port_muted, process);
     process->port =
         event_new(process->base, xen_fd(process->xen), EV_READ | EV_PERSIST, on_port, process);
     return process->port && event_add(process->port, NULL) == 0 ? 0 : -ENOMEM;
 }
 
-static void release_all(struct process *process)
+static void release_channel(struct process *process)
 {
     show_counts(process);
     pause_relay(process);
@@ -301,7 +301,7 @@ static void release_all(struct process *process)
         process->rings.rings.ops->release(&process->rings.rings);
 }
 
-/* ---- requests: each has all descriptors, and closes what it does not keep ---- */
+/* ---- requests: a handler takes the descriptors that it keeps; the others are closed ---- */
 
 struct request {
     struct worker_request ask;
@@ -317,8 +317,8 @@ static int take_fd(struct request *request, unsigned int which)
     return fd;
 }
 
-/* Another broker's page takes the place of the one before. */
-static void take_counts(struct process *process, struct request *request)
+/* Maps the memory in which bytes are counted. A new broker sends a new one. */
+static void map_counts(struct process *process, struct request *request)
 {
     int fd = take_fd(request, 0);
     void *memory = MAP_FAILED;
@@ -334,13 +334,13 @@ static void take_counts(struct process *process, struct request *request)
     process->counts = memory;
 }
 
-static void do_hello(struct process *process, struct request *request)
+static void handle_hello(struct process *process, struct request *request)
 {
-    take_counts(process, request);
+    map_counts(process, request);
     process->era = request->ask.era;
     if (!process->xen)
         process->result = open_xen(process, request->ask.role);
-    memset(&process->status, 0, sizeof(process->status)); /* it knows nothing yet */
+    memset(&process->status, 0, sizeof(process->status)); /* so a status is sent in any case */
 }
 
 static struct ring_orders orders_of(const struct worker_request *ask)
@@ -368,8 +368,8 @@ static int get_rings(struct process *process, struct worker_request *ask)
     return rc;
 }
 
-/* One that cannot be confined has nothing to do with a guest. */
-static void need(struct process *process, int rc)
+/* A process that cannot be confined must not serve a guest: it exits. */
+static void require_confinement(struct process *process, int rc)
 {
     if (rc < 0)
         event_base_loopbreak(process->base);
@@ -384,21 +384,21 @@ static int take_rings(struct process *process, struct worker_request *ask)
         return -ENODEV;
     if (worker_channel(process) || process->confined)
         return -EBUSY;
-    need(process, confine_for((domid_t)ask->peer));
+    require_confinement(process, confine_for((domid_t)ask->peer));
     if (!process->confined)
         return -EPERM;
     rc = get_rings(process, ask);
-    need(process, confine_to_rings());
+    require_confinement(process, confine_to_rings());
     return rc;
 }
 
-static void do_rings(struct process *process, struct request *request)
+static void handle_rings(struct process *process, struct request *request)
 {
     process->rings_asked = request->ask;
     process->result = take_rings(process, &process->rings_asked);
 }
 
-static void do_set(struct process *process, struct request *request)
+static void handle_set_peer(struct process *process, struct request *request)
 {
     struct rings *rings = &process->rings.rings;
 
@@ -410,10 +410,10 @@ static void do_set(struct process *process, struct request *request)
         rings->ops->set_ended(rings);
     else
         rings->ops->set_gone(rings);
-    heed_peer(process);
+    on_peer_signal(process);
 }
 
-static void do_journal(struct process *process, struct request *request)
+static void handle_journal(struct process *process, struct request *request)
 {
     int fds[JOURNAL_DESCRIPTORS];
 
@@ -424,10 +424,10 @@ static void do_journal(struct process *process, struct request *request)
     process->journal_error = journal_open(fds, worker_channel(process), &process->journal);
 }
 
-/* Whether it goes on as it is. */
+/* Whether a request to resume finds bytes moving already, and so nothing to do. */
 static bool is_under_way(const struct process *process, const struct worker_request *ask)
 {
-    return ask->flags & WORKER_GO_ON && process->echoing == (ask->type == WORKER_ECHO) &&
+    return ask->flags & WORKER_RESUME && process->echoing == (ask->type == WORKER_ECHO) &&
            is_running(process);
 }
 
@@ -442,7 +442,7 @@ static int start_relay(struct process *process)
                           relay_stepped, process);
 }
 
-static void do_start(struct process *process, struct request *request)
+static void handle_start(struct process *process, struct request *request)
 {
     if (!worker_channel(process) || is_under_way(process, &request->ask))
         return;
@@ -454,7 +454,7 @@ static void do_start(struct process *process, struct request *request)
         pause_relay(process);
 }
 
-static void do_echo(struct process *process, struct request *request)
+static void handle_echo(struct process *process, struct request *request)
 {
     if (!worker_channel(process) || is_under_way(process, &request->ask))
         return;
@@ -462,12 +462,12 @@ static void do_echo(struct process *process, struct request *request)
     process->echoing = true;
     process->echo_over = false;
     process->echo_error = 0;
-    if (request->ask.flags & WORKER_GO_ON)
+    if (request->ask.flags & WORKER_RESUME)
         echo_mend(worker_channel(process));
-    echo_later(process);
+    schedule_echo(process);
 }
 
-static void do_divert(struct process *process, struct request *request)
+static void handle_divert(struct process *process, struct request *request)
 {
     if (!relaying_is_on(&process->relaying))
         return;
@@ -477,39 +477,39 @@ static void do_divert(struct process *process, struct request *request)
     relaying_divert(&process->relaying, process->sink);
 }
 
-static void do_kick(struct process *process, struct request *request)
+static void handle_kick(struct process *process, struct request *request)
 {
     (void)request;
     relaying_step_later(&process->relaying);
 }
 
-static void do_pause(struct process *process, struct request *request)
+static void handle_pause(struct process *process, struct request *request)
 {
     (void)request;
     pause_relay(process);
 }
 
-static void do_stop(struct process *process, struct request *request)
+static void handle_stop(struct process *process, struct request *request)
 {
     (void)request;
     pause_relay(process);
     forget_journal(process);
 }
 
-static void do_count(struct process *process, struct request *request)
+static void handle_count(struct process *process, struct request *request)
 {
     (void)request;
     process->moved = false;
     if (worker_channel(process))
-        channel_on_traffic(worker_channel(process), note_moved, process);
+        channel_on_traffic(worker_channel(process), on_bytes_moved, process);
 }
 
 /*
- * The domain was restored, or migrated. Its event channels and grants are void, and the kernel does
- * not know: Linux 6.1 hits a BUG() when such a port is closed, and could take a new one of the same
- * number for it. So they stay open for as long as the kernel runs.
+ * After the domain was restored or migrated, its event channels and grants are void, but the kernel
+ * does not know: Linux 6.1 hits a BUG() if such a port is closed, or closes a new port with the
+ * same number. So this process keeps them open as long as the kernel runs.
  */
-static void do_stale(struct process *process, struct request *request)
+static void handle_stale(struct process *process, struct request *request)
 {
     pause_relay(process);
     forget_journal(process);
@@ -520,27 +520,38 @@ static void do_stale(struct process *process, struct request *request)
         pause();
 }
 
-static void do_release(struct process *process, struct request *request)
+static void handle_release(struct process *process, struct request *request)
 {
     (void)request;
-    release_all(process);
+    release_channel(process);
     event_base_loopbreak(process->base);
 }
 
-static void do_request(struct process *process, struct request *request)
+static void handle_request(struct process *process, struct request *request)
 {
     static void (*const requests[])(struct process *, struct request *) = {
-        [WORKER_HELLO] = do_hello,  [WORKER_GRANT] = do_rings,       [WORKER_MAP] = do_rings,
-        [WORKER_ADOPT] = do_rings,  [WORKER_SET_RESUMABLE] = do_set, [WORKER_SET_ENDED] = do_set,
-        [WORKER_SET_GONE] = do_set, [WORKER_JOURNAL] = do_journal,   [WORKER_START] = do_start,
-        [WORKER_ECHO] = do_echo,    [WORKER_DIVERT] = do_divert,     [WORKER_KICK] = do_kick,
-        [WORKER_PAUSE] = do_pause,  [WORKER_STOP] = do_stop,         [WORKER_COUNT] = do_count,
-        [WORKER_STALE] = do_stale,  [WORKER_RELEASE] = do_release,
+        [WORKER_HELLO] = handle_hello,
+        [WORKER_GRANT] = handle_rings,
+        [WORKER_MAP] = handle_rings,
+        [WORKER_ADOPT] = handle_rings,
+        [WORKER_SET_RESUMABLE] = handle_set_peer,
+        [WORKER_SET_ENDED] = handle_set_peer,
+        [WORKER_SET_GONE] = handle_set_peer,
+        [WORKER_JOURNAL] = handle_journal,
+        [WORKER_START] = handle_start,
+        [WORKER_ECHO] = handle_echo,
+        [WORKER_DIVERT] = handle_divert,
+        [WORKER_KICK] = handle_kick,
+        [WORKER_PAUSE] = handle_pause,
+        [WORKER_STOP] = handle_stop,
+        [WORKER_COUNT] = handle_count,
+        [WORKER_STALE] = handle_stale,
+        [WORKER_RELEASE] = handle_release,
     };
     const struct worker_request *ask = &request->ask;
     bool known =
-        ask->type < WORKER_REQUESTS &&
-        (ask->version == WORKER_SPEAKS || ask->type == WORKER_HELLO || ask->type == WORKER_RELEASE);
+        ask->type < WORKER_REQUESTS && (ask->version == WORKER_VERSION ||
+                                        ask->type == WORKER_HELLO || ask->type == WORKER_RELEASE);
 
     if (known)
         requests[ask->type](process, request);
@@ -548,7 +559,7 @@ static void do_request(struct process *process, struct request *request)
     packets_close_fds(&request->fds);
 }
 
-/* Whoever had the other end is gone: a worker without a broker, and without one to come, ends. */
+/* If no process has the broker's end any more, no broker will come back, and the worker exits. */
 static void on_request(evutil_socket_t fd, short what, void *arg)
 {
     struct process *process = arg;
@@ -558,7 +569,7 @@ static void on_request(evutil_socket_t fd, short what, void *arg)
     (void)what;
     while ((got = packets_receive(fd, &request.ask, sizeof(request.ask), &request.fds)) > 0) {
         if (got == (ssize_t)sizeof(request.ask))
-            do_request(process, &request);
+            handle_request(process, &request);
         else
             packets_close_fds(&request.fds);
         send_status(process);
@@ -567,13 +578,15 @@ static void on_request(evutil_socket_t fd, short what, void *arg)
     }
     if (got == -EAGAIN)
         return;
-    release_all(process);
+    release_channel(process);
     event_base_loopbreak(process->base);
 }
 
-/* ---- coming and going ---- */
+/* ---- starting ---- */
 
-/* Whoever stops the service signals all of its processes: the broker ends this one when it is done.
+/*
+ * A service manager that stops the service signals all of its processes. A worker continues, since
+ * the broker ends it once its bytes are delivered.
  */
 static void ignore_service_signals(void)
 {
@@ -583,7 +596,7 @@ static void ignore_service_signals(void)
         signal(signals[i], SIG_IGN);
 }
 
-static int prepare(struct process *process)
+static int prepare_worker(struct process *process)
 {
     struct event *control;
     int rc;
@@ -593,9 +606,9 @@ static int prepare(struct process *process)
         return -ENOMEM;
     process->echo = evtimer_new(process->base, on_echo, process);
     process->unmute = evtimer_new(process->base, on_unmute, process);
-    process->untold = event_new(process->base, WORKER_FD, EV_WRITE, on_untold, process);
+    process->resend = event_new(process->base, WORKER_FD, EV_WRITE, on_status_writable, process);
     control = event_new(process->base, WORKER_FD, EV_READ | EV_PERSIST, on_request, process);
-    if (!process->echo || !process->unmute || !process->untold || !control)
+    if (!process->echo || !process->unmute || !process->resend || !control)
         return -ENOMEM;
     rc = fcntl(WORKER_FD, F_SETFL, O_NONBLOCK) < 0 ? -errno : journal_open_tools();
     return rc == 0 && event_add(control, NULL) < 0 ? -ENOMEM : rc;
@@ -613,7 +626,7 @@ int worker_serve(void)
     }
     prctl(PR_SET_NAME, WORKER_NAME);
     ignore_service_signals();
-    if (prepare(&process) < 0)
+    if (prepare_worker(&process) < 0)
         return 1;
     event_base_dispatch(process.base);
     return 0;

@@ -27,7 +27,7 @@ static struct event *make_event(struct event_base *base, int fd, short what,
     return event;
 }
 
-/* A timer of no time: it comes after all others that are ready have had their turn. */
+/* A zero timeout fires after all events that are ready now. */
 void relaying_step_later(struct relaying *relaying)
 {
     static const struct timeval at_once = {0};

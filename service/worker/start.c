@@ -11,7 +11,9 @@
 /* The new process's end of the socket. */
 #define OWN_FD 3
 
-/* Nothing of the service's goes along: neither the far end of a pipe, nor what others may not have.
+/*
+ * Passes none of the service's descriptors on: the new process would keep pipes open, and could use
+ * what it may not have.
  */
 static _Noreturn void become_process(const char *name, int fd)
 {
@@ -42,7 +44,7 @@ static int await_child(pid_t pid)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EAGAIN;
 }
 
-/* By a process in between, whose end leaves the new one to nobody. */
+/* Forks twice: when the process in between exits, init becomes the new one's parent. */
 static int spawn(const char *name, int fd)
 {
     pid_t pid = fork();

@@ -20,47 +20,47 @@
 #include "vchan/pace.h"
 #include "vchan/ring.h"
 
-/* It is kept as this. */
-#define KEPT "worker"
+/* The name under which the fdstore keeps a worker's socket. */
+#define STORED_AS "worker"
 
-/* Nothing takes a process long that is well: it has hung, or was taken over. */
-#define PATIENCE_SECONDS 30
-#define LEAVE_SECONDS    5
+/* A worker that takes longer to answer a request has hung, or a guest has taken it over. */
+#define ANSWER_SECONDS  30
+#define RELEASE_SECONDS 5
 
-/* So many statuses are read at a time. The last one tells everything. */
+/* How many statuses are read at a time. Only the last one counts. */
 #define STATUSES_AT_ONCE 16
 
-/* Then it is not listened to for so long. */
+/* A worker that sends too many statuses is not read for this long. */
 #define PAUSE_MICROSECONDS 10000
 
-/* So many deaths in a row are bad luck. */
+/* After more deaths than this, each within DEATHS_MS of the one before, the rings are given up. */
 #define DEATHS_MAX     5
 #define DEATHS_MS      10000
 #define RING_PAGES_MAX (2u << (RING_ORDER_MAX - RING_ORDER_PAGE))
 
 struct worker_process {
-    LIST_ENTRY(worker_process) next; /* of the spare one, those that serve, or those that leave */
+    LIST_ENTRY(worker_process) next; /* in workers->staying or workers->leaving */
     struct workers *workers;
     struct worker *worker; /* NULL: it is spare, or leaves */
-    bool leaving;
-    bool found; /* of an earlier broker */
-    int fd, pidfd;
+    bool leaving;          /* it was asked to release its rings and exit */
+    bool found;            /* an earlier broker started it */
+    int fd, pidfd;         /* pidfd is -1 until its first status */
     struct event *event;
-    struct event *patience; /* pending: it has something to answer */
-    struct event *rested;   /* pending: it said too much, and is not listened to until then */
+    struct event *answer_timer; /* pending: it has requests to answer */
+    struct event *rest_timer;   /* pending: it sent too many statuses, and is not read until then */
     struct pace pace;
-    struct channel_counts *counts;
-    uint32_t era, number;
-    struct worker_status status; /* seen 0: none yet */
+    struct channel_counts *counts; /* memory that the process writes */
+    uint32_t era, number;          /* number: the last request sent */
+    struct worker_status status;   /* seen 0: none yet */
 };
 
 struct workers {
     struct event_base *base;
     struct fdstore *fdstore;
     enum machine_role role;
-    struct worker_process *spare; /* or NULL */
-    struct event *more;           /* pending: a spare one is to be started */
-    LIST_HEAD(, worker_process) staying;
+    struct worker_process *spare;        /* or NULL */
+    struct event *spare_timer;           /* pending: a spare process is to be started */
+    LIST_HEAD(, worker_process) staying; /* the spare process, and those that have a worker */
     LIST_HEAD(, worker_process) leaving;
     bool closed;
 };
@@ -87,8 +87,8 @@ static void process_free(struct worker_process *process)
 
     LIST_REMOVE(process, next);
     forget_event(&process->event);
-    forget_event(&process->patience);
-    forget_event(&process->rested);
+    forget_event(&process->answer_timer);
+    forget_event(&process->rest_timer);
     if (process->counts)
         munmap(process->counts, sizeof(*process->counts));
     if (process->fd >= 0)
@@ -113,23 +113,29 @@ static void expect_answer(struct worker_process *process, time_t seconds)
 {
     const struct timeval time = {.tv_sec = seconds};
 
-    event_add(process->patience, &time);
+    event_add(process->answer_timer, &time);
 }
 
-/* Returns the request's number. That it cannot be sent is its end, which comes by itself. */
+/*
+ * Returns the request's number. If it cannot be sent, the process is dead or killed here, and
+ * on_worker_status() handles that later.
+ */
 static uint32_t process_send(struct worker_process *process, struct worker_request *request,
                              const int *fds, unsigned int count)
 {
-    request->version = WORKER_SPEAKS;
+    request->version = WORKER_VERSION;
     request->number = ++process->number;
     if (packets_send(process->fd, request, sizeof(*request), fds, count) == -EAGAIN)
         process_kill(process);
-    if (!event_pending(process->patience, EV_TIMEOUT, NULL))
-        expect_answer(process, PATIENCE_SECONDS);
+    if (!event_pending(process->answer_timer, EV_TIMEOUT, NULL))
+        expect_answer(process, ANSWER_SECONDS);
     return request->number;
 }
 
-/* Where it counts. It can neither shrink nor grow, so that to read it is safe. */
+/*
+ * Makes the memory in which the process counts bytes. Its size is sealed: reading it could raise
+ * SIGBUS if the process could shrink it.
+ */
 static int make_counts(struct worker_process *process)
 {
     int fd = memfd_create("vchan-counts", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -163,10 +169,10 @@ static int say_hello(struct worker_process *process)
 }
 
 static void on_worker_status(evutil_socket_t fd, short what, void *arg);
-static void on_silence(evutil_socket_t fd, short what, void *arg);
-static void on_worker_rested(evutil_socket_t fd, short what, void *arg);
+static void on_answer_timeout(evutil_socket_t fd, short what, void *arg);
+static void on_rest_over(evutil_socket_t fd, short what, void *arg);
 
-/* No broker's era is one that an earlier one had. */
+/* Returns a number that, very likely, no earlier broker used for the same process. */
 static uint32_t new_era(void)
 {
     static uint32_t last;
@@ -175,7 +181,7 @@ static uint32_t new_era(void)
     return last;
 }
 
-/* Owns fd. NULL: there is no room for it. */
+/* Takes ownership of fd, on failure too. Returns NULL if memory or descriptors ran out. */
 static struct worker_process *process_new(struct workers *workers, int fd)
 {
     struct worker_process *process = calloc(1, sizeof(*process));
@@ -191,10 +197,10 @@ static struct worker_process *process_new(struct workers *workers, int fd)
     LIST_INSERT_HEAD(&workers->staying, process, next);
     process->era = new_era();
     process->event = event_new(workers->base, fd, EV_READ | EV_PERSIST, on_worker_status, process);
-    process->patience = evtimer_new(workers->base, on_silence, process);
-    process->rested = evtimer_new(workers->base, on_worker_rested, process);
+    process->answer_timer = evtimer_new(workers->base, on_answer_timeout, process);
+    process->rest_timer = evtimer_new(workers->base, on_rest_over, process);
     setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
-    if (!process->event || !process->patience || !process->rested ||
+    if (!process->event || !process->answer_timer || !process->rest_timer ||
         event_add(process->event, NULL) < 0 || say_hello(process) < 0) {
         process_free(process);
         return NULL;
@@ -211,8 +217,8 @@ static struct worker_process *process_start(struct workers *workers, int *rc)
     return process;
 }
 
-/* It gives back what it has, and ends, or is made to. */
-static void process_leave(struct worker_process *process)
+/* Asks the process to release its rings and exit. It is killed if it does not. */
+static void process_request_release(struct worker_process *process)
 {
     struct worker_request request = {.type = WORKER_RELEASE};
 
@@ -221,10 +227,10 @@ static void process_leave(struct worker_process *process)
     LIST_REMOVE(process, next);
     LIST_INSERT_HEAD(&process->workers->leaving, process, next);
     process_send(process, &request, NULL, 0);
-    expect_answer(process, LEAVE_SECONDS);
+    expect_answer(process, RELEASE_SECONDS);
 }
 
-/* ---- a spare one ---- */
+/* ---- the spare process ---- */
 
 static void start_spare(evutil_socket_t fd, short what, void *arg)
 {
@@ -243,7 +249,7 @@ static struct worker_process *take_spare(struct workers *workers, int *rc)
 
     *rc = 0;
     workers->spare = NULL;
-    event_add(workers->more, &soon);
+    event_add(workers->spare_timer, &soon);
     return process ? process : process_start(workers, rc);
 }
 
@@ -258,10 +264,10 @@ static void keep_socket(struct worker *worker)
 {
     struct fdstore *fdstore = worker->workers->fdstore;
 
-    fdstore_add(fdstore, worker->id, KEPT, worker->process->fd, fdstore_has_room(fdstore, 1));
+    fdstore_add(fdstore, worker->id, STORED_AS, worker->process->fd, fdstore_has_room(fdstore, 1));
 }
 
-static void add_up(struct channel_counts *sum, const struct channel_counts *more)
+static void add_counts(struct channel_counts *sum, const struct channel_counts *more)
 {
     sum->received += more->received;
     sum->sent += more->sent;
@@ -269,35 +275,35 @@ static void add_up(struct channel_counts *sum, const struct channel_counts *more
     sum->sleeps += more->sleeps;
 }
 
-/* The worker has no process any more, which the caller lets go of. */
-static struct worker_process *part_from_process(struct worker *worker)
+/* Takes the worker's process away, which the caller must then release or free. */
+static struct worker_process *detach_process(struct worker *worker)
 {
     struct worker_process *process = worker->process;
 
     if (!process)
         return NULL;
-    add_up(&worker->before, process->counts);
-    fdstore_drop(worker->workers->fdstore, worker->id, KEPT);
+    add_counts(&worker->counts_before, process->counts);
+    fdstore_drop(worker->workers->fdstore, worker->id, STORED_AS);
     worker->process = NULL;
     worker->sent = worker->held = false;
     process->worker = NULL;
     return process;
 }
 
-static void dismiss(struct worker *worker)
+static void release_process(struct worker *worker)
 {
-    struct worker_process *process = part_from_process(worker);
+    struct worker_process *process = detach_process(worker);
 
     if (process)
-        process_leave(process);
+        process_request_release(process);
     worker->asked.type = 0;
 }
 
-/* The one that an earlier broker's worker was, or another. */
-static int get_process(struct worker *worker, bool may_be_found)
+/* Gives the worker the process that an earlier broker started for it, or the spare one. */
+static int attach_process(struct worker *worker, bool may_be_found)
 {
     struct workers *workers = worker->workers;
-    int fd = may_be_found ? fdstore_take(workers->fdstore, worker->id, KEPT) : -ENOENT;
+    int fd = may_be_found ? fdstore_take(workers->fdstore, worker->id, STORED_AS) : -ENOENT;
     int rc = 0;
 
     worker->process = fd >= 0 ? process_new(workers, fd) : take_spare(workers, &rc);
@@ -309,55 +315,56 @@ static int get_process(struct worker *worker, bool may_be_found)
     return 0;
 }
 
-/* ---- its rings ---- */
+/* ---- a worker's rings ---- */
 
-/* Where the frontend has gone meanwhile, those that were mapped are as good as those adopted. */
-static bool has_these(const struct worker_status *status, const struct worker_request *asked)
+/* If the frontend has gone, rings that an earlier broker had mapped count as adopted ones. */
+static bool has_requested_rings(const struct worker_status *status,
+                                const struct worker_request *asked)
 {
     return status->peer == asked->peer && status->ring_ref == asked->ring_ref &&
            (asked->type == WORKER_ADOPT || status->port == asked->port);
 }
 
-static void tell_again(struct worker *worker)
+static void repeat_requests(struct worker *worker)
 {
     if (worker->resumable)
-        worker_tell(worker, WORKER_SET_RESUMABLE, WORKER_ON, NULL, 0);
+        worker_send(worker, WORKER_SET_RESUMABLE, WORKER_ON, NULL, 0);
     if (worker->ended)
-        worker_tell(worker, WORKER_SET_ENDED, 0, NULL, 0);
+        worker_send(worker, WORKER_SET_ENDED, 0, NULL, 0);
     if (worker->gone)
-        worker_tell(worker, WORKER_SET_GONE, 0, NULL, 0);
+        worker_send(worker, WORKER_SET_GONE, 0, NULL, 0);
     if (worker->moved)
         worker_on_traffic(worker, worker->moved, worker->moved_arg);
-    if (worker->user.told)
-        worker->user.anew(worker->user.arg);
+    if (worker->user.status_changed)
+        worker->user.restarted(worker->user.arg);
 }
 
-static int take_over_rings(struct worker *worker)
+static int accept_rings(struct worker *worker)
 {
     worker->held = true;
-    tell_again(worker);
+    repeat_requests(worker);
     return 0;
 }
 
-/* One of an earlier broker that has other rings, or speaks otherwise, is of no use. */
+/* The process of an earlier broker has other rings, or another version: starts a new one. */
 static int replace_process(struct worker *worker)
 {
     struct worker_request asked = worker->asked;
     int rc;
 
-    dismiss(worker);
+    release_process(worker);
     worker->asked = asked;
-    rc = get_process(worker, false);
+    rc = attach_process(worker, false);
     return rc < 0 ? rc : -EINPROGRESS;
 }
 
 static int give_rings_up(struct worker *worker, int rc)
 {
-    dismiss(worker);
+    release_process(worker);
     return rc;
 }
 
-/* What was asked for, as far as it has come: 0, -EINPROGRESS or another negative errno. */
+/* Takes the request for rings one step further. Returns 0, -EINPROGRESS or a negative errno. */
 static int advance_rings(struct worker *worker)
 {
     struct worker_process *process = worker->process;
@@ -366,12 +373,12 @@ static int advance_rings(struct worker *worker)
         return give_rings_up(worker, -EIO);
     if (!is_answered(process))
         return -EINPROGRESS;
-    if (!worker->sent &&
-        (process->status.version != WORKER_SPEAKS ||
-         (process->status.flags & WORKER_HELD && !has_these(&process->status, &worker->asked))))
+    if (!worker->sent && (process->status.version != WORKER_VERSION ||
+                          (process->status.flags & WORKER_HELD &&
+                           !has_requested_rings(&process->status, &worker->asked))))
         return replace_process(worker);
     if (process->status.flags & WORKER_HELD)
-        return take_over_rings(worker);
+        return accept_rings(worker);
     if (process->status.result < 0)
         return give_rings_up(worker, process->status.result);
     if (worker->sent)
@@ -389,14 +396,14 @@ static bool is_asked(const struct worker *worker, const struct worker_request *w
            asked->ring_ref == wanted->ring_ref && asked->port == wanted->port;
 }
 
-static int ask_worker(struct worker *worker, const struct worker_request *wanted)
+static int request_from_worker(struct worker *worker, const struct worker_request *wanted)
 {
     int rc = 0;
 
     if (!is_asked(worker, wanted)) {
-        dismiss(worker);
+        release_process(worker);
         worker->asked = *wanted;
-        rc = get_process(worker, true);
+        rc = attach_process(worker, true);
     }
     if (rc < 0)
         return give_rings_up(worker, rc);
@@ -408,8 +415,8 @@ static struct worker *worker_of_rings(struct rings *rings)
     return (struct worker *)rings;
 }
 
-static int ask_for(struct rings *rings, enum worker_request_type type, domid_t peer,
-                   const struct rings_keys *keys, const struct ring_orders *orders)
+static int request_rings(struct rings *rings, enum worker_request_type type, domid_t peer,
+                         const struct rings_keys *keys, const struct ring_orders *orders)
 {
     const struct worker_request wanted = {
         .type = type,
@@ -420,14 +427,14 @@ static int ask_for(struct rings *rings, enum worker_request_type type, domid_t p
         .write_order = orders->write,
     };
 
-    return ask_worker(worker_of_rings(rings), &wanted);
+    return request_from_worker(worker_of_rings(rings), &wanted);
 }
 
 static int worker_grant(struct rings *rings, domid_t peer, const struct ring_orders *orders,
                         struct rings_keys *keys)
 {
     static const struct rings_keys none;
-    int rc = ask_for(rings, WORKER_GRANT, peer, &none, orders);
+    int rc = request_rings(rings, WORKER_GRANT, peer, &none, orders);
 
     if (rc == 0)
         *keys = (struct rings_keys){.ring_ref = worker_of_rings(rings)->process->status.ring_ref,
@@ -438,7 +445,7 @@ static int worker_grant(struct rings *rings, domid_t peer, const struct ring_ord
 static int worker_map(struct rings *rings, domid_t peer, const struct rings_keys *keys,
                       const struct ring_orders *most)
 {
-    return ask_for(rings, WORKER_MAP, peer, keys, most);
+    return request_rings(rings, WORKER_MAP, peer, keys, most);
 }
 
 static int worker_adopt(struct rings *rings, domid_t peer, uint32_t ring_ref,
@@ -446,17 +453,17 @@ static int worker_adopt(struct rings *rings, domid_t peer, uint32_t ring_ref,
 {
     const struct rings_keys keys = {.ring_ref = ring_ref};
 
-    return ask_for(rings, WORKER_ADOPT, peer, &keys, most);
+    return request_rings(rings, WORKER_ADOPT, peer, &keys, most);
 }
 
 static void worker_release(struct rings *rings)
 {
     struct worker *worker = worker_of_rings(rings);
 
-    dismiss(worker);
+    release_process(worker);
     worker->resumable = worker->ended = worker->gone = false;
     worker->deaths = 0;
-    worker->before = (struct channel_counts){0};
+    worker->counts_before = (struct channel_counts){0};
 }
 
 static const struct worker_status *status_of(const struct rings *rings)
@@ -489,23 +496,23 @@ static void worker_set_resumable(struct rings *rings, bool resumable)
     if (resumable == worker->resumable)
         return;
     worker->resumable = resumable;
-    worker_tell(worker, WORKER_SET_RESUMABLE, resumable ? WORKER_ON : 0, NULL, 0);
+    worker_send(worker, WORKER_SET_RESUMABLE, resumable ? WORKER_ON : 0, NULL, 0);
 }
 
 static void worker_set_ended(struct rings *rings)
 {
     worker_of_rings(rings)->ended = true;
-    worker_tell(worker_of_rings(rings), WORKER_SET_ENDED, 0, NULL, 0);
+    worker_send(worker_of_rings(rings), WORKER_SET_ENDED, 0, NULL, 0);
 }
 
 static void worker_set_gone(struct rings *rings)
 {
     worker_of_rings(rings)->gone = true;
-    worker_tell(worker_of_rings(rings), WORKER_SET_GONE, 0, NULL, 0);
+    worker_send(worker_of_rings(rings), WORKER_SET_GONE, 0, NULL, 0);
 }
 
 void worker_init(struct worker *worker, struct workers *workers, const char *id,
-                 void (*lost)(void *arg, bool whole), void *arg)
+                 void (*rings_lost)(void *arg, bool resumable), void *arg)
 {
     static const struct rings_ops ops = {
         .grant = worker_grant,
@@ -520,18 +527,18 @@ void worker_init(struct worker *worker, struct workers *workers, const char *id,
         .set_gone = worker_set_gone,
     };
 
-    *worker =
-        (struct worker){.rings.ops = &ops, .workers = workers, .id = id, .lost = lost, .arg = arg};
+    *worker = (struct worker){
+        .rings.ops = &ops, .workers = workers, .id = id, .rings_lost = rings_lost, .arg = arg};
 }
 
-/* ---- what it says ---- */
+/* ---- what a process reports ---- */
 
 static int as_error(int32_t value)
 {
     return value <= 0 && value > -4096 ? value : -EIO;
 }
 
-static bool make_sound(struct worker_status *status)
+static bool sanitize_status(struct worker_status *status)
 {
     status->result = as_error(status->result);
     status->failed = as_error(status->failed);
@@ -541,7 +548,7 @@ static bool make_sound(struct worker_status *status)
     return status->pages <= RING_PAGES_MAX;
 }
 
-static void find_pid(struct worker_process *process, pid_t pid)
+static void open_pidfd(struct worker_process *process, pid_t pid)
 {
     struct pollfd pollfd = {.fd = process->fd};
 
@@ -550,11 +557,11 @@ static void find_pid(struct worker_process *process, pid_t pid)
     process->pidfd = pidfd_open(pid, 0);
     if (process->pidfd < 0 || (poll(&pollfd, 1, 0) == 0 && !(pollfd.revents & POLLHUP)))
         return;
-    close(process->pidfd); /* it has ended, and another may have its number */
+    close(process->pidfd); /* the sender has ended: the pid may be another process's by now */
     process->pidfd = -1;
 }
 
-/* Reads what is there. Returns 1 if its status is another, 0, or a negative errno: it has ended. */
+/* Reads statuses. Returns 1 if there was one, 0 if none, or a negative errno: treat it as dead. */
 static int read_status(struct worker_process *process)
 {
     struct worker_status status;
@@ -568,10 +575,10 @@ static int read_status(struct worker_process *process)
             break;
         if (got <= 0)
             return -EPIPE;
-        find_pid(process, pid);
+        open_pidfd(process, pid);
         if (got < (ssize_t)(3 * sizeof(uint32_t)) || status.era != process->era)
             continue; /* for an earlier broker */
-        if (got != (ssize_t)sizeof(status) || !make_sound(&status))
+        if (got != (ssize_t)sizeof(status) || !sanitize_status(&status))
             return -EPROTO;
         process->status = status;
         news = 1;
@@ -586,10 +593,10 @@ static void rest_if_hasty(struct worker_process *process)
     if (!pace_is_hasty(&process->pace, (uint64_t)clock_ms()))
         return;
     event_del(process->event);
-    event_add(process->rested, &pause);
+    event_add(process->rest_timer, &pause);
 }
 
-static void on_worker_rested(evutil_socket_t fd, short what, void *arg)
+static void on_rest_over(evutil_socket_t fd, short what, void *arg)
 {
     struct worker_process *process = arg;
 
@@ -608,20 +615,21 @@ static void report_traffic(struct worker *worker)
     moved(worker->moved_arg);
 }
 
-/* Each of them may let go of the process. */
+/* Each callback may release the process. */
 static void pass_status_on(struct worker *worker, const struct worker_process *process)
 {
     bool held = worker->held;
 
     if (held)
         report_traffic(worker);
-    if (held && worker->user.told)
-        worker->user.told(worker->user.arg);
+    if (held && worker->user.status_changed)
+        worker->user.status_changed(worker->user.arg);
     if (worker->process == process)
         worker->rings.fired(worker->rings.arg);
 }
 
-static bool has_many_deaths(struct worker *worker)
+/* Returns whether the worker's processes have died too often. */
+static bool count_death(struct worker *worker)
 {
     int64_t now = clock_ms();
 
@@ -631,7 +639,7 @@ static bool has_many_deaths(struct worker *worker)
     return ++worker->deaths > DEATHS_MAX;
 }
 
-/* Its end, or what is to be one. */
+/* The process died, or did what makes it count as dead. */
 static void process_ended(struct worker_process *process)
 {
     struct worker *worker = process->worker;
@@ -642,20 +650,20 @@ static void process_ended(struct worker_process *process)
         return;
     }
     held = worker->held;
-    part_from_process(worker);
+    detach_process(worker);
     process_kill(process);
     process_free(process);
     if (held) {
-        bool whole = !has_many_deaths(worker) &&
-                     (!worker->user.told || worker->user.whole(worker->user.arg));
+        bool resumable = !count_death(worker) && (!worker->user.status_changed ||
+                                                  worker->user.can_resume(worker->user.arg));
 
         worker->asked.type = 0;
-        worker->lost(worker->arg, whole);
+        worker->rings_lost(worker->arg, resumable);
         return;
     }
-    if (found && get_process(worker, false) == 0)
+    if (found && attach_process(worker, false) == 0)
         return;
-    worker->rings.fired(worker->rings.arg); /* advance() tells that there is none */
+    worker->rings.fired(worker->rings.arg); /* then advance_rings() fails: there is no process */
 }
 
 static void on_worker_status(evutil_socket_t fd, short what, void *arg)
@@ -669,26 +677,27 @@ static void on_worker_status(evutil_socket_t fd, short what, void *arg)
         return;
     }
     if (process->status.seen == process->number && !process->leaving)
-        event_del(process->patience);
+        event_del(process->answer_timer);
     rest_if_hasty(process);
     if (news > 0 && process->worker)
         pass_status_on(process->worker, process);
 }
 
-static void on_silence(evutil_socket_t fd, short what, void *arg)
+static void on_answer_timeout(evutil_socket_t fd, short what, void *arg)
 {
     struct worker_process *process = arg;
 
     (void)fd, (void)what;
-    log_line(LOG_ERRORS, "%s: " WORKER_NAME " does not answer: killed",
-             process->worker ? process->worker->id : "a channel that was closed");
+    log_line(LOG_ERRORS, "%s: " WORKER_NAME " did not answer within %d s; killed it",
+             process->worker ? process->worker->id : "a closed channel",
+             process->leaving ? RELEASE_SECONDS : ANSWER_SECONDS);
     process_kill(process);
     process_ended(process);
 }
 
-/* ---- for who moves bytes ---- */
+/* ---- for the code that moves bytes ---- */
 
-uint32_t worker_tell(struct worker *worker, enum worker_request_type type, uint32_t flags,
+uint32_t worker_send(struct worker *worker, enum worker_request_type type, uint32_t flags,
                      const int *fds, unsigned int count)
 {
     struct worker_request request = {.type = type, .flags = flags};
@@ -701,17 +710,17 @@ const struct worker_status *worker_status(const struct worker *worker)
     return worker->held && is_answered(worker->process) ? &worker->process->status : NULL;
 }
 
-const struct worker_status *worker_status_since(const struct worker *worker, uint32_t number)
+const struct worker_status *worker_status_after(const struct worker *worker, uint32_t number)
 {
     return worker->held && worker->process->status.seen >= number ? &worker->process->status : NULL;
 }
 
 struct channel_counts worker_counts(const struct worker *worker)
 {
-    struct channel_counts sum = worker->before;
+    struct channel_counts sum = worker->counts_before;
 
     if (worker->held)
-        add_up(&sum, worker->process->counts);
+        add_counts(&sum, worker->process->counts);
     return sum;
 }
 
@@ -719,24 +728,24 @@ void worker_on_traffic(struct worker *worker, void (*moved)(void *arg), void *ar
 {
     worker->moved = moved;
     worker->moved_arg = arg;
-    worker->moved_since = moved ? worker_tell(worker, WORKER_COUNT, 0, NULL, 0) : 0;
+    worker->moved_since = moved ? worker_send(worker, WORKER_COUNT, 0, NULL, 0) : 0;
 }
 
-/* ---- all of them ---- */
+/* ---- all workers ---- */
 
-/* The first one tells whether there is a Xen here. */
-static int await_first(struct workers *workers)
+/* The first process finds out whether Xen's devices can be opened. */
+static int await_first_worker(struct workers *workers)
 {
     struct worker_process *process = workers->spare;
     struct pollfd pollfd = {.fd = process->fd, .events = POLLIN};
     int rc;
 
-    if (poll(&pollfd, 1, PATIENCE_SECONDS * 1000) <= 0)
+    if (poll(&pollfd, 1, ANSWER_SECONDS * 1000) <= 0)
         return -ETIMEDOUT;
     rc = read_status(process);
     if (rc < 0)
         return rc;
-    event_del(process->patience);
+    event_del(process->answer_timer);
     return process->status.result;
 }
 
@@ -754,11 +763,11 @@ int workers_open(struct event_base *base, struct fdstore *fdstore, enum machine_
     workers->role = role;
     LIST_INIT(&workers->staying);
     LIST_INIT(&workers->leaving);
-    workers->more = evtimer_new(base, start_spare, workers);
-    if (workers->more)
+    workers->spare_timer = evtimer_new(base, start_spare, workers);
+    if (workers->spare_timer)
         workers->spare = process_start(workers, &rc);
     if (workers->spare)
-        rc = await_first(workers);
+        rc = await_first_worker(workers);
     if (rc < 0)
         workers_close(workers);
     else
@@ -772,9 +781,9 @@ void workers_abandon(struct workers *workers)
     struct worker_process *process;
 
     while ((process = LIST_FIRST(&workers->staying))) {
-        if (process->worker) { /* a spare one has nothing to keep, and ends */
+        if (process->worker) { /* the spare process has no rings: it exits when its socket closes */
             process_send(process, &stale, NULL, 0);
-            part_from_process(process->worker);
+            detach_process(process->worker);
         }
         process_free(process);
     }
@@ -786,7 +795,7 @@ void workers_close(struct workers *workers)
         return;
     if (workers->spare)
         process_free(workers->spare);
-    forget_event(&workers->more);
+    forget_event(&workers->spare_timer);
     workers->closed = true;
     workers_free(workers);
 }

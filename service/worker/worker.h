@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A worker as the broker sees it: the rings of one channel (state/rings.h), from the moment they
- * are mapped or granted to the moment they are given back, in a process of their own. The broker
- * maps nothing of a guest's, and believes nothing that such a process says but about its own
- * channel.
+ * The broker's side of workers. A worker implements the rings of one channel (state/rings.h) by a
+ * process that maps or grants them. So the broker maps no memory of a guest. What such a process
+ * reports can affect only its own channel.
  *
- * One process for each channel, and for each time it connects: what it may do can then be taken
- * from it for good once its rings are mapped. One is always started ahead.
+ * Each channel gets a new process each time it connects: once the process has its rings, it gives
+ * up for good the ability to get others. One spare process is always started in advance.
  *
- * All functions belong to the thread of the event loop, and none blocks but workers_open() and, for
- * the time that it takes to start a process, the first call for new rings.
+ * All functions belong to the thread of the event loop. Only workers_open() blocks, and the first
+ * call for new rings if no spare process is ready, while it starts one.
  */
 #ifndef SERVICE_WORKER_WORKER_H
 #define SERVICE_WORKER_WORKER_H
@@ -27,79 +26,87 @@ struct worker_process;
 struct workers;
 
 /*
- * All of a service's. fdstore: what outlives the broker, or NULL. Waits until the first process has
- * opened Xen's devices. 0, or a negative errno: -ENODEV, -EACCES (as xen_open()), -ENOMEM, -EAGAIN
- * (no process can be started), -ETIMEDOUT.
+ * Creates the workers of a service, and waits until the first process has opened Xen's devices.
+ * fdstore keeps the sockets of processes for the next broker; it may be NULL, stays the caller's
+ * and must outlive *workers, as must base. Returns 0, or a negative errno: -ENODEV, -EACCES (as
+ * xen_open()), -ENOMEM, -EAGAIN (no process can be started), -ETIMEDOUT (no answer within 30 s). On
+ * failure *workers is NULL.
  */
 int workers_open(struct event_base *base, struct fdstore *fdstore, enum machine_role role,
                  struct workers **workers);
 
 /*
- * No more will be needed. Those that give their rings back still do, and have events of the loop
- * until they have ended, 5 s at most. workers is freed with the last. NULL is allowed.
+ * Ends the spare process, and frees workers once the last process that is releasing its rings has
+ * exited. Those use the event loop until then, at most 5 s. NULL is allowed.
  */
 void workers_close(struct workers *workers);
 
 /*
- * The domain has begun another life: nothing that any of them has may be given back. They stay as
- * they are ("vchan-stale") for as long as the kernel runs, and all rings are lost.
+ * For a domain that was restored or migrated, in which the kernel must not release the old rings.
+ * The processes keep them, under the name "vchan-stale", as long as the kernel runs. All workers
+ * lose their rings.
  */
 void workers_abandon(struct workers *workers);
 
-/* Who moves bytes with it (service/carrier.h). */
+/* Callbacks to the code that has a worker move bytes (service/carrier.h). */
 struct worker_user {
-    void (*told)(void *arg);  /* its status is another. It may release the rings. */
-    void (*anew)(void *arg);  /* another process has the rings, and is told what it is to do */
-    bool (*whole)(void *arg); /* whether that can go on where the one that died has stopped */
+    void (*status_changed)(void *arg); /* it may release the rings */
+    /* A new process has the rings. It must be sent the requests that its predecessor had. */
+    void (*restarted)(void *arg);
+    /* The process died: whether a new one can continue where it stopped. */
+    bool (*can_resume)(void *arg);
     void *arg;
 };
 
 struct worker {
     struct rings rings; /* for endpoint_open() */
     struct workers *workers;
-    const char *id;                      /* "5/0": who keeps it */
-    void (*lost)(void *arg, bool whole); /* the process that had the rings died */
+    const char *id; /* "5/0": the owner's name in the fdstore */
+    /* The process that had the rings died. resumable: a new one can continue where it stopped. */
+    void (*rings_lost)(void *arg, bool resumable);
     void *arg;
 
-    struct worker_process *process; /* NULL: none */
-    struct worker_request asked;    /* for its rings; type 0: nothing was */
-    bool sent;                      /* that was */
-    bool held;                      /* and it has them */
-    bool resumable, ended, gone;    /* what it was told, for another one */
+    struct worker_process *process; /* or NULL */
+    struct worker_request asked;    /* the request for rings; type 0: none */
+    bool sent;                      /* that request was sent */
+    bool held;                      /* the process has the rings */
+    bool resumable, ended, gone;    /* what the process was sent, to repeat it to a new one */
     unsigned int deaths;
-    int64_t died; /* the last time; clock_ms() */
+    int64_t died; /* clock_ms() of the last death */
 
-    struct worker_user user;      /* told NULL: nobody */
-    struct channel_counts before; /* of the processes that died */
-    void (*moved)(void *arg);     /* worker_on_traffic() */
+    struct worker_user user;             /* status_changed NULL: none */
+    struct channel_counts counts_before; /* of the processes that died */
+    void (*moved)(void *arg);            /* worker_on_traffic() */
     void *moved_arg;
-    uint32_t moved_since; /* a request's number */
+    uint32_t moved_since; /* the number of that request; 0: it was not sent */
 };
 
-/* To be called once, before endpoint_open(). id is the caller's, as are workers. */
+/* Call it once, before endpoint_open(). workers and id stay the caller's and must outlive worker.
+ */
 void worker_init(struct worker *worker, struct workers *workers, const char *id,
-                 void (*lost)(void *arg, bool whole), void *arg);
+                 void (*rings_lost)(void *arg, bool resumable), void *arg);
 
 /*
- * Has it do something with its rings, in order, with copies of descriptors (count of them). Returns
- * the request's number, or 0 if there is no process that has rings now.
+ * Sends the process a request, with copies of count descriptors. The process carries requests out
+ * in order. Returns the request's number, or 0 if no process has the rings now.
  */
-uint32_t worker_tell(struct worker *worker, enum worker_request_type type, uint32_t flags,
+uint32_t worker_send(struct worker *worker, enum worker_request_type type, uint32_t flags,
                      const int *fds, unsigned int count);
 
 /*
- * Its status, if it has rings, and everything that it was told before is done; or NULL. Of what it
- * says: descriptors of errno are 0 or negative ones, and all else is as the worker wants it to be.
+ * Returns the process's status if it has the rings and has carried out all requests, else NULL.
+ * The error fields are 0 or negative errnos, and pages is in range. Nothing else is checked: a
+ * hostile process may report anything.
  */
 const struct worker_status *worker_status(const struct worker *worker);
 
-/* The same, if it has come at least as far as this request. */
-const struct worker_status *worker_status_since(const struct worker *worker, uint32_t number);
+/* The same, but requires only that this request was carried out. */
+const struct worker_status *worker_status_after(const struct worker *worker, uint32_t number);
 
-/* What has moved since the rings are there. */
+/* Returns what has moved since the worker got its rings, over all its processes. */
 struct channel_counts worker_counts(const struct worker *worker);
 
-/* As channel_on_traffic(). */
+/* As channel_on_traffic(): calls moved(arg) once, when the next byte has moved. NULL: does not. */
 void worker_on_traffic(struct worker *worker, void (*moved)(void *arg), void *arg);
 
 #endif
