@@ -11,7 +11,7 @@
 
 #include "backend/service.h"
 #include "service/cgroup.h"
-#include "service/handover/holder.h"
+#include "service/handover/ring-holder.h"
 #include "service/log.h"
 #include "service/quota.h"
 #include "service/usage.h"
@@ -150,8 +150,8 @@ int main(int argc, char **argv)
     int rc;
 
     descriptor_open_standard();
-    if (argc > 0 && strcmp(argv[0], HOLDER_NAME) == 0)
-        _exit(holder_serve());
+    if (argc > 0 && strcmp(argv[0], RING_HOLDER_NAME) == 0)
+        _exit(ring_holder_serve());
     if (argc > 0 && strcmp(argv[0], WORKER_NAME) == 0)
         _exit(worker_serve());
     rc = parse_options(argc, argv);

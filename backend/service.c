@@ -14,7 +14,7 @@
 #include "backend/turns.h"
 #include "service/cgroup.h"
 #include "service/device.h"
-#include "service/handover/holder.h"
+#include "service/handover/ring-holder.h"
 #include "service/loop.h"
 #include "service/handover/fdstore.h"
 #include "service/log.h"
@@ -384,9 +384,9 @@ static void discard_unclaimed(struct service *service)
     if (service->come || service->rescan || is_any_asking(service))
         return;
     service->come = true;
-    fdstore_forget(service->loop->fdstore, NULL);
+    fdstore_drop_untaken(service->loop->fdstore, NULL);
     cgroups_sweep();
-    holder_forget(service->loop->holder);
+    ring_holder_drop_unclaimed(service->loop->ring_holder);
 }
 
 static void look_at_marked(struct service *service)

@@ -33,7 +33,7 @@ int connection_take(struct connection *connection, const char *what)
     if (endpoint_resumed(connection->endpoint))
         fd = fdstore_take(connection->fdstore, connection->id, what);
     if (fd < 0)
-        fdstore_forget(connection->fdstore, connection->id);
+        fdstore_drop_untaken(connection->fdstore, connection->id);
     return fd;
 }
 

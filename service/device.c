@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "service/backoff.h"
-#include "service/handover/holder.h"
+#include "service/handover/ring-holder.h"
 #include "service/log.h"
 #include "state/device.h"
 
@@ -133,7 +133,7 @@ static void explain_bytes(const struct device *device, int rc)
  */
 static bool device_afford(struct device *device)
 {
-    uint32_t bytes = endpoint_ring_bytes(device->endpoint) * (device->loop->holder ? 2 : 1);
+    uint32_t bytes = endpoint_ring_bytes(device->endpoint) * (device->loop->ring_holder ? 2 : 1);
     int rc = quota_take_bytes(device->connection.quota, bytes);
 
     if (rc == 0)
@@ -147,7 +147,7 @@ static bool device_kept(void *arg, struct endpoint_rings *rings)
 {
     const struct device *device = arg;
 
-    return holder_find(device->loop->holder, device->id, rings);
+    return ring_holder_find(device->loop->ring_holder, device->id, rings);
 }
 
 /* Before any byte moves. */
@@ -157,10 +157,10 @@ static void device_hold(const struct device *device)
     int rc;
 
     endpoint_rings(device->endpoint, &rings);
-    rc = holder_hold(device->loop->holder, device->id, &rings);
+    rc = ring_holder_add(device->loop->ring_holder, device->id, &rings);
     if (rc < 0)
         connection_log(&device->connection, LOG_ERRORS,
-                       HOLDER_NAME " cannot map its rings: %s (bytes are lost if both sides die)",
+                       RING_HOLDER_NAME " cannot map its rings: %s (bytes are lost if both sides die)",
                        strerror(-rc));
 }
 
@@ -169,7 +169,7 @@ static void device_held(void *arg)
     struct device *device = arg;
 
     if (!endpoint_resumed(device->endpoint))
-        fdstore_forget(device->loop->fdstore, device->id);
+        fdstore_drop_untaken(device->loop->fdstore, device->id);
     if (device->role == MACHINE_BACKEND && !device_afford(device))
         return;
     device_hold(device);
@@ -216,7 +216,7 @@ static void device_releasing(void *arg)
         device->connection.kind->close(&device->connection);
     device->opened = false;
     statistics_end(&device->connection.statistics);
-    holder_let_go(device->loop->holder, device->id);
+    ring_holder_drop(device->loop->ring_holder, device->id);
 }
 
 /*
@@ -496,7 +496,7 @@ static bool peer_is_gone(const struct device *device)
     struct endpoint_rings rings;
     int rc = store_read_text(store, device->dir, peer_word(device), dir, sizeof(dir));
 
-    if (rc < 0 || holder_find(device->loop->holder, device->id, &rings))
+    if (rc < 0 || ring_holder_find(device->loop->ring_holder, device->id, &rings))
         return false;
     rc = store_read_text(store, dir, "state", state, sizeof(state));
     return rc == -ENOENT || rc == -EACCES; /* so a driver domain is told of what is not there */

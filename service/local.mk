@@ -14,8 +14,9 @@ libservice_la_SOURCES = \
 	service/toll.c service/toll.h \
 	service/usage.c service/usage.h \
 	service/handover/fdstore.c service/handover/fdstore.h \
-	service/handover/holder.c service/handover/holder-process.c service/handover/holder.h service/handover/holder-own.h \
 	service/handover/journal.c service/handover/journal.h \
+	service/handover/ring-holder.c service/handover/ring-holder.h \
+	service/handover/ring-holder-process.c service/handover/ring-holder-protocol.h \
 	service/kinds/account.c service/kinds/account.h \
 	service/kinds/child.c service/kinds/child.h \
 	service/kinds/connect.c \

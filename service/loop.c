@@ -15,7 +15,7 @@
 #include "service/cgroup.h"
 #include "service/kinds/child.h"
 #include "service/kinds/path.h"
-#include "service/handover/holder.h"
+#include "service/handover/ring-holder.h"
 #include "service/handover/fdstore.h"
 #include "service/log.h"
 #include "service/handover/journal.h"
@@ -286,7 +286,7 @@ static int open_keep(struct server *server)
 
     if (rc == 0)
         rc = check_kept(server->loop.fdstore);
-    fdstore_set_farewell(server->loop.fdstore, CHILD_KEPT, dismiss_command, server);
+    fdstore_on_discard(server->loop.fdstore, CHILD_KEPT, dismiss_command, server);
     return rc;
 }
 
@@ -313,13 +313,13 @@ static int open_workers(struct server *server)
                         &server->loop.workers);
 }
 
-static int open_holder(struct server *server)
+static int open_ring_holder(struct server *server)
 {
-    uint32_t version = HOLDER_SPEAKS;
-    int rc = holder_open(server->loop.base, server->loop.fdstore, &server->loop.holder, &version);
+    uint32_t version = RING_HOLDER_VERSION;
+    int rc = ring_holder_open(server->loop.base, server->loop.fdstore, &server->loop.ring_holder, &version);
 
     if (rc == -EPROTONOSUPPORT)
-        refuse_version(HOLDER_NAME, version, HOLDER_SPEAKS);
+        refuse_version(RING_HOLDER_NAME, version, RING_HOLDER_VERSION);
     return rc;
 }
 
@@ -415,7 +415,7 @@ static const struct {
     {open_store, "cannot connect to xenstored", " (is xenstored running?)"},
     {sweep_paths, "", ""},
     {open_workers, "cannot open the event channels (/dev/xen/evtchn)", ""},
-    {open_holder, "cannot set up " HOLDER_NAME, ""},
+    {open_ring_holder, "cannot set up " RING_HOLDER_NAME, ""},
     {open_ledger, "cannot keep statistics", ""},
     {add_signals, "cannot set up signals", ""},
     {add_manager, "cannot set up timers", ""},
@@ -448,7 +448,7 @@ static void loop_stop(struct server *server)
         if (server->events[i])
             event_free(server->events[i]);
     ledger_close(server->loop.ledger);
-    holder_close(server->loop.holder);
+    ring_holder_close(server->loop.ring_holder);
     workers_close(server->loop.workers);
     store_close(server->loop.store);
     if (server->lock >= 0)
@@ -469,7 +469,7 @@ static enum loop_exit server_run(struct server *server)
     tell_status(server);
     event_base_dispatch(server->loop.base);
     server->loop.ops->stop(server->loop.service);
-    holder_dismiss(server->loop.holder);
+    ring_holder_stop(server->loop.ring_holder);
     return server->error < 0 ? LOOP_FAILED : LOOP_STOPPED;
 }
 

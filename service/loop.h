@@ -13,7 +13,7 @@
 #include "state/machine.h"
 
 struct event_base;
-struct holder;
+struct ring_holder;
 struct loop_ops;
 struct fdstore;
 struct ledger;
@@ -25,7 +25,7 @@ struct loop {
     struct workers *workers; /* which have the channels' rings */
     struct ledger *ledger; /* their statistics */
     struct fdstore *fdstore;     /* what outlives the process; NULL if ops->keeps is false */
-    struct holder *holder; /* which has rings that outlive it; NULL: none */
+    struct ring_holder *ring_holder; /* which has rings that outlive it; NULL: none */
     const struct loop_ops *ops;
     void *service;
 };

@@ -14,40 +14,40 @@
 #include "state/notify.h"
 #include "state/store.h"
 
-/* The first descriptor that the manager gives (sd_listen_fds(3)). */
+/* The first descriptor that the manager passes (sd_listen_fds(3)). */
 #define FIRST_FD 3
 #define FDS_MAX  65536u
 
-/* What the manager holds at most, if it does not say so: as in vchan-backend.service. */
+/* How many the manager stores, if it does not report it: as in vchan-backend.service. */
 #define STORED_MAX 7000
 
-/* The descriptor that a process which replaces itself describes all others in. */
+/* The variable with the number of a descriptor that lists all others, for accept_handed_over(). */
 #define HANDED_OVER "PVCHAN_KEPT"
 
 #define ARGUMENTS_MAX 64
 
 /*
- * The manager gives all names in one string of the environment, which may have 128 KiB
- * (MAX_ARG_STRLEN). A longer one would keep the next process from starting, for ever.
+ * The manager passes all names in one environment string, of at most 128 KiB (MAX_ARG_STRLEN). With
+ * a longer one the next process could never start.
  */
 #define NAMES_MAX (128ul * 1024 - sizeof("LISTEN_FDNAMES="))
 #define NAME_ROOM sizeof("32751/65535.listener")
 
-struct kept {
-    SLIST_ENTRY(kept) next;
+struct kept_fd {
+    SLIST_ENTRY(kept_fd) next;
     int fd;
-    bool taken;  /* somebody here uses it */
-    bool stored; /* the manager holds it, too */
+    bool taken;  /* this process uses it */
+    bool stored; /* the manager has a copy */
     char name[64];
 };
 
 struct fdstore {
-    SLIST_HEAD(, kept) all;
+    SLIST_HEAD(, kept_fd) all;
     uint32_t stored, limit;
-    uint32_t name_bytes; /* of those stored, with a colon each */
-    const char *farewell_what;
-    void (*farewell)(void *arg, int fd);
-    void *farewell_arg;
+    uint32_t name_bytes; /* of the stored ones' names, with a colon each */
+    const char *discard_name;
+    void (*discarded)(void *arg, int fd);
+    void *discard_arg;
     char program[PATH_MAX];
 };
 
@@ -58,9 +58,9 @@ static void make_name(char name[64], const char *owner, const char *what)
     snprintf(name, 64, "%.40s.%.20s", owner, what);
 }
 
-static struct kept *kept_find(const struct fdstore *fdstore, const char *name)
+static struct kept_fd *kept_find(const struct fdstore *fdstore, const char *name)
 {
-    struct kept *kept;
+    struct kept_fd *kept;
 
     SLIST_FOREACH (kept, &fdstore->all, next)
         if (strcmp(kept->name, name) == 0)
@@ -68,9 +68,9 @@ static struct kept *kept_find(const struct fdstore *fdstore, const char *name)
     return NULL;
 }
 
-static struct kept *insert(struct fdstore *fdstore, const char *name, int fd)
+static struct kept_fd *kept_add(struct fdstore *fdstore, const char *name, int fd)
 {
-    struct kept *kept = calloc(1, sizeof(*kept));
+    struct kept_fd *kept = calloc(1, sizeof(*kept));
 
     if (!kept)
         return NULL;
@@ -80,7 +80,7 @@ static struct kept *insert(struct fdstore *fdstore, const char *name, int fd)
     return kept;
 }
 
-static void tell_manager(const char *what, const struct kept *kept, int fd)
+static void notify_manager_of(const char *what, const struct kept_fd *kept, int fd)
 {
     char message[128];
 
@@ -89,7 +89,7 @@ static void tell_manager(const char *what, const struct kept *kept, int fd)
     notify_manager_with(message, fd);
 }
 
-static void count_stored(struct fdstore *fdstore, struct kept *kept, bool stored)
+static void count_stored(struct fdstore *fdstore, struct kept_fd *kept, bool stored)
 {
     uint32_t bytes = (uint32_t)strlen(kept->name) + 1;
 
@@ -98,61 +98,62 @@ static void count_stored(struct fdstore *fdstore, struct kept *kept, bool stored
     fdstore->name_bytes += stored ? bytes : -bytes;
 }
 
-static void set_stored(struct fdstore *fdstore, struct kept *kept, bool stored)
+static void set_stored(struct fdstore *fdstore, struct kept_fd *kept, bool stored)
 {
     if (stored == kept->stored)
         return;
     count_stored(fdstore, kept, stored);
-    tell_manager(stored ? "FDSTORE" : "FDSTOREREMOVE", kept, stored ? kept->fd : -1);
+    notify_manager_of(stored ? "FDSTORE" : "FDSTOREREMOVE", kept, stored ? kept->fd : -1);
 }
 
-static bool is_what(const struct kept *kept, const char *what)
+static bool has_name(const struct kept_fd *kept, const char *what)
 {
     const char *point = strrchr(kept->name, '.');
 
     return point && strcmp(point + 1, what) == 0;
 }
 
-int fdstore_each(const struct fdstore *fdstore, const char *what, int (*look)(void *arg, int fd), void *arg)
+int fdstore_each(const struct fdstore *fdstore, const char *what, int (*visit)(void *arg, int fd),
+                 void *arg)
 {
-    const struct kept *kept;
+    const struct kept_fd *kept;
     int rc = 0;
 
     if (!fdstore)
         return 0;
-    SLIST_FOREACH(kept, &fdstore->all, next)
-    if (rc == 0 && is_what(kept, what))
-        rc = look(arg, kept->fd);
+    SLIST_FOREACH (kept, &fdstore->all, next)
+        if (rc == 0 && has_name(kept, what))
+            rc = visit(arg, kept->fd);
     return rc;
 }
 
-/* One that nobody here uses is closed, or taken leave of. */
-static void dispose(struct fdstore *fdstore, const struct kept *kept)
+/* Closes a descriptor that is not taken, or passes it to discarded(). */
+static void close_untaken(struct fdstore *fdstore, const struct kept_fd *kept)
 {
     if (kept->taken)
         return;
-    if (fdstore->farewell && is_what(kept, fdstore->farewell_what))
-        fdstore->farewell(fdstore->farewell_arg, kept->fd);
+    if (fdstore->discarded && has_name(kept, fdstore->discard_name))
+        fdstore->discarded(fdstore->discard_arg, kept->fd);
     else
         close(kept->fd);
 }
 
-static void discard(struct fdstore *fdstore, struct kept *kept)
+static void kept_drop(struct fdstore *fdstore, struct kept_fd *kept)
 {
     set_stored(fdstore, kept, false);
-    SLIST_REMOVE(&fdstore->all, kept, kept, next);
-    dispose(fdstore, kept);
+    SLIST_REMOVE(&fdstore->all, kept, kept_fd, next);
+    close_untaken(fdstore, kept);
     free(kept);
 }
 
-void fdstore_set_farewell(struct fdstore *fdstore, const char *what, void (*farewell)(void *arg, int fd),
-                       void *arg)
+void fdstore_on_discard(struct fdstore *fdstore, const char *what,
+                        void (*discarded)(void *arg, int fd), void *arg)
 {
     if (!fdstore)
         return;
-    fdstore->farewell_what = what;
-    fdstore->farewell = farewell;
-    fdstore->farewell_arg = arg;
+    fdstore->discard_name = what;
+    fdstore->discarded = discarded;
+    fdstore->discard_arg = arg;
 }
 
 bool fdstore_has_room(const struct fdstore *fdstore, unsigned int count)
@@ -161,7 +162,7 @@ bool fdstore_has_room(const struct fdstore *fdstore, unsigned int count)
            fdstore->name_bytes + count * NAME_ROOM <= NAMES_MAX;
 }
 
-static struct kept *kept_of(const struct fdstore *fdstore, const char *owner, const char *what)
+static struct kept_fd *kept_of(const struct fdstore *fdstore, const char *owner, const char *what)
 {
     char name[64];
 
@@ -171,7 +172,7 @@ static struct kept *kept_of(const struct fdstore *fdstore, const char *owner, co
 
 int fdstore_take(struct fdstore *fdstore, const char *owner, const char *what)
 {
-    struct kept *kept = kept_of(fdstore, owner, what);
+    struct kept_fd *kept = kept_of(fdstore, owner, what);
 
     if (!kept || kept->taken)
         return -ENOENT;
@@ -181,7 +182,7 @@ int fdstore_take(struct fdstore *fdstore, const char *owner, const char *what)
 
 bool fdstore_is_left(const struct fdstore *fdstore, const char *owner, const char *what)
 {
-    const struct kept *kept = kept_of(fdstore, owner, what);
+    const struct kept_fd *kept = kept_of(fdstore, owner, what);
 
     return kept && !kept->taken;
 }
@@ -193,25 +194,25 @@ bool fdstore_is_kept(const struct fdstore *fdstore, const char *owner, const cha
 
 bool fdstore_is_stored(const struct fdstore *fdstore, const char *owner, const char *what)
 {
-    const struct kept *kept = kept_of(fdstore, owner, what);
+    const struct kept_fd *kept = kept_of(fdstore, owner, what);
 
     return kept && kept->stored;
 }
 
 void fdstore_add(struct fdstore *fdstore, const char *owner, const char *what, int fd, bool lasting)
 {
-    struct kept *kept = kept_of(fdstore, owner, what);
+    struct kept_fd *kept = kept_of(fdstore, owner, what);
     char name[64];
 
     if (!fdstore)
         return;
     if (kept && (!kept->taken || kept->fd != fd)) {
-        discard(fdstore, kept);
+        kept_drop(fdstore, kept);
         kept = NULL;
     }
     make_name(name, owner, what);
     if (!kept)
-        kept = insert(fdstore, name, fd);
+        kept = kept_add(fdstore, name, fd);
     if (!kept)
         return;
     kept->taken = true;
@@ -220,33 +221,33 @@ void fdstore_add(struct fdstore *fdstore, const char *owner, const char *what, i
 
 void fdstore_drop(struct fdstore *fdstore, const char *owner, const char *what)
 {
-    struct kept *kept = kept_of(fdstore, owner, what);
+    struct kept_fd *kept = kept_of(fdstore, owner, what);
 
     if (kept)
-        discard(fdstore, kept);
+        kept_drop(fdstore, kept);
 }
 
-static bool is_of(const struct kept *kept, const char *owner)
+static bool is_owned_by(const struct kept_fd *kept, const char *owner)
 {
     size_t length = owner ? strlen(owner) : 0;
 
     return !owner || (strncmp(kept->name, owner, length) == 0 && kept->name[length] == '.');
 }
 
-void fdstore_forget(struct fdstore *fdstore, const char *owner)
+void fdstore_drop_untaken(struct fdstore *fdstore, const char *owner)
 {
-    struct kept *kept, *next;
+    struct kept_fd *kept, *next;
 
     for (kept = fdstore ? SLIST_FIRST(&fdstore->all) : NULL; kept; kept = next) {
         next = SLIST_NEXT(kept, next);
-        if (!kept->taken && is_of(kept, owner))
-            discard(fdstore, kept);
+        if (!kept->taken && is_owned_by(kept, owner))
+            kept_drop(fdstore, kept);
     }
 }
 
-/* ---- what the process was given ---- */
+/* ---- descriptors that the process was started with ---- */
 
-static uint32_t number_of(const char *variable)
+static uint32_t number_in(const char *variable)
 {
     const char *text = getenv(variable);
     uint32_t number = 0;
@@ -254,14 +255,14 @@ static uint32_t number_of(const char *variable)
     return text && parse_number(text, INT32_MAX, &number) == 0 ? number : 0;
 }
 
-/* It is not for what this process runs. */
-static int take_in(struct fdstore *fdstore, int fd, const char *name, bool stored)
+/* Sets close-on-exec: commands must not inherit these descriptors. */
+static int accept_fd(struct fdstore *fdstore, int fd, const char *name, bool stored)
 {
-    struct kept *kept;
+    struct kept_fd *kept;
 
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-        return 0; /* it is none */
-    kept = insert(fdstore, name, fd);
+        return 0; /* not an open descriptor */
+    kept = kept_add(fdstore, name, fd);
     if (!kept)
         return -ENOMEM;
     if (stored)
@@ -269,27 +270,27 @@ static int take_in(struct fdstore *fdstore, int fd, const char *name, bool store
     return 0;
 }
 
-/* From the manager. The names are separated by colons; who has none is called "". */
-static int take_stored(struct fdstore *fdstore)
+/* From the manager. Colons separate the names; a descriptor without a name has "". */
+static int accept_stored(struct fdstore *fdstore)
 {
     const char *text = getenv("LISTEN_FDNAMES");
-    uint32_t count = number_of("LISTEN_FDS");
+    uint32_t count = number_in("LISTEN_FDS");
     char *copy = strdup(text ? text : ""), *names = copy;
     int rc = copy ? 0 : -ENOMEM;
 
-    if (number_of("LISTEN_PID") != (uint32_t)getpid() || count > FDS_MAX)
+    if (number_in("LISTEN_PID") != (uint32_t)getpid() || count > FDS_MAX)
         count = 0;
     for (uint32_t i = 0; i < count && rc == 0; i++) {
         const char *name = names ? strsep(&names, ":") : "";
 
-        rc = take_in(fdstore, FIRST_FD + (int)i, name, true);
+        rc = accept_fd(fdstore, FIRST_FD + (int)i, name, true);
     }
     free(copy);
     return rc;
 }
 
 /* "FD STORED NAME" */
-static int take_line(struct fdstore *fdstore, char *line)
+static int accept_line(struct fdstore *fdstore, char *line)
 {
     const char *fd_text = strsep(&line, " "), *stored_text = strsep(&line, " ");
     uint32_t fd, stored;
@@ -298,13 +299,13 @@ static int take_line(struct fdstore *fdstore, char *line)
         parse_number(stored_text, 1, &stored) < 0)
         return -EINVAL;
     line[strcspn(line, "\n")] = '\0';
-    return take_in(fdstore, (int)fd, line, stored);
+    return accept_fd(fdstore, (int)fd, line, stored);
 }
 
-/* From the process that this one was before. */
-static int take_handed_over(struct fdstore *fdstore)
+/* From the process that this one replaced. */
+static int accept_handed_over(struct fdstore *fdstore)
 {
-    uint32_t fd = number_of(HANDED_OVER);
+    uint32_t fd = number_in(HANDED_OVER);
     FILE *file = fd > 0 ? fdopen((int)fd, "re") : NULL;
     char line[128];
     int rc = 0;
@@ -312,7 +313,7 @@ static int take_handed_over(struct fdstore *fdstore)
     if (!file)
         return 0;
     while (rc == 0 && fgets(line, sizeof(line), file))
-        rc = take_line(fdstore, line);
+        rc = accept_line(fdstore, line);
     fclose(file);
     return rc;
 }
@@ -330,17 +331,17 @@ static uint32_t version_of(const char *name)
 uint32_t fdstore_version(const struct fdstore *fdstore)
 {
     uint32_t highest = FDSTORE_VERSION;
-    const struct kept *kept;
+    const struct kept_fd *kept;
 
     if (!fdstore)
         return highest;
-    SLIST_FOREACH(kept, &fdstore->all, next)
-    if (version_of(kept->name) > highest)
-        highest = version_of(kept->name);
+    SLIST_FOREACH (kept, &fdstore->all, next)
+        if (version_of(kept->name) > highest)
+            highest = version_of(kept->name);
     return highest;
 }
 
-static void forget_environment(void)
+static void clear_environment(void)
 {
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");
@@ -357,13 +358,13 @@ int fdstore_open(struct fdstore **out)
     if (!fdstore)
         return -ENOMEM;
     SLIST_INIT(&fdstore->all);
-    fdstore->limit = getenv("FDSTORE") ? number_of("FDSTORE") : STORED_MAX;
+    fdstore->limit = getenv("FDSTORE") ? number_in("FDSTORE") : STORED_MAX;
     if (readlink("/proc/self/exe", fdstore->program, sizeof(fdstore->program) - 1) < 0)
         fdstore->program[0] = '\0';
-    rc = take_handed_over(fdstore);
+    rc = accept_handed_over(fdstore);
     if (rc == 0)
-        rc = take_stored(fdstore);
-    forget_environment();
+        rc = accept_stored(fdstore);
+    clear_environment();
     if (rc < 0)
         fdstore_close(fdstore);
     else
@@ -373,7 +374,7 @@ int fdstore_open(struct fdstore **out)
 
 void fdstore_close(struct fdstore *fdstore)
 {
-    struct kept *kept;
+    struct kept_fd *kept;
 
     while (fdstore && (kept = SLIST_FIRST(&fdstore->all))) {
         SLIST_REMOVE_HEAD(&fdstore->all, next);
@@ -386,11 +387,11 @@ void fdstore_close(struct fdstore *fdstore)
 
 /* ---- handing over ---- */
 
-/* All that is kept, in memory of its own: nothing in this process changes its place. */
+/* Lists all that is kept in a memfd, and returns that. The descriptors keep their numbers. */
 static int describe_kept(const struct fdstore *fdstore)
 {
     int fd = memfd_create("vchan-kept", MFD_CLOEXEC);
-    const struct kept *kept;
+    const struct kept_fd *kept;
 
     if (fd < 0)
         return -errno;
@@ -412,16 +413,16 @@ static int set_handed_over(int fd)
     return setenv(HANDED_OVER, text, 1) < 0 ? -errno : 0;
 }
 
-static void set_flags(const struct fdstore *fdstore, int described, int flags)
+static void set_fd_flags(const struct fdstore *fdstore, int described, int flags)
 {
-    const struct kept *kept;
+    const struct kept_fd *kept;
 
     fcntl(described, F_SETFD, flags);
     SLIST_FOREACH (kept, &fdstore->all, next)
         fcntl(kept->fd, F_SETFD, flags);
 }
 
-/* The arguments that the process was started with, one after the other in text. */
+/* Reads the arguments that the process was started with: text holds them one after the other. */
 static int read_arguments(char *text, size_t size, char *arguments[ARGUMENTS_MAX + 1])
 {
     int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
@@ -438,7 +439,7 @@ static int read_arguments(char *text, size_t size, char *arguments[ARGUMENTS_MAX
     return 0;
 }
 
-static int replace(const struct fdstore *fdstore)
+static int exec_program(const struct fdstore *fdstore)
 {
     char text[4096], *arguments[ARGUMENTS_MAX + 1];
     int rc = read_arguments(text, sizeof(text), arguments);
@@ -455,9 +456,9 @@ int fdstore_hand_over(struct fdstore *fdstore)
     int rc = described < 0 ? described : set_handed_over(described);
 
     if (rc == 0) {
-        set_flags(fdstore, described, 0);
-        rc = replace(fdstore);
-        set_flags(fdstore, described, FD_CLOEXEC);
+        set_fd_flags(fdstore, described, 0);
+        rc = exec_program(fdstore);
+        set_fd_flags(fdstore, described, FD_CLOEXEC);
     }
     unsetenv(HANDED_OVER);
     if (described >= 0)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Descriptors that outlive the process, by the name of who owns them and what they are to it
- * ("5/0", "socket"). A process that is killed gets them back from the service manager, which holds
- * them (systemd's file descriptor store, sd_pid_notify_with_fds(3), sd_listen_fds(3)); one that
- * replaces itself hands them over itself.
+ * Keeps descriptors for the next process of the service, each under the name of its owner and a
+ * name of its own ("5/0", "socket"). A process that is killed gets them back from the service
+ * manager, which has copies (systemd's file descriptor store, sd_pid_notify_with_fds(3),
+ * sd_listen_fds(3)). A process that replaces itself passes them on directly.
  *
- * An fdstore closes nothing that it did not hand out. Belongs to one thread. NULL is one that has
+ * "Kept" means at least for a process that replaces itself; "stored" means by the manager too. A
+ * descriptor is "taken" while this process uses it; the fdstore closes only those that are not
+ * taken. Belongs to one thread. No call blocks. All functions accept NULL, an fdstore that has
  * nothing and keeps nothing.
  */
 #ifndef SERVICE_HANDOVER_FDSTORE_H
@@ -17,66 +19,75 @@
 struct fdstore;
 
 /*
- * Takes over what the process was given at its start: to be called before anything is opened or
- * run. On success the caller owns *fdstore. -ENOMEM.
+ * Takes over the descriptors that the process was started with. Call it before the process opens
+ * anything or starts another. Returns 0 with *fdstore owned by the caller, or -ENOMEM.
  */
 int fdstore_open(struct fdstore **fdstore);
 
 /*
- * The form of the names of what an earlier process kept. Today's has no number and is version 0; a
- * later one has "vN." before each. The highest that was found.
+ * The version of the names' form. Names of version 0 have no prefix; later ones will begin with
+ * "vN.". fdstore_version() returns the highest version among the names that an earlier process
+ * used.
  */
 #define FDSTORE_VERSION 0
 uint32_t fdstore_version(const struct fdstore *fdstore);
 
-/* Looks at all that was kept as this, by whatever owner, until look() gives something but 0. */
-int fdstore_each(const struct fdstore *fdstore, const char *what, int (*look)(void *arg, int fd), void *arg);
+/*
+ * Calls visit() for each descriptor with this name, of any owner, until a call returns other than
+ * 0. Returns what the last call returned, or 0.
+ */
+int fdstore_each(const struct fdstore *fdstore, const char *what, int (*visit)(void *arg, int fd),
+                 void *arg);
 
-/* Closes what was never taken, and frees. What is kept stays with the manager. */
+/* Closes what was never taken, and frees. The manager's copies stay. */
 void fdstore_close(struct fdstore *fdstore);
 
-/* Whether so many more would be kept even if the process is killed: a manager has room for them. */
+/* Whether the manager has room for count more descriptors. */
 bool fdstore_has_room(const struct fdstore *fdstore, unsigned int count);
 
 /*
- * Hands out what an earlier process kept. The caller owns the fd, which stays kept until
- * fdstore_drop(). -ENOENT: there is none.
+ * Takes a descriptor that an earlier process kept. Returns the fd, which the caller then owns and
+ * which stays kept until fdstore_drop(), or -ENOENT.
  */
 int fdstore_take(struct fdstore *fdstore, const char *owner, const char *what);
 
-/* Whether an earlier process kept this, and it was not taken. */
+/* Whether an earlier process kept this descriptor, and it was not taken. */
 bool fdstore_is_left(const struct fdstore *fdstore, const char *owner, const char *what);
 
-/* Whether this is kept, by this process or an earlier one. */
+/* Whether this descriptor is kept, by this process or an earlier one. */
 bool fdstore_is_kept(const struct fdstore *fdstore, const char *owner, const char *what);
 
-/* Whether this is kept even if the process is killed. */
+/* Whether the manager has a copy, so that the descriptor is kept even if the process is killed. */
 bool fdstore_is_stored(const struct fdstore *fdstore, const char *owner, const char *what);
 
 /*
- * Keeps a descriptor of the caller's, also if the process is killed (lasting: fdstore_has_room() said
- * so), or only if it replaces itself. One of that name that was not taken is dropped. Without
- * memory it is not kept: it goes with the process.
+ * Keeps a descriptor of the caller's. lasting: the manager stores it too; call fdstore_has_room()
+ * first. Replaces another descriptor of that name, and closes it if it was not taken. If memory
+ * runs out, the descriptor is not kept.
  */
-void fdstore_add(struct fdstore *fdstore, const char *owner, const char *what, int fd, bool lasting);
+void fdstore_add(struct fdstore *fdstore, const char *owner, const char *what, int fd,
+                 bool lasting);
 
-/* No longer keeps it. To be called before the fd is closed. Nothing happens if it is not kept. */
+/* Stops keeping a descriptor. Call it before closing the fd. Allowed if it is not kept. */
 void fdstore_drop(struct fdstore *fdstore, const char *owner, const char *what);
 
-/* Closes what an earlier process kept for an owner and was not taken (owner NULL: for anybody). */
-void fdstore_forget(struct fdstore *fdstore, const char *owner);
-
 /*
- * From now on, what was kept under this name by an earlier process and was not taken is not closed,
- * but given to farewell(), which owns it then.
+ * Closes what an earlier process kept for an owner and this one has not taken (owner NULL: for all
+ * owners).
  */
-void fdstore_set_farewell(struct fdstore *fdstore, const char *what, void (*farewell)(void *arg, int fd),
-                       void *arg);
+void fdstore_drop_untaken(struct fdstore *fdstore, const char *owner);
 
 /*
- * Replaces the process by a new one of the program that is at the same path now, with the same
- * arguments, which gets all that is kept. Returns only if that cannot be, a negative errno, with
- * all as it was.
+ * From now on, passes an untaken descriptor with this name to discarded(), which then owns it,
+ * instead of closing it.
+ */
+void fdstore_on_discard(struct fdstore *fdstore, const char *what,
+                        void (*discarded)(void *arg, int fd), void *arg);
+
+/*
+ * Replaces the process by a new one, of the program that is now at the same path, with the same
+ * arguments and all that is kept. Returns only if that fails, a negative errno with nothing
+ * changed.
  */
 int fdstore_hand_over(struct fdstore *fdstore);
 

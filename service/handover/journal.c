@@ -13,15 +13,15 @@
 #define JOURNAL_UNVERSIONED offsetof(struct journal_page, version)
 
 /*
- * A user without CAP_SYS_RESOURCE has 16384 pages in pipes (pipe-user-pages-soft), and two in each
- * new one beyond that. So the first have pipes of the usual 16 pages, and further ones less.
+ * A user without CAP_SYS_RESOURCE gets 16384 pages for all pipes (pipe-user-pages-soft), and beyond
+ * that two pages a pipe. So only the first journals get pipes of the usual 16 pages.
  */
 #define LARGE_COUNT 100
 #define SMALL_PIPE  (4 * 4096)
 
 static unsigned int kit_count;
 
-static const char *const kept_names[JOURNAL_DESCRIPTORS] = {"to", "from", "journal"};
+static const char *const fd_names[JOURNAL_DESCRIPTORS] = {"to", "from", "journal"};
 
 uint32_t journal_pipe_bytes(int pipe)
 {
@@ -32,7 +32,8 @@ uint32_t journal_pipe_bytes(int pipe)
 
 /* ---- versions ---- */
 
-/* 0: of before there was a version. UINT32_MAX: it has none. */
+/* Returns 0 for a page of the first programs, which had no version, UINT32_MAX for an invalid one.
+ */
 static uint32_t read_version(int page)
 {
     struct stat file;
@@ -58,12 +59,12 @@ uint32_t journal_version(const struct fdstore *fdstore)
 {
     uint32_t highest = 0;
 
-    fdstore_each(fdstore, kept_names[JOURNAL_PAGE], raise_version, &highest);
+    fdstore_each(fdstore, fd_names[JOURNAL_PAGE], raise_version, &highest);
     return highest;
 }
 
-/* One of before there was a version becomes one of this. */
-static int take_version(int page)
+/* Adds the version to a page that has none. -EPROTONOSUPPORT: it has another version. */
+static int upgrade_version(int page)
 {
     static const uint32_t version = JOURNAL_VERSION;
     uint32_t found = read_version(page);
@@ -75,7 +76,7 @@ static int take_version(int page)
 
 /* ---- making ---- */
 
-/* Both ends of a pipe in one descriptor. */
+/* Returns one descriptor that is both ends of a pipe: to read and to write. */
 static int make_pipe(void)
 {
     char path[32];
@@ -100,7 +101,7 @@ static int make_page(void)
     int rc = fd >= 0 && ftruncate(fd, JOURNAL_UNVERSIONED) == 0 ? 0 : -errno;
 
     if (rc == 0)
-        rc = take_version(fd);
+        rc = upgrade_version(fd);
     if (rc == 0)
         return fd;
     if (fd >= 0)
@@ -115,16 +116,16 @@ bool journal_kit_exists(const struct journal_kit *kit)
 
 bool journal_kit_find(struct journal_kit *kit, struct fdstore *fdstore, const char *owner)
 {
-    bool whole = true;
+    bool complete = true;
 
-    if (!fdstore_is_left(fdstore, owner, kept_names[JOURNAL_PAGE]))
+    if (!fdstore_is_left(fdstore, owner, fd_names[JOURNAL_PAGE]))
         return false;
     kit_count++;
     for (int i = 0; i < JOURNAL_DESCRIPTORS; i++) {
-        kit->fds[i] = fdstore_take(fdstore, owner, kept_names[i]);
-        whole &= kit->fds[i] >= 0;
+        kit->fds[i] = fdstore_take(fdstore, owner, fd_names[i]);
+        complete &= kit->fds[i] >= 0;
     }
-    if (whole && take_version(kit->fds[JOURNAL_PAGE]) == 0)
+    if (complete && upgrade_version(kit->fds[JOURNAL_PAGE]) == 0)
         return true;
     journal_kit_drop(kit, fdstore, owner);
     return false;
@@ -140,7 +141,7 @@ int journal_kit_make(struct journal_kit *kit, struct fdstore *fdstore, const cha
             return fd;
         }
         kit->fds[i] = fd;
-        fdstore_add(fdstore, owner, kept_names[i], fd, true);
+        fdstore_add(fdstore, owner, fd_names[i], fd, true);
     }
     kit_count++;
     return 0;
@@ -162,7 +163,7 @@ void journal_kit_drop(struct journal_kit *kit, struct fdstore *fdstore, const ch
     for (int i = 0; i < JOURNAL_DESCRIPTORS; i++) {
         if (kit->fds[i] < 0)
             continue;
-        fdstore_drop(fdstore, owner, kept_names[i]);
+        fdstore_drop(fdstore, owner, fd_names[i]);
         close(kit->fds[i]);
         kit->fds[i] = -1;
     }

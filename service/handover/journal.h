@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What outlives a worker of what it had under way (service/worker/journal.h): two pipes and a page,
- * which the service makes, keeps as the connection is kept (fdstore.h), and gives to the worker.
+ * The descriptors of a worker's journal (service/worker/journal.h): two pipes and a page. The
+ * service creates them, keeps them like the connection's own (fdstore.h), and sends them to the
+ * worker.
  */
 #ifndef SERVICE_HANDOVER_JOURNAL_H
 #define SERVICE_HANDOVER_JOURNAL_H
@@ -11,20 +12,20 @@
 
 #include "service/handover/fdstore.h"
 
-/* Whoever finds the page, which is kept last, finds the pipes. */
+/* The page is kept last, so if it is found, the pipes are too. */
 enum { JOURNAL_TO, JOURNAL_FROM, JOURNAL_PAGE, JOURNAL_DESCRIPTORS };
 
-/* The version of the journals that this program writes, and the highest that one is kept in. */
+/* The version that this program writes, and the highest among the journals that are kept. */
 #define JOURNAL_VERSION 1
 uint32_t journal_version(const struct fdstore *fdstore);
 
-/* In memory that is kept. Written in program order, which is all that a kill can cut. */
+/* The page. No barriers are needed: a killed process has made its writes in program order. */
 struct journal_page {
     uint32_t filling; /* 1: the pipe to the connection is being filled, from cons on */
     uint32_t cons;
-    uint32_t prod;    /* our index when the pipe from the connection was filled last, from empty */
-    uint32_t staged;  /* with so many bytes; 0: they are being put in */
-    uint32_t version; /* JOURNAL_VERSION; before that there was none, and the file was shorter */
+    uint32_t prod;    /* our index when the pipe from the connection was last filled */
+    uint32_t staged;  /* how many bytes were put in then; 0: that is under way */
+    uint32_t version; /* JOURNAL_VERSION; the first programs had a shorter page without it */
 };
 
 struct journal_kit {
@@ -36,25 +37,28 @@ struct journal_kit {
 bool journal_kit_exists(const struct journal_kit *kit);
 
 /*
- * Takes what an earlier process kept for the owner, whatever became of the connection. Returns
- * whether there was one.
+ * Takes the journal that an earlier process kept for the owner, even if its connection is gone.
+ * Returns whether there was a complete one of this version; one that is not is dropped.
  */
 bool journal_kit_find(struct journal_kit *kit, struct fdstore *fdstore, const char *owner);
 
-/* Makes one (of none), which the fdstore has room for. 0, or a negative errno with none made. */
+/*
+ * Creates a journal in an empty kit, and keeps it; call fdstore_has_room() first. Returns 0, or a
+ * negative errno with the kit empty.
+ */
 int journal_kit_make(struct journal_kit *kit, struct fdstore *fdstore, const char *owner);
 
 /*
- * How many bytes of the guest's the connection has not taken, and of the connection's are not in
- * the ring yet: exact while no worker moves them.
+ * Returns how many bytes in the journal are still to be delivered to a connection, or still to be
+ * put into the ring. Exact while no worker moves bytes.
  */
 uint32_t journal_kit_undelivered(const struct journal_kit *kit);
 uint32_t journal_kit_unsent(const struct journal_kit *kit);
 
-/* Closes it, with what lies in it, and keeps it no more. */
+/* Closes the journal with the bytes in it, and stops keeping it. Leaves the kit empty. */
 void journal_kit_drop(struct journal_kit *kit, struct fdstore *fdstore, const char *owner);
 
-/* What lies in a pipe. */
+/* Returns how many bytes are in a pipe. */
 uint32_t journal_pipe_bytes(int pipe);
 
 #endif

@@ -365,7 +365,7 @@ static int pty_make(struct pty *pty, char why[CONNECTION_WHY_MAX])
     connection->place = rights_place(&pty->rights, connection->path);
     if (take_terminal(pty))
         return 0;
-    fdstore_forget(connection->fdstore, connection->id);
+    fdstore_drop_untaken(connection->fdstore, connection->id);
     return make_all(pty, why);
 }
 

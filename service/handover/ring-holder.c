@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "service/handover/ring-holder.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "service/backoff.h"
+#include "service/handover/ring-holder-protocol.h"
+#include "service/handover/fdstore.h"
+#include "service/log.h"
+#include "state/clock.h"
+
+/* The names under which the fdstore keeps the socket. */
+#define FDSTORE_OWNER "holder"
+#define FDSTORE_NAME  "socket"
+
+#define ANSWER_SECONDS 5
+
+struct held_rings {
+    TAILQ_ENTRY(held_rings) next;
+    char owner[sizeof(((struct ring_holder_message *)NULL)->owner)];
+    struct endpoint_rings rings;
+    bool claimed; /* this process uses them, too */
+};
+
+struct ring_holder {
+    struct event_base *base;
+    struct fdstore *fdstore;
+    int fd; /* -1: the ring holder is about to be restarted */
+    struct event *readable;
+    struct backoff restart;
+    uint32_t tag;
+    TAILQ_HEAD(, held_rings) all; /* what the ring holder maps, or must map when restarted */
+};
+
+/* ---- the process ---- */
+
+/*
+ * Passes none of the service's descriptors on, so that the new process does not keep pipes open. It
+ * has standard error until it has started, to report why it cannot.
+ */
+static void become_ring_holder(int fd)
+{
+    char *const arguments[] = {RING_HOLDER_NAME, NULL};
+    int null;
+
+    if (fd != RING_HOLDER_FD && dup2(fd, RING_HOLDER_FD) < 0)
+        _exit(1);
+    fcntl(RING_HOLDER_FD, F_SETFD, 0);
+    null = open("/dev/null", O_RDWR);
+    for (int i = STDIN_FILENO; i <= STDOUT_FILENO; i++)
+        dup2(null, i);
+    close_range(RING_HOLDER_FD + 1, ~0U, 0);
+    setsid();
+    unsetenv("NOTIFY_SOCKET");
+    execv("/proc/self/exe", arguments);
+    _exit(1);
+}
+
+/*
+ * Forks twice, so that init becomes the new process's parent: the next process of the service could
+ * not wait for it.
+ */
+static int spawn_ring_holder(int fd)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid < 0)
+        return -errno;
+    if (pid == 0) {
+        pid = fork();
+        if (pid == 0)
+            become_ring_holder(fd);
+        _exit(pid < 0 ? 1 : 0);
+    }
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EAGAIN;
+}
+
+static int start_ring_holder(void)
+{
+    int pair[2], rc;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    rc = spawn_ring_holder(pair[1]);
+    close(pair[1]);
+    if (rc == 0)
+        return pair[0];
+    close(pair[0]);
+    return rc;
+}
+
+/* ---- its socket ---- */
+
+static void forget_socket(struct ring_holder *holder)
+{
+    if (holder->fd < 0)
+        return;
+    event_free(holder->readable);
+    holder->readable = NULL;
+    fdstore_drop(holder->fdstore, FDSTORE_OWNER, FDSTORE_NAME);
+    close(holder->fd);
+    holder->fd = -1;
+}
+
+static void handle_holder_death(struct ring_holder *holder)
+{
+    log_line(LOG_ERRORS, RING_HOLDER_NAME " died; restarting it");
+    forget_socket(holder);
+    backoff_start(&holder->restart);
+}
+
+/* The ring holder only answers. So this is its end, or a late answer to an earlier process. */
+static void on_holder_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct ring_holder_message message;
+    ssize_t got = recv(fd, &message, sizeof(message), MSG_DONTWAIT);
+
+    (void)what;
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+        handle_holder_death(arg);
+}
+
+static int adopt_socket(struct ring_holder *holder, int fd)
+{
+    static const struct timeval patience = {.tv_sec = ANSWER_SECONDS};
+
+    holder->readable =
+        event_new(holder->base, fd, EV_READ | EV_PERSIST, on_holder_readable, holder);
+    if (!holder->readable || event_add(holder->readable, NULL) < 0) {
+        if (holder->readable)
+            event_free(holder->readable);
+        holder->readable = NULL;
+        fdstore_drop(holder->fdstore, FDSTORE_OWNER, FDSTORE_NAME);
+        close(fd);
+        return -ENOMEM;
+    }
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    fdstore_add(holder->fdstore, FDSTORE_OWNER, FDSTORE_NAME, fd, true);
+    holder->fd = fd;
+    return 0;
+}
+
+static ssize_t receive_answer(int fd, struct ring_holder_message *message)
+{
+    ssize_t got;
+
+    do
+        got = recv(fd, message, sizeof(*message), 0);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
+/* Receives the next answer with this tag, and skips others. Returns false if the process died. */
+static bool await_answer_to(struct ring_holder *holder, uint32_t tag,
+                            struct ring_holder_message *message)
+{
+    do
+        if (receive_answer(holder->fd, message) != (ssize_t)sizeof(*message))
+            return false;
+    while (message->tag != tag);
+    return true;
+}
+
+/* Returns whether the request was sent. */
+static bool send_to_holder(struct ring_holder *holder, struct ring_holder_message *message)
+{
+    ssize_t sent;
+
+    message->tag = ++holder->tag;
+    do
+        sent = send(holder->fd, message, sizeof(*message), MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent == (ssize_t)sizeof(*message);
+}
+
+/*
+ * Returns the answer's result; also 0 if the ring holder is not running or dies now: once
+ * restarted, it is sent everything again.
+ */
+static int exchange_messages(struct ring_holder *holder, enum ring_holder_request request,
+                             const struct held_rings *held)
+{
+    struct ring_holder_message message = {.request = request, .rings = held->rings};
+
+    memcpy(message.owner, held->owner, sizeof(message.owner));
+    if (holder->fd < 0)
+        return 0;
+    if (send_to_holder(holder, &message) && await_answer_to(holder, message.tag, &message))
+        return message.result;
+    handle_holder_death(holder);
+    return 0;
+}
+
+/* ---- the rings that are held ---- */
+
+static struct held_rings *held_find(const struct ring_holder *holder, const char *owner)
+{
+    struct held_rings *held;
+
+    TAILQ_FOREACH (held, &holder->all, next)
+        if (strcmp(held->owner, owner) == 0)
+            return held;
+    return NULL;
+}
+
+static struct held_rings *held_add(struct ring_holder *holder, const char *owner)
+{
+    struct held_rings *held = calloc(1, sizeof(*held));
+
+    if (!held)
+        return NULL;
+    snprintf(held->owner, sizeof(held->owner), "%s", owner);
+    TAILQ_INSERT_TAIL(&holder->all, held, next);
+    return held;
+}
+
+static void held_drop(struct ring_holder *holder, struct held_rings *held)
+{
+    TAILQ_REMOVE(&holder->all, held, next);
+    free(held);
+}
+
+int ring_holder_add(struct ring_holder *holder, const char *owner,
+                    const struct endpoint_rings *rings)
+{
+    struct held_rings *held = holder ? held_find(holder, owner) : NULL;
+
+    if (!holder)
+        return 0;
+    if (!held)
+        held = held_add(holder, owner);
+    if (!held)
+        return -ENOMEM;
+    held->rings = *rings;
+    held->claimed = true;
+    return exchange_messages(holder, RING_HOLDER_ADD, held);
+}
+
+void ring_holder_drop(struct ring_holder *holder, const char *owner)
+{
+    struct held_rings *held = holder ? held_find(holder, owner) : NULL;
+
+    if (!held)
+        return;
+    exchange_messages(holder, RING_HOLDER_DROP, held);
+    held_drop(holder, held);
+}
+
+bool ring_holder_find(const struct ring_holder *holder, const char *owner,
+                      struct endpoint_rings *rings)
+{
+    const struct held_rings *held = holder ? held_find(holder, owner) : NULL;
+    bool left = held && !held->claimed;
+
+    if (left)
+        *rings = held->rings;
+    return left;
+}
+
+void ring_holder_drop_unclaimed(struct ring_holder *holder)
+{
+    struct held_rings *held, *next;
+
+    for (held = holder ? TAILQ_FIRST(&holder->all) : NULL; held; held = next) {
+        next = TAILQ_NEXT(held, next);
+        if (!held->claimed)
+            ring_holder_drop(holder, held->owner);
+    }
+}
+
+/* ---- starting and stopping ---- */
+
+/* A new ring holder maps what this process uses. */
+static void add_rings_again(struct ring_holder *holder)
+{
+    struct held_rings *held;
+    unsigned int count = 0;
+
+    TAILQ_FOREACH (held, &holder->all, next)
+        count += held->claimed && exchange_messages(holder, RING_HOLDER_ADD, held) == 0;
+    if (count > 0 && holder->fd >= 0)
+        log_line(LOG_CHANGES, RING_HOLDER_NAME " mapped the rings of %u channel%s again", count,
+                 count == 1 ? "" : "s");
+}
+
+static void restart_ring_holder(void *arg)
+{
+    struct ring_holder *holder = arg;
+    int fd = start_ring_holder(), rc = fd < 0 ? fd : adopt_socket(holder, fd);
+
+    if (rc < 0) {
+        log_line(LOG_ERRORS, "cannot start " RING_HOLDER_NAME ": %s", strerror(-rc));
+        backoff_start(&holder->restart);
+        return;
+    }
+    add_rings_again(holder);
+}
+
+/* Returns 0, -EPROTONOSUPPORT, or -EIO if the ring holder of an earlier process is gone. */
+static int check_holder_version(struct ring_holder *holder, uint32_t *version)
+{
+    struct ring_holder_message message = {.request = RING_HOLDER_GET_VERSION};
+
+    if (!send_to_holder(holder, &message) || !await_answer_to(holder, message.tag, &message))
+        return -EIO;
+    if (message.result == RING_HOLDER_VERSION || message.result == -ENOSYS)
+        return 0;
+    *version = (uint32_t)message.result;
+    return -EPROTONOSUPPORT;
+}
+
+/* Asks the ring holder of an earlier process for its rings. Returns whether it answered. */
+static bool list_held_rings(struct ring_holder *holder)
+{
+    struct ring_holder_message message = {.request = RING_HOLDER_LIST};
+    uint32_t tag;
+
+    if (!send_to_holder(holder, &message))
+        return false;
+    tag = message.tag;
+    while (await_answer_to(holder, tag, &message)) {
+        struct held_rings *held;
+
+        if (message.request == RING_HOLDER_LIST)
+            return true;
+        message.owner[sizeof(message.owner) - 1] = '\0';
+        held = held_add(holder, message.owner);
+        if (!held)
+            return false;
+        held->rings = message.rings;
+    }
+    return false;
+}
+
+/* Returns a tag that, very likely, no earlier process used. */
+static uint32_t make_first_tag(void)
+{
+    return (uint32_t)clock_us();
+}
+
+/* Returns 0, also if the ring holder is to be restarted, or -EPROTONOSUPPORT. */
+static int find_or_start_holder(struct ring_holder *holder, uint32_t *version)
+{
+    int fd = fdstore_take(holder->fdstore, FDSTORE_OWNER, FDSTORE_NAME);
+    int rc = fd < 0 ? fd : adopt_socket(holder, fd);
+
+    if (rc == 0)
+        rc = check_holder_version(holder, version);
+    if (rc == -EPROTONOSUPPORT || (rc == 0 && list_held_rings(holder)))
+        return rc;
+    if (holder->fd >= 0)
+        handle_holder_death(holder);
+    else
+        restart_ring_holder(holder);
+    return 0;
+}
+
+int ring_holder_open(struct event_base *base, struct fdstore *fdstore, struct ring_holder **out,
+                     uint32_t *version)
+{
+    struct ring_holder *holder;
+    int rc;
+
+    *out = NULL;
+    if (!fdstore_is_left(fdstore, FDSTORE_OWNER, FDSTORE_NAME) && !fdstore_has_room(fdstore, 1))
+        return 0;
+    holder = calloc(1, sizeof(*holder));
+    if (!holder)
+        return -ENOMEM;
+    holder->base = base;
+    holder->fdstore = fdstore;
+    holder->fd = -1;
+    holder->tag = make_first_tag();
+    TAILQ_INIT(&holder->all);
+    if (backoff_open(&holder->restart, base, restart_ring_holder, holder) < 0) {
+        free(holder);
+        return -ENOMEM;
+    }
+    rc = find_or_start_holder(holder, version);
+    if (rc < 0)
+        ring_holder_close(holder);
+    else
+        *out = holder;
+    return rc;
+}
+
+void ring_holder_close(struct ring_holder *holder)
+{
+    struct held_rings *held;
+
+    if (!holder)
+        return;
+    while ((held = TAILQ_FIRST(&holder->all)))
+        held_drop(holder, held);
+    backoff_close(&holder->restart);
+    if (holder->readable)
+        event_free(holder->readable);
+    if (holder->fd >= 0)
+        close(holder->fd);
+    free(holder);
+}
+
+/* shutdown() ends the ring holder even if another process still has a copy of the socket. */
+void ring_holder_stop(struct ring_holder *holder)
+{
+    struct ring_holder_message message;
+
+    if (!holder)
+        return;
+    backoff_close(&holder->restart);
+    if (holder->fd < 0)
+        return;
+    shutdown(holder->fd, SHUT_WR);
+    while (receive_answer(holder->fd, &message) > 0)
+        ;
+    forget_socket(holder);
+}
