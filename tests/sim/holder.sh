@@ -1,19 +1,27 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What a guest's program wrote is delivered even if the program dies while vchan-backend is dead,
-# too, because vchan-holder has the rings. Step by step; tests/sim/reattach-both.sh kills at random
-# moments.
+# What a guest's program wrote is delivered even if the program dies while vchan-backend and its workers
+# are dead, too, because vchan-holder has the rings. Step by step; tests/sim/reattach-both.sh kills at
+# random moments.
 set -u
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 
-# service_dies: kills it; the next one does not come before service_comes.
-service_dies() {
+# broker_dies: kills vchan-backend; the next one does not come before service_comes.
+broker_dies() {
     local pid
-    pid=$(pgrep -P "$manager")
+    pid=$(pgrep -P "$manager" -x vchan-backend)
     kill -STOP "$manager"
     kill -9 "$pid"
     within 30 grep -q "^State:.Z" "/proc/$pid/status"
 }
+# service_dies: kills its workers, too.
+service_dies() {
+    broker_dies
+    pkill -9 -x vchan-worker
+    within 30 no_worker
+}
+# no_worker: none is alive, or is a zombie of the manager's.
+no_worker() { ! pgrep -x vchan-worker; }
 service_comes() { kill -CONT "$manager"; }
 
 # opens: a program of the guest ($program) opens the channel; what it must write goes to $input.
@@ -129,6 +137,24 @@ service_comes
 within 30 no_zombie
 echo END >> "$work/want" # without it
 within 60 cmp "$work/got" "$work/want"
+
+part "only vchan-backend dies: its worker delivers meanwhile, and the end comes later"
+new_guest ring=64K
+opens
+state "$front" 4
+broker_dies
+echo "meanwhile" >&"$input"
+echo "meanwhile" >> "$work/want"
+within 30 cmp "$work/got" "$work/want"
+exec {input}>&-
+state "$front" 5
+service_comes
+echo END >> "$work/want"
+within 30 cmp "$work/got" "$work/want"
+exits 0 wait "$program"
+state "$back" 6
+run 0 xl-vchan detach guest log
+run 0 xl destroy guest
 
 part "rings in the shared page"
 new_guest "read-ring=1K, write-ring=2K"
