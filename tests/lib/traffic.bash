@@ -27,7 +27,7 @@ terminal_traffic() {
         vchan cat pty | counted check" &
     jobs+=($!)
     exec {hold}<> "$work/hold"
-    counted terminal "$work/pty" "$work/stop" "$work/enough" 2> "$work/pty.host" &
+    timeout "$limit" counted terminal "$work/pty" "$work/stop" "$work/enough" 2> "$work/pty.host" &
     jobs+=($!)
 }
 terminal_end() {
@@ -77,11 +77,11 @@ counts() {
 all_traffic() {
     rm -f "$work/stop"
     jobs=()
-    counted listen "$work/connect" "$work/stop" 2> "$work/connect.host" &
+    timeout "$limit" counted listen "$work/connect" "$work/stop" 2> "$work/connect.host" &
     jobs+=($!)
     await_line listens "$work/connect.host"
     for name in socket connect echo exec; do traffic $name; done
-    counted connect "$work/socket" "$work/stop" 2> "$work/socket.host" &
+    timeout "$limit" counted connect "$work/socket" "$work/stop" 2> "$work/socket.host" &
     jobs+=($!)
     terminal_traffic
     all_connected

@@ -20,7 +20,7 @@ kill_one() {
     [ ${#pids[@]} -eq 0 ] || kill -9 "${pids[RANDOM % ${#pids[@]}]}" 2> /dev/null
 }
 # rest: a moment of up to 100 ms, so that a kill comes anywhere.
-rest() { sleep "0.0$((RANDOM % 100 + 100))"; }
+rest() { sleep "0.0$(printf %02d $((RANDOM % 100)))"; }
 
 part "a worker has the rings, and vchan-backend nothing of a guest's"
 manager_start 0 1000
@@ -59,14 +59,15 @@ run 0 xensim leaks
 part "without a manager a channel whose worker dies ends, and can be opened again"
 backend_start
 mkfifo "$work/in"
-in_domain guest vchan cat echo < "$work/in" > "$work/out" &
+in_domain guest vchan cat exec < "$work/in" > "$work/out" 2> "$work/err" &
 program=$!
 exec {in}> "$work/in"
-await "echo: Connected" 30
+run 0 vchan wait --timeout 30 "$(xl domid guest)/exec"
 kill_workers
-await "echo: vchan-worker died" 30
+await "exec: vchan-worker died" 30
+within 30 grep -q "the backend reported: the process that had its rings died" "$work/err"
 exec {in}>&-
-wait "$program"
+exits 5 wait "$program"
 run 0 xensim exec guest vchan cat echo <<< "there and back"
 says "there and back"
 backend_stop
