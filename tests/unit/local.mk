@@ -107,6 +107,19 @@ tests_unit_races_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS)
 tests_unit_races_LDADD = libservice.la $(CHECK_LIBS)
 tests_unit_races_LDFLAGS = -no-install
 
+# Its other processes are this program, too, and end by signals, which valgrind would report.
+check_PROGRAMS += tests/unit/hostile-worker
+TESTS += tests/unit/hostile-worker
+tests_unit_hostile_worker_SOURCES = tests/unit/hostile-worker.c
+tests_unit_hostile_worker_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS)
+tests_unit_hostile_worker_LDADD = libservice.la $(CHECK_LIBS)
+tests_unit_hostile_worker_LDFLAGS = -no-install
+
+# The long run: ten minutes of random ones.
+hostile: tests/unit/hostile-worker
+	HOSTILE_SECONDS=600 tests/unit/hostile-worker
+.PHONY: hostile
+
 # The filter would kill what valgrind and sanitizers do beside the program.
 check_PROGRAMS += tests/unit/sandbox
 if !ASAN
