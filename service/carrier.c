@@ -135,6 +135,13 @@ static bool is_begun(const struct carrier *carrier, const struct carrier_end *la
     return carrier->resumes && fdstore_is_kept(connection->fdstore, connection->id, last->what);
 }
 
+/* Whether an earlier process's worker died, and nothing tells which bytes it had moved. */
+static bool is_unrecorded(const struct carrier *carrier)
+{
+    return carrier->resumes && worker_of(carrier)->lost_found &&
+           !journal_kit_exists(&carrier->journal);
+}
+
 /* Whether the fdstore has room for those of the descriptors that it does not have yet. */
 static bool has_room_for(const struct carrier *carrier, const struct carrier_end *last,
                          unsigned int count)
@@ -155,9 +162,11 @@ static int make_journal(struct carrier *carrier)
     if (journal_kit_exists(&carrier->journal))
         return 0;
     rc = journal_kit_make(&carrier->journal, connection->fdstore, connection->id);
-    if (rc == 0)
-        give_journal(carrier);
-    return rc;
+    if (rc < 0)
+        return rc;
+    worker_send(worker_of(carrier), WORKER_STOP, 0, NULL, 0); /* it may have an earlier one */
+    give_journal(carrier);
+    return 0;
 }
 
 int carrier_start(struct carrier *carrier, int source, int sink, const struct carrier_end *ends,
@@ -165,13 +174,14 @@ int carrier_start(struct carrier *carrier, int source, int sink, const struct ca
 {
     const struct connection *connection = carrier->connection;
     bool lasting = has_room_for(carrier, &ends[count - 1], count);
-    int rc = lasting ? make_journal(carrier) : 0;
+    int rc;
 
+    carrier->resumes = is_begun(carrier, &ends[count - 1]);
+    rc = is_unrecorded(carrier) ? -EPIPE : lasting ? make_journal(carrier) : 0;
     if (rc < 0) {
         carrier_stop(carrier);
         return rc;
     }
-    carrier->resumes = is_begun(carrier, &ends[count - 1]);
     for (unsigned int i = 0; i < count; i++)
         if (ends[i].fd >= 0)
             fdstore_add(connection->fdstore, connection->id, ends[i].what, ends[i].fd, lasting);

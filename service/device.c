@@ -11,6 +11,7 @@
 #include "service/backoff.h"
 #include "service/handover/ring-holder.h"
 #include "service/log.h"
+#include "state/claims.h"
 #include "state/device.h"
 
 /* How long the connection has for what a frontend that has gone left in the ring. */
@@ -33,6 +34,7 @@ struct device {
     bool wanted;                        /* it is to be looked at then */
     bool others;                        /* it is not for us to serve */
     struct event *turn;                 /* pending: the guest waits until it may connect */
+    struct event *restart;              /* pending: another worker is to be started */
     bool ending;                        /* it is not to be taken over any more */
     bool has_turn;                      /* that is, when that is over */
     bool opened;                        /* the connection is, since held */
@@ -210,6 +212,7 @@ static void device_releasing(void *arg)
         device->loop->ops->releasing(device->loop->service);
     device->useful = has_moved_bytes(device);
     event_del(device->patience);
+    event_del(device->restart);
     quota_give_bytes(device->connection.quota, device->ring_bytes);
     device->ring_bytes = 0;
     if (device->opened)
@@ -346,15 +349,40 @@ static void device_moved(void *arg)
         loop_moved(device->loop);
 }
 
-/* The rings are lost, unless another worker goes on with what the one that died had under way. */
-static void device_lost(void *arg, bool whole)
+static void device_restart_worker(struct device *device)
+{
+    endpoint_lose_rings(device->endpoint);
+    if (device->claims)
+        claims_forget(device->claims);
+}
+
+static void on_restart_due(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    device_restart_worker(arg);
+}
+
+/* A guest may be the cause. To wait costs no byte: the journal outlives the worker. */
+static void device_plan_restart(struct device *device)
+{
+    int64_t wait = quota_take_death(device->connection.quota);
+    const struct timeval time = {.tv_sec = wait / 1000000, .tv_usec = wait % 1000000};
+
+    if (wait == 0)
+        device_restart_worker(device);
+    else
+        event_add(device->restart, &time);
+}
+
+/* The rings are lost, unless another worker can go on with what the one that died was doing. */
+static void device_lost(void *arg, bool resumable)
 {
     struct device *device = arg;
 
     connection_log(&device->connection, LOG_CHANGES, WORKER_NAME " died%s",
-                   whole && device->role == MACHINE_BACKEND ? "; starting another" : "");
-    if (whole)
-        endpoint_lose_rings(device->endpoint);
+                   resumable && device->role == MACHINE_BACKEND ? "; starting another" : "");
+    if (resumable)
+        device_plan_restart(device);
     else
         endpoint_fail(device->endpoint, -EPIPE, "the process that had its rings died");
 }
@@ -458,7 +486,8 @@ static int device_open(struct device *device, char why[CONNECTION_WHY_MAX])
     struct worker *worker = &device->connection.worker;
     int rc;
 
-    worker_init(worker, device->loop->workers, device->id, device_lost, device);
+    worker_init(worker, device->loop->workers, device->id, device->connection.quota, device_lost,
+                device);
     rc = endpoint_open(device->loop->store, &worker->rings, device->role, device->dir, &device_ops,
                        device, &device->endpoint);
     device->connection.endpoint = device->endpoint;
@@ -676,7 +705,8 @@ static struct device *device_new(const struct loop *loop, enum machine_role role
     device->role = role;
     device->patience = evtimer_new(loop->base, device_impatient, device);
     device->turn = evtimer_new(loop->base, device_has_turn, device);
-    if (device->patience && device->turn &&
+    device->restart = evtimer_new(loop->base, on_restart_due, device);
+    if (device->patience && device->turn && device->restart &&
         backoff_open(&device->again, loop->base, device_again, device) == 0)
         return device;
     device_free(device);
@@ -775,5 +805,7 @@ void device_free(struct device *device)
     backoff_close(&device->again);
     if (device->turn)
         event_free(device->turn);
+    if (device->restart)
+        event_free(device->restart);
     free(device);
 }

@@ -38,8 +38,10 @@ libservice_la_SOURCES = \
 	service/worker/echo.c service/worker/echo.h \
 	service/worker/journal.c service/worker/journal.h \
 	service/worker/packets.c service/worker/packets.h \
-	service/worker/process.c service/worker/protocol.h \
+	service/worker/process.c service/worker/process.h \
+	service/worker/protocol.h \
 	service/worker/relaying.c service/worker/relaying.h \
+	service/worker/serve.c \
 	service/worker/start.c service/worker/start.h \
 	service/worker/worker.c service/worker/worker.h
 libservice_la_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(SECCOMP_CFLAGS)

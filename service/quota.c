@@ -16,6 +16,12 @@
 #define WORK_PER_MINUTE  12000u /* at least */
 #define LINES_PER_MINUTE 300
 
+/* An opened channel has a worker report about six times; an honest one does not die. */
+#define STATUSES_PER_MINUTE 60000
+#define STATUSES_AT_ONCE    1024
+#define DEATHS_PER_MINUTE   600
+#define DEATHS_AT_ONCE      64
+
 #define MINUTE 60000000
 
 /* At once: what all of a guest's channels together need to connect, a few times over. */
@@ -85,6 +91,8 @@ void quota_init(struct quota *quota, const struct quota_limits *limits, struct q
     rate_init(&quota->connects, limits->connects, 0);
     rate_init(&quota->work, work_per_minute(limits), 0);
     rate_init(&quota->lines, LINES_PER_MINUTE, 0);
+    rate_init(&quota->statuses, STATUSES_PER_MINUTE, STATUSES_AT_ONCE);
+    rate_init(&quota->deaths, DEATHS_PER_MINUTE, DEATHS_AT_ONCE);
     scale(quota);
 }
 
@@ -137,6 +145,16 @@ void quota_give_bytes(struct quota *quota, uint64_t bytes)
 int64_t quota_take_connect(struct quota *quota)
 {
     return quota ? rate_take(&quota->connects) : 0;
+}
+
+int64_t quota_take_status(struct quota *quota)
+{
+    return quota ? rate_take(&quota->statuses) : 0;
+}
+
+int64_t quota_take_death(struct quota *quota)
+{
+    return quota ? rate_take(&quota->deaths) : 0;
 }
 
 bool quota_take_work(struct quota *quota, uint64_t events, uint64_t exchanges)

@@ -57,6 +57,8 @@ struct quota {
     struct rate connects;
     struct rate work;
     struct rate lines;
+    struct rate statuses;
+    struct rate deaths;
     unsigned int unlogged; /* lines, since the last one that was */
 };
 
@@ -76,6 +78,10 @@ void quota_give_bytes(struct quota *quota, uint64_t bytes);
 
 /* Takes a place for a connection. As rate_take(). */
 int64_t quota_take_connect(struct quota *quota);
+
+/* Takes a place for a status of a worker, and for the death of one. As rate_take(). */
+int64_t quota_take_status(struct quota *quota);
+int64_t quota_take_death(struct quota *quota);
 
 /*
  * So many events of xenstored came because of it, and so many exchanges with it were made. False:

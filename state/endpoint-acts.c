@@ -262,6 +262,12 @@ static int resume_tried(struct endpoint *endpoint)
     return rc < 0 ? rc : map_tried(endpoint);
 }
 
+/* Whether an error of map() is this side's own. Any other may mean that the frontend has gone. */
+static bool is_own_error(int rc)
+{
+    return rc == -EPIPE || rc == -ENOMEM || rc == -EAGAIN || rc == -EMFILE || rc == -ENFILE;
+}
+
 /*
  * Maps rings that were mapped before. If the frontend has gone, joins without a port, to read what
  * it wrote. first: nothing was asked for yet.
@@ -276,7 +282,7 @@ static int map_again(struct endpoint *endpoint, bool first)
         endpoint->adopting = check_claims(endpoint, keys->port) < 0;
     if (!endpoint->adopting)
         rc = ops->map(endpoint->rings, endpoint->peer, keys, &endpoint->orders);
-    if (rc < 0 && rc != -EINPROGRESS) {
+    if (rc < 0 && rc != -EINPROGRESS && !is_own_error(rc)) {
         endpoint->adopting = true;
         rc = ops->adopt(endpoint->rings, endpoint->peer, keys->ring_ref, &endpoint->orders);
     }

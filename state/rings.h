@@ -37,7 +37,8 @@ struct rings_ops {
                  struct rings_keys *keys);
     /*
      * Backend: binds the port, maps the page and its rings, of orders up to most. Returns 0, or a
-     * negative errno with nothing allocated: -EBUSY (the port is not offered to us, or taken),
+     * negative errno with nothing allocated: -EPIPE (the process that was to map them died, more
+     * than once), -EBUSY (the port is not offered to us, or taken),
      * -E2BIG (a ring is larger), -EPROTO (the page is invalid), -EINVAL (no such grant), -ENODEV
      * (no driver).
      */

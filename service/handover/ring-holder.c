@@ -16,6 +16,7 @@
 #include "service/handover/ring-holder-protocol.h"
 #include "service/handover/fdstore.h"
 #include "service/log.h"
+#include "service/worker/start.h"
 #include "state/clock.h"
 
 /* The names under which the fdstore keeps the socket. */
@@ -44,28 +45,6 @@ struct ring_holder {
 /* ---- the process ---- */
 
 /*
- * Passes none of the service's descriptors on, so that the new process does not keep pipes open. It
- * has standard error until it has started, to report why it cannot.
- */
-static void become_ring_holder(int fd)
-{
-    char *const arguments[] = {RING_HOLDER_NAME, NULL};
-    int null;
-
-    if (fd != RING_HOLDER_FD && dup2(fd, RING_HOLDER_FD) < 0)
-        _exit(1);
-    fcntl(RING_HOLDER_FD, F_SETFD, 0);
-    null = open("/dev/null", O_RDWR);
-    for (int i = STDIN_FILENO; i <= STDOUT_FILENO; i++)
-        dup2(null, i);
-    close_range(RING_HOLDER_FD + 1, ~0U, 0);
-    setsid();
-    unsetenv("NOTIFY_SOCKET");
-    execv("/proc/self/exe", arguments);
-    _exit(1);
-}
-
-/*
  * Forks twice, so that init becomes the new process's parent: the next process of the service could
  * not wait for it.
  */
@@ -79,7 +58,7 @@ static int spawn_ring_holder(int fd)
     if (pid == 0) {
         pid = fork();
         if (pid == 0)
-            become_ring_holder(fd);
+            start_as(RING_HOLDER_NAME, fd);
         _exit(pid < 0 ? 1 : 0);
     }
     while (waitpid(pid, &status, 0) < 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "service/worker/confine.h"
 
+#include <fcntl.h>
 #include <linux/ioctl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -13,6 +14,7 @@
 #define REQUEST_MASK 0xffffffffu
 #define GRANTS       ('G' << _IOC_TYPESHIFT)
 #define EVENTS       ('E' << _IOC_TYPESHIFT)
+#define FIND_GRANT   _IOC(_IOC_NONE, 'G', 2, 24) /* libxengnttab does that before it unmaps */
 #define UNMAP_GRANT  _IOC(_IOC_NONE, 'G', 1, 16)
 #define FREE_GRANT   _IOC(_IOC_NONE, 'G', 6, 16)
 #define UNBIND_EVENT _IOC(_IOC_NONE, 'E', 3, 4)
@@ -24,14 +26,18 @@
 #define CALLS_OF_ITS_WORK                                                                          \
     /* bytes, and the broker's requests */                                                         \
     {.name = "readv"}, {.name = "writev"}, {.name = "splice"}, {.name = "tee"},                    \
-        {.name = "recvmsg"}, {.name = "sendmsg"}, {.name = "read"}, {.name = "write"},             \
-        {.name = "close"}, {.name = "fcntl"}, {.name = "dup3"},                                    \
+        {.name = "recvmsg"}, {.name = "recvfrom"}, {.name = "sendto"}, {.name = "read"},           \
+        {.name = "write"}, {.name = "close"},                                                      \
+        {.name = "fcntl", .argument = 1, .mask = REQUEST_MASK, .value = F_GETFD},                  \
+        {.name = "fcntl", .argument = 1, .mask = REQUEST_MASK, .value = F_GETFL},                  \
+        {.name = "fcntl", .argument = 1, .mask = REQUEST_MASK, .value = F_SETFL},                  \
+        {.name = "fcntl", .argument = 1, .mask = REQUEST_MASK, .value = F_DUPFD_CLOEXEC},          \
         {.name = "ioctl", .argument = 1, .mask = REQUEST_MASK, .value = FIONREAD}, /* waiting */   \
         {.name = "epoll_wait"}, {.name = "epoll_pwait"}, {.name = "epoll_pwait2"},                 \
         {.name = "epoll_ctl"}, {.name = "poll"}, {.name = "ppoll"}, {.name = "futex"},             \
-        {.name = "clock_gettime"}, {.name = "nanosleep"}, {.name = "clock_nanosleep"},             \
-        {.name = "sched_yield"}, {.name = "restart_syscall"}, {.name = "rt_sigreturn"},            \
-        {.name = "pause"}, /* memory, and its end */                                               \
+        {.name = "clock_gettime"}, {.name = "gettimeofday"}, {.name = "nanosleep"},                \
+        {.name = "clock_nanosleep"}, {.name = "sched_yield"}, {.name = "restart_syscall"},         \
+        {.name = "rt_sigreturn"}, {.name = "pause"}, /* memory, and its end */                     \
         {.name = "mmap", .argument = 2, .mask = PROT_EXEC, .value = 0}, {.name = "munmap"},        \
         {.name = "madvise"}, {.name = "brk"}, {.name = "exit_group"},                              \
     {                                                                                              \
@@ -40,6 +46,7 @@
 
 static const struct sandbox_call calls_before[] = {
     CALLS_OF_ITS_WORK,
+    {.name = "sendmsg"},
     {.name = "ioctl", .argument = 1, .mask = TYPE_MASK, .value = GRANTS},
     {.name = "ioctl", .argument = 1, .mask = TYPE_MASK, .value = EVENTS},
     /* for confine_to_rings() */
@@ -49,6 +56,7 @@ static const struct sandbox_call calls_before[] = {
 
 static const struct sandbox_call calls_after[] = {
     CALLS_OF_ITS_WORK,
+    {.name = "ioctl", .argument = 1, .mask = REQUEST_MASK, .value = FIND_GRANT},
     {.name = "ioctl", .argument = 1, .mask = REQUEST_MASK, .value = UNMAP_GRANT},
     {.name = "ioctl", .argument = 1, .mask = REQUEST_MASK, .value = FREE_GRANT},
     {.name = "ioctl", .argument = 1, .mask = REQUEST_MASK, .value = UNBIND_EVENT},
@@ -61,6 +69,9 @@ static const struct sandbox_limit limits[] = {
     {RLIMIT_FSIZE, 0},
     {RLIMIT_NPROC, 0},
     {RLIMIT_NOFILE, 64},
+#ifndef __SANITIZE_ADDRESS__ /* which takes terabytes of addresses */
+    {RLIMIT_AS, 256u << 20}, /* the largest rings have 2 MiB */
+#endif
 };
 
 int confine_for(domid_t peer)

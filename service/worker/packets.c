@@ -25,18 +25,25 @@ static void put_fds(struct msghdr *message, union control *control, const int *f
     memcpy(CMSG_DATA(header), fds, count * sizeof(int));
 }
 
+static ssize_t send_with(int socket, struct iovec *iov, const int *fds, unsigned int count)
+{
+    struct msghdr message = {.msg_iov = iov, .msg_iovlen = 1};
+    union control control;
+
+    memset(&control, 0, sizeof(control));
+    put_fds(&message, &control, fds, count);
+    return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* A worker may not call sendmsg(), with which it could pass descriptors on. */
 int packets_send(int socket, const void *packet, size_t size, const int *fds, unsigned int count)
 {
     struct iovec iov = {.iov_base = (void *)packet, .iov_len = size};
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-    union control control;
     ssize_t sent;
 
-    memset(&control, 0, sizeof(control));
-    if (count > 0)
-        put_fds(&message, &control, fds, count);
     do
-        sent = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        sent = count > 0 ? send_with(socket, &iov, fds, count)
+                         : send(socket, packet, size, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (sent < 0 && errno == EINTR);
     return sent < 0 ? -errno : 0;
 }
@@ -76,22 +83,14 @@ ssize_t packets_receive(int socket, void *packet, size_t size, struct packets_fd
     return got;
 }
 
-/* The kernel puts the credentials first, and drops descriptors for which there is no space. */
-ssize_t packets_receive_from(int socket, void *packet, size_t size, pid_t *pid)
+ssize_t packets_receive_bytes(int socket, void *packet, size_t size)
 {
-    union {
-        char room[CMSG_SPACE(sizeof(struct ucred))];
-        struct cmsghdr header;
-    } control;
-    struct msghdr message = {.msg_control = control.room, .msg_controllen = sizeof(control.room)};
-    ssize_t got = receive_packet(socket, packet, size, &message);
-    struct cmsghdr *header = got < 0 ? NULL : CMSG_FIRSTHDR(&message);
-    struct ucred sender = {0};
+    ssize_t got;
 
-    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_CREDENTIALS)
-        memcpy(&sender, CMSG_DATA(header), sizeof(sender));
-    *pid = sender.pid;
-    return got;
+    do
+        got = recv(socket, packet, size, MSG_DONTWAIT);
+    while (got < 0 && errno == EINTR);
+    return got < 0 ? -errno : got;
 }
 
 void packets_close_fds(struct packets_fds *fds)

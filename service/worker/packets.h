@@ -26,10 +26,10 @@ int packets_send(int socket, const void *packet, size_t size, const int *fds, un
 ssize_t packets_receive(int socket, void *packet, size_t size, struct packets_fds *fds);
 
 /*
- * Receives a packet from a sender that is not trusted: the kernel drops any descriptors. *pid is
- * the sender as the kernel reports it, or 0; the caller has set SO_PASSCRED. Returns as above.
+ * Receives a packet from a sender that is not trusted: the kernel closes any descriptors. Returns as
+ * above.
  */
-ssize_t packets_receive_from(int socket, void *packet, size_t size, pid_t *pid);
+ssize_t packets_receive_bytes(int socket, void *packet, size_t size);
 
 /* Closes the descriptors that were not taken. */
 void packets_close_fds(struct packets_fds *fds);

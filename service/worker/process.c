@@ -1,633 +1,340 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * The worker process: has the rings of one channel, and moves bytes between them and descriptors
- * from the broker. It opens nothing itself once it has a peer, and does not use xenstore.
- */
+#include "service/worker/process.h"
+
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include "service/worker/confine.h"
-#include "service/worker/echo.h"
-#include "service/worker/journal.h"
+#include "service/log.h"
+#include "service/quota.h"
 #include "service/worker/packets.h"
-#include "service/worker/protocol.h"
-#include "service/worker/relaying.h"
-#include "state/machine.h"
-#include "vchan/rings.h"
-#include "vchan/xen.h"
+#include "service/worker/start.h"
+#include "state/clock.h"
+#include "vchan/ring.h"
 
-/* How long the port of a peer that signals endlessly stays masked. */
-#define MUTE_MICROSECONDS 10000
+/* A process that takes longer to answer a request has hung, or a guest has taken it over. */
+#define ANSWER_SECONDS  30
+#define RELEASE_SECONDS 5
 
-struct process {
-    struct event_base *base;
-    struct xen *xen;
-    struct channel_rings rings;
-    struct event *port; /* of xen's descriptor */
-    struct event *unmute;
-    struct event *resend; /* pending: the socket was full, so a status must still be sent */
-    struct event *echo;   /* pending: there is more to echo */
-    bool echoing;
-    struct relaying relaying;
-    int source, sink; /* the relay's, -1: none */
-    struct journal *journal;
-    int journal_error;             /* the journal cannot be used, so no bytes are moved */
-    struct channel_counts *counts; /* memory shared with the broker, or NULL */
-    struct worker_status status;   /* the last one sent */
-    uint32_t era, seen;
-    int32_t result, failed;
-    struct worker_request rings_asked;
-    bool confined;
-    bool echo_over;
-    int echo_error;
-    bool moved;
-};
+/* The kernel needs microseconds to end a killed process, unless the machine is in trouble. */
+#define EXIT_SECONDS 5
 
-static struct channel *worker_channel(const struct process *process)
+/* How many statuses are read at a time. Only the last one counts. */
+#define STATUSES_AT_ONCE 16
+
+#define RING_PAGES_MAX (2u << (RING_ORDER_MAX - RING_ORDER_PAGE))
+
+/* ---- its end ---- */
+
+static void set_timer(struct event *timer, time_t seconds)
 {
-    return process->rings.channel;
+    const struct timeval time = {.tv_sec = seconds};
+
+    event_add(timer, &time);
 }
 
-static bool is_running(const struct process *process)
+static void reap(const struct worker_process *process, int flags)
 {
-    return process->echoing || relaying_is_on(&process->relaying);
+    siginfo_t info;
+
+    waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED | flags);
 }
 
-/* ---- the status ---- */
-
-static uint32_t peer_flags(const struct process *process)
+static void on_worker_exit(evutil_socket_t fd, short what, void *arg)
 {
-    const struct channel *channel = worker_channel(process);
+    struct worker_process *process = arg;
 
-    return WORKER_HELD | (channel_peer_died(channel) ? WORKER_PEER_DIED : 0) |
-           (channel_peer_left(channel) ? WORKER_PEER_LEFT : 0);
+    (void)fd, (void)what;
+    reap(process, WNOHANG);
+    process->ending = false; /* it is not waited for any more, even if it has not exited */
+    process->exited(process);
 }
 
-/* Whether nobody takes bytes there. After a mere half-close the other end still does. */
-static bool hung_up(int fd)
+/*
+ * Its rings can be mapped again, and its port bound, only once it has exited. That its socket is
+ * closed comes earlier.
+ */
+void process_end(struct worker_process *process)
 {
-    struct pollfd pollfd = {.fd = fd};
-
-    return poll(&pollfd, 1, 0) > 0 && pollfd.revents & (POLLHUP | POLLERR);
-}
-
-static void fill_ends(const struct process *process, struct worker_status *status)
-{
-    const struct relay *relay = &process->relaying.relay;
-
-    if (process->echoing && process->echo_over) {
-        status->flags |= WORKER_SOURCE_DONE | WORKER_SINK_DONE;
-        status->ring_error = process->echo_error;
-    }
-    if (process->echoing)
+    if (process->ending)
         return;
-    status->flags |= (relay->source_done ? WORKER_SOURCE_DONE : 0) |
-                     (relay->sink_done ? WORKER_SINK_DONE : 0) |
-                     (relay->source_done && hung_up(relay->source) ? WORKER_HUNG_UP : 0);
-    status->source_error = relay->source_error;
-    status->sink_error = relay->sink_error;
-    status->ring_error = relay->ring_error;
+    process->ending = true;
+    event_del(process->readable);
+    event_del(process->rest_timer);
+    event_del(process->answer_timer);
+    pidfd_send_signal(process->pidfd, SIGKILL, NULL, 0);
+    set_timer(process->exit, EXIT_SECONDS);
 }
 
-static void fill_rings(const struct process *process, struct worker_status *status)
+static void on_answer_timeout(evutil_socket_t fd, short what, void *arg)
 {
-    status->flags |= peer_flags(process);
-    status->peer = process->rings_asked.peer;
-    status->ring_ref = process->rings_asked.ring_ref;
-    status->port = process->rings_asked.port;
-    status->pages = process->rings.rings.ops->pages(&process->rings.rings);
-    if (is_running(process)) {
-        status->flags |= WORKER_RUNNING;
-        fill_ends(process, status);
-    } else {
-        status->pending = channel_readable(worker_channel(process), 1);
-    }
-}
-
-static struct worker_status make_status(const struct process *process)
-{
-    struct worker_status status = {.version = WORKER_VERSION,
-                                   .era = process->era,
-                                   .seen = process->seen,
-                                   .result = process->result,
-                                   .failed = process->failed};
-
-    if (worker_channel(process))
-        fill_rings(process, &status);
-    if (process->journal)
-        status.flags |= WORKER_HAS_JOURNAL;
-    if (process->moved)
-        status.flags |= WORKER_MOVED;
-    return status;
-}
-
-static void show_counts(const struct process *process)
-{
-    if (process->counts && worker_channel(process))
-        *process->counts = *channel_counts(worker_channel(process));
-}
-
-static void send_status(struct process *process)
-{
-    struct worker_status status = make_status(process);
-
-    show_counts(process);
-    if (memcmp(&status, &process->status, sizeof(status)) == 0)
-        return;
-    if (packets_send(WORKER_FD, &status, sizeof(status), NULL, 0) == -EAGAIN)
-        event_add(process->resend, NULL);
-    else
-        process->status = status;
-}
-
-static void on_status_writable(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd, (void)what;
-    send_status(arg);
-}
-
-/* ---- bytes ---- */
-
-static void relay_stepped(void *arg)
-{
-    send_status(arg);
-}
-
-static void schedule_echo(struct process *process)
-{
-    static const struct timeval at_once = {0};
-
-    event_add(process->echo, &at_once);
-}
-
-static void continue_echo(struct process *process)
-{
-    int rc = process->echo_over ? -EAGAIN : echo_step(worker_channel(process));
-
-    if (rc > 0) {
-        schedule_echo(process);
-    } else if (rc != -EAGAIN) {
-        process->echo_over = true;
-        process->echo_error = rc;
-    }
-    send_status(process);
-}
-
-static void on_echo(evutil_socket_t fd, short what, void *arg)
-{
-    struct process *process = arg;
+    struct worker_process *process = arg;
 
     (void)fd, (void)what;
-    if (process->echoing)
-        continue_echo(process);
+    log_line(LOG_ERRORS, "%s: " WORKER_NAME " did not answer within %d s; killed it", process->name,
+             process->leaving ? RELEASE_SECONDS : ANSWER_SECONDS);
+    process_end(process);
 }
 
-static void on_bytes_moved(void *arg)
+static void forget_event(struct event **event)
 {
-    struct process *process = arg;
-
-    process->moved = true;
+    if (*event)
+        event_free(*event);
+    *event = NULL;
 }
 
-/* The peer has signalled (rings->fired). */
-static void on_peer_signal(void *arg)
+void process_close(struct worker_process *process)
 {
-    struct process *process = arg;
-
-    if (process->echoing)
-        continue_echo(process);
-    else if (relaying_is_on(&process->relaying))
-        relaying_step(&process->relaying);
-    else
-        send_status(process);
+    if (process->ending)
+        reap(process, 0);
+    forget_event(&process->readable);
+    forget_event(&process->exit);
+    forget_event(&process->answer_timer);
+    forget_event(&process->rest_timer);
+    if (process->counts)
+        munmap(process->counts, sizeof(*process->counts));
+    close(process->fd);
+    close(process->pidfd);
+    free(process);
 }
 
-static void close_fd(int *fd)
+/* ---- requests ---- */
+
+uint32_t process_send(struct worker_process *process, struct worker_request *request,
+                      const int *fds, unsigned int count)
 {
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
+    request->version = WORKER_VERSION;
+    request->number = ++process->number;
+    if (process->ending)
+        return request->number;
+    if (packets_send(process->fd, request, sizeof(*request), fds, count) < 0)
+        process_end(process);
+    else if (!event_pending(process->answer_timer, EV_TIMEOUT, NULL))
+        set_timer(process->answer_timer, ANSWER_SECONDS);
+    return request->number;
 }
 
-static void pause_relay(struct process *process)
+bool process_is_answered(const struct worker_process *process)
 {
-    relaying_stop(&process->relaying);
-    event_del(process->echo);
-    process->echoing = false;
-    if (process->sink != process->source)
-        close_fd(&process->sink);
-    close_fd(&process->source);
-    process->sink = -1;
+    return process->status.seen == process->number;
 }
 
-static void forget_journal(struct process *process)
+void process_leave(struct worker_process *process)
 {
-    journal_close(process->journal);
-    process->journal = NULL;
-    process->journal_error = 0;
+    struct worker_request request = {.type = WORKER_RELEASE};
+
+    process->leaving = true;
+    process->reported = NULL;
+    process_send(process, &request, NULL, 0);
+    if (!process->ending)
+        set_timer(process->answer_timer, RELEASE_SECONDS);
 }
 
-/* ---- Xen ---- */
-
-static void on_port(evutil_socket_t fd, short what, void *arg)
+/*
+ * Makes the memory in which the process counts bytes. Its size is sealed: reading it could raise
+ * SIGBUS if the process could shrink it.
+ */
+static int make_counts(struct worker_process *process)
 {
-    struct process *process = arg;
+    int fd = memfd_create("vchan-counts", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    void *memory = MAP_FAILED;
 
-    (void)fd, (void)what;
-    if (xen_dispatch(process->xen) < 0)
-        event_base_loopbreak(process->base);
-}
+    if (fd >= 0 && ftruncate(fd, sizeof(struct channel_counts)) == 0 &&
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+        memory = mmap(NULL, sizeof(struct channel_counts), PROT_READ, MAP_SHARED, fd, 0);
+    if (memory == MAP_FAILED) {
+        int rc = -errno;
 
-static void on_port_muted(void *arg)
-{
-    static const struct timeval pause = {.tv_usec = MUTE_MICROSECONDS};
-    struct process *process = arg;
-
-    event_add(process->unmute, &pause);
-}
-
-static void on_unmute(evutil_socket_t fd, short what, void *arg)
-{
-    struct process *process = arg;
-
-    (void)fd, (void)what;
-    xen_unmute(process->xen);
-}
-
-/* Ignores errors: a later request for rings reports them. */
-static void open_device(struct process *process, uint32_t role)
-{
-    int rc;
-
-    if (role == MACHINE_FRONTEND)
-        xen_granting(process->xen, &rc);
-    else
-        xen_mapping(process->xen, &rc);
-}
-
-/* Opens all that the process will ever need of Xen. */
-static int open_xen(struct process *process, uint32_t role)
-{
-    int rc = xen_open(&process->xen);
-
-    if (rc < 0)
+        if (fd >= 0)
+            close(fd);
         return rc;
-    open_device(process, role);
-    channel_rings_init(&process->rings, process->xen);
-    process->rings.rings.fired = on_peer_signal;
-    process->rings.rings.arg = process;
-    xen_set_patience(process->xen, on_port_muted, process);
-    process->port =
-        event_new(process->base, xen_fd(process->xen), EV_READ | EV_PERSIST, on_port, process);
-    return process->port && event_add(process->port, NULL) == 0 ? 0 : -ENOMEM;
-}
-
-static void release_channel(struct process *process)
-{
-    show_counts(process);
-    pause_relay(process);
-    forget_journal(process);
-    if (worker_channel(process))
-        process->rings.rings.ops->release(&process->rings.rings);
-}
-
-/* ---- requests: a handler takes the descriptors that it keeps; the others are closed ---- */
-
-struct request {
-    struct worker_request ask;
-    struct packets_fds fds;
-};
-
-static int take_fd(struct request *request, unsigned int which)
-{
-    int fd = which < request->fds.count ? request->fds.fd[which] : -1;
-
-    if (fd >= 0)
-        request->fds.fd[which] = -1;
+    }
+    process->counts = memory;
     return fd;
 }
 
-/* Maps the memory in which bytes are counted. A new broker sends a new one. */
-static void map_counts(struct process *process, struct request *request)
+static int say_hello(struct worker_process *process, enum machine_role role)
 {
-    int fd = take_fd(request, 0);
-    void *memory = MAP_FAILED;
+    struct worker_request hello = {.type = WORKER_HELLO, .role = role, .era = process->era};
+    int counts = make_counts(process);
 
-    if (fd >= 0)
-        memory =
-            mmap(NULL, sizeof(struct channel_counts), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close_fd(&fd);
-    if (memory == MAP_FAILED)
-        return;
-    if (process->counts)
-        munmap(process->counts, sizeof(*process->counts));
-    process->counts = memory;
-}
-
-static void handle_hello(struct process *process, struct request *request)
-{
-    map_counts(process, request);
-    process->era = request->ask.era;
-    if (!process->xen)
-        process->result = open_xen(process, request->ask.role);
-    memset(&process->status, 0, sizeof(process->status)); /* so a status is sent in any case */
-}
-
-static struct ring_orders orders_of(const struct worker_request *ask)
-{
-    return (struct ring_orders){.read = (uint16_t)ask->read_order,
-                                .write = (uint16_t)ask->write_order};
-}
-
-static int get_rings(struct process *process, struct worker_request *ask)
-{
-    const struct rings_ops *ops = process->rings.rings.ops;
-    const struct ring_orders orders = orders_of(ask);
-    struct rings_keys keys = {.ring_ref = ask->ring_ref, .port = ask->port};
-    domid_t peer = (domid_t)ask->peer;
-    int rc;
-
-    if (ask->type == WORKER_GRANT)
-        rc = ops->grant(&process->rings.rings, peer, &orders, &keys);
-    else if (ask->type == WORKER_MAP)
-        rc = ops->map(&process->rings.rings, peer, &keys, &orders);
-    else
-        rc = ops->adopt(&process->rings.rings, peer, ask->ring_ref, &orders);
-    ask->ring_ref = keys.ring_ref;
-    ask->port = keys.port;
-    return rc;
-}
-
-/* A process that cannot be confined must not serve a guest: it exits. */
-static void require_confinement(struct process *process, int rc)
-{
-    if (rc < 0)
-        event_base_loopbreak(process->base);
-    process->confined = rc == 0;
-}
-
-static int take_rings(struct process *process, struct worker_request *ask)
-{
-    int rc;
-
-    if (!process->xen)
-        return -ENODEV;
-    if (worker_channel(process) || process->confined)
-        return -EBUSY;
-    require_confinement(process, confine_for((domid_t)ask->peer));
-    if (!process->confined)
-        return -EPERM;
-    rc = get_rings(process, ask);
-    require_confinement(process, confine_to_rings());
-    return rc;
-}
-
-static void handle_rings(struct process *process, struct request *request)
-{
-    process->rings_asked = request->ask;
-    process->result = take_rings(process, &process->rings_asked);
-}
-
-static void handle_set_peer(struct process *process, struct request *request)
-{
-    struct rings *rings = &process->rings.rings;
-
-    if (!worker_channel(process))
-        return;
-    if (request->ask.type == WORKER_SET_RESUMABLE)
-        rings->ops->set_resumable(rings, request->ask.flags & WORKER_ON);
-    else if (request->ask.type == WORKER_SET_ENDED)
-        rings->ops->set_ended(rings);
-    else
-        rings->ops->set_gone(rings);
-    on_peer_signal(process);
-}
-
-static void handle_journal(struct process *process, struct request *request)
-{
-    int fds[JOURNAL_DESCRIPTORS];
-
-    if (process->journal || !worker_channel(process) || request->fds.count != JOURNAL_DESCRIPTORS)
-        return;
-    for (unsigned int i = 0; i < JOURNAL_DESCRIPTORS; i++)
-        fds[i] = take_fd(request, i);
-    process->journal_error = journal_open(fds, worker_channel(process), &process->journal);
-}
-
-/* Whether a request to resume finds bytes moving already, and so nothing to do. */
-static bool is_under_way(const struct process *process, const struct worker_request *ask)
-{
-    return ask->flags & WORKER_RESUME && process->echoing == (ask->type == WORKER_ECHO) &&
-           is_running(process);
-}
-
-static int start_relay(struct process *process)
-{
-    if (process->journal_error < 0)
-        return process->journal_error;
-    if (process->source < 0)
-        return -EBADF;
-    return relaying_start(&process->relaying, process->base, worker_channel(process),
-                          process->source, process->sink, journal_way(process->journal),
-                          relay_stepped, process);
-}
-
-static void handle_start(struct process *process, struct request *request)
-{
-    if (!worker_channel(process) || is_under_way(process, &request->ask))
-        return;
-    pause_relay(process);
-    process->source = take_fd(request, 0);
-    process->sink = request->ask.flags & WORKER_ONE_FD ? process->source : take_fd(request, 1);
-    process->failed = start_relay(process);
-    if (process->failed < 0)
-        pause_relay(process);
-}
-
-static void handle_echo(struct process *process, struct request *request)
-{
-    if (!worker_channel(process) || is_under_way(process, &request->ask))
-        return;
-    pause_relay(process);
-    process->echoing = true;
-    process->echo_over = false;
-    process->echo_error = 0;
-    if (request->ask.flags & WORKER_RESUME)
-        echo_mend(worker_channel(process));
-    schedule_echo(process);
-}
-
-static void handle_divert(struct process *process, struct request *request)
-{
-    if (!relaying_is_on(&process->relaying))
-        return;
-    if (process->sink != process->source)
-        close_fd(&process->sink);
-    process->sink = take_fd(request, 0);
-    relaying_divert(&process->relaying, process->sink);
-}
-
-static void handle_kick(struct process *process, struct request *request)
-{
-    (void)request;
-    relaying_step_later(&process->relaying);
-}
-
-static void handle_pause(struct process *process, struct request *request)
-{
-    (void)request;
-    pause_relay(process);
-}
-
-static void handle_stop(struct process *process, struct request *request)
-{
-    (void)request;
-    pause_relay(process);
-    forget_journal(process);
-}
-
-static void handle_count(struct process *process, struct request *request)
-{
-    (void)request;
-    process->moved = false;
-    if (worker_channel(process))
-        channel_on_traffic(worker_channel(process), on_bytes_moved, process);
-}
-
-/*
- * After the domain was restored or migrated, its event channels and grants are void, but the kernel
- * does not know: Linux 6.1 hits a BUG() if such a port is closed, or closes a new port with the
- * same number. So this process keeps them open as long as the kernel runs.
- */
-static void handle_stale(struct process *process, struct request *request)
-{
-    pause_relay(process);
-    forget_journal(process);
-    packets_close_fds(&request->fds);
-    close(WORKER_FD);
-    prctl(PR_SET_NAME, "vchan-stale");
-    for (;;)
-        pause();
-}
-
-static void handle_release(struct process *process, struct request *request)
-{
-    (void)request;
-    release_channel(process);
-    event_base_loopbreak(process->base);
-}
-
-static void handle_request(struct process *process, struct request *request)
-{
-    static void (*const requests[])(struct process *, struct request *) = {
-        [WORKER_HELLO] = handle_hello,
-        [WORKER_GRANT] = handle_rings,
-        [WORKER_MAP] = handle_rings,
-        [WORKER_ADOPT] = handle_rings,
-        [WORKER_SET_RESUMABLE] = handle_set_peer,
-        [WORKER_SET_ENDED] = handle_set_peer,
-        [WORKER_SET_GONE] = handle_set_peer,
-        [WORKER_JOURNAL] = handle_journal,
-        [WORKER_START] = handle_start,
-        [WORKER_ECHO] = handle_echo,
-        [WORKER_DIVERT] = handle_divert,
-        [WORKER_KICK] = handle_kick,
-        [WORKER_PAUSE] = handle_pause,
-        [WORKER_STOP] = handle_stop,
-        [WORKER_COUNT] = handle_count,
-        [WORKER_STALE] = handle_stale,
-        [WORKER_RELEASE] = handle_release,
-    };
-    const struct worker_request *ask = &request->ask;
-    bool known =
-        ask->type < WORKER_REQUESTS && (ask->version == WORKER_VERSION ||
-                                        ask->type == WORKER_HELLO || ask->type == WORKER_RELEASE);
-
-    if (known)
-        requests[ask->type](process, request);
-    process->seen = ask->number;
-    packets_close_fds(&request->fds);
-}
-
-/* If no process has the broker's end any more, no broker will come back, and the worker exits. */
-static void on_request(evutil_socket_t fd, short what, void *arg)
-{
-    struct process *process = arg;
-    struct request request;
-    ssize_t got;
-
-    (void)what;
-    while ((got = packets_receive(fd, &request.ask, sizeof(request.ask), &request.fds)) > 0) {
-        if (got == (ssize_t)sizeof(request.ask))
-            handle_request(process, &request);
-        else
-            packets_close_fds(&request.fds);
-        send_status(process);
-        if (event_base_got_break(process->base))
-            return;
-    }
-    if (got == -EAGAIN)
-        return;
-    release_channel(process);
-    event_base_loopbreak(process->base);
-}
-
-/* ---- starting ---- */
-
-/*
- * A service manager that stops the service signals all of its processes. A worker continues, since
- * the broker ends it once its bytes are delivered.
- */
-static void ignore_service_signals(void)
-{
-    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
-
-    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-        signal(signals[i], SIG_IGN);
-}
-
-static int prepare_worker(struct process *process)
-{
-    struct event *control;
-    int rc;
-
-    process->base = event_base_new();
-    if (!process->base)
-        return -ENOMEM;
-    process->echo = evtimer_new(process->base, on_echo, process);
-    process->unmute = evtimer_new(process->base, on_unmute, process);
-    process->resend = event_new(process->base, WORKER_FD, EV_WRITE, on_status_writable, process);
-    control = event_new(process->base, WORKER_FD, EV_READ | EV_PERSIST, on_request, process);
-    if (!process->echo || !process->unmute || !process->resend || !control)
-        return -ENOMEM;
-    rc = fcntl(WORKER_FD, F_SETFL, O_NONBLOCK) < 0 ? -errno : journal_open_tools();
-    return rc == 0 && event_add(control, NULL) < 0 ? -ENOMEM : rc;
-}
-
-int worker_serve(void)
-{
-    struct process process = {.source = -1, .sink = -1, .result = -ENODEV};
-    int type;
-
-    if (getsockopt(WORKER_FD, SOL_SOCKET, SO_TYPE, &type, &(socklen_t){sizeof(type)}) < 0) {
-        fprintf(stderr, WORKER_NAME ": cannot use its socket: %s (vchan-backend starts it)\n",
-                strerror(errno));
-        return 1;
-    }
-    prctl(PR_SET_NAME, WORKER_NAME);
-    ignore_service_signals();
-    if (prepare_worker(&process) < 0)
-        return 1;
-    event_base_dispatch(process.base);
+    if (counts < 0)
+        return counts;
+    process_send(process, &hello, &counts, 1);
+    close(counts);
     return 0;
+}
+
+/* ---- statuses ---- */
+
+static int as_error(int32_t value)
+{
+    return value <= 0 && value > -4096 ? value : -EIO;
+}
+
+static bool is_pending_valid(int32_t pending)
+{
+    return pending >= 0 ? pending <= 1 << RING_ORDER_MAX
+                        : pending == -EAGAIN || pending == -EPIPE || pending == -EPROTO;
+}
+
+static bool sanitize_status(struct worker_status *status)
+{
+    status->result = as_error(status->result);
+    status->failed = as_error(status->failed);
+    status->source_error = as_error(status->source_error);
+    status->sink_error = as_error(status->sink_error);
+    status->ring_error = as_error(status->ring_error);
+    return status->pages <= RING_PAGES_MAX && is_pending_valid(status->pending);
+}
+
+/* Reads statuses. Returns 1 if there was one, 0 if none, or a negative errno: end the process. */
+static int read_statuses(struct worker_process *process)
+{
+    struct worker_status status;
+    int news = 0;
+
+    for (int i = 0; i < STATUSES_AT_ONCE; i++) {
+        ssize_t got = packets_receive_bytes(process->fd, &status, sizeof(status));
+
+        if (got == -EAGAIN)
+            break;
+        if (got <= 0)
+            return -EPIPE;
+        if (got < (ssize_t)(3 * sizeof(uint32_t)) || status.era != process->era)
+            continue; /* for an earlier broker */
+        if (got != (ssize_t)sizeof(status) || !sanitize_status(&status))
+            return -EPROTO;
+        process->status = status;
+        news = 1;
+    }
+    return news;
+}
+
+/* Every status that is read costs the broker time, so a guest has only so much of it. */
+static void rest_if_hasty(struct worker_process *process)
+{
+    int64_t wait = quota_take_status(process->quota);
+    const struct timeval time = {.tv_sec = wait / 1000000, .tv_usec = wait % 1000000};
+
+    if (wait == 0)
+        return;
+    event_del(process->readable);
+    event_add(process->rest_timer, &time);
+}
+
+static void on_rest_over(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker_process *process = arg;
+
+    (void)fd, (void)what;
+    event_add(process->readable, NULL);
+}
+
+static void on_worker_status(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker_process *process = arg;
+    int news = read_statuses(process);
+
+    (void)fd, (void)what;
+    if (news < 0) {
+        process_end(process);
+        return;
+    }
+    if (process_is_answered(process) && !process->leaving)
+        event_del(process->answer_timer);
+    rest_if_hasty(process);
+    if (news > 0 && process->reported)
+        process->reported(process);
+}
+
+/* ---- its beginning ---- */
+
+/* Returns a number that, very likely, no earlier broker used for the same process. */
+static uint32_t new_era(void)
+{
+    static uint32_t last;
+
+    last = last ? last + 1 : (uint32_t)clock_us();
+    return last;
+}
+
+static int make_events(struct worker_process *process)
+{
+    struct event_base *base = process->base;
+
+    process->readable =
+        event_new(base, process->fd, EV_READ | EV_PERSIST, on_worker_status, process);
+    process->exit = event_new(base, process->pidfd, EV_READ, on_worker_exit, process);
+    process->answer_timer = evtimer_new(base, on_answer_timeout, process);
+    process->rest_timer = evtimer_new(base, on_rest_over, process);
+    if (!process->readable || !process->exit || !process->answer_timer || !process->rest_timer ||
+        event_add(process->readable, NULL) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+static int process_open(struct event_base *base, enum machine_role role, int fd, int pidfd,
+                        struct worker_process **out)
+{
+    struct worker_process *process = calloc(1, sizeof(*process));
+    int rc = -ENOMEM;
+
+    *out = NULL;
+    if (!process) {
+        close(fd);
+        close(pidfd);
+        return rc;
+    }
+    process->base = base;
+    process->fd = fd;
+    process->pidfd = pidfd;
+    process->era = new_era();
+    rc = make_events(process);
+    if (rc == 0)
+        rc = say_hello(process, role);
+    if (rc < 0)
+        process_close(process);
+    else
+        *out = process;
+    return rc;
+}
+
+int process_start(struct event_base *base, enum machine_role role, struct worker_process **out)
+{
+    int pidfd, fd = start_process(WORKER_NAME, &pidfd);
+
+    *out = NULL;
+    return fd < 0 ? fd : process_open(base, role, fd, pidfd, out);
+}
+
+int process_find(struct event_base *base, enum machine_role role, int fd, int pidfd,
+                 struct worker_process **out)
+{
+    int rc = process_open(base, role, fd, pidfd, out);
+
+    if (rc == 0)
+        (*out)->found = true;
+    return rc;
+}
+
+int process_await(struct worker_process *process)
+{
+    struct pollfd pollfd = {.fd = process->fd, .events = POLLIN};
+    int rc;
+
+    if (poll(&pollfd, 1, ANSWER_SECONDS * 1000) <= 0)
+        return -ETIMEDOUT;
+    rc = read_statuses(process);
+    if (rc < 0)
+        return rc;
+    event_del(process->answer_timer);
+    return process->status.result;
 }

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,11 +13,7 @@
 /* The new process's end of the socket. */
 #define OWN_FD 3
 
-/*
- * Passes none of the service's descriptors on: the new process would keep pipes open, and could use
- * what it may not have.
- */
-static _Noreturn void become_process(const char *name, int fd)
+void start_as(const char *name, int fd)
 {
     char *const arguments[] = {(char *)name, NULL};
     int null;
@@ -34,42 +32,35 @@ static _Noreturn void become_process(const char *name, int fd)
     _exit(1);
 }
 
-static int await_child(pid_t pid)
-{
-    int status;
-
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return -errno;
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EAGAIN;
-}
-
-/* Forks twice: when the process in between exits, init becomes the new one's parent. */
-static int spawn(const char *name, int fd)
+/* Returns the child's pidfd. Nobody reaps it before that, so the pid is the child's. */
+static int fork_as(const char *name, int fd)
 {
     pid_t pid = fork();
+    int pidfd;
 
-    if (pid < 0)
-        return -errno;
-    if (pid == 0) {
-        pid = fork();
-        if (pid == 0)
-            become_process(name, fd);
-        _exit(pid < 0);
+    if (pid == 0)
+        start_as(name, fd);
+    pidfd = pid < 0 ? -1 : pidfd_open(pid, 0);
+    if (pidfd >= 0)
+        return pidfd;
+    pidfd = -errno;
+    if (pid > 0) {
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
     }
-    return await_child(pid);
+    return pidfd;
 }
 
-int start_process(const char *name)
+int start_process(const char *name, int *pidfd)
 {
-    int pair[2], rc;
+    int pair[2];
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
-    rc = spawn(name, pair[1]);
+    *pidfd = fork_as(name, pair[1]);
     close(pair[1]);
-    if (rc == 0)
+    if (*pidfd >= 0)
         return pair[0];
     close(pair[0]);
-    return rc;
+    return *pidfd;
 }

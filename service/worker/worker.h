@@ -7,8 +7,8 @@
  * Each channel gets a new process each time it connects: once the process has its rings, it gives
  * up for good the ability to get others. One spare process is always started in advance.
  *
- * All functions belong to the thread of the event loop. Only workers_open() blocks, and the first
- * call for new rings if no spare process is ready, while it starts one.
+ * All functions belong to the thread of the event loop. Only workers_open() and workers_close() block,
+ * and a call for new rings if no spare process is ready, for the time of a fork.
  */
 #ifndef SERVICE_WORKER_WORKER_H
 #define SERVICE_WORKER_WORKER_H
@@ -22,6 +22,7 @@
 #include "state/rings.h"
 
 struct event_base;
+struct quota;
 struct worker_process;
 struct workers;
 
@@ -36,8 +37,8 @@ int workers_open(struct event_base *base, struct fdstore *fdstore, enum machine_
                  struct workers **workers);
 
 /*
- * Ends the spare process, and frees workers once the last process that is releasing its rings has
- * exited. Those use the event loop until then, at most 5 s. NULL is allowed.
+ * Ends the spare process, and waits until each process that is releasing its rings has exited, which
+ * takes at most 10 s; runs the event loop for that. NULL is allowed.
  */
 void workers_close(struct workers *workers);
 
@@ -62,6 +63,7 @@ struct worker {
     struct rings rings; /* for endpoint_open() */
     struct workers *workers;
     const char *id; /* "5/0": the owner's name in the fdstore */
+    struct quota *quota;
     /* The process that had the rings died. resumable: a new one can continue where it stopped. */
     void (*rings_lost)(void *arg, bool resumable);
     void *arg;
@@ -71,8 +73,8 @@ struct worker {
     bool sent;                      /* that request was sent */
     bool held;                      /* the process has the rings */
     bool resumable, ended, gone;    /* what the process was sent, to repeat it to a new one */
-    unsigned int deaths;
-    int64_t died; /* clock_ms() of the last death */
+    unsigned int attempts; /* processes in a row that died before they had the rings */
+    bool lost_found; /* an earlier broker's process was lost, with what it had not recorded */
 
     struct worker_user user;             /* status_changed NULL: none */
     struct channel_counts counts_before; /* of the processes that died */
@@ -81,10 +83,12 @@ struct worker {
     uint32_t moved_since; /* the number of that request; 0: it was not sent */
 };
 
-/* Call it once, before endpoint_open(). workers and id stay the caller's and must outlive worker.
+/*
+ * Call it once, before endpoint_open(). workers, id and quota (NULL: none) stay the caller's and must
+ * outlive worker.
  */
 void worker_init(struct worker *worker, struct workers *workers, const char *id,
-                 void (*rings_lost)(void *arg, bool resumable), void *arg);
+                 struct quota *quota, void (*rings_lost)(void *arg, bool resumable), void *arg);
 
 /*
  * Sends the process a request, with copies of count descriptors. The process carries requests out
@@ -95,8 +99,8 @@ uint32_t worker_send(struct worker *worker, enum worker_request_type type, uint3
 
 /*
  * Returns the process's status if it has the rings and has carried out all requests, else NULL.
- * The error fields are 0 or negative errnos, and pages is in range. Nothing else is checked: a
- * hostile process may report anything.
+ * The error fields are 0 or negative errnos, and pages and pending are in range. Nothing else is
+ * checked: a hostile process may report anything.
  */
 const struct worker_status *worker_status(const struct worker *worker);
 
