@@ -377,7 +377,7 @@ static void set_up(void)
     base = event_base_new();
     ck_assert_ptr_nonnull(base);
     seed = 1;
-    (void)count_descriptors();
+    log_line(LOG_ERRORS, "killing workers that do not answer"); /* opens the log */
 }
 
 static void tear_down(void)
