@@ -8,8 +8,10 @@ libservice_la_SOURCES = \
 	service/device.c service/device.h \
 	service/log.c service/log.h \
 	service/loop.c service/loop.h \
+	service/packets.c service/packets.h \
 	service/quota.c service/quota.h \
 	service/sandbox.c service/sandbox.h \
+	service/start.c service/start.h \
 	service/statistics.c service/statistics.h \
 	service/toll.c service/toll.h \
 	service/usage.c service/usage.h \
@@ -37,12 +39,10 @@ libservice_la_SOURCES = \
 	service/worker/confine.c service/worker/confine.h \
 	service/worker/echo.c service/worker/echo.h \
 	service/worker/journal.c service/worker/journal.h \
-	service/worker/packets.c service/worker/packets.h \
 	service/worker/process.c service/worker/process.h \
 	service/worker/protocol.h \
 	service/worker/relaying.c service/worker/relaying.h \
 	service/worker/serve.c \
-	service/worker/start.c service/worker/start.h \
 	service/worker/worker.c service/worker/worker.h
 libservice_la_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(SECCOMP_CFLAGS)
 libservice_la_LIBADD = libvchan.la libstate.la $(EVENT_LIBS) $(SECCOMP_LIBS)

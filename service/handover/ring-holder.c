@@ -9,14 +9,13 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "service/backoff.h"
 #include "service/handover/ring-holder-protocol.h"
 #include "service/handover/fdstore.h"
 #include "service/log.h"
-#include "service/worker/start.h"
+#include "service/start.h"
 #include "state/clock.h"
 
 /* The names under which the fdstore keeps the socket. */
@@ -44,41 +43,13 @@ struct ring_holder {
 
 /* ---- the process ---- */
 
-/*
- * Forks twice, so that init becomes the new process's parent: the next process of the service could
- * not wait for it.
- */
-static int spawn_ring_holder(int fd)
-{
-    int status;
-    pid_t pid = fork();
-
-    if (pid < 0)
-        return -errno;
-    if (pid == 0) {
-        pid = fork();
-        if (pid == 0)
-            start_as(RING_HOLDER_NAME, fd);
-        _exit(pid < 0 ? 1 : 0);
-    }
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return -errno;
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EAGAIN;
-}
-
 static int start_ring_holder(void)
 {
-    int pair[2], rc;
+    int pidfd, fd = start_process(RING_HOLDER_NAME, &pidfd);
 
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return -errno;
-    rc = spawn_ring_holder(pair[1]);
-    close(pair[1]);
-    if (rc == 0)
-        return pair[0];
-    close(pair[0]);
-    return rc;
+    if (fd >= 0)
+        close(pidfd);
+    return fd;
 }
 
 /* ---- its socket ---- */

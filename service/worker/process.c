@@ -9,13 +9,12 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "service/log.h"
 #include "service/quota.h"
-#include "service/worker/packets.h"
-#include "service/worker/start.h"
+#include "service/packets.h"
+#include "service/start.h"
 #include "state/clock.h"
 #include "vchan/ring.h"
 
@@ -40,11 +39,11 @@ static void set_timer(struct event *timer, time_t seconds)
     event_add(timer, &time);
 }
 
-static void reap(const struct worker_process *process, int flags)
+static void await_exit(const struct worker_process *process)
 {
-    siginfo_t info;
+    struct pollfd pollfd = {.fd = process->pidfd, .events = POLLIN};
 
-    waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED | flags);
+    poll(&pollfd, 1, EXIT_SECONDS * 1000);
 }
 
 static void on_worker_exit(evutil_socket_t fd, short what, void *arg)
@@ -52,7 +51,6 @@ static void on_worker_exit(evutil_socket_t fd, short what, void *arg)
     struct worker_process *process = arg;
 
     (void)fd, (void)what;
-    reap(process, WNOHANG);
     process->ending = false; /* it is not waited for any more, even if it has not exited */
     process->exited(process);
 }
@@ -93,7 +91,7 @@ static void forget_event(struct event **event)
 void process_close(struct worker_process *process)
 {
     if (process->ending)
-        reap(process, 0);
+        await_exit(process);
     forget_event(&process->readable);
     forget_event(&process->exit);
     forget_event(&process->answer_timer);

@@ -5,7 +5,7 @@
  * so no report is trusted, and none that it omits is waited for.
  *
  * All functions belong to the thread of the event loop. None blocks but process_start(), for the
- * time of a fork, process_await() and process_close().
+ * time of two forks, process_await() and process_close().
  */
 #ifndef SERVICE_WORKER_PROCESS_H
 #define SERVICE_WORKER_PROCESS_H

@@ -19,7 +19,7 @@
 #include "service/worker/confine.h"
 #include "service/worker/echo.h"
 #include "service/worker/journal.h"
-#include "service/worker/packets.h"
+#include "service/packets.h"
 #include "service/worker/protocol.h"
 #include "service/worker/relaying.h"
 #include "state/machine.h"

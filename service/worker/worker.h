@@ -8,7 +8,7 @@
  * up for good the ability to get others. One spare process is always started in advance.
  *
  * All functions belong to the thread of the event loop. Only workers_open() and workers_close() block,
- * and a call for new rings if no spare process is ready, for the time of a fork.
+ * and a call for new rings if no spare process is ready, for the time of two forks.
  */
 #ifndef SERVICE_WORKER_WORKER_H
 #define SERVICE_WORKER_WORKER_H

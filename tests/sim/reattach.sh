@@ -11,7 +11,7 @@ PATH=$PWD/tests/programs:$PATH
 most=${KILL_MS:-120} # the longest life
 
 # service: prints vchan-backend's process id.
-service() { pgrep -P "$manager"; }
+service() { pgrep -P "$manager" -x vchan-backend; }
 
 part "$kills kills of the backend"
 manager_start "$kills" "$most"
@@ -113,8 +113,8 @@ next_has "$work/rest"
 exec 9>&-
 
 part "a terminal: one that has it open after the other (reconnect=1), through kills between them and of both"
-# The first takes nothing until nothing more comes; then, from a stopped service, it takes what it
-# was given, and leaves. The second takes COUNT bytes, and reports when it has half of them.
+# The first takes nothing until nothing more comes; then, while the service and its workers stand still,
+# it takes what it was given, and leaves. The second takes COUNT bytes, and reports when it has half of them.
 cat > "$work/user" << 'EOF'
 use Fcntl;
 my ($path, $given, $count) = @ARGV;
@@ -161,15 +161,18 @@ leaves_terminal() {
     exec {said_user}<&-
 }
 run 0 xl-vchan attach guest "name=next, connection=pty, path=$work/next, reconnect=1"
+rm "$work/go"
 mkfifo "$work/go"
 exec {go}<> "$work/go"
 in_guest "$work/said-guest" vchan cat next < "$work/data" > "$work/answers" &
 guest=$!
 at_terminal "$work/given" 0
-freeze "$(service)"
+mapfile -t frozen < <(service; pgrep -x vchan-worker)
+freeze "${frozen[@]}"
 echo >&"$go"
 leaves_terminal
 before=$(grep -c "next: Reconfiguring" "$work/backend.log")
+pkill -9 -x vchan-worker # a worker that stands still would be given up only after 30 s
 kill -USR1 "$manager"
 await_more "next: Reconfiguring" "$before"
 at_terminal "$work/rest" $((2000000 - $(stat -c %s "$work/given")))

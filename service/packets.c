@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "service/worker/packets.h"
+#include "service/packets.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Packets with descriptors over a local socket. None of the calls blocks. */
-#ifndef SERVICE_WORKER_PACKETS_H
-#define SERVICE_WORKER_PACKETS_H
+#ifndef SERVICE_PACKETS_H
+#define SERVICE_PACKETS_H
 
 #include <stddef.h>
 #include <sys/types.h>

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Starts other processes of the service's own program. */
+#ifndef SERVICE_START_H
+#define SERVICE_START_H
+
+/*
+ * Starts another process of the running program. name is its argv[0], by which main() chooses its
+ * role. Its descriptor 3 is one end of a new SOCK_SEQPACKET socket. It is reparented to init, so the
+ * next process of the service need not wait for it. Returns the other end, with its *pidfd, which
+ * both become the caller's, or a negative errno. Blocks while two processes fork.
+ */
+int start_process(const char *name, int *pidfd);
+
+#endif
