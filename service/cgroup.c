@@ -255,7 +255,7 @@ static bool end_later(struct cgroup *cgroup)
     return cgroup->late && event_add(cgroup->late, &patience) == 0 && watch_left(cgroup) == 0;
 }
 
-void cgroup_leave(struct cgroup *cgroup, int next_signal)
+void cgroup_terminate(struct cgroup *cgroup, int next_signal)
 {
     if (!cgroup || is_done_with(cgroup))
         return;
@@ -444,7 +444,7 @@ static struct cgroup *end_unknown(const char *path, const char *name, const void
 {
     (void)name, (void)arg;
     if (!is_known(path))
-        cgroup_leave(cgroup_add(path), SIGTERM);
+        cgroup_terminate(cgroup_add(path), SIGTERM);
     return NULL;
 }
 

@@ -41,7 +41,7 @@ void cgroups_close(void);
 
 /*
  * Ends what is left of an earlier process's commands, but those that were found by now: as
- * cgroup_leave() does, with SIGTERM.
+ * cgroup_terminate() does, with SIGTERM.
  */
 void cgroups_sweep(void);
 
@@ -71,6 +71,6 @@ void cgroup_signal(const struct cgroup *cgroup, int number, pid_t but);
  * SIGKILL 5 seconds later. The cgroup is removed and freed when it is empty; until then the base has
  * events.
  */
-void cgroup_leave(struct cgroup *cgroup, int next_signal);
+void cgroup_terminate(struct cgroup *cgroup, int next_signal);
 
 #endif

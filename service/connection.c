@@ -37,7 +37,7 @@ int connection_take(struct connection *connection, const char *what)
     return fd;
 }
 
-void connection_let_go(struct connection *connection, const char *what, int *fd)
+void connection_close_fd(struct connection *connection, const char *what, int *fd)
 {
     if (*fd < 0)
         return;
@@ -46,7 +46,7 @@ void connection_let_go(struct connection *connection, const char *what, int *fd)
     *fd = -1;
 }
 
-void connection_mourn(const struct connection *connection)
+void connection_log_lost(const struct connection *connection)
 {
     if (endpoint_resumed(connection->endpoint))
         connection_log(connection, LOG_CHANGES,

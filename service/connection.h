@@ -85,7 +85,7 @@ int connection_choose(struct connection *connection, char why[CONNECTION_WHY_MAX
 int connection_take(struct connection *connection, const char *what);
 
 /* Closes a descriptor, kept or not, and sets it to -1. One of -1 is none. */
-void connection_let_go(struct connection *connection, const char *what, int *fd);
+void connection_close_fd(struct connection *connection, const char *what, int *fd);
 
 /* The channel's name; "": it is not known. */
 const char *connection_name(const struct connection *connection);
@@ -94,7 +94,7 @@ const char *connection_name(const struct connection *connection);
 bool connection_peer_left(const struct connection *connection);
 
 /* For the log: there was a connection, but it went with the process that had it. */
-void connection_mourn(const struct connection *connection);
+void connection_log_lost(const struct connection *connection);
 
 /* Whether the service opens such a connection (all but app). */
 bool connection_is_served(const struct connection *connection);

@@ -258,7 +258,7 @@ static void dismiss_command(void *arg, int pidfd)
 {
     struct server *server = arg;
 
-    child_dismiss(server->loop.base, server->loop.fdstore, pidfd);
+    child_terminate_pidfd(server->loop.base, server->loop.fdstore, pidfd);
 }
 
 /* Nothing of it is touched: the process that understands it can still come. */
@@ -286,7 +286,7 @@ static int open_keep(struct server *server)
 
     if (rc == 0)
         rc = check_kept(server->loop.fdstore);
-    fdstore_on_discard(server->loop.fdstore, CHILD_KEPT, dismiss_command, server);
+    fdstore_on_discard(server->loop.fdstore, CHILD_FDNAME, dismiss_command, server);
     return rc;
 }
 

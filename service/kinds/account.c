@@ -14,11 +14,11 @@
 #include "state/clock.h"
 #include "state/store.h"
 
-#define KEPT_MS     30000
-#define DISTRUST_MS 30000
-#define KEPT_MAX    256
+#define REPLY_MS    30000
+#define SILENCE_MS  30000
+#define REPLIES_MAX 256
 
-/* What is asked for: by name, or by number. */
+/* The kinds of lookup: the first two by name, the others by number. */
 enum question { ASK_USER, ASK_GROUP, ASK_USER_NAME, ASK_GROUP_NAME };
 
 /* A question, and then its answer. */
@@ -29,9 +29,9 @@ struct lookup {
     struct user user;
 };
 
-_Static_assert(sizeof(struct lookup) <= ERRAND_BYTES, "an errand can bring an answer");
+_Static_assert(sizeof(struct lookup) <= ERRAND_BYTES, "an errand's answer has room for a lookup");
 
-/* ---- in the short-lived process: each 0 or a negative errno ---- */
+/* ---- in the short-lived process: each returns 0 or a negative errno ---- */
 
 static int find_user(struct lookup *lookup)
 {
@@ -84,7 +84,7 @@ static int find_group_name(struct lookup *lookup)
 
 static int ask_database(void *arg)
 {
-    static int (*const finds[])(struct lookup *lookup) = {
+    static int (*const finds[])(struct lookup * lookup) = {
         [ASK_USER] = find_user,
         [ASK_GROUP] = find_group,
         [ASK_USER_NAME] = find_user_name,
@@ -95,9 +95,9 @@ static int ask_database(void *arg)
     return finds[lookup->question](lookup);
 }
 
-/* ---- what it answered ---- */
+/* ---- kept answers ---- */
 
-/* The question is kept beside the answer, which may have another name. */
+/* The question is kept beside the answer, which may contain another name. */
 struct reply {
     TAILQ_ENTRY(reply) next;
     int64_t until; /* ms */
@@ -136,20 +136,20 @@ static void reply_drop(struct reply *reply)
     free(reply);
 }
 
-/* The oldest go first. Without memory it is asked again. */
-static void reply_keep(const struct lookup *asked, const struct lookup *answered)
+/* Drops the oldest reply if there are too many. Without memory the next lookup asks again. */
+static void reply_add(const struct lookup *asked, const struct lookup *answered)
 {
     struct reply *reply = calloc(1, sizeof(*reply));
 
     reply_drop(reply_find(asked));
     if (!reply)
         return;
-    *reply = (struct reply){.until = clock_ms() + KEPT_MS,
+    *reply = (struct reply){.until = clock_ms() + REPLY_MS,
                             .question = asked->question,
                             .id = asked->id,
                             .lookup = *answered};
     memcpy(reply->name, asked->name, sizeof(reply->name));
-    if (reply_count == KEPT_MAX)
+    if (reply_count == REPLIES_MAX)
         reply_drop(TAILQ_FIRST(&replies));
     TAILQ_INSERT_TAIL(&replies, reply, next);
     reply_count++;
@@ -157,39 +157,39 @@ static void reply_keep(const struct lookup *asked, const struct lookup *answered
 
 /* ---- asking ---- */
 
-/* It did not answer: it is not asked until then, nor while the process that asked has not ended. */
+/* After no answer, the database is not asked until then, nor until the asking process has ended. */
 static struct {
     int64_t until; /* ms */
     pid_t pid;     /* 0: it has ended */
 } silence;
 
-static bool is_silent(void)
+static bool is_database_silent(void)
 {
     if (silence.pid && errand_ended(silence.pid))
         silence.pid = 0;
     return silence.pid || clock_ms() < silence.until;
 }
 
-static int ask_anew(struct lookup *lookup)
+static int query_database(struct lookup *lookup)
 {
     const struct lookup asked = *lookup;
     int rc;
 
-    if (is_silent())
+    if (is_database_silent())
         return -ETIMEDOUT;
     rc = errand_run(ask_database, lookup, sizeof(*lookup), -1, &silence.pid);
     if (rc == -ETIMEDOUT)
-        silence.until = clock_ms() + DISTRUST_MS;
+        silence.until = clock_ms() + SILENCE_MS;
     if (rc == 0)
-        reply_keep(&asked, lookup);
+        reply_add(&asked, lookup);
     return rc;
 }
 
-static int find_answer(struct lookup *lookup)
+static int answer_lookup(struct lookup *lookup)
 {
     const struct reply *reply = reply_find(lookup);
     bool is_fresh = reply && clock_ms() < reply->until;
-    int rc = is_fresh ? 0 : ask_anew(lookup);
+    int rc = is_fresh ? 0 : query_database(lookup);
 
     if (!is_fresh && (rc != -ETIMEDOUT || !reply))
         return rc;
@@ -197,7 +197,7 @@ static int find_answer(struct lookup *lookup)
     return 0;
 }
 
-static void ask_about(struct lookup *lookup, const char *name)
+static void set_lookup_name(struct lookup *lookup, const char *name)
 {
     snprintf(lookup->name, sizeof(lookup->name), "%s", name);
 }
@@ -207,8 +207,8 @@ int account_user(const char *name, struct user *user)
     struct lookup lookup = {.question = ASK_USER};
     int rc;
 
-    ask_about(&lookup, name);
-    rc = find_answer(&lookup);
+    set_lookup_name(&lookup, name);
+    rc = answer_lookup(&lookup);
     if (rc == 0)
         *user = lookup.user;
     return rc;
@@ -219,8 +219,8 @@ int account_group(const char *name, gid_t *gid)
     struct lookup lookup = {.question = ASK_GROUP};
     int rc;
 
-    ask_about(&lookup, name);
-    rc = find_answer(&lookup);
+    set_lookup_name(&lookup, name);
+    rc = answer_lookup(&lookup);
     if (rc == 0)
         *gid = lookup.id;
     return rc;
@@ -229,7 +229,7 @@ int account_group(const char *name, gid_t *gid)
 static int name_of(enum question question, uint32_t id, char name[SPEC_ACCOUNT_MAX + 1])
 {
     struct lookup lookup = {.question = question, .id = id};
-    int rc = find_answer(&lookup);
+    int rc = answer_lookup(&lookup);
 
     if (rc == 0)
         memcpy(name, lookup.name, sizeof(lookup.name));

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The users and groups of this domain. Their database may be on the network, and may not answer: it
- * is asked in a short-lived process (service/kinds/errand.h), and answers are kept for half a
- * minute, so that nothing that a guest repeats asks it again. After a question without an answer it
- * is not asked for half a minute; what it said before goes on to count.
+ * Looks up users and groups of this domain. Their database may be on the network, and may not
+ * answer, so it is asked in a short-lived process (service/kinds/errand.h). Answers are kept for
+ * half a minute, so that a guest cannot have the database asked often. If the database does not
+ * answer, it is not asked for half a minute, and older answers stay valid.
  *
- * Each blocks for two seconds at most. 0, or a negative errno: -ENOENT there is none, -ETIMEDOUT
- * the database does not answer, another one: there are no resources to ask it.
+ * Each call blocks for at most two seconds. They return 0 or a negative errno: -ENOENT (no such
+ * user or group), -ETIMEDOUT (no answer), or as errand_run().
  */
 #ifndef SERVICE_KINDS_ACCOUNT_H
 #define SERVICE_KINDS_ACCOUNT_H
@@ -17,7 +17,7 @@
 
 #define USER_GROUPS_MAX 256
 
-/* Who runs a command, or works at a path, with all groups. */
+/* A user, with all groups, as whom a command runs or the service works at a path. */
 struct user {
     char name[SPEC_ACCOUNT_MAX + 1];
     char home[256];
@@ -26,12 +26,16 @@ struct user {
     int group_count;
 };
 
-/* A user, by name or number: a name may be all digits. -E2BIG: of more groups than that. */
+/*
+ * Looks up a user by name, then by number: a name may be all digits. -E2BIG: the user is in more
+ * than USER_GROUPS_MAX groups.
+ */
 int account_user(const char *name, struct user *user);
 
+/* Looks up a group by name. */
 int account_group(const char *name, gid_t *gid);
 
-/* The name of a number, cut if it is longer. */
+/* Look up the name of a uid or gid, cut to SPEC_ACCOUNT_MAX bytes. */
 int account_user_name(uid_t uid, char name[SPEC_ACCOUNT_MAX + 1]);
 int account_group_name(gid_t gid, char name[SPEC_ACCOUNT_MAX + 1]);
 

@@ -25,53 +25,53 @@
 #include "service/kinds/environment.h"
 #include "service/kinds/rights.h"
 
-#define PATIENCE_SECONDS 5
+#define KILL_SECONDS 5
 
 #define SHELL "/bin/sh"
 
 /* More than this without a newline is logged as a line of its own. */
 #define LINE_MAX_BYTES 800
 
-/* What a program can have left in a pipe when it ended, in reads. */
+/* LAST_READS reads empty a pipe of the usual size after the command has ended. */
 #define READ_BYTES 4096
 #define LAST_READS 16
 
-/* So many packets are in the largest pipe that a user may have. */
+/* The most packets in the largest pipe that a user may have. */
 #define PACKETS_MAX 256
 
-/* Reads, of up to 4 KiB, from a command's standard error: 256 a second, and as many at once. */
+/* How often a command's standard error is read: 256 times a second, and as often at once. */
 #define READS_PER_MINUTE (60 * 256)
 #define READS_AT_ONCE    256
 
-/* Lines of a command whose channel has gone: the guest's own are not for it. */
-#define LEFT_LINES_PER_MINUTE 60
-#define LEFT_LINES_AT_ONCE    8
+/* Log lines of a command whose channel is gone: they do not count as the guest's. */
+#define ENDING_LINES_PER_MINUTE 60
+#define ENDING_LINES_AT_ONCE    8
 
-/* Commands of one guest that end slowly: so many more than it has channels. */
+/* How many more commands than channels a guest may have, while commands end slowly. */
 #define SLOW_COMMANDS 8
 
 struct child {
-    LIST_ENTRY(child) next; /* of all that there are */
-    pid_t pid;              /* 0: not known */
+    LIST_ENTRY(child) next;
+    pid_t pid; /* 0: not known */
     int pidfd;
     int stderr_fd;
-    bool silent; /* nothing more comes from there */
+    bool stderr_done; /* the end of standard error was read */
     bool ended;
-    bool left;
+    bool terminating; /* child_terminate() was called */
     int next_signal;
     struct event *exited;
-    struct event *said;
-    struct event *rested; /* pending: it said too much, and is not listened to until then */
+    struct event *stderr_event;
+    struct event *read_timer; /* pending: it wrote too much, so nothing is read until then */
     struct rate reads;
-    struct event *patience;
-    void (*told)(void *arg, int status);
-    void *told_arg;
+    struct event *kill_timer; /* pending: gets next_signal then */
+    void (*on_end)(void *arg, int status);
+    void *on_end_arg;
     char label[128];
-    struct quota *quota; /* the guest's; once the child is left, a copy */
+    struct quota *quota; /* the guest's; &own_quota once it is terminating */
     struct quota own_quota;
     struct cgroup *cgroup; /* NULL: it has none of its own */
     struct fdstore *fdstore;
-    char owner[40]; /* keeps it; "": nobody yet */
+    char owner[40]; /* its owner in the fdstore; "": it is not kept */
     char guest[16]; /* "5" of "5/0"; "": not known */
 };
 
@@ -79,7 +79,7 @@ static LIST_HEAD(, child) children = LIST_HEAD_INITIALIZER(children);
 
 /* ---- the log ---- */
 
-/* A pipe for the process: what lies in a command's is looked at in a copy. */
+/* A pipe shared by all commands: their standard error is copied there, and parsed in the copy. */
 static int copies[2] = {-1, -1};
 
 static int copies_open(void)
@@ -88,11 +88,11 @@ static int copies_open(void)
 }
 
 /*
- * Reads so many bytes that are there. More than one read() may be needed: a command can make its
- * end of a pipe one of packets (O_DIRECT), and a copy has the same packets, also some of no bytes
- * (before Linux 6.15 a write() that fails leaves one).
+ * Reads size bytes that are in the pipe. That may need several reads: if the command sets O_DIRECT,
+ * each read returns one packet, also in a copy. Some packets are empty: before Linux 6.15 a write()
+ * that fails leaves one.
  */
-static size_t read_whole(int fd, char *text, size_t size)
+static size_t read_exactly(int fd, char *text, size_t size)
 {
     size_t done = 0;
     ssize_t got;
@@ -106,7 +106,8 @@ static size_t read_whole(int fd, char *text, size_t size)
     return done;
 }
 
-/* Reads what is left there, before the next look. Our own end stays open, so 0 is not an end. */
+/* Discards what is left in the copy. Our own end stays open, so 0 is an empty packet, not the end.
+ */
 static void copies_empty(void)
 {
     char rest[READ_BYTES];
@@ -116,15 +117,15 @@ static void copies_empty(void)
 }
 
 /*
- * As read(), but the bytes stay where they are. 0: none is left, and none will come. The copies are
- * empty again: what would stay in them would be taken for another command's.
+ * As read(), but the bytes stay in the pipe. Returns 0 at the end of file. Leaves the copy empty:
+ * bytes that stayed there would be taken for another command's.
  */
-static ssize_t look_into(int fd, char *text, size_t size)
+static ssize_t peek_pipe(int fd, char *text, size_t size)
 {
     ssize_t bytes = tee(fd, copies[1], size, SPLICE_F_NONBLOCK);
 
     if (bytes > 0)
-        bytes = (ssize_t)read_whole(copies[0], text, (size_t)bytes);
+        bytes = (ssize_t)read_exactly(copies[0], text, (size_t)bytes);
     copies_empty();
     return bytes;
 }
@@ -134,8 +135,8 @@ static bool is_end_of_line(char c)
     return c == '\n' || c == '\r';
 }
 
-/* Nobody will write the rest of a line any more. */
-static bool is_hung_up(int fd)
+/* Whether all writers have closed the pipe, so that an incomplete line stays incomplete. */
+static bool is_writer_gone(int fd)
 {
     struct pollfd pollfd = {.fd = fd};
 
@@ -147,7 +148,7 @@ static void log_child_line(struct child *child, const char *text, size_t length)
     log_guest(child->label, child->quota, LOG_CHANGES, "command: %.*s", (int)length, text);
 }
 
-/* Logs the lines that are whole, and what is too long for one. Returns how many bytes those are. */
+/* Logs complete lines, and cuts lines that are too long. Returns how many bytes it has logged. */
 static size_t log_lines(struct child *child, const char *text, size_t length)
 {
     size_t begin = 0;
@@ -165,62 +166,62 @@ static size_t log_lines(struct child *child, const char *text, size_t length)
     return begin;
 }
 
-/* After a while, in which it may write more. */
-static void listen_later(struct child *child, int64_t wait)
+/* Reads no more for a while. */
+static void pause_reading(struct child *child, int64_t wait)
 {
     const struct timeval time = {.tv_sec = wait / 1000000, .tv_usec = wait % 1000000};
 
-    event_del(child->said);
-    event_add(child->rested, &time);
+    event_del(child->stderr_event);
+    event_add(child->read_timer, &time);
 }
 
-static void on_rested(evutil_socket_t fd, short what, void *arg)
+static void on_read_pause_over(evutil_socket_t fd, short what, void *arg)
 {
     struct child *child = arg;
 
     (void)fd, (void)what;
-    event_add(child->said, NULL);
+    event_add(child->stderr_event, NULL);
 }
 
 /*
- * Half a line stays in the pipe: if this process is killed, the next one has it. (A whole one may
- * be logged twice then.)
+ * An incomplete line stays in the pipe: if this process is killed, the next one finds it there. (A
+ * complete one may be logged twice then.)
  */
-static void on_said(evutil_socket_t fd, short what, void *arg)
+static void on_child_stderr(evutil_socket_t fd, short what, void *arg)
 {
     struct child *child = arg;
     char text[READ_BYTES];
-    bool closed = is_hung_up(fd); /* before the look, so that nothing comes after it */
-    ssize_t bytes = look_into(fd, text, sizeof(text));
+    bool closed = is_writer_gone(fd); /* before the peek: then the peek sees the last bytes */
+    ssize_t bytes = peek_pipe(fd, text, sizeof(text));
     size_t used;
 
     (void)what;
     if (bytes < 0)
         return;
     used = log_lines(child, text, (size_t)bytes);
-    if (used > 0 && read_whole(fd, text, used) > 0) {
-        listen_later(child, rate_take(&child->reads)); /* nothing tells again of what is left */
+    if (used > 0 && read_exactly(fd, text, used) > 0) {
+        pause_reading(child, rate_take(&child->reads)); /* no edge reports what is left */
     } else if (!closed) {
-        int64_t wait = rate_try(&child->reads); /* none is taken for half a line that stays */
+        int64_t wait = rate_try(&child->reads); /* an incomplete line does not count */
 
         if (wait > 0)
-            listen_later(child, wait);
+            pause_reading(child, wait);
     } else {
         if (bytes > 0)
             log_child_line(child, text, (size_t)bytes);
-        event_del(child->said);
-        child->silent = true;
+        event_del(child->stderr_event);
+        child->stderr_done = true;
     }
 }
 
-static void log_end(struct child *child, int status)
+static void log_child_end(struct child *child, int status)
 {
     if (!child->label[0])
-        return; /* it is a stranger */
+        return; /* nothing is known of it: child_terminate_pidfd() */
     if (status == CHILD_STATUS_UNKNOWN)
         log_guest(child->label, child->quota, LOG_DETAILS, "command ended");
     else if (WIFSIGNALED(status))
-        log_guest(child->label, child->quota, child->left ? LOG_DETAILS : LOG_CHANGES,
+        log_guest(child->label, child->quota, child->terminating ? LOG_DETAILS : LOG_CHANGES,
                   "command was killed by signal %d (%s)", WTERMSIG(status),
                   strsignal(WTERMSIG(status)));
     else
@@ -236,24 +237,25 @@ static void free_event(struct event *event)
         event_free(event);
 }
 
-static void unkeep(struct child *child)
+static void child_untrack(struct child *child)
 {
     if (!child->owner[0])
         return;
-    fdstore_drop(child->fdstore, child->owner, CHILD_KEPT); /* first: without it the rest is nothing */
-    fdstore_drop(child->fdstore, child->owner, CHILD_STDERR_KEPT);
+    fdstore_drop(child->fdstore, child->owner,
+                 CHILD_FDNAME); /* first: the rest is useless without it */
+    fdstore_drop(child->fdstore, child->owner, CHILD_STDERR_FDNAME);
     child->owner[0] = '\0';
 }
 
 static void child_free(struct child *child)
 {
-    unkeep(child);
-    cgroup_leave(child->cgroup, child->next_signal);
+    child_untrack(child);
+    cgroup_terminate(child->cgroup, child->next_signal);
     LIST_REMOVE(child, next);
     free_event(child->exited);
-    free_event(child->said);
-    free_event(child->rested);
-    free_event(child->patience);
+    free_event(child->stderr_event);
+    free_event(child->read_timer);
+    free_event(child->kill_timer);
     if (child->pidfd >= 0)
         close(child->pidfd);
     if (child->stderr_fd >= 0)
@@ -261,8 +263,8 @@ static void child_free(struct child *child)
     free(child);
 }
 
-/* Reaps it, if it is ours to be reaped. */
-static int take_status(const struct child *child)
+/* Returns the status, and reaps the process if it is a child of this one. */
+static int reap_child(const struct child *child)
 {
     siginfo_t info = {0};
 
@@ -272,49 +274,49 @@ static int take_status(const struct child *child)
 }
 
 /*
- * While there is a process, or a zombie, it has the group's id. (After the end of one that was not
- * ours that may be another's.)
+ * Whether the pid still names this command's process group. A process or a zombie keeps it
+ * reserved. A command that is not our child is reaped by init, and then its pid may be reused.
  */
 static bool group_is_its_own(const struct child *child)
 {
     return child->pid > 0 && syscall(SYS_pidfd_send_signal, child->pidfd, 0, NULL, 0) == 0;
 }
 
-/* It may not have made its group yet, in which it is alone then. */
+/* A new process may not have created its group yet; then it is still alone. */
 static void kill_group(const struct child *child, int number)
 {
     if (kill(-child->pid, number) < 0)
         kill(child->pid, number);
 }
 
-static void on_exit_seen(evutil_socket_t fd, short what, void *arg)
+static void on_child_exit(evutil_socket_t fd, short what, void *arg)
 {
     struct child *child = arg;
     int status;
 
     if (child->next_signal == SIGKILL && group_is_its_own(child))
-        kill_group(child, SIGKILL); /* what the shell left behind */
-    status = take_status(child);
+        kill_group(child, SIGKILL); /* processes that the shell left behind */
+    status = reap_child(child);
     child->ended = true;
-    event_del(child->patience);
-    for (int i = 0; i < LAST_READS && child->said && !child->silent; i++)
-        on_said(child->stderr_fd, what, child);
+    event_del(child->kill_timer);
+    for (int i = 0; i < LAST_READS && child->stderr_event && !child->stderr_done; i++)
+        on_child_stderr(child->stderr_fd, what, child);
     (void)fd;
-    if (child->left || status == 0 || !child->told)
-        log_end(child, status);
-    if (child->left)
+    if (child->terminating || status == 0 || !child->on_end)
+        log_child_end(child, status);
+    if (child->terminating)
         child_free(child);
-    else if (child->told)
-        child->told(child->told_arg, status); /* it may leave the child: the last thing here */
+    else if (child->on_end)
+        child->on_end(child->on_end_arg, status); /* last, since it may terminate the child */
 }
 
 /*
- * The group, not the process alone: the shell's own children belong to the command. Some may be in
- * the cgroup only, or (by su, whose session has another) in the group only.
+ * Signals the whole group, since the shell's children belong to the command. Some may be only in
+ * the cgroup, or only in the group (under su, whose session has a cgroup of its own).
  */
-static void signal_group(evutil_socket_t fd, short what, void *arg)
+static void on_kill_timer(evutil_socket_t fd, short what, void *arg)
 {
-    static const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
+    static const struct timeval pause = {.tv_sec = KILL_SECONDS};
     struct child *child = arg;
 
     (void)fd, (void)what;
@@ -322,7 +324,7 @@ static void signal_group(evutil_socket_t fd, short what, void *arg)
         kill_group(child, child->next_signal);
     cgroup_signal(child->cgroup, child->next_signal, child->pid);
     child->next_signal = SIGKILL;
-    event_add(child->patience, &patience);
+    event_add(child->kill_timer, &pause);
 }
 
 pid_t child_pid(const struct child *child)
@@ -342,40 +344,41 @@ int child_stderr(const struct child *child)
 
 void child_on_end(struct child *child, void (*ended)(void *arg, int status), void *arg)
 {
-    child->told = ended;
-    child->told_arg = arg;
+    child->on_end = ended;
+    child->on_end_arg = arg;
 }
 
-/* From now on it belongs to no connection, and to no guest. */
-static void set_free(struct child *child)
+/* Detaches the child from its connection and its guest's quota, which it may outlive. */
+static void detach_child(struct child *child)
 {
-    child->left = true;
+    child->terminating = true;
     if (child->quota) {
         child->own_quota = *child->quota;
-        rate_init(&child->own_quota.lines, LEFT_LINES_PER_MINUTE, LEFT_LINES_AT_ONCE);
+        rate_init(&child->own_quota.lines, ENDING_LINES_PER_MINUTE, ENDING_LINES_AT_ONCE);
         child->quota = &child->own_quota;
     }
-    unkeep(child);
+    child_untrack(child);
     if (child->ended)
         return;
     snprintf(child->owner, sizeof(child->owner), "left-%d", child->pid);
-    fdstore_add(child->fdstore, child->owner, CHILD_KEPT, child->pidfd, fdstore_has_room(child->fdstore, 1));
+    fdstore_add(child->fdstore, child->owner, CHILD_FDNAME, child->pidfd,
+                fdstore_has_room(child->fdstore, 1));
 }
 
-void child_leave(struct child *child, bool about_to_end)
+void child_terminate(struct child *child, bool about_to_end)
 {
-    static const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
+    static const struct timeval pause = {.tv_sec = KILL_SECONDS};
 
-    set_free(child);
+    detach_child(child);
     if (child->ended)
         child_free(child);
     else if (about_to_end)
-        event_add(child->patience, &patience);
+        event_add(child->kill_timer, &pause);
     else
-        signal_group(-1, 0, child);
+        on_kill_timer(-1, 0, child);
 }
 
-/* ---- its beginning ---- */
+/* ---- starting a command ---- */
 
 /* The parent's and the child's ends of the three pipes. */
 struct pipes {
@@ -383,7 +386,7 @@ struct pipes {
     int theirs[3];
 };
 
-static void close_all(const int fds[3])
+static void close_all_three(const int fds[3])
 {
     for (int i = 0; i < 3; i++)
         if (fds[i] >= 0)
@@ -407,8 +410,8 @@ static int pipes_open(struct pipes *pipes)
     return 0;
 }
 
-/* In the new process: what it cannot be is said on its standard error, which is in the log. */
-static void become(const struct user *user)
+/* In the new process. Reports errors on its standard error, which goes to the log. */
+static void become_command_user(const struct user *user)
 {
     int rc = user_become(user);
 
@@ -419,8 +422,8 @@ static void become(const struct user *user)
 }
 
 /*
- * What a command has of this process's environment. The rest is not meant for it: what the service
- * manager says, for one, it could take as said to itself.
+ * The variables that a command inherits. Others are not meant for it: it could take those of the
+ * service manager for its own.
  */
 static const char *const inherited[] = {"PATH", "TZ", "LANG", "LC_ALL", "LC_CTYPE", "LC_MESSAGES"};
 
@@ -432,7 +435,7 @@ static void set_environment(const struct user *user, const struct environment *e
 
     for (size_t i = 0; i < INHERITED_COUNT; i++)
         values[i] = getenv(inherited[i]);
-    clearenv(); /* the texts stay where they are */
+    clearenv(); /* the strings stay valid */
     for (size_t i = 0; i < INHERITED_COUNT; i++)
         if (values[i])
             setenv(inherited[i], values[i], 1);
@@ -443,14 +446,14 @@ static void set_environment(const struct user *user, const struct environment *e
     environment_set(environment);
 }
 
-/* As that user: one that may not be entered, or is not there, is none. */
+/* Runs as the user, so that a home that the user may not enter counts as missing. */
 static void enter_home(const struct user *user)
 {
     if (user->home[0] != '/' || chdir(user->home) < 0)
         (void)!chdir("/");
 }
 
-/* Also the two that the C library keeps for itself: signal() refuses them, but they may be ignored. */
+/* By system call, for the C library's two own signals too: signal() refuses them. */
 static void reset_signals(void)
 {
     static const char action[64]; /* the kernel's structure: SIG_DFL, no flags, no mask */
@@ -463,8 +466,8 @@ static void reset_signals(void)
 }
 
 /*
- * As after a login: what the service needs of them is not for its commands. The hard ones stay the
- * service's, up to which a command may raise its own.
+ * Sets soft limits as a login does: the service's own limits are not meant for commands. A command
+ * may raise them up to the service's hard limits.
  */
 static void reset_limits(void)
 {
@@ -472,8 +475,8 @@ static void reset_limits(void)
         __rlimit_resource_t resource;
         rlim_t soft;
     } usual[] = {
-        {RLIMIT_NOFILE, 1024},       {RLIMIT_CORE, 0},
-        {RLIMIT_STACK, 8u << 20},    {RLIMIT_CPU, RLIM_INFINITY},
+        {RLIMIT_NOFILE, 1024},         {RLIMIT_CORE, 0},
+        {RLIMIT_STACK, 8u << 20},      {RLIMIT_CPU, RLIM_INFINITY},
         {RLIMIT_FSIZE, RLIM_INFINITY}, {RLIMIT_DATA, RLIM_INFINITY},
         {RLIMIT_AS, RLIM_INFINITY},
     };
@@ -488,8 +491,8 @@ static void reset_limits(void)
 }
 
 /*
- * A command that opens /dev/stderr and the like needs the right to open its pipes: they become its
- * user's. If that fails, it still has its descriptors.
+ * Makes the pipes the user's, since a command that opens /dev/stderr needs the permission. If that
+ * fails, it still has its descriptors.
  */
 static void give_pipes(const int fds[3], const struct user *user)
 {
@@ -497,7 +500,7 @@ static void give_pipes(const int fds[3], const struct user *user)
         (void)!fchown(fds[i], user->uid, user->groups[0]);
 }
 
-/* Outside of its cgroup it would have no limits, and could outlive its channel. */
+/* Without its cgroup the command would have no limits, and could outlive its channel: exits. */
 static void join_cgroup(const struct cgroup *cgroup)
 {
     int rc = cgroup_join(cgroup);
@@ -508,7 +511,7 @@ static void join_cgroup(const struct cgroup *cgroup)
     _exit(126);
 }
 
-/* What is to be run, and how. */
+/* How to start a command. */
 struct start {
     const char *command;
     const struct user *user;
@@ -517,8 +520,8 @@ struct start {
 };
 
 /*
- * In the new process, where all signals are blocked, until none of them is ours any more. In a
- * session of its own no terminal of ours takes what the command types into it (TIOCSTI).
+ * In the new process, where all signals are blocked until reset_signals(). The new session keeps
+ * the command from typing into a terminal of the service's (TIOCSTI).
  */
 static void run_shell(const struct start *start, const int fds[3])
 {
@@ -532,7 +535,7 @@ static void run_shell(const struct start *start, const int fds[3])
     umask(022);
     reset_limits();
     set_environment(start->user, &start->environment);
-    become(start->user);
+    become_command_user(start->user);
     enter_home(start->user);
     execl(SHELL, "sh", "-c", start->command, NULL);
     dprintf(STDERR_FILENO, "cannot run " SHELL ": %s\n", strerror(errno));
@@ -555,7 +558,7 @@ static int spawn_shell(const struct start *start, const int fds[3], pid_t *pid)
     return rc;
 }
 
-static struct child *child_make(struct event_base *base, struct fdstore *fdstore, const char *label)
+static struct child *child_new(struct event_base *base, struct fdstore *fdstore, const char *label)
 {
     struct child *child = calloc(1, sizeof(*child));
 
@@ -567,9 +570,9 @@ static struct child *child_make(struct event_base *base, struct fdstore *fdstore
     snprintf(child->label, sizeof(child->label), "%s", label);
     LIST_INSERT_HEAD(&children, child, next);
     rate_init(&child->reads, READS_PER_MINUTE, READS_AT_ONCE);
-    child->rested = evtimer_new(base, on_rested, child);
-    child->patience = evtimer_new(base, signal_group, child);
-    if (child->rested && child->patience)
+    child->read_timer = evtimer_new(base, on_read_pause_over, child);
+    child->kill_timer = evtimer_new(base, on_kill_timer, child);
+    if (child->read_timer && child->kill_timer)
         return child;
     child_free(child);
     return NULL;
@@ -580,24 +583,24 @@ static void set_guest(char guest[16], const struct connection *connection)
     snprintf(guest, 16, "%.*s", (int)strcspn(connection->id, "/"), connection->id);
 }
 
-/* Whether the guest may have one more: those whose channel has gone count until they have ended. */
-static bool has_place(const struct connection *connection)
+/* Whether the guest may have one more command. Those that are terminating count until they end. */
+static bool has_command_quota(const struct connection *connection)
 {
     const struct quota *quota = connection->quota;
     const struct child *child;
-    unsigned int left = 0;
+    unsigned int ending = 0;
     char guest[16];
 
     set_guest(guest, connection);
-    LIST_FOREACH(child, &children, next)
-        left += child->left && strcmp(child->guest, guest) == 0;
-    return !quota || left < quota->channels + SLOW_COMMANDS;
+    LIST_FOREACH (child, &children, next)
+        ending += child->terminating && strcmp(child->guest, guest) == 0;
+    return !quota || ending < quota->channels + SLOW_COMMANDS;
 }
 
-/* Of a connection, whose it is until it is left. */
-static struct child *child_make_for(const struct connection *connection)
+/* Creates a child that belongs to a connection until it is terminated. */
+static struct child *child_new_for(const struct connection *connection)
 {
-    struct child *child = child_make(connection->base, connection->fdstore, connection->label);
+    struct child *child = child_new(connection->base, connection->fdstore, connection->label);
 
     if (!child)
         return NULL;
@@ -611,7 +614,7 @@ static int child_watch(struct event_base *base, struct child *child)
 {
     int rc;
 
-    child->exited = event_new(base, child->pidfd, EV_READ, on_exit_seen, child);
+    child->exited = event_new(base, child->pidfd, EV_READ, on_child_exit, child);
     if (!child->exited || event_add(child->exited, NULL) < 0)
         return -ENOMEM;
     if (child->stderr_fd < 0)
@@ -619,20 +622,20 @@ static int child_watch(struct event_base *base, struct child *child)
     rc = copies_open();
     if (rc < 0)
         return rc;
-    child->said =
-        event_new(base, child->stderr_fd, EV_READ | EV_PERSIST | EV_ET, on_said, child);
-    return child->said && event_add(child->said, NULL) == 0 ? 0 : -ENOMEM;
+    child->stderr_event =
+        event_new(base, child->stderr_fd, EV_READ | EV_PERSIST | EV_ET, on_child_stderr, child);
+    return child->stderr_event && event_add(child->stderr_event, NULL) == 0 ? 0 : -ENOMEM;
 }
 
-/* It may not have joined its cgroup yet, or left its process group. */
-static void signal_unfollowed(const struct child *child)
+/* Signals both: the process may not have joined its cgroup yet, or may have left its group. */
+static void kill_unwatched(const struct child *child)
 {
     cgroup_signal(child->cgroup, SIGKILL, 0);
     kill_group(child, SIGKILL);
 }
 
-/* The program runs already: if it cannot be followed it must not go on. */
-static int child_follow(struct event_base *base, struct child *child)
+/* The command runs already. It is killed if it cannot be watched. */
+static int watch_new_child(struct event_base *base, struct child *child)
 {
     int rc;
 
@@ -640,12 +643,12 @@ static int child_follow(struct event_base *base, struct child *child)
     rc = child->pidfd < 0 ? -errno : child_watch(base, child);
     if (rc == 0)
         return 0;
-    signal_unfollowed(child);
+    kill_unwatched(child);
     waitpid(child->pid, NULL, 0);
     return rc;
 }
 
-/* A backend's device is "DOMID/DEVID", a frontend's only "DEVID". */
+/* The id of a backend's device is "DOMID/DEVID", that of a frontend's only "DEVID". */
 static void name_cgroup(const struct connection *connection, char group[24])
 {
     snprintf(group, 24, "%s-%u", strchr(connection->id, '/') ? "guest" : "backend",
@@ -661,9 +664,9 @@ int child_start(const struct connection *connection, const struct user *user, in
     char group[24];
     int rc;
 
-    if (!has_place(connection))
+    if (!has_command_quota(connection))
         return -EDQUOT;
-    child = child_make_for(connection);
+    child = child_new_for(connection);
     if (!child)
         return -ENOMEM;
     environment_read(connection, &start.environment);
@@ -674,14 +677,14 @@ int child_start(const struct connection *connection, const struct user *user, in
     start.cgroup = child->cgroup;
     if (rc == 0)
         rc = spawn_shell(&start, pipes.theirs, &child->pid);
-    close_all(pipes.theirs);
+    close_all_three(pipes.theirs);
     if (rc == 0) {
         child->stderr_fd = pipes.ours[STDERR_FILENO];
         pipes.ours[STDERR_FILENO] = -1;
-        rc = child_follow(connection->base, child);
+        rc = watch_new_child(connection->base, child);
     }
     if (rc < 0) {
-        close_all(pipes.ours);
+        close_all_three(pipes.ours);
         child_free(child);
         return rc;
     }
@@ -691,13 +694,13 @@ int child_start(const struct connection *connection, const struct user *user, in
     return 0;
 }
 
-/* ---- one of an earlier process ---- */
+/* ---- commands of an earlier process of the service ---- */
 
-/* It cannot be followed, so it must not go on. */
-static void stop_unfollowed(struct child *child)
+/* A command that cannot be watched must not continue. */
+static void stop_unwatched(struct child *child)
 {
     if (group_is_its_own(child))
-        signal_unfollowed(child);
+        kill_unwatched(child);
     child_free(child);
 }
 
@@ -706,7 +709,7 @@ static void stop_unknown(int pidfd)
     syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
 }
 
-/* Linux says it in a line "Pid:\t812"; -1: it has been reaped. */
+/* Linux reports a pidfd's process in a line "Pid:\t812", and -1 once it was reaped. */
 static pid_t pid_of(int pidfd)
 {
     static const char key[] = "Pid:\t";
@@ -728,7 +731,7 @@ static pid_t pid_of(int pidfd)
     return (pid_t)pid;
 }
 
-static int child_take(const struct connection *connection, struct child *child, int pidfd)
+static int take_child(const struct connection *connection, struct child *child, int pidfd)
 {
     char group[24];
 
@@ -736,37 +739,37 @@ static int child_take(const struct connection *connection, struct child *child, 
     child->pid = pid_of(pidfd);
     name_cgroup(connection, group);
     child->cgroup = cgroup_find(group, connection_name(connection), child->pid);
-    child->stderr_fd = fdstore_take(child->fdstore, child->owner, CHILD_STDERR_KEPT);
+    child->stderr_fd = fdstore_take(child->fdstore, child->owner, CHILD_STDERR_FDNAME);
     return child_watch(connection->base, child);
 }
 
 int child_resume(struct connection *connection, int *input, int *output, struct child **out)
 {
-    int pidfd = connection_take(connection, CHILD_KEPT), rc;
+    int pidfd = connection_take(connection, CHILD_FDNAME), rc;
     struct child *child;
 
     if (pidfd < 0)
         return -ENOENT;
-    child = child_make_for(connection);
+    child = child_new_for(connection);
     if (!child) {
         stop_unknown(pidfd);
-        connection_let_go(connection, CHILD_KEPT, &pidfd);
+        connection_close_fd(connection, CHILD_FDNAME, &pidfd);
         return -ENOMEM;
     }
-    rc = child_take(connection, child, pidfd);
+    rc = take_child(connection, child, pidfd);
     if (rc < 0) {
-        stop_unfollowed(child);
+        stop_unwatched(child);
         return rc;
     }
-    *input = fdstore_take(connection->fdstore, connection->id, CHILD_INPUT_KEPT);
-    *output = fdstore_take(connection->fdstore, connection->id, CHILD_OUTPUT_KEPT);
+    *input = fdstore_take(connection->fdstore, connection->id, CHILD_INPUT_FDNAME);
+    *output = fdstore_take(connection->fdstore, connection->id, CHILD_OUTPUT_FDNAME);
     *out = child;
     return 0;
 }
 
-void child_dismiss(struct event_base *base, struct fdstore *fdstore, int pidfd)
+void child_terminate_pidfd(struct event_base *base, struct fdstore *fdstore, int pidfd)
 {
-    struct child *child = child_make(base, fdstore, "");
+    struct child *child = child_new(base, fdstore, "");
 
     if (!child) {
         stop_unknown(pidfd);
@@ -776,7 +779,7 @@ void child_dismiss(struct event_base *base, struct fdstore *fdstore, int pidfd)
     child->pidfd = pidfd;
     child->pid = pid_of(pidfd);
     if (child_watch(base, child) < 0)
-        stop_unfollowed(child);
+        stop_unwatched(child);
     else
-        child_leave(child, true);
+        child_terminate(child, true);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A program run by /bin/sh -c in a session of its own, with nothing of this process but what is set
- * here: its standard input and output on
- * pipes, its standard error in the log. Its end is noticed by a pidfd, so nothing global is needed,
- * and it can outlive the process that started it (service/handover/fdstore.h).
+ * A command run by /bin/sh -c in a session of its own, with standard input and output on pipes and
+ * standard error in the log. It inherits nothing else but what child.c sets. A pidfd reports its
+ * end, so no SIGCHLD handler is needed, and a command can outlive the process that started it
+ * (service/handover/fdstore.h). No call blocks.
  */
 #ifndef SERVICE_KINDS_CHILD_H
 #define SERVICE_KINDS_CHILD_H
@@ -17,65 +17,61 @@ struct event_base;
 struct fdstore;
 struct user;
 
-/* What a running command's pidfd is called while it is kept. */
-#define CHILD_KEPT "command"
+/* The name of a command's pidfd in the fdstore. */
+#define CHILD_FDNAME "command"
 
-/*
- * Instead of a status: another process has started it, which was killed, so that it is told to
- * nobody here.
- */
+/* In place of a status: a previous process of the service started the command, so it is unknown. */
 #define CHILD_STATUS_UNKNOWN (-1)
 
 /*
- * Starts the connection's command as that user. If that cannot be, the log says why, and the
- * command exits with 126. The connection's quota and what else the child has of it is used until
- * the child is left. On success returns 0 and the caller owns *child (child_leave), *input
- * (non-blocking, to write) and *output (non-blocking, to read). -EDQUOT: too many of
- * the guest's commands that it has left have not ended. On this and any other negative errno
- * nothing is left.
+ * Starts the connection's command as the user. If that fails in the new process, the command's
+ * standard error says why, and it exits with 126. The child uses the connection's quota and other
+ * fields until child_terminate(). Returns 0; the caller then owns *child (child_terminate()),
+ * *input (non-blocking, to write) and *output (non-blocking, to read). Otherwise returns a negative
+ * errno with nothing left: -EDQUOT (too many of the guest's earlier commands have not ended),
+ * -ENOMEM, or what pipe(), fork() or the cgroup's files return.
  */
 int child_start(const struct connection *connection, const struct user *user, int *input,
                 int *output, struct child **child);
 
 /*
- * Goes on with the command that an earlier process kept for the connection. As child_start(), but
- * *input is -1 if that was closed; all of them are kept already. -ENOENT: there is none.
+ * Takes over the command that an earlier process kept for the connection. As child_start(), but
+ * *input is -1 if it was closed, and all descriptors are kept already. -ENOENT: there is no
+ * command.
  */
 int child_resume(struct connection *connection, int *input, int *output, struct child **child);
 
-/*
- * A running command's descriptors, by the names that child_resume() finds them at, the last one
- * last.
- */
-#define CHILD_INPUT_KEPT  "input"
-#define CHILD_OUTPUT_KEPT "output"
-#define CHILD_STDERR_KEPT "stderr"
+/* The names of a command's other descriptors in the fdstore, for child_resume(). */
+#define CHILD_INPUT_FDNAME  "input"
+#define CHILD_OUTPUT_FDNAME "output"
+#define CHILD_STDERR_FDNAME "stderr"
 
-/* Its process id; 0: it has ended, and nobody knows any more. */
+/* Returns the process id, or 0 if it is not known because the command has ended. */
 pid_t child_pid(const struct child *child);
 
-/* Its descriptors that outlive the process. The child's. */
+/* Return descriptors that the caller can keep for the next process. They stay the child's. */
 int child_pidfd(const struct child *child);
 int child_stderr(const struct child *child);
 
 /*
- * Has ended(arg, status) called when it ends (status: as waitpid() gives it, or
- * CHILD_STATUS_UNKNOWN), unless it was left. Its end
- * is in the log only if it was left, or nothing is wrong with it. ended() may leave it.
+ * Calls ended(arg, status) when the command ends, unless it was terminated before. status is as
+ * from waitpid(), or CHILD_STATUS_UNKNOWN. ended() may call child_terminate(). It must report the
+ * end of a command that failed; the log does so for others.
  */
 void child_on_end(struct child *child, void (*ended)(void *arg, int status), void *arg);
 
 /*
- * Leaves it: SIGTERM for its process group (at once, or after 5 seconds if it is about to end
- * anyway), SIGKILL 5 seconds later. It is freed when it has ended; until then the base has events.
- * It is kept for the next process, which is to call child_dismiss() then: keep outlives it.
+ * Ends the command, and frees child when it has ended. Its process group and cgroup get SIGTERM at
+ * once, or after 5 seconds if it is about to end anyway, and SIGKILL 5 seconds later. Until then it
+ * uses the event loop, and the fdstore, which must outlive it: if this process dies, the next one
+ * gets the pidfd, and calls child_terminate_pidfd().
  */
-void child_leave(struct child *child, bool about_to_end);
+void child_terminate(struct child *child, bool about_to_end);
 
 /*
- * Leaves a command of which nothing is known but its pidfd, which is the child's from now on. It is
- * about to end.
+ * Ends a command of which only the pidfd is known, as child_terminate() does for one that is about
+ * to end. Takes ownership of pidfd.
  */
-void child_dismiss(struct event_base *base, struct fdstore *fdstore, int pidfd);
+void child_terminate_pidfd(struct event_base *base, struct fdstore *fdstore, int pidfd);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * connection=connect and connection=tcp: to a server, each time the guest opens the channel; with
- * reconnect=1 again and again, for as long as it has it open.
+ * connection=connect and connection=tcp: connect to a server each time the guest opens the channel;
+ * with reconnect=1 again whenever the server has ended, while the guest has the channel open.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -17,11 +17,11 @@
 #include "service/kinds/rights.h"
 #include "service/kinds/unix.h"
 
-/* A listener with a full queue is tried again, 5 s long: nothing tells when there is room. */
-#define RETRY_MS  50 /* doubled up to the fifth time: each is a process */
+/* A server with a full queue is tried again for 5 s: no event reports that there is room. */
+#define RETRY_MS  50 /* doubled up to the fifth try, since each try forks a process */
 #define RETRY_MAX 9
 
-/* The server runs as another user than it must; connect() does not give this one. */
+/* The server does not run as server-user=. connect() never returns this errno. */
 #define WRONG_SERVER (-EUSERS)
 
 #define NO_USER ((uid_t)-1)
@@ -32,17 +32,17 @@ struct client {
     unsigned int retries;
     struct backoff backoff; /* reconnect=1 */
     struct dial *dial;      /* tcp, while it connects */
-    int fd;                 /* connected, while the channel is not yet; -1: none */
+    int fd;                 /* connected before the channel was; else -1 */
     bool started;           /* the channel is Connected */
     struct program server;
-    struct user user;  /* as whom, if one is named */
-    uid_t server_user; /* that the server must run as; NO_USER: any */
-    uid_t refused;     /* the last one that was not it, as logged; NO_USER: none */
+    struct user user;  /* the user that connects, if user= names one */
+    uid_t server_user; /* the user that the server must run as; NO_USER: any */
+    uid_t refused;     /* the last server's user that was refused, and logged; or NO_USER */
 };
 
 static void client_try(struct client *client);
 
-static void client_want(void *arg)
+static void client_retry_later(void *arg)
 {
     struct client *client = arg;
 
@@ -50,16 +50,19 @@ static void client_want(void *arg)
         backoff_start(&client->backoff);
 }
 
-static const struct program_ops unix_ops = {.noun = "server", .wanted = client_want, .sure = true};
-static const struct program_ops tcp_ops = {
-    .noun = "server", .wanted = client_want, .sure = true, .ends_once = true};
+static const struct program_ops unix_ops = {
+    .noun = "server", .want_next = client_retry_later, .next_is_sure = true};
+static const struct program_ops tcp_ops = {.noun = "server",
+                                           .want_next = client_retry_later,
+                                           .next_is_sure = true,
+                                           .eof_is_leaving = true};
 
 static bool is_tcp(const struct client *client)
 {
     return client->server.ops == &tcp_ops;
 }
 
-/* ---- how it goes ---- */
+/* ---- after connecting ---- */
 
 static void describe_server(int fd, bool tcp, char who[STATISTICS_PEER_MAX])
 {
@@ -69,14 +72,14 @@ static void describe_server(int fd, bool tcp, char who[STATISTICS_PEER_MAX])
         unix_peer(fd, who, STATISTICS_PEER_MAX);
 }
 
-static void client_meet(struct client *client)
+static void attach_server(struct client *client)
 {
     char who[STATISTICS_PEER_MAX];
     int fd = client->fd;
 
     client->fd = -1;
     describe_server(fd, is_tcp(client), who);
-    program_come(&client->server, fd, who);
+    program_attach(&client->server, fd, who);
 }
 
 static void client_connected(struct client *client, int fd)
@@ -84,12 +87,12 @@ static void client_connected(struct client *client, int fd)
     client->fd = fd;
     endpoint_clear_error(client->connection->endpoint);
     if (client->started)
-        client_meet(client);
+        attach_server(client);
     else
         endpoint_set_ready(client->connection->endpoint);
 }
 
-/* Where it is tried again the guest waits, and a person can read why. */
+/* With reconnect=1 the guest waits, and the error node says why. */
 static void client_failed(struct client *client, int rc, const char *why)
 {
     struct connection *connection = client->connection;
@@ -99,7 +102,7 @@ static void client_failed(struct client *client, int rc, const char *why)
         return;
     }
     endpoint_set_error(connection->endpoint, rc, "%s (retrying)", why);
-    client_want(client);
+    client_retry_later(client);
 }
 
 /* ---- a Unix socket ---- */
@@ -118,7 +121,7 @@ static const char *why_not_connected(int rc)
     }
 }
 
-/* Once for each user: with reconnect=1 it is tried again and again. */
+/* Logs each wrong user once: with reconnect=1 there are many tries. */
 static void log_refused(struct client *client, int fd, uid_t uid)
 {
     const struct connection *connection = client->connection;
@@ -128,8 +131,8 @@ static void log_refused(struct client *client, int fd, uid_t uid)
         return;
     client->refused = uid;
     unix_peer(fd, who, sizeof(who));
-    connection_log(connection, LOG_ERRORS, "refused the server: it is %s, not user %s (uid %u)", who,
-                   connection->spec.server_user, client->server_user);
+    connection_log(connection, LOG_ERRORS, "refused the server: it is %s, not user %s (uid %u)",
+                   who, connection->spec.server_user, client->server_user);
 }
 
 static int check_server(struct client *client, int fd)
@@ -216,7 +219,7 @@ static void client_try(struct client *client)
         try_path(client);
 }
 
-static void client_try_again(void *arg)
+static void client_retry(void *arg)
 {
     client_try(arg);
 }
@@ -245,7 +248,7 @@ static int client_plug(struct connection *connection, const struct program_ops *
     program_init(&client->server, connection, ops, client);
     client->retry = evtimer_new(connection->base, retry_path, client);
     if (!client->retry ||
-        backoff_open(&client->backoff, connection->base, client_try_again, client) < 0) {
+        backoff_open(&client->backoff, connection->base, client_retry, client) < 0) {
         client_free(client);
         return -ENOMEM;
     }
@@ -253,7 +256,7 @@ static int client_plug(struct connection *connection, const struct program_ops *
     return 0;
 }
 
-/* Where one is named, it is always that one. */
+/* If user= names a user, that user connects, even where all of the path is root's. */
 static int find_place(struct connection *connection, char why[CONNECTION_WHY_MAX])
 {
     const struct spec *spec = &connection->spec;
@@ -304,12 +307,12 @@ static void client_open(struct connection *connection)
 
     client->started = false;
     program_open(&client->server);
-    fd = connection_take(connection, PROGRAM_KEPT);
+    fd = connection_take(connection, PROGRAM_FDNAME);
     if (fd >= 0) {
         client_connected(client, fd);
         return;
     }
-    connection_mourn(connection);
+    connection_log_lost(connection);
     client_try(client);
 }
 
@@ -318,7 +321,7 @@ static void client_start(struct connection *connection)
     struct client *client = connection->state;
 
     client->started = true;
-    client_meet(client);
+    attach_server(client);
 }
 
 static void client_stir(struct connection *connection)
@@ -337,7 +340,7 @@ static void client_close(struct connection *connection)
     dial_cancel(client->dial);
     client->dial = NULL;
     program_close(&client->server);
-    connection_let_go(connection, PROGRAM_KEPT, &client->fd);
+    connection_close_fd(connection, PROGRAM_FDNAME, &client->fd);
 }
 
 const struct connection_kind connection_connect = {

@@ -18,7 +18,7 @@
 #define RESOLVE_SECONDS 15
 #define CONNECT_SECONDS 10
 
-/* A peer that vanished without a word is noticed within two minutes. */
+/* A server that vanished without closing the connection is noticed within two minutes. */
 #define KEEPALIVE_IDLE     60
 #define KEEPALIVE_INTERVAL 10
 #define KEEPALIVE_PROBES   6
@@ -31,8 +31,8 @@ struct dial {
     void *arg;
     char host[HOST_MAX];
     char port[8];
-    struct event *step;     /* the next thing to do, and what it waits for at most */
-    struct event *writable; /* of the socket that connects */
+    struct event *step;     /* the next step, or the timeout of the current one */
+    struct event *writable; /* the socket that connects */
     int fd;
     struct evdns_base *dns;
     struct evdns_getaddrinfo_request *request; /* pending */
@@ -68,7 +68,7 @@ static void dial_finish(struct dial *dial, int fd, const char *why)
     done(arg, fd, why);
 }
 
-static void later(struct dial *dial, int seconds)
+static void arm_step(struct dial *dial, int seconds)
 {
     const struct timeval time = {.tv_sec = seconds};
 
@@ -124,7 +124,7 @@ static void address_connected(evutil_socket_t fd, short what, void *arg)
     dial_finish(dial, fd, "");
 }
 
-/* Begins with one address. False: that was no good. */
+/* Starts connecting to one address. Returns false if that failed at once. */
 static bool connect_address(struct dial *dial, const struct evutil_addrinfo *address)
 {
     dial->fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
@@ -138,7 +138,7 @@ static bool connect_address(struct dial *dial, const struct evutil_addrinfo *add
         drop_socket(dial, -ENOMEM);
         return false;
     }
-    later(dial, CONNECT_SECONDS);
+    arm_step(dial, CONNECT_SECONDS);
     return true;
 }
 
@@ -159,30 +159,30 @@ static void connect_next(struct dial *dial)
 
 /* ---- resolving ---- */
 
-/* evdns still works on it when it tells, so what it has is freed later, in a step of its own. */
-static void resolved(int rc, struct evutil_addrinfo *addresses, void *arg)
+/* evdns still uses its data during this callback, so dial_step() goes on later and may free it. */
+static void on_resolved(int rc, struct evutil_addrinfo *addresses, void *arg)
 {
     struct dial *dial = arg;
 
     dial->request = NULL;
     dial->addresses = dial->next = addresses;
     dial->error = rc;
-    later(dial, 0);
+    arm_step(dial, 0);
 }
 
-static void resolve(struct dial *dial)
+static void resolve_host(struct dial *dial)
 {
     const struct evutil_addrinfo hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP};
 
     dial->dns = evdns_base_new(dial->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
     if (!dial->dns) {
-        resolved(EVUTIL_EAI_MEMORY, NULL, dial);
+        on_resolved(EVUTIL_EAI_MEMORY, NULL, dial);
         return;
     }
     evdns_base_resolv_conf_parse(dial->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf");
-    later(dial, RESOLVE_SECONDS);
-    dial->request = evdns_getaddrinfo(dial->dns, dial->host, dial->port, &hints, resolved, dial);
+    arm_step(dial, RESOLVE_SECONDS);
+    dial->request = evdns_getaddrinfo(dial->dns, dial->host, dial->port, &hints, on_resolved, dial);
 }
 
 static void connect_first(struct dial *dial)
@@ -200,16 +200,16 @@ static void connect_first(struct dial *dial)
     dial_finish(dial, -EHOSTUNREACH, why);
 }
 
-/* Something has come, or the time for it is over. */
+/* The next step is due, or the current one has timed out. */
 static void dial_step(evutil_socket_t fd, short what, void *arg)
 {
     struct dial *dial = arg;
 
     (void)fd, (void)what;
     if (!dial->dns && dial->error == 0) {
-        resolve(dial);
+        resolve_host(dial);
     } else if (dial->request) {
-        evdns_getaddrinfo_cancel(dial->request); /* which tells */
+        evdns_getaddrinfo_cancel(dial->request); /* calls on_resolved() */
     } else if (!dial->done) {
         dial_free(dial);
     } else if (dial->fd >= 0) {
@@ -222,8 +222,8 @@ static void dial_step(evutil_socket_t fd, short what, void *arg)
 
 /* ---- for its owner ---- */
 
-/* Takes HOST:PORT or [HOST]:PORT apart. */
-static bool split(struct dial *dial, const char *address)
+/* Splits HOST:PORT or [HOST]:PORT. Returns false if the address is invalid. */
+static bool split_address(struct dial *dial, const char *address)
 {
     const char *colon = strrchr(address, ':');
     size_t length = colon ? (size_t)(colon - address) : 0;
@@ -250,11 +250,11 @@ struct dial *dial_start(struct event_base *base, const char *address,
         return NULL;
     *dial = (struct dial){.base = base, .done = done, .arg = arg, .fd = -1};
     dial->step = evtimer_new(base, dial_step, dial);
-    if (!dial->step || !split(dial, address)) {
+    if (!dial->step || !split_address(dial, address)) {
         dial_free(dial);
         return NULL;
     }
-    later(dial, 0);
+    arm_step(dial, 0);
     return dial;
 }
 

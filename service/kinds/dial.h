@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * An outgoing TCP connection: resolves a name (by /etc/hosts and the name servers of
- * /etc/resolv.conf), tries its addresses one after the other, and never blocks.
+ * Opens an outgoing TCP connection without blocking: resolves a name (by /etc/hosts and the name
+ * servers of /etc/resolv.conf), then tries its addresses in turn.
  */
 #ifndef SERVICE_KINDS_DIAL_H
 #define SERVICE_KINDS_DIAL_H
@@ -12,18 +12,18 @@ struct dial;
 struct event_base;
 
 /*
- * Connects to HOST:PORT, or [V6]:PORT. done() is called once, later, unless dial_cancel() comes
- * before: with a socket that is the caller's (non-blocking, keepalive, no delay), or a negative
- * errno and one line in why, which does not name the address. That takes at most 15 s for the name
- * and 10 s for each address. NULL: no memory, or an address that makes no sense.
+ * Connects to HOST:PORT or [V6]:PORT. Calls done() once from the event loop, unless dial_cancel()
+ * comes first: with a socket that the callee then owns (non-blocking, keepalive, no delay), or with
+ * a negative errno and one line in why, which does not contain the address. Takes at most 15 s for
+ * the name and 10 s for each address. Returns NULL if memory runs out or the address is invalid.
  */
 struct dial *dial_start(struct event_base *base, const char *address,
                         void (*done)(void *arg, int fd, const char *why), void *arg);
 
-/* Gives up. NULL is allowed; not after done(). */
+/* Cancels and frees. NULL is allowed. Not to be called after done(). */
 void dial_cancel(struct dial *dial);
 
-/* Who is at the other end of a TCP socket: "127.0.0.1:5432", "[::1]:5432". */
+/* Writes the address of a TCP socket's other end: "127.0.0.1:5432", "[::1]:5432"; "" on failure. */
 void dial_peer(int fd, char *text, size_t size);
 
 #endif

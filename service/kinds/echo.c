@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * connection=echo: what the guest sends goes back to it.
- */
+/* connection=echo: sends back what the guest sends. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,8 +30,8 @@ static void echo_open(struct connection *connection)
     endpoint_set_ready(connection->endpoint);
 }
 
-/* The end, or a peer that left without taking its bytes back: there is nothing more to do. */
-static void echo_stepped(void *arg)
+/* The guest has ended, or left without taking its bytes back: both ends are done. */
+static void echo_ends_changed(void *arg)
 {
     struct connection *connection = arg;
     const struct carrier *carrier = connection->state;
@@ -48,7 +46,7 @@ static void echo_stepped(void *arg)
 
 static void echo_start(struct connection *connection)
 {
-    carrier_start_echo(connection->state, echo_stepped, connection);
+    carrier_start_echo(connection->state, echo_ends_changed, connection);
 }
 
 static void echo_stir(struct connection *connection)

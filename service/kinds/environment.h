@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a command's environment says of its channel: VCHAN_NAME, VCHAN_DOMID, VCHAN_DOMAIN and
+ * The variables that describe a command's channel to it: VCHAN_NAME, VCHAN_DOMID, VCHAN_DOMAIN and
  * VCHAN_UUID (man/vchan-backend.8.scd, "ENVIRONMENT").
  */
 #ifndef SERVICE_KINDS_ENVIRONMENT_H
@@ -11,7 +11,7 @@
 
 struct connection;
 
-/* Empty: not known here. */
+/* The variables' values; one that is not known is "". */
 struct environment {
     char name[DEVICE_NAME_MAX + 1];
     char domid[8];
@@ -19,10 +19,10 @@ struct environment {
     char uuid[SPEC_UUID_MAX + 1];
 };
 
-/* Asks xenstore; what it does not say is left out. */
+/* Reads the values from xenstore. Those that cannot be read are "". */
 void environment_read(const struct connection *connection, struct environment *environment);
 
-/* Sets the variables, in the process that is to be the command. */
+/* Sets the variables that have a value. Call it in the process that becomes the command. */
 void environment_set(const struct environment *environment);
 
 #endif

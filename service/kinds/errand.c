@@ -12,7 +12,7 @@
 
 #include "state/clock.h"
 
-#define PATIENCE_MS ((int64_t)ERRAND_SECONDS * 1000)
+#define ANSWER_MS ((int64_t)ERRAND_SECONDS * 1000)
 
 struct errand {
     errand_work *work;
@@ -36,7 +36,7 @@ static void close_between(unsigned int first, unsigned int last)
         close_range(first, last, 0);
 }
 
-/* Others' sockets and rings must not stay open for as long as this takes. */
+/* Sockets and rings of the service must not stay open as long as the work takes. */
 static void close_all_but(int one, int other)
 {
     unsigned int low = (unsigned int)(one < other ? one : other);
@@ -49,7 +49,7 @@ static void close_all_but(int one, int other)
     close_between(high + 1, ~0U);
 }
 
-static void work_and_end(const struct errand *errand, int answer_fd)
+static void do_errand(const struct errand *errand, int answer_fd)
 {
     struct answer answer = {0};
 
@@ -60,7 +60,7 @@ static void work_and_end(const struct errand *errand, int answer_fd)
 
 /* ---- in the service ---- */
 
-/* All signals stay blocked there: their handlers are the service's, and speak to its loop. */
+/* Signals stay blocked in the new process: the handlers are the service's, and use its loop. */
 static pid_t errand_spawn(const struct errand *errand, int answer_fd)
 {
     sigset_t all, before;
@@ -71,7 +71,7 @@ static pid_t errand_spawn(const struct errand *errand, int answer_fd)
     pid = fork();
     if (pid == 0) {
         close_all_but(answer_fd, errand->fd);
-        work_and_end(errand, answer_fd);
+        do_errand(errand, answer_fd);
     }
     if (pid < 0)
         pid = -errno;
@@ -81,9 +81,9 @@ static pid_t errand_spawn(const struct errand *errand, int answer_fd)
 
 static int await_answer(int fd)
 {
-    const int64_t end = clock_ms() + PATIENCE_MS;
+    const int64_t end = clock_ms() + ANSWER_MS;
     struct pollfd pollfd = {.fd = fd, .events = POLLIN};
-    int64_t left = PATIENCE_MS;
+    int64_t left = ANSWER_MS;
     int rc;
 
     do {
@@ -93,7 +93,7 @@ static int await_answer(int fd)
     return rc > 0 ? 0 : -ETIMEDOUT;
 }
 
-static int hear(const struct errand *errand, int fd)
+static int read_answer(const struct errand *errand, int fd)
 {
     struct answer answer;
     int rc = await_answer(fd);
@@ -101,7 +101,7 @@ static int hear(const struct errand *errand, int fd)
     if (rc < 0)
         return rc;
     if (read(fd, &answer, sizeof(answer)) != sizeof(answer))
-        return -EIO; /* it was killed */
+        return -EIO; /* something killed the process */
     memcpy(errand->arg, answer.arg, errand->size);
     return answer.rc;
 }
@@ -111,8 +111,11 @@ bool errand_ended(pid_t pid)
     return waitpid(pid, NULL, WNOHANG) != 0;
 }
 
-/* What was killed ends at once, unless the kernel holds it. A stopped one would not end itself. */
-static void errand_dismiss(pid_t pid, int rc, pid_t *left)
+/*
+ * Kills the process, since a stopped one would never exit. After a timeout it may hang in the
+ * kernel, so does not wait for it then.
+ */
+static void errand_kill(pid_t pid, int rc, pid_t *left)
 {
     kill(pid, SIGKILL);
     if (rc != -ETIMEDOUT)
@@ -121,7 +124,7 @@ static void errand_dismiss(pid_t pid, int rc, pid_t *left)
         *left = pid;
 }
 
-static int send_out(const struct errand *errand, const int ends[2], pid_t *left)
+static int run_errand_process(const struct errand *errand, const int ends[2], pid_t *left)
 {
     pid_t pid = errand_spawn(errand, ends[1]);
     int rc;
@@ -129,8 +132,8 @@ static int send_out(const struct errand *errand, const int ends[2], pid_t *left)
     close(ends[1]);
     if (pid < 0)
         return pid;
-    rc = hear(errand, ends[0]);
-    errand_dismiss(pid, rc, left);
+    rc = read_answer(errand, ends[0]);
+    errand_kill(pid, rc, left);
     return rc;
 }
 
@@ -142,7 +145,7 @@ int errand_run(errand_work *work, void *arg, size_t size, int fd, pid_t *left)
     *left = 0;
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -errno;
-    rc = send_out(&errand, ends, left);
+    rc = run_errand_process(&errand, ends, left);
     close(ends[0]);
     return rc;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Work that may take for ever, in a short-lived process: nothing of it outlives the two seconds
- * that the service waits for it at most.
+ * Does work that may block for ever, in a short-lived process, so that the service waits for it for
+ * at most two seconds.
  */
 #ifndef SERVICE_KINDS_ERRAND_H
 #define SERVICE_KINDS_ERRAND_H
@@ -13,19 +13,21 @@
 #define ERRAND_SECONDS 2
 #define ERRAND_BYTES   2048
 
-/* Runs in the short-lived process. Gives what errand_run() returns: a negative errno, or not. */
+/* The work, called in the short-lived process. errand_run() returns what it returns. */
 typedef int errand_work(void *arg);
 
 /*
- * Runs work(arg) in a process of its own, which has no descriptor of this one's but fd (-1: none)
- * and the three usual ones. arg, of size bytes (at most ERRAND_BYTES), is copied there and back;
- * what it points to is copied there only. -ETIMEDOUT: it took too long, and was killed; *left is
- * the process if it has not ended yet (for errand_ended()), or 0. -EIO: it was killed by another.
- * Another -errno: there are no resources for one. It blocks for ERRAND_SECONDS at most.
+ * Forks a process and runs work(arg) there. It has only fd (-1: none) and the three standard
+ * descriptors. arg, of size bytes (at most ERRAND_BYTES), is copied back afterwards; what it points
+ * to is not. Blocks for at most ERRAND_SECONDS.
+ *
+ * Returns what work() returned, or -ETIMEDOUT (it took too long, and was killed; *left is its
+ * process id if it has not ended yet, for errand_ended(), else 0), -EIO (something else killed it),
+ * or the negative errno of pipe() or fork().
  */
 int errand_run(errand_work *work, void *arg, size_t size, int fd, pid_t *left);
 
-/* Whether a process that was left has ended. After that it is unknown here. */
+/* Whether the process *left has ended, and reaps it then. Do not call it again after that. */
 bool errand_ended(pid_t pid);
 
 #endif

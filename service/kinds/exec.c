@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * connection=exec: a program, started each time the guest opens the channel; with reconnect=1 again
- * and again, for as long as it has it open.
+ * connection=exec: runs a command each time the guest opens the channel; with reconnect=1 again
+ * whenever the command has ended, while the guest has the channel open.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -20,41 +20,41 @@
 #include "service/carrier.h"
 
 /*
- * As a rule a program's output ends because it ends, in a moment. One that only closed its output
- * has the end passed on after this.
+ * Usually a command's output ends because the command ends, a moment later. If it does not end, the
+ * end of its output is passed on after this time.
  */
-#define PATIENCE_MS 500
+#define END_WAIT_MS 500
 
 struct exec {
     struct connection *connection;
     struct child *child;
-    int input; /* we write it; -1: closed */
+    int input; /* we write to it; -1: closed */
     int output;
-    bool silent; /* the program's output has ended */
-    bool ended;  /* the program has, with this status */
+    bool output_done; /* the command's output has ended */
+    bool ended;       /* the command has ended, with this status */
     int status;
-    bool finished;          /* its end is passed on */
-    bool drained;           /* the guest's end is */
-    struct user user;       /* runs it */
-    struct backoff backoff; /* reconnect=1: it is started again */
-    struct event *patience; /* pending: it is silent, and may be about to end */
+    bool end_passed;         /* the command's end was passed on to the guest */
+    bool guest_ended;        /* the guest's end was passed on to the command */
+    struct user user;        /* the command runs as this user */
+    struct backoff backoff;  /* reconnect=1: pending until a restart */
+    struct event *end_timer; /* pending: the output has ended, and the command may be about to */
     struct carrier carrier;
 };
 
 static void close_input(struct exec *exec)
 {
-    connection_let_go(exec->connection, CHILD_INPUT_KEPT, &exec->input);
+    connection_close_fd(exec->connection, CHILD_INPUT_FDNAME, &exec->input);
 }
 
 static void end_input(struct exec *exec)
 {
     carrier_divert(&exec->carrier, -1);
     close_input(exec);
-    exec->drained = true;
+    exec->guest_ended = true;
     endpoint_set_drained(exec->connection->endpoint);
 }
 
-/* A program may well stop reading before it ends: what the guest goes on to send is not wanted. */
+/* A command may stop reading before it ends. What the guest sends then goes to /dev/null. */
 static void drop_input(struct exec *exec)
 {
     int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -68,9 +68,9 @@ static void drop_input(struct exec *exec)
     exec->input = fd;
 }
 
-/* ---- the program's end ---- */
+/* ---- the command's end ---- */
 
-static void complain_status(struct exec *exec)
+static void report_status(struct exec *exec)
 {
     struct endpoint *endpoint = exec->connection->endpoint;
 
@@ -85,20 +85,20 @@ static void complain_status(struct exec *exec)
                            WEXITSTATUS(exec->status));
 }
 
-static void stop_program(struct exec *exec, void (*end)(struct carrier *carrier))
+static void stop_command(struct exec *exec, void (*end)(struct carrier *carrier))
 {
     if (exec->child)
-        child_leave(exec->child, exec->silent || exec->drained);
+        child_terminate(exec->child, exec->output_done || exec->guest_ended);
     exec->child = NULL;
     end(&exec->carrier);
-    event_del(exec->patience);
+    event_del(exec->end_timer);
     close_input(exec);
-    connection_let_go(exec->connection, CHILD_OUTPUT_KEPT, &exec->output);
+    connection_close_fd(exec->connection, CHILD_OUTPUT_FDNAME, &exec->output);
     statistics_set_peer(&exec->connection->statistics, "%s", "");
 }
 
-/* What the guest sends from now on waits in the ring for the next one. */
-static void start_again_later(struct exec *exec)
+/* What the guest sends from now on waits in the ring for the next command. */
+static void restart_later(struct exec *exec)
 {
     if (exec->status == CHILD_STATUS_UNKNOWN)
         connection_log(exec->connection, LOG_CHANGES, "command ended; restarting it");
@@ -108,65 +108,66 @@ static void start_again_later(struct exec *exec)
     else
         connection_log(exec->connection, LOG_CHANGES,
                        "command exited with status %d; restarting it", WEXITSTATUS(exec->status));
-    stop_program(exec, carrier_pause);
+    stop_command(exec, carrier_pause);
     backoff_start(&exec->backoff);
 }
 
-/* The error first: the guest may not take the end for one in order. */
-static void pass_program_end(struct exec *exec)
+/* Sets the error first: otherwise the guest could take the end for a clean one. */
+static void pass_command_end(struct exec *exec)
 {
-    exec->finished = true;
-    event_del(exec->patience);
+    exec->end_passed = true;
+    event_del(exec->end_timer);
     if (exec->ended)
-        complain_status(exec);
+        report_status(exec);
     endpoint_set_finished(exec->connection->endpoint);
 }
 
-/* The program is to be started again: all of its output is with the guest, which has not ended. */
-static bool starts_again(const struct exec *exec)
+/* Restarts once the guest has all of the command's output, unless the guest has ended. */
+static bool will_restart(const struct exec *exec)
 {
-    return exec->connection->spec.reconnect && exec->silent && exec->ended && !exec->drained;
+    return exec->connection->spec.reconnect && exec->output_done && exec->ended &&
+           !exec->guest_ended;
 }
 
 static void output_ended(struct exec *exec)
 {
-    static const struct timeval patience = {.tv_usec = PATIENCE_MS * 1000L};
+    static const struct timeval end_timer = {.tv_usec = END_WAIT_MS * 1000L};
 
-    exec->silent = true;
-    if (starts_again(exec))
-        start_again_later(exec);
+    exec->output_done = true;
+    if (will_restart(exec))
+        restart_later(exec);
     else if (exec->ended)
-        pass_program_end(exec);
+        pass_command_end(exec);
     else
-        event_add(exec->patience, &patience);
+        event_add(exec->end_timer, &end_timer);
 }
 
-static void program_goes_on(evutil_socket_t fd, short what, void *arg)
+static void on_command_outlives_output(evutil_socket_t fd, short what, void *arg)
 {
     struct exec *exec = arg;
 
     (void)fd, (void)what;
-    if (!exec->connection->spec.reconnect || exec->drained)
-        pass_program_end(exec);
+    if (!exec->connection->spec.reconnect || exec->guest_ended)
+        pass_command_end(exec);
 }
 
-static void program_ended(void *arg, int status)
+static void on_command_end(void *arg, int status)
 {
     struct exec *exec = arg;
 
     exec->ended = true;
     exec->status = status;
-    if (starts_again(exec))
-        start_again_later(exec);
-    else if (exec->finished)
-        complain_status(exec); /* too late for the guest's program, but not for a person */
-    else if (exec->silent)
-        pass_program_end(exec);
+    if (will_restart(exec))
+        restart_later(exec);
+    else if (exec->end_passed)
+        report_status(exec); /* too late for the guest's program, but people can read it */
+    else if (exec->output_done)
+        pass_command_end(exec);
 }
 
 /* ---- bytes ---- */
 
-static void exec_stepped(void *arg)
+static void exec_ends_changed(void *arg)
 {
     struct exec *exec = arg;
     const struct carrier_ends *ends = &exec->carrier.ends;
@@ -176,15 +177,15 @@ static void exec_stepped(void *arg)
         return;
     }
     if (ends->sink_done && ends->sink_error && !exec->connection->spec.reconnect)
-        drop_input(exec); /* otherwise it is for the next */
-    else if (ends->sink_done && !ends->sink_error && !exec->drained)
+        drop_input(exec); /* with reconnect=1 the bytes are for the next command */
+    else if (ends->sink_done && !ends->sink_error && !exec->guest_ended)
         end_input(exec);
-    if (carrier_is_on(&exec->carrier) && ends->source_done && !exec->silent)
+    if (carrier_is_on(&exec->carrier) && ends->source_done && !exec->output_done)
         output_ended(exec);
 }
 
-/* The program that an earlier process had, or a new one. */
-static int find_program(struct exec *exec, bool resumed)
+/* Takes the command that an earlier process of the service started, or starts one. */
+static int get_command(struct exec *exec, bool resumed)
 {
     struct connection *connection = exec->connection;
 
@@ -193,15 +194,15 @@ static int find_program(struct exec *exec, bool resumed)
     return child_start(connection, &exec->user, &exec->input, &exec->output, &exec->child);
 }
 
-static int start_program(struct exec *exec, bool resumed)
+static int start_command(struct exec *exec, bool resumed)
 {
     struct connection *connection = exec->connection;
-    int rc = find_program(exec, resumed);
+    int rc = get_command(exec, resumed);
 
-    exec->silent = exec->ended = exec->finished = exec->drained = false;
+    exec->output_done = exec->ended = exec->end_passed = exec->guest_ended = false;
     if (rc < 0)
         return rc;
-    child_on_end(exec->child, program_ended, exec);
+    child_on_end(exec->child, on_command_end, exec);
     statistics_set_peer(&connection->statistics, "pid %d", child_pid(exec->child));
     connection_log(connection, LOG_DETAILS,
                    resumed ? "command is still running" : "command started");
@@ -220,10 +221,10 @@ static void exec_open(struct connection *connection)
     int rc;
 
     carrier_open(&exec->carrier);
-    rc = start_program(exec, true);
+    rc = start_command(exec, true);
     if (rc == -ENOENT) {
-        connection_mourn(connection);
-        rc = start_program(exec, false);
+        connection_log_lost(connection);
+        rc = start_command(exec, false);
     }
     if (rc < 0)
         endpoint_fail(connection->endpoint, rc, "cannot run its command: %s", why_not_started(rc));
@@ -231,34 +232,34 @@ static void exec_open(struct connection *connection)
         endpoint_set_ready(connection->endpoint);
 }
 
-static int carry(struct exec *exec)
+static int start_carrier(struct exec *exec)
 {
     const struct carrier_end ends[] = {
-        {CHILD_INPUT_KEPT, exec->input},
-        {CHILD_OUTPUT_KEPT, exec->output},
-        {CHILD_STDERR_KEPT, child_stderr(exec->child)},
-        {CHILD_KEPT, child_pidfd(exec->child)},
+        {CHILD_INPUT_FDNAME, exec->input},
+        {CHILD_OUTPUT_FDNAME, exec->output},
+        {CHILD_STDERR_FDNAME, child_stderr(exec->child)},
+        {CHILD_FDNAME, child_pidfd(exec->child)},
     };
 
     return carrier_start(&exec->carrier, exec->output, exec->input, ends,
-                         sizeof(ends) / sizeof(ends[0]), exec_stepped, exec);
+                         sizeof(ends) / sizeof(ends[0]), exec_ends_changed, exec);
 }
 
 static void exec_start(struct connection *connection)
 {
     struct exec *exec = connection->state;
-    int rc = carry(exec);
+    int rc = start_carrier(exec);
 
     if (rc < 0)
         endpoint_fail(connection->endpoint, rc, "cannot move bytes: %s", strerror(-rc));
     else if (exec->input < 0)
-        drop_input(exec); /* an earlier process had closed it */
+        drop_input(exec); /* an earlier process of the service had closed it */
 }
 
-static void exec_again(void *arg)
+static void exec_restart(void *arg)
 {
     struct exec *exec = arg;
-    int rc = start_program(exec, false);
+    int rc = start_command(exec, false);
 
     if (rc < 0) {
         connection_log(exec->connection, LOG_CHANGES, "cannot run its command: %s (retrying)",
@@ -269,7 +270,7 @@ static void exec_again(void *arg)
     }
 }
 
-/* The toolstack says one; an older one left it out where the command was to be root's. */
+/* The toolstack always writes a user. Older ones left it out for root; that is an error now. */
 static int read_user(struct exec *exec, char why[CONNECTION_WHY_MAX])
 {
     const char *name = exec->connection->spec.user;
@@ -283,8 +284,8 @@ static int read_user(struct exec *exec, char why[CONNECTION_WHY_MAX])
 
 static void exec_free(struct exec *exec)
 {
-    if (exec->patience)
-        event_free(exec->patience);
+    if (exec->end_timer)
+        event_free(exec->end_timer);
     backoff_close(&exec->backoff);
     free(exec);
 }
@@ -300,9 +301,9 @@ static int exec_plug(struct connection *connection, char why[CONNECTION_WHY_MAX]
     exec->connection = connection;
     exec->input = exec->output = -1;
     carrier_init(&exec->carrier, connection);
-    exec->patience = evtimer_new(connection->base, program_goes_on, exec);
-    if (exec->patience)
-        rc = backoff_open(&exec->backoff, connection->base, exec_again, exec);
+    exec->end_timer = evtimer_new(connection->base, on_command_outlives_output, exec);
+    if (exec->end_timer)
+        rc = backoff_open(&exec->backoff, connection->base, exec_restart, exec);
     if (rc == 0)
         rc = read_user(exec, why);
     if (rc < 0)
@@ -317,8 +318,8 @@ static void exec_unplug(struct connection *connection)
     exec_free(connection->state);
 }
 
-/* No program, but the guest may have ended. */
-static void look_alone(struct exec *exec)
+/* No command runs, but the guest may have ended. */
+static void check_guest_end(struct exec *exec)
 {
     struct endpoint *endpoint = exec->connection->endpoint;
     int bytes = carrier_undelivered(&exec->carrier);
@@ -336,7 +337,7 @@ static void exec_stir(struct connection *connection)
     struct exec *exec = connection->state;
 
     if (!carrier_is_on(&exec->carrier))
-        look_alone(exec);
+        check_guest_end(exec);
 }
 
 static void exec_close(struct connection *connection)
@@ -344,7 +345,7 @@ static void exec_close(struct connection *connection)
     struct exec *exec = connection->state;
 
     backoff_reset(&exec->backoff);
-    stop_program(exec, carrier_stop);
+    stop_command(exec, carrier_stop);
 }
 
 const struct connection_kind connection_exec = {

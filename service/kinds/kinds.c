@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* All kinds of connection, by the rows of SPEC_KINDS. */
+/* The table of all kinds of connection, from the rows of SPEC_KINDS. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -13,7 +13,7 @@
 #include "service/log.h"
 #include "state/device.h"
 
-/* Room for a domain's id as text, with its NUL. */
+/* Space for a domain's id as text, with its NUL. */
 #define ID_MAX 8
 
 static void write_id(domid_t domid, char id[ID_MAX])
@@ -44,10 +44,10 @@ static bool has_default_path(const struct connection *connection)
     return !connection->spec.path[0] && spec_has_default(&connection->spec, SPEC_PATH);
 }
 
-/* ---- what is in a directory ---- */
+/* ---- names in a directory ---- */
 
-/* Calls look() for each name in a directory but "." and "..", until it returns something but 0. */
-static int each_name(int dir, int (*look)(int dir, const char *name, void *arg), void *arg)
+/* Calls visit() for each name but "." and "..", until one returns other than 0. Returns that. */
+static int each_name(int dir, int (*visit)(int dir, const char *name, void *arg), void *arg)
 {
     int own = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
     DIR *names = own < 0 ? NULL : fdopendir(own);
@@ -61,14 +61,14 @@ static int each_name(int dir, int (*look)(int dir, const char *name, void *arg),
     }
     while (rc == 0 && (entry = readdir(names)))
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            rc = look(dir, entry->d_name, arg);
+            rc = visit(dir, entry->d_name, arg);
     closedir(names);
     return rc;
 }
 
 /* ---- links ---- */
 
-/* Where a link leads, if that is a domain's directory. */
+/* Finds out to which domain's directory a link leads. Returns false if it leads to none. */
 static bool link_target(int dir, const char *name, domid_t *target)
 {
     char id[ID_MAX];
@@ -80,10 +80,10 @@ static bool link_target(int dir, const char *name, domid_t *target)
     return is_id(id, target);
 }
 
-/* Whom links to a directory may stay for. */
+/* Links to a domain's directory. */
 struct links {
     domid_t domid;
-    const char *but; /* NULL: for nobody */
+    const char *except; /* the link that stays; or NULL */
 };
 
 static int remove_link(int dir, const char *name, void *arg)
@@ -92,12 +92,12 @@ static int remove_link(int dir, const char *name, void *arg)
     domid_t target;
 
     if (link_target(dir, name, &target) && target == links->domid &&
-        (!links->but || strcmp(name, links->but) != 0))
+        (!links->except || strcmp(name, links->except) != 0))
         unlinkat(dir, name, 0);
     return 0;
 }
 
-/* What else is in the directory has other names: locks ("devices", "vchan-backend"), and ids. */
+/* Whether a domain's name cannot be mistaken for a lock ("devices", "vchan-backend") or a domid. */
 static bool is_link_name(const char *name)
 {
     return device_name_valid(name) && name[0] != '.' && name[strspn(name, "0123456789")] != '\0' &&
@@ -105,7 +105,7 @@ static bool is_link_name(const char *name)
            strncmp(name, "xl-vchan", strlen("xl-vchan")) != 0;
 }
 
-/* A domain's name, if it can be a link's. */
+/* Reads a domain's name. Returns false if there is none, or it cannot be a link's. */
 static bool read_link_name(struct store *store, domid_t domid, char name[DEVICE_NAME_MAX + 1])
 {
     char dir[DEVICE_PATH_MAX];
@@ -115,7 +115,7 @@ static bool read_link_name(struct store *store, domid_t domid, char name[DEVICE_
            is_link_name(name);
 }
 
-/* Replaces whatever link has the name, in one step. */
+/* Creates a link, and replaces one of that name in one step. */
 static int put_link(int dir, const char *name, domid_t domid)
 {
     char id[ID_MAX], made[DEVICE_NAME_MAX + 2];
@@ -128,9 +128,12 @@ static int put_link(int dir, const char *name, domid_t domid)
     return renameat(dir, made, dir, name) < 0 ? -errno : 0;
 }
 
-/* 0: nothing has that name, or a link that is out of date; 1: the link is the domain's already. */
-static int judge_link(const struct connection *connection, int dir, const char *name,
-                      enum log_level level)
+/*
+ * Returns 0 if the name is free, or has a link that is out of date; 1 if the link leads to our
+ * domain already; -EEXIST if it is another's; or another negative errno.
+ */
+static int check_domain_link(const struct connection *connection, int dir, const char *name,
+                             enum log_level level)
 {
     char other[DEVICE_NAME_MAX + 1];
     struct stat file;
@@ -142,25 +145,25 @@ static int judge_link(const struct connection *connection, int dir, const char *
         return -EEXIST;
     if (target == connection->peer)
         return 1;
-    if (faccessat(dir, name, F_OK, 0) < 0 ||
-        !read_link_name(connection->store, target, other) || strcmp(other, name) != 0)
-        return 0; /* that domain has no such channel, was renamed, or is gone */
+    if (faccessat(dir, name, F_OK, 0) < 0 || !read_link_name(connection->store, target, other) ||
+        strcmp(other, name) != 0)
+        return 0; /* the other domain has no directory, was renamed, or is gone */
     connection_log(connection, level,
                    "domain %u is called %s too: " SPEC_RUN_DIR "/%s does not lead to this one",
                    target, name, name);
     return -EEXIST;
 }
 
-/* level: of the line that the name is another domain's too. */
+/* Updates the link. level is for the line that two domains have the same name. */
 static void follow_name(const struct connection *connection, int dir, enum log_level level)
 {
     char name[DEVICE_NAME_MAX + 1];
-    struct links old = {.domid = connection->peer, .but = name};
+    struct links old = {.domid = connection->peer, .except = name};
     int rc;
 
     if (!read_link_name(connection->store, connection->peer, name))
         return;
-    rc = judge_link(connection, dir, name, level);
+    rc = check_domain_link(connection, dir, name, level);
     if (rc == 0)
         rc = put_link(dir, name, connection->peer);
     if (rc == 0)
@@ -207,7 +210,8 @@ int path_choose(struct connection *connection, char why[CONNECTION_WHY_MAX])
         return 0;
     if (connection->peer == DOMID_INVALID ||
         !spec_default_path(connection->peer, connection_name(connection), connection->path)) {
-        snprintf(why, CONNECTION_WHY_MAX, "its name is not valid, or begins with a dot, and so has "
+        snprintf(why, CONNECTION_WHY_MAX,
+                 "its name is not valid, or begins with a dot, and so has "
                  "no default path");
         return -EINVAL;
     }
@@ -218,7 +222,7 @@ int path_choose(struct connection *connection, char why[CONNECTION_WHY_MAX])
     return rc;
 }
 
-/* The directory, if it is empty, and what leads there. */
+/* Removes a domain's directory if it is empty, and then the links to it. */
 static void remove_directory(int dir, domid_t domid)
 {
     struct links all = {.domid = domid};
@@ -239,7 +243,7 @@ void path_leave(const struct connection *connection)
     close(dir);
 }
 
-/* ---- what killed processes left ---- */
+/* ---- files that killed processes left ---- */
 
 /* The names of all channels with one domain, each between two slashes. */
 struct declared {
@@ -248,7 +252,7 @@ struct declared {
     FILE *names;
 };
 
-static int note_name(const struct declared *declared, const char *dir)
+static int add_declared_name(const struct declared *declared, const char *dir)
 {
     char name[DEVICE_NAME_MAX + 1];
     int rc = store_read_text(declared->store, dir, "name", name, sizeof(name));
@@ -258,7 +262,7 @@ static int note_name(const struct declared *declared, const char *dir)
     return store_is_nothing(rc) ? 0 : rc;
 }
 
-static int note_backends(const struct declared *declared)
+static int add_backend_names(const struct declared *declared)
 {
     char dir[DEVICE_PATH_MAX];
     uint32_t *devids;
@@ -269,13 +273,13 @@ static int note_backends(const struct declared *declared)
     rc = store_list_numbers(declared->store, dir, DEVICE_ID_MAX, &devids, &count);
     for (size_t i = 0; i < count && rc == 0; i++) {
         snprintf(dir, sizeof(dir), "backend/vchan/%u/%u", declared->peer, devids[i]);
-        rc = note_name(declared, dir);
+        rc = add_declared_name(declared, dir);
     }
     free(devids);
     return rc;
 }
 
-static int note_frontends(const struct declared *declared)
+static int add_frontend_names(const struct declared *declared)
 {
     char dir[DEVICE_PATH_MAX];
     uint32_t *devids, backend;
@@ -286,7 +290,7 @@ static int note_frontends(const struct declared *declared)
         snprintf(dir, sizeof(dir), "device/vchan/%u", devids[i]);
         rc = store_read_number(declared->store, dir, "backend-id", UINT16_MAX, &backend);
         if (rc == 0 && backend == declared->peer)
-            rc = note_name(declared, dir);
+            rc = add_declared_name(declared, dir);
         if (store_is_nothing(rc))
             rc = 0;
     }
@@ -294,7 +298,7 @@ static int note_frontends(const struct declared *declared)
     return rc;
 }
 
-/* On success the caller frees *names. */
+/* Lists the names of all channels with a domain. On success the caller frees *names. */
 static int list_declared(struct store *store, domid_t peer, char **names)
 {
     size_t size;
@@ -305,9 +309,9 @@ static int list_declared(struct store *store, domid_t peer, char **names)
     if (!declared.names)
         return -ENOMEM;
     fputc('/', declared.names);
-    rc = note_backends(&declared);
+    rc = add_backend_names(&declared);
     if (rc == 0)
-        rc = note_frontends(&declared);
+        rc = add_frontend_names(&declared);
     if (fclose(declared.names) != 0 && rc == 0)
         rc = -ENOMEM;
     if (rc < 0)

@@ -14,15 +14,15 @@
 #include "service/kinds/rights.h"
 #include "state/clock.h"
 
-#define DISTRUST_MS   30000
+#define HANG_MS       30000
 #define ARG_MAX_BYTES 1024
 
 /* ---- paths that did not answer ---- */
 
 struct hung {
     char path[SPEC_PATH_MAX + 1];
-    uid_t uid;     /* of the user whom the declaration names; 0: nobody with less than root */
-    pid_t pid;     /* 0: it has ended */
+    uid_t uid;     /* the declared user's; 0: none but root */
+    pid_t pid;     /* the process that hangs; 0: it has ended */
     int64_t until; /* ms */
     LIST_ENTRY(hung) next;
 };
@@ -41,14 +41,14 @@ static uid_t uid_of(const struct place *place)
     return place->user ? place->user->uid : 0;
 }
 
-/* Who has one path hang can have others hang. */
-static bool is_alike(const struct hung *hung, const struct place *place)
+/* A user who has one path hang can have others hang. */
+static bool may_hang_too(const struct hung *hung, const struct place *place)
 {
     return strcmp(hung->path, place->path) == 0 || (hung->uid && hung->uid == uid_of(place));
 }
 
-/* Whether a visit there took too long, and it is too early for another. */
-static bool hangs(const struct place *place)
+/* Whether a visit there took too long a short time ago. Forgets those that may be tried again. */
+static bool is_known_to_hang(const struct place *place)
 {
     struct hung *hung, *next;
     bool found = false;
@@ -58,20 +58,20 @@ static bool hangs(const struct place *place)
         if (is_over(hung)) {
             LIST_REMOVE(hung, next);
             free(hung);
-        } else if (is_alike(hung, place)) {
+        } else if (may_hang_too(hung, place)) {
             found = true;
         }
     }
     return found;
 }
 
-static void note_hung(const struct place *place, pid_t pid)
+static void add_hung(const struct place *place, pid_t pid)
 {
     struct hung *hung = malloc(sizeof(*hung));
 
     if (!hung)
         return;
-    *hung = (struct hung){.uid = uid_of(place), .pid = pid, .until = clock_ms() + DISTRUST_MS};
+    *hung = (struct hung){.uid = uid_of(place), .pid = pid, .until = clock_ms() + HANG_MS};
     snprintf(hung->path, sizeof(hung->path), "%s", place->path);
     LIST_INSERT_HEAD(&hung_list, hung, next);
 }
@@ -79,8 +79,8 @@ static void note_hung(const struct place *place, pid_t pid)
 /* ---- in the short-lived process ---- */
 
 /*
- * What is pointed to is there as well. Of what comes back only blame and arg count: the process may
- * have been another user's.
+ * What the pointers point to is in the new process too. Only blame and arg are used of what comes
+ * back: the process may have run as another user.
  */
 struct visit {
     const struct place *place;
@@ -90,7 +90,7 @@ struct visit {
     char arg[ARG_MAX_BYTES];
 };
 
-_Static_assert(sizeof(struct visit) <= ERRAND_BYTES, "an errand can bring a visit");
+_Static_assert(sizeof(struct visit) <= ERRAND_BYTES, "an errand's answer has room for a visit");
 
 static int walk_as(const struct visit *visit, const struct user *user, struct spot *spot)
 {
@@ -102,7 +102,7 @@ static int walk_as(const struct visit *visit, const struct user *user, struct sp
 static int find_spot(struct visit *visit, struct spot *spot)
 {
     const struct user *user = visit->place->user;
-    bool is_other = user && user->uid != 0; /* a path of root's has to be root's alone */
+    bool is_other = user && user->uid != 0; /* a walk as root checks the owners */
     int rc;
 
     if (is_other && visit->place->as_user)
@@ -114,7 +114,7 @@ static int find_spot(struct visit *visit, struct spot *spot)
     return walk_as(visit, user, spot);
 }
 
-/* The spot ends with the process. */
+/* The spot need not be closed: the process exits. */
 static int visit_there(void *arg)
 {
     struct visit *visit = arg;
@@ -126,7 +126,7 @@ static int visit_there(void *arg)
 
 /* ---- in the service ---- */
 
-/* Whom to name; without a name it is the number. */
+/* Looks up the name of the user or group to blame. */
 static void name_blamed(struct place *place)
 {
     int rc = -ENOENT;
@@ -146,19 +146,19 @@ int place_visit(struct place *place, bool follow, int fd, place_work *work, void
     int rc;
 
     place->blame.why = BLAME_NOTHING;
-    if (hangs(place))
+    if (is_known_to_hang(place))
         return -ETIMEDOUT;
     memcpy(visit.arg, arg, size);
     rc = errand_run(visit_there, &visit, sizeof(visit), fd, &left);
     if (rc == -ETIMEDOUT)
-        note_hung(place, left);
+        add_hung(place, left);
     place->blame = visit.blame;
     memcpy(arg, visit.arg, size);
     name_blamed(place);
     return rc;
 }
 
-/* ---- what to say ---- */
+/* ---- messages ---- */
 
 const char *place_error(int rc)
 {
@@ -177,7 +177,7 @@ const char *place_error(int rc)
     }
 }
 
-/* What to write for a user. Only an account says which groups a user has. */
+/* Says which key to add if a user owns the part. A user without an account needs group= too. */
 static void advise_user(const struct place *place, char *text, size_t size)
 {
     const struct blame *blame = &place->blame;
@@ -197,7 +197,7 @@ static void advise_user(const struct place *place, char *text, size_t size)
         snprintf(text + length, size - length, "add %s=%u and group=GROUP", place->key, blame->id);
 }
 
-/* What to write for any user that may go there. */
+/* Says which key to add if the user may be any that has access. */
 static void advise(const struct place *place, const char *why, char *text, size_t size)
 {
     if (place->lacks_group)

@@ -18,20 +18,18 @@ static struct endpoint *program_endpoint(const struct program *program)
 static void program_drop(struct program *program, void (*end)(struct carrier *carrier))
 {
     if (!program->ops->terminal)
-        fdstore_drop(program->connection->fdstore, program->connection->id, PROGRAM_KEPT);
+        fdstore_drop(program->connection->fdstore, program->connection->id, PROGRAM_FDNAME);
     end(&program->carrier);
     if (!program->ops->terminal)
-        connection_let_go(program->connection, PROGRAM_KEPT, &program->fd);
-    if (program->nowhere >= 0)
-        close(program->nowhere);
-    program->fd = program->nowhere = -1;
+        connection_close_fd(program->connection, PROGRAM_FDNAME, &program->fd);
+    if (program->null_sink >= 0)
+        close(program->null_sink);
+    program->fd = program->null_sink = -1;
     statistics_set_peer(&program->connection->statistics, "%s", "");
 }
 
-/*
- * What the guest sent waits for the next one, and so does its end; but not once the guest has gone.
- */
-static void wait_alone(struct program *program)
+/* What the guest sends waits for the next program, but not for ever once the guest has left. */
+static void wait_for_next_program(struct program *program)
 {
     struct endpoint *endpoint = program_endpoint(program);
     int bytes = carrier_undelivered(&program->carrier);
@@ -43,23 +41,23 @@ static void wait_alone(struct program *program)
         endpoint_set_drained(endpoint);
     } else if (bytes == -EPROTO) {
         endpoint_fail_corrupt(endpoint);
-    } else if (bytes > 0 && connection_peer_left(program->connection) && !program->ops->sure) {
+    } else if (bytes > 0 && connection_peer_left(program->connection) &&
+               !program->ops->next_is_sure) {
         endpoint_fail(endpoint, -EPIPE, "cannot deliver the last %d bytes: no %s took them", bytes,
                       program->ops->noun);
     } else {
-        program->ops->wanted(program->arg);
+        program->ops->want_next(program->arg);
     }
 }
 
-/* One that only ended its sending is there until it takes no more, or hangs up. */
-static bool has_left(const struct program *program)
+/* A program that only half-closed is there until it takes no more bytes, or hangs up. */
+static bool has_program_left(const struct program *program)
 {
     const struct carrier_ends *ends = &program->carrier.ends;
 
     if (!ends->source_done)
         return false;
-    return program->ops->ends_once || ends->source_error || ends->sink_error ||
-           ends->hung_up;
+    return program->ops->eof_is_leaving || ends->source_error || ends->sink_error || ends->hung_up;
 }
 
 static void pass_guest_end(struct program *program)
@@ -72,11 +70,11 @@ static void pass_guest_end(struct program *program)
     endpoint_set_drained(program_endpoint(program));
 }
 
-static void leave(struct program *program)
+static void program_left(struct program *program)
 {
     connection_log(program->connection, LOG_DETAILS, "%s disconnected", program->ops->noun);
     program_drop(program, carrier_pause);
-    wait_alone(program);
+    wait_for_next_program(program);
 }
 
 /* The program and the channel end together. */
@@ -88,24 +86,21 @@ static void end_together(struct program *program)
     carrier_pass_ends(&program->carrier, noun);
 }
 
-/*
- * A terminal that was hung up is an end like any other; what the guest goes on to send is not
- * wanted.
- */
+/* Closing the terminal is a clean end. What the guest sends afterwards goes to /dev/null. */
 static void end_terminal(struct program *program)
 {
     struct endpoint *endpoint = program_endpoint(program);
 
-    program->nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (program->nowhere < 0) {
+    program->null_sink = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (program->null_sink < 0) {
         endpoint_fail(endpoint, -errno, "cannot open /dev/null: %m");
         return;
     }
-    carrier_divert(&program->carrier, program->nowhere);
+    carrier_divert(&program->carrier, program->null_sink);
     endpoint_set_finished(endpoint);
 }
 
-static void stepped(void *arg)
+static void program_ends_changed(void *arg)
 {
     struct program *program = arg;
     const struct carrier_ends *ends = &program->carrier.ends;
@@ -117,19 +112,19 @@ static void stepped(void *arg)
     }
     if (ends->sink_done && !ends->sink_error && !program->guest_ended)
         pass_guest_end(program);
-    if (!carrier_is_on(&program->carrier) || program->nowhere >= 0 || !has_left(program))
+    if (!carrier_is_on(&program->carrier) || program->null_sink >= 0 || !has_program_left(program))
         return;
     if (reconnect)
-        leave(program);
+        program_left(program);
     else
         end_terminal(program);
 }
 
-void program_init(struct program *program, struct connection *connection, const struct program_ops *ops,
-                void *arg)
+void program_init(struct program *program, struct connection *connection,
+                  const struct program_ops *ops, void *arg)
 {
-    *program =
-        (struct program){.connection = connection, .ops = ops, .arg = arg, .fd = -1, .nowhere = -1};
+    *program = (struct program){
+        .connection = connection, .ops = ops, .arg = arg, .fd = -1, .null_sink = -1};
     carrier_init(&program->carrier, connection);
 }
 
@@ -139,17 +134,17 @@ void program_open(struct program *program)
     carrier_open(&program->carrier);
 }
 
-void program_come(struct program *program, int fd, const char *who)
+void program_attach(struct program *program, int fd, const char *who)
 {
     struct connection *connection = program->connection;
     const struct carrier_end end = {
-        .what = program->ops->terminal ? TERMINAL_KEPT : PROGRAM_KEPT, .fd = fd};
+        .what = program->ops->terminal ? TERMINAL_FDNAME : PROGRAM_FDNAME, .fd = fd};
     int rc;
 
     program->fd = fd;
     statistics_set_peer(&connection->statistics, "%s", who);
     connection_log(connection, LOG_DETAILS, "%s connected: %s", program->ops->noun, who);
-    rc = carrier_start(&program->carrier, fd, fd, &end, 1, stepped, program);
+    rc = carrier_start(&program->carrier, fd, fd, &end, 1, program_ends_changed, program);
     if (rc < 0)
         endpoint_fail(connection->endpoint, rc, "cannot move bytes: %s", strerror(-rc));
 }
@@ -157,7 +152,7 @@ void program_come(struct program *program, int fd, const char *who)
 void program_stir(struct program *program)
 {
     if (!carrier_is_on(&program->carrier))
-        wait_alone(program);
+        wait_for_next_program(program);
 }
 
 void program_close(struct program *program)

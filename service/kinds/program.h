@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The local program at a connection that is one descriptor: a client, a server, the user of a
- * terminal. Either it and the guest's channel end together (reconnect=0), or one program comes after
- * the other while the channel stays (reconnect=1).
+ * The local program at a connection that has one descriptor: a client, a server, or the user of a
+ * terminal. With reconnect=0 the program and the guest's channel end together. With reconnect=1 one
+ * program follows another while the channel stays open.
  */
 #ifndef SERVICE_KINDS_PROGRAM_H
 #define SERVICE_KINDS_PROGRAM_H
@@ -12,22 +12,22 @@
 #include "service/connection.h"
 #include "service/carrier.h"
 
-/* What its descriptor is called while it is kept (connection_take); older services know it by that. */
-#define PROGRAM_KEPT "party"
+/* The descriptor's name in the fdstore. Older services use it, so it stays as it is. */
+#define PROGRAM_FDNAME "party"
 
-/* What a terminal is, which is there without one, too. */
-#define TERMINAL_KEPT "terminal"
+/* The same for a terminal, which is kept also while no program has it open. */
+#define TERMINAL_FDNAME "terminal"
 
-/* What the programs of a kind are like. */
+/* The properties of one kind's programs. */
 struct program_ops {
     const char *noun; /* "client" */
-    /* There is nobody, and the channel goes on: have one come. It may be told again. */
-    void (*wanted)(void *arg);
-    /* reconnect=1: its end of file is all that tells that it has left. */
-    bool ends_once;
-    /* One is sure to come, if only for what the guest has left behind. */
-    bool sure;
-    /* A terminal: no half-close, either way. The guest's end is the channel's; it stays open. */
+    /* No program is connected and the channel stays open: get the next one. May be repeated. */
+    void (*want_next)(void *arg);
+    /* reconnect=1: the program's end of file means that it has left; there is no half-close. */
+    bool eof_is_leaving;
+    /* The kind fetches the next program itself, even to deliver only what the guest left. */
+    bool next_is_sure;
+    /* A terminal: it has no half-close, and stays open when the guest or the user has ended. */
     bool terminal;
 };
 
@@ -35,26 +35,26 @@ struct program {
     struct connection *connection;
     const struct program_ops *ops;
     void *arg;
-    int fd; /* -1: nobody is there */
+    int fd; /* -1: none is connected */
     struct carrier carrier;
-    int nowhere; /* where a terminal's bytes go when it was hung up; -1: it was not */
-    bool guest_ended; /* and all that it sent is with programs */
+    int null_sink;    /* /dev/null, for a terminal that was hung up; else -1 */
+    bool guest_ended; /* the guest's end was passed on, after all that it sent */
 };
 
-/* With the device: nobody is there. */
-void program_init(struct program *program, struct connection *connection, const struct program_ops *ops,
-                void *arg);
+/* Initialises program, with none connected. connection and ops must outlive it. */
+void program_init(struct program *program, struct connection *connection,
+                  const struct program_ops *ops, void *arg);
 
-/* The guest opens the channel: before connection_take(). */
+/* For the kind's open(), before connection_take(). */
 void program_open(struct program *program);
 
 /*
- * One comes, after the connection's start(); who it is, for log and statistics, in a few words. The
- * descriptor is the program's from now on, but for a terminal's.
+ * A program has connected; not to be called before the kind's start(). Takes ownership of fd,
+ * except a terminal's. who describes the program in a few words, for the log and statistics.
  */
-void program_come(struct program *program, int fd, const char *who);
+void program_attach(struct program *program, int fd, const char *who);
 
-/* As the connection's stir() and close(). */
+/* For the kind's stir() and close(). */
 void program_stir(struct program *program);
 void program_close(struct program *program);
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * connection=pty: a pseudo terminal for as long as the device is there, and a link to it. Who has
- * it open is a client: the first to open it comes, the last to close it leaves.
+ * connection=pty: a pseudo terminal that exists as long as the device, and a link to it. The client
+ * connects when a first program opens the terminal, and leaves when the last one closes it.
  *
- * While nobody has it open its master says "hung up". That it is opened again wakes nobody who
- * polls; inotify tells, through one instance for all terminals, of which a user may have few.
+ * While no program has the terminal open, its master is hung up. poll() does not report when a
+ * program opens it again, so inotify does: one instance for all terminals, since a user may have
+ * few.
  */
 #include <config.h>
 
@@ -27,11 +28,11 @@
 #include "service/kinds/rights.h"
 #include "service/handover/journal.h"
 
-/* How often all terminals are looked at, because one was opened: in a minute, and at once. */
-#define LOOKS_PER_MINUTE 12000
-#define LOOKS_AT_ONCE    64
+/* How often all terminals are checked because one was opened: a minute, and at once. */
+#define CHECKS_PER_MINUTE 12000
+#define CHECKS_AT_ONCE    64
 
-/* How often a terminal's user comes, as a socket's client. */
+/* How often a terminal's client may connect, as for a socket. */
 #define USERS_PER_MINUTE 12000
 #define USERS_AT_ONCE    64
 
@@ -39,27 +40,27 @@ struct pty {
     struct connection *connection;
     int master;
     char slave[32]; /* "/dev/pts/3" */
-    int watch;      /* of inotify; -1: none */
-    bool wanted;    /* the channel is up, and waits for somebody to open it */
+    int watch;      /* inotify's; -1: none */
+    bool awaiting;  /* the channel is open, and waits for a program to open the terminal */
     struct rate users;
-    struct event *rested; /* pending: too many came, and none does until then */
+    struct event *pause; /* pending: too many clients came, so none connects until then */
     struct program user;
-    struct rights rights; /* whose the terminal is, and the place */
+    struct rights rights; /* the terminal's owner, group and mode, and the link's owner */
     LIST_ENTRY(pty) next;
 };
 
-/* ---- who opens a terminal ---- */
+/* ---- programs that open a terminal ---- */
 
-/* One for the process, while there are terminals. */
+/* One inotify instance for the process, open while there are terminals. */
 static struct {
     int fd;
     struct event *event;
-    struct event *rested; /* pending: they were looked at too often, and are not until then */
-    struct rate looks;
+    struct event *pause; /* pending: terminals were checked too often, so none is until then */
+    struct rate checks;
     LIST_HEAD(, pty) ptys;
 } openings = {.fd = -1};
 
-/* Or was, and has left something to be read. */
+/* Whether a program has it open, or has closed it and left bytes to be read. */
 static bool terminal_is_open(const struct pty *pty)
 {
     struct pollfd pollfd = {.fd = pty->master, .events = POLLIN};
@@ -73,56 +74,56 @@ static bool pty_admits(struct pty *pty)
     const struct timeval time = {.tv_usec = wait % 1000000, .tv_sec = wait / 1000000};
 
     if (wait > 0)
-        event_add(pty->rested, &time);
+        event_add(pty->pause, &time);
     return wait == 0;
 }
 
-static void pty_look(struct pty *pty)
+static void pty_check_open(struct pty *pty)
 {
-    if (!pty->wanted || event_pending(pty->rested, EV_TIMEOUT, NULL) || !terminal_is_open(pty) ||
+    if (!pty->awaiting || event_pending(pty->pause, EV_TIMEOUT, NULL) || !terminal_is_open(pty) ||
         !pty_admits(pty))
         return;
-    pty->wanted = false;
-    program_come(&pty->user, pty->master, pty->slave);
+    pty->awaiting = false;
+    program_attach(&pty->user, pty->master, pty->slave);
 }
 
-static void openings_rested(evutil_socket_t fd, short what, void *arg)
+static void on_openings_pause_over(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what, (void)arg;
     event_add(openings.event, NULL);
 }
 
-/* Whoever opens and closes one in a loop costs no more than that. */
-static void openings_rest(void)
+/* Bounds the CPU time that a program costs which opens and closes a terminal in a loop. */
+static void openings_pause(void)
 {
-    int64_t wait = rate_take(&openings.looks);
+    int64_t wait = rate_take(&openings.checks);
     const struct timeval time = {.tv_usec = wait % 1000000, .tv_sec = wait / 1000000};
 
     if (wait == 0)
         return;
     event_del(openings.event);
-    event_add(openings.rested, &time);
+    event_add(openings.pause, &time);
 }
 
-static void pty_rested(evutil_socket_t fd, short what, void *arg)
+static void on_pty_pause_over(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
-    pty_look(arg);
+    pty_check_open(arg);
 }
 
-/* What it says does not matter: the terminals themselves tell who is open. */
-static void openings_read(evutil_socket_t fd, short what, void *arg)
+/* Discards the events, and asks the terminals which of them are open. */
+static void on_terminal_opened(evutil_socket_t fd, short what, void *arg)
 {
     char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
     struct pty *pty, *next;
 
     (void)what, (void)arg;
-    openings_rest();
+    openings_pause();
     while (read(fd, buffer, sizeof(buffer)) > 0)
         ;
     for (pty = LIST_FIRST(&openings.ptys); pty; pty = next) {
         next = LIST_NEXT(pty, next);
-        pty_look(pty);
+        pty_check_open(pty);
     }
 }
 
@@ -133,10 +134,10 @@ static int openings_open(struct event_base *base)
     openings.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (openings.fd < 0)
         return -errno;
-    rate_init(&openings.looks, LOOKS_PER_MINUTE, LOOKS_AT_ONCE);
-    openings.rested = evtimer_new(base, openings_rested, NULL);
-    openings.event = event_new(base, openings.fd, EV_READ | EV_PERSIST, openings_read, NULL);
-    if (openings.rested && openings.event && event_add(openings.event, NULL) == 0)
+    rate_init(&openings.checks, CHECKS_PER_MINUTE, CHECKS_AT_ONCE);
+    openings.pause = evtimer_new(base, on_openings_pause_over, NULL);
+    openings.event = event_new(base, openings.fd, EV_READ | EV_PERSIST, on_terminal_opened, NULL);
+    if (openings.pause && openings.event && event_add(openings.event, NULL) == 0)
         return 0;
     return -ENOMEM;
 }
@@ -147,22 +148,23 @@ static void openings_close(void)
         return;
     if (openings.event)
         event_free(openings.event);
-    if (openings.rested)
-        event_free(openings.rested);
-    openings.event = openings.rested = NULL;
+    if (openings.pause)
+        event_free(openings.pause);
+    openings.event = openings.pause = NULL;
     close(openings.fd);
     openings.fd = -1;
 }
 
-static void pty_want(void *arg)
+static void pty_await_user(void *arg)
 {
     struct pty *pty = arg;
 
-    pty->wanted = true;
-    pty_look(pty);
+    pty->awaiting = true;
+    pty_check_open(pty);
 }
 
-static const struct program_ops user_ops = {.noun = "client", .wanted = pty_want, .terminal = true};
+static const struct program_ops user_ops = {
+    .noun = "client", .want_next = pty_await_user, .terminal = true};
 
 /* ---- the link ---- */
 
@@ -173,11 +175,11 @@ static bool is_later(const struct timespec *one, const struct timespec *other)
 }
 
 /*
- * Whether all that is in its place is a link that leads nowhere, or to a terminal that was made
- * after it: the one that the link was made for has gone, and its number was given again, to us or
- * to somebody's shell.
+ * Returns 0 if the path has a stale link: one that leads nowhere, or to a terminal younger than the
+ * link. The kernel has then reused the number of the link's own terminal, for us or another
+ * program.
  */
-static int check_link(const struct spot *spot)
+static int check_stale_link(const struct spot *spot)
 {
     struct stat link, terminal;
 
@@ -185,17 +187,19 @@ static int check_link(const struct spot *spot)
         return -errno;
     if (!S_ISLNK(link.st_mode))
         return -EEXIST;
-    if (!spot->own && link.st_uid != geteuid() && link.st_uid != 0) /* 0: of an older version */
+    /* Older versions made the link as root. */
+    if (!spot->own && link.st_uid != geteuid() && link.st_uid != 0)
         return -EBUSY;
     if (fstatat(spot->dir, spot->base, &terminal, 0) < 0)
         return 0;
-    return S_ISCHR(terminal.st_mode) && is_later(&terminal.st_ctim, &link.st_ctim) ? 0 : -EADDRINUSE;
+    return S_ISCHR(terminal.st_mode) && is_later(&terminal.st_ctim, &link.st_ctim) ? 0
+                                                                                   : -EADDRINUSE;
 }
 
 static int link_there(const struct spot *spot, void *arg)
 {
     const char *slave = arg;
-    int rc = spot->file < 0 ? 0 : check_link(spot);
+    int rc = spot->file < 0 ? 0 : check_stale_link(spot);
 
     if (rc < 0)
         return rc;
@@ -204,7 +208,7 @@ static int link_there(const struct spot *spot, void *arg)
     return symlinkat(slave, spot->dir, spot->base) < 0 ? -errno : 0;
 }
 
-/* 0: the link at the place leads to the terminal. */
+/* Returns 0 if the link leads to the terminal. */
 static int find_link_there(const struct spot *spot, void *arg)
 {
     char target[sizeof(((struct pty *)NULL)->slave)];
@@ -228,8 +232,7 @@ static int visit_link(struct pty *pty, place_work *work)
 
 /* ---- the terminal ---- */
 
-/* Raw, so that bytes pass as they are. (Who opens it may change that.) Linux lets the master do
- * that. */
+/* Raw, so that bytes pass unchanged; a program that opens the terminal may change that. */
 static int make_raw(int master)
 {
     struct termios modes;
@@ -240,7 +243,7 @@ static int make_raw(int master)
     return tcsetattr(master, TCSANOW, &modes) < 0 ? -errno : 0;
 }
 
-/* Opened and closed once it is hung up: before that, nothing tells that nobody has it open. */
+/* A new master is hung up only once its terminal was opened and closed. */
 static int hang_up(const struct pty *pty)
 {
     int fd = open(pty->slave, O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
@@ -286,9 +289,9 @@ static int watch_terminal(struct pty *pty)
     return pty->watch < 0 ? -errno : 0;
 }
 
-static void let_go_of_terminal(struct pty *pty)
+static void close_terminal(struct pty *pty)
 {
-    connection_let_go(pty->connection, TERMINAL_KEPT, &pty->master);
+    connection_close_fd(pty->connection, TERMINAL_FDNAME, &pty->master);
 }
 
 static void pty_free(struct pty *pty)
@@ -297,9 +300,9 @@ static void pty_free(struct pty *pty)
     if (pty->watch >= 0)
         inotify_rm_watch(openings.fd, pty->watch);
     openings_close();
-    let_go_of_terminal(pty);
-    if (pty->rested)
-        event_free(pty->rested);
+    close_terminal(pty);
+    if (pty->pause)
+        event_free(pty->pause);
     free(pty);
 }
 
@@ -317,25 +320,22 @@ static const char *link_error(int rc)
     }
 }
 
-/*
- * The one that an earlier process had, if the link leads there. Who has it open, or opens it,
- * notices nothing.
- */
+/* Takes an earlier process's terminal, if the link leads there. Its users notice nothing. */
 static bool take_terminal(struct pty *pty)
 {
     struct connection *connection = pty->connection;
 
-    pty->master = fdstore_take(connection->fdstore, connection->id, TERMINAL_KEPT);
+    pty->master = fdstore_take(connection->fdstore, connection->id, TERMINAL_FDNAME);
     if (pty->master < 0)
         return false;
     if (ptsname_r(pty->master, pty->slave, sizeof(pty->slave)) == 0 &&
         visit_link(pty, find_link_there) == 0 && set_rights(pty) == 0 && watch_terminal(pty) == 0)
         return true;
-    let_go_of_terminal(pty);
+    close_terminal(pty);
     return false;
 }
 
-static int make_all(struct pty *pty, char why[CONNECTION_WHY_MAX])
+static int make_terminal_and_link(struct pty *pty, char why[CONNECTION_WHY_MAX])
 {
     struct connection *connection = pty->connection;
     int rc = make_terminal(pty);
@@ -350,8 +350,8 @@ static int make_all(struct pty *pty, char why[CONNECTION_WHY_MAX])
     if (rc < 0)
         snprintf(why, CONNECTION_WHY_MAX, "cannot make a link at its path: %s", link_error(rc));
     else
-        fdstore_add(connection->fdstore, connection->id, TERMINAL_KEPT, pty->master,
-                 fdstore_has_room(connection->fdstore, 1 + JOURNAL_DESCRIPTORS));
+        fdstore_add(connection->fdstore, connection->id, TERMINAL_FDNAME, pty->master,
+                    fdstore_has_room(connection->fdstore, 1 + JOURNAL_DESCRIPTORS));
     return rc;
 }
 
@@ -366,7 +366,7 @@ static int pty_make(struct pty *pty, char why[CONNECTION_WHY_MAX])
     if (take_terminal(pty))
         return 0;
     fdstore_drop_untaken(connection->fdstore, connection->id);
-    return make_all(pty, why);
+    return make_terminal_and_link(pty, why);
 }
 
 static int pty_plug(struct connection *connection, char why[CONNECTION_WHY_MAX])
@@ -382,9 +382,9 @@ static int pty_plug(struct connection *connection, char why[CONNECTION_WHY_MAX])
     LIST_INSERT_HEAD(&openings.ptys, pty, next);
     program_init(&pty->user, connection, &user_ops, pty);
     rate_init(&pty->users, USERS_PER_MINUTE, USERS_AT_ONCE);
-    pty->rested = evtimer_new(connection->base, pty_rested, pty);
+    pty->pause = evtimer_new(connection->base, on_pty_pause_over, pty);
     snprintf(why, CONNECTION_WHY_MAX, "out of memory");
-    rc = pty->rested ? path_choose(connection, why) : -ENOMEM;
+    rc = pty->pause ? path_choose(connection, why) : -ENOMEM;
     if (rc == 0)
         rc = pty_make(pty, why);
     if (rc < 0) {
@@ -413,26 +413,26 @@ static void pty_open(struct connection *connection)
 }
 
 /*
- * Whom an earlier process served is there, if only for what it had taken from him, or for his end.
- * But where one comes after the other there may be only what the next is to be given.
+ * Whether the client that an earlier process served must be attached again: to continue, to send
+ * what it had written, or to pass its end on. With reconnect=1 there may be only bytes for the next
+ * client.
  */
-static bool is_served(const struct pty *pty)
+static bool has_user_to_resume(const struct pty *pty)
 {
     const struct carrier *carrier = &pty->user.carrier;
 
-    return carrier_has_begun(carrier) &&
-           (!pty->connection->spec.reconnect || carrier_unsent(carrier) > 0 ||
-            terminal_is_open(pty));
+    return carrier_has_begun(carrier) && (!pty->connection->spec.reconnect ||
+                                          carrier_unsent(carrier) > 0 || terminal_is_open(pty));
 }
 
 static void pty_start(struct connection *connection)
 {
     struct pty *pty = connection->state;
 
-    if (is_served(pty))
-        program_come(&pty->user, pty->master, pty->slave);
+    if (has_user_to_resume(pty))
+        program_attach(&pty->user, pty->master, pty->slave);
     else
-        pty_want(pty);
+        pty_await_user(pty);
 }
 
 static void pty_stir(struct connection *connection)
@@ -446,8 +446,8 @@ static void pty_close(struct connection *connection)
 {
     struct pty *pty = connection->state;
 
-    pty->wanted = false;
-    event_del(pty->rested);
+    pty->awaiting = false;
+    event_del(pty->pause);
     program_close(&pty->user);
 }
 

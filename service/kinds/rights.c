@@ -11,7 +11,7 @@
 
 #define MODE_USUAL 0600
 
-/* Why a key's user or group is not known. Returns rc. */
+/* Writes to why that a key's user or group cannot be looked up. Returns rc. */
 static int explain_account(const char *key, const char *what, int rc, char why[CONNECTION_WHY_MAX])
 {
     if (rc == -ENOENT)
@@ -19,16 +19,16 @@ static int explain_account(const char *key, const char *what, int rc, char why[C
     else if (rc == -E2BIG)
         snprintf(why, CONNECTION_WHY_MAX, "%s= is in more than %d groups", key, USER_GROUPS_MAX);
     else if (rc == -ETIMEDOUT)
-        snprintf(why, CONNECTION_WHY_MAX,
-                 "%s=: the user database of this domain does not answer", key);
+        snprintf(why, CONNECTION_WHY_MAX, "%s=: the user database of this domain does not answer",
+                 key);
     else
         snprintf(why, CONNECTION_WHY_MAX, "%s=: cannot ask the user database: %s", key,
                  strerror(-rc));
     return rc;
 }
 
-/* A number needs no entry. */
-static bool is_bare(const char *name, int rc, uint32_t *number)
+/* Whether name is a number without an account, which is allowed. */
+static bool is_bare_number(const char *name, int rc, uint32_t *number)
 {
     return rc == -ENOENT && parse_number(name, INT32_MAX, number) == 0;
 }
@@ -39,7 +39,7 @@ int user_number(const char *key, const char *name, uid_t *uid, char why[CONNECTI
     int rc = name[0] ? account_user(name, &user) : 0;
 
     *uid = user.uid;
-    if (rc < 0 && !is_bare(name, rc, uid))
+    if (rc < 0 && !is_bare_number(name, rc, uid))
         return explain_account(key, "user", rc, why);
     return 0;
 }
@@ -51,7 +51,7 @@ static int read_group(const char *name, gid_t *gid, char why[CONNECTION_WHY_MAX]
     *gid = (gid_t)-1;
     if (name[0])
         rc = account_group(name, gid);
-    if (rc < 0 && !is_bare(name, rc, gid))
+    if (rc < 0 && !is_bare_number(name, rc, gid))
         return explain_account("group", "group", rc, why);
     return 0;
 }
@@ -69,8 +69,8 @@ static int read_mode(const char *text, mode_t *mode, char why[CONNECTION_WHY_MAX
     return 0;
 }
 
-/* As this group's member first of all; the main one stays among the others. */
-static int user_lead(struct user *user, gid_t group, char why[CONNECTION_WHY_MAX])
+/* Makes group the user's main group; the old main group becomes a supplementary one. */
+static int put_group_first(struct user *user, gid_t group, char why[CONNECTION_WHY_MAX])
 {
     if (user->group_count == USER_GROUPS_MAX) {
         snprintf(why, CONNECTION_WHY_MAX, "cannot add group=: owner= is already in %d groups",
@@ -82,7 +82,7 @@ static int user_lead(struct user *user, gid_t group, char why[CONNECTION_WHY_MAX
     return 0;
 }
 
-/* A number that has no entry is in the group that is named, and in no other. */
+/* An owner without an account is in the declared group only. */
 static int read_owner(const struct spec *spec, struct rights *rights, char why[CONNECTION_WHY_MAX])
 {
     struct user *user = &rights->user;
@@ -94,7 +94,7 @@ static int read_owner(const struct spec *spec, struct rights *rights, char why[C
     if (!spec->owner[0])
         return 0;
     rc = account_user(spec->owner, user);
-    if (is_bare(spec->owner, rc, &rights->owner)) {
+    if (is_bare_number(spec->owner, rc, &rights->owner)) {
         user->uid = rights->owner;
         user->groups[0] = rights->group;
         user->group_count = named;
@@ -103,11 +103,10 @@ static int read_owner(const struct spec *spec, struct rights *rights, char why[C
     if (rc < 0)
         return explain_account("owner", "user", rc, why);
     rights->owner = user->uid;
-    return named ? user_lead(user, rights->group, why) : 0;
+    return named ? put_group_first(user, rights->group, why) : 0;
 }
 
-int rights_read(const struct spec *spec, struct rights *rights,
-                char why[CONNECTION_WHY_MAX])
+int rights_read(const struct spec *spec, struct rights *rights, char why[CONNECTION_WHY_MAX])
 {
     int rc = read_group(spec->group, &rights->group, why);
 

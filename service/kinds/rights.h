@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The users and groups of this domain that a connection's keys name: owner, group, mode, user.
+ * The access that a connection's keys describe: owner, group, mode and user. Calls that look up
+ * users or groups block for a few seconds at most (service/kinds/account.h).
  */
 #ifndef SERVICE_KINDS_RIGHTS_H
 #define SERVICE_KINDS_RIGHTS_H
@@ -14,51 +15,45 @@
 #include "service/kinds/account.h"
 
 /*
- * Looks up the user that a key names, for its number alone: a number needs no account. "": *uid is
- * (uid_t)-1. As rights_read().
+ * Looks up the uid of the user that a key names; a number needs no account. If name is "", *uid is
+ * (uid_t)-1. Returns as rights_read().
  */
 int user_number(const char *key, const char *name, uid_t *uid, char why[CONNECTION_WHY_MAX]);
 
-/* Looks a user up, by name or number. As rights_read(). */
+/* Looks up the user of the key "user", by name or number. Returns as rights_read(). */
 int user_read(const char *name, struct user *user, char why[CONNECTION_WHY_MAX]);
 
 /*
- * This process, which is root's, becomes the user's, with all of the user's groups and no others, for
- * good. 0, or -errno: it is neither then, and to end.
+ * This process, which runs as root, switches to the user for good, with exactly the user's groups.
+ * Returns 0, or a negative errno: it may have switched by half, and must exit.
  */
 int user_become(const struct user *user);
 
 /*
- * Who a file belongs to, and who may open it. (uid_t)-1 and (gid_t)-1: as it is made. user is the
- * owner, who makes it where root may not: with the group as the main one, if there is one.
+ * The owner, group and mode of a file. (uid_t)-1 and (gid_t)-1: as created. user is the owner as a
+ * user that can create the file where root does not; its main group is the file's group, if any.
  */
 struct rights {
     uid_t owner;
     gid_t group;
     mode_t mode;
-    struct user user; /* group_count 0: nobody */
+    struct user user; /* group_count 0: none */
 };
 
-/*
- * Looks up what the spec says; a mode that it does not have is 0600. 0, or a negative errno with
- * one line in why. It blocks for a few seconds at most (service/kinds/account.h).
+/* Reads rights from the spec; the default mode is 0600. Returns 0, or -errno with one line in why.
  */
-int rights_read(const struct spec *spec, struct rights *rights,
-                char why[CONNECTION_WHY_MAX]);
+int rights_read(const struct spec *spec, struct rights *rights, char why[CONNECTION_WHY_MAX]);
 
-/* The place of a file with these rights, which stay the caller's. */
+/* Returns the place of a file with these rights. rights and path must outlive it. */
 struct place rights_place(const struct rights *rights, const char *path);
 
 /*
- * Gives a file away that is open, also with O_PATH; its mode is not touched. 0 or -errno. (By its
- * path it could be another one by now.)
+ * Sets an open file's owner and group; O_PATH will do. Leaves the mode as it is. Takes a descriptor
+ * since another file could be at the path by now. Returns 0 or -errno.
  */
 int rights_give(const struct rights *rights, int file);
 
-/*
- * Whether that is how a file is that was made with these. (Its group, if they name none, is not
- * looked at.)
- */
+/* Whether a file has these rights. If they name no group, any group will do. */
 bool rights_are(const struct rights *rights, const struct stat *file);
 
 #endif

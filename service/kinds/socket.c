@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * connection=socket: listens on a Unix socket for as long as the device is there, and serves one
- * client at a time while the guest has the channel open.
+ * connection=socket: listens on a Unix socket as long as the device exists, and serves one client
+ * at a time while the guest has the channel open.
  */
 #include <config.h>
 
@@ -19,59 +19,59 @@
 #include "service/kinds/rights.h"
 #include "service/kinds/unix.h"
 
-/* Clients in a minute, and at once: more than programs need, and less than costs a CPU. */
+/* Clients a minute, and at once: more than programs need, but too few to use up a CPU. */
 #define CLIENTS_PER_MINUTE 12000
 #define CLIENTS_AT_ONCE    64
 
 struct server {
     struct connection *connection;
     int listener;
-    struct rights rights; /* whose the place is */
+    struct rights rights; /* the socket file's owner, group and mode */
     struct stat file;
-    struct event *incoming; /* pending while a client may come */
-    struct event *knock;    /* pending while one is served, and no other is known to wait */
-    bool knock_logged;      /* since the guest has opened the channel */
-    struct backoff backoff; /* until then, when one could not */
+    struct event *incoming;    /* pending while a client may connect */
+    struct event *next_client; /* pending while a client is served and no other is waiting */
+    bool waiting_logged;       /* since the guest opened the channel */
+    struct backoff backoff;    /* after accept() failed */
     struct rate clients;
-    struct event *rested; /* pending: too many came, and none is taken until then */
+    struct event *accept_pause; /* pending: too many clients came, so none is accepted until then */
     struct program client;
 };
 
-static void server_want(void *arg)
+static void server_await_client(void *arg)
 {
     struct server *server = arg;
 
-    event_del(server->knock);
+    event_del(server->next_client);
     statistics_set_waiting(&server->connection->statistics, false);
     event_add(server->incoming, NULL);
 }
 
-/* It stays in the listener's queue, and cannot tell that from a server that is slow. */
-static void server_knocked(evutil_socket_t listener, short what, void *arg)
+/* The client stays in the listener's queue. It cannot know that, so the log does. */
+static void on_client_waiting(evutil_socket_t listener, short what, void *arg)
 {
     struct server *server = arg;
 
     (void)listener, (void)what;
     statistics_set_waiting(&server->connection->statistics, true);
-    if (!server->knock_logged)
+    if (!server->waiting_logged)
         connection_log(server->connection, LOG_CHANGES,
                        "another client is waiting (one client at a time)");
-    server->knock_logged = true;
+    server->waiting_logged = true;
 }
 
-static const struct program_ops client_ops = {.noun = "client", .wanted = server_want};
+static const struct program_ops client_ops = {.noun = "client", .want_next = server_await_client};
 
-static void server_meet(struct server *server, int fd)
+static void attach_client(struct server *server, int fd)
 {
     char who[STATISTICS_PEER_MAX];
 
     unix_peer(fd, who, sizeof(who));
-    program_come(&server->client, fd, who);
+    program_attach(&server->client, fd, who);
     statistics_set_waiting(&server->connection->statistics, false);
-    event_add(server->knock, NULL);
+    event_add(server->next_client, NULL);
 }
 
-/* It waits in the queue, and would be told of without end. */
+/* The client stays in the queue, and the listener readable: without a pause this would loop. */
 static void accept_later(struct server *server, int error)
 {
     event_del(server->incoming);
@@ -80,7 +80,7 @@ static void accept_later(struct server *server, int error)
                        "cannot accept a client: %s (retrying)", strerror(error));
 }
 
-static void server_rested(evutil_socket_t fd, short what, void *arg)
+static void on_accept_pause_over(evutil_socket_t fd, short what, void *arg)
 {
     struct server *server = arg;
 
@@ -88,8 +88,8 @@ static void server_rested(evutil_socket_t fd, short what, void *arg)
     event_add(server->incoming, NULL);
 }
 
-/* Whether one more may be taken now. Otherwise it waits in the queue. */
-static bool server_admits(struct server *server)
+/* Whether one more client may be accepted now. Otherwise it waits in the queue. */
+static bool may_accept(struct server *server)
 {
     int64_t wait = rate_try(&server->clients);
     const struct timeval time = {.tv_usec = wait % 1000000, .tv_sec = wait / 1000000};
@@ -97,7 +97,7 @@ static bool server_admits(struct server *server)
     if (wait == 0)
         return true;
     event_del(server->incoming);
-    event_add(server->rested, &time);
+    event_add(server->accept_pause, &time);
     return false;
 }
 
@@ -107,18 +107,18 @@ static void server_accept(evutil_socket_t listener, short what, void *arg)
     int fd;
 
     (void)what;
-    if (!server_admits(server))
+    if (!may_accept(server))
         return;
-    /* cppcheck-suppress nullPointer ; nobody wants to know the address */
+    /* cppcheck-suppress nullPointer ; the address is not needed */
     fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
             accept_later(server, errno);
-        return; /* otherwise it has left already */
+        return; /* otherwise the client has left already */
     }
     event_del(server->incoming);
     endpoint_clear_error(server->connection->endpoint);
-    server_meet(server, fd);
+    attach_client(server, fd);
 }
 
 static const char *listen_error(int rc)
@@ -135,11 +135,8 @@ static const char *listen_error(int rc)
     }
 }
 
-/*
- * The one that an earlier process had, if it still listens where it is wanted, for those who have
- * the rights.
- */
-static int listen_again(struct server *server)
+/* Takes an earlier process's listener, if it is the one at the path and has the right access. */
+static int take_listener(struct server *server)
 {
     struct connection *connection = server->connection;
     int fd = fdstore_take(connection->fdstore, connection->id, "listener");
@@ -147,7 +144,7 @@ static int listen_again(struct server *server)
     if (fd < 0 || (unix_listens(fd, &connection->place, &server->file) &&
                    rights_are(&server->rights, &server->file)))
         return fd;
-    connection_let_go(connection, "listener", &fd);
+    connection_close_fd(connection, "listener", &fd);
     return -ENOENT;
 }
 
@@ -155,14 +152,14 @@ static int server_bind(struct server *server)
 {
     struct connection *connection = server->connection;
 
-    server->listener = listen_again(server);
+    server->listener = take_listener(server);
     if (server->listener >= 0)
         return 0;
     server->listener = unix_listen(&connection->place, &server->rights, &server->file);
     if (server->listener < 0)
         return server->listener;
     fdstore_add(connection->fdstore, connection->id, "listener", server->listener,
-             fdstore_has_room(connection->fdstore, 1));
+                fdstore_has_room(connection->fdstore, 1));
     return 0;
 }
 
@@ -176,7 +173,7 @@ static void server_unbind(struct server *server)
 
 static void server_free_events(struct server *server)
 {
-    struct event *const events[] = {server->incoming, server->knock, server->rested};
+    struct event *const events[] = {server->incoming, server->next_client, server->accept_pause};
 
     for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
         if (events[i])
@@ -198,12 +195,12 @@ static int server_listen(struct server *server, char why[CONNECTION_WHY_MAX])
     }
     server->incoming =
         event_new(connection->base, server->listener, EV_READ | EV_PERSIST, server_accept, server);
-    server->knock =
-        event_new(connection->base, server->listener, EV_READ, server_knocked, server);
-    server->rested = evtimer_new(connection->base, server_rested, server);
+    server->next_client =
+        event_new(connection->base, server->listener, EV_READ, on_client_waiting, server);
+    server->accept_pause = evtimer_new(connection->base, on_accept_pause_over, server);
     rate_init(&server->clients, CLIENTS_PER_MINUTE, CLIENTS_AT_ONCE);
-    if (server->incoming && server->knock && server->rested &&
-        backoff_open(&server->backoff, connection->base, server_want, server) == 0)
+    if (server->incoming && server->next_client && server->accept_pause &&
+        backoff_open(&server->backoff, connection->base, server_await_client, server) == 0)
         return 0;
     server_free_events(server);
     server_unbind(server);
@@ -249,7 +246,7 @@ static void server_open(struct connection *connection)
 {
     struct server *server = connection->state;
 
-    server->knock_logged = false;
+    server->waiting_logged = false;
     path_follow_name(connection);
     program_open(&server->client);
     endpoint_set_ready(connection->endpoint);
@@ -258,12 +255,12 @@ static void server_open(struct connection *connection)
 static void server_start(struct connection *connection)
 {
     struct server *server = connection->state;
-    int fd = connection_take(connection, PROGRAM_KEPT);
+    int fd = connection_take(connection, PROGRAM_FDNAME);
 
     if (fd >= 0)
-        server_meet(server, fd);
+        attach_client(server, fd);
     else
-        server_want(server);
+        server_await_client(server);
 }
 
 static void server_stir(struct connection *connection)
@@ -278,8 +275,8 @@ static void server_close(struct connection *connection)
     struct server *server = connection->state;
 
     event_del(server->incoming);
-    event_del(server->rested);
-    event_del(server->knock);
+    event_del(server->accept_pause);
+    event_del(server->next_client);
     statistics_set_waiting(&server->connection->statistics, false);
     backoff_reset(&server->backoff);
     program_close(&server->client);

@@ -34,7 +34,6 @@ static int unix_socket(void)
     return fd < 0 ? -errno : fd;
 }
 
-/* 0 or -errno. */
 static int connect_to(int fd, const char *path)
 {
     struct sockaddr_un address;
@@ -54,24 +53,24 @@ static bool is_socket(int file)
 
 /* ---- connecting ---- */
 
-#define NOT_YET 1
+#define CONNECT_IN_SERVICE 1
 
-/* To what is held, which was looked at: whatever its name leads to meanwhile. */
+/* Connects to the file that was checked, even if another one has its name by now. */
 static int connect_there(const struct spot *spot, void *arg)
 {
     const int *fd = arg;
 
     if (!is_socket(spot->file))
         return -ENOTSOCK;
-    return spot->own ? NOT_YET : connect_to(*fd, held_path(spot->file).path);
+    return spot->own ? CONNECT_IN_SERVICE : connect_to(*fd, fd_path(spot->file).path);
 }
 
-/* Where all is root's the process that the server sees is this one, which stays. */
+/* If all of the path is root's, connects here, so that the server sees a process that lasts. */
 static int connect_at(int fd, struct place *place)
 {
     int rc = place_visit(place, true, fd, connect_there, &fd, sizeof(fd));
 
-    return rc == NOT_YET ? connect_to(fd, place->path) : rc;
+    return rc == CONNECT_IN_SERVICE ? connect_to(fd, place->path) : rc;
 }
 
 int unix_connect(struct place *place)
@@ -88,7 +87,7 @@ int unix_connect(struct place *place)
 
 /* ---- listening ---- */
 
-/* What is done at the place. */
+/* What listen_there() needs and returns. */
 struct listening {
     int fd;
     const struct sockaddr_un *address;
@@ -112,19 +111,19 @@ static int remove_file(const struct spot *spot, const struct stat *file)
     return unlinkat(spot->dir, spot->base, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-/* -ECONNREFUSED: nobody listens on the socket file that is held. */
+/* Returns -ECONNREFUSED if no program listens on the socket file. */
 static int probe(int file)
 {
     int fd = unix_socket(), rc;
 
     if (fd < 0)
         return fd;
-    rc = connect_to(fd, held_path(file).path);
+    rc = connect_to(fd, fd_path(file).path);
     close(fd);
     return rc;
 }
 
-/* Makes room for a socket if all that is in its place is one that nobody listens on. */
+/* Removes a socket file on which no program listens, and nothing else. */
 static int remove_stale(const struct spot *spot)
 {
     struct stat file;
@@ -141,18 +140,20 @@ static int remove_stale(const struct spot *spot)
 }
 
 /*
- * The mask, and not a chmod(): what lies at a path can be replaced meanwhile. By its path, so that
- * the socket has the name that was declared: who can have that lead elsewhere has the rights of this
- * process's user anyway.
+ * Uses umask(), not chmod(), since the file could be replaced in between. Binds by path, so that
+ * the socket has its declared name: whoever can change where that leads has this process's rights
+ * anyway.
  */
 static int bind_there(const struct listening *listening)
 {
     umask(~listening->rights->mode & 0777);
     return bind(listening->fd, (const struct sockaddr *)listening->address,
-                sizeof(*listening->address)) < 0 ? -errno : 0;
+                sizeof(*listening->address)) < 0
+               ? -errno
+               : 0;
 }
 
-/* A socket of ours that has no other name; -ESTALE: what is there is not what was just made. */
+/* Opens the new socket file. -ESTALE: the file there is not the one that bind() created. */
 static int open_made(const struct spot *spot, struct stat *file)
 {
     int made = openat(spot->dir, spot->base, O_PATH | O_NOFOLLOW | O_CLOEXEC), rc = 0;
@@ -168,7 +169,7 @@ static int open_made(const struct spot *spot, struct stat *file)
     return rc < 0 ? rc : made;
 }
 
-/* Gives the file away that bind() made, if that went into this directory. */
+/* Sets the new file's owner and group, if it is in this directory, and listens. */
 static int give_made(const struct spot *spot, struct listening *listening)
 {
     int made = open_made(spot, &listening->file), rc;
@@ -184,7 +185,7 @@ static int give_made(const struct spot *spot, struct listening *listening)
     return rc;
 }
 
-/* In a process that ends with it, as umask() is the whole process's. */
+/* Runs in the short-lived process, since umask() changes the whole process. */
 static int listen_there(const struct spot *spot, void *arg)
 {
     struct listening *listening = arg;
@@ -213,7 +214,7 @@ int unix_listen(struct place *place, const struct rights *rights, struct stat *f
     return rc < 0 ? rc : listening.fd;
 }
 
-/* The first line of /proc/PID/comm, or "". */
+/* Reads the first line of /proc/PID/comm, or "". */
 static void process_name(pid_t pid, char name[32])
 {
     char path[64];
@@ -259,7 +260,7 @@ void unix_peer(int fd, char *text, size_t size)
     snprintf(text, size, "pid %d uid %u%s%s", peer.pid, peer.uid, name[0] ? " " : "", name);
 }
 
-static int look_there(const struct spot *spot, void *arg)
+static int stat_there(const struct spot *spot, void *arg)
 {
     struct stat *file = arg;
 
@@ -273,7 +274,7 @@ bool unix_listens(int fd, struct place *place, struct stat *file)
 
     return getsockname(fd, (struct sockaddr *)&address, &length) == 0 &&
            address.sun_family == AF_UNIX && strcmp(address.sun_path, place->path) == 0 &&
-           place_visit(place, false, -1, look_there, file, sizeof(*file)) == 0;
+           place_visit(place, false, -1, stat_there, file, sizeof(*file)) == 0;
 }
 
 static int unlisten_there(const struct spot *spot, void *arg)

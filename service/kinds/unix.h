@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Unix stream sockets, non-blocking and close-on-exec.
- */
+/* Unix stream sockets at declared paths. All are non-blocking and close-on-exec. */
 #ifndef SERVICE_KINDS_UNIX_H
 #define SERVICE_KINDS_UNIX_H
 
@@ -13,37 +11,40 @@ struct place;
 struct rights;
 
 /*
- * Listens at a place, for those who have the rights. A socket file that nobody listens on is
- * replaced. Returns the fd and sets *file (for unix_unlisten), or a negative errno: -EADDRINUSE
- * another program listens there, -EEXIST there is a file that is not a socket, -EBUSY there is one
- * of another user than the place's, -ENAMETOOLONG, and what place_visit() and bind() say. It blocks
- * as place_visit() does, as the next three do.
+ * Creates a socket file at a place, with these rights, and listens on it. Replaces a socket file on
+ * which no program listens. Returns the fd, which the caller owns, with *file set for
+ * unix_unlisten(), or a negative errno: -EADDRINUSE (another program listens there), -EEXIST (the
+ * file there is not a socket), -EBUSY (the socket there is another user's), -ENAMETOOLONG, or
+ * place_visit()'s or bind()'s. This call and the next three block as place_visit() does.
  */
 int unix_listen(struct place *place, const struct rights *rights, struct stat *file);
 
-/* Whether fd listens at the place, which has a socket: then sets *file as unix_listen() does. */
+/* Whether fd listens at the place's path, and a socket is there. Sets *file as unix_listen() does.
+ */
 bool unix_listens(int fd, struct place *place, struct stat *file);
 
-/* Stops listening, and removes the file if it still is the one that was made. */
+/* Closes fd, and removes the file if it is still the one that unix_listen() created. */
 void unix_unlisten(int fd, struct place *place, const struct stat *file);
 
 /*
- * Connects to a place, as its user, also in the eyes of who listens there. (To that one's, the
- * process is this one where all is root's, and otherwise one that has ended by then.) Returns the
- * fd, or a negative errno: -EAGAIN the listener's queue is full, -ECONNREFUSED nobody listens,
- * -ENOTSOCK there is a file that is not a socket, -ENOENT, and what place_visit() says.
+ * Connects to a place as its user, which the server sees too (SO_PEERCRED). The process that the
+ * server sees is this one if all of the path is root's, and otherwise a short-lived one. Returns
+ * the fd, which the caller owns, or a negative errno: -EAGAIN (the server's queue is full),
+ * -ECONNREFUSED (no program listens), -ENOTSOCK (the file is not a socket), -ENOENT, or
+ * place_visit()'s.
  */
 int unix_connect(struct place *place);
 
 /*
- * Who is at the other end of a socket that was accepted or connected: "pid 812 uid 33 psql". (For a
- * connected one: who listens.) The name is that of its main thread, if it is still there.
+ * Describes the process at the other end of an accepted or connected socket: "pid 812 uid 33 psql",
+ * or "". For a connected one that is the process that called listen(). The name is its main
+ * thread's, left out if the process has ended.
  */
 void unix_peer(int fd, char *text, size_t size);
 
 /*
- * The user at the other end: of a client as it connected, of a server as it began to listen. 0, or
- * what getsockopt() says.
+ * Sets *uid to the user at the other end: the client's when it connected, or the server's when it
+ * called listen(). Returns 0 or getsockopt()'s negative errno.
  */
 int unix_peer_user(int fd, uid_t *uid);
 

@@ -19,25 +19,25 @@
 #endif
 
 #define LINKS_MAX 40
-#define PARTS_MAX 256 /* links can hold any number of them, and each costs time */
+#define PARTS_MAX 256 /* bounds the time: links can add any number of parts */
 
 struct walk {
-    int dir;     /* where it has come to, O_PATH */
-    bool shared; /* others can make entries there, but not replace root's */
+    int dir;     /* the directory reached so far, O_PATH */
+    bool shared; /* other users can create entries there, but not replace root's */
     bool follow;
     unsigned int links, parts;
     struct blame *blame;
-    char trail[PATH_MAX]; /* "/run": the same, for people; "" is the root */
-    char rest[PATH_MAX];  /* what is to be walked */
-    const char *next;     /* in it: what still is */
+    char trail[PATH_MAX]; /* the same as a path, for errors: "/run"; "" is the root */
+    char rest[PATH_MAX];  /* the path to walk */
+    const char *next;     /* where in rest the walk continues */
 };
 
-struct held held_path(int fd)
+struct fd_path fd_path(int fd)
 {
-    struct held held;
+    struct fd_path path;
 
-    snprintf(held.path, sizeof(held.path), "/proc/self/fd/%d", fd);
-    return held;
+    snprintf(path.path, sizeof(path.path), "/proc/self/fd/%d", fd);
+    return path;
 }
 
 void spot_close(struct spot *spot)
@@ -47,7 +47,7 @@ void spot_close(struct spot *spot)
     close(spot->dir);
 }
 
-/* ---- what is never a channel's ---- */
+/* ---- places that no channel may use ---- */
 
 static bool is_at(const struct stat *file, const char *path)
 {
@@ -56,7 +56,7 @@ static bool is_at(const struct stat *file, const char *path)
     return stat(path, &other) == 0 && other.st_dev == file->st_dev && other.st_ino == file->st_ino;
 }
 
-/* As libxenstore finds it, or where it is usually. */
+/* Whether the file is xenstored's socket, where libxenstore finds it or at a usual place. */
 static bool is_xenstored(const struct stat *file)
 {
     const char *path = getenv("XENSTORED_PATH"), *dir = getenv("XENSTORED_RUNDIR");
@@ -67,14 +67,14 @@ static bool is_xenstored(const struct stat *file)
            is_at(file, "/run/xenstored/socket") || is_at(file, "/var/run/xenstored/socket");
 }
 
-static bool is_xens(const struct stat *file)
+static bool is_forbidden(const struct stat *file)
 {
     if (S_ISDIR(file->st_mode))
         return is_at(file, "/dev/xen") || is_at(file, "/proc/xen");
     return S_ISSOCK(file->st_mode) && is_xenstored(file);
 }
 
-/* ---- whose it is ---- */
+/* ---- owners ---- */
 
 static bool is_ours(uid_t uid)
 {
@@ -88,7 +88,7 @@ static bool is_on(int fd, long magic)
     return fstatfs(fd, &fs) == 0 && fs.f_type == magic;
 }
 
-static void leave_trail(struct walk *walk, const char *name)
+static void extend_trail(struct walk *walk, const char *name)
 {
     size_t length = strlen(walk->trail);
 
@@ -98,7 +98,7 @@ static void leave_trail(struct walk *walk, const char *name)
         snprintf(walk->trail + length, sizeof(walk->trail) - length, "/%s", name);
 }
 
-/* About what the trail has come to. */
+/* Blames the last part of the trail. Returns -ENOKEY. */
 static int walk_blame(const struct walk *walk, enum blame_why why, uint32_t id)
 {
     walk->blame->why = why;
@@ -108,10 +108,10 @@ static int walk_blame(const struct walk *walk, enum blame_why why, uint32_t id)
     return -ENOKEY;
 }
 
-/* Named users of an access list are not in the mode, but what they may do at most is: the group's. */
+/* The mode does not show an access list's users. Its group bits bound what they may do. */
 static bool has_access_list(int dir)
 {
-    return getxattr(held_path(dir).path, "system.posix_acl_access", NULL, 0) >= 0 ||
+    return getxattr(fd_path(dir).path, "system.posix_acl_access", NULL, 0) >= 0 ||
            (errno != ENODATA && errno != EOPNOTSUPP);
 }
 
@@ -120,7 +120,7 @@ static bool is_group_writable(int dir, const struct stat *stat)
     return stat->st_mode & S_IWGRP && (stat->st_gid != 0 || has_access_list(dir));
 }
 
-static int judge_dir(struct walk *walk, const struct stat *stat)
+static int check_dir(struct walk *walk, const struct stat *stat)
 {
     bool group = is_group_writable(walk->dir, stat), all = stat->st_mode & S_IWOTH;
 
@@ -134,36 +134,36 @@ static int judge_dir(struct walk *walk, const struct stat *stat)
     return all ? walk_blame(walk, BLAME_EVERYBODY, 0) : walk_blame(walk, BLAME_GROUP, stat->st_gid);
 }
 
-/* For all but directories. In a shared one, a second name of root's file counts as another's. */
-static int judge_file(struct walk *walk, const char *name, const struct stat *stat)
+/* For links and files. In a shared directory, another user may have made a hard link to root's. */
+static int check_entry(struct walk *walk, const char *name, const struct stat *stat)
 {
     bool others = (S_ISLNK(stat->st_mode) || walk->shared) && !is_ours(stat->st_uid);
 
     if (!others && (!walk->shared || stat->st_nlink == 1))
         return 0;
-    leave_trail(walk, name);
+    extend_trail(walk, name);
     return others ? walk_blame(walk, BLAME_USER, stat->st_uid)
                   : walk_blame(walk, BLAME_EVERYBODY, 0);
 }
 
 /* ---- the walk ---- */
 
-/* The directory is the walk's from now on, whatever comes of it. */
-static int enter(struct walk *walk, int dir, const char *name)
+/* Makes dir the walk's directory, and its own even on failure. */
+static int enter_dir(struct walk *walk, int dir, const char *name)
 {
     struct stat stat;
 
     if (walk->dir >= 0)
         close(walk->dir);
     walk->dir = dir;
-    leave_trail(walk, name);
+    extend_trail(walk, name);
     if (fstat(dir, &stat) < 0)
         return -errno;
     if (!S_ISDIR(stat.st_mode))
         return -ENOTDIR;
-    if (is_xens(&stat))
+    if (is_forbidden(&stat))
         return -EKEYREJECTED;
-    return walk->blame ? judge_dir(walk, &stat) : 0;
+    return walk->blame ? check_dir(walk, &stat) : 0;
 }
 
 static int enter_root(struct walk *walk)
@@ -173,10 +173,10 @@ static int enter_root(struct walk *walk)
     if (dir < 0)
         return -errno;
     walk->trail[0] = '\0';
-    return enter(walk, dir, "..");
+    return enter_dir(walk, dir, "..");
 }
 
-/* Puts where a link leads before what is still to be walked. */
+/* Inserts a link's target before the rest of the path. */
 static int follow_link(struct walk *walk, int link)
 {
     char target[PATH_MAX], rest[PATH_MAX];
@@ -190,13 +190,14 @@ static int follow_link(struct walk *walk, int link)
         return -ELOOP;
     target[length] = '\0';
     snprintf(rest, sizeof(rest), "%s", walk->next);
-    if ((size_t)snprintf(walk->rest, sizeof(walk->rest), "%s%s", target, rest) >= sizeof(walk->rest))
+    if ((size_t)snprintf(walk->rest, sizeof(walk->rest), "%s%s", target, rest) >=
+        sizeof(walk->rest))
         return -ENAMETOOLONG;
     walk->next = walk->rest;
     return target[0] == '/' ? enter_root(walk) : 0;
 }
 
-/* What is next then is "", or begins with the slash after the name. */
+/* Takes the next name. walk->next is "" then, or begins with the slash after the name. */
 static int next_name(struct walk *walk, char name[NAME_MAX + 1])
 {
     const char *begin = walk->next + strspn(walk->next, "/");
@@ -215,8 +216,8 @@ static bool is_dots(const char *name)
     return strcmp(name, "") == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-/* At the path's end is what file is, or nothing (-1). Both descriptors are the spot's then. */
-static int arrive(struct walk *walk, int file, const char *name, struct spot *spot)
+/* Ends the walk at file, or where there is none (-1). The spot owns both descriptors then. */
+static int end_walk(struct walk *walk, int file, const char *name, struct spot *spot)
 {
     spot->dir = walk->dir;
     spot->file = file;
@@ -226,29 +227,29 @@ static int arrive(struct walk *walk, int file, const char *name, struct spot *sp
     return 1;
 }
 
-/* A link, or at the path's end; anything else is entered. The descriptor is taken over. */
-static int pass(struct walk *walk, int file, const char *name, struct spot *spot)
+/* Follows a link, enters a directory, or ends the walk. Takes ownership of file. */
+static int pass_entry(struct walk *walk, int file, const char *name, struct spot *spot)
 {
     bool last = walk->next[0] == '\0';
     struct stat stat;
     int rc = fstat(file, &stat) < 0 ? -errno : 0;
 
     if (rc == 0 && S_ISDIR(stat.st_mode) && !last)
-        return enter(walk, file, name);
-    if (rc == 0 && is_xens(&stat))
+        return enter_dir(walk, file, name);
+    if (rc == 0 && is_forbidden(&stat))
         rc = -EKEYREJECTED;
     if (rc == 0 && walk->blame)
-        rc = judge_file(walk, name, &stat);
+        rc = check_entry(walk, name, &stat);
     if (rc == 0 && S_ISLNK(stat.st_mode) && (walk->follow || !last))
         rc = follow_link(walk, file);
     else if (rc == 0)
-        rc = last ? arrive(walk, file, name, spot) : -ENOTDIR;
+        rc = last ? end_walk(walk, file, name, spot) : -ENOTDIR;
     if (rc <= 0)
         close(file);
     return rc;
 }
 
-/* One name further. 1: that was the last. */
+/* Walks one name further. Returns 1 at the end of the path, 0, or a negative errno. */
 static int walk_step(struct walk *walk, struct spot *spot)
 {
     char name[NAME_MAX + 1];
@@ -265,8 +266,8 @@ static int walk_step(struct walk *walk, struct spot *spot)
         return 0;
     file = openat(walk->dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (file >= 0)
-        return pass(walk, file, name, spot);
-    return errno == ENOENT && last && !walk->follow ? arrive(walk, -1, name, spot) : -errno;
+        return pass_entry(walk, file, name, spot);
+    return errno == ENOENT && last && !walk->follow ? end_walk(walk, -1, name, spot) : -errno;
 }
 
 int walk(const char *path, bool follow, struct spot *spot, struct blame *blame)

@@ -178,7 +178,7 @@ START_TEST(test_without_a_tree)
     ck_assert_ptr_null(cgroup);
     ck_assert_int_eq(cgroup_join(cgroup), 0);
     cgroup_signal(cgroup, SIGKILL, 0);
-    cgroup_leave(cgroup, SIGTERM);
+    cgroup_terminate(cgroup, SIGTERM);
     ck_assert_ptr_null(cgroup_find("guest-5", "x", 1));
     cgroups_sweep();
     ck_assert(!is_there("guest-5"));
@@ -203,10 +203,10 @@ START_TEST(test_each_command_has_its_own)
     ck_assert_str_eq(get("guest-5/x-0", "cgroup.procs"), "");
     ck_assert_str_eq(get("guest-5/x-1", "cgroup.procs"), "0");
     ck_assert_str_eq(get("guest-5/x-1", "memory.max"), "");
-    cgroup_leave(first, SIGTERM);
+    cgroup_terminate(first, SIGTERM);
     ck_assert(!is_there("guest-5/x-0"));
     ck_assert(is_there("guest-5/x-1"));
-    cgroup_leave(second, SIGTERM);
+    cgroup_terminate(second, SIGTERM);
     ck_assert(!is_there("guest-5"));
     run();
 }
@@ -242,9 +242,9 @@ START_TEST(test_one_of_an_earlier_process_is_found)
     cgroup = cgroup_find("guest-5", "x", 4242);
     ck_assert_ptr_nonnull(cgroup);
     ck_assert_ptr_null(cgroup_find("guest-5", "x", 17)); /* it is somebody's now */
-    cgroup_leave(cgroup, SIGTERM);
+    cgroup_terminate(cgroup, SIGTERM);
     ck_assert(!is_there("guest-5/x-3"));
-    cgroup_leave(cgroup_find("guest-5", "x-3", 99), SIGTERM);
+    cgroup_terminate(cgroup_find("guest-5", "x-3", 99), SIGTERM);
     ck_assert(!is_there("guest-5"));
 }
 END_TEST
@@ -264,7 +264,7 @@ START_TEST(test_signals_are_for_all_but_a_group)
     cgroup_signal(cgroup, SIGKILL, 7000);
     ck_assert_str_eq(get("guest-5/x-0", "cgroup.kill"), "1");
     ck_assert_str_eq(signals, "");
-    cgroup_leave(cgroup, SIGTERM);
+    cgroup_terminate(cgroup, SIGTERM);
 }
 END_TEST
 
@@ -289,8 +289,8 @@ START_TEST(test_what_ends_by_itself_gets_no_signal)
     populate("guest-5/x-0", true);
     populate("guest-5/x-1", true);
     put("guest-5/x-0", "cgroup.procs", "17\n");
-    cgroup_leave(first, SIGTERM);
-    cgroup_leave(second, SIGKILL);
+    cgroup_terminate(first, SIGTERM);
+    cgroup_terminate(second, SIGKILL);
     ck_assert(is_there("guest-5/x-0"));
     end_soon("guest-5/x-0");
     end_soon("guest-5/x-1");
@@ -324,8 +324,8 @@ START_TEST(test_what_does_not_end_is_told_to)
     populate("guest-5/y-0", true);
     put("guest-5/x-0", "cgroup.procs", "17\n");
     put("guest-5/y-0", "cgroup.procs", "18\n");
-    cgroup_leave(other, SIGTERM);
-    cgroup_leave(deaf, SIGKILL); /* it has had its SIGTERM */
+    cgroup_terminate(other, SIGTERM);
+    cgroup_terminate(deaf, SIGKILL); /* it has had its SIGTERM */
     event_active(timer, EV_TIMEOUT, 0);
     run();
     event_free(timer);
@@ -340,7 +340,7 @@ START_TEST(test_one_with_others_in_it)
     struct cgroup *cgroup = make("guest-5", "x");
 
     ck_assert_int_eq(mkdir(file_in("guest-5/x-0", "own").path, 0755), 0);
-    cgroup_leave(cgroup, SIGTERM);
+    cgroup_terminate(cgroup, SIGTERM);
     run();
     ck_assert(is_there("guest-5/x-0"));
     ck_assert_int_eq(rmdir(file_in("guest-5/x-0", "own").path), 0);
@@ -368,7 +368,7 @@ START_TEST(test_what_nobody_has_found_is_ended)
     run();
     ck_assert(!is_there("guest-7"));
     ck_assert(is_there("service"));
-    cgroup_leave(mine, SIGTERM);
+    cgroup_terminate(mine, SIGTERM);
     populate("service", false);
     ck_assert_int_eq(rmdir(file_in("service", "").path), 0);
 }
@@ -400,7 +400,7 @@ START_TEST(test_limits)
     ck_assert_str_eq(get("guest-5/x-0", "cgroup.subtree_control"), "");
     ck_assert_str_eq(get("guest-5/x-0", "memory.max"), "65536");
     ck_assert_str_eq(get("guest-5/x-0", "pids.max"), "8");
-    cgroup_leave(cgroup, SIGTERM);
+    cgroup_terminate(cgroup, SIGTERM);
 
     put("", "cgroup.subtree_control", "");
     cgroups_close();
@@ -408,7 +408,7 @@ START_TEST(test_limits)
     ck_assert_str_eq(get("", "cgroup.subtree_control"), "");
     cgroup = make("guest-5", "x");
     ck_assert_str_eq(get("guest-5/x-0", "memory.max"), "");
-    cgroup_leave(cgroup, SIGTERM);
+    cgroup_terminate(cgroup, SIGTERM);
 }
 END_TEST
 

@@ -324,7 +324,7 @@ static void run_and_leave(const char *command, bool about_to_end)
     struct child *child = start(&connection, &input, &output);
 
     close(input);
-    child_leave(child, about_to_end);
+    child_terminate(child, about_to_end);
     ck_assert_int_eq(event_base_dispatch(base), 1); /* no events are left */
     close(output);
     event_base_free(base);
@@ -368,7 +368,7 @@ START_TEST(test_commands_that_do_not_end_are_counted)
     quota_init(&quota, &limits, &sum);
     connection.quota = &quota;
     for (int i = 0; i < 8; i++) {
-        child_leave(start(&connection, &input, &output), false);
+        child_terminate(start(&connection, &input, &output), false);
         close(input);
         close(output);
     }
@@ -376,7 +376,7 @@ START_TEST(test_commands_that_do_not_end_are_counted)
     ck_assert_int_eq(child_start(&connection, &self, &input, &output, &child), -EDQUOT);
     event_base_dispatch(base); /* they are killed */
     child = start(&connection, &input, &output);
-    child_leave(child, false);
+    child_terminate(child, false);
     event_base_dispatch(base);
     close(input);
     close(output);
@@ -428,7 +428,7 @@ START_TEST(test_child_reads_and_writes)
     ck_assert_int_eq(fcntl(output, F_SETFL, 0), 0);
     ck_assert_int_eq(read(output, answer, sizeof(answer) - 1), 5);
     ck_assert_str_eq(answer, "abab\n");
-    child_leave(child, true);
+    child_terminate(child, true);
     event_base_dispatch(base);
     close(input);
     close(output);
