@@ -14,7 +14,7 @@
 #include "service/handover/ring-holder.h"
 #include "service/log.h"
 #include "service/quota.h"
-#include "service/usage.h"
+#include "service/usage-error.h"
 #include "service/worker/protocol.h"
 #include "state/descriptor.h"
 #include "state/size.h"
@@ -74,17 +74,18 @@ static int take_limit(int option, const char *text)
     };
     bool good = option == OPTION_CHANNELS   ? take_count(text, &limits.channels)
                 : option == OPTION_CONNECTS ? take_count(text, &limits.connects)
-                : option == OPTION_RINGS    ? size_parse(text, INT64_MAX, &limits.ring_bytes) == 0
-                                            : size_parse(text, INT64_MAX, &limits.ring_bytes_of_all) == 0;
+                : option == OPTION_RINGS
+                    ? size_parse(text, INT64_MAX, &limits.ring_bytes) == 0
+                    : size_parse(text, INT64_MAX, &limits.ring_bytes_of_all) == 0;
 
     if (good)
         return -1;
-    return usage_refuse(names[option - OPTION_CHANNELS], text,
-                        option == OPTION_CHANNELS || option == OPTION_CONNECTS ? USAGE_NO_COUNT
-                                                                               : USAGE_NO_SIZE);
+    return usage_error_value(
+        names[option - OPTION_CHANNELS], text,
+        option == OPTION_CHANNELS || option == OPTION_CONNECTS ? USAGE_NOT_COUNT : USAGE_NOT_SIZE);
 }
 
-/* Returns the exit code, or -1 to go on. */
+/* Returns the exit code, or -1 to continue. */
 static int parse_options(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -103,7 +104,7 @@ static int parse_options(int argc, char **argv)
     };
     int option, rc = -1;
 
-    opterr = 0; /* it would not say where the options are */
+    opterr = 0; /* its messages would not mention --help */
     while (rc < 0 && (option = getopt_long(argc, argv, ":vqh", options, NULL)) >= 0) {
         switch (option) {
         case 'v':
@@ -133,16 +134,16 @@ static int parse_options(int argc, char **argv)
             puts(PACKAGE_STRING);
             return EXIT_STOPPED;
         case ':':
-            return usage_complain(argv[optind - 1], "needs a value");
+            return usage_error_word(argv[optind - 1], "needs a value");
         default:
-            return usage_complain(optopt && optopt < OPTION_CHANNELS ? usage_letter(optopt)
-                                                                     : argv[optind - 1],
-                                  "unknown option, or it takes no value");
+            return usage_error_word(optopt && optopt < OPTION_CHANNELS ? usage_option_name(optopt)
+                                                                       : argv[optind - 1],
+                                    "unknown option, or it takes no value");
         }
     }
     if (rc >= 0)
         return rc;
-    return optind == argc ? -1 : usage_complain(argv[optind], "unexpected argument");
+    return optind == argc ? -1 : usage_error_word(argv[optind], "unexpected argument");
 }
 
 int main(int argc, char **argv)

@@ -27,52 +27,49 @@
 
 #define ROOT "backend/vchan"
 
-/*
- * How many devices of each guest are looked at before what else is there to do has its turn, such
- * as moving bytes.
- */
+/* How many rounds are made before the event loop runs again, which moves bytes, for example. */
 #define ROUNDS_AT_ONCE 16
 
 static const struct timeval at_once;
 
-/* A device that was seen in the last scan has its generation; one that was not is gone. */
+/* A device in xenstore. If its generation is not that of the last scan, it is gone. */
 struct entry {
-    struct turn turn; /* marked: it is to be looked at */
+    struct turn turn; /* marked if it must be looked at */
     struct domain *domain;
-    struct watched_place frontend; /* the guest's directory for it */
+    struct watched_place frontend; /* the frontend's directory */
     uint32_t devid;
     unsigned int generation;
-    bool looked; /* once, which the toolstack has called for, and not the guest */
+    bool looked_once; /* the toolstack caused the first look, not the guest */
     struct device *device;
 };
 
 /* A frontend domain. */
 struct domain {
     TAILQ_ENTRY(domain) next;
-    struct turns_guest guest; /* held: as the toll is */
+    struct turns_guest guest; /* paused while the toll is */
     struct service *service;
     domid_t domid;
-    struct watched_dir frontends; /* the guest's directory of devices */
-    struct entry **entries; /* by devid; NULL: none */
+    struct watched_dir frontends; /* the parent of the frontends' directories */
+    struct entry **entries;       /* by devid; elements may be NULL */
     uint32_t room;
     uint32_t count;
     struct toll toll;
-    struct claims claims; /* listed in these rounds, if a device had to know */
+    struct claims claims; /* listed in the present rounds, if a device needed them */
 };
 
 struct service {
     const struct loop *loop;
     const struct quota_limits *limits;
     struct quota_sum sum;
-    struct watches watches; /* on the guests' directories */
+    struct watches watches; /* on the frontends' directories */
     unsigned int generation;
     bool draining;
-    bool come;   /* all that was there at first had a look */
-    bool rescan; /* a device came or went, perhaps, or not all could be listed, */
-    bool unlisted; /* which the log says once */
+    bool first_looks_done; /* all devices that existed at the start were looked at */
+    bool rescan;           /* devices may have come or gone, or could not be listed */
+    bool list_failed;      /* the log says that they could not be listed */
     TAILQ_HEAD(, domain) domains;
     struct turns turns;
-    struct event *more; /* pending: there are more to look at */
+    struct event *look_timer; /* pending: devices are marked */
 };
 
 /* ---- domains and entries ---- */
@@ -97,12 +94,12 @@ static void entry_mark(struct entry *entry)
     turns_mark(&entry->domain->service->turns, &entry->domain->guest, &entry->turn);
 }
 
-/* The frontend's side of it changed. */
+/* The frontend's directory changed. An application's device does not depend on that. */
 static void entry_mark_frontend(void *arg)
 {
     struct entry *entry = arg;
 
-    if (!device_is_others(entry->device))
+    if (!device_is_app(entry->device))
         entry_mark(entry);
 }
 
@@ -131,7 +128,10 @@ static bool domain_make_room(struct domain *domain, uint32_t devid)
     return true;
 }
 
-/* Its device, and its place among the frontends. 0 or -ENOMEM. */
+/*
+ * Creates the device, and adds the frontend's directory to those that are watched. Returns 0 or
+ * -ENOMEM.
+ */
 static int entry_fill(struct service *service, struct domain *domain, struct entry *entry)
 {
     const struct device_id id = {.frontend = domain->domid, .devid = entry->devid};
@@ -186,21 +186,21 @@ static void domain_unwatch(void *arg)
 {
     struct domain *domain = arg;
 
-    domain->guest.held = true;
+    domain->guest.paused = true;
     watched_dir_stop(&domain->frontends);
 }
 
-/* Without a watch all are looked at. */
+/* If there is no watch, all devices are looked at. */
 static int domain_watch(void *arg)
 {
     struct domain *domain = arg;
     int rc = watched_dir_start(&domain->frontends);
 
-    domain->guest.held = false;
+    domain->guest.paused = false;
     if (rc < 0) {
         watched_dir_stop(&domain->frontends);
         domain_mark_all(domain);
-        event_add(domain->service->more, &at_once);
+        event_add(domain->service->look_timer, &at_once);
     }
     return rc;
 }
@@ -253,7 +253,7 @@ static void domain_remove(struct service *service, struct domain *domain)
 
 /* ---- scanning ---- */
 
-static int see_device(struct service *service, domid_t domid, uint32_t devid)
+static int scan_device(struct service *service, domid_t domid, uint32_t devid)
 {
     struct domain *domain = domain_find(service, domid);
     struct entry *entry;
@@ -271,7 +271,7 @@ static int see_device(struct service *service, domid_t domid, uint32_t devid)
     return 0;
 }
 
-static int see_domain(struct service *service, domid_t domid)
+static int scan_domain(struct service *service, domid_t domid)
 {
     char dir[DEVICE_PATH_MAX];
     uint32_t *devids;
@@ -281,26 +281,26 @@ static int see_domain(struct service *service, domid_t domid)
     snprintf(dir, sizeof(dir), ROOT "/%u", domid);
     rc = store_list_numbers(service->loop->store, dir, DEVICE_ID_MAX, &devids, &count);
     for (size_t i = 0; i < count && rc == 0; i++)
-        rc = see_device(service, domid, devids[i]);
+        rc = scan_device(service, domid, devids[i]);
     free(devids);
     return rc;
 }
 
-static int see_all(struct service *service)
+static int scan_all_domains(struct service *service)
 {
     uint32_t *domids;
     size_t count;
-    int rc = store_list_numbers(service->loop->store, ROOT, DOMID_FIRST_RESERVED - 1, &domids,
-                                &count);
+    int rc =
+        store_list_numbers(service->loop->store, ROOT, DOMID_FIRST_RESERVED - 1, &domids, &count);
 
     for (size_t i = 0; i < count && rc == 0; i++)
-        rc = see_domain(service, (domid_t)domids[i]);
+        rc = scan_domain(service, (domid_t)domids[i]);
     free(domids);
     return rc;
 }
 
-/* Removes the entries of other generations than this, and domains without any. */
-static void sweep(struct service *service, unsigned int generation)
+/* Removes entries with another generation, and domains without entries. */
+static void remove_unseen(struct service *service, unsigned int generation)
 {
     struct domain *domain, *next_domain;
 
@@ -312,7 +312,7 @@ static void sweep(struct service *service, unsigned int generation)
         if (domain->count == 0)
             domain_remove(service, domain);
         else
-            toll_watch(&domain->toll); /* another one in place of what went */
+            toll_watch(&domain->toll); /* a removed entry may have been the one that was watched */
     }
 }
 
@@ -329,12 +329,12 @@ static enum turns_rank entry_rank(const struct turn *turn)
 
     if (device_is_taken(entry->device))
         return TURNS_SERVED;
-    return entry->looked ? TURNS_UNSERVED : TURNS_NEW;
+    return entry->looked_once ? TURNS_UNSERVED : TURNS_NEW;
 }
 
 /*
- * What it costs is its guest's to bear, but for the first look. What an earlier process had
- * connected is taken over even if it is to end: its guest waits for that.
+ * The guest is charged for a look, except the first. During a drain, a device of an earlier process
+ * is taken over first and then ended, since its guest waits for that.
  */
 static void entry_look(struct turns_guest *guest, struct turn *turn)
 {
@@ -344,14 +344,14 @@ static void entry_look(struct turns_guest *guest, struct turn *turn)
     struct entry *entry = entry_of(turn);
 
     device_look(entry->device);
-    if (entry->looked)
+    if (entry->looked_once)
         toll_charge(&domain->toll, 0, store_exchanges(store) - before);
     else if (domain->service->draining)
         device_end(entry->device);
-    entry->looked = true;
+    entry->looked_once = true;
 }
 
-static bool look_at_some(struct service *service)
+static bool run_rounds(struct service *service)
 {
     struct domain *domain;
     bool more = true;
@@ -381,9 +381,9 @@ static bool is_any_asking(const struct service *service)
  */
 static void discard_unclaimed(struct service *service)
 {
-    if (service->come || service->rescan || is_any_asking(service))
+    if (service->first_looks_done || service->rescan || is_any_asking(service))
         return;
-    service->come = true;
+    service->first_looks_done = true;
     fdstore_drop_untaken(service->loop->fdstore, NULL);
     cgroups_sweep();
     ring_holder_drop_unclaimed(service->loop->ring_holder);
@@ -391,12 +391,12 @@ static void discard_unclaimed(struct service *service)
 
 static void look_at_marked(struct service *service)
 {
-    if (look_at_some(service))
-        event_add(service->more, &at_once);
+    if (run_rounds(service))
+        event_add(service->look_timer, &at_once);
     else
         discard_unclaimed(service);
     if (service->draining)
-        loop_moved(service->loop);
+        loop_state_changed(service->loop);
 }
 
 static void look_at_more(evutil_socket_t fd, short what, void *arg)
@@ -406,8 +406,8 @@ static void look_at_more(evutil_socket_t fd, short what, void *arg)
 }
 
 /*
- * All that is there; generation 0 is never used, so that sweep(0) removes everything. What was not
- * seen because it could not be listed has not gone: the next heartbeat scans again.
+ * Finds all devices. Generation 0 is never used, so remove_unseen(0) removes everything. If devices
+ * could not be listed, they are not taken for gone: the next heartbeat scans again.
  */
 static void scan_root(struct service *service)
 {
@@ -415,19 +415,19 @@ static void scan_root(struct service *service)
 
     if (++service->generation == 0)
         service->generation = 1;
-    rc = see_all(service);
+    rc = scan_all_domains(service);
     service->rescan = rc < 0;
     if (rc == 0)
-        sweep(service, service->generation);
-    else if (!service->unlisted)
+        remove_unseen(service, service->generation);
+    else if (!service->list_failed)
         log_line(LOG_ERRORS, "cannot list all devices in xenstore: %s (retrying)", strerror(-rc));
-    service->unlisted = rc < 0;
+    service->list_failed = rc < 0;
 }
 
 /* ---- events ---- */
 
-/* Takes the number at the head of a path, and the slash that must follow it. */
-static bool take_number(const char **path, uint32_t *number)
+/* Takes a number and the slash that must follow it from the beginning of a path. */
+static bool take_path_number(const char **path, uint32_t *number)
 {
     char part[16];
     size_t length = strcspn(*path, "/");
@@ -440,7 +440,7 @@ static bool take_number(const char **path, uint32_t *number)
     return parse_number(part, UINT32_MAX, number) == 0;
 }
 
-/* What follows a directory in a path, or NULL. */
+/* Returns what follows a directory in a path, or NULL. */
 static const char *path_below(const char *path, const char *dir)
 {
     size_t length = strlen(dir);
@@ -448,19 +448,16 @@ static const char *path_below(const char *path, const char *dir)
     return strncmp(path, dir, length) == 0 && path[length] == '/' ? path + length + 1 : NULL;
 }
 
-/*
- * Something of a device of ours changed, which it looks at; or one of them came or went, as far as
- * we can tell.
- */
+/* A node of one of our devices changed, or devices may have come or gone. */
 static void device_changed(struct service *service, const char *below)
 {
     struct entry *entry = NULL;
     struct domain *domain;
     uint32_t domid, devid;
 
-    if (take_number(&below, &domid)) {
+    if (take_path_number(&below, &domid)) {
         domain = domain_find(service, domid);
-        if (domain && take_number(&below, &devid))
+        if (domain && take_path_number(&below, &devid))
             entry = entry_find(domain, devid);
     }
     if (entry)
@@ -470,8 +467,8 @@ static void device_changed(struct service *service, const char *below)
 }
 
 /*
- * A guest pays for what it writes where no device of ours is, too. An event that was under way when
- * it was held says nothing: it will be looked at after that.
+ * The guest is charged for all events, also where none of our devices is. Events that were under
+ * way when it was paused do not count: its devices are looked at when the pause ends.
  */
 static void frontend_changed(struct service *service, const char *path)
 {
@@ -482,7 +479,7 @@ static void frontend_changed(struct service *service, const char *path)
     if (!watched)
         return;
     domain = (struct domain *)((char *)watched - offsetof(struct domain, frontends));
-    if (!domain->guest.held)
+    if (!domain->guest.paused)
         toll_charge(&domain->toll, 1, store_exchanges(service->loop->store) - before);
 }
 
@@ -494,8 +491,8 @@ static int service_start(const struct loop *loop, void *arg)
 
     service->loop = loop;
     service->watches.store = loop->store;
-    service->more = evtimer_new(loop->base, look_at_more, service);
-    if (!service->more) {
+    service->look_timer = evtimer_new(loop->base, look_at_more, service);
+    if (!service->look_timer) {
         log_line(LOG_ERRORS, "out of memory");
         return -ENOMEM;
     }
@@ -525,8 +522,8 @@ static void service_settle(void *arg)
 }
 
 /*
- * What comes now is for the next process. What is there, and was not looked at yet, ends after
- * that.
+ * New devices are for the next process. Devices that were not looked at yet end after their first
+ * look.
  */
 static void service_drain(void *arg)
 {
@@ -536,13 +533,13 @@ static void service_drain(void *arg)
     service->draining = true;
     TAILQ_FOREACH (domain, &service->domains, next)
         for (uint32_t i = 0; i < domain->room; i++)
-            if (domain->entries[i] && domain->entries[i]->looked)
+            if (domain->entries[i] && domain->entries[i]->looked_once)
                 device_end(domain->entries[i]->device);
 }
 
 static bool entry_is_drained(const struct entry *entry)
 {
-    return entry->looked && !device_has_rings(entry->device);
+    return entry->looked_once && !device_has_rings(entry->device);
 }
 
 static bool service_drained(void *arg)
@@ -573,15 +570,15 @@ static void service_stop(void *arg)
 {
     struct service *service = arg;
 
-    sweep(service, 0);
-    event_free(service->more);
+    remove_unseen(service, 0);
+    event_free(service->look_timer);
 }
 
 int service_run(const struct quota_limits *limits)
 {
     static const struct loop_ops ops = {
         .role = MACHINE_BACKEND,
-        .keeps = true,
+        .hands_over = true,
         .program = "vchan-backend",
         .watch = ROOT,
         .statistics = "data/vchan-backend",

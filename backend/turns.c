@@ -38,19 +38,19 @@ void turns_unmark(struct turn *turn)
     turn->queue = NULL;
 }
 
-static struct turn *first(const struct turns_guest *guest, enum turns_rank rank)
+static struct turn *first_turn(const struct turns_guest *guest, enum turns_rank rank)
 {
-    return guest->held && rank != TURNS_NEW ? NULL : TAILQ_FIRST(&guest->queues[rank]);
+    return guest->paused && rank != TURNS_NEW ? NULL : TAILQ_FIRST(&guest->queues[rank]);
 }
 
-/* The number of the mark that is the oldest one of those that are served. */
+/* Returns the number of the oldest mark of a served device. */
 static uint64_t oldest_served(const struct turns *turns)
 {
     const struct turns_guest *guest;
     uint64_t oldest = UINT64_MAX;
 
     TAILQ_FOREACH (guest, &turns->guests, next) {
-        const struct turn *turn = first(guest, TURNS_SERVED);
+        const struct turn *turn = first_turn(guest, TURNS_SERVED);
 
         if (turn && turn->number < oldest)
             oldest = turn->number;
@@ -60,10 +60,10 @@ static uint64_t oldest_served(const struct turns *turns)
 
 static struct turn *pick_turn(const struct turns_guest *guest, uint64_t oldest)
 {
-    struct turn *turn = first(guest, TURNS_SERVED);
+    struct turn *turn = first_turn(guest, TURNS_SERVED);
 
     for (int rank = TURNS_NEW; !turn && rank < TURNS_RANKS; rank++) {
-        turn = first(guest, rank);
+        turn = first_turn(guest, rank);
         if (turn && turn->number > oldest)
             turn = NULL;
     }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whose turn it is to be looked at, so that no guest holds up another, whatever it does: in a round
- * each guest has one of its devices looked at, be it of one or of hundreds that are marked.
+ * Decides which device is looked at next, so that no guest holds up another. In each round one
+ * device of each guest is looked at, whether one or hundreds of that guest's devices are marked.
  *
- * What one device lets go of (a path) may be what another wants. So one that is not served waits
- * until all are looked at that are served and were marked before it. Those that are marked again
- * later do not count: it has its turn, even beside a guest whose devices are never quiet.
+ * A device that is not served may need what a served one lets go of (a path). So it waits until all
+ * served devices are looked at that were marked before it. Those that are marked again later do not
+ * count, so it has its turn even beside a guest whose devices are marked endlessly.
  */
 #ifndef BACKEND_TURNS_H
 #define BACKEND_TURNS_H
@@ -14,27 +14,27 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-/* A guest's devices come in this order. */
+/* A guest's devices are looked at in this order. */
 enum turns_rank {
     TURNS_SERVED,
-    TURNS_NEW, /* never looked at: what even a guest that is held has done */
+    TURNS_NEW, /* never looked at; looked at even while the guest is paused */
     TURNS_UNSERVED,
     TURNS_RANKS
 };
 
 TAILQ_HEAD(turns_queue, turn);
 
-/* A device. All zero: not marked. */
+/* A device. Initialise to zeros: not marked. */
 struct turn {
     TAILQ_ENTRY(turn) next;
     struct turns_queue *queue; /* NULL: not marked */
-    uint64_t number;           /* of the mark */
+    uint64_t number;           /* counts marks */
 };
 
 struct turns_guest {
     TAILQ_ENTRY(turns_guest) next;
     struct turns_queue queues[TURNS_RANKS];
-    bool held; /* the caller's: it has only those looked at that are new */
+    bool paused; /* set by the caller: only new devices are looked at */
 };
 
 struct turns {
@@ -42,7 +42,8 @@ struct turns {
     uint64_t marks;
     enum turns_rank (*rank)(const struct turn *turn);
     /*
-     * The turn is not marked any more. It may mark and unmark any, but adds and removes no guest.
+     * Looks at the device, which is not marked any more. May mark and unmark any device, but must
+     * not add or remove guests.
      */
     void (*look)(struct turns_guest *guest, struct turn *turn);
 };
@@ -52,15 +53,16 @@ void turns_init(struct turns *turns, enum turns_rank (*rank)(const struct turn *
 
 void turns_add(struct turns *turns, struct turns_guest *guest);
 
-/* One of whose devices none is marked. */
+/* Removes a guest. None of its devices may be marked. */
 void turns_remove(struct turns *turns, struct turns_guest *guest);
 
-/* A guest's device is to be looked at. Does nothing if that is so already. */
+/* Marks a guest's device, to be looked at. Does nothing if it is marked already. */
 void turns_mark(struct turns *turns, struct turns_guest *guest, struct turn *turn);
 void turns_unmark(struct turn *turn);
 
 /*
- * A round. False: nothing is left to look at, but for what guests that are held have to wait for.
+ * Makes one round. Returns false if no device was looked at, so that only those of paused guests
+ * can be left.
  */
 bool turns_round(struct turns *turns);
 

@@ -8,21 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Nobody writes a larger one by hand. */
+/* Larger than any file that was written by hand. */
 #define FILE_MAX (1u << 20)
 
 struct reader {
     const char *file;
     char *cursor; /* in the text, which ends with a NUL */
     unsigned long line;
-    bool seen; /* vchan= */
+    bool seen; /* the setting vchan was found */
     struct agent_config *config;
     char *why;
 };
 
-/* Says why, after "FILE:LINE: " (0: no line), and gives what to return. */
-__attribute__((format(printf, 3, 4))) static int refuse(const struct reader *reader,
-                                                        unsigned long line, const char *format, ...)
+/* Writes an error to why, after "FILE:LINE: " (line 0: after "FILE: "). Returns -EINVAL. */
+__attribute__((format(printf, 3, 4))) static int
+config_error(const struct reader *reader, unsigned long line, const char *format, ...)
 {
     va_list args;
     int length = line ? snprintf(reader->why, AGENT_CONFIG_WHY_MAX, "%s:%lu: ", reader->file, line)
@@ -38,8 +38,8 @@ __attribute__((format(printf, 3, 4))) static int refuse(const struct reader *rea
 
 /* ---- words ---- */
 
-/* Passes blanks and comments; newlines too, where they mean nothing. */
-static void skip(struct reader *reader, bool newlines)
+/* Skips spaces, tabs and comments, and newlines where they have no meaning. */
+static void skip_blanks(struct reader *reader, bool newlines)
 {
     for (;;) {
         reader->cursor += strspn(reader->cursor, " \t");
@@ -52,12 +52,12 @@ static void skip(struct reader *reader, bool newlines)
     }
 }
 
-/* What stands at the cursor, for a person. */
+/* The text at the cursor, for an error. */
 struct found {
     char text[32];
 };
 
-static struct found found_at(const struct reader *reader)
+static struct found text_at(const struct reader *reader)
 {
     struct found found;
     unsigned char c = (unsigned char)*reader->cursor;
@@ -73,29 +73,29 @@ static struct found found_at(const struct reader *reader)
     return found;
 }
 
-static int expect(struct reader *reader, char wanted, const char *where)
+static int expect_char(struct reader *reader, char wanted, const char *where)
 {
     if (*reader->cursor != wanted)
-        return refuse(reader, reader->line, "%s instead of \"%c\" %s", found_at(reader).text,
-                      wanted, where);
+        return config_error(reader, reader->line, "%s instead of \"%c\" %s", text_at(reader).text,
+                            wanted, where);
     reader->cursor++;
     return 0;
 }
 
-/* A backslash takes the next character as it is, if that could mean something. */
+/* Takes a backslash and the quote or backslash after it. Other escapes are errors. */
 static int take_escape(struct reader *reader, char **to)
 {
     char c = reader->cursor[1];
 
     if (c == '\0' || !strchr("\\\"'", c))
-        return refuse(reader, reader->line,
-                      "a backslash in a string must be followed by \\, \" or '");
+        return config_error(reader, reader->line,
+                            "a backslash in a string must be followed by \\, \" or '");
     *(*to)++ = c;
     reader->cursor += 2;
     return 0;
 }
 
-/* Takes a quoted string, in place. */
+/* Takes a quoted string, unquoted in place. */
 static int take_string(struct reader *reader, char **string)
 {
     char quote = *reader->cursor, *to;
@@ -103,18 +103,19 @@ static int take_string(struct reader *reader, char **string)
 
     *string = to = reader->cursor + 1;
     if (quote != '"' && quote != '\'')
-        return refuse(reader, reader->line, "%s instead of an entry (write \"name=NAME, ...\") or \"]\"",
-                      found_at(reader).text);
+        return config_error(reader, reader->line,
+                            "%s instead of an entry (write \"name=NAME, ...\") or \"]\"",
+                            text_at(reader).text);
     reader->cursor++;
     while (rc == 0 && *reader->cursor != quote) {
         if (*reader->cursor == '\0' || *reader->cursor == '\n')
-            return refuse(reader, reader->line, "unterminated string (%c is missing)", quote);
+            return config_error(reader, reader->line, "unterminated string (%c is missing)", quote);
         if (*reader->cursor == '\\')
             rc = take_escape(reader, &to);
         else
             *to++ = *reader->cursor++;
     }
-    reader->cursor += rc == 0; /* now, since the string's NUL may fall on the quote */
+    reader->cursor += rc == 0; /* before the next line, whose NUL may overwrite the quote */
     *to = '\0';
     return rc;
 }
@@ -124,8 +125,7 @@ static int take_string(struct reader *reader, char **string)
 static int add_entry(struct reader *reader, const char *spec)
 {
     struct agent_config *config = reader->config;
-    struct spec *channels =
-        reallocarray(config->channels, config->count + 1, sizeof(*channels));
+    struct spec *channels = reallocarray(config->channels, config->count + 1, sizeof(*channels));
     char why[SPEC_WHY_MAX];
     int rc;
 
@@ -134,13 +134,13 @@ static int add_entry(struct reader *reader, const char *spec)
     config->channels = channels;
     rc = spec_parse(spec, SPEC_GUEST, &channels[config->count], why);
     if (rc < 0) {
-        refuse(reader, reader->line, "vchan entry %zu: %s", config->count + 1, why);
+        config_error(reader, reader->line, "vchan entry %zu: %s", config->count + 1, why);
         return rc;
     }
     if (agent_config_find(config, channels[config->count].name))
-        return refuse(reader, reader->line,
-                      "vchan entry %zu: key \"name\": \"%s\" is the name of an earlier entry",
-                      config->count + 1, channels[config->count].name);
+        return config_error(reader, reader->line,
+                            "vchan entry %zu: key \"name\": \"%s\" is the name of an earlier entry",
+                            config->count + 1, channels[config->count].name);
     config->count++;
     return 0;
 }
@@ -153,16 +153,16 @@ static int take_spec(struct reader *reader)
     return rc < 0 ? rc : add_entry(reader, spec);
 }
 
-/* What follows "vchan =": a list of strings. */
+/* Takes what follows "vchan =": a list of strings. */
 static int take_list(struct reader *reader)
 {
-    int rc = expect(reader, '[', "(write vchan = [ \"name=NAME, ...\" ])");
+    int rc = expect_char(reader, '[', "(write vchan = [ \"name=NAME, ...\" ])");
 
-    for (skip(reader, true); rc == 0 && *reader->cursor != ']'; skip(reader, true)) {
+    for (skip_blanks(reader, true); rc == 0 && *reader->cursor != ']'; skip_blanks(reader, true)) {
         rc = take_spec(reader);
-        skip(reader, true);
+        skip_blanks(reader, true);
         if (rc == 0 && *reader->cursor != ']')
-            rc = expect(reader, ',', "or \"]\" after an entry");
+            rc = expect_char(reader, ',', "or \"]\" after an entry");
     }
     reader->cursor += rc == 0;
     return rc;
@@ -173,48 +173,50 @@ static int take_setting(struct reader *reader)
     size_t length = strspn(reader->cursor, "abcdefghijklmnopqrstuvwxyz._0123456789");
 
     if (length == 0)
-        return refuse(reader, reader->line, "%s instead of a setting", found_at(reader).text);
+        return config_error(reader, reader->line, "%s instead of a setting", text_at(reader).text);
     if (length != strlen("vchan") || strncmp(reader->cursor, "vchan", length) != 0)
-        return refuse(reader, reader->line, "unknown setting \"%.*s\" (vchan is the only setting)",
-                      (int)length, reader->cursor);
+        return config_error(reader, reader->line,
+                            "unknown setting \"%.*s\" (vchan is the only setting)", (int)length,
+                            reader->cursor);
     if (reader->seen)
-        return refuse(reader, reader->line, "vchan is set twice");
+        return config_error(reader, reader->line, "vchan is set twice");
     reader->seen = true;
     reader->cursor += length;
-    skip(reader, false);
-    if (expect(reader, '=', "after vchan") < 0)
+    skip_blanks(reader, false);
+    if (expect_char(reader, '=', "after vchan") < 0)
         return -EINVAL;
-    skip(reader, false);
+    skip_blanks(reader, false);
     return take_list(reader);
 }
 
-/* A setting ends with its line, or a semicolon. */
-static int take_end(struct reader *reader)
+/* A setting ends at the end of its line, or at a semicolon. */
+static int take_line_end(struct reader *reader)
 {
-    skip(reader, false);
-    if (strchr("\n;", *reader->cursor)) /* or the file's end, the text's NUL */
+    skip_blanks(reader, false);
+    if (strchr("\n;", *reader->cursor)) /* strchr() also finds the NUL at the end of the file */
         return 0;
-    return refuse(reader, reader->line, "unexpected %s after a setting", found_at(reader).text);
+    return config_error(reader, reader->line, "unexpected %s after a setting",
+                        text_at(reader).text);
 }
 
 static int take_settings(struct reader *reader)
 {
     int rc = 0;
 
-    for (skip(reader, true); rc == 0 && *reader->cursor; skip(reader, true)) {
+    for (skip_blanks(reader, true); rc == 0 && *reader->cursor; skip_blanks(reader, true)) {
         if (*reader->cursor == ';') {
             reader->cursor++;
             continue;
         }
         rc = take_setting(reader);
         if (rc == 0)
-            rc = take_end(reader);
+            rc = take_line_end(reader);
     }
     return rc;
 }
 
-/* Reads it all, with a NUL behind it; on success the caller frees *text. */
-static int load(const struct reader *reader, FILE *from, char **text)
+/* Reads the whole file, and adds a NUL. On success the caller frees *text. */
+static int load_file(const struct reader *reader, FILE *from, char **text)
 {
     size_t size;
 
@@ -226,9 +228,9 @@ static int load(const struct reader *reader, FILE *from, char **text)
     if (ferror(from))
         return -errno;
     if (size > FILE_MAX)
-        return refuse(reader, 0, "is larger than 1M");
+        return config_error(reader, 0, "is larger than 1M");
     if (memchr(*text, '\0', size))
-        return refuse(reader, 0, "is not a text file (it contains a NUL byte)");
+        return config_error(reader, 0, "is not a text file (it contains a NUL byte)");
     return 0;
 }
 
@@ -240,7 +242,7 @@ static int read_file(struct reader *reader)
 
     if (!from)
         return -errno;
-    rc = load(reader, from, &text);
+    rc = load_file(reader, from, &text);
     fclose(from);
     if (rc == 0) {
         reader->cursor = text;
@@ -259,7 +261,7 @@ int agent_config_read(const char *file, struct agent_config *config, char why[AG
     why[0] = '\0';
     rc = read_file(&reader);
     if (rc < 0 && why[0] == '\0')
-        refuse(&reader, 0, "%s", strerror(-rc));
+        config_error(&reader, 0, "%s", strerror(-rc));
     if (rc < 0)
         agent_config_free(config);
     return rc;

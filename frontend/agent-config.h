@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The agent's configuration file: what this guest's channels are plugged into. Syntax and words are
- * those of the key vchan= in an xl config file: man/vchan-frontend.8.scd. (libxlutil, which reads
- * that, would bring all of the toolstack into the guest.)
+ * The configuration file of vchan-frontend, which says what this guest's channels are plugged into.
+ * Its syntax is that of the key vchan= in an xl config file (man/vchan-frontend.8.scd). It is
+ * parsed here, since libxlutil would bring the whole toolstack into the guest.
  */
 #ifndef FRONTEND_AGENT_CONFIG_H
 #define FRONTEND_AGENT_CONFIG_H
@@ -11,7 +11,7 @@
 
 #include "state/spec.h"
 
-/* Room for any error line of agent_config_read and its NUL; a longer one is cut. */
+/* Space for an error line of agent_config_read() with its NUL; longer ones are cut. */
 #define AGENT_CONFIG_WHY_MAX (SPEC_WHY_MAX + 1024)
 
 struct agent_config {
@@ -20,17 +20,17 @@ struct agent_config {
 };
 
 /*
- * Reads a file. 0, and the caller owns the content: agent_config_free(). -EINVAL: something is
- * wrong in it; another negative errno: it cannot be read. On failure *config is empty, and why
- * holds one line that names file, line, entry and key, as far as there are any.
+ * Reads a file. Returns 0; the caller then owns the content (agent_config_free()). Otherwise
+ * returns -EINVAL (the file is invalid), or another negative errno (it cannot be read), with
+ * *config empty and one line in why, which names file, line, entry and key as far as possible.
  */
 int agent_config_read(const char *file, struct agent_config *config,
                       char why[AGENT_CONFIG_WHY_MAX]);
 
-/* What is said of the channel of that name, or NULL. */
+/* Returns the spec of the channel with this name, or NULL. */
 const struct spec *agent_config_find(const struct agent_config *config, const char *name);
 
-/* Frees what agent_config_read made. An empty one is allowed. */
+/* Frees the content and makes *config empty. Allowed if it is empty. */
 void agent_config_free(struct agent_config *config);
 
 #endif

@@ -24,29 +24,29 @@
 #define ROOT "device/vchan"
 
 /*
- * Our statistics, and by its value the mark of this life of the domain: what a guest wrote into
- * data/ is not restored with it.
+ * The directory of our statistics. Its value is a mark that tells whether the domain was restored
+ * or migrated: what a guest wrote into data/ is not restored with it.
  */
 #define STATISTICS "data/vchan-frontend"
 #define MARK       "this life"
 
-/* A channel that was seen in the last scan has its generation; one that was not is gone. */
+/* A channel in xenstore. If its generation is not that of the last scan, it is gone. */
 struct slot {
     SLIST_ENTRY(slot) next;
     uint32_t devid;
     unsigned int generation;
-    bool look;   /* at the end of this turn */
-    bool other;  /* it became another channel, of which not all could be read yet */
-    bool unread; /* which channel it is, in this turn */
-    bool looked; /* once, which the toolstack has called for, and not the backend */
+    bool look;             /* it must be looked at at the end of this turn */
+    bool identity_changed; /* its name or backend changed, but could not be read completely yet */
+    bool identity_unknown; /* in this turn its name or backend could not be read */
+    bool looked_once;      /* the toolstack caused the first look, not the backend */
     char name[DEVICE_NAME_MAX + 1];
     char backend[DEVICE_PATH_MAX];
-    struct watched_place place; /* where that is */
-    struct spec *declared; /* as it is plugged in; NULL: it is not */
+    struct watched_place place; /* the backend's directory */
+    struct spec *declared;      /* with what the device was created; NULL if there is no device */
     struct device *device;
 };
 
-/* A directory with backends of ours: all that one domain is the backend of. */
+/* A parent directory of our backends' directories: of all those in one domain. */
 struct backends {
     SLIST_ENTRY(backends) next;
     struct watched_dir dir;
@@ -58,21 +58,21 @@ struct agent {
     const char *file;
     struct agent_config *config;
     unsigned int generation;
-    bool rescan;   /* a channel came or went, perhaps, or not all could be listed, */
-    bool unlisted; /* which the log says once */
-    bool marked;   /* this life is */
-    bool reborn;   /* there is another */
-    bool stopping; /* there would not be */
+    bool rescan;       /* channels may have come or gone, or could not be listed */
+    bool list_failed;  /* the log says that they could not be listed */
+    bool mark_written; /* the mark was written */
+    bool restored;     /* the domain was restored or migrated */
+    bool stopping;     /* stopping, so a restored domain is not served again */
     SLIST_HEAD(, slot) slots;
     SLIST_HEAD(, backends) backends;
-    struct watches watches; /* on these directories */
+    struct watches watches; /* on the directories of backends */
     struct quota_sum sum;
 };
 
-/* ---- another life of the domain ---- */
+/* ---- a restored or migrated domain ---- */
 
-/* What cannot be read now says nothing. */
-static bool life_goes_on(struct agent *agent)
+/* A mark that cannot be read now counts as intact. */
+static bool is_mark_intact(struct agent *agent)
 {
     char text[sizeof(MARK)];
     int rc = store_read_text(agent->loop->store, NULL, STATISTICS, text, sizeof(text));
@@ -81,19 +81,19 @@ static bool life_goes_on(struct agent *agent)
 }
 
 /*
- * After a restore, or in another host, all that we have of Xen is of a life that is over. It may
- * not even be given back.
+ * After a restore or a migration, all grants and event channels are void, and the kernel must not
+ * release them.
  */
-static void check_life(void *arg)
+static void check_for_restore(void *arg)
 {
     struct agent *agent = arg;
 
-    if (!agent->marked || life_goes_on(agent))
+    if (!agent->mark_written || is_mark_intact(agent))
         return;
     log_line(LOG_CHANGES, "the domain was restored or migrated: starting over");
     workers_abandon(agent->loop->workers);
-    agent->marked = false;
-    agent->reborn = !agent->stopping;
+    agent->mark_written = false;
+    agent->restored = !agent->stopping;
     event_base_loopbreak(agent->loop->base);
 }
 
@@ -138,7 +138,7 @@ static void slot_remove(struct agent *agent, struct slot *slot)
     free(slot);
 }
 
-static void copy(char *to, size_t size, const char *text)
+static void copy_text(char *to, size_t size, const char *text)
 {
     snprintf(to, size, "%s", text);
 }
@@ -158,10 +158,11 @@ static void slot_plug(struct agent *agent, struct slot *slot, struct quota *quot
 }
 
 /*
- * Reads one of the nodes that say which channel this is: nonsense is none. 1: it is not what it was;
- * 0: it is; -errno: it cannot be read now.
+ * Reads a node that identifies the channel again. An invalid one counts as missing. Returns 1 if it
+ * has changed, 0 if not, or a negative errno if it cannot be read now.
  */
-static int reread(struct agent *agent, const char *dir, const char *key, char *text, size_t size)
+static int reread_node(struct agent *agent, const char *dir, const char *key, char *text,
+                       size_t size)
 {
     char now[DEVICE_PATH_MAX];
     int rc = store_read_text(agent->loop->store, dir, key, now, sizeof(now));
@@ -172,12 +173,12 @@ static int reread(struct agent *agent, const char *dir, const char *key, char *t
     if (rc < 0)
         now[0] = '\0';
     changed = strcmp(text, now) != 0;
-    copy(text, size, now);
+    copy_text(text, size, now);
     return changed;
 }
 
-/* What the configuration says of it, unless that is to leave it to applications. */
-static const struct spec *declared_for(const struct agent *agent, const struct slot *slot)
+/* Returns the channel's spec in the configuration, unless that leaves it to applications. */
+static const struct spec *declared_spec(const struct agent *agent, const struct slot *slot)
 {
     const struct spec *declared = agent_config_find(agent->config, slot->name);
 
@@ -185,10 +186,11 @@ static const struct spec *declared_for(const struct agent *agent, const struct s
 }
 
 /*
- * Lets go of what is not the same channel any more, or is to be something else. (One whose nodes
- * are gone has time to deliver what is left.) False: which it is cannot be read now.
+ * Lets go of the device if this is another channel now, or the configuration has another spec. If
+ * its nodes are gone, it has time to deliver what is left. Returns false if its identity cannot be
+ * read now.
  */
-static bool slot_review(struct agent *agent, struct slot *slot)
+static bool slot_check_identity(struct agent *agent, struct slot *slot)
 {
     char dir[DEVICE_PATH_MAX];
     const struct spec *declared;
@@ -197,23 +199,24 @@ static bool slot_review(struct agent *agent, struct slot *slot)
     snprintf(dir, sizeof(dir), ROOT "/%" PRIu32, slot->devid);
     if (!store_exists(agent->loop->store, dir, "state"))
         return true;
-    named = reread(agent, dir, "name", slot->name, sizeof(slot->name));
-    placed = reread(agent, dir, "backend", slot->backend, sizeof(slot->backend));
-    slot->other |= named > 0 || placed > 0;
+    named = reread_node(agent, dir, "name", slot->name, sizeof(slot->name));
+    placed = reread_node(agent, dir, "backend", slot->backend, sizeof(slot->backend));
+    slot->identity_changed |= named > 0 || placed > 0;
     if (named < 0 || placed < 0)
         return false;
-    declared = declared_for(agent, slot);
-    if (slot->device && (slot->other || !declared || !spec_equal(slot->declared, declared)))
+    declared = declared_spec(agent, slot);
+    if (slot->device &&
+        (slot->identity_changed || !declared || !spec_equal(slot->declared, declared)))
         slot_unplug(slot);
-    if (slot->other)
-        watches_remove(&slot->place); /* not before: it has the quota of the device */
-    slot->other = false;
+    if (slot->identity_changed)
+        watches_remove(&slot->place); /* not before the device: it uses the quota */
+    slot->identity_changed = false;
     return true;
 }
 
 static void slot_look(struct agent *agent, struct slot *slot, struct quota *quota)
 {
-    const struct spec *declared = declared_for(agent, slot);
+    const struct spec *declared = declared_spec(agent, slot);
 
     if (!slot->device && declared && !agent->stopping)
         slot_plug(agent, slot, quota, declared);
@@ -223,12 +226,12 @@ static void slot_look(struct agent *agent, struct slot *slot, struct quota *quot
 
 /* ---- watches on the backends' nodes ---- */
 
-static void mark(void *slot)
+static void slot_mark(void *slot)
 {
     ((struct slot *)slot)->look = true;
 }
 
-/* Without a watch all of them are looked at, at the next heartbeat at the latest. */
+/* If there is no watch, all are looked at, at the next heartbeat at the latest. */
 static int backends_watch(void *arg)
 {
     struct backends *backends = arg;
@@ -236,7 +239,7 @@ static int backends_watch(void *arg)
 
     if (rc < 0) {
         watched_dir_stop(&backends->dir);
-        watched_dir_look(&backends->dir, mark);
+        watched_dir_look(&backends->dir, slot_mark);
     }
     return rc;
 }
@@ -253,7 +256,7 @@ static struct backends *backends_around(struct watched_dir *dir)
     return (struct backends *)((char *)dir - offsetof(struct backends, dir));
 }
 
-/* The domain whose the directory is, for logs. */
+/* Returns the domain that a directory belongs to, for logs. */
 static domid_t domid_of(const char *dir)
 {
     domid_t domid;
@@ -295,7 +298,10 @@ static struct backends *backends_add(struct agent *agent, const struct slot *slo
     return backends;
 }
 
-/* Where the slot's backend is, watched from now on. NULL: nowhere, or no memory. */
+/*
+ * Finds the parent of the slot's backend, and watches it. Returns NULL if there is none, or memory
+ * runs out.
+ */
 static struct backends *backends_of(struct agent *agent, struct slot *slot)
 {
     struct watched_dir *dir;
@@ -313,14 +319,15 @@ static struct backends *backends_of(struct agent *agent, struct slot *slot)
     return backends;
 }
 
-static void drop_unneeded(struct agent *agent)
+static void remove_unused_backends(struct agent *agent)
 {
     struct backends *backends, *next;
 
     for (backends = SLIST_FIRST(&agent->backends); backends; backends = next) {
         next = SLIST_NEXT(backends, next);
         if (!LIST_EMPTY(&backends->dir.places)) {
-            toll_watch(&backends->toll); /* another one in place of what went */
+            /* A removed place may have been the one that was watched. */
+            toll_watch(&backends->toll);
             continue;
         }
         toll_close(&backends->toll);
@@ -331,8 +338,8 @@ static void drop_unneeded(struct agent *agent)
 
 /* ---- scanning ---- */
 
-/* Returns whether there was memory for it. */
-static bool see(struct agent *agent, uint32_t devid)
+/* Returns false if memory runs out. */
+static bool scan_slot(struct agent *agent, uint32_t devid)
 {
     struct slot *slot = slot_find(agent, devid);
 
@@ -344,8 +351,8 @@ static bool see(struct agent *agent, uint32_t devid)
 }
 
 /*
- * Removes those that are gone, once they have delivered what was left: asked again at the next
- * turn.
+ * Removes channels that are gone, once their last bytes are delivered. Until then, asks again at
+ * each turn.
  */
 static void sweep_slots(struct agent *agent)
 {
@@ -364,7 +371,7 @@ static void sweep_slots(struct agent *agent)
     }
 }
 
-/* Only what could be listed can be seen to have gone. Otherwise the next heartbeat scans again. */
+/* Takes channels for gone only if all could be listed. Otherwise the next heartbeat rescans. */
 static void scan_frontends(struct agent *agent)
 {
     uint32_t *devids;
@@ -373,34 +380,34 @@ static void scan_frontends(struct agent *agent)
 
     agent->generation++;
     for (size_t i = 0; i < count && rc == 0; i++)
-        rc = see(agent, devids[i]) ? 0 : -ENOMEM;
+        rc = scan_slot(agent, devids[i]) ? 0 : -ENOMEM;
     free(devids);
     if (rc == 0)
         sweep_slots(agent);
-    else if (!agent->unlisted)
+    else if (!agent->list_failed)
         log_line(LOG_ERRORS, "cannot list the devices in xenstore: %s (retrying)", strerror(-rc));
-    agent->rescan = agent->unlisted = rc < 0;
+    agent->rescan = agent->list_failed = rc < 0;
 }
 
-/* What it costs is the backend's domain's to bear, but for the first look. */
+/* The backend's domain is charged for a look, except the first. */
 static void look_at_slot(struct agent *agent, struct slot *slot)
 {
     struct backends *backends = backends_of(agent, slot);
     uint64_t before = store_exchanges(agent->loop->store);
     bool nowhere = store_parent_length(slot->backend) == 0;
 
-    if (!nowhere && (!backends || backends->toll.held))
+    if (!nowhere && (!backends || backends->toll.paused))
         return; /* it stays marked */
     slot->look = false;
     slot_look(agent, slot, backends ? &backends->toll.quota : NULL);
-    if (slot->looked && backends)
+    if (slot->looked_once && backends)
         toll_charge(&backends->toll, 0, store_exchanges(agent->loop->store) - before);
-    slot->looked = true;
+    slot->looked_once = true;
 }
 
 /*
- * First what is to go: it may have what another is to get. What cannot be read now stays marked, for
- * the next heartbeat at the latest.
+ * Checks identities first, since a channel that goes may have a path that another needs. A channel
+ * that cannot be read now stays marked, and the next heartbeat looks at it at the latest.
  */
 static void look_at_slots(struct agent *agent)
 {
@@ -408,9 +415,9 @@ static void look_at_slots(struct agent *agent)
 
     SLIST_FOREACH (slot, &agent->slots, next)
         if (slot->look)
-            slot->unread = !slot_review(agent, slot);
+            slot->identity_unknown = !slot_check_identity(agent, slot);
     SLIST_FOREACH (slot, &agent->slots, next)
-        if (slot->look && !slot->unread)
+        if (slot->look && !slot->identity_unknown)
             look_at_slot(agent, slot);
 }
 
@@ -430,13 +437,13 @@ static int agent_start(const struct loop *loop, void *arg)
 
     agent->loop = loop;
     agent->watches.store = loop->store;
-    agent->marked = store_write_text(loop->store, NULL, STATISTICS, MARK) == 0;
+    agent->mark_written = store_write_text(loop->store, NULL, STATISTICS, MARK) == 0;
     scan_frontends(agent);
     look_at_slots(agent);
     return 0;
 }
 
-/* The device's number behind a directory in a path, if the path goes on behind it. */
+/* Reads the devid after a directory in a path. Returns false if none, or nothing, follows. */
 static bool devid_in(const char *path, const char *dir, uint32_t *devid)
 {
     char part[16];
@@ -453,13 +460,17 @@ static bool devid_in(const char *path, const char *dir, uint32_t *devid)
     return parse_number(part, DEVICE_ID_MAX, devid) == 0;
 }
 
-/* Where none of ours is, what is written means nothing, but costs the domain something. */
+/*
+ * Returns whether the path lies in a directory of backends. Its domain is charged for the event,
+ * also where no backend of ours is.
+ */
 static bool backend_changed(struct agent *agent, const char *path)
 {
     uint64_t before = store_exchanges(agent->loop->store);
-    struct watched_dir *dir = watches_heed(&agent->watches, path, mark);
+    struct watched_dir *dir = watches_heed(&agent->watches, path, slot_mark);
 
-    if (dir && !backends_around(dir)->toll.held) /* or it was under way when the watch ended */
+    /* If the domain is paused, the event was under way when the watch ended. */
+    if (dir && !backends_around(dir)->toll.paused)
         toll_charge(&backends_around(dir)->toll, 1, store_exchanges(agent->loop->store) - before);
     return dir != NULL;
 }
@@ -475,7 +486,7 @@ static void agent_changed(void *arg, const char *path)
     if (devid_in(path, ROOT, &devid))
         slot = slot_find(agent, devid);
     if (slot) {
-        mark(slot);
+        slot_mark(slot);
         return;
     }
     mark_all(agent);
@@ -486,13 +497,13 @@ static void agent_settle(void *arg)
 {
     struct agent *agent = arg;
 
-    check_life(agent);
-    if (agent->reborn)
+    check_for_restore(agent);
+    if (agent->restored)
         return;
     if (agent->rescan)
         scan_frontends(agent);
     look_at_slots(agent);
-    drop_unneeded(agent);
+    remove_unused_backends(agent);
 }
 
 static void agent_reload(void *arg)
@@ -552,7 +563,7 @@ static void agent_stop(void *arg)
     agent->stopping = true;
     while (!SLIST_EMPTY(&agent->slots))
         slot_remove(agent, SLIST_FIRST(&agent->slots));
-    drop_unneeded(agent);
+    remove_unused_backends(agent);
 }
 
 int agent_run(const char *file, struct agent_config *config)
@@ -569,7 +580,7 @@ int agent_run(const char *file, struct agent_config *config)
         .drain = agent_drain,
         .drained = agent_drained,
         .count = agent_count,
-        .releasing = check_life,
+        .releasing = check_for_restore,
         .reload = agent_reload,
     };
     struct agent agent = {.file = file, .config = config};
@@ -578,9 +589,9 @@ int agent_run(const char *file, struct agent_config *config)
     SLIST_INIT(&agent.slots);
     SLIST_INIT(&agent.backends);
     do {
-        agent.reborn = agent.stopping = agent.rescan = false;
+        agent.restored = agent.stopping = agent.rescan = false;
         rc = loop_serve(&ops, &agent);
-    } while (agent.reborn);
+    } while (agent.restored);
     agent_config_free(config);
     /* cppcheck-suppress uninitvar ; the loop has run once */
     return rc;

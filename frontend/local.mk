@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The guest's agent.
+# The code of vchan-frontend, as a library that its unit test can link.
 noinst_LTLIBRARIES += libagent.la
 libagent_la_SOURCES = \
 	frontend/agent.c frontend/agent.h \

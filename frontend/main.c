@@ -15,7 +15,7 @@
 #include "service/cgroup.h"
 #include "service/loop.h"
 #include "service/log.h"
-#include "service/usage.h"
+#include "service/usage-error.h"
 #include "service/worker/protocol.h"
 #include "frontend/agent.h"
 #include "state/descriptor.h"
@@ -49,8 +49,8 @@ struct request {
     bool check;
 };
 
-/* Returns the exit code, or -1 to go on. */
-static int take_option(int option, struct request *request)
+/* Returns the exit code, or -1 to continue. */
+static int apply_option(int option, struct request *request)
 {
     switch (option) {
     case 'c':
@@ -80,13 +80,16 @@ static int take_option(int option, struct request *request)
     }
 }
 
-/* As take_option(). */
+/* As apply_option(). */
 static int parse_request(int argc, char **argv, struct request *request)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 't'},
-        {"verbose", no_argument, NULL, 'v'},      {"quiet", no_argument, NULL, 'q'},
-        {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'V'},
+        {"config", required_argument, NULL, 'c'},
+        {"check", no_argument, NULL, 't'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
         {"foreground", no_argument, NULL, 'f'},
         {"command-memory-max", required_argument, NULL, OPTION_COMMAND_MEMORY},
         {"command-tasks-max", required_argument, NULL, OPTION_COMMAND_TASKS},
@@ -94,23 +97,24 @@ static int parse_request(int argc, char **argv, struct request *request)
     };
     int option, rc = -1;
 
-    opterr = 0; /* it would not say where the options are */
+    opterr = 0; /* its messages would not mention --help */
     while (rc < 0 && (option = getopt_long(argc, argv, ":c:tvqh", options, NULL)) >= 0) {
         if (option == ':')
-            rc = usage_complain(argv[optind - 1], "needs a value");
+            rc = usage_error_word(argv[optind - 1], "needs a value");
         else if (option == '?')
-            rc = usage_complain(optopt && optopt < OPTION_COMMAND_MEMORY ? usage_letter(optopt)
-                                                                         : argv[optind - 1],
-                                "unknown option, or it takes no value");
+            rc = usage_error_word(optopt && optopt < OPTION_COMMAND_MEMORY
+                                      ? usage_option_name(optopt)
+                                      : argv[optind - 1],
+                                  "unknown option, or it takes no value");
         else
-            rc = take_option(option, request);
+            rc = apply_option(option, request);
     }
     if (rc >= 0 || optind == argc)
         return rc;
-    return usage_complain(argv[optind], "unexpected argument");
+    return usage_error_word(argv[optind], "unexpected argument");
 }
 
-/* The service that reads it again has another working directory. */
+/* The service has another working directory when it rereads the file. */
 static int serve_config(const char *file, struct agent_config *config)
 {
     char *path = path_absolute(file);

@@ -21,24 +21,24 @@
 #include <unistd.h>
 
 #include "service/log.h"
-#include "service/usage.h"
+#include "service/usage-error.h"
 #include "state/size.h"
 #include "state/store.h"
 
-#define PATIENCE_SECONDS 5
+#define KILL_SECONDS 5
 
-/* A command's cgroups are numbered from 0: earlier ones of the channel may not have ended yet. */
+/* Cgroups with one name are numbered: earlier commands of a channel may not have ended yet. */
 #define NUMBERS 1024
 
-/* What the service's own processes are in has other names. */
+/* The names of groups begin so. The cgroup of the service's own processes does not. */
 static const char *const group_prefixes[] = {"guest-", "backend-"};
 
 struct cgroup {
     LIST_ENTRY(cgroup) next;
     char *path;
-    struct event *late; /* pending: it was left, and has that long. NULL: it was not left */
-    int next_signal;    /* that it gets then */
-    int watch;          /* of inotify; -1: none */
+    struct event *kill_timer; /* not NULL: terminating, and gets next_signal then */
+    int next_signal;
+    int watch; /* inotify's; -1: none */
 };
 
 static struct {
@@ -46,8 +46,8 @@ static struct {
     struct event_base *base;
     bool limited;
     LIST_HEAD(, cgroup) cgroups;
-    int inotify;           /* -1: none was left yet */
-    struct event *emptied; /* pending while there are some that were left */
+    int inotify;           /* -1: not opened yet */
+    struct event *emptied; /* pending while cgroups are terminating */
 } tree = {.inotify = -1};
 
 /* 0: no limit. */
@@ -60,14 +60,14 @@ int cgroups_limit_memory(const char *size)
 {
     if (size_parse(size, INT64_MAX, &limits.memory) == 0)
         return -1;
-    return usage_refuse("--command-memory-max", size, USAGE_NO_SIZE);
+    return usage_error_value("--command-memory-max", size, USAGE_NOT_SIZE);
 }
 
 int cgroups_limit_tasks(const char *number)
 {
     if (parse_number(number, INT32_MAX, &limits.tasks) == 0 && limits.tasks > 0)
         return -1;
-    return usage_refuse("--command-tasks-max", number, USAGE_NO_COUNT);
+    return usage_error_value("--command-tasks-max", number, USAGE_NOT_COUNT);
 }
 
 static bool are_limits_wanted(void)
@@ -108,8 +108,8 @@ static FILE *open_in(const char *dir, const char *file)
     return path_in(path, dir, file) ? fopen(path, "re") : NULL;
 }
 
-/* Calls look() for each process in a cgroup, until one call returns true. Whether one did. */
-static bool each_process(const char *dir, bool (*look)(pid_t pid, void *arg), void *arg)
+/* Calls visit() for each process in a cgroup, until one returns true. Returns whether one did. */
+static bool each_process(const char *dir, bool (*visit)(pid_t pid, void *arg), void *arg)
 {
     FILE *file = open_in(dir, "cgroup.procs");
     char line[32];
@@ -118,14 +118,14 @@ static bool each_process(const char *dir, bool (*look)(pid_t pid, void *arg), vo
     while (file && !stop && fgets(line, sizeof(line), file)) {
         long pid = strtol(line, NULL, 10);
 
-        stop = pid > 0 && look((pid_t)pid, arg); /* 0: of a PID namespace that is not ours */
+        stop = pid > 0 && visit((pid_t)pid, arg); /* 0: a process in another PID namespace */
     }
     if (file)
         fclose(file);
     return stop;
 }
 
-/* The kernel counts processes below it too, and no zombies. */
+/* Counts processes in cgroups below it too, but not zombies. */
 static bool is_populated(const char *dir)
 {
     FILE *file = open_in(dir, "cgroup.events");
@@ -157,7 +157,7 @@ static struct cgroup *cgroup_add(const char *path)
     return cgroup;
 }
 
-static bool is_known(const char *path)
+static bool is_listed(const char *path)
 {
     const struct cgroup *cgroup;
 
@@ -170,17 +170,20 @@ static bool is_known(const char *path)
 static void cgroup_free(struct cgroup *cgroup)
 {
     LIST_REMOVE(cgroup, next);
-    if (cgroup->late)
-        event_free(cgroup->late);
+    if (cgroup->kill_timer)
+        event_free(cgroup->kill_timer);
     if (cgroup->watch >= 0)
         inotify_rm_watch(tree.inotify, cgroup->watch);
     free(cgroup->path);
     free(cgroup);
 }
 
-/* ---- one that is to go ---- */
+/* ---- terminating ---- */
 
-/* With its group, if that has no other. It stays if a command of root's made cgroups in it. */
+/*
+ * Removes a cgroup, and its group if that has no other. A cgroup stays if a command that runs as
+ * root has created others in it.
+ */
 static void remove_cgroup(char *path)
 {
     char *slash = strrchr(path, '/');
@@ -191,7 +194,7 @@ static void remove_cgroup(char *path)
     *slash = '/';
 }
 
-static bool is_done_with(struct cgroup *cgroup)
+static bool remove_if_empty(struct cgroup *cgroup)
 {
     if (is_populated(cgroup->path))
         return false;
@@ -200,8 +203,8 @@ static bool is_done_with(struct cgroup *cgroup)
     return true;
 }
 
-/* One of them became empty, perhaps. */
-static void look_at_left(evutil_socket_t fd, short what, void *arg)
+/* A terminating cgroup may be empty now. */
+static void on_cgroup_emptied(evutil_socket_t fd, short what, void *arg)
 {
     char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
     struct cgroup *cgroup, *next;
@@ -212,13 +215,13 @@ static void look_at_left(evutil_socket_t fd, short what, void *arg)
         ;
     for (cgroup = LIST_FIRST(&tree.cgroups); cgroup; cgroup = next) {
         next = LIST_NEXT(cgroup, next);
-        any |= cgroup->late && !is_done_with(cgroup);
+        any |= cgroup->kill_timer && !remove_if_empty(cgroup);
     }
     if (!any)
         event_del(tree.emptied);
 }
 
-static int watch_left(struct cgroup *cgroup)
+static int watch_cgroup(struct cgroup *cgroup)
 {
     char path[PATH_MAX];
 
@@ -227,7 +230,7 @@ static int watch_left(struct cgroup *cgroup)
         if (tree.inotify < 0)
             return -errno;
         tree.emptied =
-            event_new(tree.base, tree.inotify, EV_READ | EV_PERSIST, look_at_left, NULL);
+            event_new(tree.base, tree.inotify, EV_READ | EV_PERSIST, on_cgroup_emptied, NULL);
     }
     if (!tree.emptied || event_add(tree.emptied, NULL) < 0)
         return -ENOMEM;
@@ -236,65 +239,66 @@ static int watch_left(struct cgroup *cgroup)
     return cgroup->watch < 0 ? -errno : 0;
 }
 
-static void signal_left(evutil_socket_t fd, short what, void *arg)
+static void on_cgroup_kill_timer(evutil_socket_t fd, short what, void *arg)
 {
-    static const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
+    static const struct timeval pause = {.tv_sec = KILL_SECONDS};
     struct cgroup *cgroup = arg;
 
     (void)fd, (void)what;
     cgroup_signal(cgroup, cgroup->next_signal, 0);
     cgroup->next_signal = SIGKILL;
-    event_add(cgroup->late, &patience);
+    event_add(cgroup->kill_timer, &pause);
 }
 
-static bool end_later(struct cgroup *cgroup)
+static bool schedule_kill(struct cgroup *cgroup)
 {
-    static const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
+    static const struct timeval pause = {.tv_sec = KILL_SECONDS};
 
-    cgroup->late = evtimer_new(tree.base, signal_left, cgroup);
-    return cgroup->late && event_add(cgroup->late, &patience) == 0 && watch_left(cgroup) == 0;
+    cgroup->kill_timer = evtimer_new(tree.base, on_cgroup_kill_timer, cgroup);
+    return cgroup->kill_timer && event_add(cgroup->kill_timer, &pause) == 0 &&
+           watch_cgroup(cgroup) == 0;
 }
 
 void cgroup_terminate(struct cgroup *cgroup, int next_signal)
 {
-    if (!cgroup || is_done_with(cgroup))
+    if (!cgroup || remove_if_empty(cgroup))
         return;
     cgroup->next_signal = next_signal;
-    if (!end_later(cgroup)) {
-        cgroup_signal(cgroup, SIGKILL, 0); /* the next process removes it */
+    if (!schedule_kill(cgroup)) {
+        cgroup_signal(cgroup, SIGKILL, 0); /* the next process of the service removes it */
         cgroup_free(cgroup);
     } else if (!is_populated(cgroup->path)) {
-        look_at_left(tree.inotify, 0, NULL); /* it became empty before it was watched */
+        on_cgroup_emptied(tree.inotify, 0, NULL); /* it became empty before it was watched */
     }
 }
 
 /* ---- signals ---- */
 
-struct call {
+struct signal_request {
     int number;
-    pid_t but;
+    pid_t except;
 };
 
 static bool send_signal(pid_t pid, void *arg)
 {
-    const struct call *call = arg;
+    const struct signal_request *request = arg;
 
-    if (!call->but || getpgid(pid) != call->but)
-        kill(pid, call->number);
+    if (!request->except || getpgid(pid) != request->except)
+        kill(pid, request->number);
     return false;
 }
 
-void cgroup_signal(const struct cgroup *cgroup, int number, pid_t but)
+void cgroup_signal(const struct cgroup *cgroup, int number, pid_t except)
 {
-    struct call call = {.number = number, .but = but};
+    struct signal_request request = {.number = number, .except = except};
 
     if (cgroup && number == SIGKILL)
         write_to(cgroup->path, "cgroup.kill", "1");
     else if (cgroup)
-        each_process(cgroup->path, send_signal, &call);
+        each_process(cgroup->path, send_signal, &request);
 }
 
-/* ---- a new one ---- */
+/* ---- creating ---- */
 
 static int set_limits(const char *dir)
 {
@@ -314,7 +318,7 @@ static int set_limits(const char *dir)
     return rc;
 }
 
-/* So that the cgroups in it can have limits. */
+/* Enables the controllers, so that the cgroups in dir can have limits. */
 static int pass_controllers(const char *dir)
 {
     int rc = 0;
@@ -378,12 +382,12 @@ int cgroup_join(const struct cgroup *cgroup)
     return cgroup ? write_to(cgroup->path, "cgroup.procs", "0") : 0;
 }
 
-/* ---- those of an earlier process ---- */
+/* ---- cgroups of an earlier process of the service ---- */
 
-typedef struct cgroup *directory_look(const char *path, const char *name, const void *arg);
+typedef struct cgroup *directory_visit(const char *path, const char *name, const void *arg);
 
-/* Calls look() for each directory in one, until it gives something but NULL, which is returned. */
-static struct cgroup *each_directory(const char *dir, directory_look *look, const void *arg)
+/* Calls visit() for each directory in dir, until one returns other than NULL. Returns that. */
+static struct cgroup *each_directory(const char *dir, directory_visit *visit, const void *arg)
 {
     struct cgroup *found = NULL;
     DIR *entries = opendir(dir);
@@ -393,7 +397,7 @@ static struct cgroup *each_directory(const char *dir, directory_look *look, cons
     while (entries && !found && (entry = readdir(entries)))
         if (entry->d_type == DT_DIR && strcmp(entry->d_name, ".") != 0 &&
             strcmp(entry->d_name, "..") != 0 && path_in(path, dir, entry->d_name))
-            found = look(path, entry->d_name, arg);
+            found = visit(path, entry->d_name, arg);
     if (entries)
         closedir(entries);
     return found;
@@ -404,14 +408,14 @@ struct wanted {
     pid_t pid;
 };
 
-static bool is_same_process(pid_t pid, void *arg)
+static bool is_wanted_process(pid_t pid, void *arg)
 {
     const struct wanted *wanted = arg;
 
     return pid == wanted->pid;
 }
 
-/* Whether it is NAME-N. */
+/* Whether text is NAME-N. */
 static bool is_numbered(const char *text, const char *name)
 {
     size_t length = strlen(name);
@@ -420,12 +424,12 @@ static bool is_numbered(const char *text, const char *name)
            text[length + 1 + strspn(text + length + 1, "0123456789")] == '\0';
 }
 
-static struct cgroup *find_process(const char *path, const char *name, const void *arg)
+static struct cgroup *find_with_process(const char *path, const char *name, const void *arg)
 {
     struct wanted wanted = *(const struct wanted *)arg;
 
-    if (!is_numbered(name, wanted.name) || is_known(path) ||
-        !each_process(path, is_same_process, &wanted))
+    if (!is_numbered(name, wanted.name) || is_listed(path) ||
+        !each_process(path, is_wanted_process, &wanted))
         return NULL;
     return cgroup_add(path);
 }
@@ -437,13 +441,13 @@ struct cgroup *cgroup_find(const char *group, const char *name, pid_t pid)
 
     if (!tree.dir || pid <= 0 || !path_in(dir, tree.dir, group))
         return NULL;
-    return each_directory(dir, find_process, &wanted);
+    return each_directory(dir, find_with_process, &wanted);
 }
 
-static struct cgroup *end_unknown(const char *path, const char *name, const void *arg)
+static struct cgroup *terminate_unlisted(const char *path, const char *name, const void *arg)
 {
     (void)name, (void)arg;
-    if (!is_known(path))
+    if (!is_listed(path))
         cgroup_terminate(cgroup_add(path), SIGTERM);
     return NULL;
 }
@@ -459,8 +463,8 @@ static bool is_group(const char *name)
 static struct cgroup *sweep_group(const char *path, const char *name, const void *arg)
 {
     if (is_group(name)) {
-        each_directory(path, end_unknown, arg);
-        rmdir(path); /* if nothing is in it */
+        each_directory(path, terminate_unlisted, arg);
+        rmdir(path); /* fails if it is not empty */
     }
     return NULL;
 }
@@ -491,7 +495,7 @@ int cgroups_open(struct event_base *base, const char *dir, bool alone)
     tree.limited = rc == 0 && are_limits_wanted();
     if (rc == -EBUSY)
         log_line(LOG_ERRORS, "cannot limit commands: the service's own processes are in its cgroup "
-                 "(add DelegateSubgroup=service to the unit, systemd 254 or later)");
+                             "(add DelegateSubgroup=service to the unit, systemd 254 or later)");
     else if (rc < 0)
         log_line(LOG_ERRORS, "cannot limit commands: cannot enable the controllers of %s: %s", dir,
                  strerror(-rc));
@@ -512,7 +516,7 @@ void cgroups_close(void)
     tree.inotify = -1;
 }
 
-/* Where cgroups v2 are: alone, or beside those of v1. */
+/* Returns where cgroups v2 are mounted: alone, or beside v1. */
 static const char *find_mount(void)
 {
     static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
@@ -524,7 +528,7 @@ static const char *find_mount(void)
     return NULL;
 }
 
-/* This process's own, "0::/system.slice/vchan-backend.service". */
+/* Finds this process's cgroup in a line "0::/system.slice/vchan-backend.service". */
 static bool find_own(char dir[PATH_MAX])
 {
     const char *mount = find_mount();
@@ -542,7 +546,7 @@ static bool find_own(char dir[PATH_MAX])
     return found;
 }
 
-/* systemd marks what it has delegated. */
+/* systemd marks the cgroups that it has delegated. */
 static bool is_delegated(const char *dir)
 {
     char value[2];
@@ -551,8 +555,8 @@ static bool is_delegated(const char *dir)
 }
 
 /*
- * The cgroup that was delegated: this process's own, or with DelegateSubgroup= the one that it is
- * in. (A unit's own name has a dot: then what it is in is another's.) NULL, or why there is none.
+ * Finds the delegated cgroup: this process's own, or with DelegateSubgroup= its parent. A name with
+ * a dot is a unit's own, whose parent is not ours. Returns NULL, or why there is none.
  */
 static const char *find_delegated(char dir[PATH_MAX], bool *alone)
 {

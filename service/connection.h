@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a channel is plugged into here. A kind of connection is one file in kinds/ and one row of
- * SPEC_KINDS (state/spec.h).
+ * What one side of a channel is plugged into locally. A kind of connection is one file in kinds/
+ * and one row of SPEC_KINDS (state/spec.h).
  *
- * A connection lives as long as its device, the rings come and go: plug, (open, start, stir…,
- * close)…, unplug. All run in the service's thread and never block. From open to close they are
- * called by the endpoint, also in the middle of the kind's own calls of endpoint_set_…() and
- * endpoint_fail(): after such a call the rings may be gone, the connection is not.
+ * A connection lives as long as its device, while rings come and go: plug, (open, start, stir…,
+ * close)…, unplug. All are called in the service's thread and must not block. The endpoint calls
+ * open to close, also from within the kind's own calls of endpoint_set_…() and endpoint_fail():
+ * after such a call the rings may be released, but the connection still exists.
  */
 #ifndef SERVICE_CONNECTION_H
 #define SERVICE_CONNECTION_H
@@ -26,44 +26,49 @@
 struct event_base;
 
 /*
- * Room for why something cannot be, one line with its NUL. The frontend can read it (B/error), so
- * that it names nothing of B/private: the log has those in the device's description.
+ * Space for one line that says why something failed, with its NUL. The frontend can read the line
+ * (B/error), so it must not contain what only B/private says. The log adds that.
  */
 #define CONNECTION_WHY_MAX 256
 
 struct connection {
     const struct connection_kind *kind;
-    struct spec spec; /* what it is to be: of it only what a kind may need */
+    struct spec spec; /* as declared; a kind may use only the keys that it needs */
     struct event_base *base;
-    struct endpoint *endpoint; /* set before open */
-    struct worker worker; /* has the endpoint's rings */
-    struct fdstore *fdstore;         /* what outlives the process, or NULL */
+    struct endpoint *endpoint; /* set before open() */
+    struct worker worker;      /* implements the endpoint's rings */
+    struct fdstore *fdstore;   /* what outlives the process, or NULL */
     struct store *store;
-    domid_t peer;              /* the other side's domain; DOMID_INVALID: not known */
-    const char *id;            /* "5/0": who keeps it */
-    char label[128];           /* "5/0 org.example.db", for the log */
-    struct quota *quota;       /* of the guest; or NULL: there are no limits */
-    struct statistics statistics;    /* each kind reports its program here */
-    char path[SPEC_PATH_MAX + 1]; /* as declared or by default; "": not known yet, or none */
-    struct place place;        /* of a kind that needs a path */
-    void *state;               /* the kind's own */
+    domid_t peer;                 /* the other side's domain; DOMID_INVALID if not known */
+    const char *id;               /* "5/0": the owner's name in the fdstore */
+    char label[128];              /* "5/0 org.example.db", for the log */
+    struct quota *quota;          /* the guest's; NULL: no limits */
+    struct statistics statistics; /* each kind reports its program there */
+    char path[SPEC_PATH_MAX + 1]; /* as declared or by default; "": none, or not known yet */
+    struct place place;           /* if the kind needs a path */
+    void *state;                  /* the kind's data */
 };
 
 struct connection_kind {
     const char *name;
 
-    /* The device is there. 0, or a negative errno with one line in why and nothing left. */
+    /* The device exists. Returns 0, or a negative errno with one line in why and nothing left. */
     int (*plug)(struct connection *connection, char why[CONNECTION_WHY_MAX]);
-    /* Undoes plug. The rings are gone. */
+    /* Undoes plug(). Called after close(). */
     void (*unplug)(struct connection *connection);
 
-    /* The guest opens it: endpoint_set_ready() or endpoint_fail(), now or later. NULL: app. */
+    /*
+     * The guest opens the channel. Calls endpoint_set_ready() or endpoint_fail(), now or later.
+     * NULL: app.
+     */
     void (*open)(struct connection *connection);
-    /* Bytes may flow from now on. */
+    /* The channel is Connected: bytes may flow. */
     void (*start)(struct connection *connection);
-    /* After start: the peer has come, sent something, or left. */
+    /* After start(): the peer has signalled, so there may be bytes, room or an end. */
     void (*stir)(struct connection *connection);
-    /* The rings go: lets go of everything that open and start began, whether start came or not. */
+    /*
+     * The rings are released: undoes what open() and start() began, even if start() was not called.
+     */
     void (*close)(struct connection *connection);
 };
 
@@ -72,47 +77,48 @@ SPEC_KINDS(CONNECTION_KIND)
 #undef CONNECTION_KIND
 
 /*
- * Finds the kind that the connection's spec asks for. 0, or a negative errno with one line in why:
- * it is not known here, or misses a key. kind is NULL then.
+ * Sets connection->kind by the spec. Returns 0, or a negative errno with one line in why and kind
+ * NULL: this version does not know the kind, or a key is missing.
  */
 int connection_choose(struct connection *connection, char why[CONNECTION_WHY_MAX]);
 
 /*
- * For a kind's open(): what an earlier process kept of the connection that this one goes on with,
- * an fd that the caller owns; -ENOENT if there is none, or the connection is to be a new one: then
- * whatever else is left of the earlier one, and was not taken (carrier_open()), is closed.
+ * For a kind's open(): takes a descriptor that an earlier process kept of a connection that
+ * continues. Returns the fd, which the caller owns, or -ENOENT: there is none, or the connection
+ * begins anew. Then whatever else is left of the earlier one is closed, unless carrier_open() has
+ * taken it.
  */
 int connection_take(struct connection *connection, const char *what);
 
-/* Closes a descriptor, kept or not, and sets it to -1. One of -1 is none. */
+/* Closes *fd, kept or not, and sets it to -1. Allowed if it is -1. */
 void connection_close_fd(struct connection *connection, const char *what, int *fd);
 
-/* The channel's name; "": it is not known. */
+/* Returns the channel's name, or "" if it is not known. */
 const char *connection_name(const struct connection *connection);
 
-/* From start to close: whether the peer has left, in order or not. */
+/* Between start() and close(): whether the peer has left, cleanly or not. */
 bool connection_peer_left(const struct connection *connection);
 
-/* For the log: there was a connection, but it went with the process that had it. */
+/* Logs that the previous process's connection was lost, if there was one. */
 void connection_log_lost(const struct connection *connection);
 
-/* Whether the service opens such a connection (all but app). */
+/* Whether the service serves such a connection, which it does for all kinds but app. */
 bool connection_is_served(const struct connection *connection);
 
 /*
- * Logs a line that begins with the connection's label, unless its guest has had too many lines
- * logged lately: then they are counted.
+ * Logs a line that begins with the connection's label. If the guest has had too many lines logged
+ * lately, only counts it.
  */
 void connection_log(const struct connection *connection, enum log_level level, const char *format,
                     ...) __attribute__((format(printf, 3, 4)));
 
-/* As connection_log(), about what may outlive the connection: with its label and quota. */
+/* As connection_log(), for a command that may outlive its connection, by label and quota. */
 void log_guest(const char *label, struct quota *quota, enum log_level level, const char *format,
                ...) __attribute__((format(printf, 4, 5)));
 
 /*
- * For the log: "connect /run/db.sock", "echo"; what could not be read is left out. With who else can
- * have the path lead elsewhere, where that was the error.
+ * Describes the connection for the log: "connect /run/db.sock", "echo". Leaves out what could not
+ * be read. If a visit to the path failed with -ENOKEY, adds which user can change the path.
  */
 void connection_describe(const struct connection *connection, char *text, size_t size);
 

@@ -14,77 +14,82 @@
 #include "state/claims.h"
 #include "state/device.h"
 
-/* How long the connection has for what a frontend that has gone left in the ring. */
-#define PATIENCE_SECONDS 10
+/* How long the connection may take to accept the last bytes of a peer that has gone. */
+#define DELIVERY_SECONDS 10
 
 struct device {
     const struct loop *loop;
     enum machine_role role;
-    char dir[DEVICE_PATH_MAX]; /* our side's, relative */
+    char dir[DEVICE_PATH_MAX]; /* our directory, relative */
     char id[32];               /* "5/0" */
     struct endpoint *endpoint; /* NULL: not taken over */
-    struct claims *claims;     /* of the frontend's domain; NULL for a frontend */
+    struct claims *claims;     /* the frontend domain's; NULL if our side is the frontend */
     struct connection connection;
     enum xenbus_state own; /* as last logged */
     enum xenbus_state peer;
     char complaint[CONNECTION_WHY_MAX]; /* as last logged */
-    bool told;                          /* that is why it closes now */
-    struct event *patience;             /* pending: the peer has gone, its bytes have not */
-    struct backoff again;               /* until it starts over, or is tried again */
-    bool wanted;                        /* it is to be looked at then */
-    bool others;                        /* it is not for us to serve */
-    struct event *turn;                 /* pending: the guest waits until it may connect */
-    struct event *restart;              /* pending: another worker is to be started */
-    bool ending;                        /* it is not to be taken over any more */
-    bool has_turn;                      /* that is, when that is over */
-    bool opened;                        /* the connection is, since held */
-    uint32_t ring_bytes;                /* taken from the quota */
-    bool connected;                     /* it has been, since it began or started over */
-    bool useful;                        /* and bytes moved */
-    bool retrying;                      /* its last life came to nothing: told less of */
+    bool reason_logged;                 /* the log says why the device is closing */
+    struct event
+        *delivery_timer;    /* pending: the peer has gone, but not all of its bytes are delivered */
+    struct backoff backoff; /* until device_retry() */
+    bool retry_wanted;      /* device_retry() must look at it */
+    bool app;               /* connection=app: an application serves it */
+    struct event *look_timer; /* pending: device_look() is called then */
+    struct event *restart_timer; /* pending: another worker is to be started */
+    bool ending;              /* device_end() was called */
+    bool connect_reserved;    /* the quota allows one connect when look_timer fires */
+    bool opened;              /* the kind's open() was called, and close() not yet */
+    uint32_t ring_bytes;      /* taken from the quota */
+    bool connected;           /* was Connected since it began or started over */
+    bool moved_bytes;         /* the last connection moved bytes */
+    bool retrying;            /* it did not connect last time, so less is logged */
 };
 
-/* The other side, and also the key that names its directory. */
-static const char *peer_word(const struct device *device)
+/* Returns the name of the other side, which is also the key of its directory. */
+static const char *peer_name(const struct device *device)
 {
     return device->role == MACHINE_BACKEND ? "frontend" : "backend";
 }
 
-/* ---- a peer that has gone, and a connection that does not take its last bytes ---- */
+/* ---- the last bytes of a peer that has gone ---- */
 
-static void device_impatient(evutil_socket_t fd, short what, void *arg)
+static void on_delivery_timeout(evutil_socket_t fd, short what, void *arg)
 {
     struct device *device = arg;
 
     (void)fd, (void)what;
     endpoint_fail(device->endpoint, -ETIMEDOUT,
                   "cannot deliver the %s's last bytes: the connection did not take them in %d s",
-                  peer_word(device), PATIENCE_SECONDS);
+                  peer_name(device), DELIVERY_SECONDS);
 }
 
-static void device_mind(struct device *device)
+static void start_delivery_timer(struct device *device)
 {
-    static const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
+    static const struct timeval limit = {.tv_sec = DELIVERY_SECONDS};
 
-    if (endpoint_is_deserted(device->endpoint) && !event_pending(device->patience, EV_TIMEOUT, NULL))
-        event_add(device->patience, &patience);
+    if (endpoint_is_deserted(device->endpoint) &&
+        !event_pending(device->delivery_timer, EV_TIMEOUT, NULL))
+        event_add(device->delivery_timer, &limit);
 }
 
-/* ---- a frontend that has come to its end ---- */
-
-/* Has it start over: soon, where a connection was of use, otherwise ever later. */
-static void device_plan(struct device *device)
-{
-    if (device->endpoint && device->useful && endpoint_ended_well(device->endpoint))
-        backoff_reset(&device->again);
-    backoff_start(&device->again);
-}
-
-/* ---- what the endpoint tells ---- */
+/* ---- retries ---- */
 
 /*
- * A guest that connects too often waits for its turn, which it has then, whatever it does
- * meanwhile.
+ * Plans the next device_retry(): soon if the last connection moved bytes, otherwise after growing
+ * pauses.
+ */
+static void plan_retry(struct device *device)
+{
+    if (device->endpoint && device->moved_bytes && endpoint_ended_well(device->endpoint))
+        backoff_reset(&device->backoff);
+    backoff_start(&device->backoff);
+}
+
+/* ---- the endpoint's callbacks ---- */
+
+/*
+ * A guest that connects too often must wait. Its place in the schedule is reserved, so whatever it
+ * does meanwhile does not delay it further.
  */
 static bool device_admit(void *arg)
 {
@@ -92,15 +97,15 @@ static bool device_admit(void *arg)
     struct timeval time;
     int64_t wait;
 
-    if (event_pending(device->turn, EV_TIMEOUT, NULL))
+    if (event_pending(device->look_timer, EV_TIMEOUT, NULL))
         return false;
-    wait = device->has_turn ? 0 : quota_take_connect(device->connection.quota);
-    device->has_turn = wait > 0;
+    wait = device->connect_reserved ? 0 : quota_take_connect(device->connection.quota);
+    device->connect_reserved = wait > 0;
     if (wait == 0)
         return true;
     time.tv_sec = wait / 1000000;
     time.tv_usec = wait % 1000000;
-    event_add(device->turn, &time);
+    event_add(device->look_timer, &time);
     endpoint_set_error(device->endpoint, -EAGAIN,
                        device->role == MACHINE_BACKEND
                            ? "waiting: its domain connects more than %u times a minute "
@@ -110,13 +115,13 @@ static bool device_admit(void *arg)
     return false;
 }
 
-static void device_has_turn(evutil_socket_t fd, short what, void *arg)
+static void on_look_timer(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
     device_look(arg);
 }
 
-static void explain_bytes(const struct device *device, int rc)
+static void fail_over_limit(const struct device *device, int rc)
 {
     const struct quota_limits *limits = device->connection.quota->limits;
 
@@ -130,10 +135,10 @@ static void explain_bytes(const struct device *device, int rc)
 }
 
 /*
- * What the guest has granted is known only once it is mapped. The holder maps it once more. A
- * frontend maps nothing of another domain's.
+ * How much the guest has granted is known only after mapping. The ring holder maps it once more. A
+ * frontend maps no memory of other domains.
  */
-static bool device_afford(struct device *device)
+static bool take_ring_bytes(struct device *device)
 {
     uint32_t bytes = endpoint_ring_bytes(device->endpoint) * (device->loop->ring_holder ? 2 : 1);
     int rc = quota_take_bytes(device->connection.quota, bytes);
@@ -141,7 +146,7 @@ static bool device_afford(struct device *device)
     if (rc == 0)
         device->ring_bytes = bytes;
     else
-        explain_bytes(device, rc);
+        fail_over_limit(device, rc);
     return rc == 0;
 }
 
@@ -152,8 +157,8 @@ static bool device_kept(void *arg, struct endpoint_rings *rings)
     return ring_holder_find(device->loop->ring_holder, device->id, rings);
 }
 
-/* Before any byte moves. */
-static void device_hold(const struct device *device)
+/* Called before any byte moves. */
+static void device_hold_rings(const struct device *device)
 {
     struct endpoint_rings rings;
     int rc;
@@ -162,7 +167,8 @@ static void device_hold(const struct device *device)
     rc = ring_holder_add(device->loop->ring_holder, device->id, &rings);
     if (rc < 0)
         connection_log(&device->connection, LOG_ERRORS,
-                       RING_HOLDER_NAME " cannot map its rings: %s (bytes are lost if both sides die)",
+                       RING_HOLDER_NAME
+                       " cannot map its rings: %s (bytes are lost if both sides die)",
                        strerror(-rc));
 }
 
@@ -172,10 +178,10 @@ static void device_held(void *arg)
 
     if (!endpoint_resumed(device->endpoint))
         fdstore_drop_untaken(device->loop->fdstore, device->id);
-    if (device->role == MACHINE_BACKEND && !device_afford(device))
+    if (device->role == MACHINE_BACKEND && !take_ring_bytes(device))
         return;
-    device_hold(device);
-    device_mind(device);
+    device_hold_rings(device);
+    start_delivery_timer(device);
     device->opened = true;
     device->connection.kind->open(&device->connection);
 }
@@ -210,9 +216,9 @@ static void device_releasing(void *arg)
 
     if (device->loop->ops->releasing)
         device->loop->ops->releasing(device->loop->service);
-    device->useful = has_moved_bytes(device);
-    event_del(device->patience);
-    event_del(device->restart);
+    device->moved_bytes = has_moved_bytes(device);
+    event_del(device->delivery_timer);
+    event_del(device->restart_timer);
     quota_give_bytes(device->connection.quota, device->ring_bytes);
     device->ring_bytes = 0;
     if (device->opened)
@@ -222,15 +228,12 @@ static void device_releasing(void *arg)
     ring_holder_drop(device->loop->ring_holder, device->id);
 }
 
-/*
- * " (connect /run/x)": what it is plugged into, which the log may name and B/error may not; or
- * nothing, if that is not known.
- */
+/* " (connect /run/x)", for the log only: B/error may not name it. "" if it is not known. */
 struct where {
     char text[512];
 };
 
-static struct where where_of(const struct device *device)
+static struct where connection_text(const struct device *device)
 {
     struct where where = {""};
     char what[sizeof(where.text) - sizeof(" ()")];
@@ -241,7 +244,7 @@ static struct where where_of(const struct device *device)
     return where;
 }
 
-/* What has been explained already is only named. */
+/* Logs the new state. Leaves the connection out if the reason was logged, since that names it. */
 static void log_own(const struct device *device)
 {
     enum log_level level = device->retrying ? LOG_DETAILS : LOG_CHANGES;
@@ -250,13 +253,16 @@ static void log_own(const struct device *device)
 
     if (device->own == XenbusStateUnknown)
         connection_log(connection, LOG_CHANGES, "removed");
-    else if (device->told && device->own >= XenbusStateClosing)
+    else if (device->reason_logged && device->own >= XenbusStateClosing)
         connection_log(connection, level, "%s", state);
     else
-        connection_log(connection, level, "%s%s", state, where_of(device).text);
+        connection_log(connection, level, "%s%s", state, connection_text(device).text);
 }
 
-/* Why it is as it is: a frontend that was refused finds that with the backend. */
+/*
+ * Returns the reason for the current state. If the backend refused, it is in the backend's
+ * directory.
+ */
 struct reason {
     char text[CONNECTION_WHY_MAX];
 };
@@ -278,27 +284,25 @@ static struct reason reason_of(const struct device *device)
 
 static void log_reason(struct device *device, const struct reason *reason, bool own_moved)
 {
-    device->told = true;
+    device->reason_logged = true;
     memcpy(device->complaint, reason->text, sizeof(device->complaint));
     connection_log(&device->connection, LOG_ERRORS, "%s%s%s%s",
                    own_moved ? xenbus_state_name(device->own) : "", own_moved ? ": " : "",
-                   device->complaint, where_of(device).text);
+                   device->complaint, connection_text(device).text);
 }
 
 static void log_peer(const struct device *device)
 {
-    connection_log(&device->connection, LOG_DETAILS, "%s %s", peer_word(device),
+    connection_log(&device->connection, LOG_DETAILS, "%s %s", peer_name(device),
                    xenbus_state_name(device->peer));
 }
 
-/*
- * Whether the reason is to be told: when it comes up, and when the device closes for the one that
- * it closed for the last time.
- */
-static bool is_news(const struct device *device, const struct reason *reason, bool own_moved)
+/* Whether to log the reason: when it is new, and when the device closes again for the same one. */
+static bool must_log_reason(const struct device *device, const struct reason *reason,
+                            bool own_moved)
 {
     bool closes = own_moved && device->own >= XenbusStateClosing;
-    bool again = closes && !device->told && !device->retrying;
+    bool again = closes && !device->reason_logged && !device->retrying;
 
     return reason->text[0] && (again || strcmp(reason->text, device->complaint) != 0);
 }
@@ -307,7 +311,7 @@ static void log_news(struct device *device, bool own_moved)
 {
     const struct reason reason = reason_of(device);
     bool removed = device->own == XenbusStateUnknown;
-    bool news = is_news(device, &reason, own_moved);
+    bool news = must_log_reason(device, &reason, own_moved);
 
     if (!reason.text[0] && !device->retrying)
         device->complaint[0] = '\0';
@@ -323,7 +327,7 @@ static void device_decided(void *arg, const struct machine_step *step)
     const struct endpoint *endpoint = device->endpoint;
 
     connection_log(&device->connection, LOG_TRACE, "%s, %s %s: %s, then %s",
-                   xenbus_state_name(endpoint_own_state(endpoint)), peer_word(device),
+                   xenbus_state_name(endpoint_own_state(endpoint)), peer_name(device),
                    xenbus_state_name(endpoint_peer_state(endpoint)),
                    machine_action_name(step->action), xenbus_state_name(step->next));
 }
@@ -338,63 +342,66 @@ static void device_moved(void *arg)
     device->own = endpoint_own_state(endpoint);
     device->peer = endpoint_peer_state(endpoint);
     if (own_moved && device->own < XenbusStateClosing)
-        device->told = false;
-    device_mind(device);
+        device->reason_logged = false;
+    start_delivery_timer(device);
     if (peer_moved)
         log_peer(device);
     log_news(device, own_moved);
     if (own_moved && device->own == XenbusStateClosed && device->role == MACHINE_FRONTEND)
-        device_plan(device);
+        plan_retry(device);
     if (own_moved)
-        loop_moved(device->loop);
+        loop_state_changed(device->loop);
 }
 
-static void device_restart_worker(struct device *device)
+static void restart_worker(struct device *device)
 {
     endpoint_lose_rings(device->endpoint);
     if (device->claims)
         claims_forget(device->claims);
 }
 
-static void on_restart_due(evutil_socket_t fd, short what, void *arg)
+static void on_restart_timer(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
-    device_restart_worker(arg);
+    restart_worker(arg);
 }
 
-/* A guest may be the cause. To wait costs no byte: the journal outlives the worker. */
-static void device_plan_restart(struct device *device)
+/* A guest may have caused it, so its quota can delay this. No byte is lost: the journal remains. */
+static void plan_restart(struct device *device)
 {
     int64_t wait = quota_take_death(device->connection.quota);
     const struct timeval time = {.tv_sec = wait / 1000000, .tv_usec = wait % 1000000};
 
     if (wait == 0)
-        device_restart_worker(device);
+        restart_worker(device);
     else
-        event_add(device->restart, &time);
+        event_add(device->restart_timer, &time);
 }
 
-/* The rings are lost, unless another worker can go on with what the one that died was doing. */
-static void device_lost(void *arg, bool resumable)
+/* The worker died. resumable: a new one can continue where it stopped. */
+static void device_rings_lost(void *arg, bool resumable)
 {
     struct device *device = arg;
 
     connection_log(&device->connection, LOG_CHANGES, WORKER_NAME " died%s",
                    resumable && device->role == MACHINE_BACKEND ? "; starting another" : "");
     if (resumable)
-        device_plan_restart(device);
+        plan_restart(device);
     else
         endpoint_fail(device->endpoint, -EPIPE, "the process that had its rings died");
 }
 
-/* No honest peer needs so many steps: the pause bounds what one that always moves costs. */
+/*
+ * No well-behaved peer needs so many steps. The pause bounds what a peer costs that changes its
+ * state endlessly.
+ */
 static void device_unfinished(void *arg)
 {
     static const struct timeval pause = {.tv_usec = 100000};
     struct device *device = arg;
 
-    if (!event_pending(device->turn, EV_TIMEOUT, NULL))
-        event_add(device->turn, &pause);
+    if (!event_pending(device->look_timer, EV_TIMEOUT, NULL))
+        event_add(device->look_timer, &pause);
 }
 
 static const struct endpoint_ops device_ops = {
@@ -419,34 +426,35 @@ static int fill_complaint(struct store *store, void *arg)
     int rc;
 
     if (!store_exists(store, device->dir, "state"))
-        return -ENOENT; /* it was removed meanwhile */
+        return -ENOENT; /* it was removed in the meantime */
     rc = store_write_text(store, device->dir, "error", device->complaint);
     return rc < 0 ? rc : store_write_number(store, device->dir, "state", XenbusStateClosed);
 }
 
-/* What is wrong with the device's nodes changes with these only, and then it is looked at. */
-static bool may_pass(int rc)
+/* Whether another try may succeed without a change of the device's own nodes. */
+static bool is_retryable(int rc)
 {
     return rc != -EINVAL && rc != -ERANGE && rc != -EOVERFLOW && rc != -ENOTSUP && rc != -ELOOP;
 }
 
 /*
- * Says why, once; in xenstore too if the device is ours to write to. The write makes our own watch
- * fire, but the same complaint is not written again.
+ * Reports once why the device cannot be taken over, also in xenstore if the device is ours to write
+ * to. That write makes our own watch fire, but the same complaint is not written again.
  */
 static void device_refuse(struct device *device, int rc, const char *why)
 {
     char complaint[sizeof(device->complaint)];
 
-    device->wanted = may_pass(rc);
-    device_plan(device);
+    device->retry_wanted = is_retryable(rc);
+    plan_retry(device);
     snprintf(complaint, sizeof(complaint), "%.*s%s", CONNECTION_WHY_MAX - 16, why,
-             device->wanted ? " (retrying)" : "");
+             device->retry_wanted ? " (retrying)" : "");
     if (strcmp(device->complaint, complaint) == 0 ||
         !store_exists(device->loop->store, device->dir, "state"))
-        return; /* it said so, or was removed while it was looked at: no error */
+        return; /* already reported, or removed in the meantime, which is no error */
     memcpy(device->complaint, complaint, sizeof(complaint));
-    connection_log(&device->connection, LOG_ERRORS, "%s%s", complaint, where_of(device).text);
+    connection_log(&device->connection, LOG_ERRORS, "%s%s", complaint,
+                   connection_text(device).text);
     if (rc != -EBUSY)
         store_transaction(device->loop->store, fill_complaint, device);
 }
@@ -467,14 +475,13 @@ static void set_label(struct device *device)
 
 static void explain_open(const struct device *device, int rc, char why[CONNECTION_WHY_MAX])
 {
-    const char *peer = peer_word(device);
+    const char *peer = peer_name(device);
 
     if (rc == -EBUSY)
         snprintf(why, CONNECTION_WHY_MAX, "cannot serve: another process serves it");
     else if (rc == -EINVAL || rc == -ENOENT)
         snprintf(why, CONNECTION_WHY_MAX,
-                 "cannot serve: invalid name, %s, %s-id, read-ring or write-ring node", peer,
-                 peer);
+                 "cannot serve: invalid name, %s, %s-id, read-ring or write-ring node", peer, peer);
     else if (rc == -ELOOP)
         snprintf(why, CONNECTION_WHY_MAX, "cannot serve: both ends are this domain");
     else
@@ -486,7 +493,7 @@ static int device_open(struct device *device, char why[CONNECTION_WHY_MAX])
     struct worker *worker = &device->connection.worker;
     int rc;
 
-    worker_init(worker, device->loop->workers, device->id, device->connection.quota, device_lost,
+    worker_init(worker, device->loop->workers, device->id, device->connection.quota, device_rings_lost,
                 device);
     rc = endpoint_open(device->loop->store, &worker->rings, device->role, device->dir, &device_ops,
                        device, &device->endpoint);
@@ -515,23 +522,23 @@ static int device_plug(struct device *device, char why[CONNECTION_WHY_MAX])
 }
 
 /*
- * Where our side says that the other is, there is no device any more, or not yet; and nothing of it
- * is left.
+ * Whether the peer's directory, which our side names, has no device, or none yet, and the ring
+ * holder has none of its rings.
  */
 static bool peer_is_gone(const struct device *device)
 {
     struct store *store = device->loop->store;
     char dir[STORE_PATH_MAX], state[2];
     struct endpoint_rings rings;
-    int rc = store_read_text(store, device->dir, peer_word(device), dir, sizeof(dir));
+    int rc = store_read_text(store, device->dir, peer_name(device), dir, sizeof(dir));
 
     if (rc < 0 || ring_holder_find(device->loop->ring_holder, device->id, &rings))
         return false;
     rc = store_read_text(store, dir, "state", state, sizeof(state));
-    return rc == -ENOENT || rc == -EACCES; /* so a driver domain is told of what is not there */
+    return rc == -ENOENT || rc == -EACCES; /* what a driver domain gets for a missing node */
 }
 
-/* What it is to be plugged into: a backend's nodes say it, a frontend's owner has said it. */
+/* Chooses the kind of connection, by a backend's nodes or by the spec of a frontend's device. */
 static int device_choose(struct device *device, char why[CONNECTION_WHY_MAX])
 {
     struct connection *connection = &device->connection;
@@ -547,7 +554,7 @@ static int device_choose(struct device *device, char why[CONNECTION_WHY_MAX])
     return rc;
 }
 
-/* The guest's own domain, and nothing else of it: what it may write is there. */
+/* Accepts only the guest's own directory for this device as the frontend's. */
 static int check_peer(const struct device *device, char why[CONNECTION_WHY_MAX])
 {
     char dir[STORE_PATH_MAX], wanted[DEVICE_PATH_MAX];
@@ -566,7 +573,7 @@ static int check_peer(const struct device *device, char why[CONNECTION_WHY_MAX])
     return rc;
 }
 
-static int device_plug_counted(struct device *device, char why[CONNECTION_WHY_MAX])
+static int plug_within_quota(struct device *device, char why[CONNECTION_WHY_MAX])
 {
     struct quota *quota = device->connection.quota;
     int rc;
@@ -594,7 +601,7 @@ static domid_t read_peer(const struct device *device)
                : (domid_t)peer;
 }
 
-static void device_take(struct device *device)
+static void device_take_over(struct device *device)
 {
     struct connection *connection = &device->connection;
     char why[CONNECTION_WHY_MAX];
@@ -613,35 +620,38 @@ static void device_take(struct device *device)
     connection->fdstore = device->loop->fdstore;
     connection->id = device->id;
     rc = device_choose(device, why);
-    device->others = rc == 0 && !connection_is_served(connection);
-    if (device->others)
+    device->app = rc == 0 && !connection_is_served(connection);
+    if (device->app)
         return;
     if (rc == 0)
         rc = check_peer(device, why);
     if (rc == 0)
-        rc = device_plug_counted(device, why);
+        rc = plug_within_quota(device, why);
     if (rc < 0)
         device_refuse(device, rc, why);
 }
 
-/* To try costs more than to look, and what a guest writes can have it looked at without end. */
-static void device_begin(struct device *device)
+/*
+ * Tries to take the device over. A guest can cause looks endlessly, and a try costs more than a
+ * look, so a backend waits between tries.
+ */
+static void device_try(struct device *device)
 {
-    if (device->role == MACHINE_BACKEND && backoff_is_on(&device->again)) {
-        device->wanted = true;
+    if (device->role == MACHINE_BACKEND && backoff_is_on(&device->backoff)) {
+        device->retry_wanted = true;
         return;
     }
-    device_take(device);
+    device_take_over(device);
     if (device->endpoint)
         endpoint_look(device->endpoint);
 }
 
-/* Its endpoint is gone. */
+/* Called after the endpoint was freed. */
 static void device_unplug(struct device *device)
 {
     device->endpoint = device->connection.endpoint = NULL;
-    event_del(device->turn);
-    device->has_turn = false;
+    event_del(device->look_timer);
+    device->connect_reserved = false;
     device->connection.kind->unplug(&device->connection);
     statistics_close(&device->connection.statistics);
     quota_give_channel(device->connection.quota);
@@ -655,7 +665,7 @@ static void device_drop(struct device *device)
     device_unplug(device);
 }
 
-/* It was taken away, and another is in its place already, which this one may not close. */
+/* The device was removed, and another is in its place, which the old endpoint must not close. */
 static void device_discard(struct device *device)
 {
     endpoint_discard(device->endpoint);
@@ -664,14 +674,14 @@ static void device_discard(struct device *device)
     log_own(device);
 }
 
-/* A frontend's next life, with what it is plugged into as it is. */
+/* Starts a frontend's device over, with the same connection. */
 static void device_start_over(struct device *device)
 {
     char why[CONNECTION_WHY_MAX];
     int rc;
 
     device->retrying = !device->connected;
-    device->connected = device->useful = false;
+    device->connected = device->moved_bytes = false;
     endpoint_close(device->endpoint);
     rc = device_open(device, why);
     if (rc == 0)
@@ -680,15 +690,15 @@ static void device_start_over(struct device *device)
     device_refuse(device, rc, why);
 }
 
-static void device_again(void *arg)
+static void device_retry(void *arg)
 {
     struct device *device = arg;
-    bool wanted = device->wanted || device->role == MACHINE_FRONTEND;
+    bool wanted = device->retry_wanted || device->role == MACHINE_FRONTEND;
 
-    device->wanted = false;
+    device->retry_wanted = false;
     if (device->ending || !wanted)
         return;
-    if (device->endpoint && device->own == XenbusStateClosed) /* it may be on its way already */
+    if (device->endpoint && device->own == XenbusStateClosed) /* it may have started over already */
         device_start_over(device);
     device_look(device);
 }
@@ -703,11 +713,11 @@ static struct device *device_new(const struct loop *loop, enum machine_role role
         return NULL;
     device->loop = loop;
     device->role = role;
-    device->patience = evtimer_new(loop->base, device_impatient, device);
-    device->turn = evtimer_new(loop->base, device_has_turn, device);
-    device->restart = evtimer_new(loop->base, on_restart_due, device);
-    if (device->patience && device->turn && device->restart &&
-        backoff_open(&device->again, loop->base, device_again, device) == 0)
+    device->delivery_timer = evtimer_new(loop->base, on_delivery_timeout, device);
+    device->look_timer = evtimer_new(loop->base, on_look_timer, device);
+    device->restart_timer = evtimer_new(loop->base, on_restart_timer, device);
+    if (device->delivery_timer && device->look_timer && device->restart_timer &&
+        backoff_open(&device->backoff, loop->base, device_retry, device) == 0)
         return device;
     device_free(device);
     return NULL;
@@ -742,14 +752,12 @@ struct device *device_new_frontend(const struct loop *loop, struct quota *quota,
 }
 
 /*
- * The peer's domain ended, and all that it left is delivered: what this is plugged into (a path
- * that is listened on) may be wanted for the domain's successor. What is in xenstore is the
- * toolstack's.
+ * Whether the peer's domain is gone and all that it sent is delivered. Then the device is let go
+ * of, since the domain's successor may need its path. The toolstack removes the nodes.
  */
 static bool device_is_orphan(const struct device *device)
 {
-    return device->peer == XenbusStateUnknown && !device_has_rings(device) &&
-           peer_is_gone(device);
+    return device->peer == XenbusStateUnknown && !device_has_rings(device) && peer_is_gone(device);
 }
 
 bool device_is_taken(const struct device *device)
@@ -757,9 +765,9 @@ bool device_is_taken(const struct device *device)
     return device->endpoint != NULL;
 }
 
-bool device_is_others(const struct device *device)
+bool device_is_app(const struct device *device)
 {
-    return device->others;
+    return device->app;
 }
 
 bool device_is_connected(const struct device *device)
@@ -792,7 +800,7 @@ void device_look(struct device *device)
     if (device->endpoint && endpoint_is_replaced(device->endpoint))
         device_discard(device);
     if (!device->endpoint && !device->ending)
-        device_begin(device);
+        device_try(device);
     if (device->endpoint && device_is_orphan(device))
         device_drop(device);
 }
@@ -800,12 +808,12 @@ void device_look(struct device *device)
 void device_free(struct device *device)
 {
     device_drop(device);
-    if (device->patience)
-        event_free(device->patience);
-    backoff_close(&device->again);
-    if (device->turn)
-        event_free(device->turn);
-    if (device->restart)
-        event_free(device->restart);
+    if (device->delivery_timer)
+        event_free(device->delivery_timer);
+    backoff_close(&device->backoff);
+    if (device->look_timer)
+        event_free(device->look_timer);
+    if (device->restart_timer)
+        event_free(device->restart_timer);
     free(device);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One device that this domain is one side of: its endpoint, its connection, its lines in the log.
+ * One device of which this domain is one side: its endpoint, its connection, and its log lines. All
+ * functions belong to the thread of the event loop, and none blocks for long.
  */
 #ifndef SERVICE_DEVICE_H
 #define SERVICE_DEVICE_H
@@ -15,55 +16,56 @@ struct claims;
 struct device;
 
 /*
- * Makes a device for B = backend/vchan/frontend/devid, which says itself what it is plugged into.
- * quota and claims are the frontend domain's, and outlive the device. NULL: no memory. It does
- * nothing until device_look(); after that the caller forgets the claims before it waits for
- * anything.
+ * Creates a device for B = backend/vchan/frontend/devid; its nodes say what kind of connection it
+ * has. quota and claims are the frontend domain's, and must outlive the device. Returns NULL if
+ * memory runs out. The device does nothing until device_look(). After that call the caller forgets
+ * the claims before it waits for anything.
  */
 struct device *device_new_backend(const struct loop *loop, struct quota *quota,
                                   struct claims *claims, domid_t frontend, uint32_t devid);
 
 /*
- * Makes a device for F = device/vchan/devid, plugged into what the spec (copied) says. As above, but
- * the quota is the backend domain's.
+ * Creates a device for F = device/vchan/devid with the connection that spec describes (copied). As
+ * above, but quota is the one of the backend's domain.
  */
 struct device *device_new_frontend(const struct loop *loop, struct quota *quota, uint32_t devid,
                                    const struct spec *spec);
 
-/* Whether it is served: it was taken over, and has not been let go of. */
+/* Whether the service serves the device: it has taken it over and not let go of it. */
 bool device_is_taken(const struct device *device);
 
 /*
- * Whether it is for somebody else to serve (connection=app); only its own directory can change
- * that.
+ * Whether an application serves the device (connection=app). Only changes in its own directory can
+ * change that.
  */
-bool device_is_others(const struct device *device);
+bool device_is_app(const struct device *device);
 
-/* Whether it has a channel, and so may have bytes to deliver. */
+/* Whether its channel is open, so that there may be bytes to deliver. */
 bool device_is_connected(const struct device *device);
 
 /*
- * Something below B or F changed, or may have: takes the device over if it can be, and does all
- * that is to be done now. What is wrong with it is logged once, and tried again after a pause, which
- * grows; what only other nodes of it can mend, when it is looked at after that. One whose other
- * side's directory is gone is let go of, once what that side left is delivered. A frontend that has
- * come to its end starts over by itself, after a pause.
+ * Something below B or F changed, or may have: takes the device over if that is possible, and does
+ * what must be done now. A device that cannot be taken over is logged once. It is tried again after
+ * growing pauses; if only other nodes can remedy it, at the first look after the pause.
+ *
+ * If the other side's directory is gone, the device is let go of, once that side's last bytes are
+ * delivered. A frontend's device that has come to its end starts over by itself, after a pause.
  */
 void device_look(struct device *device);
 
 /*
- * Ends it in order: it delivers what its other side has sent, and is served no more. That is done
- * when device_has_rings() says no.
+ * Ends the device cleanly: it delivers what the other side has sent, and is not served again. It
+ * has ended when device_has_rings() returns false.
  */
 void device_end(struct device *device);
 
 /* Whether it waits for its worker to map or grant rings. */
 bool device_is_asking(const struct device *device);
 
-/* Whether it holds rings, connected or not yet, or waits for them. */
+/* Whether it has rings, connected or not yet, or waits for them. */
 bool device_has_rings(const struct device *device);
 
-/* Takes it to Closed in order and frees it. Not to be called from within device_look(). */
+/* Takes the device cleanly to Closed and frees it. Not to be called from within device_look(). */
 void device_free(struct device *device);
 
 #endif

@@ -14,7 +14,7 @@ libservice_la_SOURCES = \
 	service/start.c service/start.h \
 	service/statistics.c service/statistics.h \
 	service/toll.c service/toll.h \
-	service/usage.c service/usage.h \
+	service/usage-error.c service/usage-error.h \
 	service/handover/fdstore.c service/handover/fdstore.h \
 	service/handover/journal.c service/handover/journal.h \
 	service/handover/ring-holder.c service/handover/ring-holder.h \

@@ -36,13 +36,13 @@ bool log_shows(enum log_level level)
 
 #define JOURNAL "/run/systemd/journal/socket"
 
-/* One entry: lines of "FIELD=text", in a datagram. */
+/* One journal entry: lines "FIELD=text" in one datagram. */
 struct entry {
     char text[4096];
     size_t length;
 };
 
-/* A field that has no room is left out. */
+/* Adds a field, or leaves it out if there is no space. */
 static void add_field(struct entry *entry, const char *field, const char *text, int length)
 {
     size_t room = sizeof(entry->text) - entry->length;
@@ -71,7 +71,10 @@ static void add_subject(struct entry *entry, const struct log_subject *subject)
     add_text(entry, "VCHAN_STATE", subject->state);
 }
 
-/* The socket, if standard error is the journal: that is how systemd says so. -1: it is not. */
+/*
+ * Opens the socket if standard error is the journal, which systemd reports in JOURNAL_STREAM.
+ * Returns -1 if not.
+ */
 static int open_journal(void)
 {
     static const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = JOURNAL};
@@ -98,7 +101,7 @@ static bool write_journal(const struct log_subject *subject, enum log_level leve
 {
     static const char *const priorities[] = {
         [LOG_ERRORS] = "3", [LOG_CHANGES] = "6", [LOG_DETAILS] = "7", [LOG_TRACE] = "7"};
-    static int journal = -2; /* not looked for yet */
+    static int journal = -2; /* not opened yet */
     struct entry entry = {.length = 0};
 
     if (journal == -2)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A service's log: whole lines on standard error; or, if that is systemd's journal, entries there
- * with the fields PRIORITY, VCHAN_DEVICE, VCHAN_DOMAIN, VCHAN_NAME and VCHAN_STATE. Times are
- * systemd's.
+ * A service's log: lines on standard error. If that is systemd's journal, entries there with the
+ * fields PRIORITY, VCHAN_DEVICE, VCHAN_DOMAIN, VCHAN_NAME and VCHAN_STATE. systemd adds the times.
+ * No call blocks.
  */
 #ifndef SERVICE_LOG_H
 #define SERVICE_LOG_H
@@ -10,19 +10,19 @@
 #include <stdbool.h>
 
 enum log_level {
-    LOG_ERRORS,  /* -q: what went wrong */
-    LOG_CHANGES, /* channels' states */
-    LOG_DETAILS, /* -v: clients, programs, the other side's states */
-    LOG_TRACE,   /* -vv: what each side decides to do next */
+    LOG_ERRORS,  /* errors; with -q only these */
+    LOG_CHANGES, /* changes of channels' states */
+    LOG_DETAILS, /* -v: clients, commands, states of the other side */
+    LOG_TRACE,   /* -vv: the next step of each channel */
 };
 
-/* What is logged from now on: this level and those before it. At first LOG_CHANGES. */
+/* Logs this level and those before it from now on. The default is LOG_CHANGES. */
 void log_set_level(enum log_level level);
 
-/* For each -v: logs LOG_DETAILS, and the second time LOG_TRACE. */
+/* For each -v: logs LOG_DETAILS too, the second time also LOG_TRACE. */
 void log_raise_level(void);
 
-/* What a line is about, for a journal that can be searched for it; a text may be NULL or "". */
+/* What a line is about, as fields by which the journal can be searched. Each may be NULL or "". */
 struct log_subject {
     const char *device; /* "5/0", or "0" in a guest */
     const char *name;
@@ -36,8 +36,10 @@ void log_about(const struct log_subject *subject, enum log_level level, const ch
 /* Whether lines of this level are logged. */
 bool log_shows(enum log_level level);
 
-/* Writes one line "PROGRAM: …" in one write(), or loses it if that would block (state/stderr.h).
- * What is not printable becomes '?'. */
+/*
+ * Logs one line "PROGRAM: …". Writes it in one write(), or drops it if that would block
+ * (state/stderr.h). Characters that are not printable become '?'.
+ */
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

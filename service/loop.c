@@ -24,23 +24,23 @@
 #include "state/notify.h"
 #include "state/lock.h"
 
-/* libxenstore's fd does not tell that xenstored is gone, so it is asked now and then. */
+/* libxenstore's fd does not report that xenstored is gone, so it is asked from time to time. */
 #define HEARTBEAT_SECONDS 5
 
 /*
- * Events taken in one turn: all that there are, so that behind those that a guest causes in a loop
- * none of another's waits while what they call for is done. To take one costs a few microseconds,
- * and xenstored is slower to send them.
+ * How many events are read before what they call for is done: in practice all. So another guest's
+ * events never wait behind those that one guest causes in a loop. Reading one takes a few
+ * microseconds; xenstored needs longer to send it.
  */
 #define EVENTS_AT_ONCE 4096
 
-/* How long what is in the rings may take to be delivered when the service stops. */
+/* How long delivering what is in the rings may take when the service stops. */
 #define DRAIN_SECONDS 10
 
-/* The service manager is told this long after something changed, and only once of all that did. */
+/* How long after a change the status is sent to the service manager, once for all changes. */
 #define STATUS_SECONDS 1
 
-/* For how long what the manager is still to hear holds up the end of the process. */
+/* How long the process waits at its end for the manager to read its messages. */
 #define FINISH_MS 1000
 
 enum {
@@ -50,31 +50,31 @@ enum {
     ON_WATCHDOG,
     ON_STATUS,
     ON_DRAINED,
-    ON_ROOM,
+    ON_MANAGER,
     EVENT_COUNT
 };
 
 struct server {
     struct loop loop;
     int lock;
-    /* They wait in the kernel: what is not taken is for whom this process replaces itself by. */
+    /* a signalfd: a signal that is not read stays pending for the process that replaces this one */
     int signals;
     bool draining;
-    bool reloads; /* as soon as the manager has heard all */
-    int error; /* why the loop ended: a negative errno, after a line in the log */
+    bool reloads; /* replaces itself once the manager has read all messages */
+    int error;    /* 0, or the negative errno that ended the loop, already logged */
     struct event *events[EVENT_COUNT];
 };
 
 /* ---- events ---- */
 
-static void give_up(struct server *server, int rc, const char *what)
+static void stop_with_error(struct server *server, int rc, const char *what)
 {
     log_line(LOG_ERRORS, "%s: %s", what, strerror(-rc));
     server->error = rc;
     event_base_loopbreak(server->loop.base);
 }
 
-/* Takes a batch of events, then has done once what any number of them call for. */
+/* Reads a batch of events, then does once what they call for. */
 static void on_store(evutil_socket_t fd, short what, void *arg)
 {
     struct server *server = arg;
@@ -82,24 +82,25 @@ static void on_store(evutil_socket_t fd, short what, void *arg)
     int rc = 0;
 
     (void)fd, (void)what;
-    for (int i = 0; i < EVENTS_AT_ONCE && (rc = store_next_event(server->loop.store, &event)) > 0; i++)
+    for (int i = 0; i < EVENTS_AT_ONCE && (rc = store_next_event(server->loop.store, &event)) > 0;
+         i++)
         server->loop.ops->changed(server->loop.service, event.path);
     server->loop.ops->settle(server->loop.service);
     if (rc < 0)
-        give_up(server, -ECONNRESET, "lost the connection to xenstored");
+        stop_with_error(server, -ECONNRESET, "lost the connection to xenstored");
 }
 
-static void wait_for_drain(struct server *server)
+static void await_drain(struct server *server)
 {
-    static const struct timeval patience = {.tv_sec = DRAIN_SECONDS};
+    static const struct timeval limit = {.tv_sec = DRAIN_SECONDS};
 
     log_line(LOG_CHANGES, "stopping: delivering what is left in the rings (at most %d s)",
              DRAIN_SECONDS);
-    event_add(server->events[ON_DRAINED], &patience);
+    event_add(server->events[ON_DRAINED], &limit);
 }
 
-/* From now on nothing is taken over. */
-static void drain(struct server *server)
+/* From now on no device is taken over. */
+static void start_drain(struct server *server)
 {
     const struct loop *loop = &server->loop;
 
@@ -109,15 +110,15 @@ static void drain(struct server *server)
     if (loop->ops->drained(loop->service))
         event_base_loopbreak(loop->base);
     else
-        wait_for_drain(server);
+        await_drain(server);
 }
 
-static void stop(struct server *server)
+static void stop_service(struct server *server)
 {
     if (server->draining || !server->loop.ops->drain)
         event_base_loopbreak(server->loop.base);
     else
-        drain(server);
+        start_drain(server);
 }
 
 static void on_drain_end(evutil_socket_t fd, short what, void *arg)
@@ -135,7 +136,7 @@ static void on_watchdog(evutil_socket_t fd, short what, void *arg)
     notify_manager("WATCHDOG=1");
 }
 
-static void tell_status(const struct server *server)
+static void notify_status(const struct server *server)
 {
     unsigned int channels = 0, connected = 0;
     char text[64];
@@ -149,10 +150,10 @@ static void tell_status(const struct server *server)
 static void on_status(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
-    tell_status(arg);
+    notify_status(arg);
 }
 
-void loop_moved(const struct loop *loop)
+void loop_state_changed(const struct loop *loop)
 {
     static const struct timeval soon = {.tv_sec = STATUS_SECONDS};
     struct server *server = (struct server *)((const char *)loop - offsetof(struct server, loop));
@@ -164,7 +165,7 @@ void loop_moved(const struct loop *loop)
         event_base_loopbreak(loop->base);
 }
 
-static void go_on_anew(struct server *server)
+static void continue_as_new_process(struct server *server)
 {
     int rc;
 
@@ -175,51 +176,51 @@ static void go_on_anew(struct server *server)
     notify_manager("READY=1");
 }
 
-/* A new process would not find all channels taken over yet, and so not stop them in order. */
-static bool is_to_stop(const struct server *server)
+/* A new process would stop before it has taken all channels over, and so not cleanly. */
+static bool is_stopping(const struct server *server)
 {
     sigset_t pending;
 
-    return server->draining || (sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) ||
-                                                              sigismember(&pending, SIGINT)));
+    return server->draining || (sigpending(&pending) == 0 &&
+                                (sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT)));
 }
 
-/* What waits for the manager is not handed over. */
-static void reload(struct server *server)
+/* Messages that the manager has not read would be lost, so it reads them first. */
+static void reload_service(struct server *server)
 {
-    if (is_to_stop(server))
+    if (is_stopping(server))
         return;
     server->reloads = !server->loop.ops->reload && !notify_flush();
     if (server->loop.ops->reload)
         server->loop.ops->reload(server->loop.service);
     else if (!server->reloads)
-        go_on_anew(server);
+        continue_as_new_process(server);
 }
 
 /* ---- a manager that is slow to read ---- */
 
-static void on_room(evutil_socket_t fd, short what, void *arg);
+static void on_manager_writable(evutil_socket_t fd, short what, void *arg);
 
-static void await_room(void *arg)
+static void await_manager(void *arg)
 {
     struct server *server = arg;
-    struct event *room = server->events[ON_ROOM];
+    struct event *writable = server->events[ON_MANAGER];
 
-    if (event_pending(room, EV_WRITE, NULL))
+    if (event_pending(writable, EV_WRITE, NULL))
         return;
-    event_assign(room, server->loop.base, notify_fd(), EV_WRITE, on_room, server);
-    event_add(room, NULL);
+    event_assign(writable, server->loop.base, notify_fd(), EV_WRITE, on_manager_writable, server);
+    event_add(writable, NULL);
 }
 
-static void on_room(evutil_socket_t fd, short what, void *arg)
+static void on_manager_writable(evutil_socket_t fd, short what, void *arg)
 {
     struct server *server = arg;
 
     (void)fd, (void)what;
     if (!notify_flush())
-        await_room(server);
+        await_manager(server);
     else if (server->reloads)
-        reload(server);
+        reload_service(server);
 }
 
 static void on_signal(evutil_socket_t fd, short what, void *arg)
@@ -230,12 +231,12 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
     if (read(fd, &signal_info, sizeof(signal_info)) != (ssize_t)sizeof(signal_info))
         return;
     if (signal_info.ssi_signo == SIGHUP)
-        reload(arg);
+        reload_service(arg);
     else
-        stop(arg);
+        stop_service(arg);
 }
 
-/* ---- coming: each step returns 0 or a negative errno ---- */
+/* ---- starting: each step returns 0 or a negative errno ---- */
 
 static int add_event(struct server *server, int which, int fd, short what,
                      event_callback_fn callback, const struct timeval *time)
@@ -253,15 +254,15 @@ static int take_lock(struct server *server)
     return server->lock < 0 ? server->lock : 0;
 }
 
-/* A command of an earlier process whose channel has gone, or that was to end anyway. */
-static void dismiss_command(void *arg, int pidfd)
+/* A command of an earlier process that was terminating, or whose channel is gone. */
+static void terminate_command(void *arg, int pidfd)
 {
     struct server *server = arg;
 
     child_terminate_pidfd(server->loop.base, server->loop.fdstore, pidfd);
 }
 
-/* Nothing of it is touched: the process that understands it can still come. */
+/* Leaves everything as it is, for a program that knows this version. */
 static int refuse_version(const char *what, uint32_t found, uint32_t spoken)
 {
     log_line(LOG_ERRORS,
@@ -271,7 +272,7 @@ static int refuse_version(const char *what, uint32_t found, uint32_t spoken)
     return -EPROTONOSUPPORT;
 }
 
-static int check_kept(const struct fdstore *fdstore)
+static int check_fdstore_version(const struct fdstore *fdstore)
 {
     if (fdstore_version(fdstore) > FDSTORE_VERSION)
         return refuse_version("set of descriptors", fdstore_version(fdstore), FDSTORE_VERSION);
@@ -280,13 +281,13 @@ static int check_kept(const struct fdstore *fdstore)
     return 0;
 }
 
-static int open_keep(struct server *server)
+static int open_fdstore(struct server *server)
 {
-    int rc = server->loop.ops->keeps ? fdstore_open(&server->loop.fdstore) : 0;
+    int rc = server->loop.ops->hands_over ? fdstore_open(&server->loop.fdstore) : 0;
 
     if (rc == 0)
-        rc = check_kept(server->loop.fdstore);
-    fdstore_on_discard(server->loop.fdstore, CHILD_FDNAME, dismiss_command, server);
+        rc = check_fdstore_version(server->loop.fdstore);
+    fdstore_on_discard(server->loop.fdstore, CHILD_FDNAME, terminate_command, server);
     return rc;
 }
 
@@ -316,7 +317,8 @@ static int open_workers(struct server *server)
 static int open_ring_holder(struct server *server)
 {
     uint32_t version = RING_HOLDER_VERSION;
-    int rc = ring_holder_open(server->loop.base, server->loop.fdstore, &server->loop.ring_holder, &version);
+    int rc = ring_holder_open(server->loop.base, server->loop.fdstore, &server->loop.ring_holder,
+                              &version);
 
     if (rc == -EPROTONOSUPPORT)
         refuse_version(RING_HOLDER_NAME, version, RING_HOLDER_VERSION);
@@ -330,16 +332,16 @@ static sigset_t signals_wanted(const struct loop_ops *ops)
     sigemptyset(&wanted);
     sigaddset(&wanted, SIGTERM);
     sigaddset(&wanted, SIGINT);
-    if (ops->reload || ops->keeps)
+    if (ops->reload || ops->hands_over)
         sigaddset(&wanted, SIGHUP);
     return wanted;
 }
 
 /*
- * First of all, and for good: none ends a process that has not come to its loop yet, or is about to
- * leave it.
+ * Blocks the signals first and for good: none may end a process that has not reached its loop yet,
+ * or has left it.
  */
-static int hold_signals(struct server *server)
+static int block_signals(struct server *server)
 {
     const sigset_t wanted = signals_wanted(server->loop.ops);
 
@@ -353,17 +355,14 @@ static int add_signals(struct server *server)
     return add_event(server, ON_SIGNAL, server->signals, EV_READ, on_signal, NULL);
 }
 
-/* One that is not to be added to the loop yet. */
+/* Creates a timer that is not pending. */
 static int make_timer(struct server *server, int which, event_callback_fn callback)
 {
     server->events[which] = evtimer_new(server->loop.base, callback, server);
     return server->events[which] ? 0 : -ENOMEM;
 }
 
-/*
- * What the service manager wants to hear: that it lives, at twice the rate that is asked for, and
- * what it does.
- */
+/* The watchdog is notified at twice the rate that the manager asks for. */
 static int add_manager(struct server *server)
 {
     uint64_t period = notify_watchdog() / 2;
@@ -376,9 +375,9 @@ static int add_manager(struct server *server)
     if (rc == 0 && notify_is_wanted())
         rc = make_timer(server, ON_STATUS, on_status);
     if (rc == 0)
-        rc = make_timer(server, ON_ROOM, on_room);
+        rc = make_timer(server, ON_MANAGER, on_manager_writable);
     if (rc == 0)
-        notify_on_wait(await_room, server);
+        notify_on_wait(await_manager, server);
     return rc;
 }
 
@@ -406,10 +405,10 @@ static int add_watch(struct server *server)
 static const struct {
     int (*run)(struct server *server);
     const char *what;
-    const char *fix; /* for an error other than a permission's */
+    const char *fix; /* for errors other than permissions */
 } steps[] = {
-    {hold_signals, "cannot block signals", ""},
-    {open_keep, "cannot take over from the previous process", ""},
+    {block_signals, "cannot block signals", ""},
+    {open_fdstore, "cannot take over from the previous process", ""},
     {take_lock, "cannot lock " LOCK_DIR, ""},
     {open_cgroups, "", ""},
     {open_store, "cannot connect to xenstored", " (is xenstored running?)"},
@@ -430,7 +429,7 @@ static int loop_start(struct server *server)
         if (rc == -EBUSY)
             log_line(LOG_ERRORS, "%s: another %s runs in this domain", steps[i].what,
                      server->loop.ops->program);
-        else if (rc < 0 && rc != -EPROTONOSUPPORT) /* that was said */
+        else if (rc < 0 && rc != -EPROTONOSUPPORT) /* already logged */
             log_line(LOG_ERRORS, "%s: %s%s", steps[i].what, error_text(rc),
                      rc == -EACCES || rc == -EPERM ? " (run it as root)" : steps[i].fix);
         if (rc < 0)
@@ -439,7 +438,7 @@ static int loop_start(struct server *server)
     return 0;
 }
 
-/* ---- going ---- */
+/* ---- running and stopping ---- */
 
 static void loop_stop(struct server *server)
 {
@@ -463,27 +462,27 @@ static enum loop_exit server_run(struct server *server)
 
     if (loop_start(server) < 0 || loop->ops->start(loop, loop->service) < 0)
         return LOOP_FAILED;
-    if (!loop->ops->keeps)
-        cgroups_sweep(); /* nothing of an earlier process goes on */
+    if (!loop->ops->hands_over)
+        cgroups_sweep(); /* no command of an earlier process continues */
     notify_manager("READY=1");
-    tell_status(server);
+    notify_status(server);
     event_base_dispatch(server->loop.base);
     server->loop.ops->stop(server->loop.service);
     ring_holder_stop(server->loop.ring_holder);
     return server->error < 0 ? LOOP_FAILED : LOOP_STOPPED;
 }
 
-/* As it is for a program that nobody prepared anything for: SIGCHLD, for one, may be ignored. */
+/* Undoes what the parent process may have set: SIGCHLD could be ignored, for example. */
 static void reset_inherited(void)
 {
     for (int number = 1; number < NSIG; number++)
         signal(number, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
     umask(022);
-    (void)!chdir("/"); /* no file system is kept from being unmounted */
+    (void)!chdir("/"); /* so that file systems can be unmounted */
 }
 
-/* It would write to standard error itself, and wait for room there. */
+/* libevent itself would write to standard error, and block there. */
 static void log_libevent(int severity, const char *message)
 {
     log_line(severity >= EVENT_LOG_WARN ? LOG_ERRORS : LOG_TRACE, "libevent: %s", message);
@@ -498,12 +497,13 @@ enum loop_exit loop_serve(const struct loop_ops *ops, void *service)
     event_set_log_callback(log_libevent);
     server.loop.base = event_base_new();
     if (!server.loop.base) {
-        log_line(LOG_ERRORS, "cannot make an event loop");
+        log_line(LOG_ERRORS, "cannot create an event loop");
         return LOOP_FAILED;
     }
     rc = server_run(&server);
     loop_stop(&server);
-    event_base_dispatch(server.loop.base); /* what is left are workers and commands that are to end */
+    /* Only workers and commands that are about to end are left. */
+    event_base_dispatch(server.loop.base);
     notify_finish(FINISH_MS);
     fdstore_close(server.loop.fdstore);
     cgroups_close();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a service stands on, whichever side's it is: an event loop, xenstored, Xen, signals, the
- * service manager, and a lock, so that it runs once in a domain.
+ * The frame of a service, for either side: an event loop, connections to xenstored and Xen,
+ * signals, the service manager, and a lock so that a domain runs the service once.
  */
 #ifndef SERVICE_LOOP_H
 #define SERVICE_LOOP_H
@@ -22,43 +22,49 @@ struct ledger;
 struct loop {
     struct event_base *base;
     struct store *store;
-    struct workers *workers; /* which have the channels' rings */
-    struct ledger *ledger; /* their statistics */
-    struct fdstore *fdstore;     /* what outlives the process; NULL if ops->keeps is false */
-    struct ring_holder *ring_holder; /* which has rings that outlive it; NULL: none */
+    struct workers *workers;         /* the processes that have the channels' rings */
+    struct ledger *ledger;           /* where statistics are written */
+    struct fdstore *fdstore;         /* NULL unless ops->hands_over */
+    struct ring_holder *ring_holder; /* or NULL */
     const struct loop_ops *ops;
     void *service;
 };
 
-/* A service. Its functions are called in the loop's thread; none may block. */
+/*
+ * What differs between the services. The functions are called in the loop's thread and must not
+ * block.
+ */
 struct loop_ops {
     enum machine_role role;
-    bool keeps;             /* its connections go on in its next process (fdstore.h) */
-    const char *program;    /* its name in errors, and the lock's */
-    const char *watch;      /* the directory in xenstore where its devices come and go */
-    const char *statistics; /* the one where theirs are written */
+    bool hands_over;        /* its connections continue in its next process (fdstore.h) */
+    const char *program;    /* its name in errors, and its lock's name */
+    const char *watch;      /* the directory in xenstore of its devices */
+    const char *statistics; /* the directory for their statistics */
 
-    /* Begins: looks at what is there. 0, or a negative errno after a line in the log. */
+    /*
+     * Starts, and looks at what is there. Returns 0, or a negative errno after a line in the log.
+     */
     int (*start)(const struct loop *loop, void *service);
-    /* Something at this path changed, or may have: remembers it. */
+    /* Something at this path changed, or may have: marks it, for settle(). */
     void (*changed)(void *service, const char *path);
-    /* Does what any number of changes call for. */
+    /* Does what the changes so far call for. */
     void (*settle)(void *service);
-    /* Lets go of all devices, in order. After start() only. */
+    /* Closes all devices cleanly. Called only after start(). */
     void (*stop)(void *service);
     /*
-     * A signal to stop: ends all devices in order, and tells whether none holds rings any more. It
-     * stops then, or after 10 seconds, or at the next signal. NULL: at once.
+     * drain() starts to end all devices cleanly after a signal to stop; drained() returns whether
+     * none has rings any more. The service stops then, after 10 seconds, or at the next signal.
+     * NULL: it stops at once.
      */
     void (*drain)(void *service);
     bool (*drained)(void *service);
-    /* How many channels it serves, and how many of those are open, for the service manager. */
+    /* Counts the channels that it serves, and those that are open, for the service manager. */
     void (*count)(void *service, unsigned int *channels, unsigned int *connected);
-    /* A device is about to give back what it has of Xen. NULL: that needs no thought. */
+    /* A device is about to release its rings. May be NULL. */
     void (*releasing)(void *service);
     /*
-     * SIGHUP. NULL: a service that keeps goes on as a new process; another is ended by it, as
-     * everything is that does not ask for it.
+     * SIGHUP. NULL: a service that hands over replaces itself by a new process; for another SIGHUP
+     * is not handled, and ends it.
      */
     void (*reload)(void *service);
 };
@@ -66,12 +72,12 @@ struct loop_ops {
 enum loop_exit { LOOP_STOPPED = 0, LOOP_FAILED = 1 };
 
 /*
- * Runs a service until SIGTERM or SIGINT, or until it cannot go on, which is logged; then until
- * all commands that it started have ended. Gives the exit code.
+ * Runs a service until SIGTERM or SIGINT, or until an error that it logs; then until all commands
+ * and workers have ended. Returns the exit code.
  */
 enum loop_exit loop_serve(const struct loop_ops *ops, void *service);
 
-/* For devices: the state of one is another. */
-void loop_moved(const struct loop *loop);
+/* For devices: the state of one has changed. */
+void loop_state_changed(const struct loop *loop);
 
 #endif

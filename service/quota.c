@@ -7,13 +7,12 @@
 #include "state/clock.h"
 
 /*
- * What no option is for, since no honest guest comes near. A connection takes some 80 exchanges and
- * 9 events, from its beginning to its end: many events of which little comes are of one that is not
- * honest.
+ * Fixed limits that no well-behaved guest approaches. A connection takes some 80 exchanges and 9
+ * events from beginning to end. So events that lead to few exchanges count more.
  */
 #define WORK_OF_EVENT    8
 #define WORK_PER_CONNECT 160u
-#define WORK_PER_MINUTE  12000u /* at least */
+#define WORK_PER_MINUTE  12000u /* the minimum */
 #define LINES_PER_MINUTE 300
 
 /* An opened channel has a worker report about six times; an honest one does not die. */
@@ -24,14 +23,14 @@
 
 #define MINUTE 60000000
 
-/* At once: what all of a guest's channels together need to connect, a few times over. */
+/* Bursts: what all channels of a guest need to connect, a few times over. */
 #define CONNECTS_OF_CHANNEL        4
 #define CONNECTS_AT_ONCE(channels) (16 + CONNECTS_OF_CHANNEL * (channels))
 #define LINES_OF_CHANNEL           64
 #define LINES_AT_ONCE(channels)    (256 + LINES_OF_CHANNEL * (channels))
 
-/* After a pause. */
-#define WORK_ANEW(channels) (64 + 16 * (channels))
+/* What a guest has after a pause. */
+#define WORK_AFTER_PAUSE(channels) (64 + 16 * (channels))
 
 void rate_init(struct rate *rate, unsigned int per_minute, unsigned int at_once)
 {
@@ -40,8 +39,8 @@ void rate_init(struct rate *rate, unsigned int per_minute, unsigned int at_once)
     rate->next = 0;
 }
 
-/* How long until the next place. */
-static int64_t look_up(struct rate *rate, int64_t now)
+/* Returns how long it is until the next place. */
+static int64_t time_until_next(struct rate *rate, int64_t now)
 {
     if (rate->next < now - rate->burst)
         rate->next = now - rate->burst;
@@ -50,7 +49,7 @@ static int64_t look_up(struct rate *rate, int64_t now)
 
 int64_t rate_take(struct rate *rate)
 {
-    int64_t wait = look_up(rate, clock_us());
+    int64_t wait = time_until_next(rate, clock_us());
 
     rate->next += rate->distance;
     return wait;
@@ -58,7 +57,7 @@ int64_t rate_take(struct rate *rate)
 
 int64_t rate_try(struct rate *rate)
 {
-    int64_t wait = look_up(rate, clock_us());
+    int64_t wait = time_until_next(rate, clock_us());
 
     if (wait == 0)
         rate->next += rate->distance;
@@ -74,7 +73,7 @@ static unsigned int work_per_minute(const struct quota_limits *limits)
     return most > WORK_PER_MINUTE ? most : WORK_PER_MINUTE;
 }
 
-static void scale(struct quota *quota)
+static void set_bursts(struct quota *quota)
 {
     unsigned int connects = CONNECTS_AT_ONCE(quota->channels);
 
@@ -93,16 +92,16 @@ void quota_init(struct quota *quota, const struct quota_limits *limits, struct q
     rate_init(&quota->lines, LINES_PER_MINUTE, 0);
     rate_init(&quota->statuses, STATUSES_PER_MINUTE, STATUSES_AT_ONCE);
     rate_init(&quota->deaths, DEATHS_PER_MINUTE, DEATHS_AT_ONCE);
-    scale(quota);
+    set_bursts(quota);
 }
 
-/* With a channel comes at once what it needs, and with it goes that. */
+/* A new channel brings its burst of work and lines; a channel that goes takes them along. */
 static void count_channel(struct quota *quota, int count)
 {
     quota->channels += (unsigned int)count;
     quota->work.next -= quota->work.distance * WORK_PER_CONNECT * CONNECTS_OF_CHANNEL * count;
     quota->lines.next -= quota->lines.distance * LINES_OF_CHANNEL * count;
-    scale(quota);
+    set_bursts(quota);
 }
 
 bool quota_take_channel(struct quota *quota)
@@ -160,7 +159,7 @@ int64_t quota_take_death(struct quota *quota)
 bool quota_take_work(struct quota *quota, uint64_t events, uint64_t exchanges)
 {
     uint64_t count = events * WORK_OF_EVENT + exchanges;
-    bool within = look_up(&quota->work, clock_us()) == 0;
+    bool within = time_until_next(&quota->work, clock_us()) == 0;
 
     quota->work.next += quota->work.distance * (int64_t)count;
     return within;
@@ -168,7 +167,7 @@ bool quota_take_work(struct quota *quota, uint64_t events, uint64_t exchanges)
 
 void quota_resume_work(struct quota *quota)
 {
-    quota->work.next = clock_us() - quota->work.distance * WORK_ANEW(quota->channels);
+    quota->work.next = clock_us() - quota->work.distance * WORK_AFTER_PAUSE(quota->channels);
 }
 
 bool quota_take_line(struct quota *quota, unsigned int *unlogged)

@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Each step: 0 or a negative errno. */
+/* Each step returns 0 or a negative errno. */
 
 static int lower_limits(const struct sandbox *sandbox)
 {
@@ -23,7 +23,9 @@ static int lower_limits(const struct sandbox *sandbox)
     return 0;
 }
 
-/* EPERM (no CAP_SETPCAP) does no harm: with no_new_privs no program gains what the set allows. */
+/*
+ * EPERM (no CAP_SETPCAP) is harmless: with no_new_privs no program gains capabilities of the set.
+ */
 static int empty_bounding_set(const struct sandbox *sandbox)
 {
     unsigned long number;
@@ -35,8 +37,8 @@ static int empty_bounding_set(const struct sandbox *sandbox)
     return 0;
 }
 
-/* EINVAL: a user namespace that does not map the number. */
-static int become_nobody(const struct sandbox *sandbox)
+/* EINVAL: the user namespace does not map the id. */
+static int become_sandbox_user(const struct sandbox *sandbox)
 {
     uid_t user = sandbox->user;
 
@@ -56,7 +58,7 @@ static int drop_capabilities(const struct sandbox *sandbox)
     return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
 }
 
-static int close_ways_back(const struct sandbox *sandbox)
+static int block_privileges(const struct sandbox *sandbox)
 {
     (void)sandbox;
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0
@@ -87,7 +89,7 @@ static int set_attributes(scmp_filter_ctx filter)
     } attributes[] = {
         {SCMP_FLTATR_CTL_LOG, 1},
         {SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS},
-        {SCMP_FLTATR_API_SYSRAWRC, 1}, /* the kernel's errno, and not ECANCELED for all */
+        {SCMP_FLTATR_API_SYSRAWRC, 1}, /* reports the kernel's errno, not ECANCELED for all */
     };
     int rc = 0;
 
@@ -122,8 +124,8 @@ int sandbox_narrow(const struct sandbox_call *calls, size_t count)
 int sandbox_enter(const struct sandbox *sandbox)
 {
     static int (*const steps[])(const struct sandbox *sandbox) = {
-        lower_limits,      empty_bounding_set, become_nobody,
-        drop_capabilities, close_ways_back,    allow_calls,
+        lower_limits,      empty_bounding_set, become_sandbox_user,
+        drop_capabilities, block_privileges,   allow_calls,
     };
     int rc = 0;
 

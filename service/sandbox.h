@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Takes from a process, for good, what it does not need any more once it has opened what it works
- * with: its user, groups and capabilities, ways to get others, and all system calls but a few.
+ * Restricts a process for good, once it has opened what it works with: takes away its user, groups
+ * and capabilities, ways to get others, and all system calls except those that are listed.
  */
 #ifndef SERVICE_SANDBOX_H
 #define SERVICE_SANDBOX_H
@@ -12,9 +12,9 @@
 #include <sys/types.h>
 
 /*
- * A system call that stays allowed, by its name: always, or, if mask is not 0, only where its
- * argument of that index has these bits: (argument & mask) == value. A name that libseccomp or the
- * processor does not know allows nothing.
+ * A system call that stays allowed: always, or if mask is not 0, only where its argument of that
+ * index has these bits: (argument & mask) == value. A name that libseccomp or the processor does
+ * not know is ignored.
  */
 struct sandbox_call {
     const char *name;
@@ -22,14 +22,14 @@ struct sandbox_call {
     uint64_t mask, value;
 };
 
-/* A resource (RLIMIT_…), of which the process may have no more from then on. */
+/* A resource (RLIMIT_…) and its hard limit from then on. */
 struct sandbox_limit {
     int resource;
     rlim_t most;
 };
 
 struct sandbox {
-    uid_t user; /* also the group's number; it needs no account */
+    uid_t user; /* the group id too; needs no account */
     const struct sandbox_limit *limits;
     size_t limit_count;
     const struct sandbox_call *calls;
@@ -37,19 +37,19 @@ struct sandbox {
 };
 
 /*
- * The calling process, which has one thread, becomes the user, with no other groups, if it is
- * root's and its user namespace knows the number; and loses all else in any case. Nobody without
- * capabilities can trace it then. Another system call kills it (SIGSYS), which the kernel logs. The
- * calls have to include what free() needs: brk, munmap.
+ * Restricts the calling process, which must have one thread. If it runs as root, and its user
+ * namespace maps the id, it becomes user, with no supplementary groups. It loses everything else in
+ * any case, and only a process with capabilities can trace it. A system call that is not listed
+ * kills it (SIGSYS), which the kernel logs. calls must include what free() needs: brk and munmap.
  *
- * 0, or a negative errno: some of it is lost, and the process is to end. -EINVAL: also if the
- * kernel has no such filters. It closes no descriptor, and does not block.
+ * Returns 0, or a negative errno: some rights are lost, and the process must exit. -EINVAL may mean
+ * that the kernel has no such filters. Closes no descriptor, and does not block.
  */
 int sandbox_enter(const struct sandbox *sandbox);
 
 /*
- * Takes more calls from a process that is in a sandbox: only these, of those that are allowed there,
- * stay. The sandbox has to allow what this needs: seccomp, prctl, mmap. 0 or a negative errno.
+ * Allows only these calls, of those that the sandbox allows already. The sandbox must allow what
+ * this call needs: seccomp, prctl and mmap. Returns as sandbox_enter().
  */
 int sandbox_narrow(const struct sandbox_call *calls, size_t count);
 

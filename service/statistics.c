@@ -15,7 +15,7 @@
 #include "state/error.h"
 #include "state/text.h"
 
-/* How often one channel is written, and how many are at a time: some 10 ms of xenstored's time. */
+/* How often one channel is written, and how many at a time, which takes xenstored some 10 ms. */
 #define PERIOD_SECONDS 2
 #define BATCH          256
 
@@ -30,9 +30,9 @@ struct ledger {
 
 /* ---- writing ---- */
 
-static struct channel_counts sum_of(const struct statistics *statistics)
+static struct channel_counts total_counts(const struct statistics *statistics)
 {
-    struct channel_counts sum = statistics->before;
+    struct channel_counts sum = statistics->earlier;
 
     if (statistics->worker) {
         const struct channel_counts now = worker_counts(statistics->worker);
@@ -47,14 +47,14 @@ static struct channel_counts sum_of(const struct statistics *statistics)
 
 static int statistics_write(const struct statistics *statistics)
 {
-    const struct channel_counts sum = sum_of(statistics);
+    const struct channel_counts sum = total_counts(statistics);
     char text[256 + STATISTICS_PEER_MAX];
 
     snprintf(text, sizeof(text),
              "received=%" PRIu64 " sent=%" PRIu64 " wakes=%" PRIu64 " sleeps=%" PRIu64
              " since=%" PRIu64 " connections=%lu%s peer=%s",
-             sum.received, sum.sent, sum.wakes, sum.sleeps, statistics->since, statistics->connections,
-             statistics->waiting ? " waiting=1" : "", statistics->peer);
+             sum.received, sum.sent, sum.wakes, sum.sleeps, statistics->since,
+             statistics->connections, statistics->waiting ? " waiting=1" : "", statistics->peer);
     return store_write_text(statistics->ledger->store, NULL, statistics->node, text);
 }
 
@@ -65,11 +65,11 @@ static void ledger_complain(struct ledger *ledger, int rc)
     ledger->complained = true;
 }
 
-static void queue_up(struct statistics *statistics);
+static void enqueue_statistics(struct statistics *statistics);
 
-static void traffic_seen(void *arg)
+static void on_channel_traffic(void *arg)
 {
-    queue_up(arg);
+    enqueue_statistics(arg);
 }
 
 static void start_timer(struct ledger *ledger)
@@ -80,7 +80,7 @@ static void start_timer(struct ledger *ledger)
         event_add(ledger->timer, &period);
 }
 
-static void queue_up(struct statistics *statistics)
+static void enqueue_statistics(struct statistics *statistics)
 {
     if (!statistics->ledger || statistics->queued)
         return;
@@ -89,7 +89,7 @@ static void queue_up(struct statistics *statistics)
     start_timer(statistics->ledger);
 }
 
-static void unqueue(struct statistics *statistics)
+static void dequeue_statistics(struct statistics *statistics)
 {
     if (statistics->queued)
         TAILQ_REMOVE(&statistics->ledger->queue, statistics, next);
@@ -105,21 +105,18 @@ static void ledger_write(evutil_socket_t fd, short what, void *arg)
     for (int i = 0; i < BATCH && (statistics = TAILQ_FIRST(&ledger->queue)); i++) {
         int rc = statistics_write(statistics);
 
-        unqueue(statistics);
+        dequeue_statistics(statistics);
         if (rc < 0)
             ledger_complain(ledger, rc);
         if (statistics->worker)
-            worker_on_traffic(statistics->worker, traffic_seen, statistics);
+            worker_on_traffic(statistics->worker, on_channel_traffic, statistics);
     }
     start_timer(ledger);
 }
 
-/* ---- all of them ---- */
+/* ---- the ledger ---- */
 
-/*
- * Nobody but this domain and the privileged ones may read them: they tell what the guest is plugged
- * into.
- */
+/* Only this domain and privileged ones may read them: they name what the guest is plugged into. */
 static int make_root(struct ledger *ledger)
 {
     int rc = store_remove(ledger->store, ledger->root);
@@ -131,7 +128,10 @@ static int make_root(struct ledger *ledger)
     return rc;
 }
 
-/* A guest could not make its directory data again, which domain 0 may not have had before. */
+/*
+ * Keeps a guest's directory data, which the guest could not create again. Domain 0 may not have had
+ * one.
+ */
 static void remove_root(struct ledger *ledger)
 {
     store_remove_upward(ledger->store, ledger->root, ledger->own == 0 ? "" : "data");
@@ -166,7 +166,7 @@ void ledger_close(struct ledger *ledger)
     free(ledger);
 }
 
-/* ---- one ---- */
+/* ---- one channel ---- */
 
 void statistics_open(struct statistics *statistics, struct ledger *ledger, const char *id)
 {
@@ -181,7 +181,7 @@ void statistics_close(struct statistics *statistics)
     if (!statistics->ledger)
         return;
     statistics_end(statistics);
-    unqueue(statistics);
+    dequeue_statistics(statistics);
     store_remove_upward(statistics->ledger->store, statistics->node, statistics->ledger->root);
     statistics->ledger = NULL;
 }
@@ -193,7 +193,7 @@ void statistics_begin(struct statistics *statistics, struct worker *worker)
     statistics->worker = worker;
     statistics->since = (uint64_t)time(NULL);
     statistics->connections++;
-    queue_up(statistics);
+    enqueue_statistics(statistics);
 }
 
 void statistics_end(struct statistics *statistics)
@@ -201,11 +201,11 @@ void statistics_end(struct statistics *statistics)
     statistics->peer[0] = '\0';
     if (!statistics->worker)
         return;
-    statistics->before = sum_of(statistics);
+    statistics->earlier = total_counts(statistics);
     worker_on_traffic(statistics->worker, NULL, NULL);
     statistics->worker = NULL;
     statistics->since = 0;
-    queue_up(statistics);
+    enqueue_statistics(statistics);
 }
 
 void statistics_set_peer(struct statistics *statistics, const char *format, ...)
@@ -216,7 +216,7 @@ void statistics_set_peer(struct statistics *statistics, const char *format, ...)
     vsnprintf(statistics->peer, sizeof(statistics->peer), format, args);
     va_end(args);
     text_clean(statistics->peer);
-    queue_up(statistics);
+    enqueue_statistics(statistics);
 }
 
 void statistics_set_waiting(struct statistics *statistics, bool waiting)
@@ -224,5 +224,5 @@ void statistics_set_waiting(struct statistics *statistics, bool waiting)
     if (statistics->waiting == waiting)
         return;
     statistics->waiting = waiting;
-    queue_up(statistics);
+    enqueue_statistics(statistics);
 }

@@ -6,41 +6,41 @@
 #include "service/log.h"
 #include "state/error.h"
 
-#define HELD_TOLD_PER_MINUTE 2
+#define PAUSE_LINES_PER_MINUTE 2
 
-static void retry(struct toll *toll, int error)
+static void poll_instead(struct toll *toll, int error)
 {
-    if (!toll->unwatched)
-        log_line(LOG_ERRORS, "cannot watch domain %u's nodes: %s (polling every 5 s)",
-                 toll->domid, error_text(error));
-    toll->unwatched = true;
-    backoff_start(&toll->pause);
+    if (!toll->polled)
+        log_line(LOG_ERRORS, "cannot watch domain %u's nodes: %s (polling every 5 s)", toll->domid,
+                 error_text(error));
+    toll->polled = true;
+    backoff_start(&toll->backoff);
 }
 
-static void begin_watch(struct toll *toll)
+static void toll_begin_watch(struct toll *toll)
 {
     int rc = toll->ops->watch(toll->arg);
 
-    toll->held = false;
+    toll->paused = false;
     if (rc < 0)
-        retry(toll, rc);
+        poll_instead(toll, rc);
     else
-        toll->unwatched = false;
+        toll->polled = false;
 }
 
 void toll_watch(struct toll *toll)
 {
-    if (!toll->held && !toll->unwatched)
-        begin_watch(toll);
+    if (!toll->paused && !toll->polled)
+        toll_begin_watch(toll);
 }
 
 static void toll_resume(void *arg)
 {
     struct toll *toll = arg;
 
-    if (toll->held)
+    if (toll->paused)
         quota_resume_work(&toll->quota);
-    begin_watch(toll);
+    toll_begin_watch(toll);
 }
 
 int toll_open(struct toll *toll, struct event_base *base, domid_t domid,
@@ -51,17 +51,17 @@ int toll_open(struct toll *toll, struct event_base *base, domid_t domid,
     toll->arg = arg;
     toll->domid = domid;
     quota_init(&toll->quota, limits, sum);
-    rate_init(&toll->told, HELD_TOLD_PER_MINUTE, 1);
-    return backoff_open(&toll->pause, base, toll_resume, toll);
+    rate_init(&toll->log_rate, PAUSE_LINES_PER_MINUTE, 1);
+    return backoff_open(&toll->backoff, base, toll_resume, toll);
 }
 
-static void toll_hold(struct toll *toll)
+static void toll_pause(struct toll *toll)
 {
     toll->pauses++;
     toll->ops->unwatch(toll->arg);
-    toll->held = true;
-    backoff_start(&toll->pause);
-    if (rate_try(&toll->told) == 0)
+    toll->paused = true;
+    backoff_start(&toll->backoff);
+    if (rate_try(&toll->log_rate) == 0)
         log_line(LOG_CHANGES,
                  "domain %u writes xenstore too often: ignoring its changes for up to 5 s",
                  toll->domid);
@@ -71,15 +71,15 @@ void toll_charge(struct toll *toll, uint64_t events, uint64_t exchanges)
 {
     toll->events += events;
     toll->exchanges += exchanges;
-    if (!quota_take_work(&toll->quota, events, exchanges) && !toll->held)
-        toll_hold(toll);
+    if (!quota_take_work(&toll->quota, events, exchanges) && !toll->paused)
+        toll_pause(toll);
 }
 
 void toll_close(struct toll *toll)
 {
-    if (!toll->held)
+    if (!toll->paused)
         toll->ops->unwatch(toll->arg);
-    backoff_close(&toll->pause);
+    backoff_close(&toll->backoff);
     log_line(LOG_DETAILS,
              "domain %u has no channels left: it caused %" PRIu64 " events, %" PRIu64
              " exchanges with xenstore and %u pauses",

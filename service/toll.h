@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What another domain makes this service do, counted. One that makes too much work is held: its
- * nodes are not watched for a while, so that whatever it writes costs nothing here.
+ * Counts the work that another domain causes this service. A domain that causes too much is paused:
+ * its nodes are not watched for a while, so that its writes to xenstore cost nothing here.
  */
 #ifndef SERVICE_TOLL_H
 #define SERVICE_TOLL_H
@@ -17,12 +17,12 @@ struct event_base;
 
 struct toll_ops {
     /*
-     * Watches those of the domain's nodes that are not watched yet; the first event of each watch
-     * says to look. 0, or -errno: then it watches nothing, looks at all now, and is called again
-     * after a pause of up to 5 s.
+     * Watches those of the domain's nodes that are not watched yet; each watch's first event calls
+     * for a look. Returns 0, or a negative errno: then it watches nothing, looks at everything now,
+     * and is called again after up to 5 s.
      */
     int (*watch)(void *arg);
-    /* Watches nothing, and looks at nothing of the domain's until watch(). */
+    /* Ends all watches, and looks at nothing of the domain's until watch() is called. */
     void (*unwatch)(void *arg);
 };
 
@@ -30,27 +30,33 @@ struct toll {
     const struct toll_ops *ops;
     void *arg;
     domid_t domid;
-    struct quota quota; /* of the domain */
+    struct quota quota; /* the domain's */
     uint64_t events, exchanges;
     unsigned int pauses;
-    bool held;      /* it is not watched for a while */
-    bool unwatched; /* that failed: it is polled */
-    struct backoff pause;
-    struct rate told; /* that it is held */
+    bool paused;            /* its nodes are not watched for now */
+    bool polled;            /* watch() failed, so the nodes are polled */
+    struct backoff backoff; /* until the next toll_begin_watch() */
+    struct rate log_rate;   /* bounds the log lines about pauses */
 };
 
-/* Opens one (zeroed), which is not watched yet. 0 or -ENOMEM. */
+/*
+ * Opens a zeroed toll, without watches. limits, sum, ops and arg must outlive it. Returns 0 or
+ * -ENOMEM.
+ */
 int toll_open(struct toll *toll, struct event_base *base, domid_t domid,
               const struct quota_limits *limits, struct quota_sum *sum, const struct toll_ops *ops,
               void *arg);
 
-/* Begins to watch, or to watch what is new, unless the domain is held or polled. */
+/* Watches nodes that are not watched yet, unless the domain is paused or polled. */
 void toll_watch(struct toll *toll);
 
-/* Counts what came because of the domain and was done for it; that may be too much. */
+/*
+ * Counts events that the domain caused, and exchanges with xenstored for it. Pauses the domain if
+ * they are too many.
+ */
 void toll_charge(struct toll *toll, uint64_t events, uint64_t exchanges);
 
-/* Ends the watch. The log says what the domain has cost. */
+/* Ends the watches. Logs what the domain has cost. */
 void toll_close(struct toll *toll);
 
 #endif

@@ -302,7 +302,7 @@ static uint32_t make_first_tag(void)
     return (uint32_t)clock_us();
 }
 
-/* Returns 0, also if the ring holder is to be restarted, or -EPROTONOSUPPORT. */
+/* Returns 0, also if the ring holder is being restarted, or -EPROTONOSUPPORT. */
 static int find_or_start_holder(struct ring_holder *holder, uint32_t *version)
 {
     int fd = fdstore_take(holder->fdstore, FDSTORE_OWNER, FDSTORE_NAME);

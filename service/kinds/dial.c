@@ -159,7 +159,9 @@ static void connect_next(struct dial *dial)
 
 /* ---- resolving ---- */
 
-/* evdns still uses its data during this callback, so dial_step() goes on later and may free it. */
+/*
+ * evdns still uses its data during this callback, so dial_step() continues later and may free it.
+ */
 static void on_resolved(int rc, struct evutil_addrinfo *addresses, void *arg)
 {
     struct dial *dial = arg;

@@ -73,7 +73,7 @@ static uint32_t peer_flags(const struct process *process)
            (channel_peer_left(channel) ? WORKER_PEER_LEFT : 0);
 }
 
-/* Whether nobody takes bytes there. After a mere half-close the other end still does. */
+/* Whether the other end takes no more bytes. After a mere half-close it still does. */
 static bool hung_up(int fd)
 {
     struct pollfd pollfd = {.fd = fd};

@@ -21,7 +21,7 @@ tests_unit_agent_config_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_unit_agent_config_LDADD = libagent.la $(CHECK_LIBS)
 
 # Its own functions stand before those of the C library.
-tests_unit_cgroup_SOURCES = tests/unit/cgroup.c service/cgroup.c service/log.c service/usage.c
+tests_unit_cgroup_SOURCES = tests/unit/cgroup.c service/cgroup.c service/log.c service/usage-error.c
 tests_unit_cgroup_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS)
 tests_unit_cgroup_LDADD = libstate.la $(CHECK_LIBS) $(EVENT_LIBS)
 

@@ -119,9 +119,9 @@ START_TEST(test_served_first)
 }
 END_TEST
 
-START_TEST(test_held)
+START_TEST(test_paused)
 {
-    good.held = true;
+    good.paused = true;
     of_good[1].rank = TURNS_SERVED;
     turns_mark(&turns, &good, &of_good[0].turn);
     turns_mark(&turns, &good, &of_good[1].turn);
@@ -129,7 +129,7 @@ START_TEST(test_held)
     ck_assert(!turns_round(&turns));
     ck_assert_uint_eq(of_good[0].looked, 1);
     ck_assert_uint_eq(of_good[1].looked, 0);
-    good.held = false;
+    good.paused = false;
     ck_assert(turns_round(&turns));
     ck_assert_uint_eq(of_good[1].looked, 1);
     ck_assert(!turns_round(&turns));
@@ -164,7 +164,7 @@ int main(void)
     tcase_add_test(tcase, test_served_beside_flapping);
     tcase_add_test(tcase, test_one_each_in_a_round);
     tcase_add_test(tcase, test_served_first);
-    tcase_add_test(tcase, test_held);
+    tcase_add_test(tcase, test_paused);
     tcase_add_test(tcase, test_marks);
     return check_main("turns", tcase);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "service/usage.h"
+#include "service/usage-error.h"
 
 #include <errno.h>
 #include <stdio.h>
 
-int usage_complain(const char *word, const char *why)
+int usage_error_word(const char *word, const char *why)
 {
     const char *program = program_invocation_short_name;
 
@@ -12,7 +12,7 @@ int usage_complain(const char *word, const char *why)
     return EXIT_USAGE;
 }
 
-int usage_refuse(const char *option, const char *value, const char *why)
+int usage_error_value(const char *option, const char *value, const char *why)
 {
     const char *program = program_invocation_short_name;
 
@@ -20,7 +20,7 @@ int usage_refuse(const char *option, const char *value, const char *why)
     return EXIT_USAGE;
 }
 
-const char *usage_letter(int letter)
+const char *usage_option_name(int letter)
 {
     static char text[3];
 
