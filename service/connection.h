@@ -37,7 +37,7 @@ struct connection {
     struct event_base *base;
     struct endpoint *endpoint; /* set before open() */
     struct worker worker;      /* implements the endpoint's rings */
-    struct fdstore *fdstore;   /* what outlives the process, or NULL */
+    struct fdstore *fdstore;   /* or NULL */
     struct store *store;
     domid_t peer;                 /* the other side's domain; DOMID_INVALID if not known */
     const char *id;               /* "5/0": the owner's name in the fdstore */

@@ -21,7 +21,7 @@
 /* The kinds of lookup: the first two by name, the others by number. */
 enum question { ASK_USER, ASK_GROUP, ASK_USER_NAME, ASK_GROUP_NAME };
 
-/* A question, and then its answer. */
+/* A question, to which the find_…() functions add the answer. */
 struct lookup {
     enum question question;
     char name[SPEC_ACCOUNT_MAX + 1];

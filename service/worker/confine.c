@@ -23,7 +23,7 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* mmap() with PROT_EXEC is refused: no memory becomes code. */
-#define CALLS_OF_ITS_WORK                                                                          \
+#define CALLS_FOR_WORK                                                                             \
     /* bytes, and the broker's requests */                                                         \
     {.name = "readv"}, {.name = "writev"}, {.name = "splice"}, {.name = "tee"},                    \
         {.name = "recvmsg"}, {.name = "recvfrom"}, {.name = "sendto"}, {.name = "read"},           \
@@ -37,7 +37,7 @@
         {.name = "epoll_ctl"}, {.name = "poll"}, {.name = "ppoll"}, {.name = "futex"},             \
         {.name = "clock_gettime"}, {.name = "gettimeofday"}, {.name = "nanosleep"},                \
         {.name = "clock_nanosleep"}, {.name = "sched_yield"}, {.name = "restart_syscall"},         \
-        {.name = "rt_sigreturn"}, {.name = "pause"}, /* memory, and its end */                     \
+        {.name = "rt_sigreturn"}, {.name = "pause"}, /* memory, and exit */                        \
         {.name = "mmap", .argument = 2, .mask = PROT_EXEC, .value = 0}, {.name = "munmap"},        \
         {.name = "madvise"}, {.name = "brk"}, {.name = "exit_group"},                              \
     {                                                                                              \
@@ -45,7 +45,7 @@
     }
 
 static const struct sandbox_call calls_before[] = {
-    CALLS_OF_ITS_WORK,
+    CALLS_FOR_WORK,
     {.name = "sendmsg"},
     {.name = "ioctl", .argument = 1, .mask = TYPE_MASK, .value = GRANTS},
     {.name = "ioctl", .argument = 1, .mask = TYPE_MASK, .value = EVENTS},
@@ -55,7 +55,7 @@ static const struct sandbox_call calls_before[] = {
 };
 
 static const struct sandbox_call calls_after[] = {
-    CALLS_OF_ITS_WORK,
+    CALLS_FOR_WORK,
     {.name = "ioctl", .argument = 1, .mask = REQUEST_MASK, .value = FIND_GRANT},
     {.name = "ioctl", .argument = 1, .mask = REQUEST_MASK, .value = UNMAP_GRANT},
     {.name = "ioctl", .argument = 1, .mask = REQUEST_MASK, .value = FREE_GRANT},

@@ -33,7 +33,7 @@ struct process {
     struct event_base *base;
     struct xen *xen;
     struct channel_rings rings;
-    struct event *port; /* of xen's descriptor */
+    struct event *port; /* the descriptor of Xen's event channels */
     struct event *unmute;
     struct event *resend; /* pending: the socket was full, so a status must still be sent */
     struct event *echo;   /* pending: there is more to echo */
