@@ -10,7 +10,7 @@
 #define LAST_MS  5000
 #define QUIET_MS 10000
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void on_backoff_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct backoff *backoff = arg;
 
@@ -21,7 +21,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 int backoff_open(struct backoff *backoff, struct event_base *base, void (*again)(void *arg),
                  void *arg)
 {
-    backoff->timer = evtimer_new(base, on_timer, backoff);
+    backoff->timer = evtimer_new(base, on_backoff_timer, backoff);
     backoff->again = again;
     backoff->arg = arg;
     backoff->pause_ms = FIRST_MS;

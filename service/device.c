@@ -307,17 +307,17 @@ static bool must_log_reason(const struct device *device, const struct reason *re
     return reason->text[0] && (again || strcmp(reason->text, device->complaint) != 0);
 }
 
-static void log_news(struct device *device, bool own_moved)
+static void log_changes(struct device *device, bool own_moved)
 {
     const struct reason reason = reason_of(device);
     bool removed = device->own == XenbusStateUnknown;
-    bool news = must_log_reason(device, &reason, own_moved);
+    bool reason_is_new = must_log_reason(device, &reason, own_moved);
 
     if (!reason.text[0] && !device->retrying)
         device->complaint[0] = '\0';
-    if (news)
+    if (reason_is_new)
         log_reason(device, &reason, own_moved && !removed);
-    if (own_moved && (!news || removed))
+    if (own_moved && (!reason_is_new || removed))
         log_own(device);
 }
 
@@ -346,7 +346,7 @@ static void device_moved(void *arg)
     start_delivery_timer(device);
     if (peer_moved)
         log_peer(device);
-    log_news(device, own_moved);
+    log_changes(device, own_moved);
     if (own_moved && device->own == XenbusStateClosed && device->role == MACHINE_FRONTEND)
         plan_retry(device);
     if (own_moved)

@@ -102,7 +102,7 @@ static void mapping_drop(struct process *process, struct mapping *mapping)
 
 /* ---- requests: each returns 0 or a negative errno ---- */
 
-static int drop_mapping(struct process *process, const struct ring_holder_message *message)
+static int serve_drop(struct process *process, const struct ring_holder_message *message)
 {
     struct mapping *mapping = mapping_find(process, message->owner);
 
@@ -112,14 +112,14 @@ static int drop_mapping(struct process *process, const struct ring_holder_messag
 }
 
 /* Keeps existing mappings: this may be the only process that still maps the pages. */
-static int add_mapping(struct process *process, const struct ring_holder_message *message)
+static int serve_add(struct process *process, const struct ring_holder_message *message)
 {
     struct mapping *mapping = mapping_find(process, message->owner);
     int rc;
 
     if (mapping && memcmp(&mapping->rings, &message->rings, sizeof(mapping->rings)) == 0)
         return 0;
-    drop_mapping(process, message);
+    serve_drop(process, message);
     mapping = calloc(1, sizeof(*mapping));
     if (!mapping)
         return -ENOMEM;
@@ -139,7 +139,7 @@ static void send_answer(const struct ring_holder_message *message)
         ;
 }
 
-static int list_mappings(struct process *process, const struct ring_holder_message *message)
+static int serve_list(struct process *process, const struct ring_holder_message *message)
 {
     struct mapping *mapping;
 
@@ -154,7 +154,7 @@ static int list_mappings(struct process *process, const struct ring_holder_messa
     return 0;
 }
 
-static int report_version(struct process *process, const struct ring_holder_message *message)
+static int serve_version(struct process *process, const struct ring_holder_message *message)
 {
     (void)process, (void)message;
     return RING_HOLDER_VERSION;
@@ -163,10 +163,10 @@ static int report_version(struct process *process, const struct ring_holder_mess
 static void answer_request(struct process *process, struct ring_holder_message *message)
 {
     static int (*const requests[])(struct process *, const struct ring_holder_message *) = {
-        [RING_HOLDER_ADD] = add_mapping,
-        [RING_HOLDER_DROP] = drop_mapping,
-        [RING_HOLDER_LIST] = list_mappings,
-        [RING_HOLDER_GET_VERSION] = report_version};
+        [RING_HOLDER_ADD] = serve_add,
+        [RING_HOLDER_DROP] = serve_drop,
+        [RING_HOLDER_LIST] = serve_list,
+        [RING_HOLDER_GET_VERSION] = serve_version};
 
     message->owner[sizeof(message->owner) - 1] = '\0';
     message->result = message->request < RING_HOLDER_REQUESTS

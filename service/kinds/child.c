@@ -494,7 +494,7 @@ static void reset_limits(void)
  * Makes the pipes the user's, since a command that opens /dev/stderr needs the permission. If that
  * fails, it still has its descriptors.
  */
-static void give_pipes(const int fds[3], const struct user *user)
+static void chown_pipes(const int fds[3], const struct user *user)
 {
     for (int i = 0; i < 3; i++)
         (void)!fchown(fds[i], user->uid, user->groups[0]);
@@ -526,7 +526,7 @@ struct start {
 static void run_shell(const struct start *start, const int fds[3])
 {
     setsid();
-    give_pipes(fds, start->user);
+    chown_pipes(fds, start->user);
     for (int i = 0; i < 3; i++)
         dup2(fds[i], i);
     join_cgroup(start->cgroup);

@@ -116,7 +116,7 @@ static bool read_link_name(struct store *store, domid_t domid, char name[DEVICE_
 }
 
 /* Creates a link, and replaces one of that name in one step. */
-static int put_link(int dir, const char *name, domid_t domid)
+static int replace_link(int dir, const char *name, domid_t domid)
 {
     char id[ID_MAX], made[DEVICE_NAME_MAX + 2];
 
@@ -165,7 +165,7 @@ static void follow_name(const struct connection *connection, int dir, enum log_l
         return;
     rc = check_domain_link(connection, dir, name, level);
     if (rc == 0)
-        rc = put_link(dir, name, connection->peer);
+        rc = replace_link(dir, name, connection->peer);
     if (rc == 0)
         each_name(dir, remove_link, &old);
     else if (rc < 0 && rc != -EEXIST)

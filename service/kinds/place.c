@@ -29,7 +29,7 @@ struct hung {
 
 static LIST_HEAD(, hung) hung_list = LIST_HEAD_INITIALIZER(hung_list);
 
-static bool is_over(struct hung *hung)
+static bool may_try_again(struct hung *hung)
 {
     if (hung->pid && errand_ended(hung->pid))
         hung->pid = 0;
@@ -55,7 +55,7 @@ static bool is_known_to_hang(const struct place *place)
 
     for (hung = LIST_FIRST(&hung_list); hung; hung = next) {
         next = LIST_NEXT(hung, next);
-        if (is_over(hung)) {
+        if (may_try_again(hung)) {
             LIST_REMOVE(hung, next);
             free(hung);
         } else if (may_hang_too(hung, place)) {
@@ -198,7 +198,7 @@ static void advise_user(const struct place *place, char *text, size_t size)
 }
 
 /* Says which key to add if the user may be any that has access. */
-static void advise(const struct place *place, const char *why, char *text, size_t size)
+static void advise_any_user(const struct place *place, const char *why, char *text, size_t size)
 {
     if (place->lacks_group)
         snprintf(text, size, "%s, and %s= has no account: add group=GROUP", why, place->key);
@@ -222,15 +222,15 @@ void place_explain(const struct place *place, char *text, size_t size)
         snprintf(name, sizeof(name), "%u", blame->id);
         snprintf(why, sizeof(why), "group %s can write to %s",
                  place->blamed[0] ? place->blamed : name, blame->part);
-        advise(place, why, text, size);
+        advise_any_user(place, why, text, size);
         break;
     case BLAME_EVERYBODY:
         snprintf(why, sizeof(why), "every user can write to %s", blame->part);
-        advise(place, why, text, size);
+        advise_any_user(place, why, text, size);
         break;
     case BLAME_FUSE:
         snprintf(why, sizeof(why), "%s is a FUSE file system", blame->part);
-        advise(place, why, text, size);
+        advise_any_user(place, why, text, size);
         break;
     }
 }

@@ -112,7 +112,7 @@ static int remove_file(const struct spot *spot, const struct stat *file)
 }
 
 /* Returns -ECONNREFUSED if no program listens on the socket file. */
-static int probe(int file)
+static int probe_listener(int file)
 {
     int fd = unix_socket(), rc;
 
@@ -136,7 +136,7 @@ static int remove_stale(const struct spot *spot)
         return -EEXIST;
     if (!spot->own && file.st_uid != geteuid())
         return -EBUSY;
-    return probe(spot->file) == -ECONNREFUSED ? remove_file(spot, &file) : -EADDRINUSE;
+    return probe_listener(spot->file) == -ECONNREFUSED ? remove_file(spot, &file) : -EADDRINUSE;
 }
 
 /*

@@ -31,7 +31,7 @@ int echo_step(struct channel *channel)
     return rc > 0 ? 1 : (int)rc;
 }
 
-void echo_mend(struct channel *channel)
+void echo_recover(struct channel *channel)
 {
     uint32_t more = channel_write_index(channel) - channel_read_index(channel);
 

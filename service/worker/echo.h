@@ -21,6 +21,6 @@ int echo_step(struct channel *channel);
  * Consumes what an earlier worker had written back when it was killed. In an echo the read index
  * equals the write index between two steps, so the difference is what that worker did not consume.
  */
-void echo_mend(struct channel *channel);
+void echo_recover(struct channel *channel);
 
 #endif

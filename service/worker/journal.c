@@ -43,14 +43,14 @@ static struct journal *journal_of(const struct relay *relay)
     return relay->way->arg;
 }
 
-static ssize_t move(int from, int to, size_t bytes)
+static ssize_t splice_bytes(int from, int to, size_t bytes)
 {
     return splice(from, NULL, to, NULL, bytes, SPLICE_FLAGS);
 }
 
-static ssize_t flush(struct journal *journal, struct relay *relay, unsigned int *wait)
+static ssize_t flush_to_sink(struct journal *journal, struct relay *relay, unsigned int *wait)
 {
-    ssize_t bytes = move(journal->fds[JOURNAL_TO], relay->sink, journal->to_bytes);
+    ssize_t bytes = splice_bytes(journal->fds[JOURNAL_TO], relay->sink, journal->to_bytes);
 
     if (bytes < 0)
         return relay_sink_failed(relay, wait);
@@ -65,7 +65,7 @@ static ssize_t journal_deliver(struct relay *relay, unsigned int *wait)
     ssize_t bytes;
 
     if (journal->to_bytes > 0)
-        return flush(journal, relay, wait);
+        return flush_to_sink(journal, relay, wait);
     store_release(&journal->page->cons, channel_read_index(relay->channel));
     store_release(&journal->page->filling, 1);
     bytes = relay_deliver(relay, journal->fds[JOURNAL_TO], wait);
@@ -76,13 +76,13 @@ static ssize_t journal_deliver(struct relay *relay, unsigned int *wait)
     return 0;
 }
 
-static ssize_t fill(struct journal *journal, struct relay *relay, unsigned int *wait)
+static ssize_t fill_from_source(struct journal *journal, struct relay *relay, unsigned int *wait)
 {
     ssize_t bytes;
 
     store_release(&journal->page->staged, 0);
     store_release(&journal->page->prod, channel_write_index(relay->channel));
-    bytes = move(relay->source, journal->fds[JOURNAL_FROM], SPLICE_BYTES);
+    bytes = splice_bytes(relay->source, journal->fds[JOURNAL_FROM], SPLICE_BYTES);
     if (bytes < 0)
         return relay_source_failed(relay, wait);
     if (bytes == 0)
@@ -92,10 +92,10 @@ static ssize_t fill(struct journal *journal, struct relay *relay, unsigned int *
     return bytes;
 }
 
-static int throw_away(struct journal *journal, uint32_t bytes)
+static int remove_collected(struct journal *journal, uint32_t bytes)
 {
     while (bytes > 0) {
-        ssize_t gone = move(journal->fds[JOURNAL_FROM], null, bytes);
+        ssize_t gone = splice_bytes(journal->fds[JOURNAL_FROM], null, bytes);
 
         if (gone <= 0)
             return -EIO;
@@ -112,7 +112,7 @@ static int throw_away(struct journal *journal, uint32_t bytes)
 static void empty_copy(ssize_t bytes)
 {
     while (bytes > 0) {
-        ssize_t gone = move(copy[0], null, (size_t)bytes);
+        ssize_t gone = splice_bytes(copy[0], null, (size_t)bytes);
 
         if (gone <= 0)
             return;
@@ -128,7 +128,7 @@ static ssize_t journal_collect(struct relay *relay, unsigned int *wait)
 
     if (room < 0)
         return relay_collect(relay, copy[0], wait); /* it handles the error */
-    if (journal->from_bytes == 0 && fill(journal, relay, wait) < 0)
+    if (journal->from_bytes == 0 && fill_from_source(journal, relay, wait) < 0)
         return -1;
     bytes = tee(journal->fds[JOURNAL_FROM], copy[1], (size_t)room, SPLICE_F_NONBLOCK);
     if (bytes < 0)
@@ -136,7 +136,7 @@ static ssize_t journal_collect(struct relay *relay, unsigned int *wait)
     copied = bytes;
     bytes = relay_collect(relay, copy[0], wait);
     empty_copy(copied - (bytes > 0 ? bytes : 0));
-    if (bytes > 0 && throw_away(journal, (uint32_t)bytes) < 0)
+    if (bytes > 0 && remove_collected(journal, (uint32_t)bytes) < 0)
         return relay_source_failed(relay, wait);
     return bytes;
 }
@@ -144,7 +144,7 @@ static ssize_t journal_collect(struct relay *relay, unsigned int *wait)
 /* ---- what an earlier process left ---- */
 
 /* A worker killed between filling the pipe and consuming from the ring: consumes now. */
-static int mend_to(struct journal *journal, struct channel *channel)
+static int recover_delivery(struct journal *journal, struct channel *channel)
 {
     struct journal_page *page = journal->page;
     uint32_t more;
@@ -164,7 +164,7 @@ static int mend_to(struct journal *journal, struct channel *channel)
  * A worker killed between showing bytes to the peer and removing them from the pipe: removes what
  * is left of them now.
  */
-static int mend_from(struct journal *journal, const struct channel *channel)
+static int recover_collection(struct journal *journal, const struct channel *channel)
 {
     struct journal_page *page = journal->page;
     uint32_t shown = channel_write_index(channel) - page->prod;
@@ -175,15 +175,15 @@ static int mend_from(struct journal *journal, const struct channel *channel)
     if (page->staged == 0)
         store_release(&page->staged, rest);
     shown -= page->staged - rest;
-    return shown > rest ? -EPROTO : throw_away(journal, shown);
+    return shown > rest ? -EPROTO : remove_collected(journal, shown);
 }
 
-static int mend(struct journal *journal, struct channel *channel)
+static int recover_journal(struct journal *journal, struct channel *channel)
 {
-    int rc = mend_to(journal, channel);
+    int rc = recover_delivery(journal, channel);
 
     store_release(&journal->page->filling, 0);
-    return rc < 0 ? rc : mend_from(journal, channel);
+    return rc < 0 ? rc : recover_collection(journal, channel);
 }
 
 /* ---- opening and closing ---- */
@@ -224,7 +224,7 @@ int journal_open(const int fds[JOURNAL_DESCRIPTORS], struct channel *channel, st
         return -ENOMEM;
     rc = map_journal_page(journal);
     if (rc == 0)
-        rc = mend(journal, channel);
+        rc = recover_journal(journal, channel);
     if (rc < 0) {
         journal_close(journal);
         return rc;

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <event2/event.h>
 
-static void on_event(evutil_socket_t fd, short what, void *arg)
+static void on_relay_event(evutil_socket_t fd, short what, void *arg)
 {
     struct relaying *relaying = arg;
 
@@ -18,7 +18,7 @@ static struct event *make_event(struct event_base *base, int fd, short what,
                                 struct relaying *relaying)
 {
     struct event *event =
-        event_new(base, fd, (short)(what | EV_PERSIST | EV_ET), on_event, relaying);
+        event_new(base, fd, (short)(what | EV_PERSIST | EV_ET), on_relay_event, relaying);
 
     if (event && event_add(event, NULL) < 0) {
         event_free(event);
@@ -47,7 +47,7 @@ int relaying_start(struct relaying *relaying, struct event_base *base, struct ch
     relaying->relay.way = way;
     relaying->stepped = stepped;
     relaying->arg = arg;
-    relaying->again = evtimer_new(base, on_event, relaying);
+    relaying->again = evtimer_new(base, on_relay_event, relaying);
     relaying->source = make_event(base, source, what, relaying);
     relaying->sink = two ? make_event(base, sink, EV_WRITE, relaying) : NULL;
     if (!relaying->again || !relaying->source || (two && !relaying->sink)) {

@@ -463,7 +463,7 @@ static void handle_echo(struct process *process, struct request *request)
     process->echo_over = false;
     process->echo_error = 0;
     if (request->ask.flags & WORKER_RESUME)
-        echo_mend(worker_channel(process));
+        echo_recover(worker_channel(process));
     schedule_echo(process);
 }
 
