@@ -388,7 +388,7 @@ static void device_rings_lost(void *arg, bool resumable)
     if (resumable)
         plan_restart(device);
     else
-        endpoint_fail(device->endpoint, -EPIPE, "the process that had its rings died");
+        endpoint_fail(device->endpoint, -EPIPE, "its " WORKER_NAME " process died");
 }
 
 /*

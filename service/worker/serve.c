@@ -622,7 +622,7 @@ int worker_serve(void)
     int type;
 
     if (getsockopt(WORKER_FD, SOL_SOCKET, SO_TYPE, &type, &(socklen_t){sizeof(type)}) < 0) {
-        fprintf(stderr, WORKER_NAME ": cannot use its socket: %s (vchan-backend starts it)\n",
+        fprintf(stderr, WORKER_NAME ": cannot use its socket: %s (the service starts it)\n",
                 strerror(errno));
         return 1;
     }

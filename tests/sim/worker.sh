@@ -70,7 +70,7 @@ await "exec: vchan-worker died" 30
 exits 5 wait "$program"
 exec {in}>&-
 run 0 vchan list
-[[ $out == *"exec "*"the process that had its rings died"* ]] || fail "not listed: $out"
+[[ $out == *"exec "*"its vchan-worker process died"* ]] || fail "not listed: $out"
 run 0 xensim exec guest vchan cat echo <<< "there and back"
 says "there and back"
 backend_stop
