@@ -2,7 +2,7 @@
 /*
  * Limits what one guest can use of this process, so that it cannot hold up others: channels,
  * connects and work in a time, mapped memory, log lines. In a guest, the same for one backend's
- * domain. Calls on a NULL quota always succeed, except those of work. None blocks.
+ * domain. A NULL quota has no limits; only the two calls for work need one. No call blocks.
  */
 #ifndef SERVICE_QUOTA_H
 #define SERVICE_QUOTA_H
