@@ -375,9 +375,9 @@ static bool is_any_asking(const struct service *service)
 }
 
 /*
- * Discards what an earlier process had for devices that are gone. Each device that goes on has taken
- * its own by now: no budget puts off its first look, and it has the rings that it asked for. (It
- * writes its state then, so our watch brings us back here.)
+ * Discards what an earlier process had for devices that are gone. Each device that goes on has
+ * taken its own by now: no budget puts off its first look, and it has the rings that it asked for.
+ * (It writes its state then, so our watch brings us back here.)
  */
 static void discard_unclaimed(struct service *service)
 {

@@ -493,8 +493,8 @@ static int device_open(struct device *device, char why[CONNECTION_WHY_MAX])
     struct worker *worker = &device->connection.worker;
     int rc;
 
-    worker_init(worker, device->loop->workers, device->id, device->connection.quota, device_rings_lost,
-                device);
+    worker_init(worker, device->loop->workers, device->id, device->connection.quota,
+                device_rings_lost, device);
     rc = endpoint_open(device->loop->store, &worker->rings, device->role, device->dir, &device_ops,
                        device, &device->endpoint);
     device->connection.endpoint = device->endpoint;

@@ -26,8 +26,8 @@ int packets_send(int socket, const void *packet, size_t size, const int *fds, un
 ssize_t packets_receive(int socket, void *packet, size_t size, struct packets_fds *fds);
 
 /*
- * Receives a packet from a sender that is not trusted: the kernel closes any descriptors. Returns as
- * above.
+ * Receives a packet from a sender that is not trusted: the kernel closes any descriptors. Returns
+ * as above.
  */
 ssize_t packets_receive_bytes(int socket, void *packet, size_t size);
 

@@ -37,7 +37,8 @@ static _Noreturn void start_as(const char *name, int fd)
     _exit(1);
 }
 
-/* In between: sends the service the new process's pidfd, and exits, so that init becomes its parent. */
+/* In between: sends the service the new process's pidfd, and exits, so that init becomes its
+ * parent. */
 static _Noreturn void fork_again(const char *name, int fd)
 {
     pid_t pid = fork();

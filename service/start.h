@@ -7,8 +7,8 @@
  * Starts another process of the running program. name is its argv[0], by which main() chooses its
  * role. Its standard descriptors are /dev/null, and its descriptor 3 is one end of a new
  * SOCK_SEQPACKET socket; it inherits no others. It is reparented to init, so the next process of
- * the service need not wait for it. Returns the other end of the socket, with *pidfd of the process,
- * both of which the caller owns, or a negative errno. Blocks while two processes fork.
+ * the service need not wait for it. Returns the other end of the socket, with *pidfd of the
+ * process, both of which the caller owns, or a negative errno. Blocks while two processes fork.
  */
 int start_process(const char *name, int *pidfd);
 

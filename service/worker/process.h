@@ -24,7 +24,7 @@ struct quota;
 struct worker_process {
     LIST_ENTRY(worker_process) next; /* the owner's */
     struct event_base *base;
-    int fd;    /* the socket */
+    int fd; /* the socket */
     int pidfd;
     bool found;   /* an earlier broker started it */
     bool leaving; /* it was asked to release its rings and exit */
@@ -33,9 +33,9 @@ struct worker_process {
     struct event *exit;         /* made when it is ending */
     struct event *answer_timer; /* pending: it has requests to answer */
     struct event *rest_timer;   /* pending: it sent too many statuses, and is not read until then */
-    struct channel_counts *counts;  /* memory that the process writes */
-    uint32_t era, number;           /* number: the last request sent */
-    struct worker_status status;    /* seen 0: none yet */
+    struct channel_counts *counts; /* memory that the process writes */
+    uint32_t era, number;          /* number: the last request sent */
+    struct worker_status status;   /* seen 0: none yet */
 
     /* For the owner to set. Each callback may end or close the process. */
     struct quota *quota; /* limits how often its statuses are read; NULL: nothing does */
@@ -47,8 +47,8 @@ struct worker_process {
 };
 
 /*
- * Starts a process and has it open the devices for a role. On failure *process is NULL. Returns 0, or
- * a negative errno: -ENOMEM, -EAGAIN (no process can be forked), -EMFILE.
+ * Starts a process and has it open the devices for a role. On failure *process is NULL. Returns 0,
+ * or a negative errno: -ENOMEM, -EAGAIN (no process can be forked), -EMFILE.
  */
 int process_start(struct event_base *base, enum machine_role role, struct worker_process **process);
 
@@ -82,8 +82,8 @@ void process_leave(struct worker_process *process);
 void process_end(struct worker_process *process);
 
 /*
- * Frees it. A process that was not told to end finds its socket closed, and exits by itself; one that
- * was is waited for, which takes the kernel a moment.
+ * Frees it. A process that was not told to end finds its socket closed, and exits by itself; one
+ * that was is waited for, which takes the kernel a moment.
  */
 void process_close(struct worker_process *process);
 

@@ -429,8 +429,7 @@ static void on_reported(struct worker_process *process)
 /* A new process can go on if what the old one was doing is recorded outside of it. */
 static void lose_rings(struct worker *worker)
 {
-    bool resumable =
-        !worker->user.status_changed || worker->user.can_resume(worker->user.arg);
+    bool resumable = !worker->user.status_changed || worker->user.can_resume(worker->user.arg);
 
     worker->asked.type = 0;
     worker->rings_lost(worker->arg, resumable);

@@ -7,8 +7,8 @@
  * Each channel gets a new process each time it connects: once the process has its rings, it gives
  * up for good the ability to get others. One spare process is always started in advance.
  *
- * All functions belong to the thread of the event loop. Only workers_open() and workers_close() block,
- * and a call for new rings if no spare process is ready, for the time of two forks.
+ * All functions belong to the thread of the event loop. Only workers_open() and workers_close()
+ * block, and a call for new rings if no spare process is ready, for the time of two forks.
  */
 #ifndef SERVICE_WORKER_WORKER_H
 #define SERVICE_WORKER_WORKER_H
@@ -37,8 +37,8 @@ int workers_open(struct event_base *base, struct fdstore *fdstore, enum machine_
                  struct workers **workers);
 
 /*
- * Ends the spare process, and waits until each process that is releasing its rings has exited, which
- * takes at most 10 s; runs the event loop for that. NULL is allowed.
+ * Ends the spare process, and waits until each process that is releasing its rings has exited,
+ * which takes at most 10 s; runs the event loop for that. NULL is allowed.
  */
 void workers_close(struct workers *workers);
 
@@ -73,7 +73,7 @@ struct worker {
     bool sent;                      /* that request was sent */
     bool held;                      /* the process has the rings */
     bool resumable, ended, gone;    /* what the process was sent, to repeat it to a new one */
-    unsigned int attempts; /* processes in a row that died before they had the rings */
+    unsigned int attempts;          /* processes in a row that died before they had the rings */
     bool lost_found; /* an earlier broker's process was lost, with what it had not recorded */
 
     struct worker_user user;             /* status_changed NULL: none */
@@ -84,8 +84,8 @@ struct worker {
 };
 
 /*
- * Call it once, before endpoint_open(). workers, id and quota (NULL: none) stay the caller's and must
- * outlive worker.
+ * Call it once, before endpoint_open(). workers, id and quota (NULL: none) stay the caller's and
+ * must outlive worker.
  */
 void worker_init(struct worker *worker, struct workers *workers, const char *id,
                  struct quota *quota, void (*rings_lost)(void *arg, bool resumable), void *arg);

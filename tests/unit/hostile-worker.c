@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * service/worker/worker.h beside workers that a guest has taken over: this program itself, which
- * does to the broker whatever it can. An honest worker beside each of them serves on, and nothing is
- * left: no process, no descriptor. HOSTILE_SECONDS=600 tries random ones for so long (make hostile).
+ * does to the broker whatever it can. An honest worker beside each of them serves on, and nothing
+ * is left: no process, no descriptor. HOSTILE_SECONDS=600 tries random ones for so long (make
+ * hostile).
  */
 #include <dirent.h>
 #include <errno.h>
@@ -89,7 +90,7 @@ static void lie(void)
 
     for (uint32_t i = random_number() % 4; i > 0; i--)
         words[2 + random_number() % (count - 2)] =
-            random_number() % 2 ? random_number() : (uint32_t)-(int32_t)(random_number() % 200);
+            random_number() % 2 ? random_number() : (uint32_t) - (int32_t)(random_number() % 200);
     if (!tell(&status, sizeof(status), NULL, 0))
         _exit(0);
 }
@@ -410,7 +411,7 @@ START_TEST(test_a_flood_is_not_read_faster_than_allowed)
     while (side.asked)
         turn(1);
     quota.statuses.next = clock_us() + 3600000000; /* its share of an hour is used up */
-    turn(50); /* one more may be read until that is seen */
+    turn(50);                                      /* one more may be read until that is seen */
     for (int i = 0; i < 10; i++) {
         struct worker_status before = *worker_status_after(&side.worker, 0);
 
