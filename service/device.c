@@ -608,8 +608,8 @@ static void device_take_over(struct device *device)
     int rc = store_has(device->loop->store, device->dir, "state");
 
     if (rc < 0 && rc != -EACCES) { /* nobody says when it can be read: look again */
-        device->wanted = true;
-        device_plan(device);
+        device->retry_wanted = true;
+        plan_retry(device);
     }
     if (rc <= 0 || peer_is_gone(device))
         return;
