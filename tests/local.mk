@@ -67,6 +67,7 @@ check-dist:
 	$(MAKE) $(AM_MAKEFLAGS) distcheck TESTS='$(DIST_TESTS)'
 check-long: check-static check-dist
 	$(MAKE) $(AM_MAKEFLAGS) fuzz FUZZ_SECONDS=1800
+	$(MAKE) $(AM_MAKEFLAGS) hostile
 	$(MAKE) $(AM_MAKEFLAGS) coverage
 .PHONY: check-dist check-long
 
