@@ -60,19 +60,22 @@ service()
     cut -d ' ' -f 1 /proc/$manager/task/$manager/children
 }
 
-# Stops the process to be killed, and the manager with it, so that all that is written stays in the
+# Stops the processes to be killed, and the manager with them, so that all that is written stays in the
 # ring.
 for i in $(seq $((2 * each))); do
     hold_open g1 log
-    service=$(service)
-    freeze $manager "$service"
+    processes="$(service) $(pidof vchan-worker)"
+    # shellcheck disable=SC2086 # one word for each
+    freeze $manager $processes
     seq $((i * 10000 + 1)) $((i * 10000 + 5000)) | tee -a want >&9
     exec 9>&-
     wait_for 90 "kill $i: it is not all written" states_are g1 log Closing/Connected
-    [ "$i" -le "$each" ] || kill -9 "$service"
+    # shellcheck disable=SC2086
+    [ "$i" -le "$each" ] || kill -9 $processes
     hold_kill g1
     wait $holder && fail "kill $i: the program ended in order"
-    kill -CONT "$service" $manager
+    # shellcheck disable=SC2086
+    kill -CONT $processes $manager
     wait_for 90 "kill $i: bytes are lost" cmp -s want got
 done
 same "reattached" "$(grep -c Reconfiguring backend.log)" "$each"

@@ -65,10 +65,21 @@ replaced()
     [ "$(property NRestarts)" -ge "$1" ] && has_property SubState running
 }
 
-# holder_has KEY VALUE: what /proc/PID/status says of vchan-holder, its fields with a space between.
-holder_has()
+# has PID KEY VALUE: what /proc/PID/status says of it, its fields with a space between.
+has()
 {
-    [ "$(sed -n "s/^$1:[[:space:]]*//p" "/proc/$(pidof vchan-holder)/status" | tr '\t' ' ')" = "$2" ]
+    [ "$(sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status" | tr '\t' ' ')" = "$3" ]
+}
+
+# has_no_rights NAME USER: the one process of that name that runs as the user can do nothing but its work.
+has_no_rights()
+{
+    for pid in $(pidof "$1"); do has "$pid" Uid "$2 $2 $2 $2" && break; done
+    wait_for 90 "$1 without a filter" has "$pid" Seccomp 2
+    for right in "Uid $2 $2 $2 $2" "Gid $2 $2 $2 $2" "CapEff 0000000000000000" \
+        "CapBnd 0000000000000000" "NoNewPrivs 1"; do
+        has "$pid" "${right%% *}" "${right#* }" || fail "not $right: $(cat "/proc/$pid/status")"
+    done
 }
 
 step "systemctl start"
@@ -79,11 +90,8 @@ same "its first process" "$(property SubState)" running
 wait_for 90 "no status" has_property StatusText "0 channels, 0 connected"
 
 step "vchan-holder has no rights"
-wait_for 90 "vchan-holder without a filter" holder_has Seccomp 2
-for right in "Uid 65520 65520 65520 65520" "CapEff 0000000000000000" "CapBnd 0000000000000000" \
-    "NoNewPrivs 1"; do
-    holder_has "${right%% *}" "${right#* }" || fail "not $right: $(cat "/proc/$(pidof vchan-holder)/status")"
-done
+wait_for 90 "no vchan-holder" pidof vchan-holder
+has_no_rights vchan-holder 65520
 
 step "what the unit takes away is not missed"
 echo 'nobody:x:65534:65534::/:/bin/sh' >>/etc/passwd
@@ -128,6 +136,15 @@ for i in $(seq "$kills"); do
 done
 same "how often it was started again" "$(property NRestarts)" "$kills"
 
+step "a worker has no rights, and dies $kills times: the guest notices nothing"
+has_no_rights vchan-worker $((1879048192 + $(xl domid g1)))
+for i in $(seq "$kills"); do
+    # shellcheck disable=SC2046 # one word for each
+    kill -9 $(pidof vchan-worker)
+    pumps "without its worker $i"
+done
+same "how often vchan-backend was started again" "$(property NRestarts)" "$kills"
+
 step "systemctl reload: the same process, as a new program"
 pid=$(property MainPID)
 systemctl reload vchan-backend || fail "systemctl reload"
@@ -171,7 +188,7 @@ same "how it ended" "$(property Result):$(property ExecMainStatus)" success:0
 wait $holder
 cmp want got || fail "what was written is not all there"
 fails "a socket that is left" test -e socket
-fails "a process that is left" pidof vchan-backend vchan-holder
+fails "a process that is left" pidof vchan-backend vchan-holder vchan-worker
 for name in user cgroup tcp devices socket pty pump; do
     xl-vchan detach --wait 90 g1 $name || fail "detach $name"
 done
