@@ -119,7 +119,7 @@ done
 manager_end
 
 part "no room for all that belongs to a connection: nothing of it is kept"
-export FDSTORE=6 # it needs seven
+export FDSTORE=6 # it needs seven, beside those of the worker and the ring holder
 : > "$work/backend.log"
 manager_start 0 0
 hold answer
@@ -153,7 +153,8 @@ within 30 service
 freeze "$manager"
 hold_three
 kill -CONT "$manager"
-within 60 eval '[ "$(ls -l "/proc/$manager/fd" | grep -c pidfd)" = 3 ]'
+# of three commands and their workers
+within 60 eval '[ "$(ls -l "/proc/$manager/fd" | grep -c pidfd)" = 6 ]'
 : > "$work/backend.log"
 kill_service go3
 go_on_three
