@@ -99,6 +99,11 @@ int store_write_device(struct store *store, const char *dir, const char *key, co
     return 0;
 }
 
+bool store_is_nothing(int rc)
+{
+    return rc == -ENOENT || rc == -EINVAL || rc == -ERANGE || rc == -EOVERFLOW;
+}
+
 int store_has(struct store *store, const char *dir, const char *key)
 {
     (void)store, (void)dir;
