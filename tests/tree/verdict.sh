@@ -12,8 +12,9 @@ fail() {
 
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
-mkdir -p "$tree/tests" "$tree/lab" "$tree/bin"
+mkdir -p "$tree/tests/lib" "$tree/lab" "$tree/bin"
 cp "${srcdir:?}/tests/run" "$tree/tests/run"
+cp "$srcdir/tests/lib/pause.bash" "$tree/tests/lib/"
 
 # stub PROGRAM: makes it of standard input. There "say WHAT" prints what the case has for WHAT, or
 # nothing, and succeeds unless the case has it fail.
