@@ -66,7 +66,7 @@ cd "$work" || exit 1 # the file's path is relative, and must still be right at S
 NOTIFY_SOCKET=$work/notify WATCHDOG_USEC=200000 agent_start guest -c frontend.conf
 cd "$OLDPWD" || exit 1
 hears "0 one: Connected"
-run 0 in_domain guest sh -c 'readlink "/proc/$(pidof vchan-frontend)/cwd"'
+run 0 xensim exec guest sh -c 'readlink "/proc/$(pidof vchan-frontend)/cwd"'
 says /
 told "$work/notified" READY=1
 told "$work/notified" WATCHDOG=1
