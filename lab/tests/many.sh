@@ -34,13 +34,14 @@ guest_wait g3
 
 step "one process in the guest has all of them open, and echoes"
 # shellcheck disable=SC2086
-guest-exec g3 vchan echo --timeout 90 $names &
+guest-exec g3 vchan echo --timeout 300 $names &
 echo=$!
 all_said()
 {
     [ "$(cat out.* | wc -l)" = $count ]
 }
-wait_for 100 "not every channel answered" all_said 2>/dev/null
+# each has a process here, which the emulated CPU needs up to a second for
+wait_for 320 "not every channel answered" all_said 2>/dev/null
 same "channels that are up" "$(xl-vchan list g3 | grep -c ' Connected/Connected ')" $count
 
 step "each got back what it sent, and ends in order"
