@@ -14,11 +14,10 @@ union control {
 static void put_fds(struct msghdr *message, union control *control, const int *fds,
                     unsigned int count)
 {
-    struct cmsghdr *header;
+    struct cmsghdr *header = &control->header;
 
     message->msg_control = control->room;
     message->msg_controllen = CMSG_SPACE(count * sizeof(int));
-    header = CMSG_FIRSTHDR(message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(count * sizeof(int));
@@ -58,28 +57,23 @@ static void take_fds(struct msghdr *message, struct packets_fds *fds)
     memcpy(fds->fd, CMSG_DATA(header), fds->count * sizeof(int));
 }
 
-static ssize_t receive_packet(int socket, void *packet, size_t size, struct msghdr *message)
-{
-    struct iovec iov = {.iov_base = packet, .iov_len = size};
-    ssize_t got;
-
-    message->msg_iov = &iov;
-    message->msg_iovlen = 1;
-    do
-        got = recvmsg(socket, message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    while (got < 0 && errno == EINTR);
-    return got < 0 ? -errno : got;
-}
-
 ssize_t packets_receive(int socket, void *packet, size_t size, struct packets_fds *fds)
 {
     union control control;
-    struct msghdr message = {.msg_control = control.room, .msg_controllen = sizeof(control.room)};
-    ssize_t got = receive_packet(socket, packet, size, &message);
+    struct iovec iov = {.iov_base = packet, .iov_len = size};
+    struct msghdr message = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = control.room,
+                             .msg_controllen = sizeof(control.room)};
+    ssize_t got;
 
     fds->count = 0;
-    if (got >= 0)
-        take_fds(&message, fds);
+    do
+        got = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return -errno;
+    take_fds(&message, fds);
     return got;
 }
 

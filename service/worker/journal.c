@@ -194,7 +194,7 @@ static int map_journal_page(struct journal *journal)
                         journal->fds[JOURNAL_PAGE], 0);
 
     if (memory == MAP_FAILED)
-        return -errno;
+        return -ENOMEM;
     journal->page = memory;
     return 0;
 }
