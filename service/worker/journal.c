@@ -126,6 +126,8 @@ static ssize_t journal_collect(struct relay *relay, unsigned int *wait)
     int room = channel_writable(relay->channel, 1);
     ssize_t bytes, copied;
 
+    if (room == -EAGAIN)
+        return -1; /* the peer signals. The source may well have more, and the pipe, too. */
     if (room < 0)
         return relay_collect(relay, copy[0], wait); /* it handles the error */
     if (journal->from_bytes == 0 && fill_from_source(journal, relay, wait) < 0)

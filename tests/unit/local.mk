@@ -3,7 +3,8 @@
 UNIT_TESTS = \
 	tests/unit/account tests/unit/agent-config tests/unit/cgroup tests/unit/command \
 	tests/unit/config \
-	tests/unit/connection tests/unit/device tests/unit/echo tests/unit/endpoint tests/unit/lock \
+	tests/unit/connection tests/unit/device tests/unit/echo tests/unit/endpoint tests/unit/journal \
+	tests/unit/lock \
 	tests/unit/notify tests/unit/pace \
 	tests/unit/relay tests/unit/ring tests/unit/spin tests/unit/turns tests/unit/unikernel \
 	tests/unit/unikernel-device tests/unit/watches tests/unit/xen
@@ -50,6 +51,11 @@ tests_unit_endpoint_SOURCES = tests/unit/endpoint.c state/claims.c state/device.
 	state/endpoint.c state/endpoint-acts.c state/error.c state/machine.c state/xenbus.c
 tests_unit_endpoint_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_unit_endpoint_LDADD = $(CHECK_LIBS)
+
+# Its own functions replace those of the channel.
+tests_unit_journal_SOURCES = tests/unit/journal.c service/worker/journal.c vchan/relay.c
+tests_unit_journal_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+tests_unit_journal_LDADD = $(CHECK_LIBS)
 
 tests_unit_lock_SOURCES = tests/unit/lock.c state/descriptor.c state/lock.c
 tests_unit_lock_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
