@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "tests/lib/check-main.h"
+#include "state/endpoint-own.h"
 #include "state/lock.h"
 
 #define OWN "backend/vchan/5/0"
@@ -29,6 +30,7 @@ static struct {
     unsigned int open;
     uint32_t ring; /* read-ring and write-ring; 0: missing */
     int error_rc;  /* of reading the frontend's error; 0: there is none */
+    int peer_rc;   /* of reading the peer's domid, if not 0 */
     struct ring_orders granted;
     struct ring_orders most; /* the limit for which a backend maps */
     bool busy;         /* the rings come later */
@@ -65,6 +67,8 @@ int store_read_number(struct store *store, const char *dir, const char *key, uin
 {
     (void)store, (void)dir, (void)max;
     host.reads++;
+    if (strcmp(key, "frontend-id") == 0 && host.peer_rc != 0)
+        return host.peer_rc;
     if (strstr(key, "-ring") && host.ring == 0)
         return -ENOENT;
     if (strcmp(key, "event-channel") == 0) {
@@ -322,6 +326,46 @@ START_TEST(test_a_backend_maps_what_was_declared)
 }
 END_TEST
 
+/* What an endpoint that is freed had as its peer (-Wl,--wrap=free). Check frees memory, too. */
+static domid_t freed_peer;
+static bool is_opening;
+
+void __real_free(void *memory);
+void __wrap_free(void *memory);
+void __wrap_free(void *memory)
+{
+    if (is_opening)
+        freed_peer = ((const struct endpoint *)memory)->peer;
+    __real_free(memory);
+}
+
+/* What is not set before it is read is none of the values that it should be. */
+__attribute__((noinline)) static void soil_stack(void)
+{
+    volatile unsigned char bytes[8192];
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = 0xa5;
+}
+
+START_TEST(test_a_peer_that_cannot_be_read)
+{
+    static const struct endpoint_ops ops = {0};
+    struct endpoint *endpoint;
+    int rc;
+
+    memset(&host, 0, sizeof(host));
+    host.peer_rc = -EIO;
+    soil_stack();
+    is_opening = true;
+    rc = endpoint_open(NULL, &rings, MACHINE_BACKEND, OWN, &ops, NULL, &endpoint);
+    is_opening = false;
+    ck_assert_int_eq(rc, -EIO);
+    ck_assert_ptr_null(endpoint);
+    ck_assert_uint_eq(freed_peer, STORE_NOBODY);
+}
+END_TEST
+
 static const struct {
     int error_rc;
     bool well;
@@ -560,6 +604,7 @@ int main(void)
     tcase_add_test(tcase, test_a_live_byte_that_flips_is_not_asked_about);
     tcase_add_test(tcase, test_a_frontend_that_died_after_all_is_seen);
     tcase_add_test(tcase, test_a_backend_maps_what_was_declared);
+    tcase_add_test(tcase, test_a_peer_that_cannot_be_read);
     tcase_add_loop_test(tcase, test_an_end_is_clean_if_no_error_was_written, 0,
                         sizeof(ends) / sizeof(ends[0]));
     tcase_add_test(tcase, test_what_is_left_to_do_is_not_forgotten);
