@@ -11,6 +11,7 @@
 #include "service/backoff.h"
 #include "service/handover/ring-holder.h"
 #include "service/log.h"
+#include "service/timer.h"
 #include "state/claims.h"
 #include "state/device.h"
 
@@ -94,7 +95,6 @@ static void plan_retry(struct device *device)
 static bool device_admit(void *arg)
 {
     struct device *device = arg;
-    struct timeval time;
     int64_t wait;
 
     if (event_pending(device->look_timer, EV_TIMEOUT, NULL))
@@ -103,9 +103,7 @@ static bool device_admit(void *arg)
     device->connect_reserved = wait > 0;
     if (wait == 0)
         return true;
-    time.tv_sec = wait / 1000000;
-    time.tv_usec = wait % 1000000;
-    event_add(device->look_timer, &time);
+    timer_start(device->look_timer, wait);
     endpoint_set_error(device->endpoint, -EAGAIN,
                        device->role == MACHINE_BACKEND
                            ? "waiting: its domain connects more than %u times a minute "
@@ -370,12 +368,11 @@ static void on_restart_timer(evutil_socket_t fd, short what, void *arg)
 static void plan_restart(struct device *device)
 {
     int64_t wait = quota_take_death(device->connection.quota);
-    const struct timeval time = {.tv_sec = wait / 1000000, .tv_usec = wait % 1000000};
 
     if (wait == 0)
         restart_worker(device);
     else
-        event_add(device->restart_timer, &time);
+        timer_start(device->restart_timer, wait);
 }
 
 /* The worker died. resumable: a new one can continue where it stopped. */

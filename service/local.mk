@@ -13,6 +13,7 @@ libservice_la_SOURCES = \
 	service/sandbox.c service/sandbox.h \
 	service/start.c service/start.h \
 	service/statistics.c service/statistics.h \
+	service/timer.h \
 	service/toll.c service/toll.h \
 	service/usage-error.c service/usage-error.h \
 	service/handover/fdstore.c service/handover/fdstore.h \

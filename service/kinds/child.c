@@ -24,6 +24,7 @@
 #include "service/connection.h"
 #include "service/kinds/environment.h"
 #include "service/kinds/rights.h"
+#include "service/timer.h"
 
 #define KILL_SECONDS 5
 
@@ -169,10 +170,8 @@ static size_t log_lines(struct child *child, const char *text, size_t length)
 /* Reads no more for a while. */
 static void pause_reading(struct child *child, int64_t wait)
 {
-    const struct timeval time = {.tv_sec = wait / 1000000, .tv_usec = wait % 1000000};
-
     event_del(child->stderr_event);
-    event_add(child->read_timer, &time);
+    timer_start(child->read_timer, wait);
 }
 
 static void on_read_pause_over(evutil_socket_t fd, short what, void *arg)

@@ -26,6 +26,7 @@
 #include "service/kinds/path.h"
 #include "service/kinds/program.h"
 #include "service/kinds/rights.h"
+#include "service/timer.h"
 #include "service/handover/journal.h"
 
 /* How often all terminals are checked because one was opened: a minute, and at once. */
@@ -71,10 +72,9 @@ static bool terminal_is_open(const struct pty *pty)
 static bool pty_admits(struct pty *pty)
 {
     int64_t wait = rate_try(&pty->users);
-    const struct timeval time = {.tv_usec = wait % 1000000, .tv_sec = wait / 1000000};
 
     if (wait > 0)
-        event_add(pty->pause, &time);
+        timer_start(pty->pause, wait);
     return wait == 0;
 }
 
@@ -97,12 +97,11 @@ static void on_openings_pause_over(evutil_socket_t fd, short what, void *arg)
 static void openings_pause(void)
 {
     int64_t wait = rate_take(&openings.checks);
-    const struct timeval time = {.tv_usec = wait % 1000000, .tv_sec = wait / 1000000};
 
     if (wait == 0)
         return;
     event_del(openings.event);
-    event_add(openings.pause, &time);
+    timer_start(openings.pause, wait);
 }
 
 static void on_pty_pause_over(evutil_socket_t fd, short what, void *arg)

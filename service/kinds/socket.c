@@ -18,6 +18,7 @@
 #include "service/kinds/program.h"
 #include "service/kinds/rights.h"
 #include "service/kinds/unix.h"
+#include "service/timer.h"
 
 /* Clients a minute, and at once: more than programs need, but too few to use up a CPU. */
 #define CLIENTS_PER_MINUTE 12000
@@ -92,12 +93,11 @@ static void on_accept_pause_over(evutil_socket_t fd, short what, void *arg)
 static bool may_accept(struct server *server)
 {
     int64_t wait = rate_try(&server->clients);
-    const struct timeval time = {.tv_usec = wait % 1000000, .tv_sec = wait / 1000000};
 
     if (wait == 0)
         return true;
     event_del(server->incoming);
-    event_add(server->accept_pause, &time);
+    timer_start(server->accept_pause, wait);
     return false;
 }
 

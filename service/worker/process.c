@@ -15,6 +15,7 @@
 #include "service/quota.h"
 #include "service/packets.h"
 #include "service/start.h"
+#include "service/timer.h"
 #include "state/clock.h"
 #include "vchan/ring.h"
 
@@ -220,12 +221,11 @@ static int read_statuses(struct worker_process *process)
 static void rest_if_hasty(struct worker_process *process)
 {
     int64_t wait = quota_take_status(process->quota);
-    const struct timeval time = {.tv_sec = wait / 1000000, .tv_usec = wait % 1000000};
 
     if (wait == 0)
         return;
     event_del(process->readable);
-    event_add(process->rest_timer, &time);
+    timer_start(process->rest_timer, wait);
 }
 
 static void on_rest_over(evutil_socket_t fd, short what, void *arg)
