@@ -15,8 +15,8 @@
 #define OWN_FD 3
 
 /*
- * Passes none of the service's descriptors on: the new process would keep pipes open, and could use
- * what it may not have.
+ * Passes none of the service's descriptors on, but standard error: the new process would keep pipes
+ * open, and could use what it may not have.
  */
 static _Noreturn void start_as(const char *name, int fd)
 {
@@ -27,7 +27,7 @@ static _Noreturn void start_as(const char *name, int fd)
         _exit(1);
     fcntl(OWN_FD, F_SETFD, 0);
     null = open("/dev/null", O_RDWR);
-    for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
+    for (int i = STDIN_FILENO; i <= STDOUT_FILENO; i++)
         dup2(null, i);
     close_range(OWN_FD + 1, ~0U, 0);
     setsid();
@@ -100,4 +100,9 @@ int start_process(const char *name, int *pidfd)
         return pair[0];
     close(pair[0]);
     return *pidfd;
+}
+
+int start_is_over(void)
+{
+    return dup2(STDOUT_FILENO, STDERR_FILENO) < 0 ? -errno : 0;
 }

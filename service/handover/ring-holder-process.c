@@ -14,6 +14,7 @@
 #include "service/handover/ring-holder-protocol.h"
 #include "service/handover/ring-holder.h"
 #include "service/sandbox.h"
+#include "service/start.h"
 #include "vchan/barrier.h"
 #include "vchan/ring.h"
 
@@ -241,11 +242,6 @@ static const struct sandbox holder_sandbox = {
     .call_count = sizeof(holder_calls) / sizeof(holder_calls[0]),
 };
 
-/*
- * Standard error stays the service's for an error here. Afterwards it becomes /dev/null like the
- * others, so that a program that reads the service's standard error to its end does not wait for
- * this process.
- */
 static int drop_rights(void)
 {
     int rc = sandbox_enter(&holder_sandbox);
@@ -255,7 +251,7 @@ static int drop_rights(void)
                 RING_HOLDER_NAME ": cannot drop its rights: %s (does the kernel have "
                                  "CONFIG_SECCOMP_FILTER?)\n",
                 strerror(-rc));
-    return rc == 0 && dup2(STDOUT_FILENO, STDERR_FILENO) < 0 ? -errno : rc;
+    return rc == 0 ? start_is_over() : rc;
 }
 
 /* From drop_rights() on, the process has only the socket, the device and three times /dev/null. */

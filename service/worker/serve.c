@@ -20,6 +20,7 @@
 #include "service/worker/echo.h"
 #include "service/worker/journal.h"
 #include "service/packets.h"
+#include "service/start.h"
 #include "service/worker/protocol.h"
 #include "service/worker/relaying.h"
 #include "state/machine.h"
@@ -628,7 +629,7 @@ int worker_serve(void)
     }
     prctl(PR_SET_NAME, WORKER_NAME);
     ignore_service_signals();
-    if (prepare_worker(&process) < 0)
+    if (prepare_worker(&process) < 0 || start_is_over() < 0)
         return 1;
     event_base_dispatch(process.base);
     return 0;
