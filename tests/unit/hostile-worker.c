@@ -335,7 +335,7 @@ static unsigned int count_descriptors(void)
     return count;
 }
 
-/* side: another channel of the hostile guest, and one of another guest. */
+/* Serves an honest worker of one guest beside a hostile one of another. */
 static void serve_beside(struct quota *quota, struct quota *others, enum peer peer, int turns)
 {
     struct side hostile, good;
@@ -396,51 +396,63 @@ START_TEST(test_each_hostile_worker_harms_itself_only)
 }
 END_TEST
 
-/* A guest whose worker reports without end is read at its rate, and its neighbour is served. */
-START_TEST(test_a_flood_is_not_read_faster_than_allowed)
+/* One hostile worker without others, and what it needs. */
+struct alone {
+    struct quota_sum sum;
+    struct quota quota;
+    struct workers *workers;
+    struct side side;
+};
+
+static void open_alone(struct alone *alone, enum peer peer)
 {
     static const struct quota_limits limits = QUOTA_LIMITS;
-    struct quota_sum sum = {0};
-    struct workers *workers;
-    struct quota quota;
-    struct side side;
 
-    quota_init(&quota, &limits, &sum);
-    ck_assert_int_eq(workers_open(base, NULL, MACHINE_BACKEND, &workers), 0);
-    open_side(&side, workers, &quota, "2/0", FLOODS);
-    while (side.asked)
+    alone->sum = (struct quota_sum){0};
+    quota_init(&alone->quota, &limits, &alone->sum);
+    ck_assert_int_eq(workers_open(base, NULL, MACHINE_BACKEND, &alone->workers), 0);
+    open_side(&alone->side, alone->workers, &alone->quota, "2/0", peer);
+}
+
+static void close_alone(struct alone *alone)
+{
+    close_side(&alone->side);
+    workers_close(alone->workers);
+}
+
+/* A guest whose worker reports without end is read at its rate. */
+START_TEST(test_a_flood_is_not_read_faster_than_allowed)
+{
+    struct alone alone;
+    struct side *side = &alone.side;
+
+    open_alone(&alone, FLOODS);
+    while (side->asked)
         turn(1);
-    quota.statuses.next = clock_us() + 3600000000; /* its share of an hour is used up */
-    turn(50);                                      /* one more may be read until that is seen */
+    alone.quota.statuses.next = clock_us() + 3600000000; /* its share of an hour is used up */
+    turn(50); /* one more may be read until that is seen */
     for (int i = 0; i < 10; i++) {
-        struct worker_status before = *worker_status_after(&side.worker, 0);
+        struct worker_status before = *worker_status_after(&side->worker, 0);
 
         turn(20);
-        ck_assert_mem_eq(worker_status_after(&side.worker, 0), &before, sizeof(before));
+        ck_assert_mem_eq(worker_status_after(&side->worker, 0), &before, sizeof(before));
     }
-    close_side(&side);
-    workers_close(workers);
+    close_alone(&alone);
 }
 END_TEST
 
 /* Each of three processes died: the error is the broker's own, not the frontend's. */
 START_TEST(test_workers_that_die_are_tried_three_times)
 {
-    static const struct quota_limits limits = QUOTA_LIMITS;
-    struct quota_sum sum = {0};
-    struct workers *workers;
-    struct quota quota;
-    struct side side;
+    struct alone alone;
+    struct side *side = &alone.side;
 
-    quota_init(&quota, &limits, &sum);
-    ck_assert_int_eq(workers_open(base, NULL, MACHINE_BACKEND, &workers), 0);
-    open_side(&side, workers, &quota, "2/0", DIES);
-    for (int i = 0; i < 2000 && side.asked; i++)
+    open_alone(&alone, DIES);
+    for (int i = 0; i < 2000 && side->asked; i++)
         turn(5);
-    ck_assert_int_eq(side.rc, -EPIPE);
-    ck_assert_uint_eq(side.lost, 0);
-    close_side(&side);
-    workers_close(workers);
+    ck_assert_int_eq(side->rc, -EPIPE);
+    ck_assert_uint_eq(side->lost, 0);
+    close_alone(&alone);
 }
 END_TEST
 
