@@ -68,10 +68,7 @@ struct worker_request {
     uint32_t read_order; /* GRANT: the rings' orders; MAP, ADOPT: the largest allowed */
     uint32_t write_order;
     uint32_t era; /* HELLO: a number by which the broker knows the answers to its own requests */
-    uint32_t pad;
 };
-
-#define WORKER_FDS_MAX 3
 
 enum worker_status_flag {
     WORKER_HELD = 1, /* the worker has rings */
@@ -80,9 +77,8 @@ enum worker_status_flag {
     WORKER_RUNNING = 8, /* it moves bytes, after START or ECHO */
     WORKER_SOURCE_DONE = 16,
     WORKER_SINK_DONE = 32,
-    WORKER_HAS_JOURNAL = 64,
-    WORKER_MOVED = 128,   /* bytes have moved since COUNT */
-    WORKER_HUNG_UP = 256, /* SOURCE_DONE, and the source's other end takes no bytes either */
+    WORKER_MOVED = 64,    /* bytes have moved since COUNT */
+    WORKER_HUNG_UP = 128, /* SOURCE_DONE, and the source's other end takes no bytes either */
 };
 
 struct worker_status {

@@ -125,8 +125,6 @@ static struct worker_status make_status(const struct process *process)
 
     if (worker_channel(process))
         fill_rings(process, &status);
-    if (process->journal)
-        status.flags |= WORKER_HAS_JOURNAL;
     if (process->moved)
         status.flags |= WORKER_MOVED;
     return status;

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "service/log.h"
-#include "service/quota.h"
 #include "service/worker/process.h"
 
 /* The names under which the fdstore keeps a worker's socket, and the pidfd of its process. */
