@@ -190,7 +190,7 @@ static void domain_unwatch(void *arg)
     watched_dir_stop(&domain->frontends);
 }
 
-/* If there is no watch, all devices are looked at. */
+/* Without a watch, the service looks at all devices. */
 static int domain_watch(void *arg)
 {
     struct domain *domain = arg;

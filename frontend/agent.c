@@ -42,7 +42,7 @@ struct slot {
     char name[DEVICE_NAME_MAX + 1];
     char backend[DEVICE_PATH_MAX];
     struct watched_place place; /* the backend's directory */
-    struct spec *declared;      /* with what the device was created; NULL if there is no device */
+    struct spec *declared;      /* what the device was created with; NULL: there is none */
     struct device *device;
 };
 
@@ -231,7 +231,7 @@ static void slot_mark(void *slot)
     ((struct slot *)slot)->look = true;
 }
 
-/* If there is no watch, all are looked at, at the next heartbeat at the latest. */
+/* Without a watch, the agent looks at all of them, at the next heartbeat at the latest. */
 static int backends_watch(void *arg)
 {
     struct backends *backends = arg;

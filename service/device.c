@@ -448,7 +448,7 @@ static void device_refuse(struct device *device, int rc, const char *why)
              device->retry_wanted ? " (retrying)" : "");
     if (strcmp(device->complaint, complaint) == 0 ||
         !store_exists(device->loop->store, device->dir, "state"))
-        return; /* already reported, or removed in the meantime, which is no error */
+        return; /* It was reported before, or has been removed. Removal is not an error. */
     memcpy(device->complaint, complaint, sizeof(complaint));
     connection_log(&device->connection, LOG_ERRORS, "%s%s", complaint,
                    connection_text(device).text);

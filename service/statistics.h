@@ -60,7 +60,7 @@ void statistics_close(struct statistics *statistics);
 /* The device is Connected now. worker must stay valid until statistics_end(). */
 void statistics_begin(struct statistics *statistics, struct worker *worker);
 
-/* The device is no longer Connected. Allowed if it was not. */
+/* The device is no longer Connected. Does nothing if it was not Connected before. */
 void statistics_end(struct statistics *statistics);
 
 /*

@@ -77,7 +77,7 @@ void endpoint_release_rings(struct endpoint *endpoint);
 /* Gives up what is in progress. */
 void endpoint_stop_asking(struct endpoint *endpoint);
 
-/* Maps lost rings again, or goes on with that. Returns as endpoint_act(). */
+/* Begins to map lost rings again, or continues. Returns what endpoint_act() returns. */
 int endpoint_remap(struct endpoint *endpoint);
 
 /* Calls ops->stirred if bytes may flow. */

@@ -41,7 +41,7 @@ static uid_t uid_of(const struct place *place)
     return place->user ? place->user->uid : 0;
 }
 
-/* A user who has one path hang can have others hang. */
+/* A user who can make one path hang can make others hang. */
 static bool may_hang_too(const struct hung *hung, const struct place *place)
 {
     return strcmp(hung->path, place->path) == 0 || (hung->uid && hung->uid == uid_of(place));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Work at a declared path. If only root can change where the path leads, it is done as root;
- * otherwise only as the user that the declaration names, with that user's rights. So a user who has
- * the path lead elsewhere gains nothing.
+ * otherwise only as the user that the declaration names, with that user's rights. So a user who
+ * makes the path lead elsewhere gains nothing.
  */
 #ifndef SERVICE_KINDS_PLACE_H
 #define SERVICE_KINDS_PLACE_H

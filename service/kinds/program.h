@@ -23,7 +23,7 @@ struct program_ops {
     const char *noun; /* "client" */
     /* No program is connected and the channel stays open: get the next one. May be repeated. */
     void (*want_next)(void *arg);
-    /* reconnect=1: the program's end of file means that it has left; there is no half-close. */
+    /* reconnect=1: end of file means that the program has left. It cannot half-close. */
     bool eof_is_leaving;
     /* The kind fetches the next program itself, even to deliver only what the guest left. */
     bool next_is_sure;
