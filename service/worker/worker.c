@@ -520,6 +520,8 @@ int workers_open(struct event_base *base, struct fdstore *fdstore, enum machine_
 
 static void drop_spare(struct workers *workers)
 {
+    if (workers->spare_timer)
+        event_del(workers->spare_timer);
     if (!workers->spare)
         return;
     process_end(workers->spare);

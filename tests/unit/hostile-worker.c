@@ -456,6 +456,17 @@ START_TEST(test_workers_that_die_are_tried_three_times)
 }
 END_TEST
 
+/* The spare process was taken, and the next one is not started yet. */
+START_TEST(test_closing_leaves_no_spare_process)
+{
+    struct alone alone;
+
+    open_alone(&alone, HONEST);
+    close_alone(&alone);
+    ck_assert_int_eq(event_base_get_num_events(base, EVENT_BASE_COUNT_ADDED), 0);
+}
+END_TEST
+
 START_TEST(test_random_hostile_workers)
 {
     const char *text = getenv("HOSTILE_SECONDS");
@@ -488,6 +499,7 @@ int main(int argc, char **argv)
     tcase_add_loop_test(tcase, test_each_hostile_worker_harms_itself_only, HONEST, PEERS);
     tcase_add_test(tcase, test_a_flood_is_not_read_faster_than_allowed);
     tcase_add_test(tcase, test_workers_that_die_are_tried_three_times);
+    tcase_add_test(tcase, test_closing_leaves_no_spare_process);
     tcase_add_test(tcase, test_random_hostile_workers);
     return check_main("hostile-worker", tcase);
 }
