@@ -18,30 +18,45 @@ guest_wait()
     guest-exec --wait 180 "$1" true
 }
 
-# host_usage: prints what is in use now, one fact a line, for host_leaks to compare.
+# host_usage: prints what is in use now, one fact a line, for host_leaks to compare. Few processes,
+# since each takes a tenth of a second: what they print goes through one awk.
 host_usage()
 {
-    xenstore-ls -f / | sed -n 's/ = .*//; /data\/exec/d; /device\/vchan\|backend\/vchan\|[0-9]\/data\/\|domain\/0\/data/p'
-    for _dom in $(xenstore-list /local/domain); do
-        lsevtchn "$_dom" | sed -n "s/^ *[0-9]*: VCPU [0-9]*: \(Interdomain.*[dD]omain [0-9]*\).*/domain $_dom: event channel: \1/p"
-        _name=$(xenstore-read "/local/domain/$_dom/name" 2>/dev/null)
-        case $_name in
-        g1 | g2) seq "$(guest-exec --wait 90 "$_name" granted </dev/null)" | sed "s/^/domain $_name: page granted: /" ;;
-        esac
-    done
-    grants_in_use
-    xl list | sed -n 's/^(null) .*/zombie domain/p'
+    usage_sources | awk '
+        $1 == "==" { source = $2; name = $3; next }
+        source == "nodes" {
+            sub(/ = .*/, "")
+            if (!/data\/exec/ && /device\/vchan|backend\/vchan|[0-9]\/data\/|domain\/0\/data/) print }
+        source == "ports" && sub(/^ *[0-9]+: VCPU [0-9]+: /, "") && match($0, /^Interdomain.*[dD]omain [0-9]+/) {
+            print "domain " name ": event channel: " substr($0, 1, RLENGTH) }
+        source == "pages" { for (i = 1; i <= $1; i++) print "domain " name ": page granted: " i }
+        source == "domains" && $1 == "(null)" { print "zombie domain" }
+        source == "log" && /gnttab_usage_print_all \[/ { ours = 1 }
+        source == "log" && /grant-table for remote/ { sub(/.*remote d/, ""); owner = $1 + 0 }
+        source == "log" && ours && /\[0x[0-9a-f]*\] / {
+            sub(/.*\[0x[0-9a-f]*\] */, "")
+            print "domain " owner ": page mapped by domain " $1 }'
 }
 
-# Prints a line for each page of a domain that another has mapped. Xen writes them to its log; the
-# earlier content of the log is kept in /lab/xen.log.
-grants_in_use()
+# Xen writes the pages of a domain that another has mapped to its log; the earlier content of the log
+# is kept in /lab/xen.log.
+usage_sources()
 {
+    echo "== nodes"
+    xenstore-ls -f /
+    for _dom in $(xenstore-list /local/domain); do
+        echo "== ports $_dom"
+        lsevtchn "$_dom"
+    done
+    for _name in g1 g2; do
+        echo "== pages $_name"
+        guest-exec --wait 90 $_name granted </dev/null 2>/dev/null
+    done
+    echo "== domains"
+    xl list
+    echo "== log"
     xl debug-keys g
-    xl dmesg -c | tee -a /lab/xen.log | awk '
-        /gnttab_usage_print_all \[/ { ours = 1 }
-        /grant-table for remote/ { sub(/.*remote d/, ""); owner = $1 + 0 }
-        ours && /\[0x[0-9a-f]*\] / { sub(/.*\[0x[0-9a-f]*\] */, ""); print "domain " owner ": page mapped by domain " $1 }'
+    xl dmesg -c | tee -a /lab/xen.log
 }
 
 # host_mark: records what is in use, for host_leaks.
