@@ -6,6 +6,16 @@
 . "${VOCABULARY%/*}/vocabulary.sh"
 PATH=$PATH:${VOCABULARY%/lab/*} # the scenarios' own programs
 
+# nap TENTHS: waits so many tenths of a second. A process for that would take as long again, from the
+# CPU of what is awaited: the shell reads what never comes.
+[ -p /run/never ] || mkfifo /run/never
+exec 7<>/run/never
+nap()
+{
+    # shellcheck disable=SC3045 # bash and busybox have it
+    read -r -t "0.$1" _ <&7
+}
+
 # guest_config NAME: prints an xl config for a guest of that name, without channels.
 guest_config()
 {

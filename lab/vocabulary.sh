@@ -1,12 +1,21 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Functions that every scenario script uses, whatever machine it runs on.
 
-_begin=$(date +%s)
+# clock_read: the seconds since the machine started: $_now. It starts no process.
+clock_read()
+{
+    read -r _now _ </proc/uptime
+    _now=${_now%.*}
+}
+
+clock_read
+_begin=$_now
 
 # step WHAT: prints what comes next, with the seconds so far.
 step()
 {
-    echo "-- $(($(date +%s) - _begin)) s: $*"
+    clock_read
+    echo "-- $((_now - _begin)) s: $*"
 }
 
 fail()
@@ -22,13 +31,6 @@ skip()
     exit 77
 }
 
-# clock_read: the seconds since the machine started: $_now. It starts no process.
-clock_read()
-{
-    read -r _now _ </proc/uptime
-    _now=${_now%.*}
-}
-
 # wait_for SECONDS WHAT CMD…: runs CMD until it succeeds; fails, naming WHAT, after that time. It looks ever less often,
 # down to twice a second, since each look takes the CPU from what is awaited.
 wait_for()
@@ -41,7 +43,7 @@ wait_for()
     until "$@"; do
         clock_read
         [ "$_now" -lt "$_end" ] || fail "timeout: $_what"
-        sleep 0.$_nap
+        nap $_nap
         [ $_nap = 5 ] || _nap=$((_nap + 1))
     done
 }

@@ -13,6 +13,11 @@ guest_config()
     printf 'name = "%s"\nmemory = 64\nkernel = "/boot/vmlinuz"\n' "$1"
 }
 
+nap()
+{
+    sleep "0.$1"
+}
+
 guest_wait()
 {
     wait_for 90 "domain $1 does not run" guest-exec "$1" true
