@@ -13,29 +13,41 @@ step "the frontend's domain reads its own nodes, and what it needs of the backen
 same "name" "$(guest-exec g1 xenstore-read device/vchan/0/name)" secret
 guest-exec g1 xenstore-read $back/state >/dev/null || fail "g1 cannot read $back/state"
 
+# allowed DOM COMMAND…: prints those of the commands that succeed there, then "no more". One session
+# for all, since each takes a second.
+allowed()
+{
+    _dom=$1
+    shift
+    guest-exec "$_dom" sh -c 'for command; do $command >/dev/null 2>&1 && echo "$command"; done
+        echo "no more"' sh "$@"
+}
+
 step "it owns what it writes, and no more: that is all that counts to its quota of nodes"
+set --
+reads=
 for node in name backend backend-id read-ring write-ring; do
-    guest-exec g1 xenstore-read device/vchan/0/$node >/dev/null || fail "g1 cannot read $node"
-    fails "writing $node" guest-exec g1 xenstore-write device/vchan/0/$node 1
-    fails "removing $node" guest-exec g1 xenstore-rm device/vchan/0/$node
+    node=device/vchan/0/$node
+    set -- "$@" "xenstore-read $node" "xenstore-write $node 1" "xenstore-rm $node"
+    reads="${reads}xenstore-read $node$_newline"
 done
+same "what g1 may do with the toolstack's nodes" "$(allowed g1 "$@")" "${reads}no more"
 same "its nodes" "$(xenstore-ls -fp /local/domain/$g1/device/vchan | grep "(n$g1," | sed 's/ .*//' | tr '\n' ' ')" \
     "$front $front/state "
 
 step "not the connection's details, and no writing to the backend"
-fails "private/command" guest-exec g1 xenstore-read $back/private/command
-fails "private" guest-exec g1 xenstore-ls $back/private
+set -- "xenstore-read $back/private/command" "xenstore-ls $back/private" "xenstore-ls /libxl/$g1"
 for node in state online frontend-id private/command; do
-    fails "writing $node" guest-exec g1 xenstore-write $back/$node 1
+    set -- "$@" "xenstore-write $back/$node 1"
 done
-fails "toolstack's nodes" guest-exec g1 xenstore-ls "/libxl/$g1"
+same "what g1 may do with them" "$(allowed g1 "$@")" "no more"
 
 step "a third domain sees neither side"
+set -- "xenstore-ls $front" "xenstore-write $front/state 4"
 for node in $front $front/name $front/ring-ref $back $back/state $back/private/command; do
-    fails "g2 reads $node" guest-exec g2 xenstore-read $node
+    set -- "$@" "xenstore-read $node"
 done
-fails "g2 lists" guest-exec g2 xenstore-ls $front
-fails "g2 writes" guest-exec g2 xenstore-write $front/state 4
+same "what g2 may do with them" "$(allowed g2 "$@")" "no more"
 
 step "a third domain cannot open the channel, even if it is told the numbers"
 hold_open g1 secret
