@@ -147,14 +147,17 @@ random_file()
     sha256sum <"$1"
 }
 
-# hold_open DOM NAME: a process in the guest opens the channel and keeps it open without sending
-# anything until hold_end, which returns its exit code. Its output is in ./holder.out.
+# hold_open DOM NAME [COMMAND]: a process in the guest opens the channel and keeps it open without
+# sending anything until hold_end, which returns its exit code. Its output is in ./holder.out. With
+# COMMAND it sends what that prints in the guest, as soon as a line is written to descriptor 9: on
+# the way from here, over xenstore, many bytes take seconds.
 hold_open()
 {
     rm -f hold
     mkfifo hold
-    guest-exec "$1" sh -c "echo \$\$ >/run/holder.pid; exec vchan cat --timeout 90 $2" \
-        <hold >holder.out 2>&1 &
+    _hold="echo \$\$ >/run/holder.pid; exec vchan cat --timeout 90 $2"
+    [ ! "${3:-}" ] || _hold="{ read -r _ && $3; } | sh -c '$_hold'"
+    guest-exec "$1" sh -c "$_hold" <hold >holder.out 2>&1 &
     holder=$!
     exec 9>hold
     wait_for 90 "$2 is not Connected" states_are "$1" "$2" Connected/Connected

@@ -69,11 +69,13 @@ service()
 # Stops the processes to be killed, and the manager with them, so that all that is written stays in the
 # ring.
 for i in $(seq $((2 * each))); do
-    hold_open g1 log
+    numbers="seq $((i * 10000 + 1)) $((i * 10000 + 5000))"
+    hold_open g1 log "$numbers"
     processes="$(service) $(pidof vchan-worker)"
     # shellcheck disable=SC2086 # one word for each
     freeze $manager $processes
-    seq $((i * 10000 + 1)) $((i * 10000 + 5000)) | tee -a want >&9
+    $numbers >>want
+    echo >&9
     exec 9>&-
     wait_for 90 "kill $i: it is not all written" states_are g1 log Closing/Connected
     # shellcheck disable=SC2086
