@@ -94,17 +94,18 @@ the_end() {
     finish
 }
 check_leaks() {
-    local id
+    local id now
     for id in $(xenstore-list /local/domain); do
         [ "$id" != 0 ] || continue
         xl destroy "$id" 2> /dev/null || ! xl list "$id" > /dev/null 2>&1 || fail "$title: destroy $id"
     done
     timeout $patience xl-vchan watch --until gone > "$work/out" || fail "$title: left: $(xl-vchan list)"
     for ((i = 0; i < patience * 10; i++)); do
-        diff <(echo "$clean") <(snapshot) > "$work/diff" && break
+        now=$(snapshot)
+        [ "$now" != "$clean" ] || break
         pause 0.1
     done
-    [ ! -s "$work/diff" ] || fail "$title: left: $(cat "$work/diff")"
+    [ "$now" = "$clean" ] || fail "$title: left: $(diff <(echo "$clean") <(echo "$now"))"
     rm -f "$configs"/* "$auto"/*
     rm -rf "$state"/*.cfg
 }
