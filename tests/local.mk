@@ -12,9 +12,10 @@ endif
 AM_TESTS_ENVIRONMENT = \
 	srcdir='$(abs_top_srcdir)' builddir='$(abs_top_builddir)' SANITIZED='$(SANITIZED)' \
 	PATH='$(abs_top_builddir)/tests/programs:$(abs_top_builddir)':"$$PATH"; \
+	ASAN_OPTIONS=handle_sigill=1; \
 	LSAN_OPTIONS=suppressions='$(abs_top_srcdir)/tests/lib/lsan.supp':print_suppressions=0; \
 	CK_DEFAULT_TIMEOUT=600; \
-	export srcdir builddir SANITIZED PATH LSAN_OPTIONS CK_DEFAULT_TIMEOUT;
+	export srcdir builddir SANITIZED PATH ASAN_OPTIONS LSAN_OPTIONS CK_DEFAULT_TIMEOUT;
 
 # Tests that also run under valgrind.
 VALGRIND_TESTS = $(MODEL_TESTS)
