@@ -20,7 +20,11 @@ AM_TESTS_ENVIRONMENT = \
 # Tests that also run under valgrind.
 VALGRIND_TESTS = $(MODEL_TESTS)
 
-# TESTS start in this order. Searches come last: they take long and need a CPU of their own.
+# Searches, repetitions and faults at every step, which keep a CPU busy for minutes: make check leaves
+# them to make check-searches. tests/run runs both.
+SEARCHES =
+
+# TESTS start in this order.
 include tests/lib/local.mk
 include tests/unit/local.mk
 include tests/tree/local.mk
@@ -28,6 +32,14 @@ include tests/programs/local.mk
 include tests/api/local.mk
 include tests/sim/local.mk
 include tests/model/local.mk
+
+if SEARCHES_TOO
+TESTS += $(SEARCHES)
+endif
+# A log of its own, since make check removes the other.
+check-searches:
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(SEARCHES)' TEST_SUITE_LOG=searches.log
+.PHONY: check-searches
 
 # libtool's programs run directly, not through its wrapper script.
 check-valgrind: $(VALGRIND_TESTS)

@@ -16,10 +16,9 @@ tests_model_steps_close_CPPFLAGS = $(SHARED_CPPFLAGS)
 # it takes a jump to another stack for a fault
 tests_model_steps_close_CFLAGS = $(PVCHAN_CFLAGS) -U_FORTIFY_SOURCE
 check_PROGRAMS += tests/model/steps-close
-# seeded-faults compiles what it tests by itself, with flags of its own, so once is enough. Both
-# come last, because a search needs a CPU of its own.
+# seeded-faults compiles what it tests by itself, with flags of its own, so once is enough.
 if !ASAN
-TESTS += tests/model/steps-close tests/model/seeded-faults.sh
+SEARCHES += tests/model/steps-close tests/model/seeded-faults.sh
 endif
 EXTRA_DIST += tests/model/seeded-faults.sh
 

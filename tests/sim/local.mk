@@ -8,11 +8,12 @@ TESTS += $(SIMULATOR_TESTS)
 endif
 EXTRA_DIST += $(SIMULATOR_TESTS)
 
+# The long ones first, so that none is left for the end.
 SIM_TESTS = \
+	tests/sim/daemon.sh tests/sim/api.sh tests/sim/reattach.sh \
 	tests/sim/agent.sh \
 	tests/sim/agent-hostile.sh \
 	tests/sim/agent-life.sh \
-	tests/sim/api.sh \
 	tests/sim/api-lost.sh \
 	tests/sim/api-state.sh \
 	tests/sim/backend-cgroups.sh \
@@ -32,7 +33,6 @@ SIM_TESTS = \
 	tests/sim/backend-service.sh \
 	tests/sim/backend-statistics.sh \
 	tests/sim/badpeer.sh \
-	tests/sim/daemon.sh \
 	tests/sim/daemon-idle.sh \
 	tests/sim/descriptors.sh \
 	tests/sim/demo.sh \
@@ -40,7 +40,6 @@ SIM_TESTS = \
 	tests/sim/holder.sh \
 	tests/sim/versions.sh \
 	tests/sim/worker.sh \
-	tests/sim/reattach.sh \
 	tests/sim/reattach-both.sh \
 	tests/sim/reattach-ends.sh \
 	tests/sim/reattach-pipes.sh \
@@ -67,6 +66,6 @@ OFTEN_TESTS = \
 	tests/sim/toolstack-many.sh \
 	tests/sim/toolstack-steps.sh
 if !ASAN
-TESTS += $(OFTEN_TESTS)
+SEARCHES += $(OFTEN_TESTS)
 endif
 EXTRA_DIST += $(OFTEN_TESTS)
