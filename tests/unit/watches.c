@@ -83,7 +83,7 @@ static void set_up(void)
 {
     begin();
     for (int i = 0; i < PLACES; i++) {
-        char dir[16];
+        char dir[32];
 
         snprintf(dir, sizeof(dir), "/b/5/%d", i);
         ck_assert_int_eq(watches_add(&watches, &places[i], dir, &looked[i]), 0);
@@ -164,7 +164,7 @@ static void own_set_up(void)
 
 static void own_add(int i)
 {
-    char dir[16];
+    char dir[32];
 
     snprintf(dir, sizeof(dir), "/f/5/%d", i);
     ck_assert_int_eq(watched_dir_add(&own, &places[i], dir, &looked[i]), 0);
