@@ -34,6 +34,8 @@ for i in $(seq "$kills"); do
     backend_start
     wait_for 90 "kill $i: no process continues with the rings" has_reattached "$i"
     wait_for 90 "kill $i: what was written did not come back" cmp -s want holder.out
+    # The worker does not wait for that.
+    wait_for 90 "kill $i: not Connected again" states_are g1 echo Connected/Connected
 done
 hold_end
 same "vchan cat's exit code" $? 0
