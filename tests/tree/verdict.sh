@@ -55,6 +55,7 @@ begin() {
     says memory 8
     says "build check" "PASS: tests/unit/ring (1 s)" "PASS: tests/sim/echo.sh (2 s)"
     says "build check-valgrind" "PASS: tests/unit/ring (3 s)"
+    says "build check-searches" "PASS: tests/model/steps-close (9 s)"
     says "build-asan check" "PASS: tests/unit/ring (2 s)"
     says "build check-static" "ok    clang (4 s)"
     says lab "lab: boots Xen" "ok    apply (5 s)"
@@ -90,7 +91,7 @@ shown() {
 }
 
 begin "all pass"
-ends 0 "6 passed, 0 failed"
+ends 0 "7 passed, 0 failed"
 shown "build: PASS: tests/sim/echo.sh (2 s)" "lab: boots Xen" "lab: ok    apply (5 s)"
 
 begin "only those on real Xen"
@@ -99,21 +100,21 @@ ends 0 "1 passed, 0 failed" lab
 begin "tests are skipped"
 says "build check" "PASS: tests/unit/ring (1 s)" "SKIP: tests/sim/echo.sh (0 s)"
 says lab "skip  apply (0 s): no time"
-ends 1 "4 passed, 0 failed, 2 skipped"
+ends 1 "5 passed, 0 failed, 2 skipped"
 shown "left out: build:SKIP: tests/sim/echo.sh (0 s)" "left out: lab:skip  apply (0 s): no time"
 
 begin "real Xen cannot run here"
 says memory 1
-ends 1 "5 passed, 0 failed, 1 skipped"
+ends 1 "6 passed, 0 failed, 1 skipped"
 shown "left out: real Xen: less than 4 GiB of memory are free"
 
 begin "real Xen may be left out"
-ends 0 "5 passed, 0 failed, 1 skipped" PVCHAN_LAB=no
+ends 0 "6 passed, 0 failed, 1 skipped" PVCHAN_LAB=no
 shown "left out: real Xen: PVCHAN_LAB=no"
 
 begin "real Xen may be left out, and nothing else"
 says "build check" "SKIP: tests/sim/echo.sh (0 s)"
-ends 1 "3 passed, 0 failed, 2 skipped" PVCHAN_LAB=no
+ends 1 "4 passed, 0 failed, 2 skipped" PVCHAN_LAB=no
 
 begin "tests fail"
 says "build check" "PASS: tests/unit/ring (1 s)" "FAIL: tests/sim/echo.sh (2 s)" \
@@ -126,7 +127,7 @@ log build/tests/sim/echo.log "why echo failed"
 log build-asan/tests/unit/ring.log "why ring failed"
 log build/static/results/clang.log "why clang failed"
 log build/lab/results/apply.log "why apply failed"
-ends 1 "1 passed, 6 failed"
+ends 1 "3 passed, 6 failed"
 shown "== FAILED: build: tests/sim/echo" "why echo failed" \
     "== FAILED: build-asan: tests/unit/ring" "why ring failed" \
     "== FAILED: static: clang" "why clang failed" "== FAILED: lab: apply" "why apply failed"
@@ -135,7 +136,7 @@ begin "suites end early, though no test failed"
 fails "build check"
 says lab "no disk image"
 fails lab
-ends 1 "4 passed, 2 failed"
+ends 1 "6 passed, 2 failed"
 shown "== FAILED: build: ended early" "== FAILED: lab: ended early" "no disk image"
 
 begin "a build fails"
