@@ -4,6 +4,7 @@
 # load in both directions, with a service manager; then together with vchan-backend: no byte is lost, none comes
 # twice. Without a manager the channel ends with an error, and can be opened again.
 set -u
+[ -z "${SANITIZED:-}" ] || : "${KILLS:=10}" # each kill waits until another worker has begun
 kills=${KILLS:-50}
 limit=$((900 + kills / 2))
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
