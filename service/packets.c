@@ -2,6 +2,7 @@
 #include "service/packets.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -57,6 +58,15 @@ static void take_fds(struct msghdr *message, struct packets_fds *fds)
     memcpy(fds->fd, CMSG_DATA(header), fds->count * sizeof(int));
 }
 
+/*
+ * After the other side has closed its end with packets of ours unread, the kernel reports that once,
+ * before what the other side had sent.
+ */
+static bool must_receive_again(ssize_t got)
+{
+    return got < 0 && (errno == EINTR || errno == ECONNRESET);
+}
+
 ssize_t packets_receive(int socket, void *packet, size_t size, struct packets_fds *fds)
 {
     union control control;
@@ -70,7 +80,7 @@ ssize_t packets_receive(int socket, void *packet, size_t size, struct packets_fd
     fds->count = 0;
     do
         got = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    while (got < 0 && errno == EINTR);
+    while (must_receive_again(got));
     if (got < 0)
         return -errno;
     take_fds(&message, fds);
@@ -83,7 +93,7 @@ ssize_t packets_receive_bytes(int socket, void *packet, size_t size)
 
     do
         got = recv(socket, packet, size, MSG_DONTWAIT);
-    while (got < 0 && errno == EINTR);
+    while (must_receive_again(got));
     return got < 0 ? -errno : got;
 }
 

@@ -21,7 +21,8 @@ int packets_send(int socket, const void *packet, size_t size, const int *fds, un
 
 /*
  * Receives a packet and its descriptors, which become the caller's. Returns the packet's length, at
- * most size; 0 if the other side has closed the socket; or a negative errno: -EAGAIN (no packet).
+ * most size; 0 if the other side has closed the socket, and all that it had sent was received; or a
+ * negative errno: -EAGAIN (no packet).
  */
 ssize_t packets_receive(int socket, void *packet, size_t size, struct packets_fds *fds);
 

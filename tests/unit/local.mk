@@ -5,7 +5,7 @@ UNIT_TESTS = \
 	tests/unit/config \
 	tests/unit/connection tests/unit/device tests/unit/echo tests/unit/endpoint tests/unit/journal \
 	tests/unit/lock \
-	tests/unit/notify tests/unit/pace \
+	tests/unit/notify tests/unit/pace tests/unit/packets \
 	tests/unit/relay tests/unit/ring tests/unit/spin tests/unit/turns tests/unit/unikernel \
 	tests/unit/unikernel-device tests/unit/watches tests/unit/xen
 check_PROGRAMS += $(UNIT_TESTS)
@@ -67,6 +67,10 @@ tests_unit_lock_LDADD = $(CHECK_LIBS)
 tests_unit_notify_SOURCES = tests/unit/notify.c state/notify.c
 tests_unit_notify_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_unit_notify_LDADD = $(CHECK_LIBS)
+
+tests_unit_packets_SOURCES = tests/unit/packets.c service/packets.c
+tests_unit_packets_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+tests_unit_packets_LDADD = $(CHECK_LIBS)
 
 tests_unit_pace_SOURCES = tests/unit/pace.c vchan/pace.c
 tests_unit_pace_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
