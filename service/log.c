@@ -42,7 +42,7 @@ struct entry {
     size_t length;
 };
 
-/* Adds a field, unless there is no room for it. */
+/* Adds a field if there is room for it. */
 static void add_field(struct entry *entry, const char *field, const char *text, int length)
 {
     size_t room = sizeof(entry->text) - entry->length;

@@ -37,8 +37,10 @@ static _Noreturn void start_as(const char *name, int fd)
     _exit(1);
 }
 
-/* In between: sends the service the new process's pidfd, and exits, so that init becomes its
- * parent. */
+/*
+ * The process in between: sends the new process's pidfd to the service and exits, so that init
+ * becomes the new process's parent.
+ */
 static _Noreturn void fork_again(const char *name, int fd)
 {
     pid_t pid = fork();

@@ -60,7 +60,7 @@ void statistics_close(struct statistics *statistics);
 /* The device is Connected now. worker must stay valid until statistics_end(). */
 void statistics_begin(struct statistics *statistics, struct worker *worker);
 
-/* The device is no longer Connected. Does nothing if it was not Connected before. */
+/* The device is no longer Connected. If it was not Connected, this does nothing. */
 void statistics_end(struct statistics *statistics);
 
 /*

@@ -33,6 +33,7 @@ include tests/api/local.mk
 include tests/sim/local.mk
 include tests/model/local.mk
 
+# automake makes rules only for the logs of what it sees in TESTS.
 if SEARCHES_TOO
 TESTS += $(SEARCHES)
 endif

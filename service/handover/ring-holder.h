@@ -6,7 +6,7 @@
  * The service manager keeps the socket to the ring holder (fdstore.h). The next process of the
  * service finds it there, and asks which rings it can continue with.
  *
- * Without a service manager there is no ring holder. Given NULL, all functions do nothing.
+ * Without a service manager there is no ring holder. With NULL, every function does nothing.
  * They belong to one thread. Those that send a request block until the ring holder answers, which
  * takes microseconds; after 5 s without an answer it counts as dead.
  */
