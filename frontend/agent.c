@@ -351,8 +351,8 @@ static bool scan_slot(struct agent *agent, uint32_t devid)
 }
 
 /*
- * Removes channels that are gone, once their last bytes are delivered. Until then, asks again at
- * each turn.
+ * Removes channels that are gone, once their last bytes are delivered. Until then, each turn, and so
+ * each heartbeat, sweeps again.
  */
 static void sweep_slots(struct agent *agent)
 {
@@ -382,11 +382,11 @@ static void scan_frontends(struct agent *agent)
     for (size_t i = 0; i < count && rc == 0; i++)
         rc = scan_slot(agent, devids[i]) ? 0 : -ENOMEM;
     free(devids);
-    if (rc == 0)
-        sweep_slots(agent);
-    else if (!agent->list_failed)
+    if (rc < 0 && !agent->list_failed)
         log_line(LOG_ERRORS, "cannot list the devices in xenstore: %s (retrying)", strerror(-rc));
     agent->rescan = agent->list_failed = rc < 0;
+    if (rc == 0)
+        sweep_slots(agent);
 }
 
 /* The backend's domain is charged for a look, except the first. */

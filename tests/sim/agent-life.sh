@@ -95,6 +95,25 @@ run 0 xl-vchan attach guest "name=late,connection=echo"
 hears "late: Connected"
 talks "$work/late"
 
+part "a channel that is removed before its bytes are delivered"
+run 0 xl-vchan detach guest late
+vanishes "$work/late"
+run 0 xl-vchan attach guest \
+    "name=late, connection=exec, user=root, command=head -c 1000000 /dev/zero"
+hears "late: Connected"
+exec {late}< <(exec socat -u "UNIX-CONNECT:$work/late" -)
+reader=$!
+head -c 100 <&"$late" > /dev/null
+run 0 xl-vchan detach --force guest late
+hears "late: "
+cat <&"$late" > /dev/null
+exec {late}<&-
+wait "$reader"
+vanishes "$work/late"
+run 0 xl-vchan attach guest "name=late,connection=echo"
+hears "late: Connected"
+talks "$work/late"
+
 part "SIGHUP: what changed is plugged anew, the rest is not touched"
 agent_config "name=one, connection=socket, path=$work/one" \
     "name=late, connection=socket, path=$work/two" \
