@@ -450,10 +450,10 @@ static void device_refuse(struct device *device, int rc, const char *why)
         !store_exists(device->loop->store, device->dir, "state"))
         return; /* It was reported before, or has been removed. Removal is not an error. */
     memcpy(device->complaint, complaint, sizeof(complaint));
-    connection_log(&device->connection, LOG_ERRORS, "%s%s", complaint,
-                   connection_text(device).text);
     if (rc != -EBUSY)
         store_transaction(device->loop->store, fill_complaint, device);
+    connection_log(&device->connection, LOG_ERRORS, "%s%s", complaint,
+                   connection_text(device).text);
 }
 
 /* ---- taking over ---- */
