@@ -30,6 +30,10 @@
 #define RING_ORDER_PAGE 12
 #define RING_SIZE_MAX (1u << RING_ORDER_MAX)
 
+/* How many streams a channel may be declared to carry at once (doc/protocol.md, "Streams"). */
+#define STREAMS_MIN 2u
+#define STREAMS_MAX 4096u
+
 /* The toolstack's default, in bytes, when the config gives no size. */
 #define RING_SIZE_DEFAULT (64u * 1024)
 

@@ -8,6 +8,12 @@ tests_model_machine_SOURCES = tests/model/machine.c tests/model/explore.c tests/
 tests_model_machine_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_model_machine_LDADD = libstate.la $(CHECK_LIBS)
 
+# Every interleaving of two sides that carry streams, with deaths of either.
+tests_model_streams_SOURCES = tests/model/streams.c
+tests_model_streams_CPPFLAGS = $(AM_CPPFLAGS)
+tests_model_streams_LDADD = libvchan.la
+check_PROGRAMS += tests/model/streams
+
 # Every interleaving of two sides, above all of closes. Sanitizers see the same code in
 # tests/model/fuzz-page, in a hundredth of the time.
 tests_model_steps_close_SOURCES = \
@@ -18,7 +24,7 @@ tests_model_steps_close_CFLAGS = $(PVCHAN_CFLAGS) -U_FORTIFY_SOURCE
 check_PROGRAMS += tests/model/steps-close
 # seeded-faults compiles what it tests by itself, with flags of its own, so once is enough.
 if !ASAN
-SEARCHES += tests/model/steps-close tests/model/seeded-faults.sh
+SEARCHES += tests/model/streams tests/model/steps-close tests/model/seeded-faults.sh
 endif
 EXTRA_DIST += tests/model/seeded-faults.sh
 
