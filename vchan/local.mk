@@ -10,6 +10,8 @@ libvchan_la_SOURCES = \
 	vchan/ring.c vchan/ring.h \
 	vchan/rings.c vchan/rings.h \
 	vchan/spin.c vchan/spin.h \
+	vchan/stream-relay.c vchan/stream-relay.h \
+	vchan/streams.c vchan/streams.h \
 	vchan/trial.c vchan/trial.h \
 	vchan/xen.c vchan/xen.h
 libvchan_la_LIBADD = $(XENGNTTAB_LIBS) $(XENEVTCHN_LIBS)

@@ -6,7 +6,8 @@ UNIT_TESTS = \
 	tests/unit/connection tests/unit/device tests/unit/echo tests/unit/endpoint tests/unit/journal \
 	tests/unit/lock \
 	tests/unit/notify tests/unit/pace tests/unit/packets \
-	tests/unit/relay tests/unit/ring tests/unit/spin tests/unit/turns tests/unit/unikernel \
+	tests/unit/relay tests/unit/ring tests/unit/spin tests/unit/stream-relay tests/unit/streams \
+	tests/unit/turns tests/unit/unikernel \
 	tests/unit/unikernel-device tests/unit/watches tests/unit/xen
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
@@ -75,6 +76,15 @@ tests_unit_packets_LDADD = $(CHECK_LIBS)
 tests_unit_pace_SOURCES = tests/unit/pace.c vchan/pace.c
 tests_unit_pace_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_unit_pace_LDADD = $(CHECK_LIBS)
+
+tests_unit_stream_relay_SOURCES = \
+	tests/unit/stream-relay.c vchan/stream-relay.c vchan/streams.c $(SHARED_FILES)
+tests_unit_stream_relay_CPPFLAGS = $(SHARED_CPPFLAGS) $(CHECK_CFLAGS)
+tests_unit_stream_relay_LDADD = $(CHECK_LIBS)
+
+tests_unit_streams_SOURCES = tests/unit/streams.c
+tests_unit_streams_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+tests_unit_streams_LDADD = libvchan.la $(CHECK_LIBS)
 
 tests_unit_relay_SOURCES = tests/unit/relay.c $(SHARED_FILES)
 tests_unit_relay_CPPFLAGS = $(SHARED_CPPFLAGS) $(CHECK_CFLAGS)
