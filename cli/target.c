@@ -64,6 +64,8 @@ static const struct cause {
      "no server offered it in time"},
     {-ECONNREFUSED, "the peer refused (see its error in vchan list)", NULL},
     {-ECONNRESET, "the peer went away", NULL},
+    {-EOPNOTSUPP, "it is declared with streams, which one side cannot carry (see vchan list)",
+     NULL},
     {-ENOSPC, NO_GRANTS, NO_GRANTS},
     {-EACCES, "no permission for Xen's devices or xenstore",
      "no permission for Xen's devices or the path"},

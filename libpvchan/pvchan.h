@@ -101,6 +101,7 @@ enum pvchan_flags {
  * -EINVAL        not a name; unknown flags; or the device has invalid nodes
  * -ENOENT        there is no such channel, or it was detached meanwhile
  * -ENOTUNIQ      several domains have a channel of that name
+ * -EOPNOTSUPP    it is declared with streams, which this library or the peer cannot carry
  * -EBUSY         this or another process has it open, vchan-backend serves it, or its event channel
  *                is taken
  * -ELOOP         both ends are this domain

@@ -10,6 +10,9 @@
 /* What this backend offers: RING_SIZE_MAX. */
 #define MAX_RING_TEXT "1048576"
 
+/* The version of streams that this side speaks. */
+#define STREAMS_VERSION_TEXT "1"
+
 /* ---- the reason of a failure ---- */
 
 void endpoint_explain_args(struct endpoint *endpoint, int error, const char *format, va_list args)
@@ -61,6 +64,31 @@ static int write_offers(struct endpoint *endpoint)
     return rc;
 }
 
+static bool carries_streams(const struct endpoint *endpoint)
+{
+    return endpoint->declared_streams && endpoint->ops->carries_streams &&
+           endpoint->ops->carries_streams(endpoint->arg);
+}
+
+/* Tells the peer that this side carries streams, as many as declared. */
+static int write_streams(struct endpoint *endpoint)
+{
+    char most[16];
+    int rc;
+
+    if (!carries_streams(endpoint))
+        return 0;
+    snprintf(most, sizeof(most), "%u", endpoint->declared_streams);
+    rc = store_write_device(endpoint->store, endpoint->own_dir, "max-streams", most);
+    if (rc == 0)
+        rc = store_write_device(endpoint->store, endpoint->own_dir, "feature-streams",
+                                STREAMS_VERSION_TEXT);
+    if (rc < 0)
+        endpoint_explain(endpoint, rc, "cannot write max-streams and feature-streams: %s",
+                         error_text(rc));
+    return rc;
+}
+
 static int act_begin(struct endpoint *endpoint)
 {
     int rc = 0;
@@ -72,8 +100,53 @@ static int act_begin(struct endpoint *endpoint)
         endpoint_forget_reason(endpoint);
     if (endpoint->role == MACHINE_BACKEND)
         rc = write_offers(endpoint);
+    if (rc == 0)
+        rc = write_streams(endpoint);
     endpoint->view.begun = rc == 0;
     return rc;
+}
+
+static int read_peer_number(struct store *store, const struct endpoint *endpoint, const char *key,
+                            uint32_t *value);
+
+/* How many streams the peer carries at once; 0: it cannot carry any. */
+static uint32_t read_peer_streams(const struct endpoint *endpoint)
+{
+    uint32_t version, most;
+
+    read_peer_number(endpoint->store, endpoint, "feature-streams", &version);
+    read_peer_number(endpoint->store, endpoint, "max-streams", &most);
+    return version == 0 || most < STREAMS_MIN || most > STREAMS_MAX ? 0 : most;
+}
+
+static int refuse_streams(struct endpoint *endpoint, const char *who)
+{
+    endpoint->streams = 0;
+    endpoint_explain(endpoint, -EOPNOTSUPP,
+                     "the channel is declared with streams, which %s cannot carry", who);
+    return -EOPNOTSUPP;
+}
+
+/*
+ * Finds out how many streams both sides carry. Two sides that disagree must not connect, since one
+ * would take the other's frames for bytes. The nodes of a frontend whose rings are kept may be gone.
+ */
+static int agree_on_streams(struct endpoint *endpoint, bool kept)
+{
+    uint32_t declared = endpoint->declared_streams;
+    uint32_t most = declared ? read_peer_streams(endpoint) : 0;
+
+    endpoint->streams = most < declared ? most : declared;
+    if (!declared)
+        return 0;
+    if (!carries_streams(endpoint))
+        return refuse_streams(endpoint, "this side");
+    if (most == 0 && kept)
+        endpoint->streams = declared;
+    else if (most == 0)
+        return refuse_streams(endpoint,
+                              endpoint->role == MACHINE_BACKEND ? "the frontend" : "the backend");
+    return 0;
 }
 
 /* Rings just granted, and the directory to write their keys to. */
@@ -110,9 +183,12 @@ static const char *grant_advice(int rc)
 static int act_grant(struct endpoint *endpoint)
 {
     struct granted granted = {.dir = endpoint->own_dir};
-    int rc = endpoint->rings->ops->grant(endpoint->rings, endpoint->peer, &endpoint->orders,
-                                         &granted.keys);
+    int rc = endpoint->asking ? 0 : agree_on_streams(endpoint, false);
 
+    if (rc < 0)
+        return rc;
+    rc = endpoint->rings->ops->grant(endpoint->rings, endpoint->peer, &endpoint->orders,
+                                     &granted.keys);
     if (rc == -EINPROGRESS)
         return rc;
     if (rc < 0) {
@@ -203,6 +279,8 @@ static int act_map(struct endpoint *endpoint)
 {
     int rc = endpoint->asking ? 0 : read_tried(endpoint);
 
+    if (rc == 0 && !endpoint->asking)
+        rc = agree_on_streams(endpoint, false);
     return rc < 0 ? rc : map_tried(endpoint);
 }
 
@@ -318,6 +396,10 @@ static int act_reattach(struct endpoint *endpoint)
 {
     int rc = endpoint->asking ? 0 : write_offers(endpoint);
 
+    if (rc == 0 && !endpoint->asking)
+        rc = write_streams(endpoint);
+    if (rc == 0 && !endpoint->asking)
+        rc = agree_on_streams(endpoint, endpoint->view.kept);
     if (rc == 0)
         rc = endpoint->view.kept ? resume_kept(endpoint) : resume_tried(endpoint);
     endpoint->view.begun = rc != -EINPROGRESS;

@@ -30,6 +30,8 @@ struct endpoint {
     off_t lock;
     domid_t peer;
     struct ring_orders orders; /* as declared: exact for a frontend, an upper limit for a backend */
+    uint32_t declared_streams; /* 0: none */
+    uint32_t streams;          /* what both sides agreed on */
 
     struct machine_view view;
     bool connected; /* this side was Connected: bytes may flow */

@@ -390,6 +390,18 @@ static int read_rings(struct endpoint *endpoint)
     return rc;
 }
 
+static int read_streams(struct endpoint *endpoint)
+{
+    int rc = store_read_number(endpoint->store, endpoint->own_dir, "streams", STREAMS_MAX,
+                               &endpoint->declared_streams);
+
+    if (rc == -ENOENT) {
+        endpoint->declared_streams = 0;
+        return 0;
+    }
+    return rc == 0 && endpoint->declared_streams < STREAMS_MIN ? -EINVAL : rc;
+}
+
 static int read_device(struct endpoint *endpoint)
 {
     bool backend = endpoint->role == MACHINE_BACKEND;
@@ -407,6 +419,8 @@ static int read_device(struct endpoint *endpoint)
                              sizeof(endpoint->name));
     if (rc == 0)
         rc = read_rings(endpoint);
+    if (rc == 0)
+        rc = read_streams(endpoint);
     if (rc == 0)
         rc = store_own_domid(endpoint->store, &own);
     if (rc == 0 && (!device_name_valid(endpoint->name) || endpoint->peer_dir[0] != '/'))
@@ -598,6 +612,11 @@ void endpoint_rings(const struct endpoint *endpoint, struct endpoint_rings *ring
         .port = endpoint->tried.keys.port,
         .pages = endpoint->rings->ops->pages(endpoint->rings),
     };
+}
+
+uint32_t endpoint_streams(const struct endpoint *endpoint)
+{
+    return endpoint->view.held ? endpoint->streams : 0;
 }
 
 bool endpoint_is_asking(const struct endpoint *endpoint)

@@ -47,6 +47,11 @@ struct endpoint_ops {
      * If so, fills in *rings.
      */
     bool (*kept)(void *arg, struct endpoint_rings *rings);
+    /*
+     * Whether the owner can carry streams (doc/protocol.md, "Streams") through this channel. NULL:
+     * it cannot. A channel that is declared with streams then fails.
+     */
+    bool (*carries_streams)(void *arg);
     /* The owner asks endpoint_is_replaced() after each endpoint_look(). */
     bool discards;
     /*
@@ -179,6 +184,9 @@ bool endpoint_resumed(const struct endpoint *endpoint);
  * so in an earlier process.
  */
 bool endpoint_is_deserted(const struct endpoint *endpoint);
+
+/* From held to releasing: how many streams both sides carry at once; 0: the channel has none. */
+uint32_t endpoint_streams(const struct endpoint *endpoint);
 
 /* Backend, from held to releasing: the mapped rings, for ops->kept in a later process. */
 void endpoint_rings(const struct endpoint *endpoint, struct endpoint_rings *rings);

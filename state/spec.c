@@ -21,7 +21,7 @@ typedef int taker(const struct spec_build *build, enum spec_key key, const char 
 
 static taker spec_check_name, spec_check_text, spec_check_uuid, spec_check_devid, spec_check_size,
     spec_check_kind, spec_check_path, spec_check_account, spec_check_mode, spec_check_address,
-    spec_check_flag;
+    spec_check_flag, spec_check_streams;
 
 static const struct detail {
     taker *take;
@@ -184,6 +184,17 @@ static int spec_check_devid(const struct spec_build *build, enum spec_key key, c
     if (parse_number(value, DEVICE_ID_MAX, member_of(build->spec, key)) < 0)
         return spec_refuse(build, "key \"%s\": \"%s\" is not a number from 0 to %d",
                            spec_fields[key].key, value, DEVICE_ID_MAX);
+    return 0;
+}
+
+static int spec_check_streams(const struct spec_build *build, enum spec_key key, const char *value)
+{
+    uint32_t count;
+
+    if (parse_number(value, STREAMS_MAX, &count) < 0 || count < STREAMS_MIN)
+        return spec_refuse(build, "key \"%s\": \"%s\" is not a number from %u to %u",
+                           spec_fields[key].key, value, STREAMS_MIN, STREAMS_MAX);
+    *(uint32_t *)member_of(build->spec, key) = count;
     return 0;
 }
 
@@ -388,6 +399,15 @@ static int check_default_path(const struct spec_build *build, const struct kind 
                        "key \"path\": missing (a name that begins with a dot has no default)");
 }
 
+/* With streams each client or server has its own stream, and nothing outlives it. */
+static int check_streams(const struct spec_build *build)
+{
+    if (build->spec->streams == 0 || !(build->given & SPEC_BIT(RECONNECT)))
+        return 0;
+    return spec_refuse(build, "key \"reconnect\": not valid with streams (each connection has a "
+                              "stream of its own)");
+}
+
 /* Checks the keys that only some kinds take. */
 static int check_kind(const struct spec_build *build, const struct kind *kind)
 {
@@ -408,7 +428,7 @@ static int check_kind(const struct spec_build *build, const struct kind *kind)
                                spec_fields[key].key, kind->name, names);
         }
     }
-    return check_default_path(build, kind);
+    return check_streams(build) < 0 ? -EINVAL : check_default_path(build, kind);
 }
 
 static int check_whole(const struct spec_build *build)
@@ -453,11 +473,12 @@ int spec_end(struct spec_build *build)
 
 /* ---- reading fields ---- */
 
+/* The only flag is reconnect, which has no meaning with streams. */
 static void format_flag(const struct spec *spec, enum spec_key key, char text[SPEC_VALUE_MAX])
 {
     const struct kind *kind = kind_find(spec->connection);
 
-    if (kind && kind->takes & 1u << key)
+    if (kind && kind->takes & 1u << key && spec->streams == 0)
         strcpy(text, *(bool *)member_of(spec, key) ? "1" : "0");
 }
 
@@ -477,6 +498,10 @@ bool spec_value(const struct spec *spec, enum spec_key key, char text[SPEC_VALUE
         if (spec_number(spec, key) != SPEC_DEVID_ANY)
             snprintf(text, SPEC_VALUE_MAX, "%u", spec_number(spec, key));
         break;
+    case SPEC_TYPE_COUNT:
+        if (spec_number(spec, key) > 0)
+            snprintf(text, SPEC_VALUE_MAX, "%u", spec_number(spec, key));
+        break;
     case SPEC_TYPE_SIZE:
         size_format(spec_number(spec, key), text);
         break;
@@ -485,6 +510,13 @@ bool spec_value(const struct spec *spec, enum spec_key key, char text[SPEC_VALUE
         break;
     }
     return text[0] != '\0';
+}
+
+bool spec_takes(const char *connection, enum spec_key key)
+{
+    const struct kind *kind = kind_find(connection);
+
+    return kind && kind_keys(kind) & 1u << key;
 }
 
 bool spec_equal(const struct spec *a, const struct spec *b)

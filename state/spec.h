@@ -37,7 +37,7 @@ struct store;
  *
  * FIELD(ID, member, key, type, longest text, where its node is, who may set it, check, word)
  *
- * Types: TEXT (empty: not given), NUMBER, SIZE (bytes), FLAG. Where: SHARED (F, B and T), BACKEND
+ * Types: TEXT (empty: not given), NUMBER, COUNT (0: not given), SIZE (bytes), FLAG. Where: SHARED (F, B and T), BACKEND
  * (B and T), PRIVATE (below private/ in B and T), NOWHERE (it is in the device's path). Who: GUEST
  * (a guest, for its own side, and the toolstack) or TOOLSTACK only. The check is
  * spec_check_<check>() in spec.c.
@@ -50,6 +50,7 @@ struct store;
     FIELD(DEVID, devid, "devid", NUMBER, 0, NOWHERE, TOOLSTACK, devid, "NUMBER")                   \
     FIELD(READ_RING, read_ring, "read-ring", SIZE, 0, SHARED, TOOLSTACK, size, "SIZE")             \
     FIELD(WRITE_RING, write_ring, "write-ring", SIZE, 0, SHARED, TOOLSTACK, size, "SIZE")          \
+    FIELD(STREAMS, streams, "streams", COUNT, 0, SHARED, TOOLSTACK, streams, "NUMBER")             \
     FIELD(CONNECTION, connection, "connection", TEXT, SPEC_KIND_MAX, BACKEND, GUEST, kind, "KIND") \
     FIELD(PATH, path, "path", TEXT, SPEC_PATH_MAX, PRIVATE, GUEST, path, "PATH")                   \
     FIELD(OWNER, owner, "owner", TEXT, SPEC_ACCOUNT_MAX, PRIVATE, GUEST, account, "USER")          \
@@ -75,11 +76,11 @@ struct store;
  */
 #define SPEC_KINDS(KIND)                                                                           \
     KIND(app, 0, 0, 0, false)                                                                      \
-    KIND(echo, 0, 0, 0, false)                                                                     \
-    KIND(socket, 0, SPEC_BIT(PATH), SPEC_FILE_KEYS, true)                                          \
-    KIND(connect, SPEC_BIT(PATH), 0, SPEC_BIT(RECONNECT) | SPEC_BIT(USER) | SPEC_BIT(SERVER_USER), \
-         false)                                                                                    \
-    KIND(tcp, SPEC_BIT(ADDRESS), 0, SPEC_BIT(RECONNECT), false)                                    \
+    KIND(echo, 0, 0, SPEC_BIT(STREAMS), false)                                                     \
+    KIND(socket, 0, SPEC_BIT(PATH), SPEC_FILE_KEYS | SPEC_BIT(STREAMS), true)                      \
+    KIND(connect, SPEC_BIT(PATH), 0,                                                               \
+         SPEC_BIT(RECONNECT) | SPEC_BIT(USER) | SPEC_BIT(SERVER_USER) | SPEC_BIT(STREAMS), false)  \
+    KIND(tcp, SPEC_BIT(ADDRESS), 0, SPEC_BIT(RECONNECT) | SPEC_BIT(STREAMS), false)                \
     KIND(pty, 0, SPEC_BIT(PATH), SPEC_FILE_KEYS, true)                                             \
     KIND(exec, SPEC_BIT(COMMAND) | SPEC_BIT(USER), 0, SPEC_BIT(RECONNECT), false)
 
@@ -87,11 +88,18 @@ struct store;
 enum spec_key { SPEC_FIELDS(SPEC_ID) SPEC_KEYS };
 #undef SPEC_ID
 
-enum spec_type { SPEC_TYPE_TEXT, SPEC_TYPE_NUMBER, SPEC_TYPE_SIZE, SPEC_TYPE_FLAG };
+enum spec_type {
+    SPEC_TYPE_TEXT,
+    SPEC_TYPE_NUMBER,
+    SPEC_TYPE_COUNT,
+    SPEC_TYPE_SIZE,
+    SPEC_TYPE_FLAG
+};
 enum spec_place { SPEC_AT_NOWHERE, SPEC_AT_SHARED, SPEC_AT_BACKEND, SPEC_AT_PRIVATE };
 
 #define SPEC_MEMBER_TEXT(member, most)   char member[(most) + 1];
 #define SPEC_MEMBER_NUMBER(member, most) uint32_t member;
+#define SPEC_MEMBER_COUNT(member, most)  uint32_t member;
 #define SPEC_MEMBER_SIZE(member, most)   uint32_t member;
 #define SPEC_MEMBER_FLAG(member, most)   bool member;
 #define SPEC_MEMBER(ID, member, key, type, most, ...) SPEC_MEMBER_##type(member, most)
@@ -124,11 +132,14 @@ const char *spec_key_name(unsigned int key);
  */
 bool spec_value(const struct spec *spec, enum spec_key key, char text[SPEC_VALUE_MAX]);
 
-/* The value of a NUMBER or SIZE field; sizes in bytes. */
+/* The value of a NUMBER, COUNT or SIZE field; sizes in bytes. */
 uint32_t spec_number(const struct spec *spec, enum spec_key key);
 
 /* A channel without a name, of that kind of connection, with all other fields at their defaults. */
 struct spec spec_usual(const char *connection);
+
+/* Whether channels of that kind of connection may have this key. */
+bool spec_takes(const char *connection, enum spec_key key);
 
 /* Whether two channels are equal in every field. */
 bool spec_equal(const struct spec *a, const struct spec *b);

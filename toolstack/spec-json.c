@@ -16,6 +16,7 @@ static struct json_object *value_json(const struct spec *spec, enum spec_key key
 {
     switch (spec_fields[key].type) {
     case SPEC_TYPE_NUMBER:
+    case SPEC_TYPE_COUNT:
     case SPEC_TYPE_SIZE:
         return json_object_new_int64(spec_number(spec, key));
     case SPEC_TYPE_FLAG:

@@ -224,8 +224,8 @@ START_TEST(sizes_are_rounded_up)
 END_TEST
 
 #define KEYS                                                                                       \
-    "name, backend, backend-uuid, devid, read-ring, write-ring, connection, path, owner, group, "  \
-    "mode, address, user, server-user, reconnect, command, ring)"
+    "name, backend, backend-uuid, devid, read-ring, write-ring, streams, connection, path, "       \
+    "owner, group, mode, address, user, server-user, reconnect, command, ring)"
 #define NO_USER                                                                                    \
     "key \"user\": missing (connection=exec needs it: the user that runs the command, such as "  \
     "user=nobody; for root, write user=root)"
@@ -251,6 +251,13 @@ static const struct {
      "key \"name\": \"a/b\" is not a valid channel name (1 to 64 of A-Z a-z 0-9 . _ -)"},
     {"name=x,devid=-1", "key \"devid\": \"-1\" is not a number from 0 to 65535"},
     {"name=x,devid=65536", "key \"devid\": \"65536\" is not a number from 0 to 65535"},
+    {"name=x,connection=echo,streams=1", "key \"streams\": \"1\" is not a number from 2 to 4096"},
+    {"name=x,connection=echo,streams=4097",
+     "key \"streams\": \"4097\" is not a number from 2 to 4096"},
+    {"name=x,streams=8",
+     "key \"streams\": not valid with connection=app (only with echo, socket, connect, tcp)"},
+    {"name=x,connection=socket,reconnect=1,streams=8",
+     "key \"reconnect\": not valid with streams (each connection has a stream of its own)"},
     {"name=x,ring=3G", "key \"ring\": 3G is larger than 1M (use at most ring=1M)"},
     {"name=x,read-ring=1048577",
      "key \"read-ring\": 1048577 is larger than 1M (use at most read-ring=1M)"},
@@ -575,6 +582,8 @@ static const char *const specs[] = {
     "name=d,connection=socket,path=/run/a b.sock,reconnect=0",
     "name=n,connection=socket,owner=adm",
     "name=o,connection=pty",
+    "name=q,streams=2,connection=socket",
+    "name=r,streams=4096,connection=tcp,address=a:1",
     "name=.p,connection=socket,path=/a",
     "name=e,connection=tcp,address=[::1]:5432",
     "name=g,connection=connect,path=/a,reconnect=1",

@@ -69,7 +69,7 @@ int store_read_number(struct store *store, const char *dir, const char *key, uin
     host.reads++;
     if (strcmp(key, "frontend-id") == 0 && host.peer_rc != 0)
         return host.peer_rc;
-    if (strstr(key, "-ring") && host.ring == 0)
+    if ((strstr(key, "-ring") && host.ring == 0) || strcmp(key, "streams") == 0)
         return -ENOENT;
     if (strcmp(key, "event-channel") == 0) {
         host.ports++;
