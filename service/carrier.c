@@ -4,8 +4,14 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static struct worker *worker_of(const struct carrier *carrier)
+{
+    return &carrier->connection->worker;
+}
+
+static const struct worker *worker_of_const(const struct carrier *carrier)
 {
     return &carrier->connection->worker;
 }
@@ -29,9 +35,26 @@ static void give_descriptors(struct carrier *carrier)
         worker_send(worker_of(carrier), WORKER_START, flags, fds, one || carrier->sink < 0 ? 1 : 2);
 }
 
+/* How many ids of streams a worker may use before they could be those of the next worker. */
+#define IDS_SHIFT 20
+
+static void give_streams(struct carrier *carrier)
+{
+    struct worker_request request = {
+        .type = WORKER_STREAMS,
+        .streams = carrier->streams,
+        .stream = ++carrier->starts << IDS_SHIFT,
+        .flags = (carrier->echoes ? WORKER_ECHOES : 0) | (carrier->resumes ? WORKER_RESUME : 0),
+    };
+
+    carrier->ends_request = worker_send_request(worker_of(carrier), &request, NULL, 0);
+}
+
 static void send_start(struct carrier *carrier)
 {
-    if (carrier->echoes)
+    if (carrier->streams)
+        give_streams(carrier);
+    else if (carrier->echoes)
         carrier->ends_request = worker_send(worker_of(carrier), WORKER_ECHO,
                                             carrier->resumes ? WORKER_RESUME : 0, NULL, 0);
     else
@@ -60,12 +83,21 @@ static bool are_same_ends(const struct carrier_ends *one, const struct carrier_e
            one->sink_error == other->sink_error && one->ring_error == other->ring_error;
 }
 
+static void report_ends(struct carrier *carrier, const struct worker_status *status)
+{
+    const struct carrier_ends ends = ends_of(status);
+
+    if (are_same_ends(&ends, &carrier->ends))
+        return;
+    carrier->ends = ends;
+    carrier->ends_changed(carrier->arg);
+}
+
 static void carrier_status_changed(void *arg)
 {
     struct carrier *carrier = arg;
     const struct worker_status *status =
         worker_status_after(worker_of(carrier), carrier->ends_request);
-    struct carrier_ends ends;
 
     if (!carrier->on || !status || carrier->ends_request == 0)
         return;
@@ -74,11 +106,9 @@ static void carrier_status_changed(void *arg)
                       strerror(-status->failed));
         return;
     }
-    ends = ends_of(status);
-    if (are_same_ends(&ends, &carrier->ends))
-        return;
-    carrier->ends = ends;
-    carrier->ends_changed(carrier->arg);
+    report_ends(carrier, status);
+    if (carrier->on && carrier->streams_changed)
+        carrier->streams_changed(carrier->arg);
 }
 
 /* A new worker process: it completes from the journal what the dead one left half done. */
@@ -97,7 +127,8 @@ static bool carrier_can_resume(void *arg)
 {
     const struct carrier *carrier = arg;
 
-    return !carrier->on || carrier->echoes || journal_kit_exists(&carrier->journal);
+    return !carrier->on || carrier->echoes || carrier->streams ||
+           journal_kit_exists(&carrier->journal);
 }
 
 static void use_worker(struct carrier *carrier)
@@ -191,22 +222,80 @@ int carrier_start(struct carrier *carrier, int source, int sink, const struct ca
     carrier->arg = arg;
     carrier->ends = (struct carrier_ends){0};
     carrier->source_told = carrier->sink_told = carrier->echoes = false;
+    carrier->streams = 0;
+    carrier->streams_changed = NULL;
     carrier->on = true;
     send_start(carrier);
     carrier->resumes = false;
     return 0;
 }
 
-void carrier_start_echo(struct carrier *carrier, void (*ends_changed)(void *arg), void *arg)
+/* Turns the carrier on without descriptors. */
+static void start_without(struct carrier *carrier, void (*ends_changed)(void *arg),
+                          void (*streams_changed)(void *arg), void *arg)
 {
     carrier->resumes = endpoint_resumed(carrier->connection->endpoint);
     carrier->ends_changed = ends_changed;
+    carrier->streams_changed = streams_changed;
     carrier->arg = arg;
     carrier->ends = (struct carrier_ends){0};
-    carrier->on = carrier->echoes = true;
+    carrier->on = true;
     use_worker(carrier);
     send_start(carrier);
     carrier->resumes = false;
+}
+
+void carrier_start_echo(struct carrier *carrier, void (*ends_changed)(void *arg), void *arg)
+{
+    carrier->echoes = true;
+    carrier->streams = 0;
+    start_without(carrier, ends_changed, NULL, arg);
+}
+
+void carrier_start_streams(struct carrier *carrier, uint32_t streams, bool echoes,
+                           void (*ends_changed)(void *arg), void (*streams_changed)(void *arg),
+                           void *arg)
+{
+    carrier->echoes = echoes;
+    carrier->streams = streams;
+    start_without(carrier, ends_changed, streams_changed, arg);
+}
+
+bool carrier_can_connect(const struct carrier *carrier)
+{
+    return carrier->on && worker_has_room(worker_of_const(carrier));
+}
+
+void carrier_connect(struct carrier *carrier, int fd)
+{
+    worker_send(worker_of(carrier), WORKER_CONNECT, 0, &fd, 1);
+    close(fd);
+}
+
+const struct worker_status *carrier_streams(const struct carrier *carrier)
+{
+    return carrier->on ? worker_status_after(worker_of_const(carrier), carrier->ends_request)
+                       : NULL;
+}
+
+static void answer_stream(struct carrier *carrier, struct worker_request request, int fd)
+{
+    worker_send_request(worker_of(carrier), &request, &fd, fd < 0 ? 0 : 1);
+    if (fd >= 0)
+        close(fd);
+}
+
+void carrier_accept(struct carrier *carrier, uint32_t stream, int fd)
+{
+    answer_stream(carrier, (struct worker_request){.type = WORKER_ACCEPT, .stream = stream}, fd);
+}
+
+void carrier_refuse(struct carrier *carrier, uint32_t stream, enum stream_reason reason)
+{
+    answer_stream(carrier,
+                  (struct worker_request){
+                      .type = WORKER_REFUSE, .stream = stream, .reason = (uint32_t)reason},
+                  -1);
 }
 
 bool carrier_is_on(const struct carrier *carrier)

@@ -30,6 +30,8 @@ struct carrier {
     struct journal_kit journal; /* none: no other worker can continue */
     bool on;
     bool echoes;  /* from ring to ring, without descriptors */
+    uint32_t starts;  /* how many workers were told to carry streams */
+    uint32_t streams; /* how many streams; 0: none, but one connection */
     bool resumes; /* the next start continues what an earlier process began */
     int source, sink;
     uint32_t ends_request; /* the request from which on the worker's ends are the current ones */
@@ -38,6 +40,7 @@ struct carrier {
     bool source_told; /* carrier_pass_ends() has passed the end on */
     bool sink_told;
     void (*ends_changed)(void *arg);
+    void (*streams_changed)(void *arg);
     void *arg;
 };
 
@@ -74,6 +77,33 @@ int carrier_start(struct carrier *carrier, int source, int sink, const struct ca
 
 /* Turns the carrier on without descriptors: sends back what the guest sends. */
 void carrier_start_echo(struct carrier *carrier, void (*ends_changed)(void *arg), void *arg);
+
+/*
+ * Turns the carrier on for streams, that many at once. echoes: the worker answers the peer's streams
+ * itself. Otherwise streams_changed(arg) is called when carrier_streams(), or
+ * carrier_can_connect(), may have changed; but not from within the calls below. If the worker dies, its streams end with an
+ * error, and the carrier goes on with a new one.
+ */
+void carrier_start_streams(struct carrier *carrier, uint32_t streams, bool echoes,
+                           void (*ends_changed)(void *arg), void (*streams_changed)(void *arg),
+                           void *arg);
+
+/* Whether carrier_connect() may be called now. */
+bool carrier_can_connect(const struct carrier *carrier);
+
+/* Opens a stream, once one is free, and plugs it into fd, which the worker owns from now on. */
+void carrier_connect(struct carrier *carrier, int fd);
+
+/*
+ * What the worker last said of its streams (asked, failures and last_reason); NULL: nothing yet. A
+ * stream that was answered, or that the peer has ended, vanishes from asked.
+ */
+const struct worker_status *carrier_streams(const struct carrier *carrier);
+
+/* Plugs a stream that was asked for into fd, which the worker owns from now on. */
+void carrier_accept(struct carrier *carrier, uint32_t stream, int fd);
+
+void carrier_refuse(struct carrier *carrier, uint32_t stream, enum stream_reason reason);
 
 bool carrier_is_on(const struct carrier *carrier);
 

@@ -203,9 +203,9 @@ static void device_stirred(void *arg)
 
 static bool has_moved_bytes(const struct device *device)
 {
-    const struct channel_counts counts = worker_counts(&device->connection.worker);
+    const struct worker_counts counts = worker_counts(&device->connection.worker);
 
-    return counts.received || counts.sent;
+    return counts.channel.received || counts.channel.sent;
 }
 
 static void device_releasing(void *arg)
@@ -379,9 +379,13 @@ static void plan_restart(struct device *device)
 static void device_rings_lost(void *arg, bool resumable)
 {
     struct device *device = arg;
+    uint32_t streams = device->connection.worker.lost_streams;
+    char reset[64] = "";
 
-    connection_log(&device->connection, LOG_CHANGES, WORKER_NAME " died%s",
-                   resumable && device->role == MACHINE_BACKEND ? "; starting another" : "");
+    if (streams > 0)
+        snprintf(reset, sizeof(reset), " (%" PRIu32 " streams were reset)", streams);
+    connection_log(&device->connection, LOG_CHANGES, WORKER_NAME " died%s%s",
+                   resumable && device->role == MACHINE_BACKEND ? "; starting another" : "", reset);
     if (resumable)
         plan_restart(device);
     else
@@ -401,10 +405,18 @@ static void device_unfinished(void *arg)
         event_add(device->look_timer, &pause);
 }
 
+static bool device_carries_streams(void *arg)
+{
+    const struct device *device = arg;
+
+    return spec_takes(device->connection.spec.connection, SPEC_STREAMS);
+}
+
 static const struct endpoint_ops device_ops = {
     .reattaches = true,
     .discards = true,
     .kept = device_kept,
+    .carries_streams = device_carries_streams,
     .admit = device_admit,
     .held = device_held,
     .connected = device_connected,

@@ -34,7 +34,7 @@ libservice_la_SOURCES = \
 	service/kinds/program.c service/kinds/program.h \
 	service/kinds/pty.c \
 	service/kinds/rights.c service/kinds/rights.h \
-	service/kinds/socket.c \
+	service/kinds/socket.c service/kinds/streams.c service/kinds/streams.h \
 	service/kinds/unix.c service/kinds/unix.h \
 	service/kinds/walk.c service/kinds/walk.h \
 	service/worker/confine.c service/worker/confine.h \
@@ -43,7 +43,7 @@ libservice_la_SOURCES = \
 	service/worker/process.c service/worker/process.h \
 	service/worker/protocol.h \
 	service/worker/relaying.c service/worker/relaying.h \
-	service/worker/serve.c \
+	service/worker/serve.c service/worker/streaming.c service/worker/streaming.h \
 	service/worker/worker.c service/worker/worker.h
 libservice_la_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(SECCOMP_CFLAGS)
 libservice_la_LIBADD = libvchan.la libstate.la $(EVENT_LIBS) $(SECCOMP_LIBS)

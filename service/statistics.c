@@ -30,31 +30,43 @@ struct ledger {
 
 /* ---- writing ---- */
 
-static struct channel_counts total_counts(const struct statistics *statistics)
+static struct worker_counts total_counts(const struct statistics *statistics)
 {
-    struct channel_counts sum = statistics->earlier;
+    struct worker_counts sum = statistics->earlier;
 
     if (statistics->worker) {
-        const struct channel_counts now = worker_counts(statistics->worker);
+        const struct worker_counts now = worker_counts(statistics->worker);
 
-        sum.received += now.received;
-        sum.sent += now.sent;
-        sum.wakes += now.wakes;
-        sum.sleeps += now.sleeps;
+        worker_counts_add(&sum, &now);
+        sum.open = now.open;
+        sum.stored = now.stored;
     }
     return sum;
 }
 
+/* Writes what is known of streams, if the channel has ever carried any. */
+static void format_streams(const struct worker_counts *sum, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (sum->open || sum->opened || sum->refused || sum->reset)
+        snprintf(text, size,
+                 " streams=%" PRIu32 " opened=%" PRIu64 " refused=%" PRIu64 " reset=%" PRIu64
+                 " stored=%" PRIu64,
+                 sum->open, sum->opened, sum->refused, sum->reset, sum->stored);
+}
+
 static int statistics_write(const struct statistics *statistics)
 {
-    const struct channel_counts sum = total_counts(statistics);
-    char text[256 + STATISTICS_PEER_MAX];
+    const struct worker_counts sum = total_counts(statistics);
+    char text[512 + STATISTICS_PEER_MAX], streams[160];
 
+    format_streams(&sum, streams, sizeof(streams));
     snprintf(text, sizeof(text),
              "received=%" PRIu64 " sent=%" PRIu64 " wakes=%" PRIu64 " sleeps=%" PRIu64
-             " since=%" PRIu64 " connections=%lu%s peer=%s",
-             sum.received, sum.sent, sum.wakes, sum.sleeps, statistics->since,
-             statistics->connections, statistics->waiting ? " waiting=1" : "", statistics->peer);
+             " since=%" PRIu64 " connections=%lu%s%s peer=%s",
+             sum.channel.received, sum.channel.sent, sum.channel.wakes, sum.channel.sleeps,
+             statistics->since, statistics->connections, statistics->waiting ? " waiting=1" : "",
+             streams, statistics->peer);
     return store_write_text(statistics->ledger->store, NULL, statistics->node, text);
 }
 

@@ -16,7 +16,7 @@
 
 #include "state/device.h"
 #include "state/store.h"
-#include "vchan/channel.h"
+#include "service/worker/protocol.h"
 
 struct worker;
 
@@ -44,7 +44,7 @@ struct statistics {
     bool queued; /* it must be written */
     char node[DEVICE_PATH_MAX];
     struct worker *worker;         /* NULL: not connected */
-    struct channel_counts earlier; /* of earlier connects */
+    struct worker_counts earlier; /* of earlier connects */
     uint64_t since;
     unsigned long connections;
     char peer[STATISTICS_PEER_MAX];

@@ -15,6 +15,7 @@
 #include "service/kinds/dial.h"
 #include "service/kinds/program.h"
 #include "service/kinds/rights.h"
+#include "service/kinds/streams.h"
 #include "service/kinds/unix.h"
 
 /* A server with a full queue is tried again for 5 s: no event reports that there is room. */
@@ -35,6 +36,7 @@ struct client {
     int fd;                 /* connected before the channel was; else -1 */
     bool started;           /* the channel is Connected */
     struct program server;
+    struct kind_streams streams; /* each stream has a server connection of its own */
     struct user user;  /* the user that connects, if user= names one */
     uid_t server_user; /* the user that the server must run as; NO_USER: any */
     uid_t refused;     /* the last server's user that was refused, and logged; or NO_USER */
@@ -165,10 +167,16 @@ static int connect_path(struct client *client)
     return rc < 0 ? rc : fd;
 }
 
+static struct timeval retry_pause(unsigned int retries)
+{
+    unsigned int doubled = retries < 4 ? retries : 4;
+
+    return (struct timeval){.tv_usec = (RETRY_MS << doubled) * 1000L};
+}
+
 static void try_path(struct client *client)
 {
-    unsigned int doubled = client->retries < 4 ? client->retries : 4;
-    const struct timeval pause = {.tv_usec = (RETRY_MS << doubled) * 1000L};
+    const struct timeval pause = retry_pause(client->retries);
     int fd = connect_path(client);
     char why[CONNECTION_WHY_MAX];
 
@@ -224,6 +232,102 @@ static void client_retry(void *arg)
     client_try(arg);
 }
 
+/* ---- streams ---- */
+
+/* What a stream's connection is waiting for: a name server or a TCP server, or room in a queue. */
+struct attempt {
+    struct client *client;
+    struct stream_answer *answer;
+    struct dial *dial;
+    struct event *retry;
+    unsigned int retries;
+};
+
+static void free_attempt(struct attempt *attempt)
+{
+    dial_cancel(attempt->dial);
+    if (attempt->retry)
+        event_free(attempt->retry);
+    free(attempt);
+}
+
+static void end_attempt(struct attempt *attempt, int fd, const char *why)
+{
+    struct stream_answer *answer = attempt->answer;
+
+    free_attempt(attempt);
+    stream_answer_done(answer, fd, why);
+}
+
+static void on_attempt_dialled(void *arg, int fd, const char *why)
+{
+    struct attempt *attempt = arg;
+
+    attempt->dial = NULL;
+    end_attempt(attempt, fd, why);
+}
+
+static void attempt_address(struct attempt *attempt)
+{
+    const struct connection *connection = attempt->client->connection;
+
+    attempt->dial = dial_start(connection->base, connection->spec.address, on_attempt_dialled,
+                               attempt);
+    if (!attempt->dial)
+        end_attempt(attempt, -EINVAL, "address= is not HOST:PORT");
+}
+
+static void attempt_path(struct attempt *attempt)
+{
+    const struct timeval pause = retry_pause(attempt->retries);
+    int fd = connect_path(attempt->client);
+    char why[CONNECTION_WHY_MAX];
+
+    if (fd == -EAGAIN && attempt->retries++ < RETRY_MAX) {
+        event_add(attempt->retry, &pause);
+        return;
+    }
+    snprintf(why, sizeof(why), "cannot connect to its path: %s",
+             fd < 0 ? why_not_connected(fd) : "");
+    end_attempt(attempt, fd, why);
+}
+
+static void on_attempt_retry(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    attempt_path(arg);
+}
+
+static void connect_for_stream(void *arg, struct stream_answer *answer)
+{
+    struct client *client = arg;
+    struct attempt *attempt = calloc(1, sizeof(*attempt));
+
+    if (attempt)
+        attempt->retry = evtimer_new(client->connection->base, on_attempt_retry, attempt);
+    if (!attempt || !attempt->retry) {
+        free(attempt);
+        stream_answer_done(answer, -ENOMEM, "out of memory");
+        return;
+    }
+    attempt->client = client;
+    attempt->answer = answer;
+    answer->attempt = attempt;
+    if (is_tcp(client))
+        attempt_address(attempt);
+    else
+        attempt_path(attempt);
+}
+
+static void cancel_for_stream(void *arg, struct stream_answer *answer)
+{
+    (void)arg;
+    free_attempt(answer->attempt);
+}
+
+static const struct kind_streams_ops client_streams_ops = {.connect = connect_for_stream,
+                                                           .cancel = cancel_for_stream};
+
 /* ---- the kinds ---- */
 
 static void client_free(struct client *client)
@@ -246,6 +350,7 @@ static int client_plug(struct connection *connection, const struct program_ops *
     client->fd = -1;
     client->server_user = client->refused = NO_USER;
     program_init(&client->server, connection, ops, client);
+    kind_streams_init(&client->streams, connection, &client_streams_ops, client);
     client->retry = evtimer_new(connection->base, retry_path, client);
     if (!client->retry ||
         backoff_open(&client->backoff, connection->base, client_retry, client) < 0) {
@@ -306,6 +411,10 @@ static void client_open(struct connection *connection)
     int fd;
 
     client->started = false;
+    if (endpoint_streams(connection->endpoint) > 0) {
+        endpoint_set_ready(connection->endpoint);
+        return;
+    }
     program_open(&client->server);
     fd = connection_take(connection, PROGRAM_FDNAME);
     if (fd >= 0) {
@@ -321,14 +430,18 @@ static void client_start(struct connection *connection)
     struct client *client = connection->state;
 
     client->started = true;
-    attach_server(client);
+    if (endpoint_streams(connection->endpoint) > 0)
+        kind_streams_start(&client->streams);
+    else
+        attach_server(client);
 }
 
 static void client_stir(struct connection *connection)
 {
     struct client *client = connection->state;
 
-    program_stir(&client->server);
+    if (!kind_streams_is_on(&client->streams))
+        program_stir(&client->server);
 }
 
 static void client_close(struct connection *connection)
@@ -339,6 +452,7 @@ static void client_close(struct connection *connection)
     backoff_reset(&client->backoff);
     dial_cancel(client->dial);
     client->dial = NULL;
+    kind_streams_stop(&client->streams);
     program_close(&client->server);
     connection_close_fd(connection, PROGRAM_FDNAME, &client->fd);
 }

@@ -6,6 +6,7 @@
 
 #include "service/carrier.h"
 #include "service/connection.h"
+#include "service/kinds/streams.h"
 
 static int echo_plug(struct connection *connection, char why[CONNECTION_WHY_MAX])
 {
@@ -44,9 +45,23 @@ static void echo_ends_changed(void *arg)
     endpoint_set_drained(connection->endpoint);
 }
 
+static void echo_streams_ended(void *arg)
+{
+    struct connection *connection = arg;
+    const struct carrier *carrier = connection->state;
+
+    kind_streams_end(connection, &carrier->ends);
+}
+
 static void echo_start(struct connection *connection)
 {
-    carrier_start_echo(connection->state, echo_ends_changed, connection);
+    uint32_t streams = endpoint_streams(connection->endpoint);
+
+    if (streams > 0)
+        carrier_start_streams(connection->state, streams, true, echo_streams_ended, NULL,
+                              connection);
+    else
+        carrier_start_echo(connection->state, echo_ends_changed, connection);
 }
 
 static void echo_stir(struct connection *connection)

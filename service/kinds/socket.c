@@ -17,6 +17,7 @@
 #include "service/kinds/path.h"
 #include "service/kinds/program.h"
 #include "service/kinds/rights.h"
+#include "service/kinds/streams.h"
 #include "service/kinds/unix.h"
 #include "service/timer.h"
 
@@ -36,6 +37,7 @@ struct server {
     struct rate clients;
     struct event *accept_pause; /* pending: too many clients came, so none is accepted until then */
     struct program client;
+    struct kind_streams streams; /* each client has one of its own */
 };
 
 static void server_await_client(void *arg)
@@ -71,6 +73,28 @@ static void attach_client(struct server *server, int fd)
     statistics_set_waiting(&server->connection->statistics, false);
     event_add(server->next_client, NULL);
 }
+
+/* Each client gets a stream. If the worker has no room, the next one waits in the queue. */
+static void connect_client(struct server *server, int fd)
+{
+    char who[STATISTICS_PEER_MAX];
+
+    unix_peer(fd, who, sizeof(who));
+    connection_log(server->connection, LOG_DETAILS, "client connected: %s", who);
+    carrier_connect(&server->streams.carrier, fd);
+    if (!carrier_can_connect(&server->streams.carrier))
+        event_del(server->incoming);
+}
+
+static void server_has_room(void *arg)
+{
+    struct server *server = arg;
+
+    if (!event_pending(server->accept_pause, EV_TIMEOUT, NULL))
+        event_add(server->incoming, NULL);
+}
+
+static const struct kind_streams_ops server_streams_ops = {.has_room = server_has_room};
 
 /* The client stays in the queue, and the listener readable: without a pause this would loop. */
 static void accept_later(struct server *server, int error)
@@ -116,8 +140,12 @@ static void server_accept(evutil_socket_t listener, short what, void *arg)
             accept_later(server, errno);
         return; /* otherwise the client has left already */
     }
-    event_del(server->incoming);
     endpoint_clear_error(server->connection->endpoint);
+    if (kind_streams_is_on(&server->streams)) {
+        connect_client(server, fd);
+        return;
+    }
+    event_del(server->incoming);
     attach_client(server, fd);
 }
 
@@ -219,6 +247,7 @@ static int server_plug(struct connection *connection, char why[CONNECTION_WHY_MA
     }
     server->connection = connection;
     program_init(&server->client, connection, &client_ops, server);
+    kind_streams_init(&server->streams, connection, &server_streams_ops, server);
     rc = path_choose(connection, why);
     if (rc == 0)
         rc = server_listen(server, why);
@@ -248,15 +277,22 @@ static void server_open(struct connection *connection)
 
     server->waiting_logged = false;
     path_follow_name(connection);
-    program_open(&server->client);
+    if (endpoint_streams(connection->endpoint) == 0)
+        program_open(&server->client);
     endpoint_set_ready(connection->endpoint);
 }
 
 static void server_start(struct connection *connection)
 {
     struct server *server = connection->state;
-    int fd = connection_take(connection, PROGRAM_FDNAME);
+    int fd;
 
+    if (endpoint_streams(connection->endpoint) > 0) {
+        kind_streams_start(&server->streams);
+        server_await_client(server);
+        return;
+    }
+    fd = connection_take(connection, PROGRAM_FDNAME);
     if (fd >= 0)
         attach_client(server, fd);
     else
@@ -267,7 +303,8 @@ static void server_stir(struct connection *connection)
 {
     struct server *server = connection->state;
 
-    program_stir(&server->client);
+    if (!kind_streams_is_on(&server->streams))
+        program_stir(&server->client);
 }
 
 static void server_close(struct connection *connection)
@@ -279,6 +316,7 @@ static void server_close(struct connection *connection)
     event_del(server->next_client);
     statistics_set_waiting(&server->connection->statistics, false);
     backoff_reset(&server->backoff);
+    kind_streams_stop(&server->streams);
     program_close(&server->client);
 }
 

@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 
 #include "service/sandbox.h"
+#include "service/worker/protocol.h"
 
 /* Requests to Xen's drivers (linux: include/uapi/xen/gntdev.h, gntalloc.h, evtchn.h). */
 #define TYPE_MASK    (_IOC_TYPEMASK << _IOC_TYPESHIFT)
@@ -27,7 +28,7 @@
     /* bytes, and the broker's requests */                                                         \
     {.name = "readv"}, {.name = "writev"}, {.name = "splice"}, {.name = "tee"},                    \
         {.name = "recvmsg"}, {.name = "recvfrom"}, {.name = "sendto"}, {.name = "read"},           \
-        {.name = "write"}, {.name = "close"},                                                      \
+        {.name = "write"}, {.name = "close"}, {.name = "shutdown"},                                \
         {.name = "fcntl", .argument = 1, .mask = REQUEST_MASK, .value = F_GETFD},                  \
         {.name = "fcntl", .argument = 1, .mask = REQUEST_MASK, .value = F_GETFL},                  \
         {.name = "fcntl", .argument = 1, .mask = REQUEST_MASK, .value = F_SETFL},                  \
@@ -39,7 +40,7 @@
         {.name = "clock_nanosleep"}, {.name = "sched_yield"}, {.name = "restart_syscall"},         \
         {.name = "rt_sigreturn"}, {.name = "pause"}, /* memory, and exit */                        \
         {.name = "mmap", .argument = 2, .mask = PROT_EXEC, .value = 0}, {.name = "munmap"},        \
-        {.name = "madvise"}, {.name = "brk"}, {.name = "exit_group"},                              \
+        {.name = "mremap"}, {.name = "madvise"}, {.name = "brk"}, {.name = "exit_group"},          \
     {                                                                                              \
         .name = "prctl", .argument = 0, .mask = REQUEST_MASK, .value = PR_SET_NAME                 \
     }
@@ -63,12 +64,12 @@ static const struct sandbox_call calls_after[] = {
     {.name = "ioctl", .argument = 1, .mask = REQUEST_MASK, .value = NOTIFY_EVENT},
 };
 
-/* A worker has at most six descriptors from the broker at a time, and a few of its own. */
+/* A worker has one descriptor for each stream, or at most six others, and a few of its own. */
 static const struct sandbox_limit limits[] = {
     {RLIMIT_CORE, 0},
     {RLIMIT_FSIZE, 0},
     {RLIMIT_NPROC, 0},
-    {RLIMIT_NOFILE, 64},
+    {RLIMIT_NOFILE, STREAMS_MAX + WORKER_WAITING_MAX + 64},
 #ifndef __SANITIZE_ADDRESS__ /* which takes terabytes of addresses */
     {RLIMIT_AS, 256u << 20}, /* the largest rings have 2 MiB */
 #endif

@@ -106,6 +106,12 @@ void process_close(struct worker_process *process)
 
 /* ---- requests ---- */
 
+static size_t request_size(const struct worker_request *request)
+{
+    return request->type == WORKER_HELLO || request->type == WORKER_RELEASE ? WORKER_HELLO_BYTES
+                                                                           : sizeof(*request);
+}
+
 uint32_t process_send(struct worker_process *process, struct worker_request *request,
                       const int *fds, unsigned int count)
 {
@@ -113,7 +119,7 @@ uint32_t process_send(struct worker_process *process, struct worker_request *req
     request->number = ++process->number;
     if (process->ending)
         return request->number;
-    if (packets_send(process->fd, request, sizeof(*request), fds, count) < 0)
+    if (packets_send(process->fd, request, request_size(request), fds, count) < 0)
         process_end(process);
     else if (!event_pending(process->answer_timer, EV_TIMEOUT, NULL))
         set_timer(process->answer_timer, ANSWER_SECONDS);
@@ -145,9 +151,9 @@ static int make_counts(struct worker_process *process)
     int fd = memfd_create("vchan-counts", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     void *memory = MAP_FAILED;
 
-    if (fd >= 0 && ftruncate(fd, sizeof(struct channel_counts)) == 0 &&
+    if (fd >= 0 && ftruncate(fd, sizeof(struct worker_counts)) == 0 &&
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
-        memory = mmap(NULL, sizeof(struct channel_counts), PROT_READ, MAP_SHARED, fd, 0);
+        memory = mmap(NULL, sizeof(struct worker_counts), PROT_READ, MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED) {
         int rc = -errno;
 
@@ -191,6 +197,8 @@ static bool sanitize_status(struct worker_status *status)
     status->source_error = as_error(status->source_error);
     status->sink_error = as_error(status->sink_error);
     status->ring_error = as_error(status->ring_error);
+    if (status->last_reason >= STREAM_REASONS)
+        status->last_reason = STREAM_FAILED;
     return status->pages <= RING_PAGES_MAX && is_pending_valid(status->pending);
 }
 

@@ -33,7 +33,7 @@ struct worker_process {
     struct event *exit;         /* made when it is ending */
     struct event *answer_timer; /* pending: it has requests to answer */
     struct event *rest_timer;   /* pending: it sent too many statuses, and is not read until then */
-    struct channel_counts *counts; /* memory that the process writes */
+    struct worker_counts *counts; /* memory that the process writes */
     uint32_t era, number;          /* number: the last request sent */
     struct worker_status status;   /* seen 0: none yet */
 

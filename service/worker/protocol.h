@@ -17,13 +17,22 @@
 #include <stdint.h>
 
 #include "vchan/channel.h"
+#include "vchan/streams.h"
 
-/* The protocol's version. A worker of another version carries out only HELLO and RELEASE. */
-#define WORKER_VERSION 1
+/*
+ * The protocol's version. A worker of another version carries out only HELLO and RELEASE, whose
+ * packets have the same WORKER_HELLO_BYTES in all versions.
+ */
+#define WORKER_VERSION 2
+#define WORKER_HELLO_BYTES 44
+
+/* How many of the peer's streams a status lists, and how many descriptors may wait for a stream. */
+#define WORKER_ASKED_MAX   16
+#define WORKER_WAITING_MAX 32
 
 enum worker_request_type {
     /*
-     * Fields: role, era. Descriptor: memory for struct channel_counts, in which the worker counts.
+     * Fields: role, era. Descriptor: memory for struct worker_counts, in which the worker counts.
      * A new worker opens Xen's devices, and reports in result whether it could.
      */
     WORKER_HELLO,
@@ -39,6 +48,14 @@ enum worker_request_type {
     /* Moves bytes. Descriptors: source, then sink. Flags: WORKER_ONE_FD, WORKER_RESUME. */
     WORKER_START,
     WORKER_ECHO,   /* moves bytes from ring to ring. Flag: WORKER_RESUME */
+    /*
+     * Carries streams. Fields: streams; stream: its own ids are larger. Flags: WORKER_RESUME, WORKER_ECHOES (the worker answers the
+     * peer's streams itself, and sends back what comes).
+     */
+    WORKER_STREAMS,
+    WORKER_CONNECT, /* opens a stream for a descriptor, once one is free */
+    WORKER_ACCEPT,  /* plugs the peer's stream of that id into a descriptor */
+    WORKER_REFUSE,  /* refuses it. Fields: stream, reason */
     WORKER_DIVERT, /* replaces the sink. Descriptor: the new one, or none */
     WORKER_KICK,   /* makes a step, as if a descriptor had become ready */
     WORKER_PAUSE,  /* stops moving bytes, and keeps the journal */
@@ -54,6 +71,7 @@ enum worker_request_flag {
     WORKER_ONE_FD = 1, /* the source is also the sink */
     WORKER_RESUME = 2, /* continue what an earlier broker or worker began */
     WORKER_ON = 4,
+    WORKER_ECHOES = 8,
 };
 
 struct worker_request {
@@ -68,6 +86,9 @@ struct worker_request {
     uint32_t read_order; /* GRANT: the rings' orders; MAP, ADOPT: the largest allowed */
     uint32_t write_order;
     uint32_t era; /* HELLO: a number by which the broker knows the answers to its own requests */
+    uint32_t streams; /* STREAMS: how many at once */
+    uint32_t stream;  /* ACCEPT, REFUSE: an id of worker_status.asked; STREAMS: a first one */
+    uint32_t reason;  /* REFUSE: enum stream_reason */
 };
 
 enum worker_status_flag {
@@ -79,6 +100,7 @@ enum worker_status_flag {
     WORKER_SINK_DONE = 32,
     WORKER_MOVED = 64,    /* bytes have moved since COUNT */
     WORKER_HUNG_UP = 128, /* SOURCE_DONE, and the source's other end takes no bytes either */
+    WORKER_FULL = 256,    /* descriptors wait for a stream: the broker sends no more of them */
 };
 
 struct worker_status {
@@ -98,6 +120,20 @@ struct worker_status {
     int32_t source_error;
     int32_t sink_error;
     int32_t ring_error;
+    /* While RUNNING with streams. */
+    uint32_t asked[WORKER_ASKED_MAX]; /* the peer's streams that must be answered, oldest first; 0 */
+    uint32_t failures;                /* streams that ended with an error, modulo 2^32 */
+    uint32_t last_reason;             /* enum stream_reason of the last of them */
+};
+
+/* What a worker has moved. It writes this into memory that the broker reads. */
+struct worker_counts {
+    struct channel_counts channel;
+    uint64_t opened; /* streams that were accepted by either side */
+    uint64_t refused;
+    uint64_t reset;
+    uint64_t stored; /* bytes that came for streams whose connection does not take them now */
+    uint32_t open;   /* streams now */
 };
 
 /* The worker's end of the socket, and argv[0] of the service's program when it runs as a worker. */

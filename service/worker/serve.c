@@ -23,6 +23,7 @@
 #include "service/start.h"
 #include "service/worker/protocol.h"
 #include "service/worker/relaying.h"
+#include "service/worker/streaming.h"
 #include "state/machine.h"
 #include "vchan/rings.h"
 #include "vchan/xen.h"
@@ -40,10 +41,11 @@ struct process {
     struct event *echo;   /* pending: there is more to echo */
     bool echoing;
     struct relaying relaying;
+    struct streaming streaming;
     int source, sink; /* the relay's, -1: none */
     struct journal *journal;
     int journal_error;             /* the journal cannot be used, so no bytes are moved */
-    struct channel_counts *counts; /* memory shared with the broker, or NULL */
+    struct worker_counts *counts; /* memory shared with the broker, or NULL */
     struct worker_status status;   /* the last one sent */
     uint32_t era, seen;
     int32_t result, failed;
@@ -61,7 +63,8 @@ static struct channel *worker_channel(const struct process *process)
 
 static bool is_running(const struct process *process)
 {
-    return process->echoing || relaying_is_on(&process->relaying);
+    return process->echoing || relaying_is_on(&process->relaying) ||
+           streaming_is_on(&process->streaming);
 }
 
 /* ---- the status ---- */
@@ -82,6 +85,21 @@ static bool hung_up(int fd)
     return poll(&pollfd, 1, 0) > 0 && pollfd.revents & (POLLHUP | POLLERR);
 }
 
+static void fill_streams(struct process *process, struct worker_status *status)
+{
+    struct streaming *streaming = &process->streaming;
+
+    if (stream_relay_is_done(&streaming->relay)) {
+        status->flags |= WORKER_SOURCE_DONE | WORKER_SINK_DONE;
+        status->ring_error = streaming->relay.error;
+    }
+    if (streaming->waiting_count > 0)
+        status->flags |= WORKER_FULL;
+    streaming_list_asked(streaming, status->asked);
+    status->failures = streaming->failures;
+    status->last_reason = streaming->last_reason;
+}
+
 static void fill_ends(const struct process *process, struct worker_status *status)
 {
     const struct relay *relay = &process->relaying.relay;
@@ -100,7 +118,7 @@ static void fill_ends(const struct process *process, struct worker_status *statu
     status->ring_error = relay->ring_error;
 }
 
-static void fill_rings(const struct process *process, struct worker_status *status)
+static void fill_rings(struct process *process, struct worker_status *status)
 {
     status->flags |= peer_flags(process);
     status->peer = process->rings_asked.peer;
@@ -109,13 +127,16 @@ static void fill_rings(const struct process *process, struct worker_status *stat
     status->pages = process->rings.rings.ops->pages(&process->rings.rings);
     if (is_running(process)) {
         status->flags |= WORKER_RUNNING;
-        fill_ends(process, status);
+        if (streaming_is_on(&process->streaming))
+            fill_streams(process, status);
+        else
+            fill_ends(process, status);
     } else {
         status->pending = channel_readable(worker_channel(process), 1);
     }
 }
 
-static struct worker_status make_status(const struct process *process)
+static struct worker_status make_status(struct process *process)
 {
     struct worker_status status = {.version = WORKER_VERSION,
                                    .era = process->era,
@@ -130,10 +151,22 @@ static struct worker_status make_status(const struct process *process)
     return status;
 }
 
+static void show_stream_counts(const struct stream_relay *relay, struct worker_counts *counts)
+{
+    counts->opened = relay->streams.opened;
+    counts->refused = relay->streams.refused;
+    counts->reset = relay->streams.reset;
+    counts->stored = relay->stored;
+    counts->open = relay->streams.open;
+}
+
 static void show_counts(const struct process *process)
 {
-    if (process->counts && worker_channel(process))
-        *process->counts = *channel_counts(worker_channel(process));
+    if (!process->counts || !worker_channel(process))
+        return;
+    process->counts->channel = *channel_counts(worker_channel(process));
+    if (streaming_is_on(&process->streaming))
+        show_stream_counts(&process->streaming.relay, process->counts);
 }
 
 static void send_status(struct process *process)
@@ -205,6 +238,8 @@ static void on_peer_signal(void *arg)
 
     if (process->echoing)
         continue_echo(process);
+    else if (streaming_is_on(&process->streaming))
+        streaming_step(&process->streaming);
     else if (relaying_is_on(&process->relaying))
         relaying_step(&process->relaying);
     else
@@ -221,6 +256,7 @@ static void close_fd(int *fd)
 static void pause_relay(struct process *process)
 {
     relaying_stop(&process->relaying);
+    streaming_stop(&process->streaming);
     event_del(process->echo);
     process->echoing = false;
     if (process->sink != process->source)
@@ -324,7 +360,7 @@ static void map_counts(struct process *process, struct request *request)
 
     if (fd >= 0)
         memory =
-            mmap(NULL, sizeof(struct channel_counts), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+            mmap(NULL, sizeof(struct worker_counts), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close_fd(&fd);
     if (memory == MAP_FAILED)
         return;
@@ -466,6 +502,56 @@ static void handle_echo(struct process *process, struct request *request)
     schedule_echo(process);
 }
 
+/* A process that takes rings over, and carries no streams yet, does not know those there were. */
+static int start_streams(struct process *process, const struct worker_request *ask)
+{
+    int rc;
+
+    if (ask->streams < STREAMS_MIN || ask->streams > STREAMS_MAX)
+        return -EINVAL;
+    rc = streaming_start(&process->streaming, process->base, worker_channel(process), ask->streams,
+                         process->rings_asked.type != WORKER_GRANT, ask->flags & WORKER_RESUME,
+                         relay_stepped, process);
+    process->streaming.last_id = ask->stream;
+    process->streaming.echoes = ask->flags & WORKER_ECHOES;
+    return rc;
+}
+
+static void handle_streams(struct process *process, struct request *request)
+{
+    const struct worker_request *ask = &request->ask;
+
+    if (!worker_channel(process) ||
+        (ask->flags & WORKER_RESUME && streaming_is_on(&process->streaming)))
+        return;
+    pause_relay(process);
+    process->failed = start_streams(process, ask);
+}
+
+static void handle_connect(struct process *process, struct request *request)
+{
+    int fd = take_fd(request, 0);
+
+    if (fd >= 0)
+        streaming_connect(&process->streaming, fd);
+}
+
+static void handle_accept(struct process *process, struct request *request)
+{
+    int fd = take_fd(request, 0);
+
+    if (fd >= 0)
+        streaming_accept(&process->streaming, request->ask.stream, fd);
+}
+
+static void handle_refuse(struct process *process, struct request *request)
+{
+    uint32_t reason = request->ask.reason;
+
+    streaming_refuse(&process->streaming, request->ask.stream,
+                     reason > 0 && reason < STREAM_REASONS ? reason : STREAM_FAILED);
+}
+
 static void handle_divert(struct process *process, struct request *request)
 {
     int old = process->sink;
@@ -541,6 +627,10 @@ static void handle_request(struct process *process, struct request *request)
         [WORKER_JOURNAL] = handle_journal,
         [WORKER_START] = handle_start,
         [WORKER_ECHO] = handle_echo,
+        [WORKER_STREAMS] = handle_streams,
+        [WORKER_CONNECT] = handle_connect,
+        [WORKER_ACCEPT] = handle_accept,
+        [WORKER_REFUSE] = handle_refuse,
         [WORKER_DIVERT] = handle_divert,
         [WORKER_KICK] = handle_kick,
         [WORKER_PAUSE] = handle_pause,
@@ -568,8 +658,12 @@ static void on_request(evutil_socket_t fd, short what, void *arg)
     ssize_t got;
 
     (void)what;
-    while ((got = packets_receive(fd, &request.ask, sizeof(request.ask), &request.fds)) > 0) {
-        if (got == (ssize_t)sizeof(request.ask))
+    for (;;) {
+        request.ask = (struct worker_request){0};
+        got = packets_receive(fd, &request.ask, sizeof(request.ask), &request.fds);
+        if (got <= 0)
+            break;
+        if (got >= WORKER_HELLO_BYTES)
             handle_request(process, &request);
         else
             packets_close_fds(&request.fds);

@@ -15,6 +15,9 @@
 /* How many processes in a row may die before one of them has the rings. */
 #define ATTEMPTS_MAX 3
 
+/* How many requests may be sent before their answers, so that the socket has room for all. */
+#define REQUESTS_AT_ONCE 16
+
 LIST_HEAD(process_list, worker_process);
 
 struct workers {
@@ -133,12 +136,15 @@ static int attach_process(struct worker *worker, bool may_be_found)
     return 0;
 }
 
-static void add_counts(struct channel_counts *sum, const struct channel_counts *more)
+void worker_counts_add(struct worker_counts *sum, const struct worker_counts *more)
 {
-    sum->received += more->received;
-    sum->sent += more->sent;
-    sum->wakes += more->wakes;
-    sum->sleeps += more->sleeps;
+    sum->channel.received += more->channel.received;
+    sum->channel.sent += more->channel.sent;
+    sum->channel.wakes += more->channel.wakes;
+    sum->channel.sleeps += more->channel.sleeps;
+    sum->opened += more->opened;
+    sum->refused += more->refused;
+    sum->reset += more->reset;
 }
 
 /* Takes the worker's process away, which the caller must then close, or let go. */
@@ -147,7 +153,8 @@ static struct worker_process *detach_process(struct worker *worker)
     struct fdstore *fdstore = worker->workers->fdstore;
     struct worker_process *process = worker->process;
 
-    add_counts(&worker->counts_before, process->counts);
+    worker_counts_add(&worker->counts_before, process->counts);
+    worker->lost_streams = process->counts->open;
     fdstore_drop(fdstore, worker->id, STORED_SOCKET);
     fdstore_drop(fdstore, worker->id, STORED_PIDFD);
     LIST_REMOVE(process, next);
@@ -321,7 +328,7 @@ static void worker_release(struct rings *rings)
     release_process(worker);
     worker->resumable = worker->ended = worker->gone = false;
     worker->lost_found = false;
-    worker->counts_before = (struct channel_counts){0};
+    worker->counts_before = (struct worker_counts){0};
 }
 
 static const struct worker_status *status_of(const struct rings *rings)
@@ -461,7 +468,21 @@ uint32_t worker_send(struct worker *worker, enum worker_request_type type, uint3
 {
     struct worker_request request = {.type = type, .flags = flags};
 
-    return worker->held ? process_send(worker->process, &request, fds, count) : 0;
+    return worker_send_request(worker, &request, fds, count);
+}
+
+uint32_t worker_send_request(struct worker *worker, struct worker_request *request, const int *fds,
+                             unsigned int count)
+{
+    return worker->held ? process_send(worker->process, request, fds, count) : 0;
+}
+
+bool worker_has_room(const struct worker *worker)
+{
+    const struct worker_process *process = worker->process;
+
+    return worker->held && !process->ending && !(process->status.flags & WORKER_FULL) &&
+           process->number - process->status.seen < REQUESTS_AT_ONCE;
 }
 
 const struct worker_status *worker_status(const struct worker *worker)
@@ -474,12 +495,15 @@ const struct worker_status *worker_status_after(const struct worker *worker, uin
     return worker->held && worker->process->status.seen >= number ? &worker->process->status : NULL;
 }
 
-struct channel_counts worker_counts(const struct worker *worker)
+struct worker_counts worker_counts(const struct worker *worker)
 {
-    struct channel_counts sum = worker->counts_before;
+    struct worker_counts sum = worker->counts_before;
 
-    if (worker->held)
-        add_counts(&sum, worker->process->counts);
+    if (worker->held) {
+        worker_counts_add(&sum, worker->process->counts);
+        sum.open = worker->process->counts->open;
+        sum.stored = worker->process->counts->stored;
+    }
     return sum;
 }
 

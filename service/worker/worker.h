@@ -74,10 +74,11 @@ struct worker {
     bool held;                      /* the process has the rings */
     bool resumable, ended, gone;    /* what the process was sent, to repeat it to a new one */
     unsigned int attempts;          /* processes in a row that died before they had the rings */
+    uint32_t lost_streams; /* how many streams ended with the last process that died */
     bool lost_found; /* an earlier broker's process was lost, with what it had not recorded */
 
     struct worker_user user;             /* status_changed NULL: none */
-    struct channel_counts counts_before; /* of the processes that died */
+    struct worker_counts counts_before; /* of the processes that died */
     void (*moved)(void *arg);            /* worker_on_traffic() */
     void *moved_arg;
     uint32_t moved_since; /* the number of that request; 0: it was not sent */
@@ -97,6 +98,16 @@ void worker_init(struct worker *worker, struct workers *workers, const char *id,
 uint32_t worker_send(struct worker *worker, enum worker_request_type type, uint32_t flags,
                      const int *fds, unsigned int count);
 
+/* As worker_send(), for a request with other fields. Sets its version and number. */
+uint32_t worker_send_request(struct worker *worker, struct worker_request *request, const int *fds,
+                             unsigned int count);
+
+/*
+ * Whether the process can be sent a request that it may be slow to carry out. If not, a later
+ * status_changed() shows that it can.
+ */
+bool worker_has_room(const struct worker *worker);
+
 /*
  * Returns the process's status if it has the rings and has carried out all requests, else NULL.
  * The error fields are 0 or negative errnos, and pages and pending are in range. Nothing else is
@@ -108,7 +119,10 @@ const struct worker_status *worker_status(const struct worker *worker);
 const struct worker_status *worker_status_after(const struct worker *worker, uint32_t number);
 
 /* Returns what has moved since the worker got its rings, over all its processes. */
-struct channel_counts worker_counts(const struct worker *worker);
+struct worker_counts worker_counts(const struct worker *worker);
+
+/* Adds what adds up: all but what is open and stored now, which does not outlive a process. */
+void worker_counts_add(struct worker_counts *sum, const struct worker_counts *more);
 
 /* As channel_on_traffic(): calls moved(arg) once, when the next byte has moved. NULL: does not. */
 void worker_on_traffic(struct worker *worker, void (*moved)(void *arg), void *arg);

@@ -44,6 +44,7 @@ SIM_TESTS = \
 	tests/sim/reattach-ends.sh \
 	tests/sim/reattach-pipes.sh \
 	tests/sim/reattach-port.sh \
+	tests/sim/streams.sh \
 	tests/sim/no-answer.sh \
 	tests/sim/toolstack.sh \
 	tests/sim/toolstack-apply.sh \

@@ -112,7 +112,7 @@ static void flood(void)
 
 static void grow(void)
 {
-    struct channel_counts *counts =
+    struct worker_counts *counts =
         mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE, MAP_SHARED, counts_fd, 0);
 
     if (counts != MAP_FAILED)
@@ -200,7 +200,7 @@ static _Noreturn void play_worker(void)
         FD_SET(WORKER_FD, &readable);
         if (select(WORKER_FD + 1, &readable, NULL, NULL, hostile ? &pause : NULL) > 0) {
             got = packets_receive(WORKER_FD, &ask, sizeof(ask), &fds);
-            if (got != (ssize_t)sizeof(ask))
+            if (got < WORKER_HELLO_BYTES)
                 _exit(0);
             answer(&ask, &fds);
             packets_close_fds(&fds);
