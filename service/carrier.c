@@ -278,7 +278,7 @@ const struct worker_status *carrier_streams(const struct carrier *carrier)
                        : NULL;
 }
 
-static void answer_stream(struct carrier *carrier, struct worker_request request, int fd)
+static void give_answer(struct carrier *carrier, struct worker_request request, int fd)
 {
     worker_send_request(worker_of(carrier), &request, &fd, fd < 0 ? 0 : 1);
     if (fd >= 0)
@@ -287,15 +287,15 @@ static void answer_stream(struct carrier *carrier, struct worker_request request
 
 void carrier_accept(struct carrier *carrier, uint32_t stream, int fd)
 {
-    answer_stream(carrier, (struct worker_request){.type = WORKER_ACCEPT, .stream = stream}, fd);
+    give_answer(carrier, (struct worker_request){.type = WORKER_ACCEPT, .stream = stream}, fd);
 }
 
 void carrier_refuse(struct carrier *carrier, uint32_t stream, enum stream_reason reason)
 {
-    answer_stream(carrier,
-                  (struct worker_request){
-                      .type = WORKER_REFUSE, .stream = stream, .reason = (uint32_t)reason},
-                  -1);
+    give_answer(carrier,
+                (struct worker_request){
+                    .type = WORKER_REFUSE, .stream = stream, .reason = (uint32_t)reason},
+                -1);
 }
 
 bool carrier_is_on(const struct carrier *carrier)

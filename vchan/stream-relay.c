@@ -452,7 +452,7 @@ static bool send_owed(struct stream_relay *relay)
 }
 
 /* The source has sent its last byte, or failed. */
-static void end_source(struct stream_relay *relay, struct stream_end *end, bool failed)
+static void end_stream_source(struct stream_relay *relay, struct stream_end *end, bool failed)
 {
     end->source_done = true;
     if (failed || end->sink_failed) {
@@ -518,7 +518,7 @@ static uint32_t send_turn(struct stream_relay *relay, struct stream_end *end, ui
         return (uint32_t)got;
     }
     if (got != -EAGAIN)
-        end_source(relay, end, got < 0);
+        end_stream_source(relay, end, got < 0);
     return 0;
 }
 

@@ -49,29 +49,29 @@ enum stream_queue_number {
 
 /* ---- frames ---- */
 
-static void put_number(uint8_t bytes[4], uint32_t number)
+static void write_u32(uint8_t bytes[4], uint32_t number)
 {
     for (unsigned int i = 0; i < 4; i++)
         bytes[i] = (uint8_t)(number >> 8 * i);
 }
 
-static uint32_t get_number(const uint8_t bytes[4])
+static uint32_t read_u32(const uint8_t bytes[4])
 {
     return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
 
 void stream_frame_pack(struct stream_frame frame, uint8_t header[STREAMS_HEADER])
 {
-    put_number(header, frame.type | frame.value << 8);
-    put_number(header + 4, frame.number);
+    write_u32(header, frame.type | frame.value << 8);
+    write_u32(header + 4, frame.number);
 }
 
 struct stream_frame stream_frame_unpack(const uint8_t header[STREAMS_HEADER])
 {
-    uint32_t first = get_number(header);
+    uint32_t first = read_u32(header);
 
     return (struct stream_frame){
-        .type = (uint8_t)first, .value = first >> 8, .number = get_number(header + 4)};
+        .type = (uint8_t)first, .value = first >> 8, .number = read_u32(header + 4)};
 }
 
 int stream_reason_error(enum stream_reason reason)
@@ -98,7 +98,7 @@ static enum stream_reason known_reason(uint32_t value)
 
 /* ---- queues: a stream stays in one until its turn, even if it has nothing to do then ---- */
 
-static void queue_add(struct streams *streams, enum stream_queue_number which, uint32_t slot)
+static void queue_put_last(struct streams *streams, enum stream_queue_number which, uint32_t slot)
 {
     struct stream_queue *queue = &streams->queues[which];
     struct stream *stream = &streams->table[slot];
@@ -143,7 +143,7 @@ static uint32_t queue_take(struct streams *streams, enum stream_queue_number whi
 
 /* ---- the table ---- */
 
-static bool is_ours(const struct streams *streams, uint32_t slot)
+static bool is_own_slot(const struct streams *streams, uint32_t slot)
 {
     return (slot >= streams->most) == (streams->side == 1);
 }
@@ -166,8 +166,8 @@ static void streams_clear(struct streams *streams)
         struct stream *stream = &streams->table[slot];
 
         *stream = (struct stream){.number = stream->number, .state = FREE};
-        if (is_ours(streams, slot))
-            queue_add(streams, QUEUE_FREE, slot);
+        if (is_own_slot(streams, slot))
+            queue_put_last(streams, QUEUE_FREE, slot);
     }
     streams->open = streams->in_use = 0;
 }
@@ -207,7 +207,7 @@ uint32_t streams_usual_credit(uint32_t most)
 static void owe(struct streams *streams, uint32_t slot, enum stream_flag flag)
 {
     streams->table[slot].flags |= (uint16_t)flag;
-    queue_add(streams, QUEUE_OWING, slot);
+    queue_put_last(streams, QUEUE_OWING, slot);
 }
 
 static void begin_stream(struct streams *streams, uint32_t slot, uint32_t number,
@@ -233,8 +233,8 @@ static void free_place(struct streams *streams, uint32_t slot)
     stream->state = FREE;
     stream->flags &= IN_ANY_QUEUE;
     streams->in_use--;
-    if (is_ours(streams, slot))
-        queue_add(streams, QUEUE_FREE, slot);
+    if (is_own_slot(streams, slot))
+        queue_put_last(streams, QUEUE_FREE, slot);
 }
 
 /* The peer ended the stream, or it came to its end. */
@@ -307,7 +307,7 @@ static int receive_open(struct streams *streams, const struct stream_frame *fram
     uint32_t slot = event->slot;
     bool full = streams->open >= streams->most;
 
-    if (is_ours(streams, slot) || streams->table[slot].state != FREE)
+    if (is_own_slot(streams, slot) || streams->table[slot].state != FREE)
         return -EPROTO;
     begin_stream(streams, slot, frame->number, ASKED, frame->value);
     if (full || streams->ending)
@@ -324,7 +324,7 @@ static void open_stream(struct streams *streams, uint32_t slot)
     stream->state = OPEN;
     streams->opened++;
     if (stream->flags & WANTS_TURN)
-        queue_add(streams, QUEUE_TURNS, slot);
+        queue_put_last(streams, QUEUE_TURNS, slot);
 }
 
 static int receive_accept(struct streams *streams, const struct stream_frame *frame,
@@ -383,7 +383,7 @@ static int receive_credit(struct streams *streams, const struct stream_frame *fr
     }
     stream->sendable += frame->value;
     if (stream->flags & WANTS_TURN)
-        queue_add(streams, QUEUE_TURNS, event->slot);
+        queue_put_last(streams, QUEUE_TURNS, event->slot);
     event->type = STREAM_SENDABLE;
     return 0;
 }
@@ -469,7 +469,7 @@ static int receive_of_stream(struct streams *streams, const struct stream_frame 
     event->slot = slot_of(streams, frame->number);
     if (!streams->in_step)
         return 0;
-    if (event->slot == STREAMS_NO_SLOT || (answers && !is_ours(streams, event->slot)))
+    if (event->slot == STREAMS_NO_SLOT || (answers && !is_own_slot(streams, event->slot)))
         return -EPROTO;
     if (frame->type != STREAM_FRAME_OPEN && !is_known(streams, event->slot, frame))
         return 0;
@@ -569,7 +569,7 @@ void streams_want_turn(struct streams *streams, uint32_t slot)
 {
     streams->table[slot].flags |= WANTS_TURN;
     if (streams->table[slot].state == OPEN)
-        queue_add(streams, QUEUE_TURNS, slot);
+        queue_put_last(streams, QUEUE_TURNS, slot);
 }
 
 /* A stream without credit keeps its wish, and comes back with CREDIT. */
@@ -679,7 +679,7 @@ bool streams_next_frame(struct streams *streams, struct stream_frame *frame)
     if (stream->state == ENDED)
         end_stream(streams, slot);
     else if (stream->flags & OWES_ANYTHING)
-        queue_add(streams, QUEUE_OWING, slot);
+        queue_put_last(streams, QUEUE_OWING, slot);
     return true;
 }
 

@@ -85,7 +85,7 @@ static void cancel_answer(struct stream_answer *answer)
     free_answer(answer);
 }
 
-static bool is_listed(const struct worker_status *status, uint32_t stream)
+static bool is_still_asked(const struct worker_status *status, uint32_t stream)
 {
     for (unsigned int i = 0; i < WORKER_ASKED_MAX; i++)
         if (status->asked[i] == stream)
@@ -149,7 +149,7 @@ static void drop_ended(struct kind_streams *streams, const struct worker_status 
 
     for (answer = TAILQ_FIRST(&streams->answers); answer; answer = next) {
         next = TAILQ_NEXT(answer, next);
-        if (!is_listed(status, answer->stream))
+        if (!is_still_asked(status, answer->stream))
             cancel_answer(answer);
     }
 }
