@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* xl-vchan list: prints the channels as xenstore has them, including incomplete ones. */
 #include <errno.h>
+#include <inttypes.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,8 +69,13 @@ static void fill_traffic(const struct traffic *traffic, struct row *row)
     traffic_short(traffic->counts[TRAFFIC_RECEIVED], row->cells[COLUMN_RECEIVED], CELL_MAX);
     traffic_short(traffic->counts[TRAFFIC_SENT], row->cells[COLUMN_SENT], CELL_MAX);
     view_time(traffic->counts[TRAFFIC_SINCE], row->cells[COLUMN_SINCE], CELL_MAX);
-    snprintf(row->cells[COLUMN_PEER], CELL_MAX, "%s%s", view_text(traffic->peer),
-             traffic->counts[TRAFFIC_WAITING] ? " (another client is waiting)" : "");
+    if (traffic->counts[TRAFFIC_STREAMS])
+        snprintf(row->cells[COLUMN_PEER], CELL_MAX, "%" PRIu64 " stream%s",
+                 traffic->counts[TRAFFIC_STREAMS],
+                 traffic->counts[TRAFFIC_STREAMS] == 1 ? "" : "s");
+    else
+        snprintf(row->cells[COLUMN_PEER], CELL_MAX, "%s%s", view_text(traffic->peer),
+                 traffic->counts[TRAFFIC_WAITING] ? " (another client is waiting)" : "");
 }
 
 static void fill_cells(const struct view *view, struct row *row)

@@ -157,6 +157,20 @@ static void line_bytes(const char *key, uint64_t bytes)
         printf("%-15s %s (%" PRIu64 " bytes)\n", key, text, bytes);
 }
 
+/* Prints nothing of a channel that has carried no streams. */
+static void print_streams(const uint64_t counts[TRAFFIC_COUNTS])
+{
+    if (!counts[TRAFFIC_STREAMS] && !counts[TRAFFIC_OPENED] && !counts[TRAFFIC_REFUSED] &&
+        !counts[TRAFFIC_RESET])
+        return;
+    printf("%-15s %" PRIu64 " open, %" PRIu64 " opened so far, %" PRIu64 " refused, %" PRIu64
+           " reset\n",
+           "streams", counts[TRAFFIC_STREAMS], counts[TRAFFIC_OPENED], counts[TRAFFIC_REFUSED],
+           counts[TRAFFIC_RESET]);
+    if (counts[TRAFFIC_STORED])
+        line_bytes("stored", counts[TRAFFIC_STORED]);
+}
+
 static void print_traffic(const struct traffic *traffic)
 {
     const uint64_t *counts = traffic->counts;
@@ -170,6 +184,7 @@ static void print_traffic(const struct traffic *traffic)
     line("peer", traffic->peer);
     if (counts[TRAFFIC_WAITING])
         line("waiting client", "yes");
+    print_streams(counts);
     line_bytes("from frontend", counts[TRAFFIC_RECEIVED]);
     line_bytes("to frontend", counts[TRAFFIC_SENT]);
     printf("%-15s %" PRIu64 " from frontend, %" PRIu64 " to it\n", "signals",

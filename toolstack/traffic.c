@@ -13,7 +13,9 @@ const char *const traffic_names[TRAFFIC_COUNTS] = {
     [TRAFFIC_RECEIVED] = "received", [TRAFFIC_SENT] = "sent",
     [TRAFFIC_WAKES] = "wakes",       [TRAFFIC_SLEEPS] = "sleeps",
     [TRAFFIC_SINCE] = "since",       [TRAFFIC_CONNECTIONS] = "connections",
-    [TRAFFIC_WAITING] = "waiting",
+    [TRAFFIC_WAITING] = "waiting",   [TRAFFIC_STREAMS] = "streams",
+    [TRAFFIC_OPENED] = "opened",     [TRAFFIC_REFUSED] = "refused",
+    [TRAFFIC_RESET] = "reset",       [TRAFFIC_STORED] = "stored",
 };
 
 void traffic_path(const struct device_id *id, char path[DEVICE_PATH_MAX])

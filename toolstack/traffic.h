@@ -23,6 +23,11 @@ enum traffic_count {
     TRAFFIC_SINCE,    /* seconds since 1970; 0: not connected */
     TRAFFIC_CONNECTIONS,
     TRAFFIC_WAITING, /* 1: another client waits for the current one to leave */
+    TRAFFIC_STREAMS, /* open now */
+    TRAFFIC_OPENED,  /* streams, as the next two */
+    TRAFFIC_REFUSED,
+    TRAFFIC_RESET,
+    TRAFFIC_STORED, /* bytes that streams' connections do not take now */
     TRAFFIC_COUNTS,
 };
 

@@ -56,6 +56,7 @@ static void settle_traffic(struct view *view)
     if (!closed && state != XenbusStateInitWait)
         return;
     view->traffic.counts[TRAFFIC_SINCE] = view->traffic.counts[TRAFFIC_WAITING] = 0;
+    view->traffic.counts[TRAFFIC_STREAMS] = view->traffic.counts[TRAFFIC_STORED] = 0;
     if (closed)
         view->traffic.peer[0] = '\0';
 }

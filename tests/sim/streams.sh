@@ -164,6 +164,15 @@ part "statistics"
 S=/local/domain/0/data/vchan-backend/$(xl domid guest)/0
 shows_none() { [[ $(xenstore-read "$S") == *" streams=0 opened="*" stored=0 "* ]]; }
 within 30 shows_none
+begin_client "$work/echo"
+comes "for statistics"
+shows_one() {
+    [[ $(xl-vchan show guest echo) == *"streams         1 open, "*" opened so far, "*" refused, "*" reset"* ]] &&
+        [[ $(xl-vchan list --long guest) == *" echo "*" 1 stream"* ]] &&
+        [[ $(xl-vchan list --json guest) == *'"streams":1'* ]]
+}
+within 30 shows_one
+end_client
 
 part "detached with streams open"
 begin_client "$work/echo"

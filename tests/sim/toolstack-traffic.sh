@@ -32,7 +32,7 @@ run 0 xl-vchan show web echo
 
 part "moved, and not connected any more"
 run 0 xensim exec web vchan cat echo < <(yes | head -c 150000)
-json '"statistics":\{|"received":150000,|"sent":150000,|"wakes":[0-9]+,|"sleeps":[0-9]+,|"since":0,|"connections":1,|"waiting":0,|"peer":null|\}' \
+json '"statistics":\{|"received":150000,|"sent":150000,|"wakes":[0-9]+,|"sleeps":[0-9]+,|"since":0,|"connections":1,|"waiting":0,|"streams":0,|"opened":0,|"refused":0,|"reset":0,|"stored":0,|"peer":null|\}' \
     list --json web
 run 0 xl-vchan list --long web
 [[ $out == *"echo Closed/Closed "*" 146K  146K  -    "* ]] || fail "$out"
