@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-EXTRA_PROGRAMS = bench/peer bench/limit bench/many
+EXTRA_PROGRAMS = bench/clients bench/peer bench/limit bench/many
+bench_clients_SOURCES = bench/clients.c
 bench_peer_SOURCES = bench/peer.c
 bench_peer_CPPFLAGS = $(AM_CPPFLAGS) $(XENVCHAN_CFLAGS)
 bench_peer_LDADD = libpvchan.la libstate.la $(XENVCHAN_LIBS) $(XENEVTCHN_LIBS)
@@ -9,7 +10,7 @@ bench_limit_LDADD = libvchan.la libstate.la
 bench_many_SOURCES = bench/many.c
 bench_many_LDADD = libpvchan.la
 bench_many_LDFLAGS = -no-install
-CLEANFILES += bench/peer bench/limit bench/many bench/run.json bench/many.json
+CLEANFILES += bench/clients bench/peer bench/limit bench/many bench/run.json bench/many.json
 EXTRA_DIST += bench/attach bench/bench bench/report
 
 ON_SIM = PATH='$(abs_top_builddir):$(abs_top_builddir)/cli':"$$PATH" xensim run
@@ -40,6 +41,12 @@ bench-many: all bench/many
 		bench/many --json $(MANY_OPTIONS) echo $$(xl domid echo) > bench/many.json; \
 		xl destroy echo; xenstore-rm data'
 .PHONY: bench-many
+
+# Many connections through one channel, beside one connection, HAProxy and socat.
+bench-streams: all bench/clients
+	PATH='$(abs_top_builddir)/bench':"$$PATH" $(ON_SIM) -- $(abs_top_srcdir)/bench/streams
+.PHONY: bench-streams
+EXTRA_DIST += bench/streams
 
 # What a guest keeps beside a hostile one.
 bench-hostile: all tests/programs/hostile
