@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Searches through states, interleavings and hostile pages.
-MODEL_TESTS = tests/model/fuzz-page tests/model/machine
+MODEL_TESTS = tests/model/fuzz-page tests/model/fuzz-streams tests/model/machine
 check_PROGRAMS += $(MODEL_TESTS)
 TESTS += $(MODEL_TESTS)
 
@@ -34,9 +34,14 @@ tests_model_fuzz_page_SOURCES = \
 tests_model_fuzz_page_CPPFLAGS = $(SHARED_CPPFLAGS)
 EXTRA_DIST += tests/model/corpus
 
+# Hostile frames: random scripts.
+tests_model_fuzz_streams_SOURCES = \
+	tests/model/fuzz-streams.c vchan/stream-relay.c vchan/streams.c $(SHARED_FILES)
+tests_model_fuzz_streams_CPPFLAGS = $(SHARED_CPPFLAGS)
+
 # The same with libFuzzer, which needs clang; `make fuzz FUZZ_SECONDS=1800` is the long run. It
 # starts from tests/model/corpus/page and stores new scripts in fuzz-corpus/, and one that breaks a
-# rule in crash-*.
+# rule in crash-*. `make fuzz-streams` is the same for streams.
 FUZZ_CC = clang
 FUZZ_SECONDS = 60
 FUZZ_FILES = $(tests_model_fuzz_page_SOURCES:tests/model/fuzz-replay.c=)
@@ -48,5 +53,14 @@ fuzz: tests/fuzz-page-libfuzzer
 	mkdir -p fuzz-corpus
 	nice -n 19 tests/fuzz-page-libfuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=400 \
 		-print_final_stats=1 fuzz-corpus $(srcdir)/tests/model/corpus/page
-.PHONY: fuzz
-CLEANFILES += tests/fuzz-page-libfuzzer fuzz-page.broken
+tests/fuzz-streams-libfuzzer: $(tests_model_fuzz_streams_SOURCES)
+	$(AM_V_CC)$(MKDIR_P) tests && $(FUZZ_CC) -std=gnu11 -O1 -g -fno-omit-frame-pointer \
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -DLIBFUZZER \
+		$(DEFS) -I. $(SHARED_CPPFLAGS) -o $@ \
+		$(addprefix $(srcdir)/,$(filter %.c,$(tests_model_fuzz_streams_SOURCES)))
+fuzz-streams: tests/fuzz-streams-libfuzzer
+	mkdir -p fuzz-streams-corpus
+	nice -n 19 tests/fuzz-streams-libfuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=1000 \
+		-print_final_stats=1 fuzz-streams-corpus
+.PHONY: fuzz fuzz-streams
+CLEANFILES += tests/fuzz-page-libfuzzer tests/fuzz-streams-libfuzzer fuzz-page.broken

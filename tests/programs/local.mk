@@ -23,6 +23,10 @@ tests_programs_lives_LDADD = libpvchan.la
 tests_programs_lives_LDFLAGS = -no-install
 tests_programs_manager_SOURCES = tests/programs/manager.c
 
+# Many clients that check what comes back (tests/sim/streams-kill.sh).
+check_PROGRAMS += tests/programs/streamers
+tests_programs_streamers_SOURCES = tests/programs/streamers.c
+
 # Many channels in one process (tests/sim/api-lots.sh).
 check_PROGRAMS += tests/programs/lots
 tests_programs_lots_SOURCES = tests/programs/lots.c

@@ -45,6 +45,7 @@ SIM_TESTS = \
 	tests/sim/reattach-pipes.sh \
 	tests/sim/reattach-port.sh \
 	tests/sim/streams.sh \
+	tests/sim/streams-kill.sh \
 	tests/sim/no-answer.sh \
 	tests/sim/toolstack.sh \
 	tests/sim/toolstack-apply.sh \
