@@ -28,13 +28,14 @@ libservice_la_SOURCES = \
 	service/kinds/environment.c service/kinds/environment.h \
 	service/kinds/errand.c service/kinds/errand.h \
 	service/kinds/exec.c \
-	service/kinds/kinds.c \
+	service/kinds/kinds.c service/kinds/listener.c service/kinds/listener.h \
 	service/kinds/path.c service/kinds/path.h \
 	service/kinds/place.c service/kinds/place.h \
 	service/kinds/program.c service/kinds/program.h \
 	service/kinds/pty.c \
 	service/kinds/rights.c service/kinds/rights.h \
 	service/kinds/socket.c service/kinds/streams.c service/kinds/streams.h \
+	service/kinds/tcp-listen.c \
 	service/kinds/unix.c service/kinds/unix.h \
 	service/kinds/walk.c service/kinds/walk.h \
 	service/worker/confine.c service/worker/confine.h \

@@ -51,7 +51,7 @@ static const struct kind {
     uint32_t needs, defaults, takes;
     bool reconnect; /* by default */
 } kinds[] = {
-#define ROW(kind, needs, defaults, takes, reconnect) {#kind, needs, defaults, takes, reconnect},
+#define ROW(ID, name, needs, defaults, takes, reconnect) {name, needs, defaults, takes, reconnect},
     SPEC_KINDS(ROW)
 #undef ROW
 };
@@ -59,7 +59,7 @@ static const struct kind {
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
 
 /* All keys that depend on the kind. */
-#define OR_KEYS(kind, needs, defaults, takes, reconnect) | (needs) | (defaults) | (takes)
+#define OR_KEYS(ID, name, needs, defaults, takes, reconnect) | (needs) | (defaults) | (takes)
 #define KIND_KEYS (0 SPEC_KINDS(OR_KEYS))
 
 static const struct kind *kind_find(const char *name)
@@ -411,7 +411,9 @@ static int check_streams(const struct spec_build *build)
 /* Checks the keys that only some kinds take. */
 static int check_kind(const struct spec_build *build, const struct kind *kind)
 {
-    uint32_t spared = build->source == SPEC_STORED ? SPEC_BIT(USER) : 0;
+    uint32_t spared = build->source == SPEC_STORED  ? SPEC_BIT(USER)
+                      : build->source == SPEC_GUEST ? SPEC_BIT(STREAMS) /* F/streams says it */
+                                                    : 0;
     uint32_t missing = kind->needs & ~(build->given | spared);
     uint32_t foreign = build->given & KIND_KEYS & ~kind_keys(kind);
     enum spec_key main = spec_main_key(build->spec);
@@ -543,7 +545,8 @@ enum spec_key spec_main_key(const struct spec *spec)
     enum spec_key key = 0;
 
     while (key < SPEC_KEYS &&
-           !(kind && (kind->needs | kind->defaults) & 1u << key & ~SPEC_BIT(USER)))
+           !(kind && (kind->needs | kind->defaults) & 1u << key &
+             ~(SPEC_BIT(USER) | SPEC_BIT(STREAMS))))
         key++;
     return key;
 }

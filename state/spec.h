@@ -71,18 +71,19 @@ struct store;
 /*
  * The kinds of connection. The first is the default: an application opens the channel itself.
  *
- * KIND(name, required keys, keys for which the service has a default, optional keys, default of
+ * KIND(ID, name, required keys, keys for which the service has a default, optional keys, default of
  * reconnect)
  */
 #define SPEC_KINDS(KIND)                                                                           \
-    KIND(app, 0, 0, 0, false)                                                                      \
-    KIND(echo, 0, 0, SPEC_BIT(STREAMS), false)                                                     \
-    KIND(socket, 0, SPEC_BIT(PATH), SPEC_FILE_KEYS | SPEC_BIT(STREAMS), true)                      \
-    KIND(connect, SPEC_BIT(PATH), 0,                                                               \
+    KIND(app, "app", 0, 0, 0, false)                                                               \
+    KIND(echo, "echo", 0, 0, SPEC_BIT(STREAMS), false)                                             \
+    KIND(socket, "socket", 0, SPEC_BIT(PATH), SPEC_FILE_KEYS | SPEC_BIT(STREAMS), true)            \
+    KIND(connect, "connect", SPEC_BIT(PATH), 0,                                                    \
          SPEC_BIT(RECONNECT) | SPEC_BIT(USER) | SPEC_BIT(SERVER_USER) | SPEC_BIT(STREAMS), false)  \
-    KIND(tcp, SPEC_BIT(ADDRESS), 0, SPEC_BIT(RECONNECT) | SPEC_BIT(STREAMS), false)                \
-    KIND(pty, 0, SPEC_BIT(PATH), SPEC_FILE_KEYS, true)                                             \
-    KIND(exec, SPEC_BIT(COMMAND) | SPEC_BIT(USER), 0, SPEC_BIT(RECONNECT), false)
+    KIND(tcp, "tcp", SPEC_BIT(ADDRESS), 0, SPEC_BIT(RECONNECT) | SPEC_BIT(STREAMS), false)         \
+    KIND(tcp_listen, "tcp-listen", SPEC_BIT(ADDRESS) | SPEC_BIT(STREAMS), 0, 0, false)             \
+    KIND(pty, "pty", 0, SPEC_BIT(PATH), SPEC_FILE_KEYS, true)                                      \
+    KIND(exec, "exec", SPEC_BIT(COMMAND) | SPEC_BIT(USER), 0, SPEC_BIT(RECONNECT), false)
 
 #define SPEC_ID(ID, ...) SPEC_##ID,
 enum spec_key { SPEC_FIELDS(SPEC_ID) SPEC_KEYS };

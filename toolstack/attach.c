@@ -202,7 +202,7 @@ static int run_attach(const struct command *command, int argc, char **argv)
 
 /* Generated from the tables of state/spec.h. The shell completion parses this, too. */
 #define KEY_LINE(ID, member, key, type, most, place, whose, check, word) "  " key "=" word "\n"
-#define KIND_WORD(kind, ...)                                             " " #kind
+#define KIND_WORD(ID, name, ...)                                         " " name
 
 const struct command command_attach = {
     "attach", "[--wait SECS] DOMAIN KEY=VALUE[,KEY=VALUE...]... | --json DOMAIN FILE",

@@ -23,14 +23,12 @@
 #define KEEPALIVE_INTERVAL 10
 #define KEEPALIVE_PROBES   6
 
-#define HOST_MAX 256
-
 struct dial {
     struct event_base *base;
     void (*done)(void *arg, int fd, const char *why); /* NULL: cancelled */
     void *arg;
-    char host[HOST_MAX];
-    char port[8];
+    char host[DIAL_HOST_MAX];
+    char port[DIAL_PORT_MAX];
     struct event *step;     /* the next step, or the timeout of the current one */
     struct event *writable; /* the socket that connects */
     int fd;
@@ -224,22 +222,22 @@ static void dial_step(evutil_socket_t fd, short what, void *arg)
 
 /* ---- for its owner ---- */
 
-/* Splits HOST:PORT or [HOST]:PORT. Returns false if the address is invalid. */
-static bool split_address(struct dial *dial, const char *address)
+bool dial_split(const char *address, char host[DIAL_HOST_MAX], char port[DIAL_PORT_MAX])
 {
     const char *colon = strrchr(address, ':');
     size_t length = colon ? (size_t)(colon - address) : 0;
-    uint32_t port = 0;
+    uint32_t number = 0;
 
     if (length >= 2 && address[0] == '[' && colon[-1] == ']') {
         address++;
         length -= 2;
     }
-    if (length == 0 || length >= sizeof(dial->host) ||
-        parse_number(colon + 1, UINT16_MAX, &port) < 0 || port == 0)
+    if (length == 0 || length >= DIAL_HOST_MAX ||
+        parse_number(colon + 1, UINT16_MAX, &number) < 0 || number == 0)
         return false;
-    memcpy(dial->host, address, length);
-    snprintf(dial->port, sizeof(dial->port), "%hu", (unsigned short)port);
+    memcpy(host, address, length);
+    host[length] = '\0';
+    snprintf(port, DIAL_PORT_MAX, "%hu", (unsigned short)number);
     return true;
 }
 
@@ -252,7 +250,7 @@ struct dial *dial_start(struct event_base *base, const char *address,
         return NULL;
     *dial = (struct dial){.base = base, .done = done, .arg = arg, .fd = -1};
     dial->step = evtimer_new(base, dial_step, dial);
-    if (!dial->step || !split_address(dial, address)) {
+    if (!dial->step || !dial_split(address, dial->host, dial->port)) {
         dial_free(dial);
         return NULL;
     }
@@ -275,7 +273,7 @@ void dial_peer(int fd, char *text, size_t size)
 {
     struct sockaddr_storage address;
     socklen_t length = sizeof(address);
-    char host[HOST_MAX], port[8];
+    char host[DIAL_HOST_MAX], port[DIAL_PORT_MAX];
 
     text[0] = '\0';
     if (getpeername(fd, (struct sockaddr *)&address, &length) == 0 &&

@@ -6,10 +6,18 @@
 #ifndef SERVICE_KINDS_DIAL_H
 #define SERVICE_KINDS_DIAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct dial;
 struct event_base;
+
+/* Space for a host and a port, each with its NUL. */
+#define DIAL_HOST_MAX 256
+#define DIAL_PORT_MAX 8
+
+/* Splits HOST:PORT or [V6]:PORT. Returns false if the address is invalid. */
+bool dial_split(const char *address, char host[DIAL_HOST_MAX], char port[DIAL_PORT_MAX]);
 
 /*
  * Connects to HOST:PORT or [V6]:PORT. Calls done() once from the event loop, unless dial_cancel()

@@ -3,8 +3,6 @@
  * connection=socket: listens on a Unix socket as long as the device exists, and serves one client
  * at a time while the guest has the channel open.
  */
-#include <config.h>
-
 #include <errno.h>
 #include <event2/event.h>
 #include <stdio.h>
@@ -12,30 +10,22 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "service/backoff.h"
 #include "service/connection.h"
+#include "service/kinds/listener.h"
 #include "service/kinds/path.h"
 #include "service/kinds/program.h"
 #include "service/kinds/rights.h"
 #include "service/kinds/streams.h"
 #include "service/kinds/unix.h"
-#include "service/timer.h"
-
-/* Clients a minute, and at once: more than programs need, but too few to use up a CPU. */
-#define CLIENTS_PER_MINUTE 12000
-#define CLIENTS_AT_ONCE    64
 
 struct server {
     struct connection *connection;
-    int listener;
+    int fd; /* it listens */
+    struct listener listener;
     struct rights rights; /* the socket file's owner, group and mode */
     struct stat file;
-    struct event *incoming;    /* pending while a client may connect */
     struct event *next_client; /* pending while a client is served and no other is waiting */
     bool waiting_logged;       /* since the guest opened the channel */
-    struct backoff backoff;    /* after accept() failed */
-    struct rate clients;
-    struct event *accept_pause; /* pending: too many clients came, so none is accepted until then */
     struct program client;
     struct kind_streams streams; /* each client has one of its own */
 };
@@ -46,10 +36,10 @@ static void server_await_client(void *arg)
 
     event_del(server->next_client);
     statistics_set_waiting(&server->connection->statistics, false);
-    event_add(server->incoming, NULL);
+    listener_start(&server->listener);
 }
 
-/* The client stays in the listener's queue. It cannot know that, so the log does. */
+/* The client stays in the socket's queue. It cannot know that, so the log does. */
 static void on_client_waiting(evutil_socket_t listener, short what, void *arg)
 {
     struct server *server = arg;
@@ -82,72 +72,48 @@ static void connect_client(struct server *server, int fd)
     unix_peer(fd, who, sizeof(who));
     connection_log(server->connection, LOG_DETAILS, "client connected: %s", who);
     carrier_connect(&server->streams.carrier, fd);
-    if (!carrier_can_connect(&server->streams.carrier))
-        event_del(server->incoming);
+}
+
+static bool server_may_accept(void *arg)
+{
+    const struct server *server = arg;
+
+    return !kind_streams_is_on(&server->streams) || carrier_can_connect(&server->streams.carrier);
 }
 
 static void server_has_room(void *arg)
 {
     struct server *server = arg;
 
-    if (!event_pending(server->accept_pause, EV_TIMEOUT, NULL))
-        event_add(server->incoming, NULL);
+    listener_start(&server->listener);
 }
 
 static const struct kind_streams_ops server_streams_ops = {.has_room = server_has_room};
 
-/* The client stays in the queue, and the listener readable: without a pause this would loop. */
-static void accept_later(struct server *server, int error)
-{
-    event_del(server->incoming);
-    backoff_start(&server->backoff);
-    endpoint_set_error(server->connection->endpoint, -error,
-                       "cannot accept a client: %s (retrying)", strerror(error));
-}
-
-static void on_accept_pause_over(evutil_socket_t fd, short what, void *arg)
+static void server_accepted(void *arg, int fd)
 {
     struct server *server = arg;
 
-    (void)fd, (void)what;
-    event_add(server->incoming, NULL);
-}
-
-/* Whether one more client may be accepted now. Otherwise it waits in the queue. */
-static bool may_accept(struct server *server)
-{
-    int64_t wait = rate_try(&server->clients);
-
-    if (wait == 0)
-        return true;
-    event_del(server->incoming);
-    timer_start(server->accept_pause, wait);
-    return false;
-}
-
-static void server_accept(evutil_socket_t listener, short what, void *arg)
-{
-    struct server *server = arg;
-    int fd;
-
-    (void)what;
-    if (!may_accept(server))
-        return;
-    /* cppcheck-suppress nullPointer ; the address is not needed */
-    fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) {
-        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
-            accept_later(server, errno);
-        return; /* otherwise the client has left already */
-    }
     endpoint_clear_error(server->connection->endpoint);
     if (kind_streams_is_on(&server->streams)) {
         connect_client(server, fd);
         return;
     }
-    event_del(server->incoming);
+    listener_stop(&server->listener);
     attach_client(server, fd);
 }
+
+static void server_accept_failed(void *arg, int error)
+{
+    const struct server *server = arg;
+
+    endpoint_set_error(server->connection->endpoint, -error,
+                       "cannot accept a client: %s (retrying)", strerror(error));
+}
+
+static const struct listener_ops server_listener_ops = {.may_accept = server_may_accept,
+                                                        .accepted = server_accepted,
+                                                        .failed = server_accept_failed};
 
 static const char *listen_error(int rc)
 {
@@ -180,13 +146,13 @@ static int server_bind(struct server *server)
 {
     struct connection *connection = server->connection;
 
-    server->listener = take_listener(server);
-    if (server->listener >= 0)
+    server->fd = take_listener(server);
+    if (server->fd >= 0)
         return 0;
-    server->listener = unix_listen(&connection->place, &server->rights, &server->file);
-    if (server->listener < 0)
-        return server->listener;
-    fdstore_add(connection->fdstore, connection->id, "listener", server->listener,
+    server->fd = unix_listen(&connection->place, &server->rights, &server->file);
+    if (server->fd < 0)
+        return server->fd;
+    fdstore_add(connection->fdstore, connection->id, "listener", server->fd,
                 fdstore_has_room(connection->fdstore, 1));
     return 0;
 }
@@ -196,16 +162,7 @@ static void server_unbind(struct server *server)
     struct connection *connection = server->connection;
 
     fdstore_drop(connection->fdstore, connection->id, "listener");
-    unix_unlisten(server->listener, &connection->place, &server->file);
-}
-
-static void server_free_events(struct server *server)
-{
-    struct event *const events[] = {server->incoming, server->next_client, server->accept_pause};
-
-    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
-        if (events[i])
-            event_free(events[i]);
+    unix_unlisten(server->fd, &connection->place, &server->file);
 }
 
 static int server_listen(struct server *server, char why[CONNECTION_WHY_MAX])
@@ -221,19 +178,18 @@ static int server_listen(struct server *server, char why[CONNECTION_WHY_MAX])
         snprintf(why, CONNECTION_WHY_MAX, "cannot listen on its path: %s", listen_error(rc));
         return rc;
     }
-    server->incoming =
-        event_new(connection->base, server->listener, EV_READ | EV_PERSIST, server_accept, server);
     server->next_client =
-        event_new(connection->base, server->listener, EV_READ, on_client_waiting, server);
-    server->accept_pause = evtimer_new(connection->base, on_accept_pause_over, server);
-    rate_init(&server->clients, CLIENTS_PER_MINUTE, CLIENTS_AT_ONCE);
-    if (server->incoming && server->next_client && server->accept_pause &&
-        backoff_open(&server->backoff, connection->base, server_await_client, server) == 0)
+        event_new(connection->base, server->fd, EV_READ, on_client_waiting, server);
+    rc = server->next_client ? listener_open(&server->listener, connection->base, server->fd,
+                                             &server_listener_ops, server)
+                             : -ENOMEM;
+    if (rc == 0)
         return 0;
-    server_free_events(server);
+    if (server->next_client)
+        event_free(server->next_client);
     server_unbind(server);
     snprintf(why, CONNECTION_WHY_MAX, "out of memory");
-    return -ENOMEM;
+    return rc;
 }
 
 static int server_plug(struct connection *connection, char why[CONNECTION_WHY_MAX])
@@ -264,8 +220,8 @@ static void server_unplug(struct connection *connection)
 {
     struct server *server = connection->state;
 
-    server_free_events(server);
-    backoff_close(&server->backoff);
+    listener_close(&server->listener);
+    event_free(server->next_client);
     server_unbind(server);
     path_leave(connection);
     free(server);
@@ -311,11 +267,9 @@ static void server_close(struct connection *connection)
 {
     struct server *server = connection->state;
 
-    event_del(server->incoming);
-    event_del(server->accept_pause);
+    listener_stop(&server->listener);
     event_del(server->next_client);
     statistics_set_waiting(&server->connection->statistics, false);
-    backoff_reset(&server->backoff);
     kind_streams_stop(&server->streams);
     program_close(&server->client);
 }

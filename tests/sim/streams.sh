@@ -6,9 +6,12 @@ set -u
 limit=600
 . "${srcdir:-.}/tests/lib/sim-lib.bash" || exit 1
 
-# client PATH NUMBER: sends file NUMBER, half-closes, and keeps what comes back in got NUMBER.
+# client PATH NUMBER: sends file NUMBER, half-closes, and keeps what comes back in got NUMBER. PATH
+# is a socket's, or TCP:HOST:PORT.
 client() {
-    socat -t 120 -T 120 - "UNIX-CONNECT:$1" < "$work/file$2" > "$work/got$2"
+    local address=UNIX-CONNECT:$1
+    [[ $1 != TCP:* ]] || address=$1
+    socat -t 120 -T 120 - "$address" < "$work/file$2" > "$work/got$2"
 }
 # clients PATH COUNT: that many at once, and each gets back what is its own.
 clients() {
@@ -61,7 +64,7 @@ for entry in "name=x, connection=echo, streams=1" "name=x, connection=echo, stre
     [[ $err == *'key "streams": "'*'" is not a number from 2 to 4096' ]] || fail "$entry: $err"
 done
 run 1 xl-vchan attach plain "name=x, connection=pty, streams=4"
-[[ $err == *'key "streams": not valid with connection=pty (only with echo, socket, connect, tcp)' ]] || fail "pty: $err"
+[[ $err == *'key "streams": not valid with connection=pty (only with echo, socket, connect, tcp, tcp-listen)' ]] || fail "pty: $err"
 run 1 xl-vchan attach plain "name=x, connection=socket, path=/run/x, reconnect=1, streams=4"
 [[ $err == *'key "reconnect": not valid with streams'* ]] || fail "reconnect: $err"
 run 0 xl destroy plain
@@ -77,7 +80,7 @@ agent_config "name=echo, connection=socket, path=$work/echo" \
     "name=out, connection=socket, path=$work/out" \
     "name=in, connection=connect, path=$work/inner" \
     "name=two, connection=socket, path=$work/two" \
-    "name=end, connection=pty, path=$work/tty"
+    "name=end, connection=pty, path=$work/tty" "name=web, connection=connect, path=$work/inner"
 agent_start guest
 hears "in: Connected"
 within 30 test -S "$work/two"
@@ -103,6 +106,17 @@ logged "out: refused a stream: cannot connect to its path: "
 part "clients in domain 0, a server in the guest"
 serve "$work/inner"
 clients "$work/in" 16
+
+part "clients of domain 0 over TCP, a server in the guest"
+port=20000
+while (: <> "/dev/tcp/127.0.0.1/$port") 2> /dev/null; do port=$((port + 1)); done
+run 1 xl-vchan attach guest "name=web, connection=tcp-listen, address=localhost:$port, streams=8"
+[[ $err == *"address= is not an IP address and a port (such as 127.0.0.1:8080 or [::]:8080)"* ]] || fail "attach: $err"
+detach_name() { xl-vchan detach --force guest web 2> /dev/null || true; }
+detach_name
+run 0 xl-vchan attach guest "name=web, connection=tcp-listen, address=127.0.0.1:$port, streams=8"
+hears "web: Connected"
+clients "TCP:127.0.0.1:$port" 16
 kill "$server"
 wait "$server"
 

@@ -22,5 +22,5 @@ entries() { section KEYS | sed 's/, \*/\n*/g' | sed 's/[*_]//g'; }
 
 alike keys "$(sed -n 's/^  \([a-z-]*=.*\)/\1/p' <<< "$help")" "$(entries)"
 alike kinds "$(sed -n 's/^Kinds of connection: //p' <<< "$help" | tr ' ' '\n')" \
-    "$(section CONNECTIONS | sed 's/^\*\([a-z]*\)\*.*/\1/')"
+    "$(section CONNECTIONS | sed 's/^\*\([a-z-]*\)\*.*/\1/')"
 [ $failures = 0 ]
