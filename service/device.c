@@ -490,7 +490,8 @@ static void explain_open(const struct device *device, int rc, char why[CONNECTIO
         snprintf(why, CONNECTION_WHY_MAX, "cannot serve: another process serves it");
     else if (rc == -EINVAL || rc == -ENOENT)
         snprintf(why, CONNECTION_WHY_MAX,
-                 "cannot serve: invalid name, %s, %s-id, read-ring or write-ring node", peer, peer);
+                 "cannot serve: invalid name, %s, %s-id, read-ring, write-ring or streams node",
+                 peer, peer);
     else if (rc == -ELOOP)
         snprintf(why, CONNECTION_WHY_MAX, "cannot serve: both ends are this domain");
     else

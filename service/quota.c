@@ -16,6 +16,9 @@
 #define LINES_PER_MINUTE 300
 
 /* An opened channel has a worker report about six times; an honest one does not die. */
+/* Each stream that a guest opens may cost the service a process for a moment. */
+#define STREAMS_PER_MINUTE 12000
+#define STREAMS_AT_ONCE    512
 #define STATUSES_PER_MINUTE 60000
 #define STATUSES_AT_ONCE    1024
 #define DEATHS_PER_MINUTE   600
@@ -90,6 +93,7 @@ void quota_init(struct quota *quota, const struct quota_limits *limits, struct q
     rate_init(&quota->connects, limits->connects, 0);
     rate_init(&quota->work, work_per_minute(limits), 0);
     rate_init(&quota->lines, LINES_PER_MINUTE, 0);
+    rate_init(&quota->streams, STREAMS_PER_MINUTE, STREAMS_AT_ONCE);
     rate_init(&quota->statuses, STATUSES_PER_MINUTE, STATUSES_AT_ONCE);
     rate_init(&quota->deaths, DEATHS_PER_MINUTE, DEATHS_AT_ONCE);
     set_bursts(quota);
@@ -144,6 +148,11 @@ void quota_give_bytes(struct quota *quota, uint64_t bytes)
 int64_t quota_take_connect(struct quota *quota)
 {
     return quota ? rate_take(&quota->connects) : 0;
+}
+
+int64_t quota_try_stream(struct quota *quota)
+{
+    return quota ? rate_try(&quota->streams) : 0;
 }
 
 int64_t quota_take_status(struct quota *quota)

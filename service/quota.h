@@ -58,6 +58,7 @@ struct quota {
     struct rate connects;
     struct rate work;
     struct rate lines;
+    struct rate streams;
     struct rate statuses;
     struct rate deaths;
     unsigned int unlogged; /* log lines suppressed since the last one that was not */
@@ -79,6 +80,9 @@ void quota_give_bytes(struct quota *quota, uint64_t bytes);
 
 /* Takes a place for a connect. Returns as rate_take(). */
 int64_t quota_take_connect(struct quota *quota);
+
+/* Takes a place for a stream that the guest opens. As rate_try(). */
+int64_t quota_try_stream(struct quota *quota);
 
 /* Takes a place for a status of a worker, and for the death of one. As rate_take(). */
 int64_t quota_take_status(struct quota *quota);

@@ -15,8 +15,13 @@ static int lower_limits(const struct sandbox *sandbox)
 {
     for (size_t i = 0; i < sandbox->limit_count; i++) {
         const struct sandbox_limit *limit = &sandbox->limits[i];
-        const struct rlimit most = {.rlim_cur = limit->most, .rlim_max = limit->most};
+        struct rlimit most;
 
+        if (getrlimit((__rlimit_resource_t)limit->resource, &most) < 0)
+            return -errno;
+        if (most.rlim_max > limit->most) /* RLIM_INFINITY is the largest */
+            most.rlim_max = limit->most;
+        most.rlim_cur = most.rlim_max;
         if (setrlimit((__rlimit_resource_t)limit->resource, &most) < 0)
             return -errno;
     }

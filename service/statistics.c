@@ -214,6 +214,8 @@ void statistics_end(struct statistics *statistics)
     if (!statistics->worker)
         return;
     statistics->earlier = total_counts(statistics);
+    statistics->earlier.open = 0;
+    statistics->earlier.stored = 0;
     worker_on_traffic(statistics->worker, NULL, NULL);
     statistics->worker = NULL;
     statistics->since = 0;

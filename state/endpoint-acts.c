@@ -39,14 +39,19 @@ void endpoint_explain(struct endpoint *endpoint, int error, const char *format, 
     va_end(args);
 }
 
+static void remove_own(const struct endpoint *endpoint, const char *key)
+{
+    char path[STORE_PATH_MAX + 32];
+
+    snprintf(path, sizeof(path), "%s/%s", endpoint->own_dir, key);
+    store_remove(endpoint->store, path);
+}
+
 void endpoint_forget_reason(struct endpoint *endpoint)
 {
-    char path[STORE_PATH_MAX + sizeof("/error")];
-
     endpoint->reason[0] = '\0';
     endpoint->error = 0;
-    snprintf(path, sizeof(path), "%s/error", endpoint->own_dir);
-    store_remove(endpoint->store, path);
+    remove_own(endpoint, "error");
 }
 
 /* ---- actions: each returns 0, or a negative errno after endpoint_explain() ---- */
@@ -76,8 +81,12 @@ static int write_streams(struct endpoint *endpoint)
     char most[16];
     int rc;
 
-    if (!carries_streams(endpoint))
+    if (!endpoint->declared_streams)
         return 0;
+    if (!carries_streams(endpoint)) {
+        remove_own(endpoint, "feature-streams"); /* another program of this side could */
+        return 0;
+    }
     snprintf(most, sizeof(most), "%u", endpoint->declared_streams);
     rc = store_write_device(endpoint->store, endpoint->own_dir, "max-streams", most);
     if (rc == 0)
@@ -129,9 +138,10 @@ static int refuse_streams(struct endpoint *endpoint, const char *who)
 
 /*
  * Finds out how many streams both sides carry. Two sides that disagree must not connect, since one
- * would take the other's frames for bytes. The nodes of a frontend whose rings are kept may be gone.
+ * would take the other's frames for bytes. If an earlier process agreed, the frontend's nodes may be
+ * gone with its domain, or cannot be read now.
  */
-static int agree_on_streams(struct endpoint *endpoint, bool kept)
+static int agree_on_streams(struct endpoint *endpoint, bool agreed)
 {
     uint32_t declared = endpoint->declared_streams;
     uint32_t most = declared ? read_peer_streams(endpoint) : 0;
@@ -141,7 +151,7 @@ static int agree_on_streams(struct endpoint *endpoint, bool kept)
         return 0;
     if (!carries_streams(endpoint))
         return refuse_streams(endpoint, "this side");
-    if (most == 0 && kept)
+    if (most == 0 && agreed)
         endpoint->streams = declared;
     else if (most == 0)
         return refuse_streams(endpoint,
@@ -399,7 +409,7 @@ static int act_reattach(struct endpoint *endpoint)
     if (rc == 0 && !endpoint->asking)
         rc = write_streams(endpoint);
     if (rc == 0 && !endpoint->asking)
-        rc = agree_on_streams(endpoint, endpoint->view.kept);
+        rc = agree_on_streams(endpoint, true);
     if (rc == 0)
         rc = endpoint->view.kept ? resume_kept(endpoint) : resume_tried(endpoint);
     endpoint->view.begun = rc != -EINPROGRESS;
@@ -487,13 +497,8 @@ static int act_drain(struct endpoint *endpoint)
 
 static void remove_ring_keys(struct endpoint *endpoint)
 {
-    static const char *const keys[] = {"ring-ref", "event-channel"};
-    char path[STORE_PATH_MAX + 16];
-
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        snprintf(path, sizeof(path), "%s/%s", endpoint->own_dir, keys[i]);
-        store_remove(endpoint->store, path);
-    }
+    remove_own(endpoint, "ring-ref");
+    remove_own(endpoint, "event-channel");
 }
 
 void endpoint_release_rings(struct endpoint *endpoint)

@@ -10,7 +10,7 @@
 #include "toolstack/service.h"
 
 /* How long the frontend may take to close after the backend, in milliseconds. */
-#define FRONTEND_MS 2000
+#define FRONTEND_MS 5000
 
 /* A device being removed. */
 struct unplug {

@@ -438,7 +438,7 @@ static bool send_owed(struct stream_relay *relay)
     while (streams_owes(&relay->streams)) {
         int room = channel_writable(relay->channel, STREAMS_HEADER);
 
-        relay->deaf = room == -EPIPE;
+        relay->deaf = room == -EPIPE || (room == -EAGAIN && relay->over);
         if (room == -EPROTO)
             end_channel(relay, room);
         if (room < 0)
@@ -542,6 +542,8 @@ static bool send_frames(struct stream_relay *relay)
         room = channel_writable(relay->channel, least_room(relay));
         if (room < 0) {
             streams_keep_turn(&relay->streams, slot);
+            if (room == -EPROTO)
+                end_channel(relay, room);
             return false;
         }
         bytes += send_turn(relay, relay->slots[slot], (uint32_t)room);

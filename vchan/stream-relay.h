@@ -63,7 +63,7 @@ struct stream_relay {
     uint32_t count;  /* ends in use */
     uint64_t stored; /* bytes in all stores */
     bool over;       /* the peer sends no more frames */
-    bool deaf;       /* and takes none */
+    bool deaf;  /* it takes no more either, or has no room for what follows its end */
     int error;       /* if over: 0 (the peer ended or left) or -EPROTO (the channel is corrupt) */
     const struct stream_relay_ops *ops;
     void *arg;

@@ -6,10 +6,6 @@
 
 #include "service/log.h"
 
-/* Streams that the peer may open in a minute, and at once. Each may cost the service a process. */
-#define STREAMS_PER_MINUTE 12000
-#define STREAMS_AT_ONCE    512
-
 /* ---- what went wrong ---- */
 
 static const char *reason_text(enum stream_reason reason)
@@ -121,6 +117,8 @@ void stream_answer_done(struct stream_answer *answer, int fd, const char *why)
 static void refuse_answer(struct stream_answer *answer, enum stream_reason reason)
 {
     answer->done = true;
+    connection_log(answer->streams->connection, LOG_ERRORS, "refused a stream: %s",
+                   reason_text(reason));
     carrier_refuse(&answer->streams->carrier, answer->stream, reason);
 }
 
@@ -134,10 +132,11 @@ static void answer_stream(struct kind_streams *streams, uint32_t stream)
     }
     answer->streams = streams;
     answer->stream = stream;
+    answer->start = streams->carrier.starts;
     TAILQ_INSERT_TAIL(&streams->answers, answer, next);
     if (!streams->ops->connect)
         refuse_answer(answer, STREAM_UNSERVED);
-    else if (rate_try(&streams->rate) > 0)
+    else if (quota_try_stream(streams->connection->quota) > 0)
         refuse_answer(answer, STREAM_LIMIT);
     else
         streams->ops->connect(streams->arg, answer);
@@ -149,7 +148,7 @@ static void drop_ended(struct kind_streams *streams, const struct worker_status 
 
     for (answer = TAILQ_FIRST(&streams->answers); answer; answer = next) {
         next = TAILQ_NEXT(answer, next);
-        if (!is_still_asked(status, answer->stream))
+        if (answer->start != streams->carrier.starts || !is_still_asked(status, answer->stream))
             cancel_answer(answer);
     }
 }
@@ -202,7 +201,6 @@ void kind_streams_init(struct kind_streams *streams, struct connection *connecti
 
 void kind_streams_start(struct kind_streams *streams)
 {
-    rate_init(&streams->rate, STREAMS_PER_MINUTE, STREAMS_AT_ONCE);
     streams->failures_known = !endpoint_resumed(streams->connection->endpoint);
     streams->failures = 0;
     carrier_start_streams(&streams->carrier, endpoint_streams(streams->connection->endpoint), false,

@@ -18,6 +18,7 @@ struct stream_answer {
     TAILQ_ENTRY(stream_answer) next;
     struct kind_streams *streams;
     uint32_t stream; /* the worker's id */
+    uint32_t start;  /* which of the carrier's workers it is */
     bool done;
     void *attempt; /* the kind's: what it connects with */
 };
@@ -37,7 +38,6 @@ struct kind_streams {
     const struct kind_streams_ops *ops;
     void *arg;
     TAILQ_HEAD(, stream_answer) answers;
-    struct rate rate;  /* of streams that the peer opens */
     uint32_t failures; /* as last logged */
     bool failures_known;
 };

@@ -247,6 +247,7 @@ static void on_rest_over(evutil_socket_t fd, short what, void *arg)
 static void on_worker_status(evutil_socket_t fd, short what, void *arg)
 {
     struct worker_process *process = arg;
+    uint32_t before = process->status.seen;
     int news = read_statuses(process);
 
     (void)fd, (void)what;
@@ -256,6 +257,8 @@ static void on_worker_status(evutil_socket_t fd, short what, void *arg)
     }
     if (process_is_answered(process) && !process->leaving)
         event_del(process->answer_timer);
+    else if (process->status.seen != before && !process->leaving)
+        set_timer(process->answer_timer, ANSWER_SECONDS); /* it is slow, but works */
     rest_if_hasty(process);
     if (news > 0 && process->reported)
         process->reported(process);

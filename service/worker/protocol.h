@@ -27,7 +27,7 @@
 #define WORKER_HELLO_BYTES 44
 
 /* How many of the peer's streams a status lists, and how many descriptors may wait for a stream. */
-#define WORKER_ASKED_MAX   16
+#define WORKER_ASKED_MAX   64
 #define WORKER_WAITING_MAX 32
 
 enum worker_request_type {
@@ -48,6 +48,14 @@ enum worker_request_type {
     /* Moves bytes. Descriptors: source, then sink. Flags: WORKER_ONE_FD, WORKER_RESUME. */
     WORKER_START,
     WORKER_ECHO,   /* moves bytes from ring to ring. Flag: WORKER_RESUME */
+    WORKER_DIVERT, /* replaces the sink. Descriptor: the new one, or none */
+    WORKER_KICK,   /* makes a step, as if a descriptor had become ready */
+    WORKER_PAUSE,  /* stops moving bytes, and keeps the journal */
+    WORKER_STOP,   /* stops moving bytes, and closes the journal */
+    WORKER_COUNT,  /* sends a status with WORKER_MOVED when the next byte has moved */
+    /* The domain was restored or migrated: keeps the rings for ever, and does nothing more. */
+    WORKER_STALE,
+    WORKER_RELEASE, /* releases the rings and exits; has this number in all versions */
     /*
      * Carries streams. Fields: streams; stream: its own ids are larger. Flags: WORKER_RESUME, WORKER_ECHOES (the worker answers the
      * peer's streams itself, and sends back what comes).
@@ -56,14 +64,6 @@ enum worker_request_type {
     WORKER_CONNECT, /* opens a stream for a descriptor, once one is free */
     WORKER_ACCEPT,  /* plugs the peer's stream of that id into a descriptor */
     WORKER_REFUSE,  /* refuses it. Fields: stream, reason */
-    WORKER_DIVERT, /* replaces the sink. Descriptor: the new one, or none */
-    WORKER_KICK,   /* makes a step, as if a descriptor had become ready */
-    WORKER_PAUSE,  /* stops moving bytes, and keeps the journal */
-    WORKER_STOP,   /* stops moving bytes, and closes the journal */
-    WORKER_COUNT,  /* sends a status with WORKER_MOVED when the next byte has moved */
-    /* The domain was restored or migrated: keeps the rings for ever, and does nothing more. */
-    WORKER_STALE,
-    WORKER_RELEASE, /* releases the rings and exits */
     WORKER_REQUESTS
 };
 

@@ -89,11 +89,11 @@ static void fill_streams(struct process *process, struct worker_status *status)
 {
     struct streaming *streaming = &process->streaming;
 
-    if (stream_relay_is_done(&streaming->relay)) {
+    if (streaming->relay.error || stream_relay_is_done(&streaming->relay)) {
         status->flags |= WORKER_SOURCE_DONE | WORKER_SINK_DONE;
         status->ring_error = streaming->relay.error;
     }
-    if (streaming->waiting_count > 0)
+    if (streaming->waiting_count > 0 || streaming->relay.over)
         status->flags |= WORKER_FULL;
     streaming_list_asked(streaming, status->asked);
     status->failures = streaming->failures;
@@ -542,6 +542,8 @@ static void handle_accept(struct process *process, struct request *request)
 
     if (fd >= 0)
         streaming_accept(&process->streaming, request->ask.stream, fd);
+    else /* the kernel had no room for it */
+        streaming_refuse(&process->streaming, request->ask.stream, STREAM_FAILED);
 }
 
 static void handle_refuse(struct process *process, struct request *request)

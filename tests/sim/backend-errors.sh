@@ -127,7 +127,7 @@ run 0 xl-vchan detach guest stuck
 part "nodes that make no sense"
 B=/local/domain/0/backend/vchan/$domid/90
 xenstore-write "$B/state" 1 "$B/connection" echo "$B/online" 1
-await "$domid/90: cannot serve: invalid name, frontend, frontend-id, read-ring or write-ring node"
+await "$domid/90: cannot serve: invalid name, frontend, frontend-id, read-ring, write-ring or streams node"
 state "$B" 6
 xenstore-rm "$B"
 xenstore-write "/local/domain/0/backend/vchan/what/0/state" 1 \

@@ -154,7 +154,7 @@ two=$(xl domid two) one=$(xl domid one)
 B=/local/domain/0/backend/vchan/$one/70
 xenstore-write "$B/connection" echo "$B/online" 1 "$B/name" x "$B/frontend-id" "$one" \
     "$B/frontend" "/local/domain/$two/device/vchan/0" "$B/state" 1
-await "$one/70 x: cannot serve: invalid name, frontend, frontend-id, read-ring or write-ring node" 30
+await "$one/70 x: cannot serve: invalid name, frontend, frontend-id, read-ring, write-ring or streams node" 30
 state "$B" 6
 xenstore-rm "$B"
 

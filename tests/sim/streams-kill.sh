@@ -38,7 +38,7 @@ served() {
 }
 
 manager_start 0 1000
-socat -t 60 "UNIX-LISTEN:$work/server,fork,backlog=64" EXEC:cat &
+socat -t 60 "UNIX-LISTEN:$work/server,fork,backlog=64" EXEC:cat 2> /dev/null &
 server=$!
 domain guest "name=out, connection=connect, path=$work/server, streams=64" \
     "name=in, connection=socket, path=$work/in, streams=16"

@@ -1458,7 +1458,10 @@ static void fill_server_ring(struct program *program)
     }
 }
 
-/* The channel ends while nothing is under way, or while frames still have no room. */
+/*
+ * The channel ends while nothing is under way, or while frames have no room: the peer, which may be
+ * ending too, need not read them.
+ */
 START_TEST(a_channel_is_done_when_all_is_sent)
 {
     struct pair pair;
@@ -1472,12 +1475,12 @@ START_TEST(a_channel_is_done_when_all_is_sent)
     server.due = true;
     run_both();
     check_ended(pair.near, STREAM_ENDING);
-    ck_assert_int_eq(stream_relay_is_done(&server.relay), !_i);
+    ck_assert(stream_relay_is_done(&server.relay));
+    ck_assert_int_eq(server.relay.deaf, _i);
     client.still = false;
     client.due = true;
+    channel_set_ended(client.channel);
     run_both();
-    ck_assert(stream_relay_is_done(&server.relay));
-    ck_assert(!server.relay.deaf);
     read_as_program(pair.far, UINT32_MAX);
     run_both();
     check_ended(pair.far, STREAM_ENDING);
@@ -1495,7 +1498,6 @@ START_TEST(a_channel_is_done_when_the_peer_left)
     channel_set_ended(server.channel);
     server.due = true;
     run_both();
-    ck_assert(!stream_relay_is_done(&server.relay));
     stream_relay_close(&client.relay);
     channel_close(client.channel);
     client.channel = NULL;
