@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "service/worker/confine.h"
@@ -30,6 +31,10 @@
 
 /* How long the port of a peer that signals endlessly stays masked. */
 #define MUTE_MICROSECONDS 10000
+
+/* How often a port that is taken is tried, and the pause between: 3 seconds in all. */
+#define PORT_TRIES    100
+#define PORT_PAUSE_NS 30000000
 
 struct process {
     struct event_base *base;
@@ -384,6 +389,23 @@ static struct ring_orders orders_of(const struct worker_request *ask)
                                 .write = (uint16_t)ask->write_order};
 }
 
+/*
+ * The worker of a broker that was killed exits by itself, but perhaps a moment later, and has the
+ * port until then.
+ */
+static int map_rings(struct rings *rings, domid_t peer, const struct rings_keys *keys,
+                     const struct ring_orders *most)
+{
+    static const struct timespec pause = {.tv_nsec = PORT_PAUSE_NS};
+    int rc = rings->ops->map(rings, peer, keys, most);
+
+    for (int i = 0; rc == -EBUSY && i < PORT_TRIES; i++) {
+        nanosleep(&pause, NULL);
+        rc = rings->ops->map(rings, peer, keys, most);
+    }
+    return rc;
+}
+
 static int get_rings(struct process *process, struct worker_request *ask)
 {
     const struct rings_ops *ops = process->rings.rings.ops;
@@ -395,7 +417,7 @@ static int get_rings(struct process *process, struct worker_request *ask)
     if (ask->type == WORKER_GRANT)
         rc = ops->grant(&process->rings.rings, peer, &orders, &keys);
     else if (ask->type == WORKER_MAP)
-        rc = ops->map(&process->rings.rings, peer, &keys, &orders);
+        rc = map_rings(&process->rings.rings, peer, &keys, &orders);
     else
         rc = ops->adopt(&process->rings.rings, peer, ask->ring_ref, &orders);
     ask->ring_ref = keys.ring_ref;

@@ -59,6 +59,28 @@ within 10 no_worker
 run 0 xensim leaks
 [ -z "$err" ] || fail "leaks: $err"
 
+part "without a manager: vchan-backend is killed, and its worker exits only after the next one has begun"
+backend_start -v
+mkfifo "$work/to" "$work/from"
+in_domain guest vchan cat echo < "$work/to" > "$work/from" &
+program=$!
+exec {input}> "$work/to" {output}< "$work/from"
+answers before
+old=$(pgrep -x vchan-worker -u $((0x70000000 + $(xl domid guest))))
+kill -STOP "$old"
+kill -9 "$backend"
+backend_end 137
+echo after >&"$input"
+backend_start -v
+await "echo: Reconfiguring"
+! read -r -t 1 -u "$output" line || fail "came back from two workers: $line"
+kill -CONT "$old"
+read -r -t 30 -u "$output" line
+[ "$line" = after ] || fail "came back: $line"
+backend_stop # it has inherited the program's input
+exec {input}>&- {output}<&-
+wait "$program"
+
 part "without a manager a channel whose worker dies ends, and can be opened again"
 backend_start
 mkfifo "$work/in"
