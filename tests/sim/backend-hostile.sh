@@ -21,6 +21,7 @@ part "beside it, all bytes arrive"
 for seed in 1 2 3; do
     xensim exec bad hostile 0 8 "$seed" > "$work/did.$seed" &
     hostile=$!
+    within 30 in_domain bad pidof hostile
     for name in echo exec; do
         in_domain good vchan cat "$name" < "$work/data" > "$work/out" ||
             fail "vchan cat $name: exit code $?"
