@@ -266,8 +266,17 @@ bool carrier_can_connect(const struct carrier *carrier)
     return carrier->on && worker_has_room(worker_of_const(carrier));
 }
 
+/* What the kernel keeps for a slow program is no more than what the worker does. */
+static void bound_buffer(const struct carrier *carrier, int fd)
+{
+    int size = (int)streams_usual_credit(carrier->streams);
+
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+}
+
 void carrier_connect(struct carrier *carrier, int fd)
 {
+    bound_buffer(carrier, fd);
     worker_send(worker_of(carrier), WORKER_CONNECT, 0, &fd, 1);
     close(fd);
 }
@@ -287,6 +296,7 @@ static void give_answer(struct carrier *carrier, struct worker_request request, 
 
 void carrier_accept(struct carrier *carrier, uint32_t stream, int fd)
 {
+    bound_buffer(carrier, fd);
     give_answer(carrier, (struct worker_request){.type = WORKER_ACCEPT, .stream = stream}, fd);
 }
 

@@ -125,10 +125,16 @@ static void drop_store(struct stream_relay *relay, struct stream_end *end)
 
 /* ---- ends ---- */
 
+static void drop_ended(struct stream_relay *relay);
+
+/* A stream that has ended with an error makes room, though not all of it is delivered. */
 static struct stream_end *take_end(struct stream_relay *relay)
 {
-    struct stream_end *end = relay->free_end;
+    struct stream_end *end;
 
+    if (!relay->free_end)
+        drop_ended(relay);
+    end = relay->free_end;
     if (!end)
         return NULL;
     relay->free_end = end->next_free;
@@ -158,6 +164,18 @@ static void forget_slot(struct stream_relay *relay, struct stream_end *end)
     if (end->slot != STREAMS_NO_SLOT)
         relay->slots[end->slot] = NULL;
     end->slot = STREAMS_NO_SLOT;
+}
+
+static void drop_ended(struct stream_relay *relay)
+{
+    for (uint32_t i = 0; i < relay->streams.most && !relay->free_end; i++) {
+        struct stream_end *end = &relay->ends[i];
+
+        if (!end->in_use || end->slot != STREAMS_NO_SLOT || !end->reason)
+            continue;
+        relay->ops->ended(relay->arg, end);
+        give_end(relay, end);
+    }
 }
 
 /* Reports the end of a stream that has ended, once nothing is left to deliver. */
@@ -610,6 +628,8 @@ int stream_relay_connect(struct stream_relay *relay, int source, int sink, struc
 
     if (relay->over)
         return -ESHUTDOWN;
+    if (!relay->free_end)
+        drop_ended(relay);
     if (!relay->free_end)
         return -EAGAIN;
     rc = streams_open(&relay->streams, &slot);

@@ -292,10 +292,16 @@ static void attempt_path(struct attempt *attempt)
     end_attempt(attempt, fd, why);
 }
 
+/* Each try costs a process, as the first one did. */
 static void on_attempt_retry(evutil_socket_t fd, short what, void *arg)
 {
+    struct attempt *attempt = arg;
+
     (void)fd, (void)what;
-    attempt_path(arg);
+    if (quota_try_stream(attempt->client->connection->quota) == 0)
+        attempt_path(attempt);
+    else
+        end_attempt(attempt, -EAGAIN, why_not_connected(-EAGAIN));
 }
 
 static void connect_for_stream(void *arg, struct stream_answer *answer)

@@ -75,7 +75,7 @@ static void arm_step(struct dial *dial, int seconds)
 
 /* ---- connecting ---- */
 
-static void set_options(int fd)
+void dial_set_options(int fd)
 {
     static const struct {
         int level, name, value;
@@ -118,7 +118,7 @@ static void address_connected(evutil_socket_t fd, short what, void *arg)
         connect_next(dial);
         return;
     }
-    set_options(fd);
+    dial_set_options(fd);
     dial_finish(dial, fd, "");
 }
 

@@ -31,6 +31,9 @@ struct dial *dial_start(struct event_base *base, const char *address,
 /* Cancels and frees. NULL is allowed. Not to be called after done(). */
 void dial_cancel(struct dial *dial);
 
+/* Sets what every TCP socket of a connection has: keepalive, no delay. */
+void dial_set_options(int fd);
+
 /* Writes the address of a TCP socket's other end: "127.0.0.1:5432", "[::1]:5432"; "" on failure. */
 void dial_peer(int fd, char *text, size_t size);
 

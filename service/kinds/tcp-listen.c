@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/tcp.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +34,7 @@ static void tcp_accepted(void *arg, int fd)
     char who[STATISTICS_PEER_MAX];
 
     endpoint_clear_error(server->connection->endpoint);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    dial_set_options(fd);
     dial_peer(fd, who, sizeof(who));
     connection_log(server->connection, LOG_DETAILS, "client connected: %s", who);
     carrier_connect(&server->streams.carrier, fd);
