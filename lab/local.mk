@@ -29,5 +29,5 @@ lab_break_handshake_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
 SCENARIOS = lab/tests/channel.sh lab/tests/daemon.sh lab/tests/deaths.sh lab/tests/domains.sh \
 	lab/tests/frontend.sh \
 	lab/tests/guest-to-guest.sh lab/tests/interop.sh lab/tests/libxenvchan.sh lab/tests/many.sh \
-	lab/tests/permissions.sh lab/tests/reattach.sh lab/tests/rings.sh
+	lab/tests/permissions.sh lab/tests/reattach.sh lab/tests/rings.sh lab/tests/streams.sh
 TESTS += $(SCENARIOS)
