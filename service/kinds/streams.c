@@ -142,7 +142,7 @@ static void answer_stream(struct kind_streams *streams, uint32_t stream)
         streams->ops->connect(streams->arg, answer);
 }
 
-static void drop_ended(struct kind_streams *streams, const struct worker_status *status)
+static void drop_answers(struct kind_streams *streams, const struct worker_status *status)
 {
     struct stream_answer *answer, *next;
 
@@ -164,7 +164,7 @@ static void on_streams_changed(void *arg)
         return;
     status = *last;
     log_failures(streams, &status);
-    drop_ended(streams, &status);
+    drop_answers(streams, &status);
     for (unsigned int i = 0; i < WORKER_ASKED_MAX; i++)
         if (status.asked[i] && !has_answer(streams, status.asked[i]))
             answer_stream(streams, status.asked[i]);

@@ -393,7 +393,7 @@ static struct ring_orders orders_of(const struct worker_request *ask)
  * The worker of a broker that was killed exits by itself, but perhaps a moment later, and has the
  * port until then.
  */
-static int map_rings(struct rings *rings, domid_t peer, const struct rings_keys *keys,
+static int map_free_port(struct rings *rings, domid_t peer, const struct rings_keys *keys,
                      const struct ring_orders *most)
 {
     static const struct timespec pause = {.tv_nsec = PORT_PAUSE_NS};
@@ -417,7 +417,7 @@ static int get_rings(struct process *process, struct worker_request *ask)
     if (ask->type == WORKER_GRANT)
         rc = ops->grant(&process->rings.rings, peer, &orders, &keys);
     else if (ask->type == WORKER_MAP)
-        rc = map_rings(&process->rings.rings, peer, &keys, &orders);
+        rc = map_free_port(&process->rings.rings, peer, &keys, &orders);
     else
         rc = ops->adopt(&process->rings.rings, peer, ask->ring_ref, &orders);
     ask->ring_ref = keys.ring_ref;
