@@ -125,18 +125,11 @@ static void drop_store(struct stream_relay *relay, struct stream_end *end)
 
 /* ---- ends ---- */
 
-static void drop_ended(struct stream_relay *relay);
-
-/* A stream that has ended with an error makes room, though not all of it is delivered. */
+/* Takes the end that has_free_end() has found. */
 static struct stream_end *take_end(struct stream_relay *relay)
 {
-    struct stream_end *end;
+    struct stream_end *end = relay->free_end;
 
-    if (!relay->free_end)
-        drop_ended(relay);
-    end = relay->free_end;
-    if (!end)
-        return NULL;
     relay->free_end = end->next_free;
     relay->count++;
     *end = (struct stream_end){.in_use = true, .source = -1, .sink = -1, .slot = STREAMS_NO_SLOT};
@@ -166,7 +159,8 @@ static void forget_slot(struct stream_relay *relay, struct stream_end *end)
     end->slot = STREAMS_NO_SLOT;
 }
 
-static void drop_ended(struct stream_relay *relay)
+/* Streams that have ended with an error make room, though not all of them is delivered. */
+static bool has_free_end(struct stream_relay *relay)
 {
     for (uint32_t i = 0; i < relay->streams.most && !relay->free_end; i++) {
         struct stream_end *end = &relay->ends[i];
@@ -176,6 +170,7 @@ static void drop_ended(struct stream_relay *relay)
         relay->ops->ended(relay->arg, end);
         give_end(relay, end);
     }
+    return relay->free_end != NULL;
 }
 
 /* Reports the end of a stream that has ended, once nothing is left to deliver. */
@@ -342,12 +337,13 @@ static void receive_payload(struct stream_relay *relay, struct stream_end *end,
 
 static void receive_asked(struct stream_relay *relay, uint32_t slot)
 {
-    struct stream_end *end = take_end(relay);
+    struct stream_end *end;
 
-    if (!end) {
+    if (!has_free_end(relay)) {
         streams_refuse(&relay->streams, slot, STREAM_LIMIT);
         return;
     }
+    end = take_end(relay);
     take_slot(relay, end, slot);
     relay->ops->asked(relay->arg, end);
 }
@@ -628,9 +624,7 @@ int stream_relay_connect(struct stream_relay *relay, int source, int sink, struc
 
     if (relay->over)
         return -ESHUTDOWN;
-    if (!relay->free_end)
-        drop_ended(relay);
-    if (!relay->free_end)
+    if (!has_free_end(relay))
         return -EAGAIN;
     rc = streams_open(&relay->streams, &slot);
     if (rc < 0)
