@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
 
+#include "service/connection.h"
 #include "service/timer.h"
 
 /* Clients a minute, and at once: more than programs need, but too few to use up a CPU. */
@@ -45,7 +47,8 @@ static void accept_later(struct listener *listener, int error)
 {
     event_del(listener->incoming);
     backoff_start(&listener->backoff);
-    listener->ops->failed(listener->arg, error);
+    endpoint_set_error(listener->connection->endpoint, -error,
+                       "cannot accept a client: %s (retrying)", strerror(error));
 }
 
 static void on_client(evutil_socket_t from, short what, void *arg)
@@ -62,17 +65,20 @@ static void on_client(evutil_socket_t from, short what, void *arg)
         return;
     /* cppcheck-suppress nullPointer ; the address is not needed */
     fd = accept4(from, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0)
+    if (fd >= 0) {
+        endpoint_clear_error(listener->connection->endpoint);
         listener->ops->accepted(listener->arg, fd);
-    else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
         accept_later(listener, errno);
-    /* otherwise the client has left already */
+    } /* otherwise the client has left already */
 }
 
-int listener_open(struct listener *listener, struct event_base *base, int fd,
+int listener_open(struct listener *listener, struct connection *connection, int fd,
                   const struct listener_ops *ops, void *arg)
 {
-    *listener = (struct listener){.fd = fd, .ops = ops, .arg = arg};
+    struct event_base *base = connection->base;
+
+    *listener = (struct listener){.connection = connection, .ops = ops, .arg = arg};
     listener->incoming = event_new(base, fd, EV_READ | EV_PERSIST, on_client, listener);
     listener->pause = evtimer_new(base, on_pause_over, listener);
     rate_init(&listener->clients, CLIENTS_PER_MINUTE, CLIENTS_AT_ONCE);

@@ -11,20 +11,19 @@
 #include "service/backoff.h"
 #include "service/quota.h"
 
+struct connection;
 struct event;
-struct event_base;
 
 struct listener_ops {
-    /* Whether a client may be accepted now. If not, none is until listener_start(). NULL: always. */
+    /* Whether a client may be accepted now. If not, none is until listener_start(). NULL: always.
+     */
     bool (*may_accept)(void *arg);
     /* A client has come. fd (non-blocking) is the callee's. It may call the functions below. */
     void (*accepted)(void *arg, int fd);
-    /* A client could not be accepted, with this errno. It is tried again after a pause. */
-    void (*failed)(void *arg, int error);
 };
 
 struct listener {
-    int fd;
+    struct connection *connection;
     bool wanted;            /* clients are to be accepted */
     struct event *incoming; /* pending while a client may be accepted */
     struct event *pause;    /* pending: too many clients came */
@@ -36,9 +35,10 @@ struct listener {
 
 /*
  * Initialises; accepts nothing yet. fd stays the caller's, and must stay open until
- * listener_close(), as must base and arg. Returns 0 or -ENOMEM with nothing left.
+ * listener_close(), as connection and arg must stay valid. Clients that cannot be accepted are the
+ * error of the connection's endpoint. Returns 0 or -ENOMEM with nothing left.
  */
-int listener_open(struct listener *listener, struct event_base *base, int fd,
+int listener_open(struct listener *listener, struct connection *connection, int fd,
                   const struct listener_ops *ops, void *arg);
 
 /* Accepts clients from now on, until listener_stop(). May be repeated. */

@@ -94,7 +94,6 @@ static void server_accepted(void *arg, int fd)
 {
     struct server *server = arg;
 
-    endpoint_clear_error(server->connection->endpoint);
     if (kind_streams_is_on(&server->streams)) {
         connect_client(server, fd);
         return;
@@ -103,17 +102,8 @@ static void server_accepted(void *arg, int fd)
     attach_client(server, fd);
 }
 
-static void server_accept_failed(void *arg, int error)
-{
-    const struct server *server = arg;
-
-    endpoint_set_error(server->connection->endpoint, -error,
-                       "cannot accept a client: %s (retrying)", strerror(error));
-}
-
 static const struct listener_ops server_listener_ops = {.may_accept = server_may_accept,
-                                                        .accepted = server_accepted,
-                                                        .failed = server_accept_failed};
+                                                        .accepted = server_accepted};
 
 static const char *listen_error(int rc)
 {
@@ -180,7 +170,7 @@ static int server_listen(struct server *server, char why[CONNECTION_WHY_MAX])
     }
     server->next_client =
         event_new(connection->base, server->fd, EV_READ, on_client_waiting, server);
-    rc = server->next_client ? listener_open(&server->listener, connection->base, server->fd,
+    rc = server->next_client ? listener_open(&server->listener, connection, server->fd,
                                              &server_listener_ops, server)
                              : -ENOMEM;
     if (rc == 0)

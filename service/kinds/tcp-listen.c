@@ -33,7 +33,6 @@ static void tcp_accepted(void *arg, int fd)
     struct tcp_server *server = arg;
     char who[STATISTICS_PEER_MAX];
 
-    endpoint_clear_error(server->connection->endpoint);
     dial_set_options(fd);
     dial_peer(fd, who, sizeof(who));
     connection_log(server->connection, LOG_DETAILS, "client connected: %s", who);
@@ -47,16 +46,8 @@ static bool tcp_may_accept(void *arg)
     return carrier_can_connect(&server->streams.carrier);
 }
 
-static void tcp_accept_failed(void *arg, int error)
-{
-    const struct tcp_server *server = arg;
-
-    endpoint_set_error(server->connection->endpoint, -error,
-                       "cannot accept a client: %s (retrying)", strerror(error));
-}
-
-static const struct listener_ops tcp_listener_ops = {
-    .may_accept = tcp_may_accept, .accepted = tcp_accepted, .failed = tcp_accept_failed};
+static const struct listener_ops tcp_listener_ops = {.may_accept = tcp_may_accept,
+                                                     .accepted = tcp_accepted};
 
 static void tcp_has_room(void *arg)
 {
@@ -154,8 +145,7 @@ static int tcp_server_plug(struct connection *connection, char why[CONNECTION_WH
     kind_streams_init(&server->streams, connection, &tcp_streams_ops, server);
     server->fd = rc = listen_at_address(connection, why);
     if (rc >= 0) {
-        rc = listener_open(&server->listener, connection->base, server->fd, &tcp_listener_ops,
-                           server);
+        rc = listener_open(&server->listener, connection, server->fd, &tcp_listener_ops, server);
         if (rc < 0)
             connection_close_fd(connection, "listener", &server->fd);
     }
