@@ -11,11 +11,6 @@ static struct worker *worker_of(const struct carrier *carrier)
     return &carrier->connection->worker;
 }
 
-static const struct worker *worker_of_const(const struct carrier *carrier)
-{
-    return &carrier->connection->worker;
-}
-
 /* ---- requests to the worker ---- */
 
 static void give_journal(struct carrier *carrier)
@@ -263,10 +258,10 @@ void carrier_start_streams(struct carrier *carrier, uint32_t streams, bool echoe
 
 bool carrier_can_connect(const struct carrier *carrier)
 {
-    return carrier->on && worker_has_room(worker_of_const(carrier));
+    return carrier->on && worker_has_room(worker_of(carrier));
 }
 
-/* What the kernel keeps for a slow program is no more than what the worker does. */
+/* Lets the kernel store no more for a slow program than the worker does. */
 static void bound_buffer(const struct carrier *carrier, int fd)
 {
     int size = (int)streams_usual_credit(carrier->streams);
@@ -283,8 +278,7 @@ void carrier_connect(struct carrier *carrier, int fd)
 
 const struct worker_status *carrier_streams(const struct carrier *carrier)
 {
-    return carrier->on ? worker_status_after(worker_of_const(carrier), carrier->ends_request)
-                       : NULL;
+    return carrier->on ? worker_status_after(worker_of(carrier), carrier->ends_request) : NULL;
 }
 
 static void give_answer(struct carrier *carrier, struct worker_request request, int fd)

@@ -29,10 +29,10 @@ struct carrier {
     struct connection *connection;
     struct journal_kit journal; /* none: no other worker can continue */
     bool on;
-    bool echoes;  /* from ring to ring, without descriptors */
+    bool echoes;      /* from ring to ring, without descriptors */
     uint32_t starts;  /* how many workers were told to carry streams */
-    uint32_t streams; /* how many streams; 0: none, but one connection */
-    bool resumes; /* the next start continues what an earlier process began */
+    uint32_t streams; /* how many at once; 0: the channel has one connection */
+    bool resumes;     /* the next start continues what an earlier process began */
     int source, sink;
     uint32_t ends_request; /* the request from which on the worker's ends are the current ones */
     bool pausing;          /* a worker that an earlier process started was sent PAUSE */
@@ -79,10 +79,10 @@ int carrier_start(struct carrier *carrier, int source, int sink, const struct ca
 void carrier_start_echo(struct carrier *carrier, void (*ends_changed)(void *arg), void *arg);
 
 /*
- * Turns the carrier on for streams, that many at once. echoes: the worker answers the peer's streams
- * itself. Otherwise streams_changed(arg) is called when carrier_streams(), or
- * carrier_can_connect(), may have changed; but not from within the calls below. If the worker dies, its streams end with an
- * error, and the carrier goes on with a new one.
+ * Turns the carrier on for streams, that many at once. echoes: the worker answers the peer's
+ * streams itself. Otherwise streams_changed(arg) is called when carrier_streams() or
+ * carrier_can_connect() may have changed, but not from within the calls below. If the worker dies,
+ * its streams end with an error, and a new worker carries those that come after.
  */
 void carrier_start_streams(struct carrier *carrier, uint32_t streams, bool echoes,
                            void (*ends_changed)(void *arg), void (*streams_changed)(void *arg),

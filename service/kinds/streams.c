@@ -93,9 +93,9 @@ static bool has_answer(const struct kind_streams *streams, uint32_t stream)
 {
     const struct stream_answer *answer;
 
-    TAILQ_FOREACH(answer, &streams->answers, next)
-    if (answer->stream == stream)
-        return true;
+    TAILQ_FOREACH (answer, &streams->answers, next)
+        if (answer->stream == stream)
+            return true;
     return false;
 }
 

@@ -169,9 +169,9 @@ static struct stream_plug *find_asked(const struct streaming *streaming, uint32_
 
     if (!streaming_is_on(streaming))
         return NULL;
-    TAILQ_FOREACH(plug, &streaming->asked, next)
-    if (plug->end->id == id)
-        return plug;
+    TAILQ_FOREACH (plug, &streaming->asked, next)
+        if (plug->end->id == id)
+            return plug;
     return NULL;
 }
 

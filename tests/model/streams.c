@@ -40,7 +40,7 @@ struct setting {
     bool late; /* a reader may publish its index late */
 };
 
-/* A frame in a ring. Who opened the stream in which life, and the payload's offset, are told. */
+/* A frame in a ring, with what the protocol does not carry: the opener's life, an offset. */
 struct packet {
     struct stream_frame frame;
     uint8_t life;
