@@ -42,9 +42,9 @@ dd if=/dev/urandom of=bytes bs=1024 count=300 2>/dev/null
 guest-exec g3 sh -c 'cat >/run/bytes' <bytes || fail "cat in the guest"
 echo 'vchan = [ "name=out, connection=socket, path=/run/out",
     "name=in, connection=connect, path=/run/server" ]' | guest-exec g3 sh -c 'cat >/run/frontend.conf'
-guest-exec g3 sh -c 'socat UNIX-LISTEN:/run/server,fork,backlog=64 EXEC:cat </dev/null >/dev/null 2>&1 &
+guest-exec g3 sh -c 'socat -t 90 UNIX-LISTEN:/run/server,fork,backlog=64 EXEC:cat </dev/null >/dev/null 2>&1 &
     vchan-frontend -c /run/frontend.conf </dev/null >/run/frontend.log 2>&1 &'
-socat "UNIX-LISTEN:$PWD/server,fork,backlog=64" EXEC:cat 2>/dev/null &
+socat -t 90 "UNIX-LISTEN:$PWD/server,fork,backlog=64" EXEC:cat 2>/dev/null &
 server=$!
 wait_for 90 "the channels are not open" states_are g3 in Connected/Connected
 wait_for 90 "the channels are not open" states_are g3 out Connected/Connected

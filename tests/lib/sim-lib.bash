@@ -86,10 +86,14 @@ within() {
     done
 }
 
+# kernel_is_up DOMAIN: its kernel has written its nodes, which it does after xl create has returned.
+kernel_is_up() { [ "$(xenstore-read "/local/domain/$(xl domid "$1")/control/feature-reboot")" = 1 ]; }
+
 # guest NAME: makes a running domain without channels and without a program; its id is in $domid.
 guest() {
     printf 'name = "%s"\nmemory = 64\nkernel = "/none"\n' "$1" > "$work/$1.cfg"
     xl create "$work/$1.cfg" > /dev/null
+    within 30 kernel_is_up "$1"
     domid=$(xl domid "$1")
 }
 
@@ -101,6 +105,7 @@ domain() {
     printf 'name = "%s"\nmemory = 64\nkernel = "/none"\nvchan = [ %s ]\n' "$name" "${entries[*]}" \
         > "$work/$name.cfg"
     run 0 xl-vchan create --wait 60 "$work/$name.cfg"
+    within 30 kernel_is_up "$name"
 }
 # detach_all DOMAIN [OPTION…]: it has no channel any more. One command, where those of many take a minute.
 detach_all() { run 0 xl-vchan apply --quiet --wait 60 "${@:2}" /dev/stdin "$1" <<< 'vchan = []'; }

@@ -168,5 +168,7 @@ int main(int argc, char **argv)
     }
     printf("finished=%llu reset=%llu bytes=%llu\n", (unsigned long long)finished,
            (unsigned long long)resets, (unsigned long long)total);
+    free(streamers);
+    free(polls);
     return 0;
 }

@@ -16,9 +16,6 @@ part "xl create, as the real one"
 guest one
 one=$domid
 config one <<< 'name = "one"'
-# The domain's kernel writes these, the last of its nodes, after xl create has returned.
-kernel_is_up() { [ "$(xenstore-read "/local/domain/$one/control/feature-reboot")" = 1 ]; }
-within 30 kernel_is_up
 before=$(xenstore-ls -fp)
 exits 3 xl create "$work/one.cfg" 2> "$work/err"
 grep -q 'Domain with name "one" already exists' "$work/err"

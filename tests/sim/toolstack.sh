@@ -101,6 +101,7 @@ vchan = [ "name=org.example.db, connection=connect, path=/run/db.sock, ring=5000
 EOF
 backend_start
 run 0 xl-vchan create "$work/web.cfg"
+within 30 kernel_is_up web
 web=$(xl domid web)
 B=/local/domain/0/backend/vchan/$web F=/local/domain/$web/device/vchan T=/libxl/$web/device/vchan
 
