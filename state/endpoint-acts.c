@@ -51,6 +51,8 @@ void endpoint_forget_reason(struct endpoint *endpoint)
 {
     endpoint->reason[0] = '\0';
     endpoint->error = 0;
+    if (endpoint->replaced)
+        return;
     remove_own(endpoint, "error");
 }
 

@@ -108,8 +108,9 @@ static void refresh(struct endpoint *endpoint)
     view->lost = peer_process_gone(endpoint);
     see_states(endpoint);
     /* Only the toolstack writes Initialising there: it has plugged a new device. */
-    endpoint->replaced |= endpoint->ops->discards && own > XenbusStateInitialising &&
-                          view->own == XenbusStateInitialising;
+    endpoint->replaced |= own > XenbusStateInitialising && view->own == XenbusStateInitialising;
+    if (endpoint->replaced)
+        view->own = XenbusStateUnknown; /* ours is removed */
     if (view->held || !view->begun)
         see_offer(endpoint);
     view->kept = !view->begun && endpoint->ops->kept &&
@@ -302,7 +303,7 @@ static bool endpoint_step(struct endpoint *endpoint)
     bool more;
 
     refresh(endpoint);
-    if (endpoint->replaced)
+    if (endpoint->replaced && endpoint->ops->discards)
         return false;
     more = take_step(endpoint);
     resume(endpoint);
@@ -315,7 +316,7 @@ static void endpoint_run(struct endpoint *endpoint)
 {
     bool more = true;
 
-    if (endpoint->replaced)
+    if (endpoint->replaced && endpoint->ops->discards)
         return;
     if (endpoint->running) {
         endpoint->again = true;

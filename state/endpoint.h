@@ -52,7 +52,10 @@ struct endpoint_ops {
      * it cannot. A channel that is declared with streams then fails.
      */
     bool (*carries_streams)(void *arg);
-    /* The owner asks endpoint_is_replaced() after each endpoint_look(). */
+    /*
+     * The owner asks endpoint_is_replaced() after each endpoint_look(). Otherwise a device that is
+     * replaced counts as removed.
+     */
     bool discards;
     /*
      * Whether the rings may be mapped (backend) or granted (frontend) now. If not, the endpoint
