@@ -311,6 +311,22 @@ START_TEST(test_a_frontend_that_died_after_all_is_seen)
 }
 END_TEST
 
+/* Another device in the place of one's own is left alone, and what was there is released. */
+START_TEST(test_a_device_that_replaced_ours_is_left_alone)
+{
+    struct endpoint *endpoint = backend_connected(4096);
+
+    host.own = host.peer = XenbusStateInitialising;
+    endpoint_look(endpoint);
+    ck_assert(!endpoint_present(endpoint));
+    endpoint_set_drained(endpoint);
+    ck_assert_uint_eq(host.open, 0);
+    endpoint_look(endpoint);
+    endpoint_close(endpoint);
+    ck_assert_int_eq(host.own, XenbusStateInitialising);
+}
+END_TEST
+
 /* A frontend may use less than its toolstack declared, and never more. */
 START_TEST(test_a_backend_maps_what_was_declared)
 {
@@ -603,6 +619,7 @@ int main(void)
 
     tcase_add_test(tcase, test_a_live_byte_that_flips_is_not_asked_about);
     tcase_add_test(tcase, test_a_frontend_that_died_after_all_is_seen);
+    tcase_add_test(tcase, test_a_device_that_replaced_ours_is_left_alone);
     tcase_add_test(tcase, test_a_backend_maps_what_was_declared);
     tcase_add_test(tcase, test_a_peer_that_cannot_be_read);
     tcase_add_loop_test(tcase, test_an_end_is_clean_if_no_error_was_written, 0,
