@@ -53,7 +53,7 @@ wait_for()
 freeze()
 {
     _tries=0
-    while kill -STOP "$@" && ! timeout 5 xenstore-exists /; do
+    while kill -STOP "$@"; ! timeout 5 xenstore-exists /; do
         kill -CONT "$@"
         _tries=$((_tries + 1))
         [ $_tries -lt 30 ] || fail "xenstored does not answer while $* is stopped"

@@ -19,10 +19,16 @@ plug()
         guest-exec "$1" sh -c 'cat >/run/frontend.conf'
 }
 
+# agent_signal DOM SIGNAL. Not by pidof, which takes its workers for it; and those come and go.
+agent_signal()
+{
+    guest-exec "$1" sh -c "kill -$2 \$(cat /run/frontend.pid)" || fail "vchan-frontend is gone"
+}
+
 # agent_reads DOM: makes it read its config now.
 agent_reads()
 {
-    guest-exec "$1" sh -c 'kill -HUP $(pidof vchan-frontend)' || fail "vchan-frontend is gone"
+    agent_signal "$1" HUP
 }
 
 # Sends everything and keeps what comes back; only once.
@@ -52,7 +58,8 @@ guest_wait g3
 step "bytes"
 guest-exec g3 dd if=/dev/urandom of=/run/bytes bs=1024 count=2048 2>/dev/null || fail "dd"
 plug g3 "$once"
-guest-exec g3 sh -c 'vchan-frontend -v -c /run/frontend.conf </dev/null >/run/frontend.log 2>&1 &'
+guest-exec g3 sh -c 'vchan-frontend -v -c /run/frontend.conf </dev/null >/run/frontend.log 2>&1 &
+    echo $! >/run/frontend.pid'
 wait_for 90 "vchan-frontend is not connected" agent_says g3 'up: Connected'
 carried g3
 
@@ -81,8 +88,7 @@ if host_can save; then
 fi
 
 step "end"
-guest-exec g3 sh -c 'kill $(pidof vchan-frontend)' || fail "vchan-frontend is gone"
-# Not with pidof: vchan-stale was once vchan-frontend, and pidof still takes it for that.
+agent_signal g3 TERM
 wait_for 90 "vchan-frontend does not end" guest-exec g3 sh -c '! grep -qx vchan-frontend /proc/[0-9]*/comm'
 xl-vchan detach --wait 90 g3 up || fail "detach"
 guest_destroy g3

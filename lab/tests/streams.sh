@@ -43,7 +43,9 @@ guest-exec g3 sh -c 'cat >/run/bytes' <bytes || fail "cat in the guest"
 echo 'vchan = [ "name=out, connection=socket, path=/run/out",
     "name=in, connection=connect, path=/run/server" ]' | guest-exec g3 sh -c 'cat >/run/frontend.conf'
 guest-exec g3 sh -c 'socat -t 90 UNIX-LISTEN:/run/server,fork,backlog=64 EXEC:cat </dev/null >/dev/null 2>&1 &
-    vchan-frontend -c /run/frontend.conf </dev/null >/run/frontend.log 2>&1 &'
+    echo $! >/run/pids
+    vchan-frontend -c /run/frontend.conf </dev/null >/run/frontend.log 2>&1 &
+    echo $! >>/run/pids'
 socat -t 90 "UNIX-LISTEN:$PWD/server,fork,backlog=64" EXEC:cat 2>/dev/null &
 server=$!
 wait_for 90 "the channels are not open" states_are g3 in Connected/Connected
@@ -66,7 +68,7 @@ guest_come_back 12 /run/out
 
 step "end"
 # shellcheck disable=SC2016
-guest-exec g3 sh -c 'kill $(pidof vchan-frontend) $(pidof socat)' || fail "vchan-frontend is gone"
+guest-exec g3 sh -c 'kill $(cat /run/pids)' || fail "vchan-frontend is gone"
 kill $server
 xl-vchan detach --wait 90 g3 in || fail "detach in"
 xl-vchan detach --wait 90 g3 out || fail "detach out"
