@@ -168,6 +168,20 @@ static bool frontend_started_over(struct store *store, const struct endpoint *en
 }
 
 /*
+ * Returns 0 or -ENOENT. Each state is written in the transaction that finds our own as it was seen:
+ * the device may have been removed meanwhile, and another one plugged in its place.
+ */
+static int check_own_state(struct store *store, const struct endpoint *endpoint)
+{
+    enum xenbus_state state;
+    int rc = store_read_state(store, endpoint->own_dir, &state);
+
+    if (rc < 0)
+        return rc;
+    return state == endpoint->view.own && state != XenbusStateUnknown ? 0 : -ENOENT;
+}
+
+/*
  * Checks the frontend in the same transaction, because a restarted one may have granted new rings
  * meanwhile, and Connected must not apply to those. (Found by tests/model/explore.c.)
  */
@@ -175,10 +189,10 @@ static int fill_connected(struct store *store, void *arg)
 {
     struct endpoint *endpoint = arg;
     enum xenbus_state state;
-    int rc;
+    int rc = check_own_state(store, endpoint);
 
-    if (!store_exists(store, endpoint->own_dir, "state"))
-        return -ENOENT;
+    if (rc < 0)
+        return rc;
     rc = store_read_state(store, endpoint->peer_dir, &state);
     if (rc < 0 || peer_process_gone(endpoint) || frontend_started_over(store, endpoint))
         return -ENOENT;
@@ -192,9 +206,10 @@ static int fill_connected(struct store *store, void *arg)
 static int fill_refusal(struct store *store, void *arg)
 {
     struct endpoint *endpoint = arg;
+    int rc = check_own_state(store, endpoint);
 
-    if (!store_exists(store, endpoint->own_dir, "state"))
-        return -ENOENT;
+    if (rc < 0)
+        return rc;
     if (frontend_started_over(store, endpoint))
         return -ESTALE;
     return store_write_number(store, endpoint->own_dir, "state", XenbusStateClosed);
@@ -208,15 +223,30 @@ static bool is_answer(const struct endpoint *endpoint)
     return view->online && !view->leaving && (endpoint->has_tried || !view->failed);
 }
 
+struct state_write {
+    const struct endpoint *endpoint;
+    enum xenbus_state next;
+};
+
+static int fill_state(struct store *store, void *arg)
+{
+    const struct state_write *write = arg;
+    int rc = check_own_state(store, write->endpoint);
+
+    return rc < 0 ? rc
+                  : store_write_number(store, write->endpoint->own_dir, "state", write->next);
+}
+
 static int write_state(struct endpoint *endpoint, enum xenbus_state next)
 {
     bool offers = endpoint->role == MACHINE_BACKEND && endpoint->view.own == XenbusStateInitWait;
+    struct state_write write = {.endpoint = endpoint, .next = next};
 
     if (offers && next == XenbusStateConnected)
         return store_transaction(endpoint->store, fill_connected, endpoint);
     if (offers && next == XenbusStateClosed && is_answer(endpoint))
         return store_transaction(endpoint->store, fill_refusal, endpoint);
-    return store_write_state(endpoint->store, endpoint->own_dir, next);
+    return store_transaction(endpoint->store, fill_state, &write);
 }
 
 /* The failure concerned the previous frontend. */
@@ -297,13 +327,19 @@ static void pass_on_loss(struct endpoint *endpoint)
     endpoint_stir(endpoint);
 }
 
+/* The owner lets go of it (endpoint_is_replaced()), and nothing is read or written until then. */
+static bool is_to_be_discarded(const struct endpoint *endpoint)
+{
+    return endpoint->replaced && endpoint->ops->discards;
+}
+
 static bool endpoint_step(struct endpoint *endpoint)
 {
     enum xenbus_state own = endpoint->view.own, peer = endpoint->view.peer;
     bool more;
 
     refresh(endpoint);
-    if (endpoint->replaced && endpoint->ops->discards)
+    if (is_to_be_discarded(endpoint))
         return false;
     more = take_step(endpoint);
     resume(endpoint);
@@ -316,7 +352,7 @@ static void endpoint_run(struct endpoint *endpoint)
 {
     bool more = true;
 
-    if (endpoint->replaced && endpoint->ops->discards)
+    if (is_to_be_discarded(endpoint))
         return;
     if (endpoint->running) {
         endpoint->again = true;

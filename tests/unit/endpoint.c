@@ -34,6 +34,7 @@ static struct {
     struct ring_orders granted;
     struct ring_orders most; /* the limit for which a backend maps */
     bool busy;         /* the rings come later */
+    bool late;         /* another device replaces ours right before the next transaction */
     int map_error, adopt_error;
     unsigned int asked, released, offers, told_held;
 } host;
@@ -143,6 +144,9 @@ int store_own_domid(struct store *store, domid_t *domid)
 
 int store_transaction(struct store *store, int (*fill)(struct store *store, void *arg), void *arg)
 {
+    if (host.late)
+        host.own = host.peer = XenbusStateInitialising;
+    host.late = false;
     return fill(store, arg);
 }
 
@@ -322,6 +326,22 @@ START_TEST(test_a_device_that_replaced_ours_is_left_alone)
     endpoint_set_drained(endpoint);
     ck_assert_uint_eq(host.open, 0);
     endpoint_look(endpoint);
+    endpoint_close(endpoint);
+    ck_assert_int_eq(host.own, XenbusStateInitialising);
+}
+END_TEST
+
+/* Also one that came after the last look. */
+START_TEST(test_a_device_that_replaces_ours_now_is_left_alone)
+{
+    struct endpoint *endpoint = backend_connected(4096);
+
+    host.late = true;
+    signal_it(true);
+    endpoint_set_drained(endpoint);
+    ck_assert(!host.late); /* it was about to write its state */
+    ck_assert(!endpoint_present(endpoint));
+    ck_assert_uint_eq(host.open, 0);
     endpoint_close(endpoint);
     ck_assert_int_eq(host.own, XenbusStateInitialising);
 }
@@ -620,6 +640,7 @@ int main(void)
     tcase_add_test(tcase, test_a_live_byte_that_flips_is_not_asked_about);
     tcase_add_test(tcase, test_a_frontend_that_died_after_all_is_seen);
     tcase_add_test(tcase, test_a_device_that_replaced_ours_is_left_alone);
+    tcase_add_test(tcase, test_a_device_that_replaces_ours_now_is_left_alone);
     tcase_add_test(tcase, test_a_backend_maps_what_was_declared);
     tcase_add_test(tcase, test_a_peer_that_cannot_be_read);
     tcase_add_loop_test(tcase, test_an_end_is_clean_if_no_error_was_written, 0,
