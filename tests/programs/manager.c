@@ -178,6 +178,7 @@ static void become(char **argv)
         length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s", i ? ":" : "",
                                    store[i].name);
     }
+    close_range(3U + (unsigned int)stored, ~0U, 0); /* what a test's shell left open */
     set_number("LISTEN_PID", getpid());
     set_number("LISTEN_FDS", stored);
     setenv("LISTEN_FDNAMES", names, 1);
