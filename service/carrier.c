@@ -158,7 +158,7 @@ static bool is_begun(const struct carrier *carrier, const struct carrier_end *la
 {
     const struct connection *connection = carrier->connection;
 
-    return carrier->resumes && fdstore_is_kept(connection->fdstore, connection->id, last->what);
+    return carrier->resumes && fdstore_is_kept(connection->fdstore, connection->id, last->item);
 }
 
 /* Whether an earlier process's worker died, and nothing tells which bytes it had moved. */
@@ -175,7 +175,7 @@ static bool has_room_for(const struct carrier *carrier, const struct carrier_end
     const struct connection *connection = carrier->connection;
     unsigned int more = journal_kit_exists(&carrier->journal) ? 0 : JOURNAL_DESCRIPTORS;
 
-    if (!fdstore_is_stored(connection->fdstore, connection->id, last->what))
+    if (!fdstore_is_stored(connection->fdstore, connection->id, last->item))
         more += count;
     return fdstore_has_room(connection->fdstore, more);
 }
@@ -210,7 +210,7 @@ int carrier_start(struct carrier *carrier, int source, int sink, const struct ca
     }
     for (unsigned int i = 0; i < count; i++)
         if (ends[i].fd >= 0)
-            fdstore_add(connection->fdstore, connection->id, ends[i].what, ends[i].fd, lasting);
+            fdstore_add(connection->fdstore, connection->id, ends[i].item, ends[i].fd, lasting);
     carrier->source = source;
     carrier->sink = sink;
     carrier->ends_changed = ends_changed;

@@ -44,9 +44,9 @@ struct carrier {
     void *arg;
 };
 
-/* A descriptor of a connection, and its name in the fdstore. */
+/* A descriptor of a connection, and what it is in the fdstore. */
 struct carrier_end {
-    const char *what;
+    enum fdstore_item item;
     int fd; /* -1: none */
 };
 

@@ -26,22 +26,22 @@ const char *connection_name(const struct connection *connection)
     return blank ? blank + 1 : "";
 }
 
-int connection_take(struct connection *connection, const char *what)
+int connection_take(struct connection *connection, enum fdstore_item item)
 {
     int fd = -ENOENT;
 
     if (endpoint_resumed(connection->endpoint))
-        fd = fdstore_take(connection->fdstore, connection->id, what);
+        fd = fdstore_take(connection->fdstore, connection->id, item);
     if (fd < 0)
         fdstore_drop_untaken(connection->fdstore, connection->id);
     return fd;
 }
 
-void connection_close_fd(struct connection *connection, const char *what, int *fd)
+void connection_close_fd(struct connection *connection, enum fdstore_item item, int *fd)
 {
     if (*fd < 0)
         return;
-    fdstore_drop(connection->fdstore, connection->id, what);
+    fdstore_drop(connection->fdstore, connection->id, item);
     close(*fd);
     *fd = -1;
 }

@@ -88,10 +88,10 @@ int connection_choose(struct connection *connection, char why[CONNECTION_WHY_MAX
  * begins anew. Then whatever else is left of the earlier one is closed, unless carrier_open() has
  * taken it.
  */
-int connection_take(struct connection *connection, const char *what);
+int connection_take(struct connection *connection, enum fdstore_item item);
 
 /* Closes *fd, kept or not, and sets it to -1. Allowed if it is -1. */
-void connection_close_fd(struct connection *connection, const char *what, int *fd);
+void connection_close_fd(struct connection *connection, enum fdstore_item item, int *fd);
 
 /* Returns the channel's name, or "" if it is not known. */
 const char *connection_name(const struct connection *connection);

@@ -18,6 +18,7 @@ libservice_la_SOURCES = \
 	service/usage-error.c service/usage-error.h \
 	service/handover/fdstore.c service/handover/fdstore.h \
 	service/handover/journal.c service/handover/journal.h \
+	service/handover/table.c service/handover/table.h \
 	service/handover/ring-holder.c service/handover/ring-holder.h \
 	service/handover/ring-holder-process.c service/handover/ring-holder-protocol.h \
 	service/kinds/account.c service/kinds/account.h \

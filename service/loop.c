@@ -18,7 +18,6 @@
 #include "service/handover/ring-holder.h"
 #include "service/handover/fdstore.h"
 #include "service/log.h"
-#include "service/handover/journal.h"
 #include "service/worker/worker.h"
 #include "state/error.h"
 #include "state/notify.h"
@@ -276,8 +275,6 @@ static int check_fdstore_version(const struct fdstore *fdstore)
 {
     if (fdstore_version(fdstore) > FDSTORE_VERSION)
         return refuse_version("set of descriptors", fdstore_version(fdstore), FDSTORE_VERSION);
-    if (journal_version(fdstore) > JOURNAL_VERSION)
-        return refuse_version("journal", journal_version(fdstore), JOURNAL_VERSION);
     return 0;
 }
 
@@ -287,7 +284,7 @@ static int open_fdstore(struct server *server)
 
     if (rc == 0)
         rc = check_fdstore_version(server->loop.fdstore);
-    fdstore_on_discard(server->loop.fdstore, CHILD_FDNAME, terminate_command, server);
+    fdstore_on_discard(server->loop.fdstore, FDSTORE_COMMAND, terminate_command, server);
     return rc;
 }
 

@@ -8,240 +8,341 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/queue.h>
 #include <unistd.h>
 
+#include "service/handover/table.h"
 #include "state/notify.h"
 #include "state/store.h"
+#include "vchan/barrier.h"
 
 /* The first descriptor that the manager passes (sd_listen_fds(3)). */
 #define FIRST_FD 3
 #define FDS_MAX  65536u
 
-/* How many the manager stores, if it does not report it: as in vchan-backend.service. */
-#define STORED_MAX 7000
+/* The manager's name for the table. */
+#define TABLE_NAME "v1.table"
 
-/* The variable with the number of a descriptor that lists all others, for accept_handed_over(). */
+/*
+ * The manager's name for another descriptor is the serial number of its row and the number of
+ * its item, which are 1 to 6 hexadecimal digits and one. All names are in one environment string of
+ * the next process, of at most 128 KiB (MAX_ARG_STRLEN); with a longer one it could never start.
+ * vchan-backend.service sets the same limit.
+ */
+#define NAME_BYTES sizeof("ffffff" "f") /* with the colon after it */
+#define STORED_MAX 16000u
+_Static_assert(ROW_SERIAL_MASK == 0xffffff && ROW_ITEMS == 0x10 &&
+                   FDSTORE_ITEMS <= ROW_ITEMS,
+               "a number has more digits");
+_Static_assert(sizeof("LISTEN_FDNAMES=" TABLE_NAME) + STORED_MAX * NAME_BYTES < 128 * 1024,
+               "a process cannot have that many");
+
+/* The variable with the number of a descriptor that lists what a process passes on directly. */
 #define HANDED_OVER "PVCHAN_KEPT"
 
 #define ARGUMENTS_MAX 64
 
-/*
- * The manager passes all names in one environment string, of at most 128 KiB (MAX_ARG_STRLEN). With
- * a longer one the next process could never start.
- */
-#define NAMES_MAX (128ul * 1024 - sizeof("LISTEN_FDNAMES="))
-#define NAME_ROOM sizeof("32751/65535.listener")
-
-struct kept_fd {
-    SLIST_ENTRY(kept_fd) next;
-    int fd;
-    bool taken;  /* this process uses it */
-    bool stored; /* the manager has a copy */
-    char name[64];
-};
+/* Rings are taken as a descriptor is. */
+#define RINGS_TAKEN (1u << 31)
 
 struct fdstore {
-    SLIST_HEAD(, kept_fd) all;
+    struct table *table;
+    int table_fd;
+    bool table_stored;
+    uint32_t taken[ROWS_MAX]; /* for each row, a bit for each item */
     uint32_t stored, limit;
-    uint32_t name_bytes; /* of the stored ones' names, with a colon each */
-    const char *discard_name;
+    uint32_t version; /* the highest among what an earlier process kept */
+    bool discards;
+    enum fdstore_item discard_item;
     void (*discarded)(void *arg, int fd);
     void *discard_arg;
     char program[PATH_MAX];
 };
 
-/* ---- the table ---- */
-
-static void make_name(char name[64], const char *owner, const char *what)
+static uint32_t bit_of(enum fdstore_item item)
 {
-    snprintf(name, 64, "%.40s.%.20s", owner, what);
+    return 1u << (unsigned int)item;
 }
 
-static struct kept_fd *kept_find(const struct fdstore *fdstore, const char *name)
+static uint32_t *taken_of(struct fdstore *fdstore, const struct row *row)
 {
-    struct kept_fd *kept;
-
-    SLIST_FOREACH (kept, &fdstore->all, next)
-        if (strcmp(kept->name, name) == 0)
-            return kept;
-    return NULL;
+    return &fdstore->taken[row - fdstore->table->rows];
 }
 
-static struct kept_fd *kept_add(struct fdstore *fdstore, const char *name, int fd)
+static struct row *row_of(const struct fdstore *fdstore, const char *owner)
 {
-    struct kept_fd *kept = calloc(1, sizeof(*kept));
-
-    if (!kept)
-        return NULL;
-    snprintf(kept->name, sizeof(kept->name), "%s", name);
-    kept->fd = fd;
-    SLIST_INSERT_HEAD(&fdstore->all, kept, next);
-    return kept;
+    return fdstore ? table_find(fdstore->table, owner) : NULL;
 }
 
-static void notify_manager_of(const char *what, const struct kept_fd *kept, int fd)
+static bool has_item(const struct row *row, enum fdstore_item item)
+{
+    return row && (row->kept & bit_of(item));
+}
+
+/* ---- the manager ---- */
+
+static void notify_manager_of(const char *what, const char *name, int fd)
 {
     char message[128];
 
-    snprintf(message, sizeof(message), "%s=1\nFDNAME=%s%s", what, kept->name,
+    snprintf(message, sizeof(message), "%s=1\nFDNAME=%s%s", what, name,
              fd >= 0 ? "\nFDPOLL=0" : "");
     notify_manager_with(message, fd);
 }
 
-static void count_stored(struct fdstore *fdstore, struct kept_fd *kept, bool stored)
+/* The names of version 0. */
+static const char *const earlier_names[FDSTORE_ITEMS] = {
+    [FDSTORE_RING_HOLDER] = "socket",
+    [FDSTORE_LISTENER] = "listener",
+    [FDSTORE_PROGRAM] = "party",
+    [FDSTORE_TERMINAL] = "terminal",
+    [FDSTORE_INPUT] = "input",
+    [FDSTORE_OUTPUT] = "output",
+    [FDSTORE_STDERR] = "stderr",
+    [FDSTORE_COMMAND] = "command",
+    [FDSTORE_JOURNAL_TO] = "to",
+    [FDSTORE_JOURNAL_FROM] = "from",
+    [FDSTORE_JOURNAL_PAGE] = "journal",
+    [FDSTORE_WORKER] = "worker",
+    [FDSTORE_WORKER_PIDFD] = "worker-pid",
+};
+
+static void name_item(const struct row *row, enum fdstore_item item, char name[64])
 {
-    uint32_t bytes = (uint32_t)strlen(kept->name) + 1;
-
-    kept->stored = stored;
-    fdstore->stored += stored ? 1u : -1u;
-    fdstore->name_bytes += stored ? bytes : -bytes;
-}
-
-static void set_stored(struct fdstore *fdstore, struct kept_fd *kept, bool stored)
-{
-    if (stored == kept->stored)
-        return;
-    count_stored(fdstore, kept, stored);
-    notify_manager_of(stored ? "FDSTORE" : "FDSTOREREMOVE", kept, stored ? kept->fd : -1);
-}
-
-static bool has_name(const struct kept_fd *kept, const char *what)
-{
-    const char *point = strrchr(kept->name, '.');
-
-    return point && strcmp(point + 1, what) == 0;
-}
-
-int fdstore_each(const struct fdstore *fdstore, const char *what, int (*visit)(void *arg, int fd),
-                 void *arg)
-{
-    const struct kept_fd *kept;
-    int rc = 0;
-
-    if (!fdstore)
-        return 0;
-    SLIST_FOREACH (kept, &fdstore->all, next)
-        if (rc == 0 && has_name(kept, what))
-            rc = visit(arg, kept->fd);
-    return rc;
-}
-
-/* Closes a descriptor that is not taken, or passes it to discarded(). */
-static void close_untaken(struct fdstore *fdstore, const struct kept_fd *kept)
-{
-    if (kept->taken)
-        return;
-    if (fdstore->discarded && has_name(kept, fdstore->discard_name))
-        fdstore->discarded(fdstore->discard_arg, kept->fd);
+    if (row->earlier & bit_of(item))
+        snprintf(name, 64, "%s.%s", row->owner, earlier_names[item]);
     else
-        close(kept->fd);
+        snprintf(name, 64, "%x%x", row->serial, (unsigned int)item);
 }
 
-static void kept_drop(struct fdstore *fdstore, struct kept_fd *kept)
+/* The manager has the table as long as it has a descriptor that is in it. */
+static void store_table(struct fdstore *fdstore)
 {
-    set_stored(fdstore, kept, false);
-    SLIST_REMOVE(&fdstore->all, kept, kept_fd, next);
-    close_untaken(fdstore, kept);
-    free(kept);
-}
+    bool wanted = fdstore->stored > 0;
 
-void fdstore_on_discard(struct fdstore *fdstore, const char *what,
-                        void (*discarded)(void *arg, int fd), void *arg)
-{
-    if (!fdstore)
+    if (wanted == fdstore->table_stored)
         return;
-    fdstore->discard_name = what;
-    fdstore->discarded = discarded;
-    fdstore->discard_arg = arg;
+    fdstore->table_stored = wanted;
+    notify_manager_of(wanted ? "FDSTORE" : "FDSTOREREMOVE", TABLE_NAME,
+                      wanted ? fdstore->table_fd : -1);
+}
+
+static void store_item(struct fdstore *fdstore, struct row *row, enum fdstore_item item)
+{
+    char name[64];
+
+    if (row->stored & bit_of(item))
+        return;
+    row->stored |= bit_of(item);
+    fdstore->stored++;
+    store_table(fdstore);
+    name_item(row, item, name);
+    notify_manager_of("FDSTORE", name, row->fds[item]);
+}
+
+static void unstore_item(struct fdstore *fdstore, struct row *row, enum fdstore_item item)
+{
+    char name[64];
+
+    if (!(row->stored & bit_of(item)))
+        return;
+    name_item(row, item, name);
+    notify_manager_of("FDSTOREREMOVE", name, -1);
+    row->stored &= ~bit_of(item);
+    row->earlier &= ~bit_of(item);
+    fdstore->stored--;
+    store_table(fdstore);
 }
 
 bool fdstore_has_room(const struct fdstore *fdstore, unsigned int count)
 {
-    return fdstore && notify_is_wanted() && fdstore->stored + count <= fdstore->limit &&
-           fdstore->name_bytes + count * NAME_ROOM <= NAMES_MAX;
+    return fdstore && notify_is_wanted() && fdstore->table->used < ROWS_MAX &&
+           fdstore->stored + 1 + count <= fdstore->limit; /* 1: the table */
 }
 
-static struct kept_fd *kept_of(const struct fdstore *fdstore, const char *owner, const char *what)
+/* ---- descriptors ---- */
+
+int fdstore_take(struct fdstore *fdstore, const char *owner, enum fdstore_item item)
 {
-    char name[64];
+    struct row *row = row_of(fdstore, owner);
 
-    make_name(name, owner, what);
-    return fdstore ? kept_find(fdstore, name) : NULL;
-}
-
-int fdstore_take(struct fdstore *fdstore, const char *owner, const char *what)
-{
-    struct kept_fd *kept = kept_of(fdstore, owner, what);
-
-    if (!kept || kept->taken)
+    if (!has_item(row, item) || (*taken_of(fdstore, row) & bit_of(item)))
         return -ENOENT;
-    kept->taken = true;
-    return kept->fd;
+    *taken_of(fdstore, row) |= bit_of(item);
+    return row->fds[item];
 }
 
-bool fdstore_is_left(const struct fdstore *fdstore, const char *owner, const char *what)
+bool fdstore_is_left(const struct fdstore *fdstore, const char *owner, enum fdstore_item item)
 {
-    const struct kept_fd *kept = kept_of(fdstore, owner, what);
+    const struct row *row = row_of(fdstore, owner);
 
-    return kept && !kept->taken;
+    return has_item(row, item) &&
+           !(fdstore->taken[row - fdstore->table->rows] & bit_of(item));
 }
 
-bool fdstore_is_kept(const struct fdstore *fdstore, const char *owner, const char *what)
+bool fdstore_is_kept(const struct fdstore *fdstore, const char *owner, enum fdstore_item item)
 {
-    return kept_of(fdstore, owner, what) != NULL;
+    return has_item(row_of(fdstore, owner), item);
 }
 
-bool fdstore_is_stored(const struct fdstore *fdstore, const char *owner, const char *what)
+bool fdstore_is_stored(const struct fdstore *fdstore, const char *owner, enum fdstore_item item)
 {
-    const struct kept_fd *kept = kept_of(fdstore, owner, what);
+    const struct row *row = row_of(fdstore, owner);
 
-    return kept && kept->stored;
+    return has_item(row, item) && (row->stored & bit_of(item));
 }
 
-void fdstore_add(struct fdstore *fdstore, const char *owner, const char *what, int fd, bool lasting)
+/* Closes a descriptor that is not taken, or passes it to discarded(). */
+static void close_untaken(struct fdstore *fdstore, enum fdstore_item item, int fd)
 {
-    struct kept_fd *kept = kept_of(fdstore, owner, what);
-    char name[64];
+    if (fdstore->discards && fdstore->discard_item == item)
+        fdstore->discarded(fdstore->discard_arg, fd);
+    else
+        close(fd);
+}
+
+/* discarded() may add another descriptor, so the row is complete by then. */
+static void drop_item(struct fdstore *fdstore, struct row *row, enum fdstore_item item)
+{
+    bool taken = *taken_of(fdstore, row) & bit_of(item);
+    int fd = row->fds[item];
+
+    unstore_item(fdstore, row, item);
+    row->kept &= ~bit_of(item);
+    *taken_of(fdstore, row) &= ~bit_of(item);
+    table_tidy(fdstore->table, row);
+    if (!taken)
+        close_untaken(fdstore, item, fd);
+}
+
+void fdstore_drop(struct fdstore *fdstore, const char *owner, enum fdstore_item item)
+{
+    struct row *row = row_of(fdstore, owner);
+
+    if (has_item(row, item))
+        drop_item(fdstore, row, item);
+}
+
+void fdstore_add(struct fdstore *fdstore, const char *owner, enum fdstore_item item, int fd,
+                 bool lasting)
+{
+    struct row *row = row_of(fdstore, owner);
 
     if (!fdstore)
         return;
-    if (kept && (!kept->taken || kept->fd != fd)) {
-        kept_drop(fdstore, kept);
-        kept = NULL;
-    }
-    make_name(name, owner, what);
-    if (!kept)
-        kept = kept_add(fdstore, name, fd);
-    if (!kept)
+    if (has_item(row, item) &&
+        (!(*taken_of(fdstore, row) & bit_of(item)) || row->fds[item] != fd))
+        drop_item(fdstore, row, item);
+    row = table_make(fdstore->table, owner);
+    if (!row)
         return;
-    kept->taken = true;
-    set_stored(fdstore, kept, lasting);
+    row->fds[item] = fd;
+    row->kept |= bit_of(item);
+    *taken_of(fdstore, row) |= bit_of(item);
+    if (lasting)
+        store_item(fdstore, row, item);
+    else
+        unstore_item(fdstore, row, item);
 }
 
-void fdstore_drop(struct fdstore *fdstore, const char *owner, const char *what)
+static void drop_untaken_of(struct fdstore *fdstore, struct row *row)
 {
-    struct kept_fd *kept = kept_of(fdstore, owner, what);
-
-    if (kept)
-        kept_drop(fdstore, kept);
-}
-
-static bool is_owned_by(const struct kept_fd *kept, const char *owner)
-{
-    size_t length = owner ? strlen(owner) : 0;
-
-    return !owner || (strncmp(kept->name, owner, length) == 0 && kept->name[length] == '.');
+    for (unsigned int item = 0; item < FDSTORE_ITEMS; item++)
+        if (has_item(row, item) && !(*taken_of(fdstore, row) & bit_of(item)))
+            drop_item(fdstore, row, item);
 }
 
 void fdstore_drop_untaken(struct fdstore *fdstore, const char *owner)
 {
-    struct kept_fd *kept, *next;
+    struct row *row = owner ? row_of(fdstore, owner) : NULL;
 
-    for (kept = fdstore ? SLIST_FIRST(&fdstore->all) : NULL; kept; kept = next) {
-        next = SLIST_NEXT(kept, next);
-        if (!kept->taken && is_owned_by(kept, owner))
-            kept_drop(fdstore, kept);
+    if (row)
+        drop_untaken_of(fdstore, row);
+    for (uint32_t i = 0; fdstore && !owner && i < fdstore->table->high; i++)
+        drop_untaken_of(fdstore, &fdstore->table->rows[i]);
+}
+
+void fdstore_on_discard(struct fdstore *fdstore, enum fdstore_item item,
+                        void (*discarded)(void *arg, int fd), void *arg)
+{
+    if (!fdstore)
+        return;
+    fdstore->discards = true;
+    fdstore->discard_item = item;
+    fdstore->discarded = discarded;
+    fdstore->discard_arg = arg;
+}
+
+/* ---- rings ---- */
+
+/* A process that is killed in between leaves none, not half of them. */
+static void write_rings(struct row *row, const struct endpoint_rings *rings)
+{
+    store_release(&row->has_rings, 0);
+    row->rings = *rings;
+    store_release(&row->has_rings, 1);
+}
+
+int fdstore_set_rings(struct fdstore *fdstore, const char *owner,
+                      const struct endpoint_rings *rings)
+{
+    struct row *row = fdstore ? table_make(fdstore->table, owner) : NULL;
+
+    if (!row)
+        return fdstore ? -ENOMEM : 0;
+    write_rings(row, rings);
+    *taken_of(fdstore, row) |= RINGS_TAKEN;
+    return 0;
+}
+
+void fdstore_leave_rings(struct fdstore *fdstore, const char *owner,
+                         const struct endpoint_rings *rings)
+{
+    struct row *row = fdstore ? table_make(fdstore->table, owner) : NULL;
+
+    if (row && !row->has_rings)
+        write_rings(row, rings);
+}
+
+bool fdstore_has_rings(const struct fdstore *fdstore, const char *owner)
+{
+    const struct row *row = row_of(fdstore, owner);
+
+    return row && row->has_rings;
+}
+
+void fdstore_drop_rings(struct fdstore *fdstore, const char *owner)
+{
+    struct row *row = row_of(fdstore, owner);
+
+    if (!row)
+        return;
+    row->has_rings = 0;
+    *taken_of(fdstore, row) &= ~RINGS_TAKEN;
+    table_tidy(fdstore->table, row);
+}
+
+bool fdstore_find_rings(const struct fdstore *fdstore, const char *owner,
+                        struct endpoint_rings *rings)
+{
+    const struct row *row = row_of(fdstore, owner);
+
+    if (!row || !row->has_rings ||
+        (fdstore->taken[row - fdstore->table->rows] & RINGS_TAKEN))
+        return false;
+    *rings = row->rings;
+    return true;
+}
+
+void fdstore_each_rings(struct fdstore *fdstore, bool taken,
+                        void (*visit)(void *arg, const char *owner,
+                                      const struct endpoint_rings *rings),
+                        void *arg)
+{
+    for (uint32_t i = 0; fdstore && i < fdstore->table->high; i++) {
+        const struct row row = fdstore->table->rows[i];
+
+        if (row.has_rings && !(fdstore->taken[i] & RINGS_TAKEN) == !taken)
+            visit(arg, row.owner, &row.rings);
     }
 }
 
@@ -255,23 +356,46 @@ static uint32_t number_in(const char *variable)
     return text && parse_number(text, INT32_MAX, &number) == 0 ? number : 0;
 }
 
-/* Sets close-on-exec: commands must not inherit these descriptors. */
-static int accept_fd(struct fdstore *fdstore, int fd, const char *name, bool stored)
+static uint32_t version_of(const char *name)
 {
-    struct kept_fd *kept;
+    char number[16] = "";
+    uint32_t version = 0;
 
-    if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-        return 0; /* not an open descriptor */
-    kept = kept_add(fdstore, name, fd);
-    if (!kept)
-        return -ENOMEM;
-    if (stored)
-        count_stored(fdstore, kept, true);
+    if (name[0] == 'v' && strchr(name, '.'))
+        snprintf(number, sizeof(number), "%.*s", (int)strcspn(name + 1, "."), name + 1);
+    return parse_number(number, INT32_MAX, &version) == 0 ? version : 0;
+}
+
+/* A descriptor that an earlier process left, in the environment's words. */
+struct inherited {
+    int fd;
+    bool stored;
+    char name[64];
+};
+
+struct inheritance {
+    struct inherited *all;
+    uint32_t count, room;
+};
+
+static int inherit(struct inheritance *inheritance, int fd, bool stored, const char *name)
+{
+    struct inherited *all = inheritance->all;
+
+    if (inheritance->count == inheritance->room) {
+        inheritance->room = inheritance->room ? 2 * inheritance->room : 64;
+        all = reallocarray(all, inheritance->room, sizeof(*all));
+        if (!all)
+            return -ENOMEM;
+        inheritance->all = all;
+    }
+    all[inheritance->count] = (struct inherited){.fd = fd, .stored = stored};
+    snprintf(all[inheritance->count++].name, sizeof(all->name), "%s", name);
     return 0;
 }
 
 /* From the manager. Colons separate the names; a descriptor without a name has "". */
-static int accept_stored(struct fdstore *fdstore)
+static int inherit_stored(struct inheritance *inheritance)
 {
     const char *text = getenv("LISTEN_FDNAMES");
     uint32_t count = number_in("LISTEN_FDS");
@@ -280,17 +404,14 @@ static int accept_stored(struct fdstore *fdstore)
 
     if (number_in("LISTEN_PID") != (uint32_t)getpid() || count > FDS_MAX)
         count = 0;
-    for (uint32_t i = 0; i < count && rc == 0; i++) {
-        const char *name = names ? strsep(&names, ":") : "";
-
-        rc = accept_fd(fdstore, FIRST_FD + (int)i, name, true);
-    }
+    for (uint32_t i = 0; i < count && rc == 0; i++)
+        rc = inherit(inheritance, FIRST_FD + (int)i, true, names ? strsep(&names, ":") : "");
     free(copy);
     return rc;
 }
 
 /* "FD STORED NAME" */
-static int accept_line(struct fdstore *fdstore, char *line)
+static int inherit_line(struct inheritance *inheritance, char *line)
 {
     const char *fd_text = strsep(&line, " "), *stored_text = strsep(&line, " ");
     uint32_t fd, stored;
@@ -299,11 +420,11 @@ static int accept_line(struct fdstore *fdstore, char *line)
         parse_number(stored_text, 1, &stored) < 0)
         return -EINVAL;
     line[strcspn(line, "\n")] = '\0';
-    return accept_fd(fdstore, (int)fd, line, stored);
+    return inherit(inheritance, (int)fd, stored, line);
 }
 
-/* From the process that this one replaced. */
-static int accept_handed_over(struct fdstore *fdstore)
+/* From the process that this one replaced. One of version 0 lists all, others the table. */
+static int inherit_handed_over(struct inheritance *inheritance)
 {
     uint32_t fd = number_in(HANDED_OVER);
     FILE *file = fd > 0 ? fdopen((int)fd, "re") : NULL;
@@ -313,32 +434,161 @@ static int accept_handed_over(struct fdstore *fdstore)
     if (!file)
         return 0;
     while (rc == 0 && fgets(line, sizeof(line), file))
-        rc = accept_line(fdstore, line);
+        rc = inherit_line(inheritance, line);
     fclose(file);
     return rc;
 }
 
-static uint32_t version_of(const char *name)
+static const struct inherited *find_inherited(const struct inheritance *inheritance,
+                                              const char *name)
 {
-    char number[16] = "";
-    uint32_t version = FDSTORE_VERSION;
+    for (uint32_t i = 0; i < inheritance->count; i++)
+        if (strcmp(inheritance->all[i].name, name) == 0)
+            return &inheritance->all[i];
+    return NULL;
+}
 
-    if (name[0] == 'v' && strchr(name, '.'))
-        snprintf(number, sizeof(number), "%.*s", (int)strcspn(name + 1, "."), name + 1);
-    return parse_number(number, INT32_MAX, &version) == 0 ? version : FDSTORE_VERSION;
+/* Commands must not inherit a descriptor. Returns false if it is none. */
+static bool set_close_on_exec(int fd)
+{
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
+}
+
+/* Forgets the descriptors that died with a process, as all did that the manager does not have. */
+static void forget_descriptors(struct table *table)
+{
+    for (uint32_t i = 0; i < table->high; i++)
+        table->rows[i].kept = table->rows[i].stored = table->rows[i].earlier = 0;
+}
+
+static void check_descriptors(struct fdstore *fdstore)
+{
+    for (uint32_t i = 0; i < fdstore->table->high; i++) {
+        struct row *row = &fdstore->table->rows[i];
+
+        for (unsigned int item = 0; item < FDSTORE_ITEMS; item++) {
+            if (has_item(row, item) && !set_close_on_exec(row->fds[item]))
+                row->kept &= ~bit_of(item);
+            fdstore->stored += has_item(row, item) && (row->stored & bit_of(item));
+        }
+    }
+}
+
+static int make_table(struct fdstore *fdstore)
+{
+    fdstore->table_fd = table_create(FDSTORE_VERSION, &fdstore->table);
+    return fdstore->table_fd < 0 ? fdstore->table_fd : 0;
+}
+
+/* Takes the table of an earlier process, or makes a new one. */
+static int open_table(struct fdstore *fdstore, const struct inheritance *inheritance)
+{
+    const struct inherited *found = find_inherited(inheritance, TABLE_NAME);
+
+    if (!found || !set_close_on_exec(found->fd) ||
+        table_map(found->fd, FDSTORE_VERSION, &fdstore->table) < 0)
+        return make_table(fdstore);
+    fdstore->table_fd = found->fd;
+    fdstore->table_stored = found->stored;
+    if (getenv(HANDED_OVER))
+        check_descriptors(fdstore);
+    else
+        forget_descriptors(fdstore->table);
+    return 0;
+}
+
+/* "12c": the row with the serial number 0x12, the item 0xc. */
+static struct row *find_by_number(struct fdstore *fdstore, const char *name,
+                                     enum fdstore_item *item)
+{
+    char *end;
+    unsigned long number = strtoul(name, &end, 16);
+
+    *item = number % ROW_ITEMS;
+    if (!name[0] || *end || number / ROW_ITEMS > ROW_SERIAL_MASK || *item >= FDSTORE_ITEMS)
+        return NULL;
+    return table_find_serial(fdstore->table, (uint32_t)number / ROW_ITEMS);
+}
+
+/* "5/0.listener", of version 0. */
+static struct row *make_by_earlier_name(struct fdstore *fdstore, const char *name,
+                                           enum fdstore_item *item)
+{
+    const char *point = strrchr(name, '.');
+    char owner[64] = "";
+
+    if (!point)
+        return NULL;
+    snprintf(owner, sizeof(owner), "%.*s", (int)(point - name), name);
+    for (*item = 0; *item < FDSTORE_ITEMS; (*item)++)
+        if (strcmp(point + 1, earlier_names[*item]) == 0)
+            return table_make(fdstore->table, owner);
+    return NULL;
+}
+
+/* What nobody knows is closed, and the manager closes its copy. */
+static void accept_inherited(struct fdstore *fdstore, const struct inherited *inherited)
+{
+    bool earlier = strchr(inherited->name, '.');
+    enum fdstore_item item = 0;
+    struct row *row;
+
+    if (strcmp(inherited->name, TABLE_NAME) == 0 || !set_close_on_exec(inherited->fd))
+        return;
+    row = earlier ? make_by_earlier_name(fdstore, inherited->name, &item)
+                     : find_by_number(fdstore, inherited->name, &item);
+    if (!row) {
+        if (inherited->stored)
+            notify_manager_of("FDSTOREREMOVE", inherited->name, -1);
+        close(inherited->fd);
+        return;
+    }
+    row->fds[item] = inherited->fd;
+    row->kept |= bit_of(item);
+    if (earlier)
+        row->earlier |= bit_of(item);
+    if (inherited->stored) {
+        row->stored |= bit_of(item);
+        fdstore->stored++;
+    }
+}
+
+static int accept_all(struct fdstore *fdstore, const struct inheritance *inheritance)
+{
+    int rc;
+
+    for (uint32_t i = 0; i < inheritance->count; i++)
+        if (version_of(inheritance->all[i].name) > fdstore->version)
+            fdstore->version = version_of(inheritance->all[i].name);
+    if (fdstore->version > FDSTORE_VERSION)
+        return make_table(fdstore);
+    rc = open_table(fdstore, inheritance);
+    if (rc < 0)
+        return rc;
+    for (uint32_t i = 0; i < inheritance->count; i++)
+        accept_inherited(fdstore, &inheritance->all[i]);
+    table_tidy_all(fdstore->table);
+    if (fdstore->stored == 0)
+        store_table(fdstore);
+    return 0;
+}
+
+static int accept_inheritance(struct fdstore *fdstore)
+{
+    struct inheritance inheritance = {0};
+    int rc = inherit_handed_over(&inheritance);
+
+    if (rc == 0)
+        rc = inherit_stored(&inheritance);
+    if (rc == 0)
+        rc = accept_all(fdstore, &inheritance);
+    free(inheritance.all);
+    return rc;
 }
 
 uint32_t fdstore_version(const struct fdstore *fdstore)
 {
-    uint32_t highest = FDSTORE_VERSION;
-    const struct kept_fd *kept;
-
-    if (!fdstore)
-        return highest;
-    SLIST_FOREACH (kept, &fdstore->all, next)
-        if (version_of(kept->name) > highest)
-            highest = version_of(kept->name);
-    return highest;
+    return fdstore ? fdstore->version : 0;
 }
 
 static void clear_environment(void)
@@ -349,6 +599,13 @@ static void clear_environment(void)
     unsetenv(HANDED_OVER);
 }
 
+static uint32_t read_limit(void)
+{
+    uint32_t limit = getenv("FDSTORE") ? number_in("FDSTORE") : STORED_MAX;
+
+    return limit < STORED_MAX ? limit : STORED_MAX;
+}
+
 int fdstore_open(struct fdstore **out)
 {
     struct fdstore *fdstore = calloc(1, sizeof(*fdstore));
@@ -357,13 +614,11 @@ int fdstore_open(struct fdstore **out)
     *out = NULL;
     if (!fdstore)
         return -ENOMEM;
-    SLIST_INIT(&fdstore->all);
-    fdstore->limit = getenv("FDSTORE") ? number_in("FDSTORE") : STORED_MAX;
+    fdstore->table_fd = -1;
+    fdstore->limit = read_limit();
     if (readlink("/proc/self/exe", fdstore->program, sizeof(fdstore->program) - 1) < 0)
         fdstore->program[0] = '\0';
-    rc = accept_handed_over(fdstore);
-    if (rc == 0)
-        rc = accept_stored(fdstore);
+    rc = accept_inheritance(fdstore);
     clear_environment();
     if (rc < 0)
         fdstore_close(fdstore);
@@ -372,34 +627,37 @@ int fdstore_open(struct fdstore **out)
     return rc;
 }
 
+static void close_untaken_of(struct fdstore *fdstore, const struct row *row)
+{
+    for (unsigned int item = 0; item < FDSTORE_ITEMS; item++)
+        if (has_item(row, item) && !(*taken_of(fdstore, row) & bit_of(item)))
+            close(row->fds[item]);
+}
+
 void fdstore_close(struct fdstore *fdstore)
 {
-    struct kept_fd *kept;
-
-    while (fdstore && (kept = SLIST_FIRST(&fdstore->all))) {
-        SLIST_REMOVE_HEAD(&fdstore->all, next);
-        if (!kept->taken)
-            close(kept->fd);
-        free(kept);
-    }
+    if (!fdstore)
+        return;
+    for (uint32_t i = 0; fdstore->table && i < fdstore->table->high; i++)
+        close_untaken_of(fdstore, &fdstore->table->rows[i]);
+    table_unmap(fdstore->table);
+    if (fdstore->table_fd >= 0)
+        close(fdstore->table_fd);
     free(fdstore);
 }
 
 /* ---- handing over ---- */
 
-/* Lists all that is kept in a memfd, and returns that. The descriptors keep their numbers. */
-static int describe_kept(const struct fdstore *fdstore)
+/* A list as version 0 had, in a memfd, so that such a program refuses it. */
+static int list_table(const struct fdstore *fdstore)
 {
     int fd = memfd_create("vchan-kept", MFD_CLOEXEC);
-    const struct kept_fd *kept;
 
     if (fd < 0)
         return -errno;
-    SLIST_FOREACH (kept, &fdstore->all, next) {
-        if (dprintf(fd, "%d %d %s\n", kept->fd, kept->stored, kept->name) < 0) {
-            close(fd);
-            return -ENOMEM;
-        }
+    if (dprintf(fd, "%d %d " TABLE_NAME "\n", fdstore->table_fd, fdstore->table_stored) < 0) {
+        close(fd);
+        return -ENOMEM;
     }
     lseek(fd, 0, SEEK_SET);
     return fd;
@@ -413,13 +671,19 @@ static int set_handed_over(int fd)
     return setenv(HANDED_OVER, text, 1) < 0 ? -errno : 0;
 }
 
-static void set_fd_flags(const struct fdstore *fdstore, int described, int flags)
+static void set_row_flags(const struct row *row, int flags)
 {
-    const struct kept_fd *kept;
+    for (unsigned int item = 0; item < FDSTORE_ITEMS; item++)
+        if (has_item(row, item))
+            fcntl(row->fds[item], F_SETFD, flags);
+}
 
-    fcntl(described, F_SETFD, flags);
-    SLIST_FOREACH (kept, &fdstore->all, next)
-        fcntl(kept->fd, F_SETFD, flags);
+static void set_fd_flags(const struct fdstore *fdstore, int list, int flags)
+{
+    fcntl(list, F_SETFD, flags);
+    fcntl(fdstore->table_fd, F_SETFD, flags);
+    for (uint32_t i = 0; i < fdstore->table->high; i++)
+        set_row_flags(&fdstore->table->rows[i], flags);
 }
 
 /* Reads the arguments that the process was started with: text holds them one after the other. */
@@ -452,16 +716,16 @@ static int exec_program(const struct fdstore *fdstore)
 
 int fdstore_hand_over(struct fdstore *fdstore)
 {
-    int described = describe_kept(fdstore);
-    int rc = described < 0 ? described : set_handed_over(described);
+    int list = list_table(fdstore);
+    int rc = list < 0 ? list : set_handed_over(list);
 
     if (rc == 0) {
-        set_fd_flags(fdstore, described, 0);
+        set_fd_flags(fdstore, list, 0);
         rc = exec_program(fdstore);
-        set_fd_flags(fdstore, described, FD_CLOEXEC);
+        set_fd_flags(fdstore, list, FD_CLOEXEC);
     }
     unsetenv(HANDED_OVER);
-    if (described >= 0)
-        close(described);
+    if (list >= 0)
+        close(list);
     return rc;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Keeps descriptors for the next process of the service, each under the name of its owner and a
- * name of its own ("5/0", "socket"). A process that is killed gets them back from the service
- * manager, which has copies (systemd's file descriptor store, sd_pid_notify_with_fds(3),
- * sd_listen_fds(3)). A process that replaces itself passes them on directly.
+ * Keeps what the next process of the service needs: a table with a row for each owner (a device,
+ * "5/0"), which lists its descriptors and the rings that the ring holder maps. A process that is
+ * killed gets them back from the service manager, which has copies of the descriptors and of the
+ * table (systemd's file descriptor store, sd_pid_notify_with_fds(3), sd_listen_fds(3)). A process
+ * that replaces itself passes them on directly.
  *
  * "Kept" means at least for a process that replaces itself; "stored" means by the manager too. A
  * descriptor is "taken" while this process uses it; the fdstore closes only those that are not
@@ -16,28 +17,41 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct endpoint_rings;
 struct fdstore;
+
+/* What a descriptor is for its owner. The numbers are part of the format. */
+enum fdstore_item {
+    FDSTORE_RING_HOLDER, /* the socket to the ring holder */
+    FDSTORE_LISTENER,
+    FDSTORE_PROGRAM, /* the socket to a client or server */
+    FDSTORE_TERMINAL,
+    FDSTORE_INPUT, /* of a command */
+    FDSTORE_OUTPUT,
+    FDSTORE_STDERR,
+    FDSTORE_COMMAND, /* a command's pidfd */
+    FDSTORE_JOURNAL_TO,
+    FDSTORE_JOURNAL_FROM,
+    FDSTORE_JOURNAL_PAGE,
+    FDSTORE_WORKER, /* the socket to a worker's process */
+    FDSTORE_WORKER_PIDFD,
+    FDSTORE_ITEMS
+};
 
 /*
  * Takes over the descriptors that the process was started with. Call it before the process opens
- * anything or starts another. Returns 0 with *fdstore owned by the caller, or -ENOMEM.
+ * anything or starts another. Returns 0 with *fdstore owned by the caller, or a negative errno:
+ * -ENOMEM, -EMFILE, -ENFILE.
  */
 int fdstore_open(struct fdstore **fdstore);
 
 /*
- * The version of the names' form. Names of version 0 have no prefix; later ones will begin with
- * "vN.". fdstore_version() returns the highest version among the names that an earlier process
- * used.
+ * The version of the table. fdstore_version() returns the one that an earlier process used; if it
+ * is higher, the fdstore has nothing, and leaves everything as it is. Version 0 had no table, but
+ * names such as "5/0.listener"; the manager goes on with those, and the descriptors get rows.
  */
-#define FDSTORE_VERSION 0
+#define FDSTORE_VERSION 1
 uint32_t fdstore_version(const struct fdstore *fdstore);
-
-/*
- * Calls visit() for each descriptor with this name, of any owner, until a call returns other than
- * 0. Returns what the last call returned, or 0.
- */
-int fdstore_each(const struct fdstore *fdstore, const char *what, int (*visit)(void *arg, int fd),
-                 void *arg);
 
 /* Closes what was never taken, and frees. The manager's copies stay. */
 void fdstore_close(struct fdstore *fdstore);
@@ -49,27 +63,27 @@ bool fdstore_has_room(const struct fdstore *fdstore, unsigned int count);
  * Takes a descriptor that an earlier process kept. Returns the fd, which the caller then owns and
  * which stays kept until fdstore_drop(), or -ENOENT.
  */
-int fdstore_take(struct fdstore *fdstore, const char *owner, const char *what);
+int fdstore_take(struct fdstore *fdstore, const char *owner, enum fdstore_item item);
 
 /* Whether an earlier process kept this descriptor, and it was not taken. */
-bool fdstore_is_left(const struct fdstore *fdstore, const char *owner, const char *what);
+bool fdstore_is_left(const struct fdstore *fdstore, const char *owner, enum fdstore_item item);
 
 /* Whether this descriptor is kept, by this process or an earlier one. */
-bool fdstore_is_kept(const struct fdstore *fdstore, const char *owner, const char *what);
+bool fdstore_is_kept(const struct fdstore *fdstore, const char *owner, enum fdstore_item item);
 
 /* Whether the manager has a copy, so that the descriptor is kept even if the process is killed. */
-bool fdstore_is_stored(const struct fdstore *fdstore, const char *owner, const char *what);
+bool fdstore_is_stored(const struct fdstore *fdstore, const char *owner, enum fdstore_item item);
 
 /*
  * Keeps a descriptor of the caller's. lasting: the manager stores it too; call fdstore_has_room()
- * first. Replaces another descriptor of that name, and closes it if it was not taken. If memory
- * runs out, the descriptor is not kept.
+ * first. Replaces another descriptor of that owner and item, and closes it if it was not taken. If
+ * all rows are in use, or the owner's name has more than 39 bytes, it is not kept.
  */
-void fdstore_add(struct fdstore *fdstore, const char *owner, const char *what, int fd,
+void fdstore_add(struct fdstore *fdstore, const char *owner, enum fdstore_item item, int fd,
                  bool lasting);
 
 /* Stops keeping a descriptor. Call it before closing the fd. Allowed if it is not kept. */
-void fdstore_drop(struct fdstore *fdstore, const char *owner, const char *what);
+void fdstore_drop(struct fdstore *fdstore, const char *owner, enum fdstore_item item);
 
 /*
  * Closes what an earlier process kept for an owner and this one has not taken (owner NULL: for all
@@ -78,11 +92,44 @@ void fdstore_drop(struct fdstore *fdstore, const char *owner, const char *what);
 void fdstore_drop_untaken(struct fdstore *fdstore, const char *owner);
 
 /*
- * From now on, passes an untaken descriptor with this name to discarded(), which then owns it,
+ * From now on, passes an untaken descriptor of this kind to discarded(), which then owns it,
  * instead of closing it.
  */
-void fdstore_on_discard(struct fdstore *fdstore, const char *what,
+void fdstore_on_discard(struct fdstore *fdstore, enum fdstore_item item,
                         void (*discarded)(void *arg, int fd), void *arg);
+
+/*
+ * Notes in the owner's row which rings the ring holder maps, in place of earlier ones; they count
+ * as taken. Returns 0, or -ENOMEM where fdstore_add() would not keep anything.
+ */
+int fdstore_set_rings(struct fdstore *fdstore, const char *owner,
+                      const struct endpoint_rings *rings);
+
+/* Notes them on behalf of an earlier process, unless the row has some. They are not taken. */
+void fdstore_leave_rings(struct fdstore *fdstore, const char *owner,
+                         const struct endpoint_rings *rings);
+
+/* Whether rings are noted for the owner. */
+bool fdstore_has_rings(const struct fdstore *fdstore, const char *owner);
+
+/* Removes the rings from the owner's row. Allowed if there are none. */
+void fdstore_drop_rings(struct fdstore *fdstore, const char *owner);
+
+/*
+ * Returns whether an earlier process noted rings for the owner, and this one has neither set nor
+ * dropped them; fills in *rings then.
+ */
+bool fdstore_find_rings(const struct fdstore *fdstore, const char *owner,
+                        struct endpoint_rings *rings);
+
+/*
+ * Calls visit() for each owner whose rings this process has set (taken), or has not (!taken).
+ * visit() may drop them.
+ */
+void fdstore_each_rings(struct fdstore *fdstore, bool taken,
+                        void (*visit)(void *arg, const char *owner,
+                                      const struct endpoint_rings *rings),
+                        void *arg);
 
 /*
  * Replaces the process by a new one, of the program that is now at the same path, with the same

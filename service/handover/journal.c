@@ -3,14 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#define JOURNAL_UNVERSIONED offsetof(struct journal_page, version)
 
 /*
  * A user without CAP_SYS_RESOURCE gets 16384 pages for all pipes (pipe-user-pages-soft), and beyond
@@ -21,57 +17,14 @@
 
 static unsigned int kit_count;
 
-static const char *const fd_names[JOURNAL_DESCRIPTORS] = {"to", "from", "journal"};
+static const enum fdstore_item items[JOURNAL_DESCRIPTORS] = {
+    FDSTORE_JOURNAL_TO, FDSTORE_JOURNAL_FROM, FDSTORE_JOURNAL_PAGE};
 
 uint32_t journal_pipe_bytes(int pipe)
 {
     int bytes = 0;
 
     return ioctl(pipe, FIONREAD, &bytes) < 0 ? 0 : (uint32_t)bytes;
-}
-
-/* ---- versions ---- */
-
-/* Returns 0 for a page of the first programs, which had no version, UINT32_MAX for an invalid one.
- */
-static uint32_t read_version(int page)
-{
-    struct stat file;
-    uint32_t version;
-
-    if (fstat(page, &file) == 0 && file.st_size == JOURNAL_UNVERSIONED)
-        return 0;
-    if (pread(page, &version, sizeof(version), JOURNAL_UNVERSIONED) != sizeof(version))
-        return UINT32_MAX;
-    return version;
-}
-
-static int raise_version(void *highest, int page)
-{
-    uint32_t version = read_version(page);
-
-    if (version > *(uint32_t *)highest)
-        *(uint32_t *)highest = version;
-    return 0;
-}
-
-uint32_t journal_version(const struct fdstore *fdstore)
-{
-    uint32_t highest = 0;
-
-    fdstore_each(fdstore, fd_names[JOURNAL_PAGE], raise_version, &highest);
-    return highest;
-}
-
-/* Adds the version to a page that has none. -EPROTONOSUPPORT: it has another version. */
-static int upgrade_version(int page)
-{
-    static const uint32_t version = JOURNAL_VERSION;
-    uint32_t found = read_version(page);
-
-    if (found == 0)
-        return pwrite(page, &version, sizeof(version), JOURNAL_UNVERSIONED) < 0 ? -errno : 0;
-    return found == version ? 0 : -EPROTONOSUPPORT;
 }
 
 /* ---- making ---- */
@@ -97,15 +50,14 @@ static int make_pipe(void)
 
 static int make_page(void)
 {
-    int fd = memfd_create("vchan-journal", MFD_CLOEXEC);
-    int rc = fd >= 0 && ftruncate(fd, JOURNAL_UNVERSIONED) == 0 ? 0 : -errno;
+    int fd = memfd_create("vchan-journal", MFD_CLOEXEC), rc;
 
-    if (rc == 0)
-        rc = upgrade_version(fd);
-    if (rc == 0)
+    if (fd < 0)
+        return -errno;
+    if (ftruncate(fd, sizeof(struct journal_page)) == 0)
         return fd;
-    if (fd >= 0)
-        close(fd);
+    rc = -errno;
+    close(fd);
     return rc;
 }
 
@@ -118,14 +70,14 @@ bool journal_kit_find(struct journal_kit *kit, struct fdstore *fdstore, const ch
 {
     bool complete = true;
 
-    if (!fdstore_is_left(fdstore, owner, fd_names[JOURNAL_PAGE]))
+    if (!fdstore_is_left(fdstore, owner, items[JOURNAL_PAGE]))
         return false;
     kit_count++;
     for (int i = 0; i < JOURNAL_DESCRIPTORS; i++) {
-        kit->fds[i] = fdstore_take(fdstore, owner, fd_names[i]);
+        kit->fds[i] = fdstore_take(fdstore, owner, items[i]);
         complete &= kit->fds[i] >= 0;
     }
-    if (complete && upgrade_version(kit->fds[JOURNAL_PAGE]) == 0)
+    if (complete)
         return true;
     journal_kit_drop(kit, fdstore, owner);
     return false;
@@ -141,7 +93,7 @@ int journal_kit_make(struct journal_kit *kit, struct fdstore *fdstore, const cha
             return fd;
         }
         kit->fds[i] = fd;
-        fdstore_add(fdstore, owner, fd_names[i], fd, true);
+        fdstore_add(fdstore, owner, items[i], fd, true);
     }
     kit_count++;
     return 0;
@@ -163,7 +115,7 @@ void journal_kit_drop(struct journal_kit *kit, struct fdstore *fdstore, const ch
     for (int i = 0; i < JOURNAL_DESCRIPTORS; i++) {
         if (kit->fds[i] < 0)
             continue;
-        fdstore_drop(fdstore, owner, fd_names[i]);
+        fdstore_drop(fdstore, owner, items[i]);
         close(kit->fds[i]);
         kit->fds[i] = -1;
     }

@@ -15,17 +15,15 @@
 /* The page is kept last, so if it is found, the pipes are too. */
 enum { JOURNAL_TO, JOURNAL_FROM, JOURNAL_PAGE, JOURNAL_DESCRIPTORS };
 
-/* The version that this program writes, and the highest among the journals that are kept. */
-#define JOURNAL_VERSION 1
-uint32_t journal_version(const struct fdstore *fdstore);
-
-/* The page. No barriers are needed: a killed process has made its writes in program order. */
+/*
+ * The page, of which FDSTORE_VERSION is the version. No barriers are needed: a killed process has
+ * made its writes in program order.
+ */
 struct journal_page {
     uint32_t filling; /* 1: the pipe to the connection is being filled, from cons on */
     uint32_t cons;
-    uint32_t prod;    /* our index when the pipe from the connection was last filled */
-    uint32_t staged;  /* how many bytes were put in then; 0: that is under way */
-    uint32_t version; /* JOURNAL_VERSION; the first programs had a shorter page without it */
+    uint32_t prod;   /* our index when the pipe from the connection was last filled */
+    uint32_t staged; /* how many bytes were put in then; 0: that is under way */
 };
 
 struct journal_kit {
@@ -38,7 +36,7 @@ bool journal_kit_exists(const struct journal_kit *kit);
 
 /*
  * Takes the journal that an earlier process kept for the owner, even if its connection is gone.
- * Returns whether there was a complete one of this version; one that is not is dropped.
+ * Returns whether there was a complete one; one that is not is dropped.
  */
 bool journal_kit_find(struct journal_kit *kit, struct fdstore *fdstore, const char *owner);
 

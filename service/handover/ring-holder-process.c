@@ -140,21 +140,6 @@ static void send_answer(const struct ring_holder_message *message)
         ;
 }
 
-static int serve_list(struct process *process, const struct ring_holder_message *message)
-{
-    struct mapping *mapping;
-
-    LIST_FOREACH (mapping, &process->all, next) {
-        struct ring_holder_message one = *message;
-
-        one.request = RING_HOLDER_ADD;
-        memcpy(one.owner, mapping->owner, sizeof(one.owner));
-        one.rings = mapping->rings;
-        send_answer(&one);
-    }
-    return 0;
-}
-
 static int serve_version(struct process *process, const struct ring_holder_message *message)
 {
     (void)process, (void)message;
@@ -166,13 +151,11 @@ static void answer_request(struct process *process, struct ring_holder_message *
     static int (*const requests[])(struct process *, const struct ring_holder_message *) = {
         [RING_HOLDER_ADD] = serve_add,
         [RING_HOLDER_DROP] = serve_drop,
-        [RING_HOLDER_LIST] = serve_list,
         [RING_HOLDER_GET_VERSION] = serve_version};
+    bool known = message->request < RING_HOLDER_REQUESTS && requests[message->request];
 
     message->owner[sizeof(message->owner) - 1] = '\0';
-    message->result = message->request < RING_HOLDER_REQUESTS
-                          ? requests[message->request](process, message)
-                          : -ENOSYS;
+    message->result = known ? requests[message->request](process, message) : -ENOSYS;
     send_answer(message);
 }
 

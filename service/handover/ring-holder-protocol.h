@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The protocol between the service and the ring holder, over a SOCK_SEQPACKET socket. Each request
- * is one message and has one answer. Only before the answer to RING_HOLDER_LIST, there is one more
- * message with RING_HOLDER_ADD for each owner.
+ * is one message and has one answer.
  */
 #ifndef SERVICE_HANDOVER_RING_HOLDER_PROTOCOL_H
 #define SERVICE_HANDOVER_RING_HOLDER_PROTOCOL_H
@@ -12,6 +11,9 @@
 /*
  * RING_HOLDER_GET_VERSION's result is the ring holder's version. A ring holder that answers -ENOSYS
  * is older, and speaks version 1. The fields up to result never change.
+ *
+ * RING_HOLDER_LIST is for a ring holder of version 1, whose service noted no rings: before the
+ * answer there is a message with RING_HOLDER_ADD for each owner.
  */
 enum ring_holder_request {
     RING_HOLDER_ADD,

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,18 +17,10 @@
 #include "service/start.h"
 #include "state/clock.h"
 
-/* The names under which the fdstore keeps the socket. */
+/* The owner of the socket in the fdstore. */
 #define FDSTORE_OWNER "holder"
-#define FDSTORE_NAME  "socket"
 
 #define ANSWER_SECONDS 5
-
-struct held_rings {
-    TAILQ_ENTRY(held_rings) next;
-    char owner[sizeof(((struct ring_holder_message *)NULL)->owner)];
-    struct endpoint_rings rings;
-    bool claimed; /* this process uses them, too */
-};
 
 struct ring_holder {
     struct event_base *base;
@@ -38,7 +29,6 @@ struct ring_holder {
     struct event *readable;
     struct backoff restart;
     uint32_t tag;
-    TAILQ_HEAD(, held_rings) all; /* what the ring holder maps, or must map when restarted */
 };
 
 /* ---- the process ---- */
@@ -60,15 +50,25 @@ static void forget_socket(struct ring_holder *holder)
         return;
     event_free(holder->readable);
     holder->readable = NULL;
-    fdstore_drop(holder->fdstore, FDSTORE_OWNER, FDSTORE_NAME);
+    fdstore_drop(holder->fdstore, FDSTORE_OWNER, FDSTORE_RING_HOLDER);
     close(holder->fd);
     holder->fd = -1;
 }
 
+static void forget_rings(void *arg, const char *owner, const struct endpoint_rings *rings)
+{
+    const struct ring_holder *holder = arg;
+
+    (void)rings;
+    fdstore_drop_rings(holder->fdstore, owner);
+}
+
+/* Only this process knows which rings are to be mapped again. */
 static void handle_holder_death(struct ring_holder *holder)
 {
     log_line(LOG_ERRORS, RING_HOLDER_NAME " died; restarting it");
     forget_socket(holder);
+    fdstore_each_rings(holder->fdstore, false, forget_rings, holder);
     backoff_start(&holder->restart);
 }
 
@@ -93,13 +93,13 @@ static int adopt_socket(struct ring_holder *holder, int fd)
         if (holder->readable)
             event_free(holder->readable);
         holder->readable = NULL;
-        fdstore_drop(holder->fdstore, FDSTORE_OWNER, FDSTORE_NAME);
+        fdstore_drop(holder->fdstore, FDSTORE_OWNER, FDSTORE_RING_HOLDER);
         close(fd);
         return -ENOMEM;
     }
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-    fdstore_add(holder->fdstore, FDSTORE_OWNER, FDSTORE_NAME, fd, true);
+    fdstore_add(holder->fdstore, FDSTORE_OWNER, FDSTORE_RING_HOLDER, fd, true);
     holder->fd = fd;
     return 0;
 }
@@ -142,11 +142,11 @@ static bool send_to_holder(struct ring_holder *holder, struct ring_holder_messag
  * restarted, it is sent everything again.
  */
 static int exchange_messages(struct ring_holder *holder, enum ring_holder_request request,
-                             const struct held_rings *held)
+                             const char *owner, const struct endpoint_rings *rings)
 {
-    struct ring_holder_message message = {.request = request, .rings = held->rings};
+    struct ring_holder_message message = {.request = request, .rings = *rings};
 
-    memcpy(message.owner, held->owner, sizeof(message.owner));
+    snprintf(message.owner, sizeof(message.owner), "%s", owner);
     if (holder->fd < 0)
         return 0;
     if (send_to_holder(holder, &message) && await_answer_to(holder, message.tag, &message))
@@ -155,96 +155,73 @@ static int exchange_messages(struct ring_holder *holder, enum ring_holder_reques
     return 0;
 }
 
-/* ---- the rings that are held ---- */
+/* ---- the rings ---- */
 
-static struct held_rings *held_find(const struct ring_holder *holder, const char *owner)
-{
-    struct held_rings *held;
-
-    TAILQ_FOREACH (held, &holder->all, next)
-        if (strcmp(held->owner, owner) == 0)
-            return held;
-    return NULL;
-}
-
-static struct held_rings *held_add(struct ring_holder *holder, const char *owner)
-{
-    struct held_rings *held = calloc(1, sizeof(*held));
-
-    if (!held)
-        return NULL;
-    snprintf(held->owner, sizeof(held->owner), "%s", owner);
-    TAILQ_INSERT_TAIL(&holder->all, held, next);
-    return held;
-}
-
-static void held_drop(struct ring_holder *holder, struct held_rings *held)
-{
-    TAILQ_REMOVE(&holder->all, held, next);
-    free(held);
-}
-
+/* They are noted first: a note of rings that are not mapped does no harm, the reverse leaks. */
 int ring_holder_add(struct ring_holder *holder, const char *owner,
                     const struct endpoint_rings *rings)
 {
-    struct held_rings *held = holder ? held_find(holder, owner) : NULL;
+    int rc = holder ? fdstore_set_rings(holder->fdstore, owner, rings) : 0;
 
-    if (!holder)
-        return 0;
-    if (!held)
-        held = held_add(holder, owner);
-    if (!held)
-        return -ENOMEM;
-    held->rings = *rings;
-    held->claimed = true;
-    return exchange_messages(holder, RING_HOLDER_ADD, held);
+    if (!holder || rc < 0)
+        return rc;
+    rc = exchange_messages(holder, RING_HOLDER_ADD, owner, rings);
+    if (rc < 0)
+        fdstore_drop_rings(holder->fdstore, owner);
+    return rc;
 }
 
 void ring_holder_drop(struct ring_holder *holder, const char *owner)
 {
-    struct held_rings *held = holder ? held_find(holder, owner) : NULL;
+    static const struct endpoint_rings none;
 
-    if (!held)
+    if (!holder || !fdstore_has_rings(holder->fdstore, owner))
         return;
-    exchange_messages(holder, RING_HOLDER_DROP, held);
-    held_drop(holder, held);
+    exchange_messages(holder, RING_HOLDER_DROP, owner, &none);
+    fdstore_drop_rings(holder->fdstore, owner);
 }
 
 bool ring_holder_find(const struct ring_holder *holder, const char *owner,
                       struct endpoint_rings *rings)
 {
-    const struct held_rings *held = holder ? held_find(holder, owner) : NULL;
-    bool left = held && !held->claimed;
+    return holder && fdstore_find_rings(holder->fdstore, owner, rings);
+}
 
-    if (left)
-        *rings = held->rings;
-    return left;
+static void drop_rings(void *arg, const char *owner, const struct endpoint_rings *rings)
+{
+    (void)rings;
+    ring_holder_drop(arg, owner);
 }
 
 void ring_holder_drop_unclaimed(struct ring_holder *holder)
 {
-    struct held_rings *held, *next;
-
-    for (held = holder ? TAILQ_FIRST(&holder->all) : NULL; held; held = next) {
-        next = TAILQ_NEXT(held, next);
-        if (!held->claimed)
-            ring_holder_drop(holder, held->owner);
-    }
+    if (holder)
+        fdstore_each_rings(holder->fdstore, false, drop_rings, holder);
 }
 
 /* ---- starting and stopping ---- */
 
+struct renewal {
+    struct ring_holder *holder;
+    unsigned int mapped;
+};
+
+static void add_rings(void *arg, const char *owner, const struct endpoint_rings *rings)
+{
+    struct renewal *renewal = arg;
+
+    renewal->mapped += exchange_messages(renewal->holder, RING_HOLDER_ADD, owner, rings) == 0;
+}
+
 /* A new ring holder maps what this process uses. */
 static void add_rings_again(struct ring_holder *holder)
 {
-    struct held_rings *held;
-    unsigned int count = 0;
+    struct renewal renewal = {.holder = holder};
 
-    TAILQ_FOREACH (held, &holder->all, next)
-        count += held->claimed && exchange_messages(holder, RING_HOLDER_ADD, held) == 0;
-    if (count > 0 && holder->fd >= 0)
-        log_line(LOG_CHANGES, RING_HOLDER_NAME " mapped the rings of %u channel%s again", count,
-                 count == 1 ? "" : "s");
+    fdstore_each_rings(holder->fdstore, true, add_rings, &renewal);
+    if (renewal.mapped > 0 && holder->fd >= 0)
+        log_line(LOG_CHANGES, RING_HOLDER_NAME " mapped the rings of %u channel%s again",
+                 renewal.mapped, renewal.mapped == 1 ? "" : "s");
 }
 
 static void restart_ring_holder(void *arg)
@@ -260,6 +237,24 @@ static void restart_ring_holder(void *arg)
     add_rings_again(holder);
 }
 
+/* Notes which rings a ring holder of version 1 maps. */
+static int note_its_rings(struct ring_holder *holder)
+{
+    struct ring_holder_message message = {.request = RING_HOLDER_LIST};
+    uint32_t tag;
+
+    if (!send_to_holder(holder, &message))
+        return -EIO;
+    tag = message.tag;
+    while (await_answer_to(holder, tag, &message)) {
+        if (message.request == RING_HOLDER_LIST)
+            return 0;
+        message.owner[sizeof(message.owner) - 1] = '\0';
+        fdstore_leave_rings(holder->fdstore, message.owner, &message.rings);
+    }
+    return -EIO;
+}
+
 /* Returns 0, -EPROTONOSUPPORT, or -EIO if the ring holder of an earlier process is gone. */
 static int check_holder_version(struct ring_holder *holder, uint32_t *version)
 {
@@ -267,33 +262,10 @@ static int check_holder_version(struct ring_holder *holder, uint32_t *version)
 
     if (!send_to_holder(holder, &message) || !await_answer_to(holder, message.tag, &message))
         return -EIO;
-    if (message.result == RING_HOLDER_VERSION || message.result == -ENOSYS)
-        return 0;
-    *version = (uint32_t)message.result;
-    return -EPROTONOSUPPORT;
-}
-
-/* Asks the ring holder of an earlier process for its rings. Returns whether it answered. */
-static bool list_held_rings(struct ring_holder *holder)
-{
-    struct ring_holder_message message = {.request = RING_HOLDER_LIST};
-    uint32_t tag;
-
-    if (!send_to_holder(holder, &message))
-        return false;
-    tag = message.tag;
-    while (await_answer_to(holder, tag, &message)) {
-        struct held_rings *held;
-
-        if (message.request == RING_HOLDER_LIST)
-            return true;
-        message.owner[sizeof(message.owner) - 1] = '\0';
-        held = held_add(holder, message.owner);
-        if (!held)
-            return false;
-        held->rings = message.rings;
-    }
-    return false;
+    *version = message.result == -ENOSYS ? 1 : (uint32_t)message.result;
+    if (*version == 1)
+        return note_its_rings(holder);
+    return *version == RING_HOLDER_VERSION ? 0 : -EPROTONOSUPPORT;
 }
 
 /* Returns a tag that, very likely, no earlier process used. */
@@ -305,17 +277,19 @@ static uint32_t make_first_tag(void)
 /* Returns 0, also if the ring holder is being restarted, or -EPROTONOSUPPORT. */
 static int find_or_start_holder(struct ring_holder *holder, uint32_t *version)
 {
-    int fd = fdstore_take(holder->fdstore, FDSTORE_OWNER, FDSTORE_NAME);
+    int fd = fdstore_take(holder->fdstore, FDSTORE_OWNER, FDSTORE_RING_HOLDER);
     int rc = fd < 0 ? fd : adopt_socket(holder, fd);
 
     if (rc == 0)
         rc = check_holder_version(holder, version);
-    if (rc == -EPROTONOSUPPORT || (rc == 0 && list_held_rings(holder)))
+    if (rc == -EPROTONOSUPPORT || rc == 0)
         return rc;
-    if (holder->fd >= 0)
+    if (holder->fd >= 0) {
         handle_holder_death(holder);
-    else
-        restart_ring_holder(holder);
+        return 0;
+    }
+    fdstore_each_rings(holder->fdstore, false, forget_rings, holder);
+    restart_ring_holder(holder);
     return 0;
 }
 
@@ -326,7 +300,8 @@ int ring_holder_open(struct event_base *base, struct fdstore *fdstore, struct ri
     int rc;
 
     *out = NULL;
-    if (!fdstore_is_left(fdstore, FDSTORE_OWNER, FDSTORE_NAME) && !fdstore_has_room(fdstore, 1))
+    if (!fdstore_is_left(fdstore, FDSTORE_OWNER, FDSTORE_RING_HOLDER) &&
+        !fdstore_has_room(fdstore, 1))
         return 0;
     holder = calloc(1, sizeof(*holder));
     if (!holder)
@@ -335,7 +310,6 @@ int ring_holder_open(struct event_base *base, struct fdstore *fdstore, struct ri
     holder->fdstore = fdstore;
     holder->fd = -1;
     holder->tag = make_first_tag();
-    TAILQ_INIT(&holder->all);
     if (backoff_open(&holder->restart, base, restart_ring_holder, holder) < 0) {
         free(holder);
         return -ENOMEM;
@@ -350,12 +324,8 @@ int ring_holder_open(struct event_base *base, struct fdstore *fdstore, struct ri
 
 void ring_holder_close(struct ring_holder *holder)
 {
-    struct held_rings *held;
-
     if (!holder)
         return;
-    while ((held = TAILQ_FIRST(&holder->all)))
-        held_drop(holder, held);
     backoff_close(&holder->restart);
     if (holder->readable)
         event_free(holder->readable);

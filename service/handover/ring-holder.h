@@ -3,8 +3,8 @@
  * The service's side of the ring holder, a process (vchan-holder) that maps the rings of all
  * channels once more and does nothing else with them. So bytes survive when both sides' processes
  * die: Linux (drivers/xen/gntalloc.c) frees a granted page only when no domain maps it any more.
- * The service manager keeps the socket to the ring holder (fdstore.h). The next process of the
- * service finds it there, and asks which rings it can continue with.
+ * The fdstore keeps the socket to the ring holder, and notes which rings it maps, for the next
+ * process of the service.
  *
  * Without a service manager there is no ring holder. With NULL, every function does nothing.
  * They belong to one thread. Those that send a request block until the ring holder answers, which
@@ -22,7 +22,7 @@ struct ring_holder;
 struct fdstore;
 
 /* The version of the protocol (ring-holder-protocol.h). */
-#define RING_HOLDER_VERSION 1
+#define RING_HOLDER_VERSION 2
 
 /*
  * Finds the ring holder of an earlier process, or starts one if the manager has room for its

@@ -240,9 +240,9 @@ static void child_untrack(struct child *child)
 {
     if (!child->owner[0])
         return;
-    fdstore_drop(child->fdstore, child->owner,
-                 CHILD_FDNAME); /* first: the rest is useless without it */
-    fdstore_drop(child->fdstore, child->owner, CHILD_STDERR_FDNAME);
+    /* First the command: the rest is useless without it. */
+    fdstore_drop(child->fdstore, child->owner, FDSTORE_COMMAND);
+    fdstore_drop(child->fdstore, child->owner, FDSTORE_STDERR);
     child->owner[0] = '\0';
 }
 
@@ -360,7 +360,7 @@ static void detach_child(struct child *child)
     if (child->ended)
         return;
     snprintf(child->owner, sizeof(child->owner), "left-%d", child->pid);
-    fdstore_add(child->fdstore, child->owner, CHILD_FDNAME, child->pidfd,
+    fdstore_add(child->fdstore, child->owner, FDSTORE_COMMAND, child->pidfd,
                 fdstore_has_room(child->fdstore, 1));
 }
 
@@ -738,13 +738,13 @@ static int take_child(const struct connection *connection, struct child *child, 
     child->pid = pid_of(pidfd);
     name_cgroup(connection, group);
     child->cgroup = cgroup_find(group, connection_name(connection), child->pid);
-    child->stderr_fd = fdstore_take(child->fdstore, child->owner, CHILD_STDERR_FDNAME);
+    child->stderr_fd = fdstore_take(child->fdstore, child->owner, FDSTORE_STDERR);
     return child_watch(connection->base, child);
 }
 
 int child_resume(struct connection *connection, int *input, int *output, struct child **out)
 {
-    int pidfd = connection_take(connection, CHILD_FDNAME), rc;
+    int pidfd = connection_take(connection, FDSTORE_COMMAND), rc;
     struct child *child;
 
     if (pidfd < 0)
@@ -752,7 +752,7 @@ int child_resume(struct connection *connection, int *input, int *output, struct 
     child = child_new_for(connection);
     if (!child) {
         stop_unknown(pidfd);
-        connection_close_fd(connection, CHILD_FDNAME, &pidfd);
+        connection_close_fd(connection, FDSTORE_COMMAND, &pidfd);
         return -ENOMEM;
     }
     rc = take_child(connection, child, pidfd);
@@ -760,8 +760,8 @@ int child_resume(struct connection *connection, int *input, int *output, struct 
         stop_unwatched(child);
         return rc;
     }
-    *input = fdstore_take(connection->fdstore, connection->id, CHILD_INPUT_FDNAME);
-    *output = fdstore_take(connection->fdstore, connection->id, CHILD_OUTPUT_FDNAME);
+    *input = fdstore_take(connection->fdstore, connection->id, FDSTORE_INPUT);
+    *output = fdstore_take(connection->fdstore, connection->id, FDSTORE_OUTPUT);
     *out = child;
     return 0;
 }

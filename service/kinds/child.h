@@ -17,9 +17,6 @@ struct event_base;
 struct fdstore;
 struct user;
 
-/* The name of a command's pidfd in the fdstore. */
-#define CHILD_FDNAME "command"
-
 /* In place of a status: a previous process of the service started the command, so it is unknown. */
 #define CHILD_STATUS_UNKNOWN (-1)
 
@@ -40,11 +37,6 @@ int child_start(const struct connection *connection, const struct user *user, in
  * command.
  */
 int child_resume(struct connection *connection, int *input, int *output, struct child **child);
-
-/* The names of a command's other descriptors in the fdstore, for child_resume(). */
-#define CHILD_INPUT_FDNAME  "input"
-#define CHILD_OUTPUT_FDNAME "output"
-#define CHILD_STDERR_FDNAME "stderr"
 
 /* Returns the process id, or 0 if it is not known because the command has ended. */
 pid_t child_pid(const struct child *child);

@@ -422,7 +422,7 @@ static void client_open(struct connection *connection)
         return;
     }
     program_open(&client->server);
-    fd = connection_take(connection, PROGRAM_FDNAME);
+    fd = connection_take(connection, FDSTORE_PROGRAM);
     if (fd >= 0) {
         client_connected(client, fd);
         return;
@@ -460,7 +460,7 @@ static void client_close(struct connection *connection)
     client->dial = NULL;
     kind_streams_stop(&client->streams);
     program_close(&client->server);
-    connection_close_fd(connection, PROGRAM_FDNAME, &client->fd);
+    connection_close_fd(connection, FDSTORE_PROGRAM, &client->fd);
 }
 
 const struct connection_kind connection_connect = {

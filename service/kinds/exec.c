@@ -43,7 +43,7 @@ struct exec {
 
 static void close_input(struct exec *exec)
 {
-    connection_close_fd(exec->connection, CHILD_INPUT_FDNAME, &exec->input);
+    connection_close_fd(exec->connection, FDSTORE_INPUT, &exec->input);
 }
 
 static void end_input(struct exec *exec)
@@ -93,7 +93,7 @@ static void stop_command(struct exec *exec, void (*end)(struct carrier *carrier)
     end(&exec->carrier);
     event_del(exec->end_timer);
     close_input(exec);
-    connection_close_fd(exec->connection, CHILD_OUTPUT_FDNAME, &exec->output);
+    connection_close_fd(exec->connection, FDSTORE_OUTPUT, &exec->output);
     statistics_set_peer(&exec->connection->statistics, "%s", "");
 }
 
@@ -235,10 +235,10 @@ static void exec_open(struct connection *connection)
 static int start_carrier(struct exec *exec)
 {
     const struct carrier_end ends[] = {
-        {CHILD_INPUT_FDNAME, exec->input},
-        {CHILD_OUTPUT_FDNAME, exec->output},
-        {CHILD_STDERR_FDNAME, child_stderr(exec->child)},
-        {CHILD_FDNAME, child_pidfd(exec->child)},
+        {FDSTORE_INPUT, exec->input},
+        {FDSTORE_OUTPUT, exec->output},
+        {FDSTORE_STDERR, child_stderr(exec->child)},
+        {FDSTORE_COMMAND, child_pidfd(exec->child)},
     };
 
     return carrier_start(&exec->carrier, exec->output, exec->input, ends,

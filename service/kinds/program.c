@@ -18,10 +18,10 @@ static struct endpoint *program_endpoint(const struct program *program)
 static void program_drop(struct program *program, void (*end)(struct carrier *carrier))
 {
     if (!program->ops->terminal)
-        fdstore_drop(program->connection->fdstore, program->connection->id, PROGRAM_FDNAME);
+        fdstore_drop(program->connection->fdstore, program->connection->id, FDSTORE_PROGRAM);
     end(&program->carrier);
     if (!program->ops->terminal)
-        connection_close_fd(program->connection, PROGRAM_FDNAME, &program->fd);
+        connection_close_fd(program->connection, FDSTORE_PROGRAM, &program->fd);
     if (program->null_sink >= 0)
         close(program->null_sink);
     program->fd = program->null_sink = -1;
@@ -138,7 +138,7 @@ void program_attach(struct program *program, int fd, const char *who)
 {
     struct connection *connection = program->connection;
     const struct carrier_end end = {
-        .what = program->ops->terminal ? TERMINAL_FDNAME : PROGRAM_FDNAME, .fd = fd};
+        .item = program->ops->terminal ? FDSTORE_TERMINAL : FDSTORE_PROGRAM, .fd = fd};
     int rc;
 
     program->fd = fd;

@@ -12,12 +12,6 @@
 #include "service/connection.h"
 #include "service/carrier.h"
 
-/* The descriptor's name in the fdstore. Older services use it, so it stays as it is. */
-#define PROGRAM_FDNAME "party"
-
-/* The same for a terminal, which is kept also while no program has it open. */
-#define TERMINAL_FDNAME "terminal"
-
 /* The properties of one kind's programs. */
 struct program_ops {
     const char *noun; /* "client" */

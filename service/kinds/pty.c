@@ -290,7 +290,7 @@ static int watch_terminal(struct pty *pty)
 
 static void close_terminal(struct pty *pty)
 {
-    connection_close_fd(pty->connection, TERMINAL_FDNAME, &pty->master);
+    connection_close_fd(pty->connection, FDSTORE_TERMINAL, &pty->master);
 }
 
 static void pty_free(struct pty *pty)
@@ -324,7 +324,7 @@ static bool take_terminal(struct pty *pty)
 {
     struct connection *connection = pty->connection;
 
-    pty->master = fdstore_take(connection->fdstore, connection->id, TERMINAL_FDNAME);
+    pty->master = fdstore_take(connection->fdstore, connection->id, FDSTORE_TERMINAL);
     if (pty->master < 0)
         return false;
     if (ptsname_r(pty->master, pty->slave, sizeof(pty->slave)) == 0 &&
@@ -349,7 +349,7 @@ static int make_terminal_and_link(struct pty *pty, char why[CONNECTION_WHY_MAX])
     if (rc < 0)
         snprintf(why, CONNECTION_WHY_MAX, "cannot make a link at its path: %s", link_error(rc));
     else
-        fdstore_add(connection->fdstore, connection->id, TERMINAL_FDNAME, pty->master,
+        fdstore_add(connection->fdstore, connection->id, FDSTORE_TERMINAL, pty->master,
                     fdstore_has_room(connection->fdstore, 1 + JOURNAL_DESCRIPTORS));
     return rc;
 }

@@ -123,12 +123,12 @@ static const char *listen_error(int rc)
 static int take_listener(struct server *server)
 {
     struct connection *connection = server->connection;
-    int fd = fdstore_take(connection->fdstore, connection->id, "listener");
+    int fd = fdstore_take(connection->fdstore, connection->id, FDSTORE_LISTENER);
 
     if (fd < 0 || (unix_listens(fd, &connection->place, &server->file) &&
                    rights_are(&server->rights, &server->file)))
         return fd;
-    connection_close_fd(connection, "listener", &fd);
+    connection_close_fd(connection, FDSTORE_LISTENER, &fd);
     return -ENOENT;
 }
 
@@ -142,7 +142,7 @@ static int server_bind(struct server *server)
     server->fd = unix_listen(&connection->place, &server->rights, &server->file);
     if (server->fd < 0)
         return server->fd;
-    fdstore_add(connection->fdstore, connection->id, "listener", server->fd,
+    fdstore_add(connection->fdstore, connection->id, FDSTORE_LISTENER, server->fd,
                 fdstore_has_room(connection->fdstore, 1));
     return 0;
 }
@@ -151,7 +151,7 @@ static void server_unbind(struct server *server)
 {
     struct connection *connection = server->connection;
 
-    fdstore_drop(connection->fdstore, connection->id, "listener");
+    fdstore_drop(connection->fdstore, connection->id, FDSTORE_LISTENER);
     unix_unlisten(server->fd, &connection->place, &server->file);
 }
 
@@ -238,7 +238,7 @@ static void server_start(struct connection *connection)
         server_await_client(server);
         return;
     }
-    fd = connection_take(connection, PROGRAM_FDNAME);
+    fd = connection_take(connection, FDSTORE_PROGRAM);
     if (fd >= 0)
         attach_client(server, fd);
     else

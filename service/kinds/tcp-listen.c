@@ -88,10 +88,10 @@ static bool listens_at(int fd, const struct addrinfo *address)
 /* Takes an earlier process's socket, if it listens there. */
 static int take_tcp_listener(struct connection *connection, const struct addrinfo *address)
 {
-    int fd = fdstore_take(connection->fdstore, connection->id, "listener");
+    int fd = fdstore_take(connection->fdstore, connection->id, FDSTORE_LISTENER);
 
     if (fd >= 0 && !listens_at(fd, address))
-        connection_close_fd(connection, "listener", &fd);
+        connection_close_fd(connection, FDSTORE_LISTENER, &fd);
     return fd;
 }
 
@@ -103,7 +103,7 @@ static int open_tcp_listener(struct connection *connection, const struct addrinf
         return fd;
     fd = listen_at(address);
     if (fd >= 0)
-        fdstore_add(connection->fdstore, connection->id, "listener", fd,
+        fdstore_add(connection->fdstore, connection->id, FDSTORE_LISTENER, fd,
                     fdstore_has_room(connection->fdstore, 1));
     return fd;
 }
@@ -147,7 +147,7 @@ static int tcp_server_plug(struct connection *connection, char why[CONNECTION_WH
     if (rc >= 0) {
         rc = listener_open(&server->listener, connection, server->fd, &tcp_listener_ops, server);
         if (rc < 0)
-            connection_close_fd(connection, "listener", &server->fd);
+            connection_close_fd(connection, FDSTORE_LISTENER, &server->fd);
     }
     if (rc < 0)
         free(server);
@@ -161,7 +161,7 @@ static void tcp_server_unplug(struct connection *connection)
     struct tcp_server *server = connection->state;
 
     listener_close(&server->listener);
-    connection_close_fd(connection, "listener", &server->fd);
+    connection_close_fd(connection, FDSTORE_LISTENER, &server->fd);
     free(server);
 }
 

@@ -8,10 +8,6 @@
 
 #include "service/worker/process.h"
 
-/* The names under which the fdstore keeps a worker's socket, and the pidfd of its process. */
-#define STORED_SOCKET "worker"
-#define STORED_PIDFD  "worker-pid"
-
 /* How many processes in a row may die before one of them has the rings. */
 #define ATTEMPTS_MAX 3
 
@@ -82,8 +78,8 @@ static int take_spare(struct workers *workers, struct worker_process **process)
 static int take_found(struct worker *worker, struct worker_process **process)
 {
     const struct workers *workers = worker->workers;
-    int fd = fdstore_take(workers->fdstore, worker->id, STORED_SOCKET);
-    int pidfd = fd < 0 ? -ENOENT : fdstore_take(workers->fdstore, worker->id, STORED_PIDFD);
+    int fd = fdstore_take(workers->fdstore, worker->id, FDSTORE_WORKER);
+    int pidfd = fd < 0 ? -ENOENT : fdstore_take(workers->fdstore, worker->id, FDSTORE_WORKER_PIDFD);
     int rc;
 
     if (fd < 0)
@@ -93,8 +89,8 @@ static int take_found(struct worker *worker, struct worker_process **process)
         return 0;
     if (pidfd < 0)
         close(fd); /* the process exits when it finds that */
-    fdstore_drop(workers->fdstore, worker->id, STORED_SOCKET);
-    fdstore_drop(workers->fdstore, worker->id, STORED_PIDFD);
+    fdstore_drop(workers->fdstore, worker->id, FDSTORE_WORKER);
+    fdstore_drop(workers->fdstore, worker->id, FDSTORE_WORKER_PIDFD);
     return rc;
 }
 
@@ -109,8 +105,8 @@ static void store_process(struct worker *worker)
     struct fdstore *fdstore = worker->workers->fdstore;
     bool lasting = fdstore_has_room(fdstore, 2);
 
-    fdstore_add(fdstore, worker->id, STORED_PIDFD, worker->process->pidfd, lasting);
-    fdstore_add(fdstore, worker->id, STORED_SOCKET, worker->process->fd, lasting);
+    fdstore_add(fdstore, worker->id, FDSTORE_WORKER_PIDFD, worker->process->pidfd, lasting);
+    fdstore_add(fdstore, worker->id, FDSTORE_WORKER, worker->process->fd, lasting);
 }
 
 /* Gives the worker the process that an earlier broker started for it, or the spare one. */
@@ -155,8 +151,8 @@ static struct worker_process *detach_process(struct worker *worker)
 
     worker_counts_add(&worker->counts_before, process->counts);
     worker->lost_streams = process->counts->open;
-    fdstore_drop(fdstore, worker->id, STORED_SOCKET);
-    fdstore_drop(fdstore, worker->id, STORED_PIDFD);
+    fdstore_drop(fdstore, worker->id, FDSTORE_WORKER);
+    fdstore_drop(fdstore, worker->id, FDSTORE_WORKER_PIDFD);
     LIST_REMOVE(process, next);
     process->worker = NULL;
     process->quota = NULL;

@@ -13,7 +13,6 @@
 #include <string.h>
 #include <netinet/in.h>
 #include <sys/pidfd.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -22,7 +21,6 @@
 
 #include "service/kinds/child.h"
 #include "service/kinds/dial.h"
-#include "service/handover/fdstore.h"
 #include "service/log.h"
 #include "service/quota.h"
 #include "service/kinds/rights.h"
@@ -588,81 +586,6 @@ START_TEST(test_quota)
 }
 END_TEST
 
-/* When no descriptor is free. */
-static int hand_over_poor(struct fdstore *fdstore)
-{
-    struct rlimit before, none = {0};
-    int rc;
-
-    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
-    none.rlim_max = before.rlim_max;
-    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
-    rc = fdstore_hand_over(fdstore);
-    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
-    return rc;
-}
-
-START_TEST(test_a_hand_over_that_cannot_be_leaves_all)
-{
-    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    struct fdstore *fdstore;
-
-    ck_assert_int_eq(fdstore_open(&fdstore), 0);
-    fdstore_add(fdstore, "5/0", "what", fd, false);
-    ck_assert_int_eq(hand_over_poor(fdstore), -EMFILE);
-    ck_assert_int_ne(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
-    ck_assert_ptr_null(getenv("PVCHAN_KEPT"));
-    fdstore_close(fdstore);
-    ck_assert_int_eq(close(fd), 0);
-}
-END_TEST
-
-/* All names go into one string of the next process's environment. */
-START_TEST(test_no_more_names_are_kept_than_a_process_can_be_given)
-{
-    size_t bytes = sizeof("LISTEN_FDNAMES=");
-    struct fdstore *fdstore;
-    char owner[32];
-    int count = 0;
-
-    setenv("NOTIFY_SOCKET", "@nobody-listens", 1);
-    ck_assert_int_eq(fdstore_open(&fdstore), 0);
-    for (; count < 6990 && fdstore_has_room(fdstore, 1); count++) {
-        snprintf(owner, sizeof(owner), "32751/%d", 10000 + count);
-        fdstore_add(fdstore, owner, "listener", STDOUT_FILENO, true);
-        bytes += strlen(owner) + sizeof(".listener");
-    }
-    ck_assert_int_gt(count, 6000);
-    ck_assert_int_lt(count, 6990);
-    ck_assert_uint_le(bytes, 128 * 1024);
-    fdstore_close(fdstore);
-    unsetenv("NOTIFY_SOCKET");
-}
-END_TEST
-
-START_TEST(test_a_manager_takes_no_more_than_it_says)
-{
-    struct fdstore *fdstore;
-
-    setenv("FDSTORE", "2", 1);
-    ck_assert_int_eq(fdstore_open(&fdstore), 0);
-    ck_assert(!fdstore_has_room(fdstore, 1)); /* no manager to notify */
-    setenv("NOTIFY_SOCKET", "@nobody-listens", 1);
-    ck_assert(fdstore_has_room(fdstore, 2) && !fdstore_has_room(fdstore, 3));
-    fdstore_add(fdstore, "5/0", "one", STDOUT_FILENO, true);
-    fdstore_add(fdstore, "5/0", "other", STDOUT_FILENO, false);
-    ck_assert(fdstore_has_room(fdstore, 1) && !fdstore_has_room(fdstore, 2));
-    fdstore_add(fdstore, "5/0", "other", STDOUT_FILENO, true);
-    ck_assert(!fdstore_has_room(fdstore, 1));
-    fdstore_drop(fdstore, "5/0", "one");
-    fdstore_add(fdstore, "5/0", "other", STDOUT_FILENO, false);
-    ck_assert(fdstore_has_room(fdstore, 2));
-    fdstore_close(fdstore);
-    unsetenv("NOTIFY_SOCKET");
-    unsetenv("FDSTORE");
-}
-END_TEST
-
 static void add_commands(TCase *tcase)
 {
     int fd = pidfd_open(getpid(), 0);
@@ -704,9 +627,6 @@ int main(void)
     tcase_add_test(tcase, test_dial_cancel);
     tcase_add_test(tcase, test_rate);
     tcase_add_test(tcase, test_quota);
-    tcase_add_test(tcase, test_a_hand_over_that_cannot_be_leaves_all);
-    tcase_add_test(tcase, test_no_more_names_are_kept_than_a_process_can_be_given);
-    tcase_add_test(tcase, test_a_manager_takes_no_more_than_it_says);
     add_commands(tcase);
     return check_main("connection", tcase);
 }

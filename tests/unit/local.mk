@@ -3,8 +3,8 @@
 UNIT_TESTS = \
 	tests/unit/account tests/unit/agent-config tests/unit/cgroup tests/unit/command \
 	tests/unit/config \
-	tests/unit/connection tests/unit/device tests/unit/echo tests/unit/endpoint tests/unit/journal \
-	tests/unit/lock \
+	tests/unit/connection tests/unit/device tests/unit/echo tests/unit/endpoint tests/unit/fdstore \
+	tests/unit/journal tests/unit/lock \
 	tests/unit/notify tests/unit/pace tests/unit/packets \
 	tests/unit/relay tests/unit/ring tests/unit/spin tests/unit/stream-relay tests/unit/streams \
 	tests/unit/turns tests/unit/unikernel \
@@ -55,6 +55,10 @@ tests_unit_endpoint_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_unit_endpoint_CFLAGS = $(PVCHAN_CFLAGS) -fno-builtin-free -fno-tree-dse
 tests_unit_endpoint_LDADD = $(CHECK_LIBS)
 tests_unit_endpoint_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=free
+
+tests_unit_fdstore_SOURCES = tests/unit/fdstore.c
+tests_unit_fdstore_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+tests_unit_fdstore_LDADD = libservice.la $(CHECK_LIBS)
 
 # Its own functions replace those of the channel.
 tests_unit_journal_SOURCES = tests/unit/journal.c service/worker/journal.c vchan/relay.c
