@@ -134,6 +134,13 @@ static int bury(struct reconcile *reconcile, const struct device_id *id, const c
     return rc > 0 ? remove_device(reconcile, id, channel, "removed: its domain is gone") : rc;
 }
 
+/* The look goes on with what does not depend on it, and then fails. */
+static void note_error(struct reconcile *reconcile, int rc)
+{
+    if (rc < 0 && reconcile->error == 0)
+        reconcile->error = rc;
+}
+
 /*
  * B exists, but its frontend has no such device. Reads it now, since the scan may be older than a
  * plug.
@@ -143,6 +150,7 @@ static bool is_leftover(struct reconcile *reconcile, const struct device_id *id)
     domid_t backend;
     int rc = device_read_backend(reconcile->tool->store, id->frontend, id->devid, &backend);
 
+    note_error(reconcile, rc);
     return rc == 0 && backend != id->backend;
 }
 
@@ -427,8 +435,10 @@ static bool plug_declared(struct reconcile *reconcile, domid_t domid, struct edi
     struct roster roster = ROSTER_OF(domid);
     const struct config *config = &edit->config;
     bool changed = false;
+    int rc = roster_update(&roster, reconcile->tool->store);
 
-    if (roster_update(&roster, reconcile->tool->store) == 0)
+    note_error(reconcile, rc);
+    if (rc == 0)
         for (size_t i = 0; i < config->count; i++)
             if (!roster_has_name(&roster, config->channels[i].name) &&
                 plug_missing(reconcile, &roster, &config->channels[i], is_new))
@@ -510,7 +520,7 @@ static int look_once(struct reconcile *reconcile)
     check_devices(reconcile);
     for (int i = 0; i < reconcile->domain_count; i++)
         check_running(reconcile, &reconcile->domains[i]);
-    return 0;
+    return reconcile->error;
 }
 
 /* Call before a look, which notes which domains exist. */
@@ -529,6 +539,7 @@ int reconcile_look(struct reconcile *reconcile)
     int rc;
 
     reconcile->deferred = false;
+    reconcile->error = 0;
     pass_days(reconcile);
     rc = look_once(reconcile);
     libxl_dominfo_list_free(reconcile->domains, reconcile->domain_count);

@@ -44,6 +44,7 @@ struct reconcile {
 
     /* another process has the lock of a domain that needs channels: look again later */
     bool deferred;
+    int error; /* what xenstore did not answer in this look; 0: nothing */
 };
 
 /*
