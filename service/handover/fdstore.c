@@ -68,6 +68,11 @@ static uint32_t *taken_of(struct fdstore *fdstore, const struct row *row)
     return &fdstore->taken[row - fdstore->table->rows];
 }
 
+static bool has_taken(const struct fdstore *fdstore, const struct row *row, uint32_t bit)
+{
+    return fdstore->taken[row - fdstore->table->rows] & bit;
+}
+
 static struct row *row_of(const struct fdstore *fdstore, const char *owner)
 {
     return fdstore ? table_find(fdstore->table, owner) : NULL;
@@ -165,7 +170,7 @@ int fdstore_take(struct fdstore *fdstore, const char *owner, enum fdstore_item i
 {
     struct row *row = row_of(fdstore, owner);
 
-    if (!has_item(row, item) || (*taken_of(fdstore, row) & bit_of(item)))
+    if (!has_item(row, item) || has_taken(fdstore, row, bit_of(item)))
         return -ENOENT;
     *taken_of(fdstore, row) |= bit_of(item);
     return row->fds[item];
@@ -175,8 +180,7 @@ bool fdstore_is_left(const struct fdstore *fdstore, const char *owner, enum fdst
 {
     const struct row *row = row_of(fdstore, owner);
 
-    return has_item(row, item) &&
-           !(fdstore->taken[row - fdstore->table->rows] & bit_of(item));
+    return has_item(row, item) && !has_taken(fdstore, row, bit_of(item));
 }
 
 bool fdstore_is_kept(const struct fdstore *fdstore, const char *owner, enum fdstore_item item)
@@ -203,7 +207,7 @@ static void close_untaken(struct fdstore *fdstore, enum fdstore_item item, int f
 /* discarded() may add another descriptor, so the row is complete by then. */
 static void drop_item(struct fdstore *fdstore, struct row *row, enum fdstore_item item)
 {
-    bool taken = *taken_of(fdstore, row) & bit_of(item);
+    bool taken = has_taken(fdstore, row, bit_of(item));
     int fd = row->fds[item];
 
     unstore_item(fdstore, row, item);
@@ -230,7 +234,7 @@ void fdstore_add(struct fdstore *fdstore, const char *owner, enum fdstore_item i
     if (!fdstore)
         return;
     if (has_item(row, item) &&
-        (!(*taken_of(fdstore, row) & bit_of(item)) || row->fds[item] != fd))
+        (!has_taken(fdstore, row, bit_of(item)) || row->fds[item] != fd))
         drop_item(fdstore, row, item);
     row = table_make(fdstore->table, owner);
     if (!row)
@@ -247,7 +251,7 @@ void fdstore_add(struct fdstore *fdstore, const char *owner, enum fdstore_item i
 static void drop_untaken_of(struct fdstore *fdstore, struct row *row)
 {
     for (unsigned int item = 0; item < FDSTORE_ITEMS; item++)
-        if (has_item(row, item) && !(*taken_of(fdstore, row) & bit_of(item)))
+        if (has_item(row, item) && !has_taken(fdstore, row, bit_of(item)))
             drop_item(fdstore, row, item);
 }
 
@@ -326,8 +330,7 @@ bool fdstore_find_rings(const struct fdstore *fdstore, const char *owner,
 {
     const struct row *row = row_of(fdstore, owner);
 
-    if (!row || !row->has_rings ||
-        (fdstore->taken[row - fdstore->table->rows] & RINGS_TAKEN))
+    if (!row || !row->has_rings || has_taken(fdstore, row, RINGS_TAKEN))
         return false;
     *rings = row->rings;
     return true;
@@ -630,7 +633,7 @@ int fdstore_open(struct fdstore **out)
 static void close_untaken_of(struct fdstore *fdstore, const struct row *row)
 {
     for (unsigned int item = 0; item < FDSTORE_ITEMS; item++)
-        if (has_item(row, item) && !(*taken_of(fdstore, row) & bit_of(item)))
+        if (has_item(row, item) && !has_taken(fdstore, row, bit_of(item)))
             close(row->fds[item]);
 }
 
