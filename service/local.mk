@@ -17,6 +17,7 @@ libservice_la_SOURCES = \
 	service/toll.c service/toll.h \
 	service/usage-error.c service/usage-error.h \
 	service/handover/fdstore.c service/handover/fdstore.h \
+	service/handover/inheritance.c service/handover/inheritance.h \
 	service/handover/journal.c service/handover/journal.h \
 	service/handover/table.c service/handover/table.h \
 	service/handover/ring-holder.c service/handover/ring-holder.h \

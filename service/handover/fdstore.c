@@ -7,17 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "service/handover/inheritance.h"
 #include "service/handover/table.h"
 #include "state/notify.h"
 #include "state/store.h"
 #include "vchan/barrier.h"
-
-/* The first descriptor that the manager passes (sd_listen_fds(3)). */
-#define FIRST_FD 3
-#define FDS_MAX  65536u
 
 /* The manager's name for the table. */
 #define TABLE_NAME "v1.table"
@@ -28,18 +24,14 @@
  * the next process, of at most 128 KiB (MAX_ARG_STRLEN); with a longer one it could never start.
  * vchan-backend.service sets the same limit.
  */
-#define NAME_BYTES sizeof("ffffff" "f") /* with the colon after it */
+#define NAME_BYTES                                                                                 \
+    sizeof("ffffff"                                                                                \
+           "f") /* with the colon after it */
 #define STORED_MAX 16000u
-_Static_assert(ROW_SERIAL_MASK == 0xffffff && ROW_ITEMS == 0x10 &&
-                   FDSTORE_ITEMS <= ROW_ITEMS,
+_Static_assert(ROW_SERIAL_MASK == 0xffffff && ROW_ITEMS == 0x10 && FDSTORE_ITEMS <= ROW_ITEMS,
                "a number has more digits");
 _Static_assert(sizeof("LISTEN_FDNAMES=" TABLE_NAME) + STORED_MAX * NAME_BYTES < 128 * 1024,
                "a process cannot have that many");
-
-/* The variable with the number of a descriptor that lists what a process passes on directly. */
-#define HANDED_OVER "PVCHAN_KEPT"
-
-#define ARGUMENTS_MAX 64
 
 /* Rings are taken as a descriptor is. */
 #define RINGS_TAKEN (1u << 31)
@@ -233,8 +225,7 @@ void fdstore_add(struct fdstore *fdstore, const char *owner, enum fdstore_item i
 
     if (!fdstore)
         return;
-    if (has_item(row, item) &&
-        (!has_taken(fdstore, row, bit_of(item)) || row->fds[item] != fd))
+    if (has_item(row, item) && (!has_taken(fdstore, row, bit_of(item)) || row->fds[item] != fd))
         drop_item(fdstore, row, item);
     row = table_make(fdstore->table, owner);
     if (!row)
@@ -351,14 +342,6 @@ void fdstore_each_rings(struct fdstore *fdstore, bool taken,
 
 /* ---- descriptors that the process was started with ---- */
 
-static uint32_t number_in(const char *variable)
-{
-    const char *text = getenv(variable);
-    uint32_t number = 0;
-
-    return text && parse_number(text, INT32_MAX, &number) == 0 ? number : 0;
-}
-
 static uint32_t version_of(const char *name)
 {
     char number[16] = "";
@@ -367,88 +350,6 @@ static uint32_t version_of(const char *name)
     if (name[0] == 'v' && strchr(name, '.'))
         snprintf(number, sizeof(number), "%.*s", (int)strcspn(name + 1, "."), name + 1);
     return parse_number(number, INT32_MAX, &version) == 0 ? version : 0;
-}
-
-/* A descriptor that an earlier process left, in the environment's words. */
-struct inherited {
-    int fd;
-    bool stored;
-    char name[64];
-};
-
-struct inheritance {
-    struct inherited *all;
-    uint32_t count, room;
-};
-
-static int inherit(struct inheritance *inheritance, int fd, bool stored, const char *name)
-{
-    struct inherited *all = inheritance->all;
-
-    if (inheritance->count == inheritance->room) {
-        inheritance->room = inheritance->room ? 2 * inheritance->room : 64;
-        all = reallocarray(all, inheritance->room, sizeof(*all));
-        if (!all)
-            return -ENOMEM;
-        inheritance->all = all;
-    }
-    all[inheritance->count] = (struct inherited){.fd = fd, .stored = stored};
-    snprintf(all[inheritance->count++].name, sizeof(all->name), "%s", name);
-    return 0;
-}
-
-/* From the manager. Colons separate the names; a descriptor without a name has "". */
-static int inherit_stored(struct inheritance *inheritance)
-{
-    const char *text = getenv("LISTEN_FDNAMES");
-    uint32_t count = number_in("LISTEN_FDS");
-    char *copy = strdup(text ? text : ""), *names = copy;
-    int rc = copy ? 0 : -ENOMEM;
-
-    if (number_in("LISTEN_PID") != (uint32_t)getpid() || count > FDS_MAX)
-        count = 0;
-    for (uint32_t i = 0; i < count && rc == 0; i++)
-        rc = inherit(inheritance, FIRST_FD + (int)i, true, names ? strsep(&names, ":") : "");
-    free(copy);
-    return rc;
-}
-
-/* "FD STORED NAME" */
-static int inherit_line(struct inheritance *inheritance, char *line)
-{
-    const char *fd_text = strsep(&line, " "), *stored_text = strsep(&line, " ");
-    uint32_t fd, stored;
-
-    if (!line || parse_number(fd_text, INT32_MAX, &fd) < 0 ||
-        parse_number(stored_text, 1, &stored) < 0)
-        return -EINVAL;
-    line[strcspn(line, "\n")] = '\0';
-    return inherit(inheritance, (int)fd, stored, line);
-}
-
-/* From the process that this one replaced. One of version 0 lists all, others the table. */
-static int inherit_handed_over(struct inheritance *inheritance)
-{
-    uint32_t fd = number_in(HANDED_OVER);
-    FILE *file = fd > 0 ? fdopen((int)fd, "re") : NULL;
-    char line[128];
-    int rc = 0;
-
-    if (!file)
-        return 0;
-    while (rc == 0 && fgets(line, sizeof(line), file))
-        rc = inherit_line(inheritance, line);
-    fclose(file);
-    return rc;
-}
-
-static const struct inherited *find_inherited(const struct inheritance *inheritance,
-                                              const char *name)
-{
-    for (uint32_t i = 0; i < inheritance->count; i++)
-        if (strcmp(inheritance->all[i].name, name) == 0)
-            return &inheritance->all[i];
-    return NULL;
 }
 
 /* Commands must not inherit a descriptor. Returns false if it is none. */
@@ -486,14 +387,14 @@ static int make_table(struct fdstore *fdstore)
 /* Takes the table of an earlier process, or makes a new one. */
 static int open_table(struct fdstore *fdstore, const struct inheritance *inheritance)
 {
-    const struct inherited *found = find_inherited(inheritance, TABLE_NAME);
+    const struct inherited *found = inheritance_find(inheritance, TABLE_NAME);
 
     if (!found || !set_close_on_exec(found->fd) ||
         table_map(found->fd, FDSTORE_VERSION, &fdstore->table) < 0)
         return make_table(fdstore);
     fdstore->table_fd = found->fd;
     fdstore->table_stored = found->stored;
-    if (getenv(HANDED_OVER))
+    if (inheritance->direct)
         check_descriptors(fdstore);
     else
         forget_descriptors(fdstore->table);
@@ -502,7 +403,7 @@ static int open_table(struct fdstore *fdstore, const struct inheritance *inherit
 
 /* "12c": the row with the serial number 0x12, the item 0xc. */
 static struct row *find_by_number(struct fdstore *fdstore, const char *name,
-                                     enum fdstore_item *item)
+                                  enum fdstore_item *item)
 {
     char *end;
     unsigned long number = strtoul(name, &end, 16);
@@ -515,7 +416,7 @@ static struct row *find_by_number(struct fdstore *fdstore, const char *name,
 
 /* "5/0.listener", of version 0. */
 static struct row *make_by_earlier_name(struct fdstore *fdstore, const char *name,
-                                           enum fdstore_item *item)
+                                        enum fdstore_item *item)
 {
     const char *point = strrchr(name, '.');
     char owner[64] = "";
@@ -539,7 +440,7 @@ static void accept_inherited(struct fdstore *fdstore, const struct inherited *in
     if (strcmp(inherited->name, TABLE_NAME) == 0 || !set_close_on_exec(inherited->fd))
         return;
     row = earlier ? make_by_earlier_name(fdstore, inherited->name, &item)
-                     : find_by_number(fdstore, inherited->name, &item);
+                  : find_by_number(fdstore, inherited->name, &item);
     if (!row) {
         if (inherited->stored)
             notify_manager_of("FDSTOREREMOVE", inherited->name, -1);
@@ -578,14 +479,12 @@ static int accept_all(struct fdstore *fdstore, const struct inheritance *inherit
 
 static int accept_inheritance(struct fdstore *fdstore)
 {
-    struct inheritance inheritance = {0};
-    int rc = inherit_handed_over(&inheritance);
+    struct inheritance inheritance;
+    int rc = inheritance_read(&inheritance);
 
     if (rc == 0)
-        rc = inherit_stored(&inheritance);
-    if (rc == 0)
         rc = accept_all(fdstore, &inheritance);
-    free(inheritance.all);
+    inheritance_free(&inheritance);
     return rc;
 }
 
@@ -594,18 +493,13 @@ uint32_t fdstore_version(const struct fdstore *fdstore)
     return fdstore ? fdstore->version : 0;
 }
 
-static void clear_environment(void)
-{
-    unsetenv("LISTEN_PID");
-    unsetenv("LISTEN_FDS");
-    unsetenv("LISTEN_FDNAMES");
-    unsetenv(HANDED_OVER);
-}
-
 static uint32_t read_limit(void)
 {
-    uint32_t limit = getenv("FDSTORE") ? number_in("FDSTORE") : STORED_MAX;
+    const char *text = getenv("FDSTORE");
+    uint32_t limit = STORED_MAX;
 
+    if (text && parse_number(text, INT32_MAX, &limit) < 0)
+        limit = 0;
     return limit < STORED_MAX ? limit : STORED_MAX;
 }
 
@@ -619,10 +513,8 @@ int fdstore_open(struct fdstore **out)
         return -ENOMEM;
     fdstore->table_fd = -1;
     fdstore->limit = read_limit();
-    if (readlink("/proc/self/exe", fdstore->program, sizeof(fdstore->program) - 1) < 0)
-        fdstore->program[0] = '\0';
+    inheritance_find_program(fdstore->program);
     rc = accept_inheritance(fdstore);
-    clear_environment();
     if (rc < 0)
         fdstore_close(fdstore);
     else
@@ -651,29 +543,6 @@ void fdstore_close(struct fdstore *fdstore)
 
 /* ---- handing over ---- */
 
-/* A list as version 0 had, in a memfd, so that such a program refuses it. */
-static int list_table(const struct fdstore *fdstore)
-{
-    int fd = memfd_create("vchan-kept", MFD_CLOEXEC);
-
-    if (fd < 0)
-        return -errno;
-    if (dprintf(fd, "%d %d " TABLE_NAME "\n", fdstore->table_fd, fdstore->table_stored) < 0) {
-        close(fd);
-        return -ENOMEM;
-    }
-    lseek(fd, 0, SEEK_SET);
-    return fd;
-}
-
-static int set_handed_over(int fd)
-{
-    char text[16];
-
-    snprintf(text, sizeof(text), "%d", fd);
-    return setenv(HANDED_OVER, text, 1) < 0 ? -errno : 0;
-}
-
 static void set_row_flags(const struct row *row, int flags)
 {
     for (unsigned int item = 0; item < FDSTORE_ITEMS; item++)
@@ -681,54 +550,21 @@ static void set_row_flags(const struct row *row, int flags)
             fcntl(row->fds[item], F_SETFD, flags);
 }
 
-static void set_fd_flags(const struct fdstore *fdstore, int list, int flags)
+static void set_fd_flags(const struct fdstore *fdstore, int flags)
 {
-    fcntl(list, F_SETFD, flags);
     fcntl(fdstore->table_fd, F_SETFD, flags);
     for (uint32_t i = 0; i < fdstore->table->high; i++)
         set_row_flags(&fdstore->table->rows[i], flags);
 }
 
-/* Reads the arguments that the process was started with: text holds them one after the other. */
-static int read_arguments(char *text, size_t size, char *arguments[ARGUMENTS_MAX + 1])
-{
-    int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd < 0 ? -1 : read(fd, text, size - 1);
-    int count = 0;
-
-    if (fd < 0 || length <= 0)
-        return -EIO;
-    close(fd);
-    text[length] = '\0';
-    for (char *at = text; at < text + length && count < ARGUMENTS_MAX; at += strlen(at) + 1)
-        arguments[count++] = at;
-    arguments[count] = NULL;
-    return 0;
-}
-
-static int exec_program(const struct fdstore *fdstore)
-{
-    char text[4096], *arguments[ARGUMENTS_MAX + 1];
-    int rc = read_arguments(text, sizeof(text), arguments);
-
-    if (rc < 0)
-        return rc;
-    execv(fdstore->program, arguments);
-    return -errno;
-}
-
 int fdstore_hand_over(struct fdstore *fdstore)
 {
-    int list = list_table(fdstore);
-    int rc = list < 0 ? list : set_handed_over(list);
+    struct inherited table = {
+        .fd = fdstore->table_fd, .stored = fdstore->table_stored, .name = TABLE_NAME};
+    int rc;
 
-    if (rc == 0) {
-        set_fd_flags(fdstore, list, 0);
-        rc = exec_program(fdstore);
-        set_fd_flags(fdstore, list, FD_CLOEXEC);
-    }
-    unsetenv(HANDED_OVER);
-    if (list >= 0)
-        close(list);
+    set_fd_flags(fdstore, 0);
+    rc = inheritance_pass_on(&table, fdstore->program);
+    set_fd_flags(fdstore, FD_CLOEXEC);
     return rc;
 }

@@ -173,8 +173,7 @@ static off_t take_size(struct fdstore *fdstore, const char *owner, enum fdstore_
     return size_of(fdstore_take(fdstore, owner, item));
 }
 
-static const struct endpoint_rings some_rings = {
-    .peer = 5, .ring_ref = 77, .port = 12, .pages = 8};
+static const struct endpoint_rings some_rings = {.peer = 5, .ring_ref = 77, .port = 12, .pages = 8};
 
 static int check_after_kill(struct fdstore *fdstore)
 {
