@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "service/connection.h"
-#include "service/handover/journal.h"
+#include "service/handover/journal-kit.h"
 
 /* How far the two directions have come. */
 struct carrier_ends {

@@ -17,9 +17,9 @@ libservice_la_SOURCES = \
 	service/toll.c service/toll.h \
 	service/usage-error.c service/usage-error.h \
 	service/handover/fdstore.c service/handover/fdstore.h \
+	service/handover/fdstore-table.c service/handover/fdstore-table.h \
 	service/handover/inheritance.c service/handover/inheritance.h \
-	service/handover/journal.c service/handover/journal.h \
-	service/handover/table.c service/handover/table.h \
+	service/handover/journal-kit.c service/handover/journal-kit.h \
 	service/handover/ring-holder.c service/handover/ring-holder.h \
 	service/handover/ring-holder-process.c service/handover/ring-holder-protocol.h \
 	service/kinds/account.c service/kinds/account.h \

@@ -15,10 +15,11 @@
 #define WORK_PER_MINUTE  12000u /* the minimum */
 #define LINES_PER_MINUTE 300
 
-/* An opened channel has a worker report about six times; an honest one does not die. */
 /* Each stream that a guest opens may cost the service a process for a moment. */
 #define STREAMS_PER_MINUTE 12000
 #define STREAMS_AT_ONCE    512
+
+/* An opened channel has a worker report about six times; an honest one does not die. */
 #define STATUSES_PER_MINUTE 60000
 #define STATUSES_AT_ONCE    1024
 #define DEATHS_PER_MINUTE   600

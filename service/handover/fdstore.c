@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "service/handover/inheritance.h"
-#include "service/handover/table.h"
+#include "service/handover/fdstore-table.h"
 #include "state/notify.h"
 #include "state/store.h"
 #include "vchan/barrier.h"

@@ -27,7 +27,7 @@
 #include "service/kinds/program.h"
 #include "service/kinds/rights.h"
 #include "service/timer.h"
-#include "service/handover/journal.h"
+#include "service/handover/journal-kit.h"
 
 /* How often all terminals are checked because one was opened: a minute, and at once. */
 #define CHECKS_PER_MINUTE 12000

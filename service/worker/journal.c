@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "service/handover/journal.h"
+#include "service/handover/journal-kit.h"
 #include "vchan/barrier.h"
 
 /* How much is spliced at most at a time; a pipe may hold less. */

@@ -2,7 +2,7 @@
 /*
  * A way for a relay (vchan/relay.h) to move bytes so that a worker that is killed at any moment
  * neither loses nor repeats one. Two pipes between the ring and the connection outlive the worker
- * (service/handover/journal.h), and so does a page that is written before each step.
+ * (service/handover/journal-kit.h), and so does a page that is written before each step.
  *
  * To the connection: the worker writes bytes into an empty pipe, consumes them from the ring, then
  * splices them on. From the connection: it splices bytes into an empty pipe, copies them into the
@@ -13,7 +13,7 @@
 #ifndef SERVICE_WORKER_JOURNAL_H
 #define SERVICE_WORKER_JOURNAL_H
 
-#include "service/handover/journal.h"
+#include "service/handover/journal-kit.h"
 #include "vchan/relay.h"
 
 struct journal;

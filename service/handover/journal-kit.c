@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "service/handover/journal.h"
+#include "service/handover/journal-kit.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,8 +4,8 @@
  * descriptors do. No barriers are needed: a killed process has made its writes in program order,
  * and has written a row before it told the manager of the descriptor.
  */
-#ifndef SERVICE_HANDOVER_TABLE_H
-#define SERVICE_HANDOVER_TABLE_H
+#ifndef SERVICE_HANDOVER_FDSTORE_TABLE_H
+#define SERVICE_HANDOVER_FDSTORE_TABLE_H
 
 #include <stdbool.h>
 #include <stdint.h>

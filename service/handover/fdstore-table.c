@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "service/handover/table.h"
+#include "service/handover/fdstore-table.h"
 
 #include <errno.h>
 #include <string.h>

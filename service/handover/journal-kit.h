@@ -4,8 +4,8 @@
  * service creates them, keeps them like the connection's own (fdstore.h), and sends them to the
  * worker.
  */
-#ifndef SERVICE_HANDOVER_JOURNAL_H
-#define SERVICE_HANDOVER_JOURNAL_H
+#ifndef SERVICE_HANDOVER_JOURNAL_KIT_H
+#define SERVICE_HANDOVER_JOURNAL_KIT_H
 
 #include <stdbool.h>
 #include <stdint.h>
