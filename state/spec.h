@@ -83,7 +83,8 @@ struct store;
     KIND(tcp, "tcp", SPEC_BIT(ADDRESS), 0, SPEC_BIT(RECONNECT) | SPEC_BIT(STREAMS), false)         \
     KIND(tcp_listen, "tcp-listen", SPEC_BIT(ADDRESS) | SPEC_BIT(STREAMS), 0, 0, false)             \
     KIND(pty, "pty", 0, SPEC_BIT(PATH), SPEC_FILE_KEYS, true)                                      \
-    KIND(exec, "exec", SPEC_BIT(COMMAND) | SPEC_BIT(USER), 0, SPEC_BIT(RECONNECT), false)
+    KIND(exec, "exec", SPEC_BIT(COMMAND) | SPEC_BIT(USER), 0,                                      \
+         SPEC_BIT(RECONNECT) | SPEC_BIT(STREAMS), false)
 
 #define SPEC_ID(ID, ...) SPEC_##ID,
 enum spec_key { SPEC_FIELDS(SPEC_ID) SPEC_KEYS };

@@ -30,7 +30,7 @@
 #define STORED_MAX 16000u
 _Static_assert(ROW_SERIAL_MASK == 0xffffff && ROW_ITEMS == 0x10 && FDSTORE_ITEMS <= ROW_ITEMS,
                "a number has more digits");
-_Static_assert(sizeof("LISTEN_FDNAMES=" TABLE_NAME) + STORED_MAX * NAME_BYTES < 128 * 1024,
+_Static_assert(sizeof("LISTEN_FDNAMES=" TABLE_NAME) + STORED_MAX * NAME_BYTES < 128ul * 1024,
                "a process cannot have that many");
 
 /* Rings are taken as a descriptor is. */
@@ -173,6 +173,18 @@ bool fdstore_is_left(const struct fdstore *fdstore, const char *owner, enum fdst
     const struct row *row = row_of(fdstore, owner);
 
     return has_item(row, item) && !has_taken(fdstore, row, bit_of(item));
+}
+
+void fdstore_each_left(struct fdstore *fdstore, const char *prefix, enum fdstore_item item,
+                       void (*visit)(void *arg, const char *owner), void *arg)
+{
+    for (uint32_t i = 0; fdstore && i < fdstore->table->high; i++) {
+        const struct row row = fdstore->table->rows[i];
+
+        if (strncmp(row.owner, prefix, strlen(prefix)) == 0 &&
+            fdstore_is_left(fdstore, row.owner, item))
+            visit(arg, row.owner);
+    }
 }
 
 bool fdstore_is_kept(const struct fdstore *fdstore, const char *owner, enum fdstore_item item)

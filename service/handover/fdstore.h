@@ -68,6 +68,13 @@ int fdstore_take(struct fdstore *fdstore, const char *owner, enum fdstore_item i
 /* Whether an earlier process kept this descriptor, and it was not taken. */
 bool fdstore_is_left(const struct fdstore *fdstore, const char *owner, enum fdstore_item item);
 
+/*
+ * Calls visit() for each owner whose name begins with prefix, and for whom an earlier process left
+ * a descriptor of this kind. visit() may take and drop what that owner has.
+ */
+void fdstore_each_left(struct fdstore *fdstore, const char *prefix, enum fdstore_item item,
+                       void (*visit)(void *arg, const char *owner), void *arg);
+
 /* Whether this descriptor is kept, by this process or an earlier one. */
 bool fdstore_is_kept(const struct fdstore *fdstore, const char *owner, enum fdstore_item item);
 

@@ -392,21 +392,41 @@ static void close_all_three(const int fds[3])
             close(fds[i]);
 }
 
+#define PIPES_NONE ((struct pipes){{-1, -1, -1}, {-1, -1, -1}})
+
+static int open_pipe(struct pipes *pipes, int i)
+{
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    pipes->ours[i] = ends[i == STDIN_FILENO];
+    pipes->theirs[i] = ends[i != STDIN_FILENO];
+    return fcntl(pipes->ours[i], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
 static int pipes_open(struct pipes *pipes)
 {
-    for (int i = 0; i < 3; i++)
-        pipes->ours[i] = pipes->theirs[i] = -1;
-    for (int i = 0; i < 3; i++) {
-        int ends[2];
+    int rc = 0;
 
-        if (pipe2(ends, O_CLOEXEC) < 0)
-            return -errno;
-        pipes->ours[i] = ends[i == STDIN_FILENO];
-        pipes->theirs[i] = ends[i != STDIN_FILENO];
-        if (fcntl(pipes->ours[i], F_SETFL, O_NONBLOCK) < 0)
-            return -errno;
-    }
-    return 0;
+    for (int i = 0; i < 3 && rc == 0; i++)
+        rc = open_pipe(pipes, i);
+    return rc;
+}
+
+/* One socket in place of the first two pipes. */
+static int socket_and_pipe_open(struct pipes *pipes)
+{
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+        return -errno;
+    pipes->ours[STDIN_FILENO] = ends[0];
+    pipes->theirs[STDIN_FILENO] = ends[1];
+    pipes->theirs[STDOUT_FILENO] = fcntl(ends[1], F_DUPFD_CLOEXEC, 0);
+    if (pipes->theirs[STDOUT_FILENO] < 0 || fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0)
+        return -errno;
+    return open_pipe(pipes, STDERR_FILENO);
 }
 
 /* In the new process. Reports errors on its standard error, which goes to the log. */
@@ -654,15 +674,16 @@ static void name_cgroup(const struct connection *connection, char group[24])
              connection->peer);
 }
 
-int child_start(const struct connection *connection, const struct user *user, int *input,
-                int *output, struct child **out)
+/* On failure the pipes are closed. */
+static int start_child(const struct connection *connection, const struct user *user,
+                       int (*open)(struct pipes *pipes), struct pipes *pipes, struct child **out)
 {
     struct start start = {.command = connection->spec.command, .user = user};
     struct child *child;
-    struct pipes pipes;
     char group[24];
     int rc;
 
+    *pipes = PIPES_NONE;
     if (!has_command_quota(connection))
         return -EDQUOT;
     child = child_new_for(connection);
@@ -670,25 +691,55 @@ int child_start(const struct connection *connection, const struct user *user, in
         return -ENOMEM;
     environment_read(connection, &start.environment);
     name_cgroup(connection, group);
-    rc = pipes_open(&pipes);
+    rc = open(pipes);
     if (rc == 0)
         rc = cgroup_make(group, connection_name(connection), &child->cgroup);
     start.cgroup = child->cgroup;
     if (rc == 0)
-        rc = spawn_shell(&start, pipes.theirs, &child->pid);
-    close_all_three(pipes.theirs);
+        rc = spawn_shell(&start, pipes->theirs, &child->pid);
+    close_all_three(pipes->theirs);
     if (rc == 0) {
-        child->stderr_fd = pipes.ours[STDERR_FILENO];
-        pipes.ours[STDERR_FILENO] = -1;
+        child->stderr_fd = pipes->ours[STDERR_FILENO];
+        pipes->ours[STDERR_FILENO] = -1;
         rc = watch_new_child(connection->base, child);
     }
     if (rc < 0) {
-        close_all_three(pipes.ours);
+        close_all_three(pipes->ours);
         child_free(child);
         return rc;
     }
+    *out = child;
+    return 0;
+}
+
+int child_start(const struct connection *connection, const struct user *user, int *input,
+                int *output, struct child **child)
+{
+    struct pipes pipes;
+    int rc = start_child(connection, user, pipes_open, &pipes, child);
+
+    if (rc < 0)
+        return rc;
     *input = pipes.ours[STDIN_FILENO];
     *output = pipes.ours[STDOUT_FILENO];
+    return 0;
+}
+
+int child_start_on_socket(const struct connection *connection, const struct user *user, int *fd,
+                          struct child **out)
+{
+    struct pipes pipes;
+    struct child *child;
+    bool lasting;
+    int rc = start_child(connection, user, socket_and_pipe_open, &pipes, &child);
+
+    if (rc < 0)
+        return rc;
+    snprintf(child->owner, sizeof(child->owner), "%s-%d", connection->id, child->pid);
+    lasting = fdstore_has_room(child->fdstore, 2);
+    fdstore_add(child->fdstore, child->owner, FDSTORE_STDERR, child->stderr_fd, lasting);
+    fdstore_add(child->fdstore, child->owner, FDSTORE_COMMAND, child->pidfd, lasting);
+    *fd = pipes.ours[STDIN_FILENO];
     *out = child;
     return 0;
 }
@@ -764,6 +815,40 @@ int child_resume(struct connection *connection, int *input, int *output, struct 
     *output = fdstore_take(connection->fdstore, connection->id, FDSTORE_OUTPUT);
     *out = child;
     return 0;
+}
+
+struct resumption {
+    struct connection *connection;
+    void (*found)(void *arg, struct child *child);
+    void *arg;
+};
+
+static void resume_one(void *arg, const char *owner)
+{
+    const struct resumption *resumption = arg;
+    struct connection *connection = resumption->connection;
+    bool resumed = endpoint_resumed(connection->endpoint);
+    struct child *child = resumed ? child_new_for(connection) : NULL;
+    int pidfd = child ? fdstore_take(connection->fdstore, owner, FDSTORE_COMMAND) : -1;
+
+    if (pidfd >= 0)
+        snprintf(child->owner, sizeof(child->owner), "%s", owner);
+    else
+        fdstore_drop_untaken(connection->fdstore, owner);
+    if (pidfd >= 0 && take_child(connection, child, pidfd) == 0)
+        resumption->found(resumption->arg, child);
+    else if (child)
+        stop_unwatched(child);
+}
+
+void child_resume_all(struct connection *connection, void (*found)(void *arg, struct child *child),
+                      void *arg)
+{
+    struct resumption resumption = {.connection = connection, .found = found, .arg = arg};
+    char prefix[sizeof(((struct child *)NULL)->owner)];
+
+    snprintf(prefix, sizeof(prefix), "%s-", connection->id);
+    fdstore_each_left(connection->fdstore, prefix, FDSTORE_COMMAND, resume_one, &resumption);
 }
 
 void child_terminate_pidfd(struct event_base *base, struct fdstore *fdstore, int pidfd)

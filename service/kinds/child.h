@@ -38,6 +38,21 @@ int child_start(const struct connection *connection, const struct user *user, in
  */
 int child_resume(struct connection *connection, int *input, int *output, struct child **child);
 
+/*
+ * As child_start(), but for one of several commands of the connection: standard input and output
+ * are one socket, of which *fd is the other end (non-blocking), and the child itself keeps its
+ * descriptors for child_resume_all().
+ */
+int child_start_on_socket(const struct connection *connection, const struct user *user, int *fd,
+                          struct child **child);
+
+/*
+ * Calls found(), which then owns child, for each command that an earlier process started in that
+ * way. If the connection has not been resumed, these are terminated instead.
+ */
+void child_resume_all(struct connection *connection, void (*found)(void *arg, struct child *child),
+                      void *arg);
+
 /* Returns the process id, or 0 if it is not known because the command has ended. */
 pid_t child_pid(const struct child *child);
 

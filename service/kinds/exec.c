@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * connection=exec: runs a command each time the guest opens the channel; with reconnect=1 again
- * whenever the command has ended, while the guest has the channel open.
+ * whenever the command has ended, while the guest has the channel open. With streams, a command for
+ * each stream.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +19,7 @@
 #include "service/connection.h"
 #include "service/log.h"
 #include "service/kinds/rights.h"
+#include "service/kinds/streams.h"
 #include "service/carrier.h"
 
 /*
@@ -39,6 +42,15 @@ struct exec {
     struct backoff backoff;  /* reconnect=1: pending until a restart */
     struct event *end_timer; /* pending: the output has ended, and the command may be about to */
     struct carrier carrier;
+    struct kind_streams streams;
+    LIST_HEAD(, stream_command) commands;
+};
+
+/* The command of a stream. It may outlive the stream, whose end it sees as the end of its input. */
+struct stream_command {
+    LIST_ENTRY(stream_command) next;
+    struct exec *exec;
+    struct child *child;
 };
 
 static void close_input(struct exec *exec)
@@ -165,6 +177,107 @@ static void on_command_end(void *arg, int status)
         pass_command_end(exec);
 }
 
+static const char *why_not_started(int rc)
+{
+    return rc == -EDQUOT ? "too many of this guest's earlier commands are still running"
+                         : strerror(-rc);
+}
+
+/* ---- streams ---- */
+
+static void end_command(struct stream_command *command)
+{
+    LIST_REMOVE(command, next);
+    child_terminate(command->child, true);
+    free(command);
+}
+
+/* The stream has ended with the command's output, so only the log can say how it ended. */
+static void on_stream_command_end(void *arg, int status)
+{
+    struct stream_command *command = arg;
+    const struct connection *connection = command->exec->connection;
+
+    if (status == CHILD_STATUS_UNKNOWN)
+        connection_log(connection, LOG_DETAILS, "command of a stream ended; exit status unknown");
+    else if (WIFSIGNALED(status))
+        connection_log(connection, LOG_CHANGES, "command of a stream was killed by signal %d",
+                       WTERMSIG(status));
+    else if (status)
+        connection_log(connection, LOG_CHANGES, "command of a stream exited with status %d",
+                       WEXITSTATUS(status));
+    end_command(command);
+}
+
+static struct stream_command *add_command(struct exec *exec, struct child *child)
+{
+    struct stream_command *command = calloc(1, sizeof(*command));
+
+    if (!command)
+        return NULL;
+    command->exec = exec;
+    command->child = child;
+    LIST_INSERT_HEAD(&exec->commands, command, next);
+    child_on_end(child, on_stream_command_end, command);
+    return command;
+}
+
+static void found_stream_command(void *arg, struct child *child)
+{
+    if (!add_command(arg, child))
+        child_terminate(child, true);
+}
+
+/* A guest may end streams whose commands go on, but not have more of those than streams. */
+static bool has_room_for_command(const struct exec *exec)
+{
+    const struct stream_command *command;
+    uint32_t running = 0;
+
+    LIST_FOREACH (command, &exec->commands, next)
+        running++;
+    return running < endpoint_streams(exec->connection->endpoint);
+}
+
+static int run_stream_command(struct exec *exec, int *fd)
+{
+    struct child *child;
+    int rc = has_room_for_command(exec) ? 0 : -EDQUOT;
+
+    if (rc == 0)
+        rc = child_start_on_socket(exec->connection, &exec->user, fd, &child);
+    if (rc < 0)
+        return rc;
+    connection_log(exec->connection, LOG_DETAILS, "command of a stream started");
+    if (add_command(exec, child))
+        return 0;
+    child_terminate(child, false);
+    close(*fd);
+    return -ENOMEM;
+}
+
+static void run_for_stream(void *arg, struct stream_answer *answer)
+{
+    int fd, rc = run_stream_command(arg, &fd);
+    char why[CONNECTION_WHY_MAX];
+
+    if (rc == 0) {
+        stream_answer_done(answer, fd, NULL);
+        return;
+    }
+    snprintf(why, sizeof(why), "cannot run its command: %s", why_not_started(rc));
+    stream_answer_done(answer, rc, why);
+}
+
+static const struct kind_streams_ops exec_streams_ops = {.connect = run_for_stream};
+
+static void stop_streams(struct exec *exec)
+{
+    kind_streams_stop(&exec->streams);
+    while (!LIST_EMPTY(&exec->commands))
+        end_command(LIST_FIRST(&exec->commands));
+}
+
 /* ---- bytes ---- */
 
 static void exec_ends_changed(void *arg)
@@ -209,17 +322,16 @@ static int start_command(struct exec *exec, bool resumed)
     return 0;
 }
 
-static const char *why_not_started(int rc)
-{
-    return rc == -EDQUOT ? "too many of this guest's earlier commands are still running"
-                         : strerror(-rc);
-}
-
 static void exec_open(struct connection *connection)
 {
     struct exec *exec = connection->state;
     int rc;
 
+    if (endpoint_streams(connection->endpoint) > 0) {
+        child_resume_all(connection, found_stream_command, exec);
+        endpoint_set_ready(connection->endpoint);
+        return;
+    }
     carrier_open(&exec->carrier);
     rc = start_command(exec, true);
     if (rc == -ENOENT) {
@@ -248,8 +360,13 @@ static int start_carrier(struct exec *exec)
 static void exec_start(struct connection *connection)
 {
     struct exec *exec = connection->state;
-    int rc = start_carrier(exec);
+    int rc;
 
+    if (endpoint_streams(connection->endpoint) > 0) {
+        kind_streams_start(&exec->streams);
+        return;
+    }
+    rc = start_carrier(exec);
     if (rc < 0)
         endpoint_fail(connection->endpoint, rc, "cannot move bytes: %s", strerror(-rc));
     else if (exec->input < 0)
@@ -301,6 +418,8 @@ static int exec_plug(struct connection *connection, char why[CONNECTION_WHY_MAX]
     exec->connection = connection;
     exec->input = exec->output = -1;
     carrier_init(&exec->carrier, connection);
+    kind_streams_init(&exec->streams, connection, &exec_streams_ops, exec);
+    LIST_INIT(&exec->commands);
     exec->end_timer = evtimer_new(connection->base, on_command_outlives_output, exec);
     if (exec->end_timer)
         rc = backoff_open(&exec->backoff, connection->base, exec_restart, exec);
@@ -336,7 +455,7 @@ static void exec_stir(struct connection *connection)
 {
     struct exec *exec = connection->state;
 
-    if (!carrier_is_on(&exec->carrier))
+    if (!carrier_is_on(&exec->carrier) && !kind_streams_is_on(&exec->streams))
         check_guest_end(exec);
 }
 
@@ -345,6 +464,7 @@ static void exec_close(struct connection *connection)
     struct exec *exec = connection->state;
 
     backoff_reset(&exec->backoff);
+    stop_streams(exec);
     stop_command(exec, carrier_stop);
 }
 

@@ -50,6 +50,8 @@ static void log_failures(struct kind_streams *streams, const struct worker_statu
 static enum stream_reason reason_of_error(int rc)
 {
     switch (rc) {
+    case -EDQUOT:
+        return STREAM_LIMIT;
     case -ECONNREFUSED:
     case -ENOENT:
     case -EAGAIN:

@@ -64,7 +64,7 @@ for entry in "name=x, connection=echo, streams=1" "name=x, connection=echo, stre
     [[ $err == *'key "streams": "'*'" is not a number from 2 to 4096' ]] || fail "$entry: $err"
 done
 run 1 xl-vchan attach plain "name=x, connection=pty, streams=4"
-[[ $err == *'key "streams": not valid with connection=pty (only with echo, socket, connect, tcp, tcp-listen)' ]] || fail "pty: $err"
+[[ $err == *'key "streams": not valid with connection=pty (only with echo, socket, connect, tcp, tcp-listen, exec)' ]] || fail "pty: $err"
 run 1 xl-vchan attach plain "name=x, connection=socket, path=/run/x, reconnect=1, streams=4"
 [[ $err == *'key "reconnect": not valid with streams'* ]] || fail "reconnect: $err"
 run 0 xl destroy plain
@@ -80,7 +80,8 @@ agent_config "name=echo, connection=socket, path=$work/echo" \
     "name=out, connection=socket, path=$work/out" \
     "name=in, connection=connect, path=$work/inner" \
     "name=two, connection=socket, path=$work/two" \
-    "name=end, connection=pty, path=$work/tty" "name=web, connection=connect, path=$work/inner"
+    "name=end, connection=pty, path=$work/tty" "name=web, connection=connect, path=$work/inner" \
+    "name=run, connection=socket, path=$work/run"
 agent_start guest
 hears "in: Connected"
 within 30 test -S "$work/two"
@@ -173,6 +174,48 @@ pkill -9 -x vchan-worker -u $((0x70000000 + $(xl domid guest)))
 logged "vchan-worker died; starting another"
 client_is_gone
 clients "$work/echo" 32
+
+part "a command for each stream"
+run 0 xl-vchan attach guest "name=run, connection=exec, user=nobody, streams=4," \
+    "command=while read -r x; do echo \$x; echo said \$x >&2; done; exit 7"
+hears "run: Connected"
+begin_client "$work/run"
+comes one
+exec {first_to}>&"$to" {first_from}<&"$from" {to}>&- {from}<&-
+first=$held
+begin_client "$work/run"
+comes two
+pgrep -u nobody -xc sh > "$work/count"
+same "$work/count" <(echo 2)
+end_client
+logged "run: command of a stream exited with status 7"
+exec {to}>&"$first_to" {from}<&"$first_from" {first_to}>&- {first_from}<&-
+held=$first
+kill -USR1 "$manager"
+logged "run: Connected" 2
+comes "after kill -9"
+logged "run: command: said after kill -9"
+kill -HUP "$manager"
+logged "run: Connected" 3
+comes "after SIGHUP"
+end_client
+logged "run: command of a stream ended; exit status unknown"
+run 0 xl-vchan detach guest run
+
+part "commands that go on when their streams have ended: no more than streams"
+run 0 xl-vchan attach guest "name=run, connection=exec, user=nobody, streams=2," \
+    "command=exec sleep 1000 < /dev/null > /dev/null"
+hears "run: Connected"
+commands() { [ "$(pgrep -u nobody -xc sleep)" = "$1" ]; }
+for i in 1 2 2; do
+    run 0 timeout 60 socat -t 30 -u "UNIX-CONNECT:$work/run" -
+    says ""
+    within 30 commands $i
+done
+logged "run: refused a stream: cannot run its command: too many of this guest's earlier commands are still running"
+hears "run: a stream ended with an error: too many streams"
+run 0 xl-vchan detach guest run
+within 60 commands 0
 
 part "statistics"
 S=/local/domain/0/data/vchan-backend/$(xl domid guest)/0

@@ -256,7 +256,7 @@ static const struct {
      "key \"streams\": \"4097\" is not a number from 2 to 4096"},
     {"name=x,streams=8",
      "key \"streams\": not valid with connection=app (only with echo, socket, connect, tcp, "
-     "tcp-listen)"},
+     "tcp-listen, exec)"},
     {"name=x,connection=socket,reconnect=1,streams=8",
      "key \"reconnect\": not valid with streams (each connection has a stream of its own)"},
     {"name=x,ring=3G", "key \"ring\": 3G is larger than 1M (use at most ring=1M)"},
