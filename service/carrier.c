@@ -35,11 +35,13 @@ static void give_descriptors(struct carrier *carrier)
 
 static void give_streams(struct carrier *carrier)
 {
+    static const uint32_t answers[] = {
+        [CARRIER_ECHOES] = WORKER_ECHOES, [CARRIER_REFUSES] = WORKER_REFUSES};
     struct worker_request request = {
         .type = WORKER_STREAMS,
         .streams = carrier->streams,
         .stream = ++carrier->starts << IDS_SHIFT,
-        .flags = (carrier->echoes ? WORKER_ECHOES : 0) | (carrier->resumes ? WORKER_RESUME : 0),
+        .flags = answers[carrier->answer] | (carrier->resumes ? WORKER_RESUME : 0),
     };
 
     carrier->ends_request = worker_send_request(worker_of(carrier), &request, NULL, 0);
@@ -247,12 +249,13 @@ void carrier_start_echo(struct carrier *carrier, void (*ends_changed)(void *arg)
     start_without(carrier, ends_changed, NULL, arg);
 }
 
-void carrier_start_streams(struct carrier *carrier, uint32_t streams, bool echoes,
+void carrier_start_streams(struct carrier *carrier, uint32_t streams, enum carrier_answer answer,
                            void (*ends_changed)(void *arg), void (*streams_changed)(void *arg),
                            void *arg)
 {
-    carrier->echoes = echoes;
+    carrier->echoes = false;
     carrier->streams = streams;
+    carrier->answer = answer;
     start_without(carrier, ends_changed, streams_changed, arg);
 }
 

@@ -25,6 +25,13 @@ struct carrier_ends {
     int ring_error; /* -EPIPE: the peer left before it took all; -EPROTO: a corrupt ring */
 };
 
+/* What becomes of a stream that the peer opens. */
+enum carrier_answer {
+    CARRIER_ASKS, /* see carrier_streams() */
+    CARRIER_ECHOES,
+    CARRIER_REFUSES,
+};
+
 struct carrier {
     struct connection *connection;
     struct journal_kit journal; /* none: no other worker can continue */
@@ -32,7 +39,8 @@ struct carrier {
     bool echoes;      /* from ring to ring, without descriptors */
     uint32_t starts;  /* how many workers were told to carry streams */
     uint32_t streams; /* how many at once; 0: the channel has one connection */
-    bool resumes;     /* the next start continues what an earlier process began */
+    enum carrier_answer answer;
+    bool resumes; /* the next start continues what an earlier process began */
     int source, sink;
     uint32_t ends_request; /* the request from which on the worker's ends are the current ones */
     bool pausing;          /* a worker that an earlier process started was sent PAUSE */
@@ -79,12 +87,12 @@ int carrier_start(struct carrier *carrier, int source, int sink, const struct ca
 void carrier_start_echo(struct carrier *carrier, void (*ends_changed)(void *arg), void *arg);
 
 /*
- * Turns the carrier on for streams, that many at once. echoes: the worker answers the peer's
- * streams itself. Otherwise streams_changed(arg) is called when carrier_streams() or
- * carrier_can_connect() may have changed, but not from within the calls below. If the worker dies,
- * its streams end with an error, and a new worker carries those that come after.
+ * Turns the carrier on for streams, that many at once. streams_changed(arg) is called when
+ * carrier_streams() or carrier_can_connect() may have changed, but not from within the calls below.
+ * If the worker dies, its streams end with an error, and a new worker carries those that come
+ * after.
  */
-void carrier_start_streams(struct carrier *carrier, uint32_t streams, bool echoes,
+void carrier_start_streams(struct carrier *carrier, uint32_t streams, enum carrier_answer answer,
                            void (*ends_changed)(void *arg), void (*streams_changed)(void *arg),
                            void *arg);
 

@@ -58,7 +58,7 @@ static void echo_start(struct connection *connection)
     uint32_t streams = endpoint_streams(connection->endpoint);
 
     if (streams > 0)
-        carrier_start_streams(connection->state, streams, true, echo_streams_ended, NULL,
+        carrier_start_streams(connection->state, streams, CARRIER_ECHOES, echo_streams_ended, NULL,
                               connection);
     else
         carrier_start_echo(connection->state, echo_ends_changed, connection);

@@ -136,7 +136,7 @@ static void answer_stream(struct kind_streams *streams, uint32_t stream)
     answer->stream = stream;
     answer->start = streams->carrier.starts;
     TAILQ_INSERT_TAIL(&streams->answers, answer, next);
-    if (!streams->ops->connect)
+    if (!streams->ops->connect) /* a worker that an earlier broker started */
         refuse_answer(answer, STREAM_UNSERVED);
     else if (quota_try_stream(streams->connection->quota) > 0)
         refuse_answer(answer, STREAM_LIMIT);
@@ -205,7 +205,8 @@ void kind_streams_start(struct kind_streams *streams)
 {
     streams->failures_known = !endpoint_resumed(streams->connection->endpoint);
     streams->failures = 0;
-    carrier_start_streams(&streams->carrier, endpoint_streams(streams->connection->endpoint), false,
+    carrier_start_streams(&streams->carrier, endpoint_streams(streams->connection->endpoint),
+                          streams->ops->connect ? CARRIER_ASKS : CARRIER_REFUSES,
                           on_streams_ended, on_streams_changed, streams);
 }
 

@@ -57,8 +57,9 @@ enum worker_request_type {
     WORKER_STALE,
     WORKER_RELEASE, /* releases the rings and exits; has this number in all versions */
     /*
-     * Carries streams. Fields: streams; stream: its own ids are larger. Flags: WORKER_RESUME, WORKER_ECHOES (the worker answers the
-     * peer's streams itself, and sends back what comes).
+     * Carries streams. Fields: streams; stream: its own ids are larger. Flags: WORKER_RESUME; the
+     * worker answers the peer's streams itself with WORKER_ECHOES (and sends back what comes) and
+     * WORKER_REFUSES.
      */
     WORKER_STREAMS,
     WORKER_CONNECT, /* opens a stream for a descriptor, once one is free */
@@ -72,6 +73,7 @@ enum worker_request_flag {
     WORKER_RESUME = 2, /* continue what an earlier broker or worker began */
     WORKER_ON = 4,
     WORKER_ECHOES = 8,
+    WORKER_REFUSES = 16,
 };
 
 struct worker_request {

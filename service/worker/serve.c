@@ -536,6 +536,7 @@ static int start_streams(struct process *process, const struct worker_request *a
                          relay_stepped, process);
     process->streaming.last_id = ask->stream;
     process->streaming.echoes = ask->flags & WORKER_ECHOES;
+    process->streaming.refuses = ask->flags & WORKER_REFUSES;
     return rc;
 }
 

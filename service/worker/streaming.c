@@ -81,6 +81,10 @@ static void stream_asked(void *arg, struct stream_end *end)
         stream_relay_echo(&streaming->relay, end);
         return;
     }
+    if (streaming->refuses) {
+        stream_relay_refuse(&streaming->relay, end, STREAM_UNSERVED);
+        return;
+    }
     plug = make_plug(streaming, end);
     if (!plug) {
         stream_relay_refuse(&streaming->relay, end, STREAM_FAILED);

@@ -25,6 +25,7 @@ struct streaming {
     struct event_base *base;
     struct event *again; /* NULL while it is off; pending: there is more to do */
     bool echoes;         /* sends back what comes by each stream that the peer opens */
+    bool refuses;        /* refuses each of those */
     uint32_t last_id;
     struct stream_plugs asked;       /* the peer's streams that were neither accepted nor refused */
     int waiting[WORKER_WAITING_MAX]; /* descriptors for which no stream was free */

@@ -104,6 +104,16 @@ says ""
 hears "out: a stream ended with an error: nobody serves the other end"
 logged "out: refused a stream: cannot connect to its path: "
 
+part "both ends are sockets: the other worker refuses at once"
+run 0 xl-vchan attach guest "name=run, connection=socket, path=$work/other, streams=4"
+hears "run: Connected"
+for i in 1 2 3 4 5 6; do
+    run 0 timeout 60 socat -t 30 -u "UNIX-CONNECT:$work/run" -
+    says ""
+done
+hears "run: a stream ended with an error: nobody serves the other end"
+run 0 xl-vchan detach guest run
+
 part "clients in domain 0, a server in the guest"
 serve "$work/inner"
 clients "$work/in" 16
