@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The fdstore's table: a row for each owner. It is a memfd, which outlives the process as the
- * descriptors do. No barriers are needed: a killed process has made its writes in program order,
- * and has written a row before it told the manager of the descriptor.
+ * descriptors do. A row is written before the manager is told of its descriptor; the system call
+ * for that keeps the order, and a process that is killed has written all that it had come to.
  */
 #ifndef SERVICE_HANDOVER_FDSTORE_TABLE_H
 #define SERVICE_HANDOVER_FDSTORE_TABLE_H
@@ -12,7 +12,7 @@
 
 #include "state/endpoint.h"
 
-#define ROWS_MAX        4096u
+#define ROWS_MAX        16384u
 #define ROW_ITEMS       16u /* at most; enum fdstore_item */
 #define ROW_SERIAL_MASK 0xffffffu
 

@@ -19,19 +19,16 @@
 #define TABLE_NAME "v1.table"
 
 /*
- * The manager's name for another descriptor is the serial number of its row and the number of
- * its item, which are 1 to 6 hexadecimal digits and one. All names are in one environment string of
- * the next process, of at most 128 KiB (MAX_ARG_STRLEN); with a longer one it could never start.
- * vchan-backend.service sets the same limit.
+ * The manager's name for another descriptor is the serial number of its row and the number of its
+ * item, which are 1 to 6 hexadecimal digits and one. All names are in one environment string of the
+ * next process, of at most 128 KiB (MAX_ARG_STRLEN); with a longer one it could never start. They
+ * are counted, since those of version 0 are longer. vchan-backend.service sets the same STORED_MAX.
  */
-#define NAME_BYTES                                                                                 \
-    sizeof("ffffff"                                                                                \
-           "f") /* with the colon after it */
+#define NAME_BYTES sizeof("fffffff") /* with the colon after it */
+#define NAMES_MAX  (128ul * 1024 - sizeof("LISTEN_FDNAMES=" TABLE_NAME ":"))
 #define STORED_MAX 16000u
 _Static_assert(ROW_SERIAL_MASK == 0xffffff && ROW_ITEMS == 0x10 && FDSTORE_ITEMS <= ROW_ITEMS,
                "a number has more digits");
-_Static_assert(sizeof("LISTEN_FDNAMES=" TABLE_NAME) + STORED_MAX * NAME_BYTES < 128ul * 1024,
-               "a process cannot have that many");
 
 /* Rings are taken as a descriptor is. */
 #define RINGS_TAKEN (1u << 31)
@@ -42,7 +39,9 @@ struct fdstore {
     bool table_stored;
     uint32_t taken[ROWS_MAX]; /* for each row, a bit for each item */
     uint32_t stored, limit;
-    uint32_t version; /* the highest among what an earlier process kept */
+    uint32_t name_bytes;        /* of all that is stored, with a colon each */
+    uint32_t version;           /* the highest among what an earlier process kept */
+    struct inheritance unknown; /* what an earlier process stored, and no row has */
     bool discards;
     enum fdstore_item discard_item;
     void (*discarded)(void *arg, int fd);
@@ -123,14 +122,23 @@ static void store_table(struct fdstore *fdstore)
                       wanted ? fdstore->table_fd : -1);
 }
 
+static void set_stored(struct fdstore *fdstore, struct row *row, enum fdstore_item item)
+{
+    char name[64];
+
+    name_item(row, item, name);
+    row->stored |= bit_of(item);
+    fdstore->stored++;
+    fdstore->name_bytes += (uint32_t)strlen(name) + 1;
+}
+
 static void store_item(struct fdstore *fdstore, struct row *row, enum fdstore_item item)
 {
     char name[64];
 
     if (row->stored & bit_of(item))
         return;
-    row->stored |= bit_of(item);
-    fdstore->stored++;
+    set_stored(fdstore, row, item);
     store_table(fdstore);
     name_item(row, item, name);
     notify_manager_of("FDSTORE", name, row->fds[item]);
@@ -147,13 +155,15 @@ static void unstore_item(struct fdstore *fdstore, struct row *row, enum fdstore_
     row->stored &= ~bit_of(item);
     row->earlier &= ~bit_of(item);
     fdstore->stored--;
+    fdstore->name_bytes -= (uint32_t)strlen(name) + 1;
     store_table(fdstore);
 }
 
 bool fdstore_has_room(const struct fdstore *fdstore, unsigned int count)
 {
     return fdstore && notify_is_wanted() && fdstore->table->used < ROWS_MAX &&
-           fdstore->stored + 1 + count <= fdstore->limit; /* 1: the table */
+           fdstore->stored + 1 + count <= fdstore->limit && /* 1: the table */
+           fdstore->name_bytes + count * NAME_BYTES <= NAMES_MAX;
 }
 
 /* ---- descriptors ---- */
@@ -258,14 +268,34 @@ static void drop_untaken_of(struct fdstore *fdstore, struct row *row)
             drop_item(fdstore, row, item);
 }
 
+static void drop_unknown(struct fdstore *fdstore)
+{
+    for (uint32_t i = 0; i < fdstore->unknown.count; i++) {
+        const struct inherited *inherited = &fdstore->unknown.all[i];
+
+        if (inherited->stored)
+            notify_manager_of("FDSTOREREMOVE", inherited->name, -1);
+        close(inherited->fd);
+    }
+    inheritance_free(&fdstore->unknown);
+}
+
+static void drop_all_untaken(struct fdstore *fdstore)
+{
+    for (uint32_t i = 0; i < fdstore->table->high; i++)
+        drop_untaken_of(fdstore, &fdstore->table->rows[i]);
+    drop_unknown(fdstore);
+    store_table(fdstore);
+}
+
 void fdstore_drop_untaken(struct fdstore *fdstore, const char *owner)
 {
     struct row *row = owner ? row_of(fdstore, owner) : NULL;
 
     if (row)
         drop_untaken_of(fdstore, row);
-    for (uint32_t i = 0; fdstore && !owner && i < fdstore->table->high; i++)
-        drop_untaken_of(fdstore, &fdstore->table->rows[i]);
+    else if (fdstore && !owner)
+        drop_all_untaken(fdstore);
 }
 
 void fdstore_on_discard(struct fdstore *fdstore, enum fdstore_item item,
@@ -377,17 +407,26 @@ static void forget_descriptors(struct table *table)
         table->rows[i].kept = table->rows[i].stored = table->rows[i].earlier = 0;
 }
 
+/* A descriptor that is not open any more is forgotten, by the manager too. */
+static void check_descriptor(struct fdstore *fdstore, struct row *row, enum fdstore_item item)
+{
+    bool stored = row->stored & bit_of(item);
+
+    row->stored &= ~bit_of(item);
+    if (stored)
+        set_stored(fdstore, row, item);
+    if (set_close_on_exec(row->fds[item]))
+        return;
+    unstore_item(fdstore, row, item);
+    row->kept &= ~bit_of(item);
+}
+
 static void check_descriptors(struct fdstore *fdstore)
 {
-    for (uint32_t i = 0; i < fdstore->table->high; i++) {
-        struct row *row = &fdstore->table->rows[i];
-
-        for (unsigned int item = 0; item < FDSTORE_ITEMS; item++) {
-            if (has_item(row, item) && !set_close_on_exec(row->fds[item]))
-                row->kept &= ~bit_of(item);
-            fdstore->stored += has_item(row, item) && (row->stored & bit_of(item));
-        }
-    }
+    for (uint32_t i = 0; i < fdstore->table->high; i++)
+        for (unsigned int item = 0; item < FDSTORE_ITEMS; item++)
+            if (has_item(&fdstore->table->rows[i], item))
+                check_descriptor(fdstore, &fdstore->table->rows[i], item);
 }
 
 static int make_table(struct fdstore *fdstore)
@@ -400,10 +439,14 @@ static int make_table(struct fdstore *fdstore)
 static int open_table(struct fdstore *fdstore, const struct inheritance *inheritance)
 {
     const struct inherited *found = inheritance_find(inheritance, TABLE_NAME);
+    int rc;
 
-    if (!found || !set_close_on_exec(found->fd) ||
-        table_map(found->fd, FDSTORE_VERSION, &fdstore->table) < 0)
+    if (!found)
         return make_table(fdstore);
+    rc = set_close_on_exec(found->fd) ? table_map(found->fd, FDSTORE_VERSION, &fdstore->table)
+                                      : -EBADF;
+    if (rc < 0)
+        return rc; /* a new table would be taken for the old one some day */
     fdstore->table_fd = found->fd;
     fdstore->table_stored = found->stored;
     if (inheritance->direct)
@@ -442,50 +485,66 @@ static struct row *make_by_earlier_name(struct fdstore *fdstore, const char *nam
     return NULL;
 }
 
-/* What nobody knows is closed, and the manager closes its copy. */
-static void accept_inherited(struct fdstore *fdstore, const struct inherited *inherited)
+/* Returns whether it is known: its owner's row has it now. */
+static bool accept_inherited(struct fdstore *fdstore, const struct inherited *inherited)
 {
     bool earlier = strchr(inherited->name, '.');
     enum fdstore_item item = 0;
     struct row *row;
 
-    if (strcmp(inherited->name, TABLE_NAME) == 0 || !set_close_on_exec(inherited->fd))
-        return;
     row = earlier ? make_by_earlier_name(fdstore, inherited->name, &item)
                   : find_by_number(fdstore, inherited->name, &item);
-    if (!row) {
-        if (inherited->stored)
-            notify_manager_of("FDSTOREREMOVE", inherited->name, -1);
-        close(inherited->fd);
-        return;
-    }
+    if (!row || has_item(row, item))
+        return false;
     row->fds[item] = inherited->fd;
     row->kept |= bit_of(item);
+    if (!inherited->stored)
+        return true;
     if (earlier)
         row->earlier |= bit_of(item);
-    if (inherited->stored) {
-        row->stored |= bit_of(item);
-        fdstore->stored++;
-    }
+    set_stored(fdstore, row, item);
+    return true;
 }
 
-static int accept_all(struct fdstore *fdstore, const struct inheritance *inheritance)
+/* What is not known is left as it is until fdstore_drop_untaken(): a later version may know it. */
+static void accept_each(struct fdstore *fdstore, struct inheritance *inheritance)
+{
+    uint32_t unknown = 0;
+
+    for (uint32_t i = 0; i < inheritance->count; i++) {
+        const struct inherited inherited = inheritance->all[i];
+
+        if (strcmp(inherited.name, TABLE_NAME) != 0 && set_close_on_exec(inherited.fd) &&
+            !accept_inherited(fdstore, &inherited))
+            inheritance->all[unknown++] = inherited;
+    }
+    inheritance->count = unknown;
+    fdstore->unknown = *inheritance;
+    *inheritance = (struct inheritance){.all = NULL};
+}
+
+static uint32_t highest_version(const struct inheritance *inheritance)
+{
+    uint32_t highest = 0;
+
+    for (uint32_t i = 0; i < inheritance->count; i++)
+        if (version_of(inheritance->all[i].name) > highest)
+            highest = version_of(inheritance->all[i].name);
+    return highest;
+}
+
+static int accept_all(struct fdstore *fdstore, struct inheritance *inheritance)
 {
     int rc;
 
-    for (uint32_t i = 0; i < inheritance->count; i++)
-        if (version_of(inheritance->all[i].name) > fdstore->version)
-            fdstore->version = version_of(inheritance->all[i].name);
+    fdstore->version = highest_version(inheritance);
     if (fdstore->version > FDSTORE_VERSION)
         return make_table(fdstore);
     rc = open_table(fdstore, inheritance);
     if (rc < 0)
         return rc;
-    for (uint32_t i = 0; i < inheritance->count; i++)
-        accept_inherited(fdstore, &inheritance->all[i]);
+    accept_each(fdstore, inheritance);
     table_tidy_all(fdstore->table);
-    if (fdstore->stored == 0)
-        store_table(fdstore);
     return 0;
 }
 
@@ -547,6 +606,9 @@ void fdstore_close(struct fdstore *fdstore)
         return;
     for (uint32_t i = 0; fdstore->table && i < fdstore->table->high; i++)
         close_untaken_of(fdstore, &fdstore->table->rows[i]);
+    for (uint32_t i = 0; i < fdstore->unknown.count; i++)
+        close(fdstore->unknown.all[i].fd);
+    inheritance_free(&fdstore->unknown);
     table_unmap(fdstore->table);
     if (fdstore->table_fd >= 0)
         close(fdstore->table_fd);

@@ -41,14 +41,14 @@ enum fdstore_item {
 /*
  * Takes over the descriptors that the process was started with. Call it before the process opens
  * anything or starts another. Returns 0 with *fdstore owned by the caller, or a negative errno:
- * -ENOMEM, -EMFILE, -ENFILE.
+ * -ENOMEM, -EMFILE, -ENFILE, -EINVAL (an earlier process left something else than a table).
  */
 int fdstore_open(struct fdstore **fdstore);
 
 /*
  * The version of the table. fdstore_version() returns the one that an earlier process used; if it
  * is higher, the fdstore has nothing, and leaves everything as it is. Version 0 had no table, but
- * names such as "5/0.listener"; the manager goes on with those, and the descriptors get rows.
+ * names such as "5/0.listener"; the manager keeps them under those names, and they get rows.
  */
 #define FDSTORE_VERSION 1
 uint32_t fdstore_version(const struct fdstore *fdstore);
@@ -93,8 +93,8 @@ void fdstore_add(struct fdstore *fdstore, const char *owner, enum fdstore_item i
 void fdstore_drop(struct fdstore *fdstore, const char *owner, enum fdstore_item item);
 
 /*
- * Closes what an earlier process kept for an owner and this one has not taken (owner NULL: for all
- * owners).
+ * Closes what an earlier process kept for an owner and this one has not taken. owner NULL: for all
+ * owners, and for those that this version does not know.
  */
 void fdstore_drop_untaken(struct fdstore *fdstore, const char *owner);
 

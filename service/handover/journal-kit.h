@@ -15,10 +15,7 @@
 /* The page is kept last, so if it is found, the pipes are too. */
 enum { JOURNAL_TO, JOURNAL_FROM, JOURNAL_PAGE, JOURNAL_DESCRIPTORS };
 
-/*
- * The page, of which FDSTORE_VERSION is the version. No barriers are needed: a killed process has
- * made its writes in program order.
- */
+/* The page. Its layout is part of FDSTORE_VERSION. */
 struct journal_page {
     uint32_t filling; /* 1: the pipe to the connection is being filled, from cons on */
     uint32_t cons;

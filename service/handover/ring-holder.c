@@ -209,8 +209,11 @@ struct renewal {
 static void add_rings(void *arg, const char *owner, const struct endpoint_rings *rings)
 {
     struct renewal *renewal = arg;
+    int rc = exchange_messages(renewal->holder, RING_HOLDER_ADD, owner, rings);
 
-    renewal->mapped += exchange_messages(renewal->holder, RING_HOLDER_ADD, owner, rings) == 0;
+    renewal->mapped += rc == 0;
+    if (rc < 0)
+        fdstore_drop_rings(renewal->holder->fdstore, owner);
 }
 
 /* A new ring holder maps what this process uses. */
@@ -263,8 +266,10 @@ static int check_holder_version(struct ring_holder *holder, uint32_t *version)
     if (!send_to_holder(holder, &message) || !await_answer_to(holder, message.tag, &message))
         return -EIO;
     *version = message.result == -ENOSYS ? 1 : (uint32_t)message.result;
-    if (*version == 1)
+    if (*version == 1) {
+        fdstore_each_rings(holder->fdstore, false, forget_rings, holder);
         return note_its_rings(holder);
+    }
     return *version == RING_HOLDER_VERSION ? 0 : -EPROTONOSUPPORT;
 }
 

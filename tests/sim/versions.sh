@@ -75,6 +75,35 @@ log=$(cat "$work/log")
 told=$(cat "$work/told")
 refuses "vchan-holder has version 3, not 2"
 
+part "a holder of version 1: its rings are asked for once, and given up where no device has them"
+cat > "$work/earlier.py" << 'PYTHON'
+import os, socket, struct, subprocess
+ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+ADD, DROP, LIST, GET_VERSION, ENOSYS = 0, 1, 2, 3, -38
+def message(request, tag, result, owner):
+    return struct.pack("=IIi32s4I", request, tag, result, owner, 9, 8, 7, 0)
+kept = os.memfd_create("kept", 0)
+os.write(kept, b"%d 1 holder.socket\n" % theirs.fileno())
+os.lseek(kept, 0, os.SEEK_SET)
+child = subprocess.Popen(["vchan-backend"], pass_fds=[theirs.fileno(), kept],
+                         env={**os.environ, "PVCHAN_KEPT": str(kept), "NOTIFY_SOCKET": "@nobody-listens"})
+theirs.close()
+ours.settimeout(100)
+heard = []
+while request := ours.recv(4096):
+    kind, tag, _, owner = struct.unpack("=IIi32s", request[:44])
+    heard.append((kind, owner.rstrip(b"\0").decode()))
+    if kind == LIST:
+        ours.send(message(ADD, tag, 0, b"9/9"))
+    ours.send(message(kind, tag, ENOSYS if kind == GET_VERSION else 0, owner))
+    if kind == DROP:
+        child.terminate()
+ours.close()
+print(heard, child.wait(100))
+PYTHON
+out=$(timeout 500 python3 "$work/earlier.py" 2> "$work/log")
+says "[(3, ''), (2, ''), (1, '9/9')] 0"
+
 part "without a version: it goes on"
 head -c 20 /dev/zero > "$work/journal"
 exec {journal}<> "$work/journal"

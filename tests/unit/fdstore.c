@@ -24,6 +24,10 @@
 
 #define STORED_MAX 32
 
+/* Larger than any descriptor's number but those of become_successor(). */
+#define OUT_OF_THE_WAY 200
+
+static const char *own_path;
 static char folder[] = "/tmp/test-fdstore.XXXXXX";
 static char path[64];
 static int notified = -1;
@@ -109,13 +113,14 @@ static bool has_stored(const char *name)
 }
 
 /* In a new process: its descriptors from 3 on are the stored ones, as from systemd. */
-static void become_successor(void)
+static _Noreturn void become_successor(const char *check)
 {
     char number[16], names[STORED_MAX * 65] = "";
     size_t length = 0;
 
     for (int i = 0; i < count; i++)
-        stored[i].fd = fcntl(stored[i].fd, F_DUPFD_CLOEXEC, 3 + STORED_MAX);
+        stored[i].fd = fcntl(stored[i].fd, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
+    close_range(3, OUT_OF_THE_WAY - 1, 0);
     for (int i = 0; i < count; i++) {
         dup2(stored[i].fd, 3 + i);
         length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s", i ? ":" : "",
@@ -126,25 +131,24 @@ static void become_successor(void)
     snprintf(number, sizeof(number), "%d", count);
     setenv("LISTEN_FDS", number, 1);
     setenv("LISTEN_FDNAMES", names, 1);
+    execl(own_path, own_path, check, NULL);
+    _exit(98);
 }
 
 /*
- * Runs check() in a process that the manager starts after the present one was killed. It returns
- * the number of the first thing that is wrong, or 0.
+ * Runs one of successor_checks[] in a process that the manager starts after the present one was
+ * killed. It exits with the number of the first thing that is wrong, or 0.
  */
-static void successor(int (*check)(struct fdstore *fdstore))
+static void successor(const char *check)
 {
-    struct fdstore *fdstore;
     int status;
     pid_t pid;
 
     hear_all();
     pid = fork();
     ck_assert_int_ge(pid, 0);
-    if (pid == 0) {
-        become_successor();
-        _exit(fdstore_open(&fdstore) < 0 ? 99 : check(fdstore));
-    }
+    if (pid == 0)
+        become_successor(check);
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     ck_assert_int_eq(status, 0);
 }
@@ -216,14 +220,17 @@ START_TEST(test_the_next_process_gets_what_the_manager_has)
     ck_assert_int_eq(fdstore_set_rings(fdstore, "5/10", &some_rings), 0);
     fdstore_drop(fdstore, "5/0", FDSTORE_TERMINAL);
     fdstore_drop_rings(fdstore, "5/10");
-    successor(check_after_kill);
+    successor("kill");
     fdstore_close(fdstore);
 }
 END_TEST
 
 static int check_the_others(struct fdstore *fdstore)
 {
-    return fdstore_is_kept(fdstore, "6/0", FDSTORE_PROGRAM) ? 1 : 0;
+    if (fdstore_is_kept(fdstore, "6/0", FDSTORE_PROGRAM))
+        return 1;
+    fdstore_drop_untaken(fdstore, NULL);
+    return 0;
 }
 
 /* The process is killed with its last messages unread, or never sent. */
@@ -239,9 +246,68 @@ START_TEST(test_no_owner_gets_what_was_another_ones)
     fdstore_add(fdstore, "6/0", FDSTORE_PROGRAM, make_file(1001), true);
     setenv("NOTIFY_SOCKET", path, 1);
     ck_assert_int_eq(count, 2);
-    successor(check_the_others);
+    successor("others");
     hear_all();
     ck_assert_int_eq(count, 0); /* it gave back what it cannot use, and then the table */
+    fdstore_close(fdstore);
+}
+END_TEST
+
+static int check_after_upgrade(struct fdstore *fdstore)
+{
+    if (take_size(fdstore, "5/0", FDSTORE_PROGRAM) != 1000)
+        return 1;
+    if (take_size(fdstore, "5/0", FDSTORE_LISTENER) != 1001)
+        return 2;
+    if (take_size(fdstore, "7/0", FDSTORE_PROGRAM) != 1002)
+        return 3;
+    fdstore_drop(fdstore, "5/0", FDSTORE_LISTENER);
+    return 0;
+}
+
+/* An upgraded process was killed before all that it had from version 0 was gone. */
+START_TEST(test_names_of_both_versions)
+{
+    struct fdstore *fdstore;
+
+    ck_assert_int_eq(fdstore_open(&fdstore), 0);
+    fdstore_add(fdstore, "5/0", FDSTORE_PROGRAM, make_file(1000), true);
+    hear_all();
+    stored[count].fd = make_file(1001);
+    strcpy(stored[count++].name, "5/0.listener");
+    stored[count].fd = make_file(1002);
+    strcpy(stored[count++].name, "7/0.party");
+    successor("upgrade");
+    hear_all();
+    ck_assert(count == 3 && !has_stored("5/0.listener") && has_stored("7/0.party"));
+    fdstore_close(fdstore);
+}
+END_TEST
+
+/* As many long names as the former limit allowed. */
+START_TEST(test_long_names_leave_less_room)
+{
+    struct fdstore *fdstore;
+    FILE *list = tmpfile();
+    char number[16], owner[32];
+    uint32_t added = 0;
+
+    for (int i = 0; i < 6900; i++)
+        fprintf(list, "%d 1 3275%d/%d.party\n", STDOUT_FILENO, i % 10, 1000 + i / 10);
+    fflush(list);
+    rewind(list);
+    snprintf(number, sizeof(number), "%d", dup(fileno(list)));
+    setenv("PVCHAN_KEPT", number, 1);
+    setenv("NOTIFY_SOCKET", "@nobody-listens", 1);
+    ck_assert_int_eq(fdstore_open(&fdstore), 0);
+    fclose(list);
+    for (; fdstore_has_room(fdstore, 1); added++) {
+        snprintf(owner, sizeof(owner), "5/%u", added);
+        fdstore_add(fdstore, owner, FDSTORE_PROGRAM, STDOUT_FILENO, true);
+    }
+    /* 6900 names of 16 bytes, and these of 5, each with a colon, in 128 KiB */
+    ck_assert_uint_gt(added, 2000);
+    ck_assert_uint_lt(added, 2400);
     fdstore_close(fdstore);
 }
 END_TEST
@@ -289,13 +355,15 @@ START_TEST(test_what_version_0_left_is_taken_over)
     stored[0].fd = stored[1].fd = -1;
     ck_assert_int_eq(fdstore_open(&fdstore), 0);
     ck_assert_uint_eq(fdstore_version(fdstore), 0);
-    hear_all();
-    ck_assert(count == 1 && has_stored("5/0.party"));
+    ck_assert(!hear());
     ck_assert_int_eq(fdstore_take(fdstore, "5/0", FDSTORE_PROGRAM), program);
     ck_assert_int_eq(fdstore_take(fdstore, "5/0", FDSTORE_TERMINAL), terminal);
     ck_assert(fdstore_is_stored(fdstore, "5/0", FDSTORE_PROGRAM));
     ck_assert(!fdstore_is_stored(fdstore, "5/0", FDSTORE_TERMINAL));
     fdstore_drop(fdstore, "5/0", FDSTORE_PROGRAM);
+    hear_all();
+    ck_assert(count == 1 && has_stored("5/0.nothing"));
+    fdstore_drop_untaken(fdstore, NULL);
     hear_all();
     ck_assert_int_eq(count, 0);
     fdstore_close(fdstore);
@@ -378,12 +446,12 @@ START_TEST(test_rows_are_all_in_use)
 
     setenv("NOTIFY_SOCKET", "@nobody-listens", 1);
     ck_assert_int_eq(fdstore_open(&fdstore), 0);
-    for (unsigned int i = 0; i < 4096; i++) {
+    for (unsigned int i = 0; i < 16384; i++) {
         ck_assert(fdstore_has_room(fdstore, 1));
         snprintf(owner, sizeof(owner), "5/%u", i);
-        fdstore_add(fdstore, owner, FDSTORE_PROGRAM, STDOUT_FILENO, true);
-        ck_assert(fdstore_is_stored(fdstore, owner, FDSTORE_PROGRAM));
+        fdstore_add(fdstore, owner, FDSTORE_PROGRAM, STDOUT_FILENO, false);
     }
+    ck_assert(fdstore_is_kept(fdstore, owner, FDSTORE_PROGRAM));
     ck_assert(!fdstore_has_room(fdstore, 1));
     ck_assert_int_eq(fdstore_set_rings(fdstore, "6/0", &some_rings), -ENOMEM);
     fdstore_add(fdstore, "6/0", FDSTORE_PROGRAM, STDOUT_FILENO, false);
@@ -417,13 +485,42 @@ START_TEST(test_a_manager_takes_no_more_than_it_says)
 }
 END_TEST
 
-int main(void)
+/* ---- */
+
+static const struct {
+    const char *name;
+    int (*run)(struct fdstore *fdstore);
+} successor_checks[] = {
+    {"kill", check_after_kill}, {"others", check_the_others}, {"upgrade", check_after_upgrade}};
+
+static int run_successor(const char *name)
 {
-    TCase *tcase = tcase_create("fdstore");
+    struct fdstore *fdstore;
+    int rc = 97;
+
+    if (fdstore_open(&fdstore) < 0)
+        return 99;
+    for (size_t i = 0; i < sizeof(successor_checks) / sizeof(successor_checks[0]); i++)
+        if (strcmp(successor_checks[i].name, name) == 0)
+            rc = successor_checks[i].run(fdstore);
+    fdstore_close(fdstore);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    TCase *tcase;
+
+    if (argc > 1)
+        return run_successor(argv[1]);
+    own_path = argv[0];
+    tcase = tcase_create("fdstore");
 
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, test_the_next_process_gets_what_the_manager_has);
     tcase_add_test(tcase, test_no_owner_gets_what_was_another_ones);
+    tcase_add_test(tcase, test_names_of_both_versions);
+    tcase_add_test(tcase, test_long_names_leave_less_room);
     tcase_add_test(tcase, test_nothing_stays_stored_in_the_end);
     tcase_add_test(tcase, test_what_version_0_left_is_taken_over);
     tcase_add_test(tcase, test_what_a_later_version_left_stays);
