@@ -134,7 +134,7 @@ static int bury(struct reconcile *reconcile, const struct device_id *id, const c
     return rc > 0 ? remove_device(reconcile, id, channel, "removed: its domain is gone") : rc;
 }
 
-/* The look goes on with what does not depend on it, and then fails. */
+/* Makes the look fail when it is over. What does not depend on the answer is still done. */
 static void note_error(struct reconcile *reconcile, int rc)
 {
     if (rc < 0 && reconcile->error == 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The fdstore's table: a row for each owner. It is a memfd, which outlives the process as the
- * descriptors do. A row is written before the manager is told of its descriptor; the system call
- * for that keeps the order, and a process that is killed has written all that it had come to.
+ * descriptors do. The fdstore writes a row before it notifies the manager of the descriptor. So a
+ * killed process leaves no descriptor without a row. The system call in between keeps the order.
  */
 #ifndef SERVICE_HANDOVER_FDSTORE_TABLE_H
 #define SERVICE_HANDOVER_FDSTORE_TABLE_H

@@ -42,7 +42,6 @@ struct fdstore {
     uint32_t name_bytes;        /* of all that is stored, with a colon each */
     uint32_t version;           /* the highest among what an earlier process kept */
     struct inheritance unknown; /* what an earlier process stored, and no row has */
-    bool discards;
     enum fdstore_item discard_item;
     void (*discarded)(void *arg, int fd);
     void *discard_arg;
@@ -72,6 +71,12 @@ static struct row *row_of(const struct fdstore *fdstore, const char *owner)
 static bool has_item(const struct row *row, enum fdstore_item item)
 {
     return row && (row->kept & bit_of(item));
+}
+
+/* Whether an earlier process kept it, and this one has not taken it. */
+static bool is_left(const struct fdstore *fdstore, const struct row *row, enum fdstore_item item)
+{
+    return has_item(row, item) && !has_taken(fdstore, row, bit_of(item));
 }
 
 /* ---- the manager ---- */
@@ -172,7 +177,7 @@ int fdstore_take(struct fdstore *fdstore, const char *owner, enum fdstore_item i
 {
     struct row *row = row_of(fdstore, owner);
 
-    if (!has_item(row, item) || has_taken(fdstore, row, bit_of(item)))
+    if (!is_left(fdstore, row, item))
         return -ENOENT;
     *taken_of(fdstore, row) |= bit_of(item);
     return row->fds[item];
@@ -180,9 +185,7 @@ int fdstore_take(struct fdstore *fdstore, const char *owner, enum fdstore_item i
 
 bool fdstore_is_left(const struct fdstore *fdstore, const char *owner, enum fdstore_item item)
 {
-    const struct row *row = row_of(fdstore, owner);
-
-    return has_item(row, item) && !has_taken(fdstore, row, bit_of(item));
+    return is_left(fdstore, row_of(fdstore, owner), item);
 }
 
 void fdstore_each_left(struct fdstore *fdstore, const char *prefix, enum fdstore_item item,
@@ -192,7 +195,7 @@ void fdstore_each_left(struct fdstore *fdstore, const char *prefix, enum fdstore
         const struct row row = fdstore->table->rows[i];
 
         if (strncmp(row.owner, prefix, strlen(prefix)) == 0 &&
-            fdstore_is_left(fdstore, row.owner, item))
+            is_left(fdstore, &fdstore->table->rows[i], item))
             visit(arg, row.owner);
     }
 }
@@ -212,7 +215,7 @@ bool fdstore_is_stored(const struct fdstore *fdstore, const char *owner, enum fd
 /* Closes a descriptor that is not taken, or passes it to discarded(). */
 static void close_untaken(struct fdstore *fdstore, enum fdstore_item item, int fd)
 {
-    if (fdstore->discards && fdstore->discard_item == item)
+    if (fdstore->discarded && fdstore->discard_item == item)
         fdstore->discarded(fdstore->discard_arg, fd);
     else
         close(fd);
@@ -264,7 +267,7 @@ void fdstore_add(struct fdstore *fdstore, const char *owner, enum fdstore_item i
 static void drop_untaken_of(struct fdstore *fdstore, struct row *row)
 {
     for (unsigned int item = 0; item < FDSTORE_ITEMS; item++)
-        if (has_item(row, item) && !has_taken(fdstore, row, bit_of(item)))
+        if (is_left(fdstore, row, item))
             drop_item(fdstore, row, item);
 }
 
@@ -303,7 +306,6 @@ void fdstore_on_discard(struct fdstore *fdstore, enum fdstore_item item,
 {
     if (!fdstore)
         return;
-    fdstore->discards = true;
     fdstore->discard_item = item;
     fdstore->discarded = discarded;
     fdstore->discard_arg = arg;
@@ -596,7 +598,7 @@ int fdstore_open(struct fdstore **out)
 static void close_untaken_of(struct fdstore *fdstore, const struct row *row)
 {
     for (unsigned int item = 0; item < FDSTORE_ITEMS; item++)
-        if (has_item(row, item) && !has_taken(fdstore, row, bit_of(item)))
+        if (is_left(fdstore, row, item))
             close(row->fds[item]);
 }
 

@@ -38,9 +38,9 @@ const struct inherited *inheritance_find(const struct inheritance *inheritance, 
 void inheritance_find_program(char program[PATH_MAX]);
 
 /*
- * Replaces the process by the program that is now at that path, with the arguments that this one
- * was started with, and all descriptors without FD_CLOEXEC, one of which it is told of. Returns
- * only if that fails, a negative errno.
+ * Replaces the process by the program that is now at that path. The program gets the arguments of
+ * this process and all descriptors without FD_CLOEXEC; its inheritance_read() finds the given one.
+ * Returns only if that fails, a negative errno.
  */
 int inheritance_pass_on(const struct inherited *inherited, const char *program);
 

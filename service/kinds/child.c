@@ -829,15 +829,17 @@ static void resume_one(void *arg, const char *owner)
     struct connection *connection = resumption->connection;
     bool resumed = endpoint_resumed(connection->endpoint);
     struct child *child = resumed ? child_new_for(connection) : NULL;
-    int pidfd = child ? fdstore_take(connection->fdstore, owner, FDSTORE_COMMAND) : -1;
+    int pidfd;
 
-    if (pidfd >= 0)
-        snprintf(child->owner, sizeof(child->owner), "%s", owner);
-    else
+    if (!child) {
         fdstore_drop_untaken(connection->fdstore, owner);
-    if (pidfd >= 0 && take_child(connection, child, pidfd) == 0)
+        return;
+    }
+    snprintf(child->owner, sizeof(child->owner), "%s", owner);
+    pidfd = fdstore_take(connection->fdstore, owner, FDSTORE_COMMAND);
+    if (take_child(connection, child, pidfd) == 0)
         resumption->found(resumption->arg, child);
-    else if (child)
+    else
         stop_unwatched(child);
 }
 
